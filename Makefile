@@ -1,0 +1,47 @@
+# Two commands do all the set-up: `make demo` and `make test`. Needed: Python 3.11+, make, git.
+PYTHON ?= python3
+VENV ?= .venv
+STOCK_VENV ?= .venv-stock
+BIN := $(VENV)/bin
+PYTEST_ARGS ?=
+
+.PHONY: help demo test test-stock check format clean
+
+help:
+	@echo "make demo        the report's upload against tokens that live 20 s (about 90 s)"
+	@echo "make test        all tests but the stock judges"
+	@echo "make test-stock  the official CLI and SDK as judges"
+	@echo "make check       ruff, mypy --strict, import-linter"
+	@echo "make format      let ruff format the code"
+
+$(VENV)/.made: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(STOCK_VENV)/.made: tests/stock/constraints.txt
+	$(PYTHON) -m venv $(STOCK_VENV)
+	$(STOCK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c $< oci-cli
+	@touch $@
+
+demo: $(VENV)/.made
+	$(BIN)/python -m ocihaul.cli.demo
+
+test: $(VENV)/.made
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-stock: $(VENV)/.made $(STOCK_VENV)/.made
+	OCIHAUL_STOCK_VENV=$(abspath $(STOCK_VENV)) $(BIN)/python -m pytest --override-ini addopts="--strict-markers -ra" tests/stock $(PYTEST_ARGS)
+
+check: $(VENV)/.made
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.made
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) $(STOCK_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist

@@ -1,0 +1,133 @@
+"""Every exception that ocihaul raises on purpose, on one page.
+
+    OcihaulError
+     ├── UsageError             the caller asked for something that cannot be done
+     ├── ConfigError            a setting is missing or wrong: file, section, key
+     ├── SessionError
+     │    ├── CredentialError   key or token file missing, empty, cut, or not a pair
+     │    ├── SessionOver       no renewal is possible any more: a person has to log in
+     │    └── RenewalUnavailable  the auth service could not be reached for too long
+     ├── ServiceError           the service answered with an error status
+     ├── NetworkError           no answer, after all retries
+     ├── SourceError            the file cannot be read, or changed while it was read
+     ├── ChecksumError          what arrived is not what was sent
+     ├── ObjectExists           the target is there and must not be replaced
+     ├── UploadStopped          a multipart upload stopped half-way; its cause is chained
+     └── Interrupted            a person or the system asked us to stop
+
+A message says what is wrong and where; `hint` says what to do about it. Neither ever
+contains a token, a key or a signed URL.
+"""
+
+from collections.abc import Mapping
+
+
+class OcihaulError(Exception):
+    """Base of all errors; `hint` is what to do about it (one sentence or command), if known."""
+
+    #: The same command, run again, can go on where this one stopped.
+    resumable: bool = False
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class UsageError(OcihaulError):
+    """A parameter is out of its documented range, or two exclude each other."""
+
+
+class ConfigError(OcihaulError):
+    """The configuration names something that is missing or malformed."""
+
+
+class SessionError(OcihaulError):
+    """There is no usable credential."""
+
+
+class CredentialError(SessionError):
+    """The key or the token on disk cannot be used: missing, empty, cut, or not a pair."""
+
+
+class SessionOver(SessionError):
+    """The session cannot be renewed any more; only a new login helps."""
+
+
+class RenewalUnavailable(SessionError):
+    """The auth service gave no usable answer for too long; the session itself may be fine."""
+
+    resumable = True
+
+
+class ServiceError(OcihaulError):
+    """The service answered with a status of 400 or above.
+
+    `headers` has lower-case names. `code` is None where the answer had no JSON body (HEAD).
+    """
+
+    def __init__(
+        self,
+        *,
+        status: int,
+        code: str | None,
+        message: str,
+        operation: str,
+        headers: Mapping[str, str] | None = None,
+        hint: str | None = None,
+    ) -> None:
+        self.status = status
+        self.code = code
+        self.operation = operation
+        self.headers = dict(headers or {})
+        self.service_message = message
+        text = f"{operation}: {status} {code or ''}".rstrip()
+        if message:
+            text += f": {message}"
+        super().__init__(f"{text} (opc-request-id: {self.opc_request_id or 'none'})", hint=hint)
+
+    @property
+    def opc_request_id(self) -> str | None:
+        """The service's name for this request, for a support ticket."""
+        return self.headers.get("opc-request-id")
+
+
+class NetworkError(OcihaulError):
+    """No usable answer: refused, cut, timed out, or not HTTP."""
+
+    resumable = True
+
+
+class SourceError(OcihaulError):
+    """The source cannot be read, or is not the file that it was when the upload began."""
+
+
+class ChecksumError(OcihaulError):
+    """A checksum of the service differs from ours, after all attempts."""
+
+
+class ObjectExists(OcihaulError):
+    """The object is there already and the caller said not to replace it."""
+
+
+class UploadStopped(OcihaulError):
+    """A multipart upload stopped after it was created; its finished parts stay on the service.
+
+    `upload_id` names it; the reason is chained as `__cause__`.
+    """
+
+    def __init__(
+        self, message: str, *, upload_id: str, resumable: bool, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.upload_id = upload_id
+        self.resumable = resumable
+
+
+class Interrupted(OcihaulError):
+    """SIGINT or SIGTERM arrived."""
+
+    resumable = True

@@ -1,0 +1,147 @@
+"""What can happen, as values; the only way the core talks to people.
+
+The core calls a `Listener` with these; progress bars, logs, metrics and receipts are listeners.
+A listener is called from any thread, must be quick and must not raise. No event ever carries a
+token, a key or a signed URL. Sizes are bytes, durations seconds, times epoch seconds.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all events."""
+
+
+Listener = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:  # noqa: ARG001  a listener that listens to nothing
+    """The default listener."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice(Event):
+    """Something a person should know, in one sentence."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAdopted(Event):
+    """The session goes on with another token.
+
+    `rung` is how it came: "start", "reread" (someone else renewed it), "refresh".
+    """
+
+    rung: str
+    generation: int
+    expires_at: float
+    session_ends_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalFailed(Event):
+    """One attempt to renew failed; `next_try_in` is None when there will be no other."""
+
+    rung: str
+    reason: str
+    next_try_in: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialRejected(Event):
+    """The service answered 401 to a request that `generation` had signed."""
+
+    generation: int
+    operation: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClockCorrected(Event):
+    """Requests are dated by the service's clock, `offset` seconds ahead of the local one."""
+
+    offset: float
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFinished(Event):
+    """One HTTP exchange ended: with a `status`, or with an `error` text and no status.
+
+    `body_sent` counts the bytes of the request body that were handed to the connection.
+    """
+
+    operation: str
+    method: str
+    path: str
+    status: int | None
+    error: str | None
+    opc_request_id: str | None
+    seconds: float
+    generation: int
+    body_sent: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetryScheduled(Event):
+    """The operation will be tried again after `delay` seconds."""
+
+    operation: str
+    attempt: int
+    delay: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadPlanned(Event):
+    """What is going to be sent; `part_count` is 1 for a single PutObject."""
+
+    name: str
+    size: int
+    part_size: int
+    part_count: int
+    parallel: int
+    multipart: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MultipartUploadCreated(Event):
+    """The service has given the upload its id."""
+
+    upload_id: str
+    part_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class BytesSent(Event):
+    """`count` bytes of a part went out; negative when an attempt is thrown away."""
+
+    part_number: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartFinished(Event):
+    """The service has the part and its checksum is ours."""
+
+    part_number: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartResent(Event):
+    """A part whose bytes were sent (in whole or in part) has to be sent again."""
+
+    part_number: int
+    wasted: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadFinished(Event):
+    """The object is there and verified."""
+
+    name: str
+    size: int
+    seconds: float

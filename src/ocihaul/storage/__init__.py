@@ -1,0 +1,1 @@
+"""The Object Storage API: one method per operation, typed in and out."""

@@ -1,0 +1,58 @@
+"""What goes into and comes out of the Object Storage API, as values."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ocihaul.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class SseCustomerKey:
+    """A customer-provided AES-256 key (SSE-C); never shown by repr."""
+
+    base64_key: str = field(repr=False)
+
+    @classmethod
+    def from_text(cls, text: str, *, where: str) -> "SseCustomerKey":
+        """Read the base64 text of a 256-bit key; `where` names its origin in the error."""
+        try:
+            raw = base64.b64decode(text.strip(), validate=True)
+        except (binascii.Error, ValueError):
+            raw = b""
+        if len(raw) != 32:
+            raise UsageError(
+                f"{where} does not hold a base64-encoded 256-bit key",
+                hint="Make one with: openssl rand -base64 32",
+            )
+        return cls(base64.b64encode(raw).decode())
+
+    def headers(self) -> dict[str, str]:
+        """The three headers that every request on such an object needs."""
+        digest = hashlib.sha256(base64.b64decode(self.base64_key)).digest()
+        return {
+            "opc-sse-customer-algorithm": "AES256",
+            "opc-sse-customer-key": self.base64_key,
+            "opc-sse-customer-key-sha256": base64.b64encode(digest).decode(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectSummary:
+    """What HeadObject tells; `headers` has lower-case names."""
+
+    size: int
+    etag: str | None
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PartSummary:
+    """One part as ListMultipartUploadParts tells it; `md5` is base64."""
+
+    number: int
+    etag: str
+    md5: str | None
+    size: int

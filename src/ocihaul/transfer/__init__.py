@@ -1,0 +1,1 @@
+"""Moving bytes: plans, checksums, sources, and the engines that use them."""
