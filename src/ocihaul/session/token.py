@@ -46,8 +46,7 @@ class SessionToken:
             decoded = jwt.decode_complete(raw, options={"verify_signature": False})
         except jwt.InvalidTokenError:
             raise CredentialError("the token is cut or not a JWT") from None
-        # RSA and ECDSA signatures are multiples of 32 bytes; a cut file ends somewhere else.
-        if len(decoded["signature"]) % 32 or not decoded["signature"]:
+        if not _is_whole(decoded["header"].get("alg"), decoded["signature"]):
             raise CredentialError("the token is cut: its signature is not whole")
         claims = decoded["payload"]
         expires_at = _number(claims.get("exp"))
@@ -74,6 +73,13 @@ class SessionToken:
             return True
         numbers = key.public_numbers()
         return (numbers.n, numbers.e) == (self.modulus, self.exponent)
+
+
+def _is_whole(algorithm: object, signature: bytes) -> bool:
+    """An RSA signature is as long as its key: 2048, 3072 or 4096 bits."""
+    if isinstance(algorithm, str) and algorithm.startswith(("RS", "PS")):
+        return len(signature) in {256, 384, 512}
+    return len(signature) > 0
 
 
 def _number(value: object) -> float | None:

@@ -59,7 +59,7 @@ def upload(
             multipart=request.multipart,
             parallel=request.parallel,
         )
-        return _Upload(storage, request, source, plan, listener, stop).run(confirm)
+        return _Upload(storage, request, source, plan, listener=listener, stop=stop).run(confirm)
 
 
 class _Upload:
@@ -71,6 +71,7 @@ class _Upload:
         request: UploadRequest,
         source: FileSource,
         plan: Plan,
+        *,
         listener: Listener,
         stop: threading.Event | None,
     ) -> None:

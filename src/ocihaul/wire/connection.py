@@ -76,7 +76,7 @@ class Connection:
             body = self._receive_body(response.status_code)
         except WireError as error:
             error.body_sent = self._body_sent
-            error.stale = self._used and not self._answered and not self._body_sent
+            error.stale = self._used and not self._has_answer() and not self._body_sent
             raise
         self._used = True
         self.reusable = (
@@ -87,8 +87,7 @@ class Connection:
         headers = {name.decode(): value.decode("latin-1") for name, value in response.headers}
         return Answer(response.status_code, headers, body, self._body_sent)
 
-    @property
-    def _answered(self) -> bool:
+    def _has_answer(self) -> bool:
         return self._response is not None
 
     # Sending. Each step stops as soon as the final answer is there.
@@ -112,7 +111,7 @@ class Connection:
                 self._wait_for_go_ahead()
             if not self._send_body(body):
                 return
-        if not self._answered:
+        if not self._has_answer():
             self._protocol.send(h11.EndOfMessage())
 
     def _wait_for_go_ahead(self) -> None:
@@ -127,7 +126,7 @@ class Connection:
 
     def _send_body(self, body: Body) -> bool:
         """True when all of it went out."""
-        if self._answered:
+        if self._has_answer():
             return False
         for block in body.blocks():
             # h11 counts the bytes against Content-Length and hands back the block itself, which
@@ -136,14 +135,14 @@ class Connection:
             before = self._body_sent
             self._send(memoryview(block), is_body=True)
             body.sent(self._body_sent - before)
-            if not self._answered and self._poll(READ, 0.0):
+            if not self._has_answer() and self._poll(READ, 0.0):
                 self._listen()
-            if self._answered:
+            if self._has_answer():
                 return False
         return True
 
     def _send(self, data: memoryview, *, is_body: bool = False) -> None:
-        while data and not self._answered:
+        while data and not self._has_answer():
             try:
                 count = self._sock.send(data)
             except _WANT_WRITE:
@@ -164,12 +163,12 @@ class Connection:
         """Sending failed: what the server said before it hung up may still be in our buffer."""
         deadline = time.monotonic() + _LAST_WORDS
         try:
-            while not self._answered and (left := deadline - time.monotonic()) > 0:
+            while not self._has_answer() and (left := deadline - time.monotonic()) > 0:
                 if self._poll(READ, min(left, _SLICE)):
                     self._listen()
         except WireError:
             pass  # it said nothing; the failure to send is the better explanation
-        if not self._answered:
+        if not self._has_answer():
             raise WireError(f"the connection broke while sending: {error}") from error
 
     # Receiving
