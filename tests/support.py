@@ -22,10 +22,14 @@ from ocihaul.events import Event
 NOW = 1_800_000_000.0
 
 
-@lru_cache(maxsize=8)
 def rsa_key(which: int = 0) -> RSAPrivateKey:
     """One of a few RSA keys; making one takes a while, so they are shared."""
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048 + 0 * which)
+    return _rsa_key(which)
+
+
+@lru_cache(maxsize=8)
+def _rsa_key(_: int) -> RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def pem(key: RSAPrivateKey, passphrase: str | None = None) -> bytes:

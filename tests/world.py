@@ -1,7 +1,10 @@
 """An emulated OCI, a profile in it, and the client's core on top: what scenarios start from."""
 
 import hashlib
+import os
 import random
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +15,7 @@ from ocihaul.config import Flags, resolve
 from ocihaul.config import Settings as ClientSettings
 from ocihaul.connect import open_storage
 from ocihaul.emulator import Emulator
+from ocihaul.emulator import Session as EmulatorSession
 from ocihaul.emulator import Settings as EmulatorSettings
 from ocihaul.events import AttemptFinished, TokenAdopted
 from ocihaul.storage.client import StorageClient
@@ -23,6 +27,15 @@ MIB = 2**20
 PART = 10 * MIB
 
 
+@dataclass(frozen=True)
+class Ran:
+    """What a finished command left: exit code, stdout, stderr."""
+
+    code: int
+    out: str
+    err: str
+
+
 @dataclass
 class World:
     """One emulator, one home directory, one listener that remembers everything."""
@@ -32,6 +45,8 @@ class World:
     config: Path
     heard: Recorder = field(default_factory=Recorder)
     stop: threading.Event = field(default_factory=threading.Event)
+    logins: list[EmulatorSession] = field(default_factory=list)
+    hidden: set[str] = field(default_factory=set)
 
     @property
     def token_file(self) -> Path:
@@ -86,6 +101,59 @@ class World:
         with self.storage(**(flags or {})) as storage:
             return upload(storage, request, listener=self.heard, stop=self.stop)
 
+    # The command
+
+    def start(self, *args: str, **environ: str) -> "subprocess.Popen[str]":
+        """Start the real command in a process of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "ocihaul", *args],
+            env=self.environ() | environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def finish(self, process: "subprocess.Popen[str]", timeout: float = 100) -> Ran:
+        """Wait for it, and look for secrets in what it said."""
+        out, err = process.communicate(timeout=timeout)
+        for secret in self.secrets():
+            if secret in out or secret in err:
+                raise AssertionError(f"a secret is in the output: {secret[:12]}…")
+        return Ran(process.returncode, out, err)
+
+    def run(self, *args: str, **environ: str) -> Ran:
+        return self.finish(self.start(*args, **environ))
+
+    def put(self, source: Path, *args: str) -> tuple[str, ...]:
+        """The report's command, flag for flag, with a profile and an endpoint of ours."""
+        return (
+            *("os", "object", "put", "--bucket-name", "backups", "--namespace", "ns1"),
+            *("--file", str(source), "--name", source.name, "--storage-tier", "Archive"),
+            *("--no-overwrite", "--part-size", "10", "--parallel-upload-count", "15"),
+            *("--verify-checksum", "--auth", "security_token", "--region", "us-ashburn-1"),
+            *("--debug", *args),
+        )
+
+    def environ(self) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        ours = {
+            "HOME": str(self.home),
+            "OCI_CLI_CONFIG_FILE": str(self.config),
+            "OCI_CLI_ENDPOINT": self.oci.endpoint,
+            "OCIHAUL_AUTH_ENDPOINT": self.oci.endpoint,
+        }
+        if self.oci.ca_file is not None:
+            ours["OCI_CLI_CERT_BUNDLE"] = str(self.oci.ca_file)
+        return kept | ours
+
+    def secrets(self) -> set[str]:
+        """What must never be seen: every token ever issued, the lines of every key."""
+        keys = self.home.rglob("*.pem")
+        lines = {line for key in keys for line in key.read_text().splitlines() if len(line) > 60}
+        tokens = self.oci.auth.token_texts()
+        return lines | {token.rpartition(".")[2] for token in tokens} | set(tokens) | self.hidden
+
     # What the emulator has seen, and what the client has said
 
     def arrived_whole(self, source: Path, name: str | None = None) -> bool:
@@ -122,5 +190,6 @@ class World:
 def world(home: Path, **settings: object) -> Iterator[World]:
     """A world whose emulator behaves as `settings` say."""
     with Emulator(EmulatorSettings(**settings)) as oci:  # type: ignore[arg-type]  # by name
-        config = oci.write_profile(home / "oci")
-        yield World(oci, home, config)
+        session = oci.login()
+        config = oci.write_profile(home / "oci", session=session)
+        yield World(oci, home, config, logins=[session])

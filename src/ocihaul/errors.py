@@ -67,6 +67,8 @@ class ServiceError(OcihaulError):
     """The service answered with a status of 400 or above.
 
     `headers` has lower-case names. `code` is None where the answer had no JSON body (HEAD).
+    `after_retry`: an earlier attempt of the same call had failed without saying whether it took
+    effect, so this refusal may be its doing.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class ServiceError(OcihaulError):
         self.status = status
         self.code = code
         self.operation = operation
+        self.after_retry = False
         self.headers = dict(headers or {})
         self.service_message = message
         text = f"{operation}: {status} {code or ''}".rstrip()

@@ -134,7 +134,7 @@ def test_the_debug_line_has_everything_for_a_support_ticket() -> None:
     )
     line = debug_line(event, NOW)
     assert line.endswith(
-        "DEBUG PUT /n/ns/b/b/u/x?uploadPartNum=3 401 UploadPart 42 ms token=2 sent=1024 "
+        "DEBUG PUT /n/ns/b/b/u/x?uploadPartNum=3 401 UploadPart 42 ms generation=2 sent=1024 "
         "opc-request-id=fra:1"
     )
 

@@ -144,6 +144,11 @@ class Authority:
             for text in self._tokens:
                 self.revoke(text, refreshable=refreshable)
 
+    def token_texts(self) -> frozenset[str]:
+        """Every token ever issued: what must not be found in any output."""
+        with self._lock:
+            return frozenset(self._tokens)
+
     # --- issuing
 
     def issue(self, session_id: str, ttl: float | None = None, **claims: Any) -> Token:

@@ -115,6 +115,7 @@ class Client:
         """True for success, False when the call is worth another attempt, else raises."""
         redated = self._clock.observe(answer.headers.get("date"))
         failure = service_error(answer, call.operation)
+        failure.after_retry = tally.failures > 0
         action = classify(answer.status, failure.code)
         if action is Action.DONE:
             return True

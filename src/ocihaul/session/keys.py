@@ -1,5 +1,6 @@
 """Reading a private key."""
 
+import re
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -7,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ocihaul.errors import CredentialError
 
-_END = b"PRIVATE KEY-----"
+_END = re.compile(rb"-----END [A-Z ]*PRIVATE KEY-----")
 
 
 def load_key(pem: bytes, *, where: str, passphrase: str | None = None) -> RSAPrivateKey:
@@ -18,12 +19,12 @@ def load_key(pem: bytes, *, where: str, passphrase: str | None = None) -> RSAPri
     """
     if not pem.strip():
         raise CredentialError(f"{where} is empty")
-    end = pem.rfind(_END)
-    if end < 0:
+    end = _END.search(pem)
+    if end is None:
         raise CredentialError(f"{where} is not a private key in PEM form, or it is cut")
     try:
         key = load_pem_private_key(
-            pem[: end + len(_END)] + b"\n", passphrase.encode() if passphrase else None
+            pem[: end.end()] + b"\n", passphrase.encode() if passphrase else None
         )
     except TypeError:
         # cryptography's word for "a passphrase is needed" and for "none is needed".

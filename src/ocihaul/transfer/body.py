@@ -38,7 +38,6 @@ class RangeBody:
         self.length = length
         self.digests: dict[str, bytes] = {}
         self.total_sent = 0
-        self.attempts = 0
         self._sent_now = 0
         self._source = source
         self._offset = offset
@@ -51,7 +50,6 @@ class RangeBody:
     def blocks(self) -> Iterator[memoryview]:
         """The bytes from the start. Raises SourceError, AbandonedError."""
         self.throw_away("sent again")
-        self.attempts += 1
         running = {name: checksum.start(name) for name in self._algorithms}
         view = memoryview(self._buffer)
         for start in range(0, self.length, len(view)):

@@ -10,6 +10,7 @@ from ocihaul.errors import (
     NetworkError,
     OcihaulError,
     ServiceError,
+    SessionError,
     SourceError,
     UploadStopped,
 )
@@ -24,7 +25,7 @@ from ocihaul.events import (
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer import checksum
 from ocihaul.transfer.body import RangeBody, digest_range
-from ocihaul.transfer.checksum import CRC32C, MD5, SHA256, SHA384
+from ocihaul.transfer.checksum import CRC32C, DECLARABLE, MD5, SHA256, SHA384
 from ocihaul.transfer.headers import create_document, encryption_headers, put_headers
 from ocihaul.transfer.integrity import Integrity, check_whole
 from ocihaul.transfer.parts import PartWorkers
@@ -85,7 +86,8 @@ class _Upload:
         self._started = time.monotonic()
         self._announced = _announced(request)
         self._integrity = Integrity(
-            declared=request.checksum_algorithm or next(iter(self._announced), None),
+            declared=request.checksum_algorithm
+            or next((name for name in self._announced if name in DECLARABLE), None),
             want_md5=request.verify_checksum,
             listener=listener,
         )
@@ -141,7 +143,7 @@ class _Upload:
                 request.namespace, request.bucket, request.name, body, headers
             ).headers
         except ServiceError as error:
-            if error.status != 412 or body.attempts < 2:
+            if error.status != 412 or not error.after_retry:
                 raise
             # Our own first attempt may be what stands in the way: its reply was lost.
             digests = body.digests or {CRC32C: self._reread(CRC32C), MD5: self._reread(MD5)}
@@ -217,8 +219,10 @@ class _Upload:
                 etags=etags,
                 headers=preconditions,
             ).headers
-        except (NetworkError, ServiceError):
-            # The commit may have taken effect although its reply was lost or the retry refused.
+        except (NetworkError, ServiceError) as error:
+            if isinstance(error, ServiceError) and not error.after_retry:
+                raise
+            # The commit may have taken effect although its reply was lost and the retry refused.
             settled = self._target.settled(self._plan.size, expected)
             if settled is None:
                 raise
@@ -258,9 +262,9 @@ class _Upload:
         if isinstance(error, Interrupted):
             return Interrupted(f"interrupted; upload {upload_id} is not complete", hint=hint)
         return UploadStopped(
-            f"upload {upload_id} is not complete: {error.message}",
+            f"upload {upload_id} is not complete",
             upload_id=upload_id,
-            resumable=error.resumable,
+            resumable=error.resumable or isinstance(error, SessionError),
             hint=hint,
         )
 

@@ -1,0 +1,340 @@
+"""The session on a clock in hand: no sleeps, a scripted auth service, real files."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ocihaul.clock import ServerClock
+from ocihaul.errors import CredentialError, RenewalUnavailable, SessionOver
+from ocihaul.events import CredentialRejected, Notice, RenewalFailed, TokenAdopted
+from ocihaul.session.credential import Credential
+from ocihaul.session.renewal import Failed, NotExtended, Outcome, Refused, Renewed
+from ocihaul.session.session import Session
+from ocihaul.session.store import CredentialStore, write_private
+from ocihaul.session.token import SessionToken
+from tests.support import NOW, Hand, Recorder, make_token, pem, rsa_key
+
+HOUR = 3600.0
+
+
+class Auth:
+    """The refresh rung by script: outcomes in order, the last one for ever after."""
+
+    def __init__(self, *script: Outcome | Callable[[], Outcome]) -> None:
+        self.script = list(script)
+        self.calls: list[int] = []
+
+    def __call__(self, credential: Credential, _timeout: float) -> Outcome:
+        self.calls.append(credential.generation)
+        step = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        return step() if callable(step) else step
+
+
+def token(exp: float, *, iat: float | None = NOW, which: int = 0) -> SessionToken:
+    return SessionToken.parse(make_token(rsa_key(which), iat=iat, exp=exp))
+
+
+class Rig:
+    """A session in a folder, at a time that the test decides."""
+
+    def __init__(self, folder: Path, auth: Auth, *, first: SessionToken | None = None) -> None:
+        self.folder, self.auth = folder, auth
+        self.hand, self.heard = Hand(), Recorder()
+        self.put(first or token(NOW + HOUR))
+        (folder / "key.pem").write_bytes(pem(rsa_key()))
+        self.session = self.another()
+
+    def another(self) -> Session:
+        return Session(
+            CredentialStore(
+                self.folder / "token", self.folder / "key.pem", sleep=self.hand.forward
+            ),
+            self.auth,
+            clock=ServerClock(wall=self.hand, monotonic=self.hand, listener=self.heard),
+            listener=self.heard,
+            chance=lambda: 0.5,
+            patience=60.0,
+        )
+
+    def put(self, token: SessionToken) -> None:
+        write_private(self.folder / "token", token.raw.encode())
+
+    def on_disk(self) -> str:
+        return (self.folder / "token").read_text()
+
+    def rungs(self) -> list[str]:
+        return [event.rung for event in self.heard.events if isinstance(event, TokenAdopted)]
+
+
+def test_a_fresh_token_is_handed_out_as_it_is(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, Auth(Failed("never asked")))
+    credential = rig.session.credential()
+    assert credential.generation == 1
+    assert credential.key_id == f"ST${rig.on_disk()}"
+    assert rig.auth.calls == []
+
+
+def test_half_way_through_it_is_renewed_and_written(tmp_path: Path) -> None:
+    new = token(NOW + 2 * HOUR, iat=NOW + HOUR / 2)
+    rig = Rig(tmp_path, Auth(Renewed(new)))
+    rig.hand.forward(HOUR / 2 - 2)
+    assert rig.session.credential().generation == 1
+    rig.hand.forward(4)
+    assert rig.session.credential().token == new
+    assert rig.on_disk() == new.raw
+    assert rig.auth.calls == [1]
+    assert rig.rungs() == ["start", "refresh"]
+
+
+def test_what_another_process_renewed_is_adopted_without_a_call(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, Auth(Failed("never asked")))
+    theirs = token(NOW + 2 * HOUR)
+    rig.put(theirs)
+    rig.hand.forward(1.1)
+    assert rig.session.credential().token == theirs
+    assert rig.auth.calls == []
+
+
+def test_a_new_login_with_a_new_key_is_adopted(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, Auth(Failed("never asked")))
+    (tmp_path / "key.pem").write_bytes(pem(rsa_key(1)))
+    rig.put(token(NOW + 2 * HOUR, which=1))
+    rig.hand.forward(1.1)
+    numbers = rig.session.credential().key.public_key().public_numbers()
+    assert numbers == rsa_key(1).public_key().public_numbers()
+
+
+def test_an_older_token_on_disk_is_not_adopted(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, Auth(Failed("never asked")))
+    rig.put(token(NOW + HOUR / 2, iat=NOW - HOUR / 2))
+    rig.hand.forward(1.1)
+    assert rig.session.credential().generation == 1
+
+
+def test_a_rejected_credential_is_renewed_once(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, Auth(Renewed(token(NOW + 2 * HOUR))))
+    first = rig.session.credential()
+    assert rig.session.rejected(first, "UploadPart")
+    assert rig.session.credential().generation == 2
+    assert len(rig.heard.of(CredentialRejected)) == 1
+
+
+def test_a_rejected_old_credential_does_not_renew_again(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, Auth(Renewed(token(NOW + 2 * HOUR))))
+    first = rig.session.credential()
+    for _ in range(15):
+        assert rig.session.rejected(first)
+    assert rig.auth.calls == [1]
+
+
+def test_a_rejection_looks_at_the_disk_before_it_asks(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, Auth(Failed("never asked")))
+    first = rig.session.credential()
+    rig.put(token(NOW + 2 * HOUR))
+    assert rig.session.rejected(first)
+    assert rig.rungs() == ["start", "reread"]
+    assert rig.auth.calls == []
+
+
+def test_many_threads_and_one_rejection_make_one_call(tmp_path: Path) -> None:
+    gate = threading.Event()
+
+    def slowly() -> Outcome:
+        gate.wait(5)
+        return Renewed(token(NOW + 2 * HOUR))
+
+    rig = Rig(tmp_path, Auth(slowly))
+    first = rig.session.credential()
+    answers: list[bool] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(rig.session.rejected(first)))
+        for _ in range(30)
+    ]
+    for thread in threads:
+        thread.start()
+    gate.set()
+    for thread in threads:
+        thread.join(10)
+    assert answers == [True] * 30
+    assert rig.auth.calls == [1]
+    assert rig.session.credential().generation == 2
+
+
+def test_an_outage_is_ridden_out_on_what_the_token_has_left(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, Auth(Failed("503"), Failed("503"), Renewed(token(NOW + 2 * HOUR))))
+    rig.hand.forward(HOUR / 2)
+    assert rig.session.credential().generation == 1
+    assert rig.session.credential().generation == 1, "backing off: no second call at once"
+    assert len(rig.auth.calls) == 1
+    rig.hand.forward(61)
+    rig.session.credential()
+    rig.hand.forward(61)
+    assert rig.session.credential().generation == 2
+    assert len(rig.heard.of(RenewalFailed)) == 2
+
+
+def test_in_its_last_tenth_a_token_is_renewed_before_it_is_used(tmp_path: Path) -> None:
+    new = token(NOW + 2 * HOUR, iat=NOW + HOUR)
+    rig = Rig(tmp_path, Auth(Renewed(new)))
+    rig.hand.forward(HOUR - 60)
+    assert rig.session.credential().token == new
+
+
+def test_in_its_last_tenth_a_token_is_still_used_when_renewal_fails(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, Auth(Failed("503")))
+    rig.hand.forward(HOUR - 60)
+    assert rig.session.credential().generation == 1
+
+
+def test_an_auth_service_out_of_reach_for_too_long_is_an_error_that_can_be_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path, Auth(Failed("connection refused")))
+    monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
+    rig.hand.forward(HOUR + 1)
+    with pytest.raises(RenewalUnavailable) as caught:
+        rig.session.credential()
+    assert caught.value.resumable
+
+
+def test_a_session_that_refuses_is_used_to_its_end_and_then_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path, Auth(Refused("401 NotAuthenticated: session ended")))
+    monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
+    rig.hand.forward(HOUR / 2)
+    assert rig.session.credential().generation == 1
+    rig.hand.forward(HOUR / 2 - 1)
+    assert rig.session.credential().generation == 1
+    rig.hand.forward(2)
+    with pytest.raises(SessionOver) as caught:
+        rig.session.credential()
+    text = str(caught.value)
+    assert "session ended" in text
+    assert "2027-01-15 09:00:00 UTC" in text
+    assert "oci session authenticate" in text
+    assert rig.auth.calls == [1], "a refusal is final"
+
+
+def test_a_refresh_that_does_not_move_the_end_is_no_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same_end = token(NOW + HOUR, iat=NOW + HOUR / 2)
+    rig = Rig(tmp_path, Auth(NotExtended(same_end)))
+    monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
+    rig.hand.forward(HOUR / 2)
+    assert rig.session.credential().token == same_end, "the old one may have died of it"
+    rig.hand.forward(HOUR / 4)
+    rig.session.credential()
+    assert len(rig.auth.calls) == 1
+    rig.hand.forward(HOUR)
+    with pytest.raises(SessionOver, match="did not move"):
+        rig.session.credential()
+
+
+def test_a_session_that_is_over_comes_back_with_a_new_login(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path, Auth(Refused("ended")))
+    monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
+    rig.hand.forward(HOUR + 1)
+    with pytest.raises(SessionOver):
+        rig.session.credential()
+    (tmp_path / "key.pem").write_bytes(pem(rsa_key(1)))
+    rig.put(token(NOW + 3 * HOUR, which=1))
+    rig.hand.forward(1.1)
+    assert rig.session.credential().generation == 2
+
+
+def test_a_refusal_that_someone_else_caused_is_mended_by_their_token(tmp_path: Path) -> None:
+    """Another refresher without a lock was faster: its token lands while ours is refused."""
+    theirs = token(NOW + 2 * HOUR)
+
+    def refused() -> Outcome:
+        rig.put(theirs)
+        return Refused("401")
+
+    rig = Rig(tmp_path, Auth(refused))
+    assert rig.session.rejected(rig.session.credential())
+    assert rig.session.credential().token == theirs
+
+
+def test_where_the_file_cannot_be_written_the_token_is_kept_in_memory_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = token(NOW + 2 * HOUR)
+    rig = Rig(tmp_path, Auth(Renewed(new)))
+
+    def read_only(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("ocihaul.session.store.write_private", read_only)
+    rig.hand.forward(HOUR / 2)
+    assert rig.session.credential().token == new
+    (notice,) = rig.heard.of(Notice)
+    assert "Read-only file system" in str(notice)
+    rig.hand.forward(2)
+    assert rig.session.credential().token == new, "the old one on disk does not come back"
+
+
+def test_two_sessions_on_one_file_make_one_call(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, Auth(Renewed(token(NOW + 2 * HOUR, iat=NOW + HOUR / 2))))
+    other = rig.another()
+    rig.hand.forward(HOUR / 2)
+    assert rig.session.credential().token == other.credential().token
+    assert len(rig.auth.calls) == 1
+
+
+def test_a_token_that_is_expired_at_the_start_is_an_answer_not_a_hang(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path, Auth(Refused("401")), first=token(NOW - 1, iat=NOW - HOUR))
+    monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
+    with pytest.raises(SessionOver, match="the token ended at"):
+        rig.session.credential()
+
+
+@pytest.mark.parametrize("life", [300.0, 86400.0])
+def test_lives_of_five_minutes_and_of_a_day(tmp_path: Path, life: float) -> None:
+    rig = Rig(tmp_path, Auth(Renewed(token(NOW + 2 * life))), first=token(NOW + life))
+    rig.hand.forward(life * 0.49)
+    rig.session.credential()
+    assert rig.auth.calls == []
+    rig.hand.forward(life * 0.02)
+    rig.session.credential()
+    assert rig.auth.calls == [1]
+
+
+def test_a_machine_that_slept_for_two_hours_renews_before_it_signs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path, Auth(Renewed(token(NOW + 4 * HOUR, iat=NOW + 2 * HOUR))))
+    rig.hand.forward(2 * HOUR)
+    assert rig.session.credential().generation == 2
+
+
+def test_the_background_renews_without_a_request(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, Auth(Renewed(token(NOW + 2 * HOUR))))
+    adopted = threading.Event()
+    hear = rig.session._listener
+
+    def listen(event: object) -> None:
+        hear(event)  # type: ignore[arg-type]  # events only
+        if isinstance(event, TokenAdopted):
+            adopted.set()
+
+    rig.session._listener = listen
+    rig.hand.forward(HOUR / 2)
+    with rig.session:
+        assert adopted.wait(5)
+    assert rig.auth.calls == [1]
+
+
+def test_an_unusable_pair_at_the_start_is_a_credential_error(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("cut")
+    (tmp_path / "key.pem").write_bytes(pem(rsa_key()))
+    store = CredentialStore(tmp_path / "token", tmp_path / "key.pem", sleep=lambda _: None)
+    with pytest.raises(CredentialError):
+        Session(store, Auth(Failed("never asked")))
