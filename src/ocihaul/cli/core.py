@@ -35,6 +35,6 @@ def run_upload(
 
 def run_emulator(args: list[str]) -> int:
     """Run the emulator with its own options; returns its exit status."""
-    from ocihaul.emulator.__main__ import main
+    from ocihaul.emulator.cli import main
 
     return main(args) or 0

@@ -1,0 +1,29 @@
+"""A small OCI to develop and test against: auth and object storage, with faults on demand.
+
+    with Emulator(Settings(token_ttl=4.0)) as oci:
+        config = oci.write_profile(directory)
+        oci.faults.add(Fault(operation="UploadPart", status=503))
+        ...  # run a client against oci.endpoint
+        assert oci.log.count(operation="RefreshToken") == 1
+
+It shares no code with the client on purpose: it must not share its mistakes.
+"""
+
+from .answers import ApiError
+from .auth import Session
+from .emulator import Emulator, ObjectInfo, UploadInfo
+from .faults import Fault, UnfiredFaultsError
+from .log import LogEntry
+from .settings import Settings
+
+__all__ = [
+    "ApiError",
+    "Emulator",
+    "Fault",
+    "LogEntry",
+    "ObjectInfo",
+    "Session",
+    "Settings",
+    "UnfiredFaultsError",
+    "UploadInfo",
+]

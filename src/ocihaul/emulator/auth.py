@@ -1,0 +1,287 @@
+"""Sessions, tokens and API keys: who may sign, with which key, and until when.
+
+Tokens are JWTs signed by a key of the emulator's own. A token is looked up as it was issued
+and judged by its claims, as the real service does; the table adds what a claim cannot say
+(revoked, replaced by a refresh).
+"""
+
+import base64
+import hashlib
+import json
+import math
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from .answers import not_authenticated
+from .settings import Settings
+
+TENANCY = "ocid1.tenancy.oc1..emulated"
+USER = "ocid1.user.oc1..emulated"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A login as its owner holds it: the key pair and the first token."""
+
+    session_id: str
+    private_key_pem: bytes
+    public_key_pem: bytes
+    fingerprint: str
+    token: str
+
+
+@dataclass(slots=True)
+class Login:
+    """A session as the service knows it; `ends_at` is service time."""
+
+    session_id: str
+    public_key: rsa.RSAPublicKey
+    ends_at: float
+
+
+@dataclass(slots=True)
+class Token:
+    """An issued token; `issued_at` is the unrounded service time."""
+
+    text: str
+    jti: str
+    login: Login
+    issued_at: float
+    expires_at: float
+    dies_at: float | None = None
+    refreshable: bool = True
+
+    def age_fraction(self, now: float) -> float:
+        """0 at birth, 1 at exp."""
+        return (now - self.issued_at) / max(self.expires_at - self.issued_at, 1e-9)
+
+
+@dataclass(frozen=True, slots=True)
+class Signatory:
+    """Whom a keyId names: a public key, and the token if it was one."""
+
+    public_key: rsa.RSAPublicKey
+    token: Token | None
+
+
+class Authority:
+    """Issues tokens and judges them."""
+
+    def __init__(self, settings: Callable[[], Settings], clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._lock = threading.RLock()  # guards all tables and counters below
+        self._logins: dict[str, Login] = {}
+        self._tokens: dict[str, Token] = {}
+        self._api_keys: dict[str, rsa.RSAPublicKey] = {}
+        #: Tokens given out by refresh, and how often refresh was asked by someone who may.
+        self.refreshes = 0
+        self.minted = 0
+
+    # --- opening and ending
+
+    def login(self) -> Session:
+        """A new session with a fresh key, as the browser login makes it."""
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        ends_at = self._clock() + self._settings().session_ttl
+        login = self._open(key.public_key(), ends_at)
+        token = self.issue(login.session_id)
+        return Session(
+            session_id=login.session_id,
+            private_key_pem=private_pem(key),
+            public_key_pem=public_pem(key.public_key()),
+            fingerprint=fingerprint(key.public_key()),
+            token=token.text,
+        )
+
+    def mint(self, public_key: rsa.RSAPublicKey, minutes: int) -> Token:
+        """A session of fixed length for a key of the caller's (GenerateUpst)."""
+        life = self._settings().upst_ttl or minutes * 60.0
+        login = self._open(public_key, self._clock() + life)
+        with self._lock:
+            self.minted += 1
+        return self.issue(login.session_id, ttl=life)
+
+    def _open(self, public_key: rsa.RSAPublicKey, ends_at: float) -> Login:
+        if self._settings().integer_claims:
+            ends_at = math.ceil(ends_at)
+        login = Login(uuid.uuid4().hex, public_key, ends_at)
+        with self._lock:
+            self._logins[login.session_id] = login
+        return login
+
+    def add_api_key(self, public_key: rsa.RSAPublicKey) -> str:
+        """Register an API key of the user; returns its keyId."""
+        key_id = f"{TENANCY}/{USER}/{fingerprint(public_key)}"
+        with self._lock:
+            self._api_keys[key_id] = public_key
+        return key_id
+
+    def end(self, session_id: str) -> None:
+        """The session is over now, and every token of it."""
+        with self._lock:
+            self._logins[session_id].ends_at = self._clock()
+
+    def revoke(self, token: str, *, refreshable: bool = False) -> None:
+        """The token dies now; `refreshable`: the auth service alone still takes it."""
+        with self._lock:
+            record = self._tokens[token]
+            record.dies_at = self._clock()
+            record.refreshable = refreshable
+
+    def revoke_all(self, *, refreshable: bool = False) -> None:
+        """Every token issued so far dies now."""
+        with self._lock:
+            for text in self._tokens:
+                self.revoke(text, refreshable=refreshable)
+
+    # --- issuing
+
+    def issue(self, session_id: str, ttl: float | None = None, **claims: Any) -> Token:
+        """A token in the session; `claims` replace what would be there (None: left out)."""
+        with self._lock:
+            login = self._logins[session_id]
+            now = self._clock()
+            life = self._settings().token_ttl if ttl is None else ttl
+            issued: float = now
+            if self._settings().integer_claims:
+                issued, life = math.floor(now), math.ceil(life)
+            jti = str(uuid.uuid4())
+            content = {
+                "sub": USER,
+                "tenant": TENANCY,
+                "ptype": "user",
+                "ttype": "login",
+                "iss": "authService.oracle.com",
+                "jti": jti,
+                "sid": session_id,
+                "iat": issued,
+                "exp": min(issued + life, login.ends_at),
+                "sess_exp": _session_end_text(login.ends_at),
+                "jwk": _jwk(login.public_key),
+            }
+            content.update(claims)
+            content = {name: value for name, value in content.items() if value is not None}
+            text = jwt.encode(content, _signing_key(), "RS256", headers={"kid": "emulator"})
+            token = Token(text, str(content.get("jti", jti)), login, now, _number(content, "exp"))
+            self._tokens[text] = token
+            return token
+
+    def refresh(self, token: Token) -> Token:
+        """A newer token for a live one; the older ones may die of it."""
+        settings = self._settings()
+        with self._lock:
+            now = self._clock()
+            self.check(token, now, refreshing=True)
+            older = [each for each in self._tokens.values() if each.login is token.login]
+            claims = {} if settings.refresh_extends else {"exp": _whole(token.expires_at)}
+            new = self.issue(token.login.session_id, **claims)
+            if settings.refresh_kills_old_after is not None:
+                dies_at = now + settings.refresh_kills_old_after
+                for each in older:
+                    each.dies_at = dies_at if each.dies_at is None else min(each.dies_at, dies_at)
+            self.refreshes += 1
+            return new
+
+    # --- judging
+
+    def resolve(self, key_id: str) -> Signatory:
+        """Whom `key_id` names; 401 if nobody we know."""
+        with self._lock:
+            if key_id.startswith("ST$"):
+                token = self.find(key_id.removeprefix("ST$"))
+                return Signatory(token.login.public_key, token)
+            if key_id in self._api_keys:
+                return Signatory(self._api_keys[key_id], None)
+        raise not_authenticated("the keyId names no key that is known here")
+
+    def find(self, text: str) -> Token:
+        """The token as issued; 401 if it never was."""
+        with self._lock:
+            if text in self._tokens:
+                return self._tokens[text]
+        raise not_authenticated("the token was not issued here")
+
+    def check(self, token: Token, now: float, *, refreshing: bool = False) -> None:
+        """401 unless the token is good at `now`."""
+        with self._lock:
+            if now >= token.login.ends_at:
+                raise not_authenticated("the session has ended")
+            if now >= token.expires_at:
+                raise not_authenticated("the token has expired")
+            dead = token.dies_at is not None and now >= token.dies_at
+            if dead and not (refreshing and token.refreshable):
+                raise not_authenticated("the token was revoked or replaced")
+
+
+@cache
+def _signing_key() -> rsa.RSAPrivateKey:
+    # One per process: making it takes a tenth of a second, and nobody attacks a test double.
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def _number(claims: dict[str, Any], name: str) -> float:
+    value = claims.get(name)
+    return float(value) if isinstance(value, (int, float)) else math.inf
+
+
+def _whole(value: float) -> float:
+    return int(value) if value == int(value) else value
+
+
+def _session_end_text(ends_at: float) -> str:
+    return datetime.fromtimestamp(ends_at, UTC).strftime("%a, %d %b %Y %H:%M:%S UTC")
+
+
+def _jwk(key: rsa.RSAPublicKey) -> str:
+    numbers = key.public_numbers()
+    return json.dumps(
+        {
+            "kid": "emulated",
+            "n": _base64url(numbers.n),
+            "e": _base64url(numbers.e),
+            "kty": "RSA",
+            "alg": "RS256",
+            "use": "sig",
+        }
+    )
+
+
+def _base64url(number: int) -> str:
+    data = number.to_bytes((number.bit_length() + 7) // 8, "big")
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def private_pem(key: rsa.RSAPrivateKey, passphrase: str | None = None) -> bytes:
+    """The key as the stock CLI writes it."""
+    protection: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if passphrase is not None:
+        protection = serialization.BestAvailableEncryption(passphrase.encode())
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection
+    )
+
+
+def public_pem(key: rsa.RSAPublicKey) -> bytes:
+    """PEM of the SubjectPublicKeyInfo."""
+    return key.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+def fingerprint(key: rsa.RSAPublicKey) -> str:
+    """MD5 of the DER form, in pairs: how OCI names a key."""
+    der = key.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    digest = hashlib.md5(der, usedforsecurity=False).hexdigest()
+    return ":".join(digest[at : at + 2] for at in range(0, len(digest), 2))

@@ -1,0 +1,139 @@
+"""Bodies: taken in a chunk at a time, hashed on the way, kept in files and read back."""
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import crc32c
+
+from .checksums import Checksums
+from .settings import MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A run of bytes in a file; `path` None: the bytes were discarded."""
+
+    path: Path | None
+    size: int
+
+
+class Intake:
+    """Takes one body in. `close` ends it; then `checksums` and `segment` are final."""
+
+    def __init__(self, path: Path | None, *, md5: bool, algorithms: frozenset[str]) -> None:
+        self._path = path
+        self._file = None if path is None else path.open("xb", buffering=0)
+        self._crc32c = 0
+        self._hashes: dict[str, Any] = {}
+        if md5:
+            self._hashes["md5"] = hashlib.md5(usedforsecurity=False)
+        for name in ("SHA256", "SHA384"):
+            if name in algorithms:
+                self._hashes[name.lower()] = hashlib.new(name)
+        self.size = 0
+
+    def write(self, chunk: memoryview) -> None:
+        """Take the next bytes; the buffer may be reused afterwards."""
+        self._crc32c = crc32c.crc32c(chunk, self._crc32c)
+        for hasher in self._hashes.values():
+            hasher.update(chunk)
+        if self._file is not None:
+            left = chunk
+            while left:
+                left = left[self._file.write(left) :]
+        self.size += len(chunk)
+
+    def close(self) -> None:
+        """No more bytes."""
+        if self._file is not None:
+            self._file.close()
+
+    def drop(self) -> None:
+        """Forget the body: it was refused or never arrived whole."""
+        self.close()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+    @property
+    def checksums(self) -> Checksums:
+        """Over all bytes so far."""
+        digests = {name: hasher.digest() for name, hasher in self._hashes.items()}
+        return Checksums(crc32c=self._crc32c, **digests)
+
+    @property
+    def segment(self) -> Segment:
+        """Where the bytes are."""
+        return Segment(self._path, self.size)
+
+
+class Blob:
+    """The bytes of an object: segments in order. Files go when retired and no reader is left."""
+
+    def __init__(self, segments: Sequence[Segment]) -> None:
+        self.segments = tuple(segments)
+        self.size = sum(segment.size for segment in segments)
+        self._lock = threading.Lock()  # guards the two below
+        self._readers = 0
+        self._retired = False
+
+    @property
+    def discarded(self) -> bool:
+        """Whether there is something that cannot be read back."""
+        return any(segment.path is None and segment.size for segment in self.segments)
+
+    def retire(self) -> None:
+        """The object is gone or replaced."""
+        with self._lock:
+            self._retired = True
+            self._sweep()
+
+    def open(self) -> Callable[[], None]:
+        """Keep the files until the returned function is called."""
+        with self._lock:
+            self._readers += 1
+        return self._close
+
+    def _close(self) -> None:
+        with self._lock:
+            self._readers -= 1
+            self._sweep()
+
+    def _sweep(self) -> None:
+        if self._retired and not self._readers:
+            for segment in self.segments:
+                if segment.path is not None:
+                    segment.path.unlink(missing_ok=True)
+
+    def read(self, start: int, length: int) -> Iterator[bytes]:
+        """The bytes from `start`, in pieces of at most 1 MiB; discarded ones are zeros."""
+        for segment in self.segments:
+            if length <= 0:
+                return
+            if start >= segment.size:
+                start -= segment.size
+                continue
+            wanted = min(length, segment.size - start)
+            yield from _read(segment, start, wanted)
+            start = 0
+            length -= wanted
+
+
+def _read(segment: Segment, start: int, length: int) -> Iterator[bytes]:
+    if segment.path is None:
+        while length:
+            piece = min(MIB, length)
+            yield bytes(piece)
+            length -= piece
+        return
+    with segment.path.open("rb", buffering=0) as file:
+        file.seek(start)
+        while length:
+            data = file.read(min(MIB, length))
+            if not data:
+                raise EOFError(f"{segment.path} is shorter than it was")
+            yield data
+            length -= len(data)

@@ -1,0 +1,129 @@
+"""The emulator as a program: prints where it is and what to paste, runs until interrupted."""
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from .emulator import Emulator
+from .log import LogEntry, as_json
+from .settings import GIB, MIB, Settings
+
+_UNITS = {"": 1, "K": 1024, "M": MIB, "G": GIB}
+
+
+def size(text: str) -> float:
+    """`5M` → bytes."""
+    number = text.upper().removesuffix("B").removesuffix("I")
+    unit = number[-1:] if number[-1:] in _UNITS else ""
+    return float(number.removesuffix(unit)) * _UNITS[unit]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ocihaul emulator", description="A small OCI on this machine, to develop against."
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1")
+    add("--port", type=int, default=0, help="default: the system chooses")
+    add("--tls", action="store_true", help="HTTPS with a throw-away CA")
+    add("--token-ttl", type=float, default=3600.0, metavar="SECONDS")
+    add("--session-ttl", type=float, default=86400.0, metavar="SECONDS")
+    add("--no-refresh-extends", action="store_true", help="refresh answers, exp does not move")
+    add("--refresh-kills-old-after", type=float, metavar="SECONDS")
+    add("--check-token-at", choices=["headers", "end"], default="headers")
+    add("--bandwidth", type=size, metavar="BYTES/S", help="for all uploads together, e.g. 5M")
+    add("--continue-delay", type=float, metavar="SECONDS")
+    add("--ignore-expect", action="store_true", help="never send 100 Continue")
+    add("--no-early-close", action="store_true", help="read the body before closing on an error")
+    add("--clock-offset", type=float, default=0.0, metavar="SECONDS")
+    add("--checksums", choices=["declared", "always", "never"], default="declared")
+    add("--discard", action="store_true", help="hash bodies and forget them")
+    add("--fast", action="store_true", help="with --discard: no MD5")
+    add("--data-dir", type=Path, help="keep bodies here (default: a temporary directory)")
+    add("--namespace", default="ns1")
+    add("--bucket", default="backups")
+    add("--profile-dir", type=Path, help="write a profile as the stock CLI would")
+    add("--profile", default="DEFAULT")
+    add("--region", help="region for the profile")
+    add("--ready-file", type=Path, help="gets JSON with endpoint, ca_file, config when listening")
+    add("--log-file", type=Path, help="gets one line of JSON for each request")
+    return parser
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    same = (
+        "host port tls token_ttl session_ttl refresh_kills_old_after check_token_at bandwidth "
+        "continue_delay ignore_expect clock_offset checksums discard fast data_dir namespace bucket"
+    )
+    return Settings(
+        **{name: getattr(options, name) for name in same.split()},
+        refresh_extends=not options.no_refresh_extends,
+        early_close=not options.no_early_close,
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run until SIGINT or SIGTERM."""
+    options = _parser().parse_args(argv)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    log_file: TextIO | None = None
+    if options.log_file is not None:
+        log_file = options.log_file.open("a", encoding="utf-8", buffering=1)
+
+    def write(entry: LogEntry) -> None:
+        if log_file is not None:
+            log_file.write(as_json(entry) + "\n")
+
+    try:
+        with Emulator(_settings(options), on_request=write) as emulator:
+            config = _profile(emulator, options)
+            _announce(emulator, options, config)
+            stop.wait()
+    finally:
+        if log_file is not None:
+            log_file.close()
+    return 0
+
+
+def _profile(emulator: Emulator, options: argparse.Namespace) -> Path | None:
+    if options.profile_dir is None:
+        return None
+    region = options.region or (emulator.region_trick if options.tls else "eu-frankfurt-1")
+    return emulator.write_profile(options.profile_dir, options.profile, region=region)
+
+
+def _announce(emulator: Emulator, options: argparse.Namespace, config: Path | None) -> None:
+    ready = {
+        "endpoint": emulator.endpoint,
+        "ca_file": str(emulator.ca_file) if emulator.ca_file else None,
+        "config": str(config) if config else None,
+        "namespace": emulator.namespace,
+        "bucket": options.bucket,
+    }
+    if options.ready_file is not None:
+        # By rename: who waits for the file must never see half of it.
+        partial = options.ready_file.with_name(options.ready_file.name + ".part")
+        partial.write_text(json.dumps(ready), encoding="utf-8")
+        partial.replace(options.ready_file)
+    lines = [f"listening on {emulator.endpoint}"]
+    if emulator.ca_file:
+        lines.append(f"export REQUESTS_CA_BUNDLE={emulator.ca_file}")
+    if config:
+        common = (
+            f"--config-file {config} --profile {options.profile} --auth security_token "
+            f"--endpoint {emulator.endpoint}"
+        )
+        place = f"-ns {emulator.namespace} -bn {options.bucket}"
+        put = f"{common} os object put {place} --file FILE --force"
+        lines += [f"oci {put}", f"ocihaul {put}"]
+        if emulator.ca_file:
+            lines.append(f"oci session refresh --config-file {config} --profile {options.profile}")
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()

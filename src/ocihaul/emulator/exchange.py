@@ -1,0 +1,189 @@
+"""One request from head to answer: what comes in which order, and how the connection goes on.
+
+The order is the service's: what can be known from the headers is answered from the headers;
+the body is read when a handler asks for it.
+"""
+
+from collections.abc import Callable
+from email.utils import formatdate
+
+import h11
+
+from .admission import admit, recheck
+from .answers import Answer, ApiError
+from .api import OPERATIONS
+from .call import Call, find
+from .faults import Fault
+from .handlers_common import request_id
+from .log import Record, without_secrets
+from .mishaps import Cut, after_operation, before_operation, outage, spoiled
+from .reception import ClientGone, Reception
+from .service import Service
+from .wire import Wire
+
+
+class Exchange:
+    """One request on one connection."""
+
+    def __init__(
+        self, service: Service, wire: Wire, request: h11.Request, connection: int, buffer: bytearray
+    ) -> None:
+        self._service = service
+        self._wire = wire
+        headers = _headers(request)
+        self._chunked = "transfer-encoding" in headers
+        self._call = Call(
+            method=request.method.decode(),
+            target=request.target.decode("latin-1"),
+            headers=headers,
+            content_length=int(headers.get("content-length", "0")),
+            receive=self._receive,
+        )
+        self._operation, parameters = find(OPERATIONS, self._call.method, self._call.path)
+        self._call.parameters.update(parameters)
+        self._keep_alive = (
+            request.http_version == b"1.1" and headers.get("connection", "").lower() != "close"
+        )
+        self._clock_fault: Fault | None = None
+        self._fault: Fault | None = None
+        self._cleanup: Callable[[], None] | None = None
+        self._record = self._open_record(connection)
+        self._reception = Reception(service, wire, self._call, self._record, buffer)
+
+    def _open_record(self, connection: int) -> Record:
+        call = self._call
+        number = call.query.get("uploadPartNum", "")
+        return Record(
+            sequence=self._service.log.next_sequence(),
+            connection=connection,
+            operation=self._operation.name if self._operation else "Unknown",
+            method=call.method,
+            path=call.path,
+            query=dict(call.query),
+            headers=without_secrets(call.headers),
+            body_expected=call.content_length,
+            part_number=int(number) if number.isdecimal() else None,
+            upload_id=call.query.get("uploadId"),
+            expected_100=call.headers.get("expect", "").lower() == "100-continue",
+        )
+
+    def run(self) -> bool:
+        """Answer; True when the connection can carry another request."""
+        try:
+            try:
+                answer = self._attend()
+            except ApiError as error:
+                self._record.error_code = error.code
+                self._record.error_detail = error.detail or error.message
+                answer = error.answer()
+            return self._send(answer)
+        except Cut as cut:
+            self._service.log.show(self._record)
+            if cut.garbage:
+                self._wire.send_raw(cut.garbage)
+            if cut.reset:
+                self._wire.reset()
+            return False
+        except (ClientGone, OSError) as error:
+            self._record.error_detail = self._record.error_detail or f"connection lost: {error}"
+            return False
+        finally:
+            if self._cleanup is not None:
+                self._cleanup()
+            self._service.log.finish(self._record)
+
+    def _attend(self) -> Answer:
+        operation, service = self._operation, self._service
+        if self._chunked:
+            raise ApiError(411, "MissingContentLength", "The content-length header is missing")
+        if operation is None:
+            raise ApiError(404, "NotFound", "There is no such operation")
+        self._clock_fault = self._take_fault(operation.name, clock=True)
+        if self._clock_fault is not None:
+            self._clock_fault.fire(self._record)
+        if operation.name == "RefreshToken":
+            outage(service, self._record, self._drain)
+        admit(service, operation, self._call, self._record, self._now())
+        self._fault = self._take_fault(operation.name, clock=False)
+        self._reception.fault = self._fault
+        if self._fault is not None:
+            before_operation(service, self._fault, self._record, self._drain)
+        answer = operation.handler(service, self._call)
+        self._cleanup = answer.cleanup
+        if self._fault is not None:
+            after_operation(service, self._fault, self._record, answer)
+        return answer
+
+    def _take_fault(self, operation: str, *, clock: bool) -> Fault | None:
+        name = self._call.name or None
+        part = self._record.part_number
+        return self._service.faults.take(operation, part, name, clock=clock)
+
+    def _now(self) -> float:
+        fault = self._clock_fault
+        return self._service.now() + ((fault.clock_offset or 0.0) if fault else 0.0)
+
+    def _drain(self) -> None:
+        self._receive(lambda _chunk: None)
+
+    def _receive(self, write: Callable[[memoryview], object]) -> None:
+        self._reception.receive(write)
+        again = self._service.settings.check_token_at == "end"  # noqa: S105 - not a password
+        if again and self._call.signatory is not None:
+            recheck(self._service, self._call, self._now())
+
+    # --- the answer
+
+    def _send(self, answer: Answer) -> bool:
+        record, settings = self._record, self._service.settings
+        fault = self._fault
+        unread = record.body_expected - record.body_received
+        forced = fault is not None and fault.close and record.fault == fault.label
+        patient = not forced and (not settings.early_close or (fault is not None and fault.drain))
+        # Nobody knows whether a client that waits for 100 will send the body after an error.
+        lingering = patient and unread > 0 and record.expected_100 and not record.sent_100
+        drains = patient and unread > 0 and not lingering
+        keep = self._keep_alive and not forced and not self._chunked and (unread == 0 or drains)
+        self._write(answer, announce=not keep and settings.announce_close)
+        if lingering:
+            record.body_received += self._wire.linger(settings.linger_seconds, settings.drain_limit)
+        if drains:
+            if unread > settings.drain_limit:
+                return False
+            self._reception.drain()
+        return keep
+
+    def _write(self, answer: Answer, *, announce: bool) -> None:
+        headers = {
+            "date": formatdate(self._now(), usegmt=True),
+            "opc-request-id": request_id(),
+            **answer.headers,
+        }
+        if "opc-client-request-id" in self._call.headers:
+            headers["opc-client-request-id"] = self._call.headers["opc-client-request-id"]
+        is_head = self._call.method == "HEAD"
+        if answer.status not in (204, 304):
+            length = answer.length
+            if length is None:
+                length = 0 if is_head else len(answer.content)
+            headers["content-length"] = str(length)
+        if announce:
+            headers["connection"] = "close"
+        self._record.status = answer.status
+        self._service.log.show(self._record)
+        content = b"" if is_head else answer.content
+        self._wire.send_head(answer.status, headers, content)
+        self._record.body_sent = len(content)
+        if answer.stream is not None:
+            for piece in spoiled(self._service, self._fault, self._record, answer.stream):
+                self._wire.send_raw(piece)
+                self._record.body_sent += len(piece)
+
+
+def _headers(request: h11.Request) -> dict[str, str]:
+    """Lower-case names; repeated ones are joined, as the signature sees them."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in request.headers:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers

@@ -1,0 +1,134 @@
+"""Faults as data: what goes wrong, at which operation, how often; each counts when it fired."""
+
+import threading
+from dataclasses import dataclass, field
+
+from .log import Record
+
+
+class UnfiredFaultsError(AssertionError):
+    """A fault was planned and never happened: the test did not test what it says."""
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Fault:
+    """One thing that goes wrong.
+
+    It applies to requests that match `operation`, `part_number` and `object_name` (None: any)
+    and that are authenticated; the first `after` of them are let through, the next `times`
+    (None: all) are hit. `fired` counts the hits whose effect really happened: a cut at a byte
+    that the body never reaches does not count.
+
+    On GetObject the byte marks and `corrupt` count in the bytes of the answer; everywhere else
+    in the bytes of the request's body.
+    """
+
+    operation: str | None = None
+    part_number: int | None = None
+    object_name: str | None = None
+    after: int = 0
+    times: int | None = 1
+    name: str = ""
+
+    #: Answer with this instead of doing what was asked, once the body is read.
+    status: int | None = None
+    code: str | None = None
+    message: str | None = None
+    retry_after: int | None = None
+    #: Answer `status` from the headers alone: no 100 Continue, body unread.
+    early: bool = False
+    #: Answer `status` when so many bytes of the body are there.
+    early_at_byte: int | None = None
+    #: Close after answering, whatever is unread; or read the rest first (see `early_close`).
+    close: bool = False
+    drain: bool = False
+    #: Reset the connection when so many bytes have passed.
+    cut_at_byte: int | None = None
+    #: Do what was asked, then close without a word.
+    cut_before_answer: bool = False
+    #: Stop for so long, at `stall_at_byte` or (without it) before answering.
+    stall_seconds: float | None = None
+    stall_at_byte: int | None = None
+    #: One bit of the body is flipped on its way.
+    corrupt: bool = False
+    #: The checksums in the answer are wrong; what is stored is right.
+    corrupt_answer_checksum: bool = False
+    #: The service's clock is off by so much for this one request, the signature check included.
+    clock_offset: float | None = None
+    #: The answer is not HTTP at all, or a proxy's HTML page (status 502 unless given).
+    garbage: bool = False
+    html: bool = False
+
+    fired: int = field(default=0, init=False)
+    seen: int = field(default=0, init=False)
+
+    def fire(self, record: Record) -> None:
+        """Count one effect, on the request of `record`."""
+        if record.fault != self.label:
+            self.fired += 1
+        record.fault = self.label
+
+    @property
+    def used_up(self) -> bool:
+        """Whether all its `times` have been given out."""
+        return self.times is not None and self.seen >= self.after + self.times
+
+    @property
+    def label(self) -> str:
+        """`name`, or something that tells this fault from others."""
+        return self.name or f"{self.operation or 'any'}-{self.status or 'fault'}"
+
+
+class Faults:
+    """The faults that are planned."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards the list and each fault's `seen`
+        self._faults: list[Fault] = []
+
+    def add(self, *faults: Fault) -> Fault:
+        """Plan faults; returns the last one, to look at its `fired`."""
+        with self._lock:
+            self._faults.extend(faults)
+        return faults[-1]
+
+    def clear(self) -> None:
+        """Nothing goes wrong any more."""
+        with self._lock:
+            self._faults.clear()
+
+    def take(
+        self, operation: str, part_number: int | None, object_name: str | None, *, clock: bool
+    ) -> Fault | None:
+        """The fault that hits this request, if any; every match counts towards `after`.
+
+        `clock` separates the faults of the clock, which act before authentication.
+        """
+        hit = None
+        with self._lock:
+            for fault in self._faults:
+                if (fault.clock_offset is not None) is not clock:
+                    continue
+                wanted = (fault.operation, fault.part_number, fault.object_name)
+                given = (operation, part_number, object_name)
+                if any(w is not None and w != g for w, g in zip(wanted, given, strict=True)):
+                    continue
+                due = fault.seen >= fault.after
+                if due and (hit is not None or fault.used_up):
+                    continue
+                fault.seen += 1
+                if due:
+                    hit = fault
+        return hit
+
+    def unfired(self) -> list[Fault]:
+        """The faults that have not happened yet, or not as often as planned."""
+        with self._lock:
+            return [fault for fault in self._faults if fault.fired < (fault.times or 1)]
+
+    def assert_all_fired(self) -> None:
+        """UnfiredFaultsError unless every planned fault happened as often as planned."""
+        unfired = self.unfired()
+        if unfired:
+            names = ", ".join(f"{f.label} ({f.fired} of {f.times or 'any'})" for f in unfired)
+            raise UnfiredFaultsError(f"faults that never fired: {names}")

@@ -1,0 +1,149 @@
+"""What object handlers share: attributes from requests, checks of checksums, answer headers."""
+
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import formatdate
+from typing import Any
+
+from . import customer_keys
+from .answers import ApiError
+from .checksums import ALGORITHMS, Checksums
+from .objects import Attributes, StoredObject
+from .settings import Settings
+
+TIERS = ("Standard", "InfrequentAccess", "Archive")
+_DECLARED = "opc-checksum-algorithm"
+_META = "opc-meta-"
+
+#: Header of PutObject → key in the body of CreateMultipartUpload.
+CONTENT_HEADERS = {
+    "content-type": "contentType",
+    "content-language": "contentLanguage",
+    "content-encoding": "contentEncoding",
+    "content-disposition": "contentDisposition",
+    "cache-control": "cacheControl",
+}
+
+
+def declared_algorithm(headers: Mapping[str, str]) -> str | None:
+    """The checksum algorithm that the request declares; 400 for one that does not exist."""
+    algorithm = headers.get(_DECLARED)
+    if algorithm is not None and algorithm not in ALGORITHMS:
+        raise ApiError(400, "InvalidParameter", f"'{algorithm}' is no checksum algorithm")
+    return algorithm
+
+
+def wanted_algorithms(headers: Mapping[str, str]) -> frozenset[str]:
+    """The declared algorithm, and those of which the request brings a value."""
+    wanted = {name for name in ALGORITHMS if f"opc-content-{name.lower()}" in headers}
+    declared = declared_algorithm(headers)
+    return frozenset(wanted | {declared} if declared else wanted)
+
+
+def check_checksums(headers: Mapping[str, str], actual: Checksums) -> None:
+    """400 when a checksum that the request brings is not that of the body."""
+    claims = {name: f"opc-content-{name.lower()}" for name in ALGORITHMS}
+    for algorithm, header in {"MD5": "content-md5", **claims}.items():
+        computed = actual.value(algorithm)
+        if header in headers and computed is not None and headers[header] != computed:
+            message = (
+                f"The computed {algorithm} of the request body ({computed}) does not match "
+                f"the {header} header ({headers[header]})"
+            )
+            raise ApiError(400, f"UnmatchedContent{algorithm}", message)
+
+
+def checksum_answer(settings: Settings, actual: Checksums, algorithm: str | None) -> dict[str, str]:
+    """The checksums that the answer to PutObject or UploadPart tells."""
+    values = {"opc-content-md5": actual.value("MD5")}
+    if settings.checksums != "never" and algorithm is not None:
+        values[f"opc-content-{algorithm.lower()}"] = actual.value(algorithm)
+    if settings.checksums == "always":
+        values["opc-content-crc32c"] = actual.value("CRC32C")
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def attributes_from_headers(headers: Mapping[str, str], default_tier: str) -> Attributes:
+    """As PutObject says them."""
+    content = {name: headers[name] for name in CONTENT_HEADERS if name in headers}
+    metadata = {
+        name.removeprefix(_META): value for name, value in headers.items() if name.startswith(_META)
+    }
+    return _attributes(headers, content, metadata, headers.get("storage-tier", default_tier))
+
+
+def attributes_from_body(
+    headers: Mapping[str, str], body: Mapping[str, Any], default_tier: str
+) -> Attributes:
+    """As CreateMultipartUpload says them."""
+    content = {name: body[key] for name, key in CONTENT_HEADERS.items() if body.get(key)}
+    metadata = {
+        str(name).lower().removeprefix(_META): str(value)
+        for name, value in (body.get("metadata") or {}).items()
+    }
+    return _attributes(headers, content, metadata, body.get("storageTier") or default_tier)
+
+
+def _attributes(
+    headers: Mapping[str, str], content: dict[str, str], metadata: dict[str, str], tier: str
+) -> Attributes:
+    if tier not in TIERS:
+        raise ApiError(400, "InvalidParameter", f"'{tier}' is no storage tier")
+    return Attributes(
+        headers=content,
+        metadata=metadata,
+        storage_tier=tier,
+        algorithm=declared_algorithm(headers),
+        sse_key_sha256=customer_keys.key_sha256(headers),
+        kms_key_id=headers.get("opc-sse-kms-key-id"),
+    )
+
+
+def object_headers(stored: StoredObject, now: float) -> dict[str, str]:
+    """What HEAD and GET tell about an object, beside content-length."""
+    attributes = stored.attributes
+    headers = {
+        "etag": stored.etag,
+        "last-modified": formatdate(stored.modified, usegmt=True),
+        "version-id": stored.version_id,
+        "accept-ranges": "bytes",
+        "content-type": "application/octet-stream",
+        **attributes.headers,
+        **{f"{_META}{name}": value for name, value in attributes.metadata.items()},
+        **stored.checksum_headers,
+        **customer_keys.echo(attributes.sse_key_sha256),
+        "storage-tier": attributes.storage_tier,
+    }
+    if attributes.kms_key_id:
+        headers["opc-sse-kms-key-id"] = attributes.kms_key_id
+    state = stored.archival_state(now)
+    if state is not None:
+        headers["archival-state"] = state
+    if state == "Restored" and stored.archived_again_at is not None:
+        headers["time-of-archival"] = timestamp(stored.archived_again_at)
+    return headers
+
+
+def written_headers(stored: StoredObject) -> dict[str, str]:
+    """What every answer to a write tells."""
+    headers = {
+        "etag": stored.etag,
+        "last-modified": formatdate(stored.modified, usegmt=True),
+        "version-id": stored.version_id,
+        **customer_keys.echo(stored.attributes.sse_key_sha256),
+    }
+    if stored.attributes.kms_key_id:
+        headers["opc-sse-kms-key-id"] = stored.attributes.kms_key_id
+    return headers
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339 with milliseconds, as in JSON answers."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def request_id() -> str:
+    """The service's name for one request."""
+    return f"emulated:{uuid.uuid4().hex.upper()}"

@@ -1,0 +1,168 @@
+"""Single objects: put, get, head, delete, restore, rename."""
+
+import re
+
+from . import customer_keys
+from .answers import Answer, ApiError
+from .bodies import Blob
+from .call import Call
+from .handlers_common import (
+    attributes_from_headers,
+    check_checksums,
+    checksum_answer,
+    declared_algorithm,
+    object_headers,
+    wanted_algorithms,
+    written_headers,
+)
+from .objects import StoredObject, check_read, check_write
+from .service import Service
+
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_OVERRIDES = {
+    "httpResponseContentDisposition": "content-disposition",
+    "httpResponseCacheControl": "cache-control",
+    "httpResponseContentType": "content-type",
+    "httpResponseContentLanguage": "content-language",
+    "httpResponseContentEncoding": "content-encoding",
+    "httpResponseExpires": "expires",
+}
+
+
+def put_object(service: Service, call: Call) -> Answer:
+    """The object becomes visible, whole, after its body has arrived and been checked."""
+    settings = service.settings
+    with service.store.lock:
+        bucket = service.store.bucket(call.namespace, call.bucket)
+        check_write(bucket.objects.get(call.name), call.headers)
+    if call.content_length > settings.max_object_put:
+        raise ApiError(413, "RequestEntityTooLarge", "The object is larger than 50 GiB")
+    attributes = attributes_from_headers(call.headers, bucket.storage_tier)
+    intake = service.store.intake(settings, wanted_algorithms(call.headers))
+    call.take_in(intake)
+    told = checksum_answer(settings, intake.checksums, declared_algorithm(call.headers))
+    shown = {name.replace("opc-content-md5", "content-md5"): told[name] for name in told}
+    try:
+        check_checksums(call.headers, intake.checksums)
+        with service.store.lock:
+            check_write(bucket.objects.get(call.name), call.headers)
+            stored = StoredObject(
+                name=call.name,
+                blob=Blob([intake.segment]),
+                attributes=attributes,
+                checksums=intake.checksums,
+                checksum_headers=shown,
+            )
+            bucket.put(stored)
+    except ApiError:
+        intake.drop()
+        raise
+    return Answer(headers={**written_headers(stored), **told})
+
+
+def head_object(service: Service, call: Call) -> Answer:
+    """Everything but the bytes."""
+    with service.store.lock:
+        stored = _readable(service, call)
+        headers = object_headers(stored, service.now())
+    return Answer(headers=headers, length=stored.size)
+
+
+def get_object(service: Service, call: Call) -> Answer:
+    """The bytes, or one range of them; an archived object must be restored first."""
+    with service.store.lock:
+        stored = _readable(service, call)
+        headers = object_headers(stored, service.now())
+        if headers.get("archival-state", "Restored") != "Restored":
+            message = f"The object '{stored.name}' is archived; restore it before reading it"
+            raise ApiError(409, "NotRestored", message)
+        start, length, partial = _range(call.headers.get("range"), stored.size)
+        release = stored.blob.open()
+    for parameter, header in _OVERRIDES.items():
+        if parameter in call.query:
+            headers[header] = call.query[parameter]
+    if partial:
+        headers["content-range"] = f"bytes {start}-{start + length - 1}/{stored.size}"
+    return Answer(
+        status=206 if partial else 200,
+        headers=headers,
+        stream=stored.blob.read(start, length),
+        length=length,
+        cleanup=release,
+    )
+
+
+def delete_object(service: Service, call: Call) -> Answer:
+    """Gone at once; there are no versions here."""
+    with service.store.lock:
+        bucket = service.store.bucket(call.namespace, call.bucket)
+        stored = bucket.object(call.name)
+        check_read(stored.etag, {k: v for k, v in call.headers.items() if k == "if-match"})
+        del bucket.objects[call.name]
+        stored.blob.retire()
+    return Answer(status=204, headers={"version-id": stored.version_id})
+
+
+def restore_objects(service: Service, call: Call) -> Answer:
+    """Make an archived object readable, a little later and for some hours."""
+    body = call.json()
+    with service.store.lock:
+        bucket = service.store.bucket(call.namespace, call.bucket)
+        stored = bucket.object(str(body.get("objectName", "")))
+        now = service.now()
+        state = stored.archival_state(now)
+        if state is None:
+            raise ApiError(409, "NotArchived", "The object is not in the Archive tier")
+        if state == "Archived":
+            stored.restored_at = now + service.settings.restore_seconds
+        hours = body.get("hours") or 24
+        stored.archived_again_at = (stored.restored_at or now) + float(hours) * 3600
+    return Answer()
+
+
+def rename_object(service: Service, call: Call) -> Answer:
+    """The same object under another name."""
+    body = call.json()
+    source, target = str(body.get("sourceName", "")), str(body.get("newName", ""))
+    with service.store.lock:
+        bucket = service.store.bucket(call.namespace, call.bucket)
+        stored = bucket.object(source)
+        if body.get("srcObjIfMatchETag"):
+            check_write(stored, {"if-match": body["srcObjIfMatchETag"]})
+        wanted = {
+            "if-match": body.get("newObjIfMatchETag"),
+            "if-none-match": body.get("newObjIfNoneMatchETag"),
+        }
+        conditions = {name: str(value) for name, value in wanted.items() if value}
+        check_write(bucket.objects.get(target), conditions)
+        if target != source:
+            del bucket.objects[source]
+            stored.name = target
+            bucket.put(stored)
+    return Answer(headers=written_headers(stored))
+
+
+def _readable(service: Service, call: Call) -> StoredObject:
+    bucket = service.store.bucket(call.namespace, call.bucket)
+    stored = bucket.object(call.name)
+    if call.query.get("versionId", stored.version_id) != stored.version_id:
+        raise ApiError(404, "ObjectNotFound", "The object has no such version")
+    check_read(stored.etag, call.headers)
+    customer_keys.check(stored.attributes.sse_key_sha256, call.headers)
+    return stored
+
+
+def _range(header: str | None, size: int) -> tuple[int, int, bool]:
+    """(start, length, partial); a header that is not one range is ignored, as HTTP has it."""
+    match = _RANGE.fullmatch(header or "")
+    if match is None or match.group(0) == "bytes=-":
+        return 0, size, False
+    first, last = match.groups()
+    if not first:
+        start, end = max(0, size - int(last)), size
+    else:
+        start, end = int(first), min(int(last or size), size - 1) + 1
+    if start >= size or end <= start:
+        message = "The requested range is not in the object"
+        raise ApiError(416, "InvalidRange", message, headers={"content-range": f"bytes */{size}"})
+    return start, end - start, True

@@ -1,0 +1,201 @@
+"""Multipart uploads: create, upload a part, commit, abort, list."""
+
+import uuid
+from typing import Any
+
+from . import customer_keys
+from .answers import Answer, ApiError, json_answer
+from .bodies import Blob
+from .call import Call
+from .checksums import Checksums, combine_crc32c, digest_of_digests
+from .handlers_common import (
+    attributes_from_body,
+    check_checksums,
+    checksum_answer,
+    declared_algorithm,
+    timestamp,
+    wanted_algorithms,
+    written_headers,
+)
+from .objects import Bucket, Part, StoredObject, Upload, check_write
+from .service import Service
+from .settings import Settings
+
+_DEFAULT_PAGE = 1000
+
+
+def create_upload(service: Service, call: Call) -> Answer:
+    """An upload id; nothing is visible yet."""
+    body = call.json()
+    name = body.get("object")
+    if not isinstance(name, str) or not name:
+        raise ApiError(400, "InvalidObjectName", "The body names no object")
+    with service.store.lock:
+        bucket = service.store.bucket(call.namespace, call.bucket)
+        check_write(bucket.objects.get(name), call.headers)
+        attributes = attributes_from_body(call.headers, body, bucket.storage_tier)
+        upload = Upload(name=name, attributes=attributes)
+        bucket.uploads[upload.upload_id] = upload
+    value = _describe(service, bucket, upload)
+    return json_answer(value, headers={"location": f"{call.path}/{upload.upload_id}"})
+
+
+def upload_part(service: Service, call: Call) -> Answer:
+    """One part; sent again, it replaces the one of the same number."""
+    settings = service.settings
+    number = call.integer("uploadPartNum", 0) or 0
+    with service.store.lock:
+        bucket = service.store.bucket(call.namespace, call.bucket)
+        upload = bucket.upload(call.name, call.query.get("uploadId"))
+    if not 1 <= number <= settings.max_parts:
+        message = f"The part number {number} is not in 1..{settings.max_parts}"
+        raise ApiError(400, "InvalidUploadPart", message)
+    if call.content_length > settings.max_part_size:
+        raise ApiError(413, "RequestEntityTooLarge", "The part is larger than 50 GiB")
+    customer_keys.check(upload.attributes.sse_key_sha256, call.headers)
+    declared = declared_algorithm(call.headers) or upload.attributes.algorithm
+    algorithms = wanted_algorithms(call.headers) | ({declared} if declared else set())
+    intake = service.store.intake(settings, algorithms)
+    call.take_in(intake)
+    part = Part(number, str(uuid.uuid4()), intake.segment, intake.checksums)
+    try:
+        check_checksums(call.headers, part.checksums)
+        with service.store.lock:
+            # It may have been committed or aborted while the body was on its way.
+            bucket.upload(call.name, upload.upload_id)
+            old = upload.parts.get(number)
+            upload.parts[number] = part
+    except ApiError:
+        intake.drop()
+        raise
+    if old is not None:
+        Blob([old.segment]).retire()
+    told = checksum_answer(settings, part.checksums, declared_algorithm(call.headers))
+    return Answer(headers={"etag": part.etag, **told})
+
+
+def commit_upload(service: Service, call: Call) -> Answer:
+    """Make the object visible from the parts that are named; the rest is thrown away."""
+    body = call.json()
+    settings = service.settings
+    with service.store.lock:
+        bucket = service.store.bucket(call.namespace, call.bucket)
+        upload = bucket.upload(call.name, call.query.get("uploadId"))
+        check_write(bucket.objects.get(call.name), call.headers)
+        parts = _chosen(upload, body.get("partsToCommit"), settings)
+        told = _whole_headers(settings, upload, parts)
+        stored = StoredObject(
+            name=upload.name,
+            blob=Blob([part.segment for part in parts]),
+            attributes=upload.attributes,
+            checksums=Checksums(crc32c=_whole_crc32c(parts)),
+            checksum_headers=told,
+            part_count=len(parts),
+        )
+        bucket.put(stored)
+        del bucket.uploads[upload.upload_id]
+        kept = {part.number for part in parts}
+        Blob([p.segment for p in upload.parts.values() if p.number not in kept]).retire()
+    return Answer(headers={**written_headers(stored), **told})
+
+
+def abort_upload(service: Service, call: Call) -> Answer:
+    """Throw the upload away with all its parts."""
+    with service.store.lock:
+        bucket = service.store.bucket(call.namespace, call.bucket)
+        upload = bucket.upload(call.name, call.query.get("uploadId"))
+        del bucket.uploads[upload.upload_id]
+        Blob([part.segment for part in upload.parts.values()]).retire()
+    return Answer(status=204)
+
+
+def list_parts(service: Service, call: Call) -> Answer:
+    """The parts by number, in pages."""
+    with service.store.lock:
+        bucket = service.store.bucket(call.namespace, call.bucket)
+        upload = bucket.upload(call.name, call.query.get("uploadId"))
+        after = call.integer("page", 0) or 0
+        numbers = sorted(number for number in upload.parts if number > after)
+        page = numbers[: _page_size(service, call)]
+        parts = [upload.parts[number] for number in page]
+    values = [
+        {"partNumber": part.number, "etag": part.etag, "md5": part.md5 or "", "size": part.size}
+        for part in parts
+    ]
+    more = {"opc-next-page": str(page[-1])} if len(page) < len(numbers) else {}
+    return json_answer(values, headers=more)
+
+
+def list_uploads(service: Service, call: Call) -> Answer:
+    """The uploads in progress, oldest first, in pages."""
+    with service.store.lock:
+        bucket = service.store.bucket(call.namespace, call.bucket)
+        start = call.integer("page", 0) or 0
+        uploads = sorted(bucket.uploads.values(), key=lambda upload: upload.created)
+        end = start + _page_size(service, call)
+        values = [_describe(service, bucket, upload) for upload in uploads[start:end]]
+    more = {"opc-next-page": str(end)} if end < len(uploads) else {}
+    return json_answer(values, headers=more)
+
+
+def _page_size(service: Service, call: Call) -> int:
+    limit = call.integer("limit", _DEFAULT_PAGE) or _DEFAULT_PAGE
+    return min(limit, service.settings.page_limit or _DEFAULT_PAGE)
+
+
+def _describe(service: Service, bucket: Bucket, upload: Upload) -> dict[str, str]:
+    return {
+        "namespace": service.store.namespace,
+        "bucket": bucket.name,
+        "object": upload.name,
+        "uploadId": upload.upload_id,
+        "timeCreated": timestamp(upload.created),
+        "storageTier": upload.attributes.storage_tier,
+    }
+
+
+def _chosen(upload: Upload, listed: Any, settings: Settings) -> list[Part]:
+    """The parts to commit, by number; 400 when the list does not fit what was uploaded."""
+    if not isinstance(listed, list) or not listed:
+        raise ApiError(400, "InvalidUploadPart", "There are no parts to commit")
+    if len(listed) > settings.max_parts:
+        raise ApiError(400, "InvalidUploadPart", "There are too many parts to commit")
+    chosen: dict[int, Part] = {}
+    for item in listed:
+        number, etag = item.get("partNum"), item.get("etag")
+        part = upload.parts.get(number)
+        if part is None or part.etag != etag or number in chosen:
+            message = f"The part {number} with ETag '{etag}' was not uploaded, or is listed twice"
+            raise ApiError(400, "InvalidUploadPart", message)
+        chosen[number] = part
+    parts = [chosen[number] for number in sorted(chosen)]
+    small = [part.number for part in parts[:-1] if part.size < settings.min_part_size]
+    if small and settings.enforce_min_part_size:
+        message = f"The part {small[0]} is smaller than the minimum and not the last"
+        raise ApiError(400, "InvalidUploadPart", message)
+    return parts
+
+
+def _whole_crc32c(parts: list[Part]) -> int:
+    value = 0
+    for part in parts:
+        value = combine_crc32c(value, part.checksums.crc32c, part.size)
+    return value
+
+
+def _whole_headers(settings: Settings, upload: Upload, parts: list[Part]) -> dict[str, str]:
+    """Hashes of hashes, and the CRC32C of the whole, as far as they were asked for."""
+    values = {"opc-multipart-md5": digest_of_digests("md5", [p.checksums.md5 for p in parts])}
+    algorithm = upload.attributes.algorithm
+    if settings.checksums != "never" and algorithm == "SHA256":
+        digests = [part.checksums.sha256 for part in parts]
+        values["opc-multipart-sha256"] = digest_of_digests("sha256", digests)
+    if settings.checksums != "never" and algorithm == "SHA384":
+        digests = [part.checksums.sha384 for part in parts]
+        values["opc-multipart-sha384"] = digest_of_digests("sha384", digests)
+    if settings.checksums == "always" or (
+        settings.checksums == "declared" and algorithm == "CRC32C"
+    ):
+        whole = Checksums(crc32c=_whole_crc32c(parts))
+        values["opc-content-crc32c"] = whole.value("CRC32C")
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,194 @@
+"""What is stored: buckets, objects, multipart uploads. No HTTP here.
+
+One lock for all of it: handlers hold it for look-ups and for the switch that makes an object
+visible, never while a body is on its way.
+"""
+
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .answers import ApiError
+from .bodies import Blob, Intake, Segment
+from .checksums import Checksums
+from .settings import Settings
+
+
+@dataclass(slots=True, kw_only=True)
+class Attributes:
+    """What the writer of an object says about it, beside its bytes."""
+
+    headers: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+    storage_tier: str = "Standard"
+    algorithm: str | None = None
+    #: Base64 of the SHA-256 of the customer's key; the key itself is never kept.
+    sse_key_sha256: str | None = None
+    kms_key_id: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class StoredObject:
+    """One object. `checksum_headers` are those that HEAD shows."""
+
+    name: str
+    blob: Blob
+    attributes: Attributes
+    checksums: Checksums
+    checksum_headers: dict[str, str]
+    part_count: int = 0
+    etag: str = field(default_factory=lambda: str(uuid.uuid4()))
+    version_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    created: float = field(default_factory=time.time)
+    modified: float = field(default_factory=time.time)
+    restored_at: float | None = None
+    archived_again_at: float | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.blob.size
+
+    def archival_state(self, now: float) -> str | None:
+        """Archived, Restoring, Restored; None outside the Archive tier."""
+        if self.attributes.storage_tier != "Archive":
+            return None
+        if self.restored_at is None or now >= (self.archived_again_at or 0):
+            return "Archived"
+        return "Restored" if now >= self.restored_at else "Restoring"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One uploaded part."""
+
+    number: int
+    etag: str
+    segment: Segment
+    checksums: Checksums
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.segment.size
+
+    @property
+    def md5(self) -> str | None:
+        """Base64."""
+        return self.checksums.value("MD5")
+
+
+@dataclass(slots=True, kw_only=True)
+class Upload:
+    """A multipart upload in progress."""
+
+    name: str
+    attributes: Attributes
+    upload_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    created: float = field(default_factory=time.time)
+    parts: dict[int, Part] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Bucket:
+    """A bucket; `created` is epoch seconds."""
+
+    name: str
+    storage_tier: str = "Standard"
+    etag: str = field(default_factory=lambda: str(uuid.uuid4()))
+    created: float = field(default_factory=time.time)
+    objects: dict[str, StoredObject] = field(default_factory=dict)
+    uploads: dict[str, Upload] = field(default_factory=dict)
+
+    def object(self, name: str) -> StoredObject:
+        """The object; 404 if there is none."""
+        if name not in self.objects:
+            message = f"The object '{name}' was not found in the bucket '{self.name}'"
+            raise ApiError(404, "ObjectNotFound", message)
+        return self.objects[name]
+
+    def upload(self, name: str, upload_id: str | None) -> Upload:
+        """The upload in progress; 404 if there is none (any more)."""
+        upload = self.uploads.get(upload_id or "")
+        if upload is None or upload.name != name:
+            raise ApiError(404, "NoSuchUpload", f"There is no upload with id '{upload_id}'")
+        return upload
+
+    def put(self, new: StoredObject) -> None:
+        """Make an object visible in place of the one that had its name."""
+        old = self.objects.get(new.name)
+        self.objects[new.name] = new
+        if old is not None:
+            new.created = old.created
+            old.blob.retire()
+
+
+class Store:
+    """All buckets of the one namespace, and the directory that keeps their bytes."""
+
+    def __init__(self, directory: Path, namespace: str) -> None:
+        self.lock = threading.RLock()
+        self.namespace = namespace
+        self._directory = directory
+        self._buckets: dict[str, Bucket] = {}
+
+    def create_bucket(self, name: str, storage_tier: str = "Standard") -> Bucket:
+        """A new bucket; an existing one is left alone."""
+        with self.lock:
+            return self._buckets.setdefault(name, Bucket(name=name, storage_tier=storage_tier))
+
+    def buckets(self) -> list[Bucket]:
+        """By name."""
+        with self.lock:
+            return [self._buckets[name] for name in sorted(self._buckets)]
+
+    def bucket(self, namespace: str, name: str) -> Bucket:
+        """The bucket; 404 if there is none."""
+        with self.lock:
+            if namespace != self.namespace:
+                message = f"You do not have authorization to use the namespace '{namespace}'"
+                raise ApiError(404, "NamespaceNotFound", message)
+            if name not in self._buckets:
+                message = (
+                    f"Either the bucket named '{name}' does not exist in the namespace "
+                    f"'{namespace}' or you are not authorized to access it"
+                )
+                raise ApiError(404, "BucketNotFound", message)
+            return self._buckets[name]
+
+    def intake(self, settings: Settings, algorithms: frozenset[str]) -> Intake:
+        """Somewhere to put a body."""
+        path = None if settings.discard else self._directory / uuid.uuid4().hex
+        md5 = not (settings.discard and settings.fast)
+        return Intake(path, md5=md5, algorithms=algorithms)
+
+
+def check_write(existing: StoredObject | None, headers: Mapping[str, str]) -> None:
+    """412 when if-match or if-none-match forbid to write over `existing`."""
+    wanted = headers.get("if-match")
+    if wanted is not None and (existing is None or not _names(wanted, existing.etag)):
+        message = "The If-Match header does not match the object's ETag"
+        raise ApiError(412, "IfMatchFailed", message)
+    unwanted = headers.get("if-none-match")
+    if unwanted is not None and existing is not None and _names(unwanted, existing.etag):
+        message = "The If-None-Match header forbids to replace the existing object"
+        raise ApiError(412, "IfNoneMatchFailed", message)
+
+
+def check_read(existing_etag: str, headers: Mapping[str, str]) -> None:
+    """412 or 304 when if-match or if-none-match say so."""
+    wanted = headers.get("if-match")
+    if wanted is not None and not _names(wanted, existing_etag):
+        message = "The If-Match header does not match the object's ETag"
+        raise ApiError(412, "IfMatchFailed", message)
+    unwanted = headers.get("if-none-match")
+    if unwanted is not None and _names(unwanted, existing_etag):
+        raise ApiError(304, "NotModified", "", headers={"etag": existing_etag})
+
+
+def _names(condition: str, etag: str) -> bool:
+    tags = {tag.strip().removeprefix("W/").strip('"') for tag in condition.split(",")}
+    return "*" in tags or etag in tags

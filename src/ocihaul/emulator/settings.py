@@ -1,0 +1,82 @@
+"""How the emulated service behaves, as one immutable value; `Emulator.configure` replaces it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+MIB = 2**20
+GIB = 2**30
+
+RefreshOutage = Literal["500", "429", "hang", "html", "cut"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Times are in seconds, sizes in bytes. Defaults follow the real service where it is known."""
+
+    # --- listening
+    host: str = "127.0.0.1"
+    port: int = 0
+    tls: bool = False
+    #: An idle keep-alive connection is closed after this long.
+    idle_timeout: float = 60.0
+    #: A request body that makes no progress for this long is given up.
+    body_timeout: float = 60.0
+
+    # --- sessions and tokens
+    token_ttl: float = 3600.0
+    session_ttl: float = 86400.0
+    #: iat and exp are whole seconds, as the real service issues them: a token of N seconds then
+    #: lives between N-1 and N seconds. False keeps fractions.
+    integer_claims: bool = True
+    #: False: refresh answers 200 with a token whose exp has not moved (no-browser sessions).
+    refresh_extends: bool = True
+    #: After a refresh the older tokens of the session die this much later; None: at their exp.
+    refresh_kills_old_after: float | None = None
+    refresh_outage: RefreshOutage | None = None
+    refresh_hang_seconds: float = 30.0
+    refresh_refuses: bool = False
+    #: The whole life of a session that GenerateUpst opens; None: what the caller asks for.
+    upst_ttl: float | None = None
+    #: "end" looks at the token again once the body is there (a token may die under way).
+    check_token_at: Literal["headers", "end"] = "headers"  # noqa: S105 - not a password
+    #: Added to the service's clock: Date headers, iat and exp, the skew check.
+    clock_offset: float = 0.0
+    max_skew: float = 300.0
+
+    # --- bodies
+    #: Bytes a second over all request bodies together; None: as fast as they come.
+    bandwidth: float | None = None
+    #: 100 Continue is sent this late; None: at once.
+    continue_delay: float | None = None
+    #: Never send 100 Continue; read the body straight away.
+    ignore_expect: bool = False
+    #: An error that is known from the headers is answered, and the connection closed with the
+    #: body unread. False: the body is read and thrown away first (up to `drain_limit`), or the
+    #: close lingers where it is not known whether the client will send it.
+    early_close: bool = True
+    #: Say "connection: close" in an answer that is followed by a close.
+    announce_close: bool = True
+    drain_limit: int = 256 * MIB
+    linger_seconds: float = 2.0
+
+    # --- objects
+    namespace: str = "ns1"
+    bucket: str = "backups"
+    #: Which opc-content-* values come back: for a declared algorithm, CRC32C always, or none.
+    checksums: Literal["declared", "always", "never"] = "declared"
+    #: Bodies are hashed and forgotten: uploads of any size with no disk.
+    discard: bool = False
+    #: With `discard`: no MD5 either (it costs more than all the rest together).
+    fast: bool = False
+    #: Where bodies are kept; None: a temporary directory that goes away on close.
+    data_dir: Path | None = None
+    max_object_put: int = 50 * GIB
+    max_part_size: int = 50 * GIB
+    max_parts: int = 10_000
+    min_part_size: int = 10 * MIB
+    enforce_min_part_size: bool = False
+    #: Largest page of any list; None: 1000.
+    page_limit: int | None = None
+    #: How long it takes until a restored Archive object can be read.
+    restore_seconds: float = 0.2
