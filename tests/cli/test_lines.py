@@ -21,6 +21,7 @@ from ocihaul.events import (
     UploadFinished,
     UploadPlanned,
 )
+from ocihaul.redaction import redact
 
 TOKYO = timezone(timedelta(hours=9))
 NOW = 1_764_000_000.0
@@ -132,9 +133,9 @@ def test_the_debug_line_has_everything_for_a_support_ticket() -> None:
     event = AttemptFinished(
         "UploadPart", "PUT", "/n/ns/b/b/u/x?uploadPartNum=3", 401, None, "fra:1", 0.0415, 2, 1024
     )
-    line = debug_line(event, NOW)
+    line = redact(debug_line(event, NOW))
     assert line.endswith(
-        "DEBUG PUT /n/ns/b/b/u/x?uploadPartNum=3 401 UploadPart 42 ms token=2 sent=1024 "
+        "DEBUG PUT /n/ns/b/b/u/x?uploadPartNum=3 401 UploadPart 42 ms generation=2 sent=1024 "
         "opc-request-id=fra:1"
     )
 

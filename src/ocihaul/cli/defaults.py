@@ -73,7 +73,7 @@ class Defaults:
         """The rc file's text for an option called `names`."""
         return self.rc.default(self.profile, self.command, *names)
 
-    def value(self, option: click.Option) -> Any:  # noqa: ANN401  whatever the option's type is
+    def value(self, option: click.Option) -> Any:
         """The default of `option`, converted to its type; None when there is none."""
         wanted = {_plain(name) for name in option.opts}
         for key in self.document:
@@ -86,7 +86,7 @@ class Defaults:
         kind = click.BOOL if option.is_flag else option.type
         return self.converted(kind, text, names[-1])
 
-    def converted(self, kind: Any, text: str, name: str) -> Any:  # noqa: ANN401
+    def converted(self, kind: Any, text: str, name: str) -> Any:
         """The rc file's `text` as a value of click's type `kind`; raises UsageError."""
         try:
             return click.types.convert_type(kind)(text, None, None)
@@ -95,7 +95,7 @@ class Defaults:
                 f"{self.rc.path}, section [{self.profile}]: the default for {name}: {error.message}"
             ) from None
 
-    def _from_document(self, option: click.Option, key: str) -> Any:  # noqa: ANN401
+    def _from_document(self, option: click.Option, key: str) -> Any:
         value = self.document[key]
         if value is None or isinstance(value, (dict, list)):
             return value

@@ -143,6 +143,6 @@ def debug_line(event: AttemptFinished, now: float) -> str:
     outcome = event.status if event.status is not None else f"failed: {event.error}"
     return (
         f"{stamp} DEBUG {event.method} {event.path} {outcome} {event.operation} "
-        f"{event.seconds * 1000:.0f} ms token={event.generation} sent={event.body_sent} "
+        f"{event.seconds * 1000:.0f} ms generation={event.generation} sent={event.body_sent} "
         f"opc-request-id={event.opc_request_id or '-'}"
     )

@@ -89,7 +89,7 @@ def checksum_verdict(headers: Mapping[str, str], md5: str | None) -> tuple[str, 
     return f"md5 checksum does not match [Local: {md5}] [Service: {theirs}]", False
 
 
-def _compiled(query: str) -> Any:  # noqa: ANN401  jmespath has no types
+def _compiled(query: str) -> Any:
     import jmespath
     import jmespath.exceptions
 

@@ -48,7 +48,7 @@ _OF_SINGLE = "Only where the object is sent in one piece."
 @click.option("--from-json", help="Options as a JSON document, or file://path.")
 @global_options(hidden=True)
 @click.pass_context
-def put(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401  click hands them in
+def put(context: click.Context, /, **options: Any) -> None:
     """Upload a file as an object.
 
     Larger than a part, it is sent in parts, several at a time; the session's token is renewed

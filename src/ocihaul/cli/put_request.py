@@ -167,7 +167,7 @@ def _customer_key(file: str | None, home: Path) -> SseCustomerKey | None:
     return SseCustomerKey.from_text(text, where=f"--encryption-key-file {os.fspath(path)}")
 
 
-def _metadata(value: Any, home: Path) -> dict[str, str]:  # noqa: ANN401  text, or parsed JSON
+def _metadata(value: Any, home: Path) -> dict[str, str]:
     if value is None:
         return {}
     parsed = json_object(value, what="--metadata", home=home) if isinstance(value, str) else value
