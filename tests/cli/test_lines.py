@@ -50,6 +50,10 @@ def said(event: Event, speaker: Speaker | None = None, at: float = 0.0) -> list[
             "session token 1, valid until 2025-11-25 02:00:00+09:00 (1 h 00 min)",
         ),
         (
+            TokenAdopted("start", 1, NOW - 60, None),
+            "session token 1, expired at 2025-11-25 00:59:00+09:00",
+        ),
+        (
             TokenAdopted("refresh", 2, NOW + 59, NOW + 120),
             (
                 "session renewed (refresh): token 2, valid until 2025-11-25 01:00:59+09:00 (59 s); "
