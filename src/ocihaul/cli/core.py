@@ -37,4 +37,4 @@ def run_emulator(args: list[str]) -> int:
     """Run the emulator with its own options; returns its exit status."""
     from ocihaul.emulator.cli import main
 
-    return main(args) or 0
+    return main(args)

@@ -93,9 +93,10 @@ def check_whole(expected: Mapping[str, str], answer: Mapping[str, str], name: st
     """
     wrong = checksum.differing(expected, answer)
     if wrong is not None:
+        kind = "md5" if wrong.endswith("md5") else wrong
         raise ChecksumError(
-            f"the object {name!r} is not what was sent: its {wrong} is {answer[wrong]}, "
-            f"ours is {expected[wrong]}",
+            f"{kind} checksum does not match [Local: {expected[wrong]}] "
+            f"[Service: {answer[wrong]}]: the object {name!r} is not what was sent",
             hint="The object is there but wrong: upload it again with --force.",
         )
     return any(header in answer for header in expected)

@@ -166,14 +166,26 @@ class _Upload:
         )
         self._listener(MultipartUploadCreated(upload_id, self._plan.part_count))
         try:
-            return self._fill(upload_id, preconditions)
+            parts = self._workers(upload_id).run()
+            if self._stop.is_set():
+                raise Interrupted("stopped between two parts")
+            self._source.check_unchanged()
+            expected = self._integrity.whole_headers(parts)
+            etags = [part.etag for part in parts]
+            answer = self._commit(upload_id, etags, preconditions, expected)
         except SourceError as error:
             self._abort(upload_id, error)
             raise
         except OcihaulError as error:
             raise self._stopped(upload_id, error) from error
+        return self._result(
+            self._checked(answer, expected),
+            upload_id=upload_id,
+            crc32c=expected.get(checksum.multipart_header(CRC32C)),
+            md5=expected.get(checksum.multipart_header(MD5)),
+        )
 
-    def _fill(self, upload_id: str, preconditions: Headers) -> UploadResult:
+    def _workers(self, upload_id: str) -> PartWorkers:
         request = self._request
 
         def upload_part(number: int, body: RangeBody) -> Headers:
@@ -188,20 +200,8 @@ class _Upload:
                 abandoned=self._sender.abandoned,
             ).headers
 
-        parts = PartWorkers(
+        return PartWorkers(
             self._plan, self._sender, upload_part, parallel=request.parallel, stop=self._stop
-        ).run()
-        if self._stop.is_set():
-            raise Interrupted("stopped between two parts")
-        self._source.check_unchanged()
-        expected = self._integrity.whole_headers(parts)
-        answer = self._commit(upload_id, [part.etag for part in parts], preconditions, expected)
-        self._check_committed(answer, expected)
-        return self._result(
-            answer,
-            upload_id=upload_id,
-            crc32c=expected.get(checksum.multipart_header(CRC32C)),
-            md5=expected.get(checksum.multipart_header(MD5)),
         )
 
     def _commit(
@@ -224,14 +224,16 @@ class _Upload:
                 raise
             return settled
 
-    def _check_committed(self, answer: Headers, expected: Headers) -> None:
-        if check_whole(expected, answer, self._request.name):
-            return
-        there = self._target.head()
-        if there is None or not check_whole(expected, there.headers, self._request.name):
+    def _checked(self, answer: Headers, expected: Headers) -> Headers:
+        """The committed object's headers, once they have been compared with what was sent."""
+        wanted = checksum.multipart_header(MD5 if self._request.verify_checksum else CRC32C)
+        if wanted not in answer and (there := self._target.head()) is not None:
+            answer = {**there.headers, **answer}
+        if not check_whole(expected, answer, self._request.name):
             self._listener(
-                Notice("The service gives no checksum of the whole object; each part was compared.")
+                Notice("The service gives no checksum of the whole; each part was compared.")
             )
+        return answer
 
     def _abort(self, upload_id: str, error: OcihaulError) -> None:
         """The parts are of a file that is no more: nobody can use them."""

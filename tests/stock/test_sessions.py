@@ -1,0 +1,108 @@
+"""`oci session …`, unmodified, and the defect that this project is about."""
+
+import json
+import os
+from pathlib import Path
+
+import jwt
+import pytest
+
+from ocihaul.emulator import Settings
+
+from .conftest import Stock
+
+MIB = 2**20
+
+
+def expiry(token: str) -> int:
+    return int(jwt.decode(token, options={"verify_signature": False})["exp"])
+
+
+class TestOverTls:
+    """The stock refresh goes to https only; a region with a dot leads it here."""
+
+    @pytest.fixture
+    def settings(self) -> Settings:
+        return Settings(tls=True, token_ttl=1800)
+
+    def test_session_refresh(self, stock: Stock) -> None:
+        token_file = stock.config.parent / "sessions" / "DEFAULT" / "token"
+        before = token_file.read_text()
+        stock.oci.configure(token_ttl=3600)
+        done = stock.bare("session", "refresh", "--config-file", str(stock.config))
+        assert done.returncode == 0, done.stdout + done.stderr
+        after = token_file.read_text()
+        assert expiry(after) > expiry(before)
+        assert stock.oci.auth.refreshes == 1
+        (entry,) = stock.oci.log.entries(operation="RefreshToken")
+        assert entry.headers["host"].startswith("auth.x.y@")
+
+    def test_session_refresh_refused(self, stock: Stock) -> None:
+        stock.oci.revoke_all()
+        done = stock.bare("session", "refresh", "--config-file", str(stock.config))
+        assert done.returncode == 1
+        assert b"no longer valid" in done.stdout + done.stderr
+
+    def test_put_over_tls(self, stock: Stock, tmp_path: Path) -> None:
+        source = tmp_path / "source"
+        source.write_bytes(os.urandom(3 * MIB))
+        stock.os(
+            *["object", "put", *stock.place(), "--file", str(source), "--force"],
+            *["--part-size", "1"],
+        )
+        assert stock.oci.read_object("backups", "source") == source.read_bytes()
+
+
+def test_session_validate(stock: Stock) -> None:
+    place = ["--config-file", str(stock.config)]
+    local = stock.bare("session", "validate", "--local", *place)
+    assert local.returncode == 0, local.stderr
+    remote = ["session", "validate", *place, "--endpoint", stock.oci.endpoint]
+    done = stock.bare(*remote)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert stock.oci.log.count(operation="ListRegions", status=200) == 1
+    stock.oci.revoke_all()
+    assert stock.bare(*remote).returncode == 1
+
+
+def test_authenticate_without_a_browser(stock: Stock) -> None:
+    stock.oci.write_api_key_profile(stock.config.parent)
+    done = stock.bare(
+        *["session", "authenticate", "--no-browser", "--session-expiration-in-minutes", "5"],
+        *["--config-file", str(stock.config), "--profile", "APIKEY", "--profile-name", "minted"],
+        *["--region", "eu-frankfurt-1", "--auth", "api_key", "--endpoint", stock.oci.endpoint],
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert stock.oci.auth.minted == 1
+
+
+class TestTheDefect:
+    """A token that dies during the upload: the stock CLI fails, whoever refreshes meanwhile."""
+
+    FLAGS = ("--part-size", "1", "--parallel-upload-count", "3", "--no-overwrite")
+
+    @pytest.fixture
+    def settings(self) -> Settings:
+        return Settings(token_ttl=5, bandwidth=3 * MIB)
+
+    def test_the_stock_cli_fails_when_the_token_dies(self, stock: Stock, tmp_path: Path) -> None:
+        source = tmp_path / "night.tar"
+        source.write_bytes(os.urandom(24 * MIB))
+        done = stock.run("os", "object", "put", *stock.place(), "--file", str(source), *self.FLAGS)
+        assert done.returncode == 1
+        assert b"NotAuthenticated" in done.stdout + done.stderr
+        assert stock.oci.object_names("backups") == []
+        refused = stock.oci.log.entries(operation="UploadPart", status=401)
+        assert refused
+        assert all((entry.token_age_fraction or 0) > 0.8 for entry in refused)
+        (left_behind,) = stock.oci.uploads("backups")
+        assert 0 < len(left_behind.parts) < 24
+
+
+def test_answers_are_json_that_the_cli_prints(stock: Stock) -> None:
+    bucket = stock.os("bucket", "get", *stock.place())
+    assert bucket["data"]["name"] == "backups"
+    done = stock.run("os", "object", "head", *stock.place(), "--name", "nothing")
+    assert done.returncode == 1
+    error = json.loads(done.stderr.decode().split("ServiceError:", 1)[1])
+    assert error["status"] == 404
