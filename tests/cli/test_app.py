@@ -132,7 +132,7 @@ def test_an_upload_stopped_by_a_signal_exits_as_interrupted_and_says_how_to_go_o
     outcome = put()
     assert outcome.code == 130
     assert "Error: the upload was stopped\nReason: SIGTERM arrived" in outcome.err
-    assert "Run the same command again to go on where it stopped." in outcome.err
+    assert "Run the same command again." in outcome.err
 
 
 def test_a_service_error_has_the_stock_block_and_the_cure(put: Command, fake: FakeCore) -> None:
@@ -273,3 +273,15 @@ def test_an_unexpected_error_asks_for_a_report(put: Command, fake: FakeCore) -> 
 def test_an_error_without_hint_is_one_line(put: Command, fake: FakeCore) -> None:
     failing(fake, OcihaulError("no luck"))
     assert put().err == "Error: no luck\n"
+
+
+def test_a_user_without_a_home_gets_an_error_and_not_a_traceback(
+    ocihaul: Command, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nowhere)
+    outcome = ocihaul("os", "object", "put", "-bn", "b", "--file", home / "backup.tar")
+    assert outcome.code == 1
+    assert "there is no configuration file ~/.oci/config" in outcome.err

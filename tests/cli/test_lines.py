@@ -21,6 +21,7 @@ from ocihaul.events import (
     UploadFinished,
     UploadPlanned,
 )
+from ocihaul.redaction import redact
 
 TOKYO = timezone(timedelta(hours=9))
 NOW = 1_764_000_000.0
@@ -47,6 +48,10 @@ def said(event: Event, speaker: Speaker | None = None, at: float = 0.0) -> list[
         (
             TokenAdopted("start", 1, NOW + 3600, None),
             "session token 1, valid until 2025-11-25 02:00:00+09:00 (1 h 00 min)",
+        ),
+        (
+            TokenAdopted("start", 1, NOW - 60, None),
+            "session token 1, expired at 2025-11-25 00:59:00+09:00",
         ),
         (
             TokenAdopted("refresh", 2, NOW + 59, NOW + 120),
@@ -132,7 +137,7 @@ def test_the_debug_line_has_everything_for_a_support_ticket() -> None:
     event = AttemptFinished(
         "UploadPart", "PUT", "/n/ns/b/b/u/x?uploadPartNum=3", 401, None, "fra:1", 0.0415, 2, 1024
     )
-    line = debug_line(event, NOW)
+    line = redact(debug_line(event, NOW))
     assert line.endswith(
         "DEBUG PUT /n/ns/b/b/u/x?uploadPartNum=3 401 UploadPart 42 ms generation=2 sent=1024 "
         "opc-request-id=fra:1"

@@ -12,7 +12,7 @@ from ocihaul import __version__
 from ocihaul.cli.exit_codes import chain
 from ocihaul.errors import Interrupted, OcihaulError, ServiceError
 
-GO_ON = "Run the same command again to go on where it stopped."
+GO_ON = "Run the same command again."
 
 _HINTS = {
     400: "The service could not use the request; its message says why.",

@@ -101,12 +101,12 @@ class Speaker:
                 return None
 
     def _token(self, event: TokenAdopted, now: float) -> str:
-        until = f"valid until {time_text(event.expires_at, self.zone)}"
-        left = duration_text(event.expires_at - now)
+        end, left = time_text(event.expires_at, self.zone), event.expires_at - now
+        life = f"valid until {end} ({duration_text(left)})" if left > 0 else f"expired at {end}"
         what = (
             "session token" if event.rung == "start" else f"session renewed ({event.rung}): token"
         )
-        text = f"{what} {event.generation}, {until} ({left})"
+        text = f"{what} {event.generation}, {life}"
         if event.session_ends_at is not None:
             text += f"; the session ends {time_text(event.session_ends_at, self.zone)}"
         return text

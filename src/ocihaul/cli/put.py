@@ -1,13 +1,12 @@
 """`os object put`: its options, and the run from the command line to the printed answer."""
 
-import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 from ocihaul.cli.global_options import Given, global_options
+from ocihaul.cli.surroundings import surroundings
 
 COMMAND = ("os", "object", "put")
 
@@ -64,7 +63,7 @@ def _put(context: click.Context, given: Given, options: dict[str, Any]) -> int:
     from ocihaul.cli.put_request import build_request
     from ocihaul.config import load_rc, profile_name, resolve
 
-    environ, home = dict(os.environ), Path.home()
+    environ, home = surroundings()
     flags = given.flags()
     rc = load_rc(flags, environ, home)
     parameters = [each for each in context.command.params if isinstance(each, click.Option)]

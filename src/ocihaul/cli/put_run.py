@@ -75,11 +75,8 @@ def _exists(error: ObjectExists, request: UploadRequest, reporter: Reporter, *, 
     if asked:
         reporter.notice("Aborted!")
         return FAILED
-    raise OcihaulError(
-        error.message,
-        hint="There is no terminal to ask on: say --force to replace it, or --no-overwrite to "
-        "keep it.",
-    ) from error
+    cure = error.hint or "Use --force to replace it, or --no-overwrite to keep it."
+    raise OcihaulError(error.message, hint=f"There is no terminal to ask on. {cure}") from None
 
 
 def _question(stdin: TextIO, stderr: TextIO, stopper: Stopper) -> Callable[[ObjectSummary], bool]:
