@@ -113,7 +113,7 @@ class Authority:
 
     def _open(self, public_key: rsa.RSAPublicKey, ends_at: float) -> Login:
         if self._settings().integer_claims:
-            ends_at = math.ceil(ends_at)
+            ends_at = math.floor(ends_at)
         login = Login(uuid.uuid4().hex, public_key, ends_at)
         with self._lock:
             self._logins[login.session_id] = login

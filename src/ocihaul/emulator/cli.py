@@ -122,7 +122,8 @@ def _announce(emulator: Emulator, options: argparse.Namespace, config: Path | No
         )
         place = f"-ns {emulator.namespace} -bn {options.bucket}"
         put = f"{common} os object put {place} --file FILE --force"
-        lines += [f"oci {put}", f"ocihaul {put}"]
+        refresh_at = f"OCIHAUL_AUTH_ENDPOINT={emulator.endpoint}"
+        lines += [f"oci {put}", f"{refresh_at} ocihaul {put}"]
         if emulator.ca_file:
             lines.append(f"oci session refresh --config-file {config} --profile {options.profile}")
     sys.stdout.write("\n".join(lines) + "\n")
