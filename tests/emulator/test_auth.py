@@ -1,9 +1,12 @@
 """Who is let in, and how long; refresh and GenerateUpst."""
 
+import base64
+import http.client
 import json
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs, urlencode
 
 import jwt
 import pytest
@@ -205,6 +208,29 @@ def test_generate_upst_opens_a_session_that_cannot_grow(oci: Emulator, client: C
     assert claims(again.json()["token"])["exp"] == claims(token)["exp"]
     assert client.post(target, {**body, "sessionExpirationInMinutes": "61"}).status == 400
     assert client.post(target, {**body, "publicKey": "no"}).status == 400
+
+
+def test_the_login_page_leads_back_with_a_token_for_the_key(oci: Emulator, client: Client) -> None:
+    mine = oci.login()
+    jwk = base64.urlsafe_b64encode(claims(mine.token)["jwk"].encode()).decode()
+    query = {"public_key": jwk, "redirect_uri": "http://localhost:8181", "nonce": "n1"}
+    host, port = oci.host_port.split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=10)
+    connection.request("GET", "/v1/oauth2/authorize?" + urlencode(query))
+    reply = connection.getresponse()
+    reply.read()
+    connection.close()
+    assert reply.status == 302
+    target, _, fragment = (reply.getheader("location") or "").partition("#")
+    assert target == "http://localhost:8181"
+    answer = parse_qs(fragment)
+    assert answer["nonce"] == ["n1"]
+    owner = Client(oci, mine, key_id=f"ST${answer['security_token'][0]}")
+    assert owner.call("GET", "/n").status == 200
+    assert oci.auth.logins == 1
+    for spoilt in ({"redirect_uri": "http://example.com"}, {"public_key": "no"}):
+        bad = "/v1/oauth2/authorize?" + urlencode({**query, **spoilt})
+        assert client.call("GET", bad).status == 400
 
 
 def test_the_clock_of_the_service_can_be_wrong(oci: Emulator, client: Client) -> None:

@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--clock-offset", type=float, default=0.0, metavar="SECONDS")
     add("--checksums", choices=["declared", "always", "never"], default="declared")
     add("--discard", action="store_true", help="hash bodies and forget them")
-    add("--fast", action="store_true", help="with --discard: no MD5")
+    add("--fast", action="store_true", help="compute no MD5")
     add("--data-dir", type=Path, help="keep bodies here (default: a temporary directory)")
     add("--namespace", default="ns1")
     add("--bucket", default="backups")
