@@ -17,7 +17,7 @@ class Event:
 Listener = Callable[[Event], None]
 
 
-def ignore(event: Event) -> None:  # noqa: ARG001  a listener that listens to nothing
+def ignore(event: Event) -> None:
     """The default listener."""
 
 

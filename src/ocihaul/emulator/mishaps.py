@@ -24,7 +24,7 @@ _CODES = {
 }
 
 
-class Cut(Exception):  # noqa: N818 - not an error: the plan says that the connection ends here
+class Cut(Exception):
     """The connection ends without (the rest of) an answer."""
 
     def __init__(self, *, reset: bool, garbage: bytes = b"") -> None:
@@ -33,7 +33,7 @@ class Cut(Exception):  # noqa: N818 - not an error: the plan says that the conne
         self.garbage = garbage
 
 
-class ProxyPage(ApiError):  # noqa: N818 - what a broken proxy answers
+class ProxyPage(ApiError):
     """An answer in HTML, from something that is not the service."""
 
     def __init__(self, status: int) -> None:

@@ -13,7 +13,7 @@ from .service import Service
 from .wire import Wire
 
 
-class ClientGone(Exception):  # noqa: N818 - an event on the wire, not a failure of ours
+class ClientGone(Exception):
     """The client closed before its body was complete."""
 
 

@@ -1,0 +1,16 @@
+"""The command line: it reads options and prints; the decisions are made elsewhere.
+
+Only click is imported at the top of these modules. Everything else that is not small is imported
+by the function that needs it, so that `ocihaul --version` answers at once.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line `argv` (default: the process's own) and exit with its status."""
+    from ocihaul.cli.app import run
+
+    sys.exit(run(sys.argv[1:] if argv is None else argv))

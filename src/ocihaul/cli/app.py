@@ -1,0 +1,87 @@
+"""The tree of commands, and the one place where an error becomes text and an exit status."""
+
+from collections.abc import Sequence
+
+import click
+
+from ocihaul import __version__
+from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, USAGE, exit_code
+from ocihaul.cli.global_options import Given, global_options
+from ocihaul.cli.put import put
+
+SETTINGS = {"help_option_names": ["-h", "-?", "--help"]}
+
+
+@click.group(context_settings=SETTINGS)
+@click.version_option(__version__, "-v", "--version", message="%(prog)s %(version)s")
+@global_options()
+def app() -> None:
+    """Oracle Cloud (OCI) transfers on sessions that do not die.
+
+    The commands take the flags of the stock `oci` CLI as they are. The options below may stand
+    before or after the command; the last one wins.
+    """
+
+
+@app.group("os")
+@global_options(hidden=True)
+def object_storage() -> None:
+    """Object Storage."""
+
+
+@object_storage.group("object")
+@global_options(hidden=True)
+def objects() -> None:
+    """Objects in a bucket."""
+
+
+objects.add_command(put)
+
+
+@app.command(
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    add_help_option=False,
+)
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+def emulator(args: tuple[str, ...]) -> None:
+    """A small OCI on this machine, to develop and test against (see: emulator --help)."""
+    from ocihaul.cli.core import run_emulator
+
+    raise click.exceptions.Exit(run_emulator(list(args)))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command line and return its exit status; errors are told on stderr."""
+    given = Given()
+    try:
+        outcome = app.main(list(argv), prog_name="ocihaul", standalone_mode=False, obj=given)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return DONE
+    except click.ClickException as error:
+        _tell(_usage_text(error))
+        return USAGE
+    except click.Abort as error:
+        return INTERRUPTED if isinstance(error.__cause__, KeyboardInterrupt) else FAILED
+    except BrokenPipeError:
+        return FAILED  # whoever read our output has gone; there is nobody to tell
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  nothing may end in a traceback
+        from ocihaul.cli.complain import error_text
+
+        _tell(error_text(error, debug=given.debug))
+        return exit_code(error)
+    return outcome if isinstance(outcome, int) else DONE
+
+
+def _usage_text(error: click.ClickException) -> str:
+    text = f"Error: {error.format_message()}"
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        text = f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n\n{text}"
+    return text
+
+
+def _tell(text: str) -> None:
+    from ocihaul.redaction import redact
+
+    click.echo(redact(text), err=True)

@@ -1,0 +1,170 @@
+"""The options that every command has: accepted before and after it, the last one wins.
+
+What belongs here: their names, and what was given. What they mean is settled in `ocihaul.config`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import click
+
+from ocihaul.cli.defaults import Defaults
+from ocihaul.config import Flags
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+_FLAGS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "config_file": (("--config-file",), {"help": "The configuration file. [~/.oci/config]"}),
+    "profile": (("--profile",), {"help": "The profile in the configuration file. [DEFAULT]"}),
+    "cli_rc_file": (
+        ("--cli-rc-file", "--defaults-file"),
+        {"help": "The file of defaults for options. [~/.oci/oci_cli_rc]"},
+    ),
+    "auth": (("--auth",), {"help": "How to authenticate: security_token or api_key."}),
+    "region": (("--region",), {"help": "The region, such as eu-frankfurt-1 or fra."}),
+    "endpoint": (("--endpoint",), {"help": "Base URL of Object Storage, instead of a region's."}),
+    "auth_endpoint": (
+        ("--auth-endpoint",),
+        {"help": "Base URL of the service that refreshes sessions. [OCIHAUL_AUTH_ENDPOINT]"},
+    ),
+    "realm_specific_endpoint": (
+        ("--realm-specific-endpoint",),
+        {"is_flag": True, "help": "Use the realm's own host names, where it has them."},
+    ),
+    "enable_dual_stack": (
+        ("--enable-dual-stack",),
+        {"is_flag": True, "help": "Use host names with IPv4 and IPv6."},
+    ),
+    "cert_bundle": (
+        ("--cert-bundle",),
+        {"help": "A PEM file with the certificates to trust. Wins over REQUESTS_CA_BUNDLE."},
+    ),
+    "connection_timeout": (
+        ("--connection-timeout",),
+        {"type": float, "help": "Seconds to wait for a connection. [10]"},
+    ),
+    "read_timeout": (
+        ("--read-timeout",),
+        {"type": float, "help": "Seconds to wait for an answer. [60]"},
+    ),
+    "max_retries": (
+        ("--max-retries",),
+        {"type": int, "help": "Attempts for each request, the first one included."},
+    ),
+    "no_retry": (("--no-retry",), {"is_flag": True, "help": "One attempt for each request."}),
+    "proxy": (("--proxy",), {"help": "The proxy: http://[user:password@]host:port/"}),
+}
+
+_VIEW: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "output": (
+        ("--output",),
+        {"type": click.Choice(["json", "table"]), "help": "How to print the answer. [json]"},
+    ),
+    "query": (("--query",), {"help": "A JMESPath expression to apply to the answer."}),
+    "raw_output": (
+        ("--raw-output",),
+        {"is_flag": True, "help": "Print an answer that is one string without its quotes."},
+    ),
+    "debug": (
+        ("-d", "--debug"),
+        {"is_flag": True, "help": "Log every request on stderr, without its secrets."},
+    ),
+}
+
+#: Accepted because scripts have them, without effect: (names, takes a value).
+_IGNORED: dict[str, tuple[tuple[str, ...], bool]] = {
+    "request_id": (("--opc-request-id", "--opc-client-request-id", "--request-id"), True),
+    "federation_endpoint": (("--federation-endpoint",), True),
+    "auth_purpose": (("--auth-purpose",), True),
+    "enable_propagation": (("--enable-propagation",), True),
+    "cli_auto_prompt": (("-i", "--cli-auto-prompt"), False),
+}
+
+#: They print an example instead of doing the work: to ignore them would do the work.
+_REFUSED: dict[str, tuple[tuple[str, ...], bool]] = {
+    "generate_full_command_json_input": (("--generate-full-command-json-input",), False),
+    "generate_param_json_input": (("--generate-param-json-input",), True),
+}
+
+
+@dataclass(slots=True)
+class Given:
+    """The global options of one command line, by their parameter names."""
+
+    values: dict[str, Any] = field(default_factory=dict, repr=False)
+    ignored: list[str] = field(default_factory=list)
+
+    @property
+    def debug(self) -> bool:
+        """Whether `--debug` was given."""
+        return bool(self.values.get("debug"))
+
+    def flags(self) -> Flags:
+        """What the configuration wants to know."""
+        return Flags(**{name: self.values[name] for name in _FLAGS if name in self.values})
+
+    def with_defaults(self, defaults: Defaults) -> None:
+        """Take from the rc file what was not given and is not the configuration's business."""
+        for name, (options, settings) in _VIEW.items():
+            if name in self.values:
+                continue
+            names = [option.lstrip("-") for option in options if option.startswith("--")]
+            text = defaults.from_rc(*names, *(each.replace("-", "_") for each in names))
+            if text is not None:
+                kind = click.BOOL if settings.get("is_flag") else settings.get("type", click.STRING)
+                self.values[name] = defaults.converted(kind, text, names[0])
+
+    def notices(self) -> list[str]:
+        """What has to be said about options without effect."""
+        return [f"{name} is accepted and has no effect" for name in dict.fromkeys(self.ignored)]
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: object) -> None:
+    """Keep a value that stands on the command line; later ones replace earlier ones."""
+    source = context.get_parameter_source(parameter.name or "")
+    if source is click.core.ParameterSource.COMMANDLINE:
+        context.ensure_object(Given).values[parameter.name or ""] = value
+
+
+def _ignore(context: click.Context, parameter: click.Parameter, value: object) -> None:
+    if value not in (None, False):
+        context.ensure_object(Given).ignored.append(parameter.opts[-1])
+
+
+def _refuse(context: click.Context, parameter: click.Parameter, value: object) -> None:
+    if value not in (None, False):
+        raise click.UsageError(
+            f"{parameter.opts[-1]} is not supported; its output for the stock CLI works here too, "
+            "with --from-json",
+            ctx=context,
+        )
+
+
+def global_options(*, hidden: bool = False) -> Callable[[Decorated], Decorated]:
+    """A decorator that adds them all to a command."""
+
+    def decorate(command: Decorated) -> Decorated:
+        rest = [(_ignore, _IGNORED), (_refuse, _REFUSED)]
+        for callback, table in rest:
+            for name, (options, takes_value) in table.items():
+                command = click.option(
+                    *options,
+                    name,
+                    is_flag=not takes_value,
+                    expose_value=False,
+                    hidden=True,
+                    callback=callback,
+                )(command)
+        for name, (options, settings) in reversed([*_FLAGS.items(), *_VIEW.items()]):
+            command = click.option(
+                *options,
+                name,
+                expose_value=False,
+                hidden=hidden,
+                callback=_remember,
+                **settings,
+            )(command)
+        return command
+
+    return decorate

@@ -1,0 +1,148 @@
+"""Events as lines for people: what is worth saying, in which words, and how often.
+
+Pure but for the memory of what was said: fifteen threads that meet the same trouble at the same
+moment make one line, and the next one counts the others.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+
+from ocihaul.cli.units import duration_text, size_text, time_text
+from ocihaul.events import (
+    AttemptFinished,
+    ClockCorrected,
+    CredentialRejected,
+    Event,
+    MultipartUploadCreated,
+    Notice,
+    PartResent,
+    RenewalFailed,
+    RetryScheduled,
+    TokenAdopted,
+    UploadFinished,
+    UploadPlanned,
+)
+
+#: Seconds between two lines of the same kind of trouble.
+QUIET = 5.0
+
+_TROUBLE = (RetryScheduled, PartResent, RenewalFailed)
+
+
+@dataclass(slots=True)
+class Speaker:
+    """Turns events into lines; its owner takes care of locking."""
+
+    zone: tzinfo | None = None
+    _said: dict[str, float] = field(default_factory=dict)
+    _held_back: dict[str, int] = field(default_factory=dict)
+    _rejected: int = -1
+
+    def lines(self, event: Event, *, at: float, now: float) -> list[str]:
+        """What to say about `event`; `at` is monotonic, `now` epoch seconds."""
+        if isinstance(event, MultipartUploadCreated):
+            # As the stock CLI writes them: scripts look for these two.
+            return [
+                f"Upload ID: {event.upload_id}",
+                f"Split file into {event.part_count} parts for upload.",
+            ]
+        if isinstance(event, CredentialRejected):
+            if event.generation <= self._rejected:
+                return []
+            self._rejected = event.generation
+        text = _service(event) or self._trouble(event) or self._text(event, now)
+        if text is None:
+            return []
+        if isinstance(event, _TROUBLE):
+            kind = type(event).__name__
+            if at - self._said.get(kind, -QUIET) < QUIET:
+                self._held_back[kind] = self._held_back.get(kind, 0) + 1
+                return []
+            self._said[kind] = at
+            if more := self._held_back.pop(kind, 0):
+                text += f" (and {more} more like this)"
+        return [self.stamped(text, now)]
+
+    def stamped(self, text: str, now: float) -> str:
+        """`text` with the local time before it."""
+        return f"{time_text(now, self.zone)} {text}"
+
+    def _text(self, event: Event, now: float) -> str | None:
+        match event:
+            case Notice():
+                return event.text
+            case UploadPlanned():
+                return _planned(event)
+            case TokenAdopted():
+                return self._token(event, now)
+            case UploadFinished():
+                rate = size_text(event.size / event.seconds) if event.seconds > 0 else "?"
+                took = duration_text(event.seconds)
+                return f"uploaded {event.name}: {size_text(event.size)} in {took} ({rate}/s)"
+            case _:
+                return None
+
+    def _trouble(self, event: Event) -> str | None:
+        match event:
+            case RenewalFailed():
+                then = (
+                    f"next try in {duration_text(event.next_try_in)}"
+                    if event.next_try_in is not None
+                    else "no further try"
+                )
+                return f"renewing the session ({event.rung}) failed: {event.reason}; {then}"
+            case RetryScheduled():
+                wait = duration_text(event.delay)
+                return f"{event.operation}: {event.reason}; trying again in {wait}"
+            case PartResent():
+                lost = size_text(event.wasted)
+                return f"part {event.part_number} is sent again ({lost} lost): {event.reason}"
+            case _:
+                return None
+
+    def _token(self, event: TokenAdopted, now: float) -> str:
+        until = f"valid until {time_text(event.expires_at, self.zone)}"
+        left = duration_text(event.expires_at - now)
+        what = (
+            "session token" if event.rung == "start" else f"session renewed ({event.rung}): token"
+        )
+        text = f"{what} {event.generation}, {until} ({left})"
+        if event.session_ends_at is not None:
+            text += f"; the session ends {time_text(event.session_ends_at, self.zone)}"
+        return text
+
+
+def _service(event: Event) -> str | None:
+    match event:
+        case CredentialRejected():
+            return (
+                f"the service rejected token {event.generation} (401, {event.operation}); "
+                "renewing the session"
+            )
+        case ClockCorrected():
+            way = "behind" if event.offset > 0 else "ahead of"
+            return (
+                f"the local clock is {duration_text(abs(event.offset))} {way} the service's; "
+                "requests carry the service's time"
+            )
+        case _:
+            return None
+
+
+def _planned(event: UploadPlanned) -> str:
+    text = f"uploading {event.name}: {size_text(event.size)}"
+    if not event.multipart:
+        return f"{text} in one piece"
+    pieces = f"{event.part_count} parts of {size_text(event.part_size)}"
+    return f"{text} in {pieces}, {event.parallel} at a time"
+
+
+def debug_line(event: AttemptFinished, now: float) -> str:
+    """One HTTP exchange, for `--debug`; the caller redacts it."""
+    stamp = datetime.fromtimestamp(now, UTC).astimezone().isoformat(" ", "milliseconds")
+    outcome = event.status if event.status is not None else f"failed: {event.error}"
+    return (
+        f"{stamp} DEBUG {event.method} {event.path} {outcome} {event.operation} "
+        f"{event.seconds * 1000:.0f} ms generation={event.generation} sent={event.body_sent} "
+        f"opc-request-id={event.opc_request_id or '-'}"
+    )

@@ -1,0 +1,104 @@
+"""What goes to stdout: the answer, as JSON or as a table, after `--query`.
+
+What belongs here: choosing and shaping the data. Printing and exit codes do not.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ocihaul.cli.table import table_text
+from ocihaul.errors import UsageError
+
+#: The headers that the stock CLI shows after `object put`.
+PUT_HEADERS = frozenset(
+    {
+        "etag",
+        "last-modified",
+        "opc-content-md5",
+        "opc-multipart-md5",
+        "opc-content-crc32c",
+        "opc-content-sha256",
+        "opc-content-sha384",
+        "opc-multipart-sha256",
+        "opc-multipart-sha384",
+    }
+)
+EMPTY_RESULT = "Query returned empty result, no output to show."
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How the answer is to be shown."""
+
+    output: str = "json"
+    query: str | None = None
+    raw: bool = False
+
+    def render(self, data: object) -> str | None:
+        """The text for `data`; None when a query left nothing of it."""
+        if self.query is not None:
+            data = _compiled(self.query).search(data)
+            if data is None:
+                return None
+        if self.output == "table":
+            return table_text(data)
+        if self.raw and isinstance(data, str):
+            return data
+        return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False)
+
+
+def make_view(
+    *, output: str | None, query: str | None, raw: bool, queries: Mapping[str, str]
+) -> View:
+    """A view that is known to work, before anything is uploaded; raises UsageError if not.
+
+    `queries` are the named queries of the rc file, for `query://name`.
+    """
+    output = (output or "json").lower()
+    if output not in {"json", "table"}:
+        raise UsageError(f"--output cannot be {output!r}", hint="It is json or table.")
+    if query is not None and query.lower().startswith("query://"):
+        name = query[len("query://") :]
+        if name not in queries:
+            known = ", ".join(sorted(queries)) or "none"
+            raise UsageError(
+                f"there is no query called {name!r}; the queries of the rc file are: {known}",
+                hint="Name one of them, or write the expression itself after --query.",
+            )
+        query = queries[name]
+    if query:
+        _compiled(query)
+    return View(output, query or None, raw)
+
+
+def put_answer(headers: Mapping[str, str]) -> dict[str, str]:
+    """What `object put` shows of the service's headers (lower-case names)."""
+    return {name: value for name, value in headers.items() if name in PUT_HEADERS}
+
+
+def checksum_verdict(headers: Mapping[str, str], md5: str | None) -> tuple[str, bool]:
+    """What `--verify-checksum` says, in the stock CLI's words, and whether all is well."""
+    theirs = headers.get("opc-content-md5") or headers.get("opc-multipart-md5")
+    if md5 is None or theirs is None:
+        whose = "local" if md5 is None else "service's"
+        return f"md5 checksum could not be verified: the {whose} value is not known", False
+    if md5 == theirs:
+        return f"md5 checksum matches [Local: {md5}]", True
+    return f"md5 checksum does not match [Local: {md5}] [Service: {theirs}]", False
+
+
+def _compiled(query: str) -> Any:
+    import jmespath
+    import jmespath.exceptions
+
+    try:
+        return jmespath.compile(query)
+    except jmespath.exceptions.JMESPathError as error:
+        reason = str(error).splitlines()[0].rstrip(":")
+        raise UsageError(
+            f"--query {query!r} is not a JMESPath expression: {reason}",
+            hint="A key with a dash needs double quotes inside single ones: "
+            "--query '\"opc-content-md5\"'",
+        ) from None

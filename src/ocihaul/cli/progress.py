@@ -1,0 +1,222 @@
+"""Events on stderr while an upload runs: a bar on a terminal, plain lines everywhere else.
+
+What belongs here: threads, locks and the terminal. What is said, and in which words, is in
+`lines.py`; how far the upload is, in `tally.py`. Everything passes through `redact` last.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol, TextIO
+
+from ocihaul.cli.lines import Speaker, debug_line
+from ocihaul.cli.tally import Tally
+from ocihaul.events import (
+    AttemptFinished,
+    BytesSent,
+    Event,
+    MultipartUploadCreated,
+    PartFinished,
+    UploadFinished,
+    UploadPlanned,
+)
+from ocihaul.redaction import redact
+
+#: Seconds between two plain lines.
+INTERVAL = 30.0
+
+Clock = Callable[[], float]
+
+
+class Screen(Protocol):
+    """Where lines go."""
+
+    def say(self, text: str) -> None:
+        """Show one line; callable from any thread."""
+
+
+class PlainScreen:
+    """Lines on a stream."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()  # guards the stream: a line stays in one piece
+
+    def say(self, text: str) -> None:
+        """Write one line; a reader that has gone away does not stop the upload."""
+        with self._lock:
+            try:
+                self._stream.write(text + "\n")
+                self._stream.flush()
+            except (OSError, ValueError):
+                pass
+
+
+class Reporter:
+    """The listener that the core gets: counts, and says what is worth saying."""
+
+    def __init__(
+        self,
+        screen: Screen,
+        *,
+        debug: bool = False,
+        monotonic: Clock = time.monotonic,
+        now: Clock = time.time,
+    ) -> None:
+        self._screen = screen
+        self._debug = debug
+        self._monotonic = monotonic
+        self._now = now
+        self._speaker = Speaker()
+        self._lock = threading.Lock()  # guards the tally and the speaker's memory
+        self.tally = Tally()
+        self.running = False
+
+    def __call__(self, event: Event) -> None:
+        """Take one event, from any thread."""
+        at, now = self._monotonic(), self._now()
+        with self._lock:
+            self.tally.add(event, at)
+            lines = self._speaker.lines(event, at=at, now=now)
+            if isinstance(event, UploadPlanned):
+                self.running = True
+            elif isinstance(event, UploadFinished):
+                self.running = False
+        if self._debug and isinstance(event, AttemptFinished):
+            lines.append(debug_line(event, now))
+        for line in lines:
+            self._screen.say(redact(line))
+
+    def notice(self, text: str) -> None:
+        """Say something of the command's own, without a time."""
+        self._screen.say(redact(text))
+
+    def state(self) -> str:
+        """How far the upload is, in one line."""
+        with self._lock:
+            return self.tally.line(self._monotonic(), self._now())
+
+    def beat(self) -> None:
+        """Say how far the upload is, if it has begun and is not over."""
+        if self.running:
+            self._screen.say(self._speaker.stamped(self.state(), self._now()))
+
+
+def keep_beating(beat: Callable[[], None], wait: Callable[[float], bool]) -> None:
+    """Call `beat` every INTERVAL until `wait` (such as Event.wait) says that it is over."""
+    while not wait(INTERVAL):
+        beat()
+
+
+class Bar:
+    """A rich progress bar below the lines; it appears when bytes begin to flow."""
+
+    _LEAST = 0.1  # seconds between two updates
+
+    def __init__(self, stream: TextIO) -> None:
+        from rich.console import Console
+
+        self._console = Console(file=stream)
+        self._lock = threading.Lock()  # guards the bar's beginning and end
+        self._reporter: Reporter | None = None
+        self._stop: Callable[[], None] | None = None
+        self._update: Callable[[int], None] | None = None
+        self._updated = 0.0
+
+    def say(self, text: str) -> None:
+        """Print one line above the bar."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def attach(self, reporter: Reporter) -> None:
+        """Show what this reporter counts."""
+        self._reporter = reporter
+
+    def __call__(self, event: Event) -> None:
+        """Follow one event, from any thread."""
+        if isinstance(event, UploadFinished):
+            self.close()
+        elif isinstance(event, (BytesSent, PartFinished, MultipartUploadCreated)):
+            with self._lock:
+                self._follow()
+
+    def close(self) -> None:
+        """Leave the bar as it is and give the terminal back."""
+        with self._lock:
+            if self._stop is not None and self._update is not None and self._reporter is not None:
+                self._update(self._reporter.tally.done)
+                self._stop()
+            self._stop = self._update = None
+
+    def _follow(self) -> None:
+        reporter = self._reporter
+        if reporter is None or not reporter.running:
+            return
+        if self._update is None:
+            self._begin(reporter)
+        now = time.monotonic()
+        if self._update is not None and now - self._updated >= self._LEAST:
+            self._updated = now
+            self._update(reporter.tally.done)
+
+    def _begin(self, reporter: Reporter) -> None:
+        from rich.progress import BarColumn, Progress, ProgressColumn, Task
+        from rich.text import Text
+
+        class State(ProgressColumn):
+            def render(self, task: Task) -> Text:  # noqa: ARG002  the reporter knows more
+                return Text(redact(reporter.state()))
+
+        progress = Progress(
+            BarColumn(bar_width=20),
+            State(),
+            console=self._console,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        task = progress.add_task("", total=max(1, reporter.tally.size))
+        progress.start()
+        self._stop = progress.stop
+        self._update = lambda done: progress.update(task, completed=done)
+
+
+class Audience:
+    """The reporter first, then the bar."""
+
+    def __init__(self, reporter: Reporter, bar: Bar) -> None:
+        self._reporter, self._bar = reporter, bar
+
+    def __call__(self, event: Event) -> None:
+        """Hand the event on."""
+        self._reporter(event)
+        self._bar(event)
+
+
+@contextmanager
+def reporting(
+    stream: TextIO, *, terminal: bool, debug: bool
+) -> Iterator[tuple[Callable[[Event], None], Reporter]]:
+    """A listener for the length of a command, and its reporter.
+
+    With `--debug` there is no bar: the lines would tear it apart.
+    """
+    if terminal and not debug:
+        bar = Bar(stream)
+        reporter = Reporter(bar)
+        bar.attach(reporter)
+        try:
+            yield Audience(reporter, bar), reporter
+        finally:
+            bar.close()
+        return
+    reporter = Reporter(PlainScreen(stream), debug=debug)
+    over = threading.Event()
+    beating = threading.Thread(
+        target=keep_beating, args=(reporter.beat, over.wait), name="progress", daemon=True
+    )
+    beating.start()
+    try:
+        yield reporter, reporter
+    finally:
+        over.set()
+        beating.join(timeout=1)

@@ -1,0 +1,101 @@
+"""`os object put`: its options, and the run from the command line to the printed answer."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ocihaul.cli.global_options import Given, global_options
+
+COMMAND = ("os", "object", "put")
+
+_TIERS = click.Choice(["Standard", "InfrequentAccess", "Archive"], case_sensitive=False)
+_ALGORITHMS = click.Choice(["CRC32C", "SHA256", "SHA384"], case_sensitive=False)
+_OF_SINGLE = "Only where the object is sent in one piece."
+
+
+@click.command("put")
+@click.option("-ns", "--namespace", "--namespace-name", help="The namespace. [asked for]")
+@click.option("-bn", "--bucket-name", help="The bucket. [required]")
+@click.option("--file", help="The file to upload. [required]")
+@click.option("--name", help="The name of the object. [the file's name]")
+@click.option("--if-match", help="Replace the object only if it has this etag.")
+@click.option("--content-md5", help=f"The expected MD5, in base64. {_OF_SINGLE}")
+@click.option("--opc-checksum-algorithm", type=_ALGORITHMS, help="A checksum beside the MD5.")
+@click.option("--opc-content-crc32c", help=f"The expected CRC32C, in base64. {_OF_SINGLE}")
+@click.option("--opc-content-sha256", help=f"The expected SHA-256, in base64. {_OF_SINGLE}")
+@click.option("--opc-content-sha384", help=f"The expected SHA-384, in base64. {_OF_SINGLE}")
+@click.option("--metadata", help='Metadata of your own: \'{"key": "value"}\', or file://path.')
+@click.option("--content-type", help="The MIME type; auto guesses it from the file's name.")
+@click.option("--content-language", help="The language of the content.")
+@click.option("--content-encoding", help="The encoding of the content, such as gzip.")
+@click.option("--content-disposition", help="How a browser shows the object.")
+@click.option("--cache-control", help="How the object may be cached.")
+@click.option("--force", is_flag=True, help="Replace an existing object without asking.")
+@click.option("--no-overwrite", is_flag=True, help="Keep an existing object, and be done.")
+@click.option("--no-multipart", is_flag=True, help="Send the object in one piece.")
+@click.option("--part-size", type=int, help="Size of a part in MiB. [128]")
+@click.option("--disable-parallel-uploads", is_flag=True, help="Send one part at a time.")
+@click.option("--parallel-upload-count", type=click.IntRange(1, 1000), help="Parts in flight. [10]")
+@click.option(
+    "--verify-checksum", is_flag=True, help="Compare the local MD5 with the service's at the end."
+)
+@click.option("--encryption-key-file", help="A file with a base64 AES-256 key of yours (SSE-C).")
+@click.option("--storage-tier", type=_TIERS, help="The storage tier. [the bucket's]")
+@click.option("--opc-sse-kms-key-id", help="OCID of the master encryption key to use.")
+@click.option("--from-json", help="Options as a JSON document, or file://path.")
+@global_options(hidden=True)
+@click.pass_context
+def put(context: click.Context, /, **options: Any) -> None:
+    """Upload a file as an object.
+
+    Larger than a part, it is sent in parts, several at a time; the session's token is renewed
+    while they go out. Run again after an interruption, the same command goes on.
+    """
+    given = context.ensure_object(Given)
+    raise click.exceptions.Exit(_put(context, given, options))
+
+
+def _put(context: click.Context, given: Given, options: dict[str, Any]) -> int:
+    from ocihaul.cli.defaults import Defaults, check_document, json_object
+    from ocihaul.cli.output import make_view
+    from ocihaul.cli.put_request import build_request
+    from ocihaul.config import load_rc, profile_name, resolve
+
+    environ, home = dict(os.environ), Path.home()
+    flags = given.flags()
+    rc = load_rc(flags, environ, home)
+    parameters = [each for each in context.command.params if isinstance(each, click.Option)]
+    document = {}
+    if options["from_json"]:
+        document = json_object(options["from_json"], what="--from-json", home=home)
+        check_document(document, parameters)
+    defaults = Defaults(rc, profile_name(flags, environ, rc), COMMAND, document)
+    given.with_defaults(defaults)
+    for option in parameters:
+        name = option.name or ""
+        source = context.get_parameter_source(name)
+        if name in options and source is not click.core.ParameterSource.COMMANDLINE:
+            options[name] = defaults.value(option)
+    view = make_view(
+        output=given.values.get("output"),
+        query=given.values.get("query"),
+        raw=bool(given.values.get("raw_output")),
+        queries=rc.queries,
+    )
+    request = build_request(options, home=home)
+    settings = resolve(flags, environ, home, command=COMMAND)
+    from ocihaul.cli.put_run import run_put
+
+    return run_put(
+        settings,
+        request,
+        view=view,
+        debug=given.debug,
+        notices=[*settings.notices, *given.notices()],
+        stdin=sys.stdin,
+        stdout=sys.stdout,
+        stderr=sys.stderr,
+    )

@@ -1,0 +1,109 @@
+"""One upload, seen by the person who started it: signals, question, progress, answer."""
+
+from collections.abc import Callable, Sequence
+from typing import TextIO
+
+from ocihaul.cli import core
+from ocihaul.cli.exit_codes import DONE, FAILED
+from ocihaul.cli.output import EMPTY_RESULT, View, checksum_verdict, put_answer
+from ocihaul.cli.progress import Reporter, reporting
+from ocihaul.cli.stopping import Stopper, stopping
+from ocihaul.config import Settings
+from ocihaul.errors import Interrupted, ObjectExists, OcihaulError
+from ocihaul.storage.types import ObjectSummary
+from ocihaul.transfer.request import Existing, UploadRequest, UploadResult
+
+KEPT = "The object already exists and was not overwritten"
+QUESTION = "WARNING: This object already exists. Are you sure you want to overwrite it? [y/N]: "
+
+
+def run_put(
+    settings: Settings,
+    request: UploadRequest,
+    *,
+    view: View,
+    debug: bool,
+    notices: Sequence[str],
+    stdin: TextIO,
+    stdout: TextIO,
+    stderr: TextIO,
+) -> int:
+    """Upload, print the answer on `stdout`, and return the exit status."""
+    terminal = _is_terminal(stderr)
+    may_ask = terminal and _is_terminal(stdin)
+    with stopping() as stopper:
+        with reporting(stderr, terminal=terminal, debug=debug) as (listener, reporter):
+            for text in notices:
+                reporter.notice(f"Notice: {text}")
+            try:
+                result = core.run_upload(
+                    settings,
+                    request,
+                    listener=listener,
+                    confirm=_question(stdin, stderr, stopper) if may_ask else None,
+                    stop=stopper.stop,
+                )
+            except ObjectExists as error:
+                return _exists(error, request, reporter, asked=may_ask)
+            except KeyboardInterrupt:
+                raise Interrupted("stopped before the upload began") from None
+        return _answer(result, request, view=view, stdout=stdout, stderr=stderr)
+
+
+def _answer(
+    result: UploadResult, request: UploadRequest, *, view: View, stdout: TextIO, stderr: TextIO
+) -> int:
+    answer = put_answer(result.headers)
+    if answer:
+        text = view.render(answer)
+        if text is None:
+            stderr.write(EMPTY_RESULT + "\n")
+        else:
+            stdout.write(text + "\n")
+            stdout.flush()
+    if not request.verify_checksum:
+        return DONE
+    verdict, good = checksum_verdict(result.headers, result.md5)
+    stderr.write(verdict + "\n")
+    return DONE if good else FAILED
+
+
+def _exists(error: ObjectExists, request: UploadRequest, reporter: Reporter, *, asked: bool) -> int:
+    if request.existing is Existing.KEEP:
+        reporter.notice(KEPT)
+        return DONE
+    if asked:
+        reporter.notice("Aborted!")
+        return FAILED
+    raise OcihaulError(
+        error.message,
+        hint="There is no terminal to ask on: say --force to replace it, or --no-overwrite to "
+        "keep it.",
+    ) from error
+
+
+def _question(stdin: TextIO, stderr: TextIO, stopper: Stopper) -> Callable[[ObjectSummary], bool]:
+    def confirm(existing: ObjectSummary) -> bool:  # noqa: ARG001  the question is the stock one
+        with stopper.asking():
+            while True:
+                stderr.write(QUESTION)
+                stderr.flush()
+                line = stdin.readline()
+                if not line:
+                    stderr.write("\n")
+                    return False
+                word = line.strip().lower()
+                if word in {"y", "yes"}:
+                    return True
+                if word in {"", "n", "no"}:
+                    return False
+                stderr.write("Error: invalid input\n")
+
+    return confirm
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # closed
+        return False

@@ -1,0 +1,63 @@
+"""SIGINT and SIGTERM: the first one asks the upload to stop, the second one ends the process.
+
+While a question is being asked, the first one ends the question instead.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from ocihaul.cli.exit_codes import INTERRUPTED
+
+_SIGNALS = tuple(
+    number
+    for number in (getattr(signal, name, None) for name in ("SIGINT", "SIGTERM"))
+    if number is not None
+)
+
+
+class Stopper:
+    """What the handler knows: the flag that the core watches, and whether a person is asked."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self._asking = False
+
+    def handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """The signal handler; runs in the main thread."""
+        if self._asking:
+            raise KeyboardInterrupt
+        if self.stop.is_set():
+            os._exit(INTERRUPTED)  # asked twice: nothing may delay it any more
+        self.stop.set()
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """While a person is asked: a signal raises KeyboardInterrupt."""
+        self._asking = True
+        try:
+            yield
+        finally:
+            self._asking = False
+
+
+@contextmanager
+def stopping() -> Iterator[Stopper]:
+    """Handle the signals for the length of a command (main thread only; elsewhere: no handling)."""
+    stopper = Stopper()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopper
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    # A signal that our parent has switched off (nohup, a shell's background job) stays off.
+    ours = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in ours:
+        signal.signal(number, stopper.handle)
+    try:
+        yield stopper
+    finally:
+        for number in ours:
+            signal.signal(number, before[number] or signal.SIG_DFL)

@@ -1,0 +1,69 @@
+"""`--output table`: values as a table of plain characters, drawn as the stock CLI draws it.
+
+Pure. A list of objects gets a column for each key that occurs in any of them, in alphabetical
+order; everything without keys gets columns called Column1, Column2 …
+"""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+
+
+def table_text(data: object) -> str:
+    """The table for `data`, or the sentence that the stock CLI says where there is none."""
+    if isinstance(data, str):
+        return _draw([["Column1"], [data]])
+    if isinstance(data, Mapping):
+        keys = sorted(data)
+        return _draw([keys, [data[key] for key in keys]])
+    if isinstance(data, list):
+        return _list(data)
+    return f"Table format not supported for operation return type: {data}"
+
+
+def _list(data: list[object]) -> str:
+    if not data:
+        return "Command returned empty list, no table to display."
+    rows = [item for item in data if isinstance(item, Mapping)]
+    if len(rows) == len(data):
+        keys = sorted({key for row in rows for key in row})
+        return _draw([keys, *([row.get(key, "") for key in keys] for row in rows)])
+    lists = [item for item in data if isinstance(item, list)]
+    if len(lists) == len(data):
+        width = max(len(item) for item in lists)
+        return _draw([[f"Column{number}" for number in range(1, width + 1)], *lists])
+    return _draw([["Column1"], *([item] for item in data)])
+
+
+def _draw(rows: Sequence[Sequence[object]]) -> str:
+    columns = max(len(row) for row in rows)
+    cells = [
+        [str(row[i]).splitlines() or [""] if i < len(row) else [""] for i in range(columns)]
+        for row in rows
+    ]
+    widths = [max(_width(line) for row in cells for line in row[i]) for i in range(columns)]
+    rule = "+" + "+".join("-" * (width + 2) for width in widths) + "+"
+    if not columns:
+        rule = "++"
+    head, *body = (_row(row, widths) for row in cells)
+    return "\n".join([rule, *head, rule, *(line for row in body for line in row), rule])
+
+
+def _row(cells: Sequence[Sequence[str]], widths: Sequence[int]) -> list[str]:
+    height = max((len(cell) for cell in cells), default=1)
+    lines = []
+    for number in range(height):
+        texts = [cell[number] if number < len(cell) else "" for cell in cells]
+        padded = [
+            f" {text}{' ' * (width - _width(text))} "
+            for text, width in zip(texts, widths, strict=True)
+        ]
+        lines.append("|" + "|".join(padded) + "|")
+    return lines
+
+
+def _width(text: str) -> int:
+    """Columns on a terminal: wide characters take two, combining ones none."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )

@@ -1,0 +1,58 @@
+"""Time: the local clocks, and the service's clock as its answers tell it."""
+
+import time
+from collections.abc import Callable
+from email.utils import formatdate, parsedate_to_datetime
+
+from ocihaul.events import ClockCorrected, Listener, ignore
+
+#: A Date header has whole seconds and was written somewhere during the exchange; a difference
+#: below this is not worth correcting (the service allows 300 s).
+_TOLERANCE = 5.0
+
+
+class ServerClock:
+    """Wall time as the service sees it: the local clock plus an offset learned from answers.
+
+    Reads and writes of the one float are atomic, so there is no lock.
+    """
+
+    def __init__(
+        self,
+        *,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        listener: Listener = ignore,
+    ) -> None:
+        self.monotonic = monotonic
+        self.offset = 0.0
+        self._wall = wall
+        self._listener = listener
+
+    def now(self) -> float:
+        """Epoch seconds by the service's clock."""
+        return self._wall() + self.offset
+
+    def http_date(self) -> str:
+        """The present moment as an HTTP date, by the service's clock."""
+        return formatdate(self.now(), usegmt=True)
+
+    def observe(self, date: str | None) -> bool:
+        """Learn from the Date header of an answer that has just arrived.
+
+        True when that moved our idea of the service's time, so that a request refused for its
+        date is worth sending again.
+        """
+        if date is None:
+            return False
+        try:
+            theirs = parsedate_to_datetime(date).timestamp()
+        except ValueError:
+            return False
+        # Dates are cut to whole seconds: on average half a second is missing.
+        offset = theirs + 0.5 - self._wall()
+        if abs(offset - self.offset) <= _TOLERANCE:
+            return False
+        self.offset = 0.0 if abs(offset) <= _TOLERANCE else offset
+        self._listener(ClockCorrected(self.offset))
+        return True

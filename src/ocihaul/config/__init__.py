@@ -1,0 +1,22 @@
+"""Which profile, key, token, region and endpoint: flags → environment → rc file → config file.
+
+What belongs in this room: the order in which the places are asked, and what is said when
+something is missing. It looks whether files are there and who may read them, but never into a key
+or a token: that is the work of `session/`. The environment and the home directory are handed in.
+"""
+
+from ocihaul.config.identity import SUPPORTED_AUTH
+from ocihaul.config.places import load_rc, profile_name
+from ocihaul.config.rcfile import RcFile
+from ocihaul.config.resolve import resolve
+from ocihaul.config.settings import Flags, Settings
+
+__all__ = [
+    "SUPPORTED_AUTH",
+    "Flags",
+    "RcFile",
+    "Settings",
+    "load_rc",
+    "profile_name",
+    "resolve",
+]

@@ -1,0 +1,131 @@
+"""Where to, and how patiently: region, base URLs, certificates, proxy, timeouts, attempts."""
+
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from ocihaul import regions
+from ocihaul.config.places import Found, Places
+from ocihaul.config.rcfile import expand_home
+from ocihaul.config.settings import Flags
+from ocihaul.errors import ConfigError, UsageError
+from ocihaul.regions import Region
+
+CONNECTION_TIMEOUT = 10.0
+READ_TIMEOUT = 60.0
+
+
+class ResolvedRegion(NamedTuple):
+    region: Region | None
+    notices: tuple[str, ...]
+
+
+def find_region(
+    found: Found | None,
+    *,
+    endpoint: str | None,
+    auth: str,
+    auth_endpoint: str | None,
+    places: Places,
+    home: Path,
+) -> ResolvedRegion:
+    """The region, as far as anything still depends on it.
+
+    With `--endpoint` no region is needed to reach the service, so an unknown one is no error: it
+    only takes away the address where the session could be refreshed.
+    """
+    needed = endpoint is None
+    if found is None:
+        if needed:
+            raise ConfigError(
+                "no region is given: not by --region, OCI_CLI_REGION, nor in the profile "
+                f"{places.profile!r}",
+                hint="Say --region us-ashburn-1 (or yours), or --endpoint with a full URL.",
+            )
+        return ResolvedRegion(None, _no_refresh("no region", auth, auth_endpoint))
+    try:
+        region = regions.resolve_region(
+            found.value,
+            environ=places.environ,
+            metadata_file=_text_of(expand_home(regions.METADATA_FILE, home)),
+            where=found.origin,
+        )
+    except ConfigError as error:
+        if needed:
+            raise
+        return ResolvedRegion(None, _no_refresh(error.message, auth, auth_endpoint))
+    unaddressed = needed or (auth == "security_token" and auth_endpoint is None)
+    return ResolvedRegion(region, (region.notice,) if region.notice and unaddressed else ())
+
+
+def _no_refresh(reason: str, auth: str, auth_endpoint: str | None) -> tuple[str, ...]:
+    if auth != "security_token" or auth_endpoint:
+        return ()
+    cure = "give --region, or --auth-endpoint or OCIHAUL_AUTH_ENDPOINT"
+    return (f"{reason}: the session cannot be refreshed ({cure})",)
+
+
+def check_endpoint(found: Found | None) -> str | None:
+    if found is None:
+        return None
+    url = found.value.strip().rstrip("/")
+    try:
+        parts = urlsplit(url)
+        usable = parts.port is None or parts.port > 0
+    except ValueError:
+        usable = False
+    usable = usable and parts.scheme in {"http", "https"} and bool(parts.hostname)
+    if not usable or "@" in parts.netloc or parts.path or parts.query or parts.fragment:
+        raise ConfigError(
+            f"{found.origin} is not the base URL of a service",
+            hint="It has the form https://host or https://host:port, with nothing behind it.",
+        )
+    return url
+
+
+def find_cert_bundle(flags: Flags, places: Places, home: Path) -> Path | None:
+    found = (
+        places.flag("--cert-bundle", flags.cert_bundle)
+        or places.env("OCI_CLI_CERT_BUNDLE")
+        or places.default("cert-bundle", "cert_bundle")
+        or places.env("REQUESTS_CA_BUNDLE")
+        or places.env("CURL_CA_BUNDLE")
+    )
+    if found is None:
+        return None
+    path = expand_home(found.value, home)
+    if not path.exists():
+        raise ConfigError(
+            f"{found.origin} names {path}, where certificates should be: there is no such file",
+            hint="Name a PEM file with the certificates to trust.",
+        )
+    return path
+
+
+def find_proxy(found: Found | None) -> str | None:
+    if found is None:
+        return None
+    return found.value if "://" in found.value else f"http://{found.value}"
+
+
+def seconds(name: str, value: float | None, default: float) -> float:
+    if value is not None and not value >= 0:
+        raise UsageError(f"{name} is a number of seconds and cannot be {value}")
+    return value or default
+
+
+def attempts(flags: Flags, places: Places) -> int | None:
+    if flags.max_retries is not None:
+        if flags.no_retry:
+            raise UsageError("--max-retries and --no-retry exclude each other", hint="Give one.")
+        if flags.max_retries < 0:
+            raise UsageError("--max-retries cannot be negative", hint="For one attempt: --no-retry")
+        return max(1, flags.max_retries)
+    return 1 if places.is_on(flags.no_retry, "", "no-retry", "no_retry") else None
+
+
+def _text_of(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):  # as if it were not there: it is only asked if needed
+        return None

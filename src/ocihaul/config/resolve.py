@@ -1,0 +1,86 @@
+"""Every setting, settled: the one function that asks all places in the right order."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ocihaul import regions
+from ocihaul.config import identity, network
+from ocihaul.config.places import Places, from_file, load_rc, profile_name, read_section
+from ocihaul.config.rcfile import find_rc_file
+from ocihaul.config.settings import Flags, Settings
+
+
+def resolve(
+    flags: Flags, environ: Mapping[str, str], home: Path, *, command: Sequence[str] = ()
+) -> Settings:
+    """Settle every setting, for the command named by `command` (such as os, object, put).
+
+    Raises ConfigError (it names file, section and key) and UsageError (flags that exclude each
+    other, ways to authenticate that are not supported).
+    """
+    rc = load_rc(flags, environ, home)
+    places = Places(environ, rc, profile_name(flags, environ, rc), command)
+    region = (
+        places.flag("--region", flags.region)
+        or places.env("OCI_CLI_REGION")
+        or places.default("region")
+    )
+    section = read_section(flags, places, home, region_known=region is not None)
+    region = region or from_file(section, "region") or places.env("OCI_REGION")
+    auth, notices = identity.choose_auth(flags, places, section)
+    token_file = (
+        identity.find_token_file(places, section, home) if auth == "security_token" else None
+    )
+    key_file, key_content = identity.find_key(places, section, home)
+    who = identity.find_identity(places, section, auth)
+    endpoint = network.check_endpoint(
+        places.flag("--endpoint", flags.endpoint)
+        or places.env("OCI_CLI_ENDPOINT")
+        or places.default("endpoint")
+    )
+    auth_endpoint = network.check_endpoint(
+        places.flag("--auth-endpoint", flags.auth_endpoint)
+        or places.env("OCIHAUL_AUTH_ENDPOINT")
+        or places.default("auth-endpoint")
+    )
+    resolved = network.find_region(
+        region, endpoint=endpoint, auth=auth, auth_endpoint=auth_endpoint, places=places, home=home
+    )
+    passphrase = places.env("OCI_CLI_PASSPHRASE") or from_file(section, "pass_phrase")
+    _, rc_notice = find_rc_file(flags.cli_rc_file, environ=environ, home=home)
+    notices += (rc_notice,) if rc_notice else ()
+    notices += resolved.notices
+    notices += identity.permission_notices((section.path, key_file, token_file), environ)
+    return Settings(
+        profile=places.profile,
+        config_file=section.path,
+        auth=auth,
+        region=resolved.region.name if resolved.region else None,
+        tenancy=who["tenancy"],
+        user=who["user"],
+        fingerprint=who["fingerprint"],
+        key_file=key_file,
+        key_content=key_content,
+        passphrase=passphrase.value if passphrase else None,
+        token_file=token_file,
+        endpoint=endpoint,
+        auth_endpoint=auth_endpoint
+        or (regions.auth_endpoint(resolved.region) if resolved.region else None),
+        cert_bundle=network.find_cert_bundle(flags, places, home),
+        connection_timeout=network.seconds(
+            "--connection-timeout", flags.connection_timeout, network.CONNECTION_TIMEOUT
+        ),
+        read_timeout=network.seconds("--read-timeout", flags.read_timeout, network.READ_TIMEOUT),
+        max_attempts=network.attempts(flags, places),
+        proxy=network.find_proxy(places.flag("--proxy", flags.proxy) or places.setting("proxy")),
+        notices=notices,
+        resolved_region=resolved.region,
+        realm_specific=places.is_on(
+            flags.realm_specific_endpoint,
+            "OCI_REALM_SPECIFIC_SERVICE_ENDPOINT_TEMPLATE_ENABLED",
+            "realm-specific-endpoint",
+        ),
+        dual_stack=places.is_on(
+            flags.enable_dual_stack, "OCI_DUAL_STACK_ENDPOINT_ENABLED", "enable-dual-stack"
+        ),
+    )

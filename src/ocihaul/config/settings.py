@@ -1,0 +1,78 @@
+"""What goes into and comes out of the configuration, as values."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ocihaul import regions
+from ocihaul.errors import ConfigError
+from ocihaul.regions import Region
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flags:
+    """The global options as they were given; None (or False) where they were not.
+
+    Timeouts are seconds; `max_retries` counts attempts, as in the stock CLI.
+    """
+
+    config_file: str | None = None
+    profile: str | None = None
+    cli_rc_file: str | None = None
+    auth: str | None = None
+    region: str | None = None
+    endpoint: str | None = None
+    auth_endpoint: str | None = None
+    realm_specific_endpoint: bool = False
+    enable_dual_stack: bool = False
+    cert_bundle: str | None = None
+    connection_timeout: float | None = None
+    read_timeout: float | None = None
+    max_retries: int | None = None
+    no_retry: bool = False
+    proxy: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything the core needs to know about whom it speaks for, and to whom.
+
+    Exactly one of `key_file` and `key_content` is set. `auth_endpoint` is None where neither a
+    region nor an address is known: then a session cannot be refreshed. `max_attempts` is None
+    where nobody asked for a number. `cert_bundle` is a file, or a directory of certificates.
+    """
+
+    profile: str
+    config_file: Path | None
+    auth: str
+    region: str | None
+    tenancy: str | None
+    user: str | None
+    fingerprint: str | None
+    key_file: Path | None
+    key_content: str | None = field(repr=False)
+    passphrase: str | None = field(repr=False)
+    token_file: Path | None
+    endpoint: str | None
+    auth_endpoint: str | None
+    cert_bundle: Path | None
+    connection_timeout: float
+    read_timeout: float
+    max_attempts: int | None
+    proxy: str | None = field(repr=False)
+    notices: tuple[str, ...] = ()
+    resolved_region: Region | None = None
+    realm_specific: bool = False
+    dual_stack: bool = False
+
+    def object_storage_endpoint(self, namespace: str | None) -> str:
+        """Base URL of Object Storage, without a trailing slash."""
+        if self.endpoint:
+            return self.endpoint
+        if self.resolved_region is None:
+            raise ConfigError("neither a region nor an endpoint is known")
+        return regions.object_storage_endpoint(
+            self.resolved_region,
+            namespace=namespace,
+            realm_specific=self.realm_specific,
+            dual_stack=self.dual_stack,
+        )

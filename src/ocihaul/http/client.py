@@ -1,0 +1,239 @@
+"""One call to the service, carried through expiry, throttling and broken connections."""
+
+import json
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote, urlencode
+
+from ocihaul import __version__
+from ocihaul.clock import ServerClock
+from ocihaul.errors import Interrupted, NetworkError, OcihaulError
+from ocihaul.events import AttemptFinished, Listener, RetryScheduled, ignore
+from ocihaul.http.failure import service_error
+from ocihaul.http.retry import Action, RetryPolicy, classify, retry_after
+from ocihaul.session.credential import Authority, Credential
+from ocihaul.signing import sign
+from ocihaul.wire.message import Answer, Body, Request, Stopped, WireError
+from ocihaul.wire.origin import Origin
+from ocihaul.wire.pool import Pool
+
+#: Bodies above this announce themselves and wait for `100 Continue`, bytes: a refusal then costs
+#: a round trip and not the body.
+EXPECT_ABOVE = 2**20
+#: How often a pause looks whether its call was abandoned, seconds.
+_SLICE = 0.25
+#: 401s that one call may meet; a service that rejects every new credential has another reason.
+_MAX_REJECTIONS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One operation to be carried out: everything about a request but its signature.
+
+    `path` is quoted already. A `document` is sent as signed JSON, a `body` as object bytes. Once
+    `abandoned` is set the call is not tried again.
+    """
+
+    operation: str
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    document: object = None
+    body: Body | None = field(default=None, repr=False)
+    abandoned: threading.Event | None = None
+
+    @property
+    def target(self) -> str:
+        """Path and query as they go on the wire and into the signature."""
+        query = urlencode(self.query, quote_via=quote)
+        return f"{self.path}?{query}" if query else self.path
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What one call has been through."""
+
+    failures: int = 0
+    first_failure: float = 0.0
+    rejections: int = 0
+
+
+class Client:
+    """Calls operations of one service. Thread-safe: it keeps no state between calls.
+
+    `probe` is a cheap call that needs a valid credential: after a connection broke inside a body
+    it tells whether the answer that was lost is a 401.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        authority: Authority,
+        clock: ServerClock,
+        *,
+        retry: RetryPolicy | None = None,
+        listener: Listener = ignore,
+        stop: threading.Event | None = None,
+        probe: Call | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._pool = pool
+        self._authority = authority
+        self._clock = clock
+        self._retry = retry or RetryPolicy()
+        self._listener = listener
+        self._stop = stop or threading.Event()
+        self._probe = probe
+        self._chance = chance
+
+    def call(self, origin: Origin, call: Call) -> Answer:
+        """Carry out `call` and return its 2xx answer.
+
+        Raises ServiceError for any other answer that stands, NetworkError when none came,
+        SessionError when there is no credential any more, Interrupted when told to stop.
+        """
+        tally = _Tally()
+        try:
+            while True:
+                credential = self._authority.credential()
+                try:
+                    answer = self._attempt(origin, call, credential)
+                except WireError as error:
+                    self._after_break(origin, call, credential, error, tally)
+                    continue
+                if self._settles(answer, call, credential, tally):
+                    return answer
+        except Stopped:
+            raise Interrupted("stopped while talking to the service") from None
+
+    def _settles(self, answer: Answer, call: Call, credential: Credential, tally: _Tally) -> bool:
+        """True for success, False when the call is worth another attempt, else raises."""
+        redated = self._clock.observe(answer.headers.get("date"))
+        failure = service_error(answer, call.operation)
+        action = classify(answer.status, failure.code)
+        if action is Action.DONE:
+            return True
+        if action is Action.RETRY:
+            wanted = retry_after(answer.headers, self._clock.now())
+            self._pause(call, tally, failure, wanted)
+        elif action is Action.FAIL or not self._mended(credential, call, redated, tally):
+            raise failure
+        return False
+
+    def _mended(
+        self,
+        credential: Credential,
+        call: Call,
+        redated: bool,
+        tally: _Tally,
+    ) -> bool:
+        """After a 401: whether there is something new to sign with, a date or a credential."""
+        tally.rejections += 1
+        if tally.rejections > _MAX_REJECTIONS:
+            return False
+        return redated or self._authority.rejected(credential, call.operation)
+
+    def _after_break(
+        self, origin: Origin, call: Call, credential: Credential, error: WireError, tally: _Tally
+    ) -> None:
+        if error.body_sent and self._was_rejected(origin, credential):
+            if not self._mended(credential, call, redated=False, tally=tally):
+                raise NetworkError(f"{call.operation}: {error}") from error
+            return
+        tried = f" after {tally.failures + 1} attempts" if tally.failures else ""
+        failure = NetworkError(
+            f"{call.operation}: {error}{tried}",
+            hint=f"Check the network between this machine and {origin}, proxies included.",
+        )
+        failure.__cause__ = error
+        self._pause(call, tally, failure, None)
+
+    def _was_rejected(self, origin: Origin, credential: Credential) -> bool:
+        """Ask with a call that costs nothing before a whole body is sent again."""
+        if self._probe is None or self._authority.credential() is not credential:
+            return False
+        try:
+            answer = self._attempt(origin, self._probe, credential)
+        except WireError:
+            return False  # the network is what is broken
+        return answer.status == 401
+
+    def _pause(
+        self, call: Call, tally: _Tally, failure: OcihaulError, wanted: float | None
+    ) -> None:
+        """Wait before the next attempt, or raise `failure` when there have been enough."""
+        now = self._clock.monotonic()
+        if not tally.failures:
+            tally.first_failure = now
+        tally.failures += 1
+        if self._retry.gives_up(tally.failures, now - tally.first_failure):
+            raise failure
+        delay = self._retry.delay(tally.failures, self._chance(), wanted)
+        self._listener(RetryScheduled(call.operation, tally.failures, delay, failure.message))
+        deadline = time.monotonic() + delay
+        while (left := deadline - time.monotonic()) > 0:
+            if call.abandoned is not None and call.abandoned.is_set():
+                raise failure
+            if self._stop.wait(min(left, _SLICE)):
+                raise Stopped
+
+    def _attempt(self, origin: Origin, call: Call, credential: Credential) -> Answer:
+        """Sign and send once; whatever comes of it is an event."""
+        request = self._signed(origin, call, credential)
+        started = time.monotonic()
+
+        def finished(
+            status: int | None, error: str | None, request_id: str | None, sent: int
+        ) -> None:
+            self._listener(
+                AttemptFinished(
+                    operation=call.operation,
+                    method=call.method,
+                    path=call.target,
+                    status=status,
+                    error=error,
+                    opc_request_id=request_id,
+                    seconds=time.monotonic() - started,
+                    generation=credential.generation,
+                    body_sent=sent,
+                )
+            )
+
+        try:
+            answer = self._pool.exchange(origin, request)
+        except WireError as error:
+            finished(None, str(error), None, error.body_sent)
+            raise
+        finished(answer.status, None, answer.headers.get("opc-request-id"), answer.body_sent)
+        return answer
+
+    def _signed(self, origin: Origin, call: Call, credential: Credential) -> Request:
+        document = None if call.document is None else json.dumps(call.document).encode()
+        headers = {
+            **sign(
+                credential.key,
+                credential.key_id,
+                method=call.method,
+                target=call.target,
+                host=origin.host_header,
+                date=self._clock.http_date(),
+                json_body=document,
+            ),
+            "accept": "application/json",
+            "user-agent": f"ocihaul/{__version__}",
+            "opc-request-id": uuid.uuid4().hex.upper(),
+            "opc-client-retries": "true",
+        }
+        if call.body is not None:
+            headers["content-type"] = "application/octet-stream"
+            headers["content-length"] = str(call.body.length)
+            if call.body.length > EXPECT_ABOVE:
+                headers["expect"] = "100-continue"
+        return Request(
+            call.method, call.target, headers | dict(call.headers), document or call.body
+        )

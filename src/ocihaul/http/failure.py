@@ -1,0 +1,41 @@
+"""An error answer as a ServiceError, with what to do about the common ones."""
+
+import json
+
+from ocihaul.errors import ServiceError
+from ocihaul.wire.message import Answer
+
+_HIDDEN = "The service also says this where the policy does not allow access."
+_HINTS = {
+    "BucketNotFound": f"Check --bucket-name, --namespace and --region. {_HIDDEN}",
+    "NamespaceNotFound": f"Check --namespace and --region. {_HIDDEN}",
+    "NotAuthorizedOrNotFound": f"Check the names and the region. {_HIDDEN}",
+    "NotAuthenticated": "The credential was not accepted: check the profile, its key and the clock "
+    "of this machine, then log in again with: oci session authenticate",
+}
+
+
+def service_error(answer: Answer, operation: str) -> ServiceError:
+    """The error that an answer stands for; meaningful only when its status is one."""
+    code, message = _code_and_message(answer)
+    if answer.status == 401:
+        code = code or "NotAuthenticated"
+    return ServiceError(
+        status=answer.status,
+        code=code,
+        message=message,
+        operation=operation,
+        headers=answer.headers,
+        hint=_HINTS.get(code or ""),
+    )
+
+
+def _code_and_message(answer: Answer) -> tuple[str | None, str]:
+    if answer.status < 300 or not answer.body:
+        return None, ""
+    try:
+        document = json.loads(answer.body)
+        return document.get("code"), str(document.get("message", ""))
+    except (ValueError, AttributeError):
+        kind = answer.headers.get("content-type", "no content type")
+        return None, f"the answer is not the service's JSON ({kind}): is there a proxy on the way?"

@@ -1,0 +1,58 @@
+"""What a request is signed with, and who hands it out."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from ocihaul.session.token import SessionToken
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A key and the name under which the service knows it; never shown by repr.
+
+    `generation` counts the credentials of one session: a request remembers the generation that
+    signed it, and a rejection of an old one renews nothing. `token` is None for an API key.
+    """
+
+    key: RSAPrivateKey = field(repr=False)
+    key_id: str = field(repr=False)
+    generation: int
+    token: SessionToken | None = None
+
+    @classmethod
+    def of_token(cls, key: RSAPrivateKey, token: SessionToken, generation: int) -> "Credential":
+        """The credential of a session token and its key."""
+        return cls(key, f"ST${token.raw}", generation, token)
+
+
+class Authority(Protocol):
+    """Hands out the credential of the moment."""
+
+    def credential(self) -> Credential:
+        """The credential to sign with right now; SessionError when there is none."""
+        ...
+
+    def rejected(self, credential: Credential, operation: str) -> bool:
+        """The service answered 401 to a request signed with `credential`.
+
+        True when a newer one is there to sign again with. False when this authority has no
+        other. Raises SessionError when renewal is over or out of reach.
+        """
+        ...
+
+
+class ApiKey:
+    """The authority of a long-lived API key: always the same credential."""
+
+    def __init__(self, key: RSAPrivateKey, *, tenancy: str, user: str, fingerprint: str) -> None:
+        self._credential = Credential(key, f"{tenancy}/{user}/{fingerprint}", generation=0)
+
+    def credential(self) -> Credential:
+        """The one credential."""
+        return self._credential
+
+    def rejected(self, credential: Credential, operation: str) -> bool:  # noqa: ARG002  Authority
+        """A rejected API key stays rejected."""
+        return False

@@ -1,0 +1,339 @@
+"""A session: the credential of the moment, renewed once however many wait for it.
+
+Request threads read the present credential without waiting. A background thread renews it at
+half of its life and looks at the disk once a second, because others renew the same session. A 401
+reports back by generation: if the session has moved on, nothing is renewed; if not, exactly one
+thread climbs the ladder while the rest wait for it, and a lock file makes that one process.
+"""
+
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Self
+
+from ocihaul.clock import ServerClock
+from ocihaul.errors import CredentialError, RenewalUnavailable, SessionOver
+from ocihaul.events import CredentialRejected, Listener, Notice, RenewalFailed, TokenAdopted, ignore
+from ocihaul.session import policy
+from ocihaul.session.credential import Credential
+from ocihaul.session.moments import moment
+from ocihaul.session.policy import History, Verdict
+from ocihaul.session.renewal import Failed, NotExtended, Outcome, Refresh, Refused, Renewed
+from ocihaul.session.store import CredentialStore, Pair, StoreBusy
+from ocihaul.session.token import SessionToken
+
+#: How often the disk is looked at, and the longest sleep of any wait: seconds.
+_LOOK_EVERY = 1.0
+#: How long a session that seems over is watched for somebody else's rescue, seconds.
+_GRACE = 2.0
+#: A process that holds the lock longer than this is not waited for, seconds.
+_LOCK_PATIENCE = 15.0
+_RELOGIN = "Log in again with: oci session authenticate"
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What a session knows; replaced as a whole, so that readers need no lock."""
+
+    credential: Credential
+    token: SessionToken
+    history: History
+
+
+class Session:
+    """Hands out the credential of one session and keeps it alive. Thread-safe.
+
+    `patience` is how long, in seconds, a request waits for a renewal that keeps failing for
+    passing reasons. Use it as a context manager, or call `start` and `close`; without `start`
+    the session still works, but renews only when it is asked for a credential.
+    """
+
+    def __init__(
+        self,
+        store: CredentialStore,
+        refresh: Refresh,
+        *,
+        clock: ServerClock | None = None,
+        listener: Listener = ignore,
+        patience: float = 600.0,
+        stop: threading.Event | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """Read the pair from the store. Raises CredentialError when it is unusable."""
+        self._store = store
+        self._refresh = refresh
+        self._clock = clock or ServerClock(listener=listener)
+        self._listener = listener
+        self._patience = patience
+        self._stop = stop or threading.Event()
+        self._chance = chance
+        # Guards _renewing and every replacement of _state; waited on for a new state.
+        self._changed = threading.Condition()
+        self._renewing = False
+        self._closed = False
+        self._look_again_at = 0.0
+        self._dead: set[str] = set()
+        self._said: set[str] = set()
+        self._thread: threading.Thread | None = None
+        pair = store.read()
+        self._state = self._state_of(pair, generation=1)
+        self._announce("start")
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def start(self) -> Self:
+        """Start the background renewal."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._keep, name="ocihaul-session", daemon=True)
+            self._thread.start()
+        return self
+
+    def close(self) -> None:
+        """Stop the background renewal; waiting requests are released with an error."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout=5.0)
+
+    def credential(self) -> Credential:
+        """The credential to sign with now; waits only when the token has no life left.
+
+        Raises SessionOver when nothing but a login helps, RenewalUnavailable when the auth
+        service stays out of reach.
+        """
+        self._look_at_disk()
+        state = self._state
+        verdict = self._decide(state)
+        if verdict is Verdict.RENEW_SOON and self._thread is None:
+            self._renew(state.credential.generation)
+        elif verdict in {Verdict.RENEW_NOW, Verdict.OVER}:
+            self._wait_for_usable()
+        return self._state.credential
+
+    def rejected(self, credential: Credential, operation: str = "request") -> bool:
+        """Report a 401; returns True when there is a credential to sign again with.
+
+        Raises as `credential` does.
+        """
+        with self._changed:
+            state = self._state
+            if state.credential.generation != credential.generation:
+                return True
+            first = not state.history.rejected
+            self._state = replace(state, history=replace(state.history, rejected=True))
+            self._dead.add(state.token.digest)
+        if first:
+            self._listener(CredentialRejected(credential.generation, operation))
+        self._look_at_disk(now=True)
+        self._wait_for_usable()
+        return True
+
+    # Deciding
+
+    def _decide(self, state: _State) -> Verdict:
+        return policy.decide(self._clock.now(), state.token, state.history)
+
+    def _is_usable(self, state: _State) -> bool:
+        return policy.is_usable(self._clock.now(), state.token, state.history)
+
+    def _wait_for_usable(self) -> None:
+        """Return when the present token may be signed with; raise when that will not be."""
+        started = self._clock.monotonic()
+        over_since: float | None = None
+        while not self._stop.is_set():
+            self._look_at_disk()
+            state = self._state
+            verdict = self._decide(state)
+            waited = self._clock.monotonic() - started
+            if verdict in {Verdict.KEEP, Verdict.RENEW_SOON}:
+                return
+            if verdict is Verdict.OVER:
+                over_since = waited if over_since is None else over_since
+                if waited - over_since >= _GRACE:
+                    raise self._over(state)
+                self._sleep(0.1)
+            elif state.history.failures and self._is_usable(state):
+                return  # renewal is failing, but the token still stands: use what is left of it
+            elif self._closed or waited > self._patience:
+                raise RenewalUnavailable(
+                    f"the token could not be renewed for {waited:.0f} s",
+                    hint="Run the same command again when the auth service can be reached.",
+                )
+            else:
+                self._renew_when_due(state)
+
+    def _renew_when_due(self, state: _State) -> None:
+        pause = state.history.retry_at - self._clock.now()
+        if pause > 0:
+            self._sleep(min(pause, _LOOK_EVERY))
+        else:
+            self._renew(state.credential.generation)
+
+    def _over(self, state: _State) -> SessionOver:
+        history, token = state.history, state.token
+        end = f"the token {'ended' if token.expires_at <= self._clock.now() else 'ends'} at "
+        end += moment(token.expires_at)
+        if history.rejected:
+            end = f"the service no longer accepts the token ({end})"
+        if token.session_ends_at is not None:
+            end += f", its session at {moment(token.session_ends_at)}"
+        return SessionOver(
+            f"the session is over: {end}; it cannot be renewed: {history.refused}", hint=_RELOGIN
+        )
+
+    # The background
+
+    def _keep(self) -> None:
+        while not (self._closed or self._stop.is_set()):
+            self._look_at_disk()
+            state = self._state
+            if self._decide(state) in {Verdict.RENEW_SOON, Verdict.RENEW_NOW}:
+                self._renew_when_due(state)
+            self._sleep(self._nap(self._state))
+
+    def _nap(self, state: _State) -> float:
+        """Seconds until the next look; few, as a suspended machine wakes to another time."""
+        if state.history.refused is not None:
+            return _LOOK_EVERY
+        due = policy.due_at(state.token, state.history) - self._clock.now()
+        return min(max(due, 0.02), _LOOK_EVERY)
+
+    def _sleep(self, seconds: float) -> None:
+        with self._changed:
+            if not self._closed:
+                self._changed.wait(seconds)
+
+    # Renewing
+
+    def _renew(self, generation: int) -> None:
+        """Climb the ladder for this generation, or wait for the thread that does."""
+        with self._changed:
+            if self._state.credential.generation != generation or self._closed:
+                return
+            if self._renewing:
+                self._changed.wait(_LOOK_EVERY)
+                return
+            self._renewing = True
+        try:
+            self._climb(self._state)
+        finally:
+            with self._changed:
+                self._renewing = False
+                self._changed.notify_all()
+
+    def _climb(self, state: _State) -> None:
+        """Reread, then refresh, under the lock that makes this process the only one."""
+        try:
+            with self._store.lock(_LOCK_PATIENCE):
+                if self._reread(state):
+                    return
+                now = self._clock.now()
+                timeout = policy.attempt_timeout(now, state.token, state.history)
+                self._take(state, self._refresh(state.credential, timeout))
+        except StoreBusy:
+            self._failed(state, "lock", f"another process holds {self._store.token_file}.lock")
+        except OSError as error:
+            self._failed(state, "lock", f"the lock cannot be taken: {error}")
+
+    def _take(self, state: _State, outcome: Outcome) -> None:
+        match outcome:
+            case Renewed(token):
+                self._replace(state, token, refused=None)
+            case NotExtended(token):
+                reason = "the refresh did not move the token's end, so the session is at its own"
+                self._replace(state, token, refused=reason)
+                self._listener(RenewalFailed("refresh", reason, None))
+            case Refused(reason):
+                # The refusal may be somebody else's doing, who has just written the new token.
+                if not self._reread(state):
+                    self._set_history(state, replace(state.history, refused=reason))
+                    self._listener(RenewalFailed("refresh", reason, None))
+            case Failed(reason):
+                self._failed(state, "refresh", reason)
+
+    def _failed(self, state: _State, rung: str, reason: str) -> None:
+        history = replace(state.history, failures=state.history.failures + 1)
+        now = self._clock.now()
+        delay = policy.backoff(now, state.token, history, self._chance())
+        self._set_history(state, replace(history, retry_at=now + delay))
+        self._listener(RenewalFailed(rung, reason, delay))
+
+    def _replace(self, state: _State, token: SessionToken, *, refused: str | None) -> None:
+        problem = self._store.replace(token, instead_of=state.token)
+        if problem is not None and self._reread(state):
+            return
+        if problem is not None:
+            self._notice(f"The renewed token is only in this process: {problem}.")
+        self._dead.add(state.token.digest)
+        self._adopt(Pair(token, state.credential.key), "refresh", refused=refused)
+
+    # The disk
+
+    def _look_at_disk(self, *, now: bool = False) -> None:
+        """One stat a second at most, by whoever comes first; adopt what others have renewed."""
+        moment_of_look = self._clock.monotonic()
+        if moment_of_look < self._look_again_at and not now:
+            return
+        # Two threads that pass here at once both look: harmless.
+        self._look_again_at = moment_of_look + _LOOK_EVERY
+        if self._store.changed():
+            self._reread(self._state)
+
+    def _reread(self, state: _State) -> bool:
+        """Adopt the pair on disk if it is better than ours; True when the session moved on."""
+        try:
+            pair = self._store.read()
+        except CredentialError:
+            return self._state.credential.generation != state.credential.generation
+        if self._is_better(pair.token, self._state):
+            self._adopt(pair, "reread", refused=None)
+        return self._state.credential.generation != state.credential.generation
+
+    def _is_better(self, token: SessionToken, state: _State) -> bool:
+        if token.raw == state.token.raw or token.digest in self._dead:
+            return False
+        if not self._is_usable(state) or state.history.refused is not None:
+            return token.expires_at > self._clock.now()
+        return (token.expires_at, token.issued_at or 0.0) >= (
+            state.token.expires_at,
+            state.token.issued_at or 0.0,
+        )
+
+    # The state
+
+    def _state_of(self, pair: Pair, *, generation: int, refused: str | None = None) -> _State:
+        history = History(self._clock.now(), spread=2 * self._chance() - 1, refused=refused)
+        credential = Credential.of_token(pair.key, pair.token, generation)
+        return _State(credential, pair.token, history)
+
+    def _adopt(self, pair: Pair, rung: str, *, refused: str | None) -> None:
+        with self._changed:
+            if pair.token.raw == self._state.token.raw:
+                return
+            generation = self._state.credential.generation + 1
+            self._state = self._state_of(pair, generation=generation, refused=refused)
+            self._changed.notify_all()
+        self._announce(rung)
+
+    def _set_history(self, state: _State, history: History) -> None:
+        with self._changed:
+            if self._state.credential.generation == state.credential.generation:
+                rejected = history.rejected or self._state.history.rejected
+                self._state = replace(self._state, history=replace(history, rejected=rejected))
+            self._changed.notify_all()
+
+    def _announce(self, rung: str) -> None:
+        token = self._state.token
+        generation = self._state.credential.generation
+        self._listener(TokenAdopted(rung, generation, token.expires_at, token.session_ends_at))
+
+    def _notice(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._listener(Notice(text))

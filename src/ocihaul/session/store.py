@@ -1,0 +1,208 @@
+"""Token and key on disk: read a matching pair, notice a change, replace atomically, lock.
+
+Others write these files too: the stock CLI empties the token file before it fills it, and a new
+login replaces key and token one after the other. So a file that is empty, cut or not a pair is
+read again shortly after before it is believed to be broken.
+"""
+
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from filelock import FileLock, Timeout
+
+from ocihaul.errors import CredentialError
+from ocihaul.session.keys import load_key
+from ocihaul.session.token import SessionToken
+
+#: How often and how long a broken pair is read again, seconds. The gap between a stock writer's
+#: truncate and its write is microseconds; between a login's two files, milliseconds.
+_REREAD_EVERY = 0.05
+_REREAD_FOR = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A token and the key that it belongs to."""
+
+    token: SessionToken
+    key: RSAPrivateKey = field(repr=False)
+
+
+class StoreBusy(Exception):
+    """Another process holds the lock, longer than we were ready to wait."""
+
+
+class CredentialStore:
+    """The two files of one session. `passphrase` opens the key, where it is protected.
+
+    With `key_pem` the key comes from there (an environment variable) and not from a file.
+    """
+
+    def __init__(
+        self,
+        token_file: Path,
+        key_file: Path | None,
+        *,
+        key_pem: bytes | None = None,
+        passphrase: str | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.token_file = token_file
+        self._key_file = key_file
+        self._key_pem = key_pem
+        self._passphrase = passphrase
+        self._sleep = sleep
+        self._seen: object = None
+        self._opened: tuple[bytes, RSAPrivateKey] | None = None
+
+    def changed(self) -> bool:
+        """Whether the files look different from when `read` last looked. One stat for each."""
+        return self._signature() != self._seen
+
+    def read(self) -> Pair:
+        """The present pair. Raises CredentialError when it stays broken for half a second."""
+        for _ in range(round(_REREAD_FOR / _REREAD_EVERY)):
+            with contextlib.suppress(CredentialError):
+                return self.read_once()
+            self._sleep(_REREAD_EVERY)
+        return self.read_once()
+
+    def read_once(self) -> Pair:
+        """The present pair, or CredentialError at once."""
+        self._seen = self._signature()
+        token_text = _read(self.token_file, "token")
+        key = self._key()
+        try:
+            token = SessionToken.parse(token_text.decode("ascii", "replace"))
+        except CredentialError as error:
+            raise CredentialError(
+                f"{self.token_file}: {error.message}",
+                hint="Log in again with: oci session authenticate",
+            ) from None
+        if not token.belongs_to(key.public_key()):
+            raise CredentialError(
+                f"the key {self._key_file or 'in OCI_CLI_KEY_CONTENT'} does not belong to the "
+                f"token in {self.token_file}",
+                hint="They come as a pair: log in again with: oci session authenticate",
+            )
+        return Pair(token, key)
+
+    def replace(self, token: SessionToken, *, instead_of: SessionToken) -> str | None:
+        """Put `token` on disk where `instead_of` was; None when done, else why not.
+
+        Call it with the lock held. A file that meanwhile holds somebody else's newer login is
+        left alone.
+        """
+        try:
+            there = self.read_once().token
+        except CredentialError:
+            there = instead_of  # torn by a writer that knows no lock: ours makes it whole
+        if there.raw != instead_of.raw and there.modulus != token.modulus:
+            return "another login has replaced it"
+        try:
+            write_private(self.token_file, token.raw.encode())
+        except OSError as error:
+            return f"{self.token_file} cannot be written: {error.strerror}"
+        self._seen = self._signature()
+        return None
+
+    @contextlib.contextmanager
+    def lock(self, timeout: float) -> Iterator[None]:
+        """Hold the session's lock across processes. Raises StoreBusy after `timeout` seconds."""
+        try:
+            with FileLock(self._lock_file(), timeout=timeout, poll_interval=0.05, mode=0o600):
+                yield
+        except Timeout:
+            raise StoreBusy from None
+
+    def _lock_file(self) -> Path:
+        """Beside the token where that can be; the lock must be the same for all who share it."""
+        beside = self.token_file.with_name(self.token_file.name + ".lock")
+        if os.access(beside if beside.exists() else beside.parent, os.W_OK):
+            return beside
+        name = f"ocihaul-{os.stat(self.token_file).st_ino:x}.lock"  # noqa: PTH116  one call
+        return Path(tempfile.gettempdir()) / name
+
+    def _key(self) -> RSAPrivateKey:
+        pem = self._key_pem
+        if pem is None:
+            if self._key_file is None:
+                raise CredentialError("the profile names no key_file")
+            pem = _read(self._key_file, "key")
+        if self._opened is None or self._opened[0] != pem:
+            where = f"the key file {self._key_file}" if self._key_file else "OCI_CLI_KEY_CONTENT"
+            self._opened = (pem, load_key(pem, where=where, passphrase=self._passphrase))
+        return self._opened[1]
+
+    def _signature(self) -> object:
+        return tuple(_stat(path) for path in (self.token_file, self._key_file) if path)
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Replace a file's content atomically, 0600 from birth, safely on disk when it returns.
+
+    A symbolic link stays and its target is replaced. Where a rename is impossible (a bind-mounted
+    single file, a directory that is not ours) the content is written in place, the new bytes over
+    the old ones before the rest is cut off, so that no reader finds the file empty.
+    Raises OSError.
+    """
+    path = path.resolve()
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError:
+        _write_in_place(path, data)
+        return
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        _write_in_place(path, data)
+        return
+    _sync_directory(path.parent)
+
+
+def _write_in_place(path: Path, data: bytes) -> None:
+    with path.open("r+b") as file:
+        file.write(data)
+        file.truncate()
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_directory(path: Path) -> None:
+    # Without it a power cut may bring the old name back; not every system can do it.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _read(path: Path, what: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CredentialError(
+            f"the {what} file {path} cannot be read: {error.strerror}",
+            hint="Log in with: oci session authenticate, or name the right file in the profile.",
+        ) from error
+
+
+def _stat(path: Path) -> object:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns

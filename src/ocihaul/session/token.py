@@ -1,0 +1,113 @@
+"""The session token as a value; pure.
+
+A session token is a JWT. It is only read here, never verified: that is the service's job. Facts
+about the claims come from tokens seen in public reports and from Oracle's HDFS connector
+(`sess_exp` as `Fri, 07 Nov 2025 10:53:27 UTC`).
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from ocihaul.errors import CredentialError
+
+
+@dataclass(frozen=True, slots=True)
+class SessionToken:
+    """One token. Times are epoch seconds by the service's clock, None where the claim is absent.
+
+    `modulus` and `exponent` are those of the key pair that the token belongs to (claim `jwk`).
+    """
+
+    raw: str = field(repr=False)
+    issued_at: float | None
+    expires_at: float
+    session_ends_at: float | None
+    modulus: int | None = field(repr=False)
+    exponent: int | None = field(repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> "SessionToken":
+        """Read a token; surrounding white space does not matter.
+
+        Raises CredentialError, without a word of the token, when it is empty, cut or not a JWT.
+        """
+        raw = text.strip()
+        if not raw:
+            raise CredentialError("the token is empty")
+        try:
+            decoded = jwt.decode_complete(raw, options={"verify_signature": False})
+        except jwt.InvalidTokenError:
+            raise CredentialError("the token is cut or not a JWT") from None
+        if not _is_whole(decoded["header"].get("alg"), decoded["signature"]):
+            raise CredentialError("the token is cut: its signature is not whole")
+        claims = decoded["payload"]
+        expires_at = _number(claims.get("exp"))
+        if expires_at is None:
+            raise CredentialError("the token has no expiry (claim exp)")
+        modulus, exponent = _public_numbers(claims.get("jwk"))
+        return cls(
+            raw=raw,
+            issued_at=_number(claims.get("iat")),
+            expires_at=expires_at,
+            session_ends_at=_moment(claims.get("sess_exp")),
+            modulus=modulus,
+            exponent=exponent,
+        )
+
+    @property
+    def digest(self) -> str:
+        """A short name for this token that gives nothing away."""
+        return hashlib.sha256(self.raw.encode()).hexdigest()[:16]
+
+    def belongs_to(self, key: RSAPublicKey) -> bool:
+        """Whether requests signed with `key` can carry this token; True when it does not say."""
+        if self.modulus is None:
+            return True
+        numbers = key.public_numbers()
+        return (numbers.n, numbers.e) == (self.modulus, self.exponent)
+
+
+def _is_whole(algorithm: object, signature: bytes) -> bool:
+    """An RSA signature is as long as its key: 2048, 3072 or 4096 bits."""
+    if isinstance(algorithm, str) and algorithm.startswith(("RS", "PS")):
+        return len(signature) in {256, 384, 512}
+    return len(signature) > 0
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        return None
+
+
+def _moment(value: object) -> float | None:
+    number = _number(value)
+    if number is not None or not isinstance(value, str):
+        return number
+    try:
+        return parsedate_to_datetime(value).timestamp()
+    except ValueError:
+        return None
+
+
+def _public_numbers(jwk: object) -> tuple[int | None, int | None]:
+    try:
+        fields: Mapping[str, Any] = json.loads(jwk) if isinstance(jwk, str) else jwk  # type: ignore[assignment]  # checked by use
+        return _base64url_int(fields["n"]), _base64url_int(fields["e"])
+    except (ValueError, TypeError, KeyError):
+        return None, None
+
+
+def _base64url_int(text: str) -> int:
+    return int.from_bytes(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))

@@ -1,0 +1,90 @@
+"""A range of the source as a request body: read, hashed and sent in one pass, again if need be."""
+
+import threading
+from collections.abc import Iterator
+
+from ocihaul.events import BytesSent, Listener, PartResent
+from ocihaul.transfer import checksum
+from ocihaul.transfer.source import FileSource
+
+#: Read, hash and send in steps of this many bytes. Larger steps cost memory per thread, smaller
+#: ones system calls.
+BLOCK = 512 * 1024
+
+
+class AbandonedError(Exception):
+    """Another part has failed for good: this one need not be sent to its end."""
+
+
+class RangeBody:
+    """`length` bytes of the source from `offset`, as a `wire.Body`.
+
+    `digests` holds the checksum of each of `algorithms` once all bytes have gone out. `buffer`
+    is lent for as long as the body is used; nothing else is held in memory.
+    """
+
+    def __init__(
+        self,
+        source: FileSource,
+        offset: int,
+        length: int,
+        *,
+        part_number: int,
+        algorithms: frozenset[str],
+        buffer: bytearray,
+        listener: Listener,
+        abandoned: threading.Event,
+    ) -> None:
+        self.length = length
+        self.digests: dict[str, bytes] = {}
+        self.total_sent = 0
+        self.attempts = 0
+        self._sent_now = 0
+        self._source = source
+        self._offset = offset
+        self._number = part_number
+        self._algorithms = algorithms
+        self._buffer = buffer
+        self._listener = listener
+        self._abandoned = abandoned
+
+    def blocks(self) -> Iterator[memoryview]:
+        """The bytes from the start. Raises SourceError, AbandonedError."""
+        self.throw_away("sent again")
+        self.attempts += 1
+        running = {name: checksum.start(name) for name in self._algorithms}
+        view = memoryview(self._buffer)
+        for start in range(0, self.length, len(view)):
+            if self._abandoned.is_set():
+                raise AbandonedError
+            block = view[: min(len(view), self.length - start)]
+            self._source.read_into(block, self._offset + start)
+            for one in running.values():
+                one.update(block)
+            yield block
+        self.digests = {name: one.digest() for name, one in running.items()}
+
+    def sent(self, count: int) -> None:
+        """Called by the connection."""
+        self._sent_now += count
+        self.total_sent += count
+        self._listener(BytesSent(self._number, count))
+
+    def throw_away(self, reason: str) -> None:
+        """What was sent so far does not count; say so, if it was anything."""
+        self.digests = {}
+        if self._sent_now:
+            self._listener(BytesSent(self._number, -self._sent_now))
+            self._listener(PartResent(self._number, self._sent_now, reason))
+        self._sent_now = 0
+
+
+def digest_range(source: FileSource, offset: int, length: int, algorithm: str) -> bytes:
+    """The checksum of a range without sending it: one more read. Raises SourceError."""
+    running = checksum.start(algorithm)
+    view = memoryview(bytearray(min(BLOCK, max(length, 1))))
+    for start in range(0, length, len(view)):
+        block = view[: min(len(view), length - start)]
+        source.read_into(block, offset + start)
+        running.update(block)
+    return running.digest()

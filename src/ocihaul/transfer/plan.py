@@ -1,0 +1,72 @@
+"""How a file is cut into parts, and the documented limits; pure.
+
+Limits: https://docs.oracle.com/iaas/Content/Object/Tasks/usingmultipartuploads.htm
+"""
+
+from dataclasses import dataclass
+
+from ocihaul.errors import UsageError
+
+MIB = 2**20
+GIB = 2**30
+
+DEFAULT_PART_SIZE = 128 * MIB
+SMALLEST_PART = 10 * MIB
+LARGEST_PART = 50 * GIB
+MOST_PARTS = 10_000
+LARGEST_OBJECT = 10 * 1024 * GIB
+LARGEST_PUT = 50 * GIB
+MOST_PARALLEL = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`multipart` False means one PutObject; then `part_size` is the whole file."""
+
+    size: int
+    part_size: int
+    multipart: bool
+
+    @property
+    def part_count(self) -> int:
+        """How many requests carry the bytes; an empty file takes one."""
+        return max(-(-self.size // self.part_size), 1) if self.part_size else 1
+
+    def part(self, number: int) -> tuple[int, int]:
+        """Offset and length of part `number`, counted from 1; bytes."""
+        offset = (number - 1) * self.part_size
+        return offset, min(self.part_size, self.size - offset)
+
+
+def plan_upload(size: int, *, part_size: int | None, multipart: bool, parallel: int) -> Plan:
+    """Cut `size` bytes by the stock CLI's rules.
+
+    One PutObject when the file is empty, not larger than a part, or `multipart` is False; else
+    parts of `part_size` (128 MiB when None), made larger, in whole MiB, when 10,000 of them
+    would not do. Raises UsageError when a documented limit is broken.
+    """
+    if part_size is not None and not SMALLEST_PART <= part_size <= LARGEST_PART:
+        raise UsageError(
+            f"a part size of {part_size / MIB:g} MiB is outside the service's limits",
+            hint=f"--part-size is in MiB, {SMALLEST_PART // MIB} to {LARGEST_PART // MIB}.",
+        )
+    if not 1 <= parallel <= MOST_PARALLEL:
+        raise UsageError(
+            f"{parallel} parts at a time cannot be",
+            hint=f"--parallel-upload-count is 1 to {MOST_PARALLEL}.",
+        )
+    if size > LARGEST_OBJECT:
+        raise UsageError(
+            f"the file has {size} bytes; an object has at most 10 TiB",
+            hint="Split it, for example with: split --bytes=5T",
+        )
+    chosen = part_size or DEFAULT_PART_SIZE
+    if multipart and size > chosen:
+        smallest = -(-size // MOST_PARTS)
+        return Plan(size, max(chosen, -(-smallest // MIB) * MIB), multipart=True)
+    if size > LARGEST_PUT:
+        raise UsageError(
+            f"the file has {size} bytes; without multipart an object has at most 50 GiB",
+            hint="Leave --no-multipart away.",
+        )
+    return Plan(size, size, multipart=False)

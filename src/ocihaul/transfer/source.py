@@ -1,0 +1,97 @@
+"""A file that is being uploaded: read anywhere, and known again."""
+
+import os
+import stat
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from ocihaul.errors import SourceError
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What must not change while a file is uploaded; `mtime_ns` in nanoseconds since the epoch."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+
+
+class FileSource:
+    """An open regular file. Reads are positional, so threads share it without a lock."""
+
+    def __init__(self, path: Path) -> None:
+        """Open it. Raises SourceError when it cannot be read or is no regular file."""
+        self.path = path
+        try:
+            self._file = path.open("rb", buffering=0)
+        except IsADirectoryError:
+            raise SourceError(
+                f"{path} is a directory",
+                hint="Name a file; a tree goes up with: oci os object bulk-upload",
+            ) from None
+        except OSError as error:
+            raise SourceError(
+                f"{path} cannot be read: {error.strerror}",
+                hint="Check the path, and that the user running this may read it.",
+            ) from error
+        status = os.fstat(self._file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            self._file.close()
+            raise SourceError(f"{path} is not a regular file", hint="Copy it to a file first.")
+        self.identity = _identity(status)
+        self._seek_lock = threading.Lock()  # guards the file position where pread is missing
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._file.close()
+
+    @property
+    def size(self) -> int:
+        """Bytes, as they were when it was opened."""
+        return self.identity.size
+
+    def read_into(self, view: memoryview, offset: int) -> None:
+        """Fill `view` from `offset`. Raises SourceError when the file ends before or fails."""
+        filled = 0
+        while filled < len(view):
+            try:
+                count = self._read_some(view[filled:], offset + filled)
+            except OSError as error:
+                raise SourceError(
+                    f"{self.path} cannot be read at byte {offset + filled}: {error.strerror}",
+                    hint="Check the disk, then run the same command again.",
+                ) from error
+            if count == 0:
+                raise SourceError(
+                    f"{self.path} has become shorter while it was read",
+                    hint="Nothing was stored. Upload it when nobody writes to it.",
+                )
+            filled += count
+
+    def check_unchanged(self) -> None:
+        """Raise SourceError when size or modification time are not those of the start."""
+        now = _identity(os.fstat(self._file.fileno()))
+        if now != self.identity:
+            was, has = self.identity.size, now.size
+            what = f"{was} bytes then, {has} now" if was != has else "its modification time moved"
+            raise SourceError(
+                f"{self.path} has changed while it was read ({what})",
+                hint="Nothing was stored. Upload it when nobody writes to it.",
+            )
+
+    def _read_some(self, view: memoryview, offset: int) -> int:
+        if hasattr(os, "preadv"):
+            return os.preadv(self._file.fileno(), [view], offset)
+        with self._seek_lock:
+            self._file.seek(offset)
+            return self._file.readinto(view) or 0
+
+
+def _identity(status: os.stat_result) -> Identity:
+    return Identity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)

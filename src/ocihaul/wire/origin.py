@@ -1,0 +1,101 @@
+"""Where to connect: scheme, host and port of a base URL, and the proxy on the way."""
+
+import base64
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+from ocihaul.errors import ConfigError
+
+_DEFAULT_PORT = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Scheme, host and port; `host_header` is what Host says and the signature covers."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, url: str) -> "Origin":
+        """The origin of a base URL; ConfigError when it is not http(s)://host[:port]."""
+        parts = urlsplit(url)
+        try:
+            port = parts.port
+        except ValueError:
+            port = 0
+        if parts.scheme not in _DEFAULT_PORT or not parts.hostname or port == 0:
+            raise ConfigError(
+                f"{_without_user(url)!r} is not a base URL",
+                hint="Give it as https://host or https://host:port.",
+            )
+        return cls(parts.scheme, parts.hostname, port or _DEFAULT_PORT[parts.scheme])
+
+    @property
+    def host_header(self) -> str:
+        """Host as it is sent; the port only where it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORT[self.scheme] else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.host_header}"
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """An HTTP proxy; `authorization` is its Proxy-Authorization value, if it wants one."""
+
+    host: str
+    port: int
+    authorization: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def parse(cls, url: str) -> "Proxy":
+        """`http://[user:password@]host:port`; ConfigError for any other kind of proxy."""
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        if parts.scheme != "http" or not parts.hostname:
+            raise ConfigError(
+                f"the proxy {_without_user(url)!r} cannot be used",
+                hint="Only proxies of the form http://[user:password@]host:port are supported.",
+            )
+        authorization = None
+        if parts.username is not None:
+            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            authorization = "Basic " + base64.b64encode(pair.encode()).decode()
+        return cls(parts.hostname, parts.port or 80, authorization)
+
+
+def proxy_for(
+    origin: Origin, *, explicit: str | None, environ: Mapping[str, str] = os.environ
+) -> Proxy | None:
+    """The proxy to reach `origin` through: the explicit one, else HTTP(S)_PROXY and NO_PROXY."""
+    if explicit:
+        return Proxy.parse(explicit)
+    settings = {name.lower(): value for name, value in environ.items() if value}
+    url = settings.get(f"{origin.scheme}_proxy") or settings.get("all_proxy")
+    if not url or _bypasses(origin, settings.get("no_proxy", "")):
+        return None
+    return Proxy.parse(url)
+
+
+def _bypasses(origin: Origin, no_proxy: str) -> bool:
+    for entry in (part.strip().lower() for part in no_proxy.split(",")):
+        if entry == "*":
+            return True
+        name, port = entry.removeprefix(".").removeprefix("*."), ""
+        if name.count(":") == 1:  # more than one is an IPv6 address
+            name, _, port = name.partition(":")
+        if port and port != str(origin.port):
+            continue
+        host = origin.host.lower()
+        if name and (host == name or host.endswith("." + name)):
+            return True
+    return False
+
+
+def _without_user(url: str) -> str:
+    scheme, separator, rest = url.rpartition("://")
+    return scheme + separator + rest.rpartition("@")[2]

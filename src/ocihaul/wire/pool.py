@@ -1,0 +1,106 @@
+"""Connections kept for the next request, per origin, shared by threads."""
+
+import threading
+import time
+from typing import Self
+
+from ocihaul.wire.connection import Connection, Patience
+from ocihaul.wire.dial import Dialer
+from ocihaul.wire.message import Answer, Request, WireError
+from ocihaul.wire.origin import Origin
+
+#: An idle connection older than this is not tried again, seconds. Load balancers close theirs
+#: after a minute or more, and an early goodbye costs less than a lost request.
+_MAX_IDLE = 30.0
+
+
+class Pool:
+    """Carries requests to origins over kept connections. Close it, or use it as a context."""
+
+    def __init__(
+        self,
+        dialer: Dialer,
+        *,
+        patience: Patience | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self._dialer = dialer
+        self._patience = patience or Patience()
+        self._stop = stop or threading.Event()
+        self._idle: dict[Origin, list[Connection]] = {}
+        self._closed = False
+        self._lock = threading.Lock()  # guards _idle and _closed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the idle connections, and each of the others when it comes back."""
+        with self._lock:
+            self._closed = True
+            idle = [connection for kept in self._idle.values() for connection in kept]
+            self._idle.clear()
+        for connection in idle:
+            connection.close()
+
+    def exchange(self, origin: Origin, request: Request) -> Answer:
+        """Send the request once and return its answer.
+
+        An idle connection that the server had closed does not count as a try: the request goes
+        out again at once on a new one. Raises WireError when there is no answer, Stopped when
+        the stop event is set, ConfigError when the origin's certificate is not trusted.
+        """
+        request = self._dialer.route(origin, request)
+        connection = self._take_idle(origin)
+        if connection is not None:
+            try:
+                return self._exchange_on(connection, origin, request)
+            except WireError as error:
+                if not error.stale:
+                    raise
+        return self._exchange_on(self._open(origin), origin, request)
+
+    def _open(self, origin: Origin) -> Connection:
+        return Connection(self._dialer.open(origin), patience=self._patience, stop=self._stop)
+
+    def _exchange_on(self, connection: Connection, origin: Origin, request: Request) -> Answer:
+        try:
+            return connection.exchange(request)
+        finally:
+            self._give_back(origin, connection)
+
+    def _take_idle(self, origin: Origin) -> Connection | None:
+        while True:
+            with self._lock:
+                kept = self._idle.get(origin)
+                if not kept:
+                    return None
+                connection = kept.pop()
+            if time.monotonic() - connection.idle_since < _MAX_IDLE and connection.is_quiet():
+                return connection
+            connection.close()
+
+    def _give_back(self, origin: Origin, connection: Connection) -> None:
+        if connection.reusable:
+            connection.idle_since = time.monotonic()
+            with self._lock:
+                if not self._closed:
+                    self._idle.setdefault(origin, []).append(connection)
+                    return
+        connection.close()
+
+
+def exchange_once(
+    dialer: Dialer, origin: Origin, request: Request, *, timeout: float, stop: threading.Event
+) -> Answer:
+    """One request on a connection of its own; each step of it may take `timeout` seconds."""
+    connection = Connection(
+        dialer.open(origin, timeout=timeout), patience=Patience(read=timeout), stop=stop
+    )
+    try:
+        return connection.exchange(dialer.route(origin, request))
+    finally:
+        connection.close()

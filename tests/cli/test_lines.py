@@ -1,0 +1,144 @@
+"""What is said about events, and how often."""
+
+from datetime import timedelta, timezone
+
+import pytest
+
+from ocihaul.cli.lines import QUIET, Speaker, debug_line
+from ocihaul.events import (
+    AttemptFinished,
+    BytesSent,
+    ClockCorrected,
+    CredentialRejected,
+    Event,
+    MultipartUploadCreated,
+    Notice,
+    PartFinished,
+    PartResent,
+    RenewalFailed,
+    RetryScheduled,
+    TokenAdopted,
+    UploadFinished,
+    UploadPlanned,
+)
+
+TOKYO = timezone(timedelta(hours=9))
+NOW = 1_764_000_000.0
+STAMP = "2025-11-25 01:00:00+09:00"
+MIB = 1024 * 1024
+
+
+def said(event: Event, speaker: Speaker | None = None, at: float = 0.0) -> list[str]:
+    return (speaker or Speaker(TOKYO)).lines(event, at=at, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        (Notice("mind the gap"), "mind the gap"),
+        (
+            UploadPlanned("a", 300 * MIB, 128 * MIB, 3, 15, multipart=True),
+            "uploading a: 300.0 MiB in 3 parts of 128.0 MiB, 15 at a time",
+        ),
+        (
+            UploadPlanned("a", 5, 128 * MIB, 1, 1, multipart=False),
+            "uploading a: 5 bytes in one piece",
+        ),
+        (
+            TokenAdopted("start", 1, NOW + 3600, None),
+            "session token 1, valid until 2025-11-25 02:00:00+09:00 (1 h 00 min)",
+        ),
+        (
+            TokenAdopted("refresh", 2, NOW + 59, NOW + 120),
+            (
+                "session renewed (refresh): token 2, valid until 2025-11-25 01:00:59+09:00 (59 s); "
+                "the session ends 2025-11-25 01:02:00+09:00"
+            ),
+        ),
+        (
+            RenewalFailed("refresh", "503", 4.0),
+            "renewing the session (refresh) failed: 503; next try in 4 s",
+        ),
+        (
+            RenewalFailed("refresh", "401", None),
+            "renewing the session (refresh) failed: 401; no further try",
+        ),
+        (
+            CredentialRejected(3, "UploadPart"),
+            "the service rejected token 3 (401, UploadPart); renewing the session",
+        ),
+        (
+            ClockCorrected(3600.0),
+            "the local clock is 1 h 00 min behind the service's; requests carry the service's time",
+        ),
+        (
+            ClockCorrected(-30.0),
+            "the local clock is 30 s ahead of the service's; requests carry the service's time",
+        ),
+        (
+            RetryScheduled("UploadPart", 1, 2.0, "503 ServiceUnavailable"),
+            "UploadPart: 503 ServiceUnavailable; trying again in 2 s",
+        ),
+        (PartResent(7, 2 * MIB, "cut"), "part 7 is sent again (2.0 MiB lost): cut"),
+        (UploadFinished("a", 10 * MIB, 5.0), "uploaded a: 10.0 MiB in 5 s (2.0 MiB/s)"),
+    ],
+)
+def test_what_matters_is_said_with_the_local_time(event: Event, text: str) -> None:
+    assert said(event) == [f"{STAMP} {text}"]
+
+
+def test_upload_id_and_split_are_the_lines_of_the_stock_cli() -> None:
+    assert said(MultipartUploadCreated("u-1", 3)) == [
+        "Upload ID: u-1",
+        "Split file into 3 parts for upload.",
+    ]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        BytesSent(1, 5),
+        PartFinished(1, 5),
+        AttemptFinished("GetObject", "GET", "/n", 200, None, None, 0.1, 1, 0),
+    ],
+)
+def test_what_happens_all_the_time_is_not_said(event: Event) -> None:
+    assert said(event) == []
+
+
+def test_trouble_of_many_threads_makes_one_line_and_the_next_one_counts_it() -> None:
+    speaker = Speaker(TOKYO)
+    event = RetryScheduled("UploadPart", 1, 2.0, "503")
+    assert len(said(event, speaker, at=10.0)) == 1
+    assert [said(event, speaker, at=10.1) for _ in range(14)] == [[]] * 14
+    [line] = said(event, speaker, at=10.0 + QUIET)
+    assert line.endswith("(and 14 more like this)")
+
+
+def test_different_troubles_do_not_silence_each_other() -> None:
+    speaker = Speaker(TOKYO)
+    assert said(RetryScheduled("UploadPart", 1, 2.0, "503"), speaker)
+    assert said(PartResent(7, 1, "cut"), speaker)
+
+
+def test_a_rejected_token_is_named_once() -> None:
+    speaker = Speaker(TOKYO)
+    answers = [said(CredentialRejected(1, "UploadPart"), speaker) for _ in range(15)]
+    assert [len(lines) for lines in answers] == [1] + [0] * 14
+    assert said(CredentialRejected(2, "UploadPart"), speaker)
+
+
+def test_the_debug_line_has_everything_for_a_support_ticket() -> None:
+    event = AttemptFinished(
+        "UploadPart", "PUT", "/n/ns/b/b/u/x?uploadPartNum=3", 401, None, "fra:1", 0.0415, 2, 1024
+    )
+    line = debug_line(event, NOW)
+    assert line.endswith(
+        "DEBUG PUT /n/ns/b/b/u/x?uploadPartNum=3 401 UploadPart 42 ms token=2 sent=1024 "
+        "opc-request-id=fra:1"
+    )
+
+
+def test_the_debug_line_of_a_broken_connection_has_the_reason() -> None:
+    event = AttemptFinished("GetObject", "GET", "/n", None, "connection reset", None, 1.0, 1, 0)
+    assert "GET /n failed: connection reset GetObject" in debug_line(event, NOW)

@@ -1,0 +1,66 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ocihaul.errors import CredentialError
+from ocihaul.session.token import SessionToken
+from tests.support import NOW, make_token, rsa_key
+
+
+def test_claims_become_times_and_a_key() -> None:
+    key = rsa_key()
+    token = SessionToken.parse(make_token(key, sess_exp=NOW + 6 * 3600))
+    assert (token.issued_at, token.expires_at) == (NOW, NOW + 3600)
+    assert token.session_ends_at == NOW + 6 * 3600
+    assert token.belongs_to(key.public_key())
+    assert not token.belongs_to(rsa_key(1).public_key())
+
+
+def test_sess_exp_is_read_in_the_form_of_real_tokens() -> None:
+    token = SessionToken.parse(make_token(sess_exp="Fri, 07 Nov 2025 10:53:27 UTC"))
+    assert token.session_ends_at == 1762512807
+
+
+@pytest.mark.parametrize("sess_exp", ["soon", "", None, "Fri, 99 Nov 2025"])
+def test_an_unreadable_sess_exp_is_as_none(sess_exp: str | None) -> None:
+    assert SessionToken.parse(make_token(sess_exp=sess_exp)).session_ends_at is None
+
+
+def test_a_token_without_iat_or_jwk_is_accepted() -> None:
+    token = SessionToken.parse(make_token(iat=None))
+    assert token.issued_at is None
+    assert token.belongs_to(rsa_key().public_key())
+
+
+@pytest.mark.parametrize("jwk", ["{", "[]", {"n": 3}, 7, '{"n": "!", "e": null}'])
+def test_an_unreadable_jwk_is_as_none(jwk: object) -> None:
+    assert SessionToken.parse(make_token(jwk=jwk)).modulus is None
+
+
+def test_white_space_around_a_token_does_not_matter() -> None:
+    text = make_token(rsa_key())
+    assert SessionToken.parse(f" {text}\r\n").raw == text
+
+
+def test_every_cut_of_a_token_is_noticed() -> None:
+    text = make_token(rsa_key())
+    for length in range(len(text)):
+        with pytest.raises(CredentialError):
+            SessionToken.parse(text[:length])
+
+
+@given(st.text())
+def test_no_text_crashes_the_parser_or_is_quoted_by_its_error(text: str) -> None:
+    with pytest.raises(CredentialError) as caught:
+        SessionToken.parse("secret" + text)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_token_without_expiry_is_refused() -> None:
+    with pytest.raises(CredentialError, match="exp"):
+        SessionToken.parse(make_token(exp=None))
+
+
+def test_repr_shows_no_secret() -> None:
+    text = make_token(rsa_key())
+    assert text[:20] not in repr(SessionToken.parse(text))

@@ -1,0 +1,89 @@
+"""What several tests need: keys, tokens, a clock in hand, a listener that remembers."""
+
+import base64
+import json
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from functools import lru_cache
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+)
+
+from ocihaul.events import Event
+
+NOW = 1_800_000_000.0
+
+
+@lru_cache(maxsize=8)
+def rsa_key(which: int = 0) -> RSAPrivateKey:
+    """One of a few RSA keys; making one takes a while, so they are shared."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048 + 0 * which)
+
+
+def pem(key: RSAPrivateKey, passphrase: str | None = None) -> bytes:
+    """The key as the stock CLI writes it."""
+    encryption: KeySerializationEncryption = NoEncryption()
+    if passphrase:
+        encryption = BestAvailableEncryption(passphrase.encode())
+    text = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, encryption)
+    return text + b"OCI_API_KEY"
+
+
+def make_token(
+    key: RSAPrivateKey | None = None,
+    *,
+    iat: float | None = NOW,
+    exp: float | None = NOW + 3600,
+    sess_exp: float | str | None = None,
+    **claims: object,
+) -> str:
+    """A session token with the claims of the real ones, signed by nobody in particular."""
+    if key is not None:
+        numbers = key.public_key().public_numbers()
+        claims["jwk"] = json.dumps(
+            {"kty": "RSA", "kid": "x", "n": _base64url(numbers.n), "e": _base64url(numbers.e)}
+        )
+    if isinstance(sess_exp, float):
+        sess_exp = formatdate(sess_exp).replace("-0000", "UTC")
+    claims |= {"iat": iat, "exp": exp, "sess_exp": sess_exp}
+    present = {name: value for name, value in claims.items() if value is not None}
+    return jwt.encode(present, rsa_key(7), algorithm="RS256")
+
+
+def _base64url(number: int) -> str:
+    raw = number.to_bytes((number.bit_length() + 7) // 8)
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+@dataclass
+class Hand:
+    """A clock whose hands are moved by the test; wall and monotonic together."""
+
+    time: float = NOW
+
+    def __call__(self) -> float:
+        return self.time
+
+    def forward(self, seconds: float) -> None:
+        self.time += seconds
+
+
+@dataclass
+class Recorder:
+    """A listener that keeps what it hears."""
+
+    events: list[Event] = field(default_factory=list)
+
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
+
+    def of(self, kind: type) -> list[Event]:
+        return [event for event in self.events if isinstance(event, kind)]
