@@ -156,6 +156,14 @@ def test_closing_is_quick_even_with_stuck_connections() -> None:
         assert time.monotonic() - began < 1
 
 
+def test_closing_is_quick_in_the_middle_of_a_handshake() -> None:
+    with Emulator(Settings(tls=True)) as oci, Client(oci, oci.login()).raw():
+        time.sleep(0.1)
+        began = time.monotonic()
+        oci.close()
+        assert time.monotonic() - began < 0.5
+
+
 def test_tls_with_a_ca_of_our_own() -> None:
     with Emulator(Settings(tls=True)) as oci:
         assert oci.endpoint.startswith("https://127.0.0.1:")

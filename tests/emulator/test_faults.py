@@ -45,6 +45,13 @@ def test_after_times_and_part_number(oci: Emulator, client: Client) -> None:
     assert oci.log.count(operation="UploadPart", status=500) == 2
 
 
+def test_a_fault_of_one_token(oci: Emulator, client: Client) -> None:
+    oci.faults.add(Fault(token=client.session.token, status=401, times=None))
+    newer = Client(oci, client.session, key_id=f"ST${oci.issue_token(client.session)}")
+    assert [each.call("GET", "/n").status for each in (client, newer, client)] == [401, 200, 401]
+    oci.faults.assert_all_fired()
+
+
 def test_a_request_that_is_refused_does_not_use_up_a_fault(oci: Emulator, client: Client) -> None:
     fault = oci.faults.add(Fault(operation="GetNamespace", status=500))
     oci.revoke_all()
