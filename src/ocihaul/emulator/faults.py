@@ -16,8 +16,8 @@ class Fault:
 
     It applies to requests that match `operation`, `part_number`, `object_name` and `token`
     (None: any) and that are authenticated; the first `after` of them are let through, the next
-    `times` (None: all) are hit. `fired` counts the hits whose effect really happened: a cut at a byte
-    that the body never reaches does not count.
+    `times` (None: all) are hit. `fired` counts the hits whose effect really happened: a cut at a
+    byte that the body never reaches does not count.
 
     On GetObject the byte marks and `corrupt` count in the bytes of the answer; everywhere else
     in the bytes of the request's body.
