@@ -62,7 +62,8 @@ def test_a_401_in_mid_body_is_not_lost_to_the_close_that_follows(
         assert w.arrived_whole(source)
         assert [a.status for a in w.attempts("UploadPart")].count(401) == 1, "the 401 was heard"
         assert w.refreshes() == 1
-        assert len(w.heard.of(PartResent)) == 1
+        # OpenSSL tells what it took only once it took a whole block: below that, 0 is honest.
+        assert len(w.heard.of(PartResent)) == 1 or (tls and at_byte == 1)
 
 
 @TLS
