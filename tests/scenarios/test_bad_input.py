@@ -81,9 +81,9 @@ CASES = {
     ),
     "unknown region": Case(
         nothing,
-        ("us-ashbum-1", "us-ashburn-1"),
+        ("us-ashburm-1", "us-ashburn-1"),
         1,
-        ("--region", "us-ashbum-1"),
+        ("--region", "us-ashburm-1"),
         {"OCI_CLI_ENDPOINT": ""},
     ),
     "part size 0": Case(nothing, ("--part-size", "10 to 51200"), 2, ("--part-size", "0")),
