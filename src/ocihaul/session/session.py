@@ -247,7 +247,10 @@ class Session:
                 self._replace(state, token, refused=None)
             case NotExtended(token):
                 reason = "the refresh did not move the token's end, so the session is at its own"
-                self._replace(state, token, refused=reason)
+                if token.raw == state.token.raw:
+                    self._set_history(state, replace(state.history, refused=reason))
+                else:
+                    self._replace(state, token, refused=reason)
                 self._listener(RenewalFailed("refresh", reason, None))
             case Refused(reason):
                 # The refusal may be somebody else's doing, who has just written the new token.
