@@ -25,10 +25,10 @@ $(STOCK_VENV)/.made: tests/stock/constraints.txt
 	@touch $@
 
 demo: $(VENV)/.made
-	$(BIN)/python -m ocihaul.cli.demo
+	$(BIN)/python demo/demo.py
 
 test: $(VENV)/.made
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 4 $(PYTEST_ARGS)
 
 test-stock: $(VENV)/.made $(STOCK_VENV)/.made
 	OCIHAUL_STOCK_VENV=$(abspath $(STOCK_VENV)) $(BIN)/python -m pytest --override-ini addopts="--strict-markers -ra" tests/stock $(PYTEST_ARGS)

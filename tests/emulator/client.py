@@ -147,7 +147,7 @@ class Client:
         given = {key.replace("_", "-"): value for key, value in headers.items()}
         return self.call("HEAD", self.path("o", name), None, given)
 
-    def create(self, name: str, body: Mapping[str, Any] | None = None, **headers: str) -> str:
+    def create(self, name: str, body: Mapping[str, Any] | None = None, /, **headers: str) -> str:
         """CreateMultipartUpload; returns the upload id."""
         given = {key.replace("_", "-"): value for key, value in headers.items()}
         reply = self.post(self.path("u"), {"object": name, **(body or {})}, given)
@@ -158,7 +158,7 @@ class Client:
         """Where a part goes."""
         return f"{self.path('u', name)}?uploadId={upload}&uploadPartNum={number}"
 
-    def part(self, name: str, upload: str, number: int, data: bytes, **headers: str) -> Reply:
+    def part(self, name: str, upload: str, number: int, data: bytes, /, **headers: str) -> Reply:
         """UploadPart."""
         given = {key.replace("_", "-"): value for key, value in headers.items()}
         return self.call("PUT", self.part_target(name, upload, number), data, given)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import jwt
@@ -79,15 +80,15 @@ def test_authenticate_without_a_browser(stock: Stock) -> None:
 class TestTheDefect:
     """A token that dies during the upload: the stock CLI fails, whoever refreshes meanwhile."""
 
-    FLAGS = ("--part-size", "1", "--parallel-upload-count", "3", "--no-overwrite")
+    FLAGS = ("--part-size", "10", "--parallel-upload-count", "3", "--no-overwrite")
 
     @pytest.fixture
     def settings(self) -> Settings:
-        return Settings(token_ttl=5, bandwidth=3 * MIB)
+        return Settings(token_ttl=5, bandwidth=12 * MIB)
 
     def test_the_stock_cli_fails_when_the_token_dies(self, stock: Stock, tmp_path: Path) -> None:
         source = tmp_path / "night.tar"
-        source.write_bytes(os.urandom(24 * MIB))
+        source.write_bytes(os.urandom(90 * MIB))
         done = stock.run("os", "object", "put", *stock.place(), "--file", str(source), *self.FLAGS)
         assert done.returncode == 1
         assert b"NotAuthenticated" in done.stdout + done.stderr
@@ -96,7 +97,26 @@ class TestTheDefect:
         assert refused
         assert all((entry.token_age_fraction or 0) > 0.8 for entry in refused)
         (left_behind,) = stock.oci.uploads("backups")
-        assert 0 < len(left_behind.parts) < 24
+        assert 0 < len(left_behind.parts) < 9
+
+    def test_ocihaul_with_the_same_flags_finishes(self, stock: Stock, tmp_path: Path) -> None:
+        source = tmp_path / "night.tar"
+        source.write_bytes(os.urandom(90 * MIB))
+        stock.environment["OCIHAUL_AUTH_ENDPOINT"] = stock.oci.endpoint
+        done = stock.program(
+            [
+                str(Path(sys.executable).with_name("ocihaul")),
+                *["--config-file", str(stock.config), "--auth", "security_token"],
+                *["--endpoint", stock.oci.endpoint],
+                *["os", "object", "put", *stock.place(), "--file", str(source), *self.FLAGS],
+            ]
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert stock.oci.read_object("backups", "night.tar") == source.read_bytes()
+        assert stock.oci.auth.refreshes >= 1
+        finished = stock.oci.log.entries(operation="UploadPart", status=200)
+        numbers = [entry.part_number for entry in finished]
+        assert len(numbers) == len(set(numbers))
 
 
 def test_answers_are_json_that_the_cli_prints(stock: Stock) -> None:

@@ -5,7 +5,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from threading import Timer
+from threading import Thread, Timer
 
 import pytest
 
@@ -389,7 +389,13 @@ def test_the_callers_limit_of_attempts_is_exact(
 
 def test_a_stop_is_obeyed_at_once_and_says_how_to_go_on(tmp_path: Path) -> None:
     with world(tmp_path, bandwidth=2 * MIB) as w:
-        Timer(0.5, w.stop.set).start()
+
+        def stop_when_parts_are_on_their_way() -> None:
+            w.oci.log.wait_for(lambda entry: entry.operation == "CreateMultipartUpload")
+            w.stop.wait(0.3)
+            w.stop.set()
+
+        Thread(target=stop_when_parts_are_on_their_way).start()
         with pytest.raises(Interrupted, match="resume-put") as caught:
             w.upload(w.file(10 * PART), parallel=10)
         (upload,) = w.oci.uploads("backups")

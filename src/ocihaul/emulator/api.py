@@ -16,6 +16,14 @@ def _row(name: str, method: str, path: str, handler: Handler, *, bare: bool = Fa
     return Operation(name, method, re.compile(path), handler, bare_body=bare)
 
 
+_LOGIN = Operation(
+    "Authorize",
+    "GET",
+    re.compile("/v1/oauth2/authorize"),
+    handlers_auth.authorize,
+    public=True,
+)
+
 OPERATIONS: tuple[Operation, ...] = (
     _row("UploadPart", "PUT", _UPLOAD, handlers_uploads.upload_part, bare=True),
     _row("PutObject", "PUT", _OBJECT, handlers_objects.put_object, bare=True),
@@ -52,5 +60,6 @@ OPERATIONS: tuple[Operation, ...] = (
         "/v1/token/upst/actions/GenerateUpst",
         handlers_auth.generate_upst,
     ),
+    _LOGIN,
     _row("ListRegions", "GET", "/20160918/regions", handlers_auth.list_regions),
 )

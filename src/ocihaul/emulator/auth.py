@@ -83,9 +83,10 @@ class Authority:
         self._logins: dict[str, Login] = {}
         self._tokens: dict[str, Token] = {}
         self._api_keys: dict[str, rsa.RSAPublicKey] = {}
-        #: Tokens given out by refresh, and how often refresh was asked by someone who may.
+        #: Tokens given out by refresh, by GenerateUpst, and by the login page.
         self.refreshes = 0
         self.minted = 0
+        self.logins = 0
 
     # --- opening and ending
 
@@ -103,6 +104,13 @@ class Authority:
             token=token.text,
         )
 
+    def admit(self, public_key: rsa.RSAPublicKey) -> Token:
+        """A session for a key that somebody else holds, as the login page opens it."""
+        login = self._open(public_key, self._clock() + self._settings().session_ttl)
+        with self._lock:
+            self.logins += 1
+        return self.issue(login.session_id)
+
     def mint(self, public_key: rsa.RSAPublicKey, minutes: int) -> Token:
         """A session of fixed length for a key of the caller's (GenerateUpst)."""
         life = self._settings().upst_ttl or minutes * 60.0
@@ -113,7 +121,7 @@ class Authority:
 
     def _open(self, public_key: rsa.RSAPublicKey, ends_at: float) -> Login:
         if self._settings().integer_claims:
-            ends_at = math.ceil(ends_at)
+            ends_at = math.floor(ends_at)
         login = Login(uuid.uuid4().hex, public_key, ends_at)
         with self._lock:
             self._logins[login.session_id] = login

@@ -99,6 +99,8 @@ class Operation:
     handler: Handler
     #: The body need not be covered by the signature (PutObject, UploadPart).
     bare_body: bool = False
+    #: Anybody may ask, unsigned.
+    public: bool = False
 
 
 def find(

@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--clock-offset", type=float, default=0.0, metavar="SECONDS")
     add("--checksums", choices=["declared", "always", "never"], default="declared")
     add("--discard", action="store_true", help="hash bodies and forget them")
-    add("--fast", action="store_true", help="with --discard: no MD5")
+    add("--fast", action="store_true", help="compute no MD5")
     add("--data-dir", type=Path, help="keep bodies here (default: a temporary directory)")
     add("--namespace", default="ns1")
     add("--bucket", default="backups")
@@ -122,7 +122,8 @@ def _announce(emulator: Emulator, options: argparse.Namespace, config: Path | No
         )
         place = f"-ns {emulator.namespace} -bn {options.bucket}"
         put = f"{common} os object put {place} --file FILE --force"
-        lines += [f"oci {put}", f"ocihaul {put}"]
+        refresh_at = f"OCIHAUL_AUTH_ENDPOINT={emulator.endpoint}"
+        lines += [f"oci {put}", f"{refresh_at} ocihaul {put}"]
         if emulator.ca_file:
             lines.append(f"oci session refresh --config-file {config} --profile {options.profile}")
     sys.stdout.write("\n".join(lines) + "\n")

@@ -1,7 +1,6 @@
 """SSE-C: the same customer key must come with every request on an object. Only a hash is kept."""
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Mapping
 
@@ -18,7 +17,7 @@ def key_sha256(headers: Mapping[str, str]) -> str | None:
     algorithm, key, claimed = given
     try:
         raw = base64.b64decode(key or "", validate=True)
-    except binascii.Error:
+    except ValueError:
         raw = b""
     actual = base64.b64encode(hashlib.sha256(raw).digest()).decode()
     if algorithm != "AES256" or len(raw) != 32 or claimed != actual:

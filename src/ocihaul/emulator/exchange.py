@@ -115,9 +115,14 @@ class Exchange:
         return answer
 
     def _take_fault(self, operation: str, *, clock: bool) -> Fault | None:
-        name = self._call.name or None
-        part = self._record.part_number
-        return self._service.faults.take(operation, part, name, clock=clock)
+        signatory = self._call.signatory
+        return self._service.faults.take(
+            operation,
+            part_number=self._record.part_number,
+            object_name=self._call.name or None,
+            token=signatory.token.text if signatory and signatory.token else None,
+            clock=clock,
+        )
 
     def _now(self) -> float:
         fault = self._clock_fault

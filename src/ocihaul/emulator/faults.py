@@ -14,10 +14,10 @@ class UnfiredFaultsError(AssertionError):
 class Fault:
     """One thing that goes wrong.
 
-    It applies to requests that match `operation`, `part_number` and `object_name` (None: any)
-    and that are authenticated; the first `after` of them are let through, the next `times`
-    (None: all) are hit. `fired` counts the hits whose effect really happened: a cut at a byte
-    that the body never reaches does not count.
+    It applies to requests that match `operation`, `part_number`, `object_name` and `token`
+    (None: any) and that are authenticated; the first `after` of them are let through, the next
+    `times` (None: all) are hit. `fired` counts the hits whose effect really happened: a cut at a
+    byte that the body never reaches does not count.
 
     On GetObject the byte marks and `corrupt` count in the bytes of the answer; everywhere else
     in the bytes of the request's body.
@@ -26,6 +26,8 @@ class Fault:
     operation: str | None = None
     part_number: int | None = None
     object_name: str | None = None
+    #: Only requests that are signed with this token (its text).
+    token: str | None = field(default=None, repr=False)
     after: int = 0
     times: int | None = 1
     name: str = ""
@@ -98,7 +100,13 @@ class Faults:
             self._faults.clear()
 
     def take(
-        self, operation: str, part_number: int | None, object_name: str | None, *, clock: bool
+        self,
+        operation: str,
+        *,
+        part_number: int | None,
+        object_name: str | None,
+        token: str | None,
+        clock: bool,
     ) -> Fault | None:
         """The fault that hits this request, if any; every match counts towards `after`.
 
@@ -109,8 +117,8 @@ class Faults:
             for fault in self._faults:
                 if (fault.clock_offset is not None) is not clock:
                     continue
-                wanted = (fault.operation, fault.part_number, fault.object_name)
-                given = (operation, part_number, object_name)
+                wanted = (fault.operation, fault.part_number, fault.object_name, fault.token)
+                given = (operation, part_number, object_name, token)
                 if any(w is not None and w != g for w, g in zip(wanted, given, strict=True)):
                     continue
                 due = fault.seen >= fault.after

@@ -1,7 +1,11 @@
-"""The auth service: refresh and GenerateUpst; and the one identity call that validates."""
+"""The auth service: login, refresh and GenerateUpst; and the one identity call that validates."""
 
+import base64
+import json
 from typing import Any
+from urllib.parse import urlencode
 
+import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
@@ -33,6 +37,34 @@ def generate_upst(service: Service, call: Call) -> Answer:
     if not isinstance(key, rsa.RSAPublicKey):
         raise ApiError(400, "InvalidParameter", "publicKey is not an RSA public key in PEM")
     return json_answer({"token": service.auth.mint(key, minutes).text})
+
+
+def authorize(service: Service, call: Call) -> Answer:
+    """The browser's login page, where everybody is let in at once.
+
+    The answer leads back to the program that waits, with the token in the fragment.
+    """
+    target = call.query.get("redirect_uri", "")
+    if not target.startswith(("http://localhost:", "http://127.0.0.1:")):
+        raise ApiError(400, "InvalidParameter", "redirect_uri does not lead to this machine")
+    key = _key_from_jwk(call.query.get("public_key", ""))
+    if key is None:
+        raise ApiError(400, "InvalidParameter", "public_key is not an RSA key as a JWK in base64")
+    fragment = {
+        "security_token": service.auth.admit(key).text,
+        "token_type": "Bearer",
+        "nonce": call.query.get("nonce", ""),
+    }
+    return Answer(status=302, headers={"location": f"{target}#{urlencode(fragment)}"})
+
+
+def _key_from_jwk(text: str) -> rsa.RSAPublicKey | None:
+    try:
+        numbers = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        key = jwt.PyJWK({**numbers, "kty": "RSA", "alg": "RS256"}).key
+    except (ValueError, TypeError, jwt.PyJWTError):
+        return None
+    return key if isinstance(key, rsa.RSAPublicKey) else None
 
 
 def _minutes(value: Any) -> int:

@@ -77,11 +77,11 @@ def attributes_from_body(
     headers: Mapping[str, str], body: Mapping[str, Any], default_tier: str
 ) -> Attributes:
     """As CreateMultipartUpload says them."""
-    content = {name: body[key] for name, key in CONTENT_HEADERS.items() if body.get(key)}
-    metadata = {
-        str(name).lower().removeprefix(_META): str(value)
-        for name, value in (body.get("metadata") or {}).items()
-    }
+    content = {name: str(body[key]) for name, key in CONTENT_HEADERS.items() if body.get(key)}
+    given = body.get("metadata") or {}
+    if not isinstance(given, dict):
+        raise ApiError(400, "InvalidParameter", "metadata is not an object")
+    metadata = {str(name).lower().removeprefix(_META): str(value) for name, value in given.items()}
     return _attributes(headers, content, metadata, body.get("storageTier") or default_tier)
 
 

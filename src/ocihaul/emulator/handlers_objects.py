@@ -106,6 +106,9 @@ def delete_object(service: Service, call: Call) -> Answer:
 def restore_objects(service: Service, call: Call) -> Answer:
     """Make an archived object readable, a little later and for some hours."""
     body = call.json()
+    hours = body.get("hours") or 24
+    if not isinstance(hours, int):
+        raise ApiError(400, "InvalidParameter", "hours is not a number")
     with service.store.lock:
         bucket = service.store.bucket(call.namespace, call.bucket)
         stored = bucket.object(str(body.get("objectName", "")))
@@ -115,8 +118,7 @@ def restore_objects(service: Service, call: Call) -> Answer:
             raise ApiError(409, "NotArchived", "The object is not in the Archive tier")
         if state == "Archived":
             stored.restored_at = now + service.settings.restore_seconds
-        hours = body.get("hours") or 24
-        stored.archived_again_at = (stored.restored_at or now) + float(hours) * 3600
+        stored.archived_again_at = (stored.restored_at or now) + hours * 3600
     return Answer()
 
 

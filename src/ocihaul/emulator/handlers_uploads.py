@@ -162,7 +162,9 @@ def _chosen(upload: Upload, listed: Any, settings: Settings) -> list[Part]:
         raise ApiError(400, "InvalidUploadPart", "There are too many parts to commit")
     chosen: dict[int, Part] = {}
     for item in listed:
-        number, etag = item.get("partNum"), item.get("etag")
+        if not isinstance(item, dict) or not isinstance(item.get("partNum"), int):
+            raise ApiError(400, "InvalidParameter", "partsToCommit is not a list of parts")
+        number, etag = int(item["partNum"]), item.get("etag")
         part = upload.parts.get(number)
         if part is None or part.etag != etag or number in chosen:
             message = f"The part {number} with ETag '{etag}' was not uploaded, or is listed twice"

@@ -5,7 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 
 _SECRET_HEADERS = frozenset({"authorization", "opc-sse-customer-key", "cookie"})
 
@@ -69,7 +69,7 @@ class Record:
 
     def freeze(self) -> LogEntry:
         """The entry as it is now."""
-        return LogEntry(**asdict(self))
+        return LogEntry(**{each.name: getattr(self, each.name) for each in fields(self)})
 
 
 def without_secrets(headers: Mapping[str, str]) -> dict[str, str]:
@@ -96,40 +96,43 @@ class Log:
 
     def __init__(self, on_finish: Callable[[LogEntry], None] | None = None) -> None:
         self._changed = threading.Condition()  # guards everything below
-        self._visible: dict[int, Record] = {}
+        self._visible: dict[int, Record | LogEntry] = {}
         self._sequence = 0
-        self._open = 0
+        self._version = 0
         self._on_finish = on_finish
 
     def next_sequence(self) -> int:
         """Number a request whose headers have arrived."""
         with self._changed:
             self._sequence += 1
-            self._open += 1
             return self._sequence
 
     def show(self, record: Record) -> None:
         """Make a record visible: its outcome is decided."""
         with self._changed:
             self._visible[record.sequence] = record
-            self._changed.notify_all()
+            self._notify()
+
+    def _notify(self) -> None:
+        self._version += 1
+        self._changed.notify_all()
 
     def finish(self, record: Record) -> None:
         """The exchange is over."""
         record.finished_at = time.time()
         with self._changed:
-            self._open -= 1
-            self._visible[record.sequence] = record
+            entry = record.freeze()
+            self._visible[record.sequence] = entry
             if self._on_finish is not None:
-                self._on_finish(record.freeze())
-            self._changed.notify_all()
+                self._on_finish(entry)
+            self._notify()
 
     def entries(self, *, operation: str | None = None, status: int | None = None) -> list[LogEntry]:
         """The requests in order of arrival."""
         with self._changed:
             records = [self._visible[key] for key in sorted(self._visible)]
             return [
-                record.freeze()
+                record if isinstance(record, LogEntry) else record.freeze()
                 for record in records
                 if operation in (None, record.operation) and status in (None, record.status)
             ]
@@ -148,7 +151,7 @@ class Log:
         deadline = time.monotonic() + timeout
         while True:
             with self._changed:
-                seen = set(self._visible)
+                version = self._version
             for entry in self.entries():
                 if predicate(entry):
                     return entry
@@ -156,5 +159,5 @@ class Log:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise TimeoutError(f"no such request within {timeout} s")
-                if seen == set(self._visible):
+                if version == self._version:
                     self._changed.wait(left)

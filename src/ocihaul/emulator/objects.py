@@ -162,8 +162,7 @@ class Store:
     def intake(self, settings: Settings, algorithms: frozenset[str]) -> Intake:
         """Somewhere to put a body."""
         path = None if settings.discard else self._directory / uuid.uuid4().hex
-        md5 = not (settings.discard and settings.fast)
-        return Intake(path, md5=md5, algorithms=algorithms)
+        return Intake(path, md5=not settings.fast, algorithms=algorithms)
 
 
 def check_write(existing: StoredObject | None, headers: Mapping[str, str]) -> None:

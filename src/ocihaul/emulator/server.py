@@ -91,9 +91,15 @@ class Server:
 
     def _secure(self, number: int, tls: ssl.SSLContext, sock: socket.socket) -> socket.socket:
         sock.settimeout(_HANDSHAKE_SECONDS)
-        secured = tls.wrap_socket(sock, server_side=True)
+        # Listed before the handshake, so that `close` can break into it.
+        secured = tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         with self._lock:
             self._open[number] = (secured, self._open[number][1])
+        try:
+            secured.do_handshake()
+        except BaseException:
+            secured.close()
+            raise
         return secured
 
     def _converse(self, number: int, wire: Wire) -> None:

@@ -67,7 +67,7 @@ class Settings:
     checksums: Literal["declared", "always", "never"] = "declared"
     #: Bodies are hashed and forgotten: uploads of any size with no disk.
     discard: bool = False
-    #: With `discard`: no MD5 either (it costs more than all the rest together).
+    #: No MD5 (it costs more than all the rest together): no opc-content-md5 in answers.
     fast: bool = False
     #: Where bodies are kept; None: a temporary directory that goes away on close.
     data_dir: Path | None = None

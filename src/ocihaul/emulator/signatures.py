@@ -1,7 +1,6 @@
 """The HTTP signature, as the service checks it: from the bytes that were really sent."""
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,7 +40,7 @@ def parse(authorization: str | None) -> Signature:
         raise not_authenticated("the signature's algorithm or version is not known")
     try:
         value = base64.b64decode(fields["signature"], validate=True)
-    except binascii.Error:
+    except ValueError:
         raise not_authenticated("the signature is not base64") from None
     return Signature(fields["keyId"], tuple(fields["headers"].split(" ")), value)
 

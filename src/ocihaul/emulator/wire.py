@@ -16,6 +16,14 @@ _MAX_HEAD = 128 * 1024
 _RESET = struct.pack("ii", 1, 0)
 
 
+def _encode(value: str) -> bytes:
+    """What came in a header goes back as it came; what came in JSON goes out as UTF-8."""
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError:
+        return value.encode()
+
+
 class Wire:
     """A connected socket (plain or TLS) that speaks HTTP/1.1, one request at a time."""
 
@@ -61,7 +69,7 @@ class Wire:
         """The head of the answer, and a small body in the same write."""
         response = h11.Response(
             status_code=status,
-            headers=[(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
+            headers=[(name.encode(), _encode(value)) for name, value in headers.items()],
             reason=http.HTTPStatus(status).phrase.encode(),
         )
         self._send(response, content)

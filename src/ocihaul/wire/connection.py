@@ -109,7 +109,7 @@ class Connection:
         elif body is not None:
             if "expect" in request.headers:
                 self._wait_for_go_ahead()
-            if not self._send_body(body):
+            if self._has_answer() or not self._send_body(body):
                 return
         if not self._has_answer():
             self._protocol.send(h11.EndOfMessage())
@@ -125,23 +125,26 @@ class Connection:
                 return
 
     def _send_body(self, body: Body) -> bool:
-        """True when all of it went out."""
-        if self._has_answer():
-            return False
+        """True when all of it went out, False when a final answer came before that.
+
+        An answer that comes after the last byte is no early one, however fast it is.
+        """
         for block in body.blocks():
-            # h11 counts the bytes against Content-Length and hands back the block itself, which
-            # may be any bytes-like object.
-            self._protocol.send_with_data_passthrough(h11.Data(data=cast("bytes", block)))
-            before = self._body_sent
-            self._send(memoryview(block), is_body=True)
-            body.sent(self._body_sent - before)
             if not self._has_answer() and self._poll(READ, 0.0):
                 self._listen()
             if self._has_answer():
                 return False
+            # h11 counts the bytes against Content-Length and hands back the block itself, which
+            # may be any bytes-like object.
+            self._protocol.send_with_data_passthrough(h11.Data(data=cast("bytes", block)))
+            before = self._body_sent
+            complete = self._send(memoryview(block), is_body=True)
+            body.sent(self._body_sent - before)
+            if not complete:
+                return False
         return True
 
-    def _send(self, data: memoryview, *, is_body: bool = False) -> None:
+    def _send(self, data: memoryview, *, is_body: bool = False) -> bool:
         while data and not self._has_answer():
             try:
                 count = self._sock.send(data)
@@ -154,6 +157,7 @@ class Connection:
             else:
                 data = data[count:]
                 self._body_sent += count if is_body else 0
+        return not data
 
     def _wait_to_send(self, events: int) -> None:
         if self._wait(events, "to take the next bytes") & READ:

@@ -1,0 +1,75 @@
+"""`python -m ocihaul.emulator`, profiles on disk, the log file."""
+
+import json
+import signal
+import stat
+import subprocess
+import sys
+import time
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from ocihaul.emulator import Emulator
+from ocihaul.emulator.cli import size
+
+from .client import Client
+
+
+@pytest.mark.parametrize(("text", "value"), [("5M", 5 * 2**20), ("1.5KiB", 1536), ("7", 7)])
+def test_sizes(text: str, value: float) -> None:
+    assert size(text) == value
+
+
+def test_it_runs_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    ready, log = tmp_path / "ready", tmp_path / "log"
+    command = [sys.executable, "-m", "ocihaul.emulator", "--ready-file", str(ready)]
+    command += ["--log-file", str(log), "--tls", "--discard", "--profile", "night"]
+    command += ["--profile-dir", str(tmp_path / "oci")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    try:
+        deadline = time.monotonic() + 20
+        while not ready.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        told = json.loads(ready.read_text())
+        assert Path(told["config"]).exists()
+        assert Path(told["ca_file"]).exists()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        output = process.communicate(timeout=10)[0].decode()
+    assert process.returncode == 0
+    assert f"listening on {told['endpoint']}" in output
+    assert "--profile night" in output
+    assert log.read_text() == ""
+
+
+def test_a_profile_is_laid_out_as_the_stock_cli_does(oci: Emulator, tmp_path: Path) -> None:
+    session = oci.login()
+    directory = tmp_path / "oci"
+    oci.write_profile(directory, "one")
+    oci.write_api_key_profile(directory)
+    path = oci.write_profile(directory, "one", session=session, passphrase="open")
+    config = ConfigParser()
+    config.read(path)
+    assert sorted(config.sections()) == ["APIKEY", "one"]
+    section = config["one"]
+    assert Path(section["security_token_file"]).read_text() == session.token
+    assert section["fingerprint"] == session.fingerprint
+    pem = Path(section["key_file"]).read_bytes()
+    assert pem.endswith(b"-----\nOCI_API_KEY")
+    load_pem_private_key(pem, b"open")
+    home = directory / "sessions" / "one"
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(each.stat().st_mode) for each in home.iterdir()} == {0o600}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_no_secret_is_in_the_log(oci: Emulator) -> None:
+    client = Client(oci, oci.login())
+    client.refresh()
+    client.call("GET", "/n")
+    entries = str(oci.log.entries())
+    assert client.session.token not in entries
+    assert "sha256:" in entries
