@@ -61,6 +61,7 @@ class _Tally:
     failures: int = 0
     first_failure: float = 0.0
     rejections: int = 0
+    redated: bool = False
 
 
 class Client:
@@ -101,19 +102,22 @@ class Client:
         try:
             while True:
                 credential = self._authority.credential()
+                offset = self._clock.offset
                 try:
                     answer = self._attempt(origin, call, credential)
                 except WireError as error:
                     self._after_break(origin, call, credential, error, tally)
                     continue
-                if self._settles(answer, call, credential, tally):
+                redated = self._clock.observe(answer.headers.get("date"), signed_with=offset)
+                if self._settles(answer, call, credential, redated, tally):
                     return answer
         except Stopped:
             raise Interrupted("stopped while talking to the service") from None
 
-    def _settles(self, answer: Answer, call: Call, credential: Credential, tally: _Tally) -> bool:
+    def _settles(
+        self, answer: Answer, call: Call, credential: Credential, redated: bool, tally: _Tally
+    ) -> bool:
         """True for success, False when the call is worth another attempt, else raises."""
-        redated = self._clock.observe(answer.headers.get("date"))
         failure = service_error(answer, call.operation)
         failure.after_retry = tally.failures > 0
         action = classify(answer.status, failure.code)
@@ -133,11 +137,18 @@ class Client:
         redated: bool,
         tally: _Tally,
     ) -> bool:
-        """After a 401: whether there is something new to sign with, a date or a credential."""
+        """After a 401: whether there is something new to sign with, a date or a credential.
+
+        A new date is the answer once: where the service's clocks differ from each other, it would
+        be the answer for ever, and the session never hear of its rejected token.
+        """
         tally.rejections += 1
         if tally.rejections > _MAX_REJECTIONS:
             return False
-        return redated or self._authority.rejected(credential, call.operation)
+        if redated and not tally.redated:
+            tally.redated = True
+            return True
+        return self._authority.rejected(credential, call.operation)
 
     def _after_break(
         self, origin: Origin, call: Call, credential: Credential, error: WireError, tally: _Tally
