@@ -62,6 +62,7 @@ class _Tally:
     first_failure: float = 0.0
     rejections: int = 0
     redated: bool = False
+    unanswered: bool = False
 
 
 class Client:
@@ -119,7 +120,7 @@ class Client:
     ) -> bool:
         """True for success, False when the call is worth another attempt, else raises."""
         failure = service_error(answer, call.operation)
-        failure.after_retry = tally.failures > 0
+        failure.after_retry = tally.failures > 0 or tally.unanswered
         action = classify(answer.status, failure.code)
         if action is Action.DONE:
             return True
@@ -153,6 +154,7 @@ class Client:
     def _after_break(
         self, origin: Origin, call: Call, credential: Credential, error: WireError, tally: _Tally
     ) -> None:
+        tally.unanswered = True
         if error.body_sent and self._was_rejected(origin, credential):
             if not self._mended(credential, call, redated=False, tally=tally):
                 raise NetworkError(f"{call.operation}: {error}") from error
