@@ -71,7 +71,7 @@ class Counting(ApiKey):
 
 def client(service: Service, authority: Counting) -> Client:
     pool = Pool(Dialer(environ={}))
-    pool.exchange = service.exchange  # type: ignore[method-assign]  # the double of the wire
+    pool.exchange = service.exchange  # type: ignore[method-assign, assignment]  # the double of the wire
     return Client(pool, authority, service.clock, stop=threading.Event())
 
 
