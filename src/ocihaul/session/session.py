@@ -169,7 +169,7 @@ class Session:
                 self._renew_when_due(state)
 
     def _renew_when_due(self, state: _State) -> None:
-        pause = state.history.retry_at - self._clock.now()
+        pause = policy.retry_in(self._clock.now(), state.history)
         if pause > 0:
             self._sleep(min(pause, _LOOK_EVERY))
         else:
@@ -201,8 +201,9 @@ class Session:
         """Seconds until the next look; few, as a suspended machine wakes to another time."""
         if state.history.refused is not None:
             return _LOOK_EVERY
-        due = policy.due_at(state.token, state.history) - self._clock.now()
-        return min(max(due, 0.02), _LOOK_EVERY)
+        now = self._clock.now()
+        due = policy.due_at(state.token, state.history) - now
+        return min(max(due, policy.retry_in(now, state.history), 0.02), _LOOK_EVERY)
 
     def _sleep(self, seconds: float) -> None:
         with self._changed:
