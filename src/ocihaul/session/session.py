@@ -6,6 +6,7 @@ reports back by generation: if the session has moved on, nothing is renewed; if 
 thread climbs the ladder while the rest wait for it, and a lock file makes that one process.
 """
 
+import contextlib
 import random
 import threading
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from ocihaul.session.token import SessionToken
 _LOOK_EVERY = 1.0
 #: How long a session that seems over is watched for somebody else's rescue, seconds.
 _GRACE = 2.0
-#: A process that holds the lock longer than this is not waited for, seconds.
+#: How long the lock is waited for at a time, seconds.
 _LOCK_PATIENCE = 15.0
 _RELOGIN = "Log in again with: oci session authenticate"
 
@@ -229,18 +230,29 @@ class Session:
                 self._changed.notify_all()
 
     def _climb(self, state: _State) -> None:
-        """Reread, then refresh, under the lock that makes this process the only one."""
-        try:
-            with self._store.lock(_LOCK_PATIENCE):
-                if self._reread(state):
+        """Climb the ladder under the lock that makes this process the only one.
+
+        A neighbour that is stopped with the lock in its hand, or a place where none can be made,
+        puts a renewal off, but must not cost the session: without time left it goes unlocked.
+        """
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(self._store.lock(_LOCK_PATIENCE))
+            except (StoreBusy, OSError) as error:
+                reason = f"the lock cannot be taken: {error}"
+                if isinstance(error, StoreBusy):
+                    reason = f"another process holds {self._store.token_file}.lock"
+                if self._decide(self._state) is not Verdict.RENEW_NOW:
+                    self._failed(state, "lock", reason)
                     return
-                now = self._clock.now()
-                timeout = policy.attempt_timeout(now, state.token, state.history)
-                self._take(state, self._refresh(state.credential, timeout))
-        except StoreBusy:
-            self._failed(state, "lock", f"another process holds {self._store.token_file}.lock")
-        except OSError as error:
-            self._failed(state, "lock", f"the lock cannot be taken: {error}")
+                self._notice(f"The token is renewed without a lock: {reason}.")
+            self._reread_or_refresh(state)
+
+    def _reread_or_refresh(self, state: _State) -> None:
+        if self._reread(state):
+            return
+        timeout = policy.attempt_timeout(self._clock.now(), state.token, state.history)
+        self._take(state, self._refresh(state.credential, timeout))
 
     def _take(self, state: _State, outcome: Outcome) -> None:
         match outcome:
