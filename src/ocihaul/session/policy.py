@@ -58,9 +58,19 @@ def life(token: SessionToken, history: History) -> float:
 
 
 def due_at(token: SessionToken, history: History) -> float:
-    """When the background renewal is due."""
+    """When the background renewal is due, were there no failures."""
     share = 1 - (_DUE + _SPREAD * history.spread)
-    return max(token.expires_at - share * life(token, history), history.retry_at)
+    return token.expires_at - share * life(token, history)
+
+
+def retry_in(now: float, history: History) -> float:
+    """Seconds that the backoff still lasts.
+
+    One that seems far longer than the longest was reckoned by a clock that has been set back
+    since, and to wait for its end could cost the session.
+    """
+    left = history.retry_at - now
+    return left if 0 < left <= 2 * _LONGEST_BACKOFF else 0.0
 
 
 def margin_at(token: SessionToken, history: History) -> float:
@@ -79,7 +89,7 @@ def decide(now: float, token: SessionToken, history: History) -> Verdict:
         return Verdict.KEEP if is_usable(now, token, history) else Verdict.OVER
     if history.rejected or now >= margin_at(token, history):
         return Verdict.RENEW_NOW
-    if now >= due_at(token, history):
+    if now >= due_at(token, history) and not retry_in(now, history):
         return Verdict.RENEW_SOON
     return Verdict.KEEP
 

@@ -67,8 +67,9 @@ class Refresher:
         if credential.token is None:
             return Refused("this credential has no session token")
         try:
+            offset = self._clock.offset
             answer = self._ask(credential, credential.token, timeout)
-            moved = self._clock.observe(answer.headers.get("date"))
+            moved = self._clock.observe(answer.headers.get("date"), signed_with=offset)
             if answer.status == 401 and moved:
                 answer = self._ask(credential, credential.token, timeout)
         except (WireError, ConfigError) as error:

@@ -6,6 +6,7 @@ reports back by generation: if the session has moved on, nothing is renewed; if 
 thread climbs the ladder while the rest wait for it, and a lock file makes that one process.
 """
 
+import contextlib
 import random
 import threading
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from ocihaul.session.token import SessionToken
 _LOOK_EVERY = 1.0
 #: How long a session that seems over is watched for somebody else's rescue, seconds.
 _GRACE = 2.0
-#: A process that holds the lock longer than this is not waited for, seconds.
+#: How long the lock is waited for at a time, seconds.
 _LOCK_PATIENCE = 15.0
 _RELOGIN = "Log in again with: oci session authenticate"
 
@@ -169,7 +170,7 @@ class Session:
                 self._renew_when_due(state)
 
     def _renew_when_due(self, state: _State) -> None:
-        pause = state.history.retry_at - self._clock.now()
+        pause = policy.retry_in(self._clock.now(), state.history)
         if pause > 0:
             self._sleep(min(pause, _LOOK_EVERY))
         else:
@@ -201,8 +202,9 @@ class Session:
         """Seconds until the next look; few, as a suspended machine wakes to another time."""
         if state.history.refused is not None:
             return _LOOK_EVERY
-        due = policy.due_at(state.token, state.history) - self._clock.now()
-        return min(max(due, 0.02), _LOOK_EVERY)
+        now = self._clock.now()
+        due = policy.due_at(state.token, state.history) - now
+        return min(max(due, policy.retry_in(now, state.history), 0.02), _LOOK_EVERY)
 
     def _sleep(self, seconds: float) -> None:
         with self._changed:
@@ -228,18 +230,29 @@ class Session:
                 self._changed.notify_all()
 
     def _climb(self, state: _State) -> None:
-        """Reread, then refresh, under the lock that makes this process the only one."""
-        try:
-            with self._store.lock(_LOCK_PATIENCE):
-                if self._reread(state):
+        """Climb the ladder under the lock that makes this process the only one.
+
+        A neighbour that is stopped with the lock in its hand, or a place where none can be made,
+        puts a renewal off, but must not cost the session: without time left it goes unlocked.
+        """
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(self._store.lock(_LOCK_PATIENCE))
+            except (StoreBusy, OSError) as error:
+                reason = f"the lock cannot be taken: {error}"
+                if isinstance(error, StoreBusy):
+                    reason = f"another process holds {self._store.token_file}.lock"
+                if self._decide(self._state) is not Verdict.RENEW_NOW:
+                    self._failed(state, "lock", reason)
                     return
-                now = self._clock.now()
-                timeout = policy.attempt_timeout(now, state.token, state.history)
-                self._take(state, self._refresh(state.credential, timeout))
-        except StoreBusy:
-            self._failed(state, "lock", f"another process holds {self._store.token_file}.lock")
-        except OSError as error:
-            self._failed(state, "lock", f"the lock cannot be taken: {error}")
+                self._notice(f"The token is renewed without a lock: {reason}.")
+            self._reread_or_refresh(state)
+
+    def _reread_or_refresh(self, state: _State) -> None:
+        if self._reread(state):
+            return
+        timeout = policy.attempt_timeout(self._clock.now(), state.token, state.history)
+        self._take(state, self._refresh(state.credential, timeout))
 
     def _take(self, state: _State, outcome: Outcome) -> None:
         match outcome:
@@ -247,7 +260,10 @@ class Session:
                 self._replace(state, token, refused=None)
             case NotExtended(token):
                 reason = "the refresh did not move the token's end, so the session is at its own"
-                self._replace(state, token, refused=reason)
+                if token.raw == state.token.raw:
+                    self._set_history(state, replace(state.history, refused=reason))
+                else:
+                    self._replace(state, token, refused=reason)
                 self._listener(RenewalFailed("refresh", reason, None))
             case Refused(reason):
                 # The refusal may be somebody else's doing, who has just written the new token.
