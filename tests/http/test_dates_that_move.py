@@ -9,7 +9,8 @@ from ocihaul.clock import ServerClock
 from ocihaul.errors import ServiceError
 from ocihaul.http.client import Call, Client
 from ocihaul.session.credential import ApiKey, Credential
-from ocihaul.session.renewal import Refresher, Renewed
+from ocihaul.session.ladder import Renewed
+from ocihaul.session.renewal import Refresher
 from ocihaul.session.token import SessionToken
 from ocihaul.wire.dial import Dialer
 from ocihaul.wire.message import Answer, Request

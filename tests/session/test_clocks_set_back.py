@@ -6,8 +6,8 @@ from pathlib import Path
 from ocihaul.clock import ServerClock
 from ocihaul.session import policy
 from ocihaul.session.credential import Credential
+from ocihaul.session.ladder import Failed, Outcome, Renewed
 from ocihaul.session.policy import History, Verdict
-from ocihaul.session.renewal import Failed, Outcome, Renewed
 from ocihaul.session.session import Session
 from ocihaul.session.store import CredentialStore
 from ocihaul.session.token import SessionToken
@@ -35,7 +35,7 @@ def test_a_failure_under_a_wrong_clock_does_not_hold_up_the_next_renewal(tmp_pat
 
     clock = ServerClock(wall=hand, monotonic=Hand())
     store = CredentialStore(tmp_path / "token", tmp_path / "key.pem", sleep=lambda _: None)
-    session = Session(store, refresh, clock=clock, patience=0.0, chance=lambda: 1.0)
+    session = Session(store, {"refresh": refresh}, clock=clock, patience=0.0, chance=lambda: 1.0)
     state = session._state
     session._renew(state.credential.generation)
     assert session._state.history.failures == 1

@@ -10,7 +10,7 @@ from ocihaul.errors import SessionOver
 from ocihaul.events import RenewalFailed
 from ocihaul.session import session as session_module
 from ocihaul.session.credential import Credential
-from ocihaul.session.renewal import NotExtended, Outcome
+from ocihaul.session.ladder import NotExtended, Outcome
 from ocihaul.session.session import Session
 from ocihaul.session.store import CredentialStore
 from tests.support import Hand, Recorder, make_token, pem, rsa_key
@@ -43,7 +43,7 @@ def test_a_refresh_that_returns_the_very_same_token_is_not_asked_again(tmp_path:
     hand, auth, heard = Hand(), Auth(same_again), Recorder()
     clock = ServerClock(wall=hand, monotonic=hand)
     store = a_store(tmp_path, make_token(rsa_key()))
-    session = Session(store, auth, clock=clock, listener=heard)
+    session = Session(store, {"refresh": auth}, clock=clock, listener=heard)
     hand.forward(2400)
     for _ in range(5):
         assert session.credential().generation == 1
@@ -60,7 +60,9 @@ def test_a_rejected_token_that_refresh_returns_again_is_the_end(
     monkeypatch.setattr(session_module, "_GRACE", 0.0)
     auth = Auth(same_again)
     clock = ServerClock(wall=Hand(), monotonic=Hand())
-    session = Session(a_store(tmp_path, make_token(rsa_key())), auth, clock=clock, patience=0.2)
+    session = Session(
+        a_store(tmp_path, make_token(rsa_key())), {"refresh": auth}, clock=clock, patience=0.2
+    )
     with pytest.raises(SessionOver, match="did not move"):
         session.rejected(session.credential())
     assert auth.calls == 1

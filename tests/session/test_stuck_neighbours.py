@@ -9,7 +9,7 @@ import pytest
 from ocihaul.clock import ServerClock
 from ocihaul.events import Notice, RenewalFailed
 from ocihaul.session.credential import Credential
-from ocihaul.session.renewal import Outcome, Renewed
+from ocihaul.session.ladder import Outcome, Renewed
 from ocihaul.session.session import Session
 from ocihaul.session.store import CredentialStore, StoreBusy
 from ocihaul.session.token import SessionToken
@@ -43,7 +43,7 @@ class Rig:
         self.store.error = error
         self.session = Session(
             self.store,
-            self.refresh,
+            {"refresh": self.refresh},
             clock=ServerClock(wall=self.hand, monotonic=self.hand),
             listener=self.heard,
             patience=0.0,

@@ -9,8 +9,9 @@ from ocihaul.errors import ConfigError
 from ocihaul.events import Listener, ignore
 from ocihaul.session.credential import ApiKey, Credential
 from ocihaul.session.keys import load_key, read_key_file
-from ocihaul.session.renewal import Outcome, Refresh, Refresher, Refused
-from ocihaul.session.session import Session
+from ocihaul.session.ladder import Outcome, Refused, Rung
+from ocihaul.session.renewal import Refresher
+from ocihaul.session.session import REFRESH, Session
 from ocihaul.session.store import CredentialStore
 from ocihaul.wire.dial import Dialer
 from ocihaul.wire.message import Answer, Request
@@ -55,7 +56,7 @@ def open_session(
     stop = stop or threading.Event()
     return Session(
         store_for(settings),
-        _refresh(settings, dialer or dialer_for(settings), clock, stop),
+        {REFRESH: _refresh(settings, dialer or dialer_for(settings), clock, stop)},
         clock=clock,
         listener=listener,
         stop=stop,
@@ -81,9 +82,7 @@ def open_api_key(settings: Settings) -> ApiKey:
     )
 
 
-def _refresh(
-    settings: Settings, dialer: Dialer, clock: ServerClock, stop: threading.Event
-) -> Refresh:
+def _refresh(settings: Settings, dialer: Dialer, clock: ServerClock, stop: threading.Event) -> Rung:
     if settings.auth_endpoint is None:
         return _no_auth_endpoint
 

@@ -4,7 +4,8 @@ Everything comes in as a value: the time, the token, and what has happened to it
 rules below are the whole truth about renewal, and their tests need neither clock nor sleep.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 from ocihaul.session.token import SessionToken
@@ -38,7 +39,8 @@ class History:
     """What has happened to the present token.
 
     `since` is when it was adopted; `spread` in -1..1 is this holder's own share of the jitter.
-    `rejected`: the service answered 401 to it. `refused`: why there is no renewal any more.
+    `rejected`: the service answered 401 to it. `spent`: the rungs that will not renew it, and why;
+    `refused`: the same in one sentence once no other rung is left.
     `failures` counts renewals in a row that failed for a passing reason; the next is due at
     `retry_at`. Times are epoch seconds by the service's clock.
     """
@@ -46,6 +48,7 @@ class History:
     since: float
     spread: float = 0.0
     rejected: bool = False
+    spent: Mapping[str, str] = field(default_factory=dict)
     refused: str | None = None
     failures: int = 0
     retry_at: float = 0.0

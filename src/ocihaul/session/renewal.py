@@ -6,52 +6,18 @@ token's own key (as the stock CLI and the Java SDK do it).
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ocihaul.clock import ServerClock
 from ocihaul.errors import ConfigError, CredentialError
 from ocihaul.session.credential import Credential
+from ocihaul.session.ladder import Failed, NotExtended, Outcome, Refused, Renewed
 from ocihaul.session.token import SessionToken
 from ocihaul.signing import sign
 from ocihaul.wire.message import Answer, Request, Stopped, WireError
 from ocihaul.wire.origin import Origin
 
-
-@dataclass(frozen=True, slots=True)
-class Renewed:
-    """A new token; it lives longer than the one before."""
-
-    token: SessionToken
-
-
-@dataclass(frozen=True, slots=True)
-class NotExtended:
-    """A new token, but it ends no later than the old one: the session is at its wall."""
-
-    token: SessionToken
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The auth service will not renew this session any more."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """No usable answer this time; a later try may succeed."""
-
-    reason: str
-
-
-Outcome = Renewed | NotExtended | Refused | Failed
-
 #: Sends one request to the auth service; the float is the seconds it may take in all.
 Send = Callable[[Origin, Request, float], Answer]
-
-#: One rung: the credential to renew and the seconds that the attempt may take.
-Refresh = Callable[[Credential, float], Outcome]
 
 
 class Refresher:
