@@ -73,7 +73,7 @@ def read_answer(answer: Answer, credential: Credential, *, asked: str, now: floa
     """
     try:
         document = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
         return Failed(f"{asked} answered {answer.status} with something that is not JSON")
