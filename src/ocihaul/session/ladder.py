@@ -16,9 +16,13 @@ from ocihaul.session.token import SessionToken
 
 @dataclass(frozen=True, slots=True)
 class Renewed:
-    """A new token; it lives longer than the one before."""
+    """A new token; it lives longer than the one before.
+
+    `note` is what a person should know about it: not all that was asked for was granted.
+    """
 
     token: SessionToken
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +95,16 @@ def reason_of(outcome: Outcome) -> str:
 class Climbed:
     """How far a climb got, and on which rung it ended.
 
-    `token` is to be adopted, `spent` are the rungs that will not renew this session and why,
-    `failure` is why the last rung did not answer: a later climb may succeed.
+    `token` is to be adopted (`note`: what a person should know about it), `spent` are the rungs
+    that will not renew this session and why, `failure` is why the last rung did not answer: a
+    later climb may succeed.
     """
 
     rung: str
     token: SessionToken | None
     spent: Mapping[str, str]
-    failure: str | None
+    failure: str | None = None
+    note: str | None = None
 
 
 def climb(
@@ -122,7 +128,7 @@ def climb(
             continue
         outcome = ask(rung)
         if isinstance(outcome, Renewed):
-            return Climbed(name, outcome.token, spent, None)
+            return Climbed(name, outcome.token, spent, note=outcome.note)
         step = move(outcome, usable=is_usable())
         last = name
         if step is Move.CLIMB:

@@ -1,11 +1,14 @@
 """The rungs that ask the auth service for a new token; each is one call to the outside.
 
-Refresh: `POST {auth}/v1/authentication/refresh` with `{"currentToken": …}`, signed with the
-token's own key (as the stock CLI and the Java SDK do it).
+What belongs here: what such a call can lead to, the signed call itself, and the *refresh* rung:
+`POST {auth}/v1/authentication/refresh` with `{"currentToken": …}`, signed with the token's own
+key (as the stock CLI and the Java SDK do it). The *mint* rung is in `minting`.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from ocihaul.clock import ServerClock
 from ocihaul.errors import ConfigError, CredentialError
@@ -20,53 +23,81 @@ from ocihaul.wire.origin import Origin
 Send = Callable[[Origin, Request, float], Answer]
 
 
-class Refresher:
-    """The *refresh* rung at one auth service; `auth_endpoint` is its base URL."""
+class AuthService:
+    """Signed calls to one auth service; `endpoint` is its base URL."""
 
-    def __init__(self, auth_endpoint: str, send: Send, clock: ServerClock) -> None:
-        self._origin = Origin.parse(auth_endpoint)
+    def __init__(self, endpoint: str, send: Send, clock: ServerClock) -> None:
+        self.origin = Origin.parse(endpoint)
+        self.clock = clock
         self._send = send
-        self._clock = clock
 
-    def __call__(self, credential: Credential, timeout: float) -> Outcome:
-        """Ask once; a refusal for a wrong date is mended by the service's own clock."""
-        if credential.token is None:
-            return Refused("this credential has no session token")
+    def ask(
+        self, credential: Credential, target: str, document: Mapping[str, str], timeout: float
+    ) -> Answer | Failed:
+        """Post `document`; a refusal for a wrong date is mended by the service's own clock."""
+        body = json.dumps(document).encode()
         try:
-            offset = self._clock.offset
-            answer = self._ask(credential, credential.token, timeout)
-            moved = self._clock.observe(answer.headers.get("date"), signed_with=offset)
+            offset = self.clock.offset
+            answer = self._post(credential, target, body, timeout)
+            moved = self.clock.observe(answer.headers.get("date"), signed_with=offset)
             if answer.status == 401 and moved:
-                answer = self._ask(credential, credential.token, timeout)
+                answer = self._post(credential, target, body, timeout)
         except (WireError, ConfigError) as error:
-            return Failed(f"{self._origin}: {error}")
+            return Failed(f"{self.origin}: {error}")
         except Stopped:
             return Failed("stopped")
-        return read_answer(answer, credential, asked=str(self._origin), now=self._clock.now())
+        return answer
 
-    def _ask(self, credential: Credential, token: SessionToken, timeout: float) -> Answer:
-        body = json.dumps({"currentToken": token.raw}).encode()
-        target = "/v1/authentication/refresh"
+    def _post(self, credential: Credential, target: str, body: bytes, timeout: float) -> Answer:
         headers = sign(
             credential.key,
             credential.key_id,
             method="POST",
             target=target,
-            host=self._origin.host_header,
-            date=self._clock.http_date(),
+            host=self.origin.host_header,
+            date=self.clock.http_date(),
             json_body=body,
         )
         headers["accept"] = "application/json"
-        return self._send(self._origin, Request("POST", target, headers, body), timeout)
+        return self._send(self.origin, Request("POST", target, headers, body), timeout)
 
 
-#: Claims have whole seconds: a token this young may be followed by one with the same `exp`
-#: although the session was extended.
-_YOUNG = 2.0
+class Refresher:
+    """The *refresh* rung at one auth service; `auth_endpoint` is its base URL."""
+
+    def __init__(self, auth_endpoint: str, send: Send, clock: ServerClock) -> None:
+        self._service = AuthService(auth_endpoint, send, clock)
+
+    def __call__(self, credential: Credential, timeout: float) -> Outcome:
+        """Ask once."""
+        if credential.token is None:
+            return Refused("this credential has no session token")
+        document = {"currentToken": credential.token.raw}
+        service = self._service
+        answer = service.ask(credential, "/v1/authentication/refresh", document, timeout)
+        if isinstance(answer, Failed):
+            return answer
+        return read_answer(answer, credential, asked=str(service.origin), now=service.clock.now())
 
 
 def read_answer(answer: Answer, credential: Credential, *, asked: str, now: float) -> Outcome:
-    """What the auth service's answer means.
+    """What the auth service's answer to a refresh means."""
+    token = read_token(answer, credential.key.public_key(), asked=asked)
+    if not isinstance(token, SessionToken):
+        return token
+    if credential.token is not None and not _is_extended(token, credential.token, now):
+        return NotExtended(token)
+    return Renewed(token)
+
+
+#: Statuses that mean "no" and not "later".
+REFUSALS = frozenset({400, 401, 403})
+
+
+def read_token(
+    answer: Answer, key: RSAPublicKey, *, asked: str, refusals: frozenset[int] = REFUSALS
+) -> SessionToken | Refused | Failed:
+    """The token for `key` in an answer of the auth service `asked`, or why there is none.
 
     Only the service's own JSON refuses: a 4xx page of a proxy or a captive portal says nothing
     about the session.
@@ -77,7 +108,7 @@ def read_answer(answer: Answer, credential: Credential, *, asked: str, now: floa
         document = None
     if not isinstance(document, dict):
         return Failed(f"{asked} answered {answer.status} with something that is not JSON")
-    if answer.status in {400, 401, 403}:
+    if answer.status in refusals:
         return Refused(f"{answer.status} {document.get('code')}: {document.get('message')}")
     if answer.status != 200:
         return Failed(f"{asked} answered {answer.status} {document.get('code')}")
@@ -85,11 +116,14 @@ def read_answer(answer: Answer, credential: Credential, *, asked: str, now: floa
         token = SessionToken.parse(str(document.get("token", "")))
     except CredentialError as error:
         return Failed(f"{asked} answered 200, but {error.message}")
-    if not token.belongs_to(credential.key.public_key()):
+    if not token.belongs_to(key):
         return Failed(f"{asked} answered with a token for another key")
-    if credential.token is not None and not _is_extended(token, credential.token, now):
-        return NotExtended(token)
-    return Renewed(token)
+    return token
+
+
+#: Claims have whole seconds: a token this young may be followed by one with the same `exp`
+#: although the session was extended.
+_YOUNG = 2.0
 
 
 def _is_extended(new: SessionToken, old: SessionToken, now: float) -> bool:

@@ -305,6 +305,8 @@ class Session:
             return
         for rung in climbed.spent.keys() - state.history.spent.keys():
             self._listener(RenewalFailed(rung, climbed.spent[rung], None))
+        if climbed.note is not None:
+            self._notice(climbed.note)
         if climbed.token is not None and climbed.token.raw != state.token.raw:
             self._replace(state, climbed.token, climbed.rung, climbed.spent)
             return
