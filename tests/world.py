@@ -139,6 +139,7 @@ class World:
         kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         ours = {
             "HOME": str(self.home),
+            "OCIHAUL_STATE_DIR": str(self.home / "state"),
             "OCI_CLI_CONFIG_FILE": str(self.config),
             "OCI_CLI_ENDPOINT": self.oci.endpoint,
             "OCIHAUL_AUTH_ENDPOINT": self.oci.endpoint,

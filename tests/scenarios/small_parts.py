@@ -1,0 +1,41 @@
+"""An upload in a process of its own, in parts smaller than the service allows: to be killed.
+
+Arguments: config, endpoint, source, object name, part size in bytes, parts in flight.
+"""
+
+import sys
+import threading
+from pathlib import Path
+
+from ocihaul.config import Flags, resolve
+from ocihaul.connect import open_storage
+from ocihaul.events import ignore
+from ocihaul.transfer import plan
+from ocihaul.transfer.journal import Journal, state_directory
+from ocihaul.transfer.request import Existing, UploadRequest
+from ocihaul.transfer.upload import upload
+
+
+def main() -> None:
+    """Upload, going on with what an earlier run has finished."""
+    config, endpoint, source, name, part_size, parallel = sys.argv[1:]
+    plan.SMALLEST_PART = 1
+    flags = Flags(
+        config_file=config, auth="security_token", endpoint=endpoint, auth_endpoint=endpoint
+    )
+    stop = threading.Event()
+    request = UploadRequest(
+        source=Path(source),
+        namespace="ns1",
+        bucket="backups",
+        name=name,
+        existing=Existing.ASK,
+        part_size=int(part_size),
+        parallel=int(parallel),
+    )
+    with open_storage(resolve(flags, {}, Path.home()), ignore, stop) as storage:
+        upload(storage, request, stop=stop, journal=Journal(state_directory()))
+
+
+if __name__ == "__main__":
+    main()
