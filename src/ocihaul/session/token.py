@@ -8,6 +8,7 @@ about the claims come from tokens seen in public reports and from Oracle's HDFS 
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -17,6 +18,9 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from ocihaul.errors import CredentialError
+
+#: Base64url and dots. Decoders may skip what is not; a header that quotes the token does not.
+_ALPHABET = re.compile(r"[A-Za-z0-9_.=-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class SessionToken:
         raw = text.strip()
         if not raw:
             raise CredentialError("the token is empty")
+        if not _ALPHABET.fullmatch(raw):
+            raise CredentialError("the token has characters that no token has")
         try:
             decoded = jwt.decode_complete(raw, options={"verify_signature": False})
         except jwt.InvalidTokenError:
