@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tempfile
 import threading
 from pathlib import Path
 
@@ -243,3 +244,15 @@ def test_in_a_directory_that_is_not_ours_the_lock_goes_elsewhere(
         assert not list(tmp_path.glob("*.lock"))
         with pytest.raises(StoreBusy), second.lock(0.1):
             pass
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs user ids")
+def test_a_lock_elsewhere_is_named_after_user_device_and_inode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = (store_in(tmp_path).token_file).stat()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with store_in(tmp_path).lock(1.0):
+        (lock,) = tmp_path.glob("*.lock")
+    assert lock.name == f"ocihaul-{os.getuid()}-{status.st_dev:x}-{status.st_ino:x}.lock"

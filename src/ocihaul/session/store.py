@@ -141,7 +141,10 @@ class CredentialStore:
         beside = self.token_file.with_name(self.token_file.name + ".lock")
         if os.access(beside if beside.exists() else beside.parent, os.W_OK):
             return beside
-        name = f"ocihaul-{os.stat(self.token_file).st_ino:x}.lock"  # noqa: PTH116  one call
+        # An inode is unique on its device only, and another user's lock file cannot be opened.
+        status = self.token_file.stat()
+        user = os.getuid() if hasattr(os, "getuid") else 0
+        name = f"ocihaul-{user}-{status.st_dev:x}-{status.st_ino:x}.lock"
         return Path(tempfile.gettempdir()) / name
 
     def _key(self) -> RSAPrivateKey:
