@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from enum import Enum
+
+from ocihaul.clock import read_date
 
 #: A server may ask for a longer pause than ours, but not for ever, seconds.
 _LONGEST_RETRY_AFTER = 300.0
@@ -69,7 +70,5 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         return None
     if text.isascii() and text.isdigit():
         return float(text)
-    try:
-        return max(parsedate_to_datetime(text).timestamp() - now, 0.0)
-    except (ValueError, OverflowError):
-        return None
+    until = read_date(text)
+    return None if until is None else max(until - now, 0.0)

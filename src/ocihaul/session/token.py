@@ -11,12 +11,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from ocihaul.clock import read_date
 from ocihaul.errors import CredentialError
 
 #: Base64url and dots. Decoders may skip what is not; a header that quotes the token does not.
@@ -99,12 +99,7 @@ def _number(value: object) -> float | None:
 
 def _moment(value: object) -> float | None:
     number = _number(value)
-    if number is not None or not isinstance(value, str):
-        return number
-    try:
-        return parsedate_to_datetime(value).timestamp()
-    except ValueError:
-        return None
+    return read_date(value) if number is None and isinstance(value, str) else number
 
 
 def _public_numbers(jwk: object) -> tuple[int | None, int | None]:
