@@ -109,7 +109,7 @@ class Client:
                 except WireError as error:
                     self._after_break(origin, call, credential, error, tally)
                     continue
-                redated = self._clock.observe(answer.headers.get("date"), signed_with=offset)
+                redated = self._clock.observe(_service_date(answer), signed_with=offset)
                 if self._settles(answer, call, credential, redated, tally):
                     return answer
         except Stopped:
@@ -251,3 +251,8 @@ class Client:
         return Request(
             call.method, call.target, headers | dict(call.headers), document or call.body
         )
+
+
+def _service_date(answer: Answer) -> str | None:
+    """The answer's Date, if the service wrote it: a proxy's page may carry the proxy's clock."""
+    return answer.headers.get("date") if "opc-request-id" in answer.headers else None
