@@ -133,17 +133,34 @@ class StorageClient:
         """The parts that the service has, page by page."""
         path = _upload_path(namespace, bucket, name)
         query = {"uploadId": upload_id, "limit": "1000"}
+        pages: set[str] = set()
         while True:
             call = Call("ListMultipartUploadParts", "GET", path, query=dict(query))
             answer = self._call(namespace, call)
             for part in _document(answer):
                 yield PartSummary(part["partNumber"], part["etag"], part.get("md5"), part["size"])
-            if (page := answer.headers.get("opc-next-page")) is None:
+            if (page := _next_page(answer, call.operation, pages)) is None:
                 return
             query["page"] = page
 
     def _call(self, namespace: str | None, call: Call) -> Answer:
         return self._client.call(Origin.parse(self._endpoint(namespace)), call)
+
+
+def _next_page(answer: Answer, operation: str, pages: set[str]) -> str | None:
+    """The next page's name, noted in `pages`; ServiceError when the list goes in circles."""
+    page = answer.headers.get("opc-next-page")
+    if page in pages:
+        raise ServiceError(
+            status=answer.status,
+            code=None,
+            message="the list repeats a page, so it would never end",
+            operation=operation,
+            headers=answer.headers,
+        )
+    if page is not None:
+        pages.add(page)
+    return page
 
 
 def _document(answer: Answer) -> Any:
