@@ -213,7 +213,12 @@ class Connection:
     def _receive(self) -> bytes | None:
         """What is there to read: None for nothing yet, empty for the end."""
         try:
-            return self._sock.recv(65536)
+            while True:
+                try:
+                    return self._sock.recv(65536)
+                except ssl.SSLWantWriteError:
+                    # TLS has something of its own to say first (a key update): no break.
+                    self._wait(WRITE, "to take the next bytes")
         except _WANT_READ:
             return None
         except OSError as error:
