@@ -26,7 +26,7 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.transfer import checksum
 from ocihaul.transfer.body import RangeBody, digest_range
 from ocihaul.transfer.checksum import CRC32C, DECLARABLE, MD5, SHA256, SHA384
-from ocihaul.transfer.headers import create_document, encryption_headers, put_headers
+from ocihaul.transfer.headers import check_request, create_document, encryption_headers, put_headers
 from ocihaul.transfer.integrity import Integrity, check_whole
 from ocihaul.transfer.parts import PartWorkers
 from ocihaul.transfer.plan import MIB, Plan, plan_upload
@@ -95,7 +95,7 @@ class _Upload:
 
     def run(self, confirm: Confirm | None) -> UploadResult:
         # Everything that can be wrong with the request is found before a byte is sent.
-        headers = put_headers(self._request)
+        check_request(self._request)
         plan = self._plan
         preconditions = self._target.preconditions(confirm)
         self._listener(
@@ -112,7 +112,7 @@ class _Upload:
             self._check_announced()
             result = self._send_parts(preconditions)
         else:
-            result = self._send_whole(headers | preconditions)
+            result = self._send_whole(put_headers(self._request) | preconditions)
         self._listener(UploadFinished(self._request.name, result.size, result.seconds))
         return result
 
