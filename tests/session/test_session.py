@@ -19,7 +19,7 @@ from ocihaul.events import (
 from ocihaul.session.credential import Credential
 from ocihaul.session.ladder import Failed, NotExtended, Outcome, Refused, Renewed
 from ocihaul.session.session import Session
-from ocihaul.session.store import CredentialStore, write_private
+from ocihaul.session.store import CredentialStore, Pair, write_private
 from ocihaul.session.token import SessionToken
 from tests.support import NOW, Hand, Recorder, make_token, pem, rsa_key
 
@@ -112,6 +112,28 @@ def test_what_another_process_renewed_is_adopted_without_a_call(tmp_path: Path) 
     rig.hand.forward(1.1)
     assert rig.session.credential().token == theirs
     assert rig.auth.calls == []
+
+
+def test_a_token_read_before_a_refresh_does_not_replace_the_fresh_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fresh one comes at the worst moment: between the judgement and the adoption."""
+    rig = Rig(tmp_path, Auth(Failed("never asked")))
+    session, judge = rig.session, rig.session._is_better
+    fresh = Pair(token(NOW + 3 * HOUR), rsa_key())
+    refresh = threading.Thread(target=lambda: session._adopt(fresh, "refresh", spent={}))
+
+    def slow_judge(*args: object) -> bool:
+        verdict = judge(*args)  # type: ignore[arg-type]  # passed on
+        refresh.start()
+        refresh.join(0.2)
+        return verdict
+
+    monkeypatch.setattr(session, "_is_better", slow_judge)
+    rig.put(token(NOW + 2 * HOUR))
+    session._reread(session._state)
+    refresh.join()
+    assert session.credential().token == fresh.token
 
 
 def test_a_new_login_with_a_new_key_is_adopted(tmp_path: Path) -> None:

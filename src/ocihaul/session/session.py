@@ -362,8 +362,7 @@ class Session:
             pair = self._store.read()
         except CredentialError:
             return self._state.credential.generation != state.credential.generation
-        if self._is_better(pair.token, self._state):
-            self._adopt(pair, "reread", spent={})
+        self._adopt(pair, "reread", spent={}, only_if=self._is_better)
         return self._state.credential.generation != state.credential.generation
 
     def _is_better(self, token: SessionToken, state: _State) -> bool:
@@ -388,9 +387,17 @@ class Session:
         credential = Credential.of_token(pair.key, pair.token, generation)
         return _State(credential, pair.token, history)
 
-    def _adopt(self, pair: Pair, rung: str, *, spent: Mapping[str, str]) -> None:
+    def _adopt(
+        self,
+        pair: Pair,
+        rung: str,
+        *,
+        spent: Mapping[str, str],
+        only_if: Callable[[SessionToken, _State], bool] = lambda *_: True,
+    ) -> None:
         with self._changed:
-            if pair.token.raw == self._state.token.raw:
+            # Asked under the lock: a fresher token may have come since this one was read.
+            if pair.token.raw == self._state.token.raw or not only_if(pair.token, self._state):
                 return
             generation = self._state.credential.generation + 1
             self._state = self._state_of(pair, generation=generation, spent=spent)
