@@ -371,6 +371,38 @@ def test_the_background_renews_without_a_request(tmp_path: Path) -> None:
     assert rig.auth.calls == [1]
 
 
+def test_the_background_survives_a_round_that_fails_and_says_so_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds: list[int] = []
+
+    def broken() -> Outcome:
+        rounds.append(1)
+        if len(rounds) < 3:
+            raise ZeroDivisionError("bug")
+        return Renewed(token(NOW + 2 * HOUR))
+
+    rig = Rig(tmp_path, Auth(broken))
+    monkeypatch.setattr("ocihaul.session.session._LOOK_EVERY", 0.01)
+    rig.hand.forward(HOUR / 2)
+    with rig.session:
+        while rig.session._state.credential.generation == 1 and rig.session._is_kept():
+            threading.Event().wait(0.01)
+    assert rig.rungs() == ["start", "refresh"]
+    assert len(rounds) == 3
+    (notice,) = rig.heard.of(Notice)
+    assert "ZeroDivisionError: bug" in str(notice)
+
+
+def test_a_background_that_has_died_is_replaced_by_those_who_ask(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, Auth(Renewed(token(NOW + 2 * HOUR))))
+    rig.session._thread = threading.Thread(target=lambda: None)
+    rig.session._thread.start()
+    rig.session._thread.join()
+    rig.hand.forward(HOUR / 2)
+    assert rig.session.credential().generation == 2
+
+
 # The higher rungs
 
 

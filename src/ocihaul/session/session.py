@@ -25,6 +25,7 @@ from ocihaul.events import (
     Unparked,
     ignore,
 )
+from ocihaul.redaction import redact
 from ocihaul.session import policy
 from ocihaul.session.credential import Credential
 from ocihaul.session.ladder import Outcome, Rung, climb
@@ -110,7 +111,7 @@ class Session:
 
     def start(self) -> Self:
         """Start the background renewal."""
-        if self._thread is None:
+        if not self._is_kept():
             self._thread = threading.Thread(target=self._keep, name="ocihaul-session", daemon=True)
             self._thread.start()
         return self
@@ -132,7 +133,7 @@ class Session:
         self._look_at_disk()
         state = self._state
         verdict = self._decide(state)
-        if verdict is Verdict.RENEW_SOON and self._thread is None:
+        if verdict is Verdict.RENEW_SOON and not self._is_kept():
             self._renew(state.credential.generation)
         elif verdict in {Verdict.RENEW_NOW, Verdict.OVER}:
             self._wait_for_usable()
@@ -226,13 +227,26 @@ class Session:
 
     # The background
 
+    def _is_kept(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
     def _keep(self) -> None:
         while not (self._closed or self._stop.is_set()):
-            self._look_at_disk()
-            state = self._state
-            if self._decide(state) in {Verdict.RENEW_SOON, Verdict.RENEW_NOW}:
-                self._renew_when_due(state)
-            self._sleep(self._nap(self._state))
+            nap = _LOOK_EVERY
+            try:
+                self._keep_once()
+                nap = self._nap(self._state)
+            except Exception as error:  # noqa: BLE001  one bad round must not end the renewal
+                what = redact(f"{type(error).__name__}: {error}")
+                with contextlib.suppress(Exception):  # the listener may be what raises
+                    self._notice(f"The background renewal met an error and goes on: {what}")
+            self._sleep(nap)
+
+    def _keep_once(self) -> None:
+        self._look_at_disk()
+        state = self._state
+        if self._decide(state) in {Verdict.RENEW_SOON, Verdict.RENEW_NOW}:
+            self._renew_when_due(state)
 
     def _nap(self, state: _State) -> float:
         """Seconds until the next look; few, as a suspended machine wakes to another time."""
