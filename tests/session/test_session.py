@@ -78,6 +78,12 @@ class Rig:
     def put(self, token: SessionToken) -> None:
         write_private(self.folder / "token", token.raw.encode())
 
+    def last_try(self) -> None:
+        """A request of a session that seems over: the service answers 401 to it."""
+        credential = self.session.credential()
+        assert credential.generation == self.session._state.credential.generation
+        self.session.rejected(credential)
+
     def on_disk(self) -> str:
         return (self.folder / "token").read_text()
 
@@ -249,12 +255,39 @@ def test_a_session_that_refuses_is_used_to_its_end_and_then_over(
     assert rig.session.credential().generation == 1
     rig.hand.forward(2)
     with pytest.raises(SessionOver) as caught:
-        rig.session.credential()
+        rig.last_try()
     text = str(caught.value)
     assert "session ended" in text
     assert "2027-01-15 09:00:00 UTC" in text
     assert "oci session authenticate" in text
     assert rig.auth.calls == [1], "a refusal is final"
+
+
+def test_a_local_clock_that_is_ahead_does_not_end_a_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path, Auth(Refused("ended")))
+    monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
+    rig.hand.forward(2 * HOUR)
+    for _ in range(3):  # the service accepts the token
+        assert rig.session.credential().generation == 1
+        rig.hand.forward(60)
+    assert len(rig.auth.calls) == 1
+    with pytest.raises(SessionOver):
+        rig.last_try()
+
+
+def test_one_spurious_401_does_not_end_a_session_that_cannot_be_refreshed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path, Auth(Refused("ended")))
+    monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
+    first = rig.session.credential()
+    assert rig.session.rejected(first)
+    assert rig.session.credential() is first, "the same one again"
+    assert rig.hand.time - NOW >= 2, "after the grace: somebody might have come to the rescue"
+    with pytest.raises(SessionOver):
+        rig.session.rejected(first)
 
 
 def test_a_refresh_that_does_not_move_the_end_is_no_success(
@@ -270,7 +303,7 @@ def test_a_refresh_that_does_not_move_the_end_is_no_success(
     assert len(rig.auth.calls) == 1
     rig.hand.forward(HOUR)
     with pytest.raises(SessionOver, match="did not move"):
-        rig.session.credential()
+        rig.last_try()
 
 
 def test_a_session_that_is_over_comes_back_with_a_new_login(
@@ -280,7 +313,7 @@ def test_a_session_that_is_over_comes_back_with_a_new_login(
     monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
     rig.hand.forward(HOUR + 1)
     with pytest.raises(SessionOver):
-        rig.session.credential()
+        rig.last_try()
     (tmp_path / "key.pem").write_bytes(pem(rsa_key(1)))
     rig.put(token(NOW + 3 * HOUR, which=1))
     rig.hand.forward(1.1)
@@ -332,7 +365,7 @@ def test_a_token_that_is_expired_at_the_start_is_an_answer_not_a_hang(
     rig = Rig(tmp_path, Auth(Refused("401")), first=token(NOW - 1, iat=NOW - HOUR))
     monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
     with pytest.raises(SessionOver, match="the token ended at"):
-        rig.session.credential()
+        rig.last_try()
 
 
 @pytest.mark.parametrize("life", [300.0, 86400.0])
@@ -445,8 +478,9 @@ def test_when_every_rung_refuses_each_reason_is_told(
 ) -> None:
     rig = Rig(tmp_path, Auth(Refused("ended")), mint=Auth(Refused("no such user")))
     monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
+    assert rig.session.rejected(rig.session.credential())
     with pytest.raises(SessionOver, match="refresh: ended; mint: no such user"):
-        rig.session.rejected(rig.session.credential())
+        rig.last_try()
 
 
 def test_a_parked_session_goes_on_with_a_new_login_and_says_so_once_a_minute(
@@ -463,6 +497,7 @@ def test_a_parked_session_goes_on_with_a_new_login_and_says_so_once_a_minute(
 
     monkeypatch.setattr(rig.session, "_sleep", time_passes)
     rig.hand.forward(HOUR)
+    rig.last_try()
     assert rig.session.credential().token == login
     said = [event for event in rig.heard.events if isinstance(event, Parked)]
     assert len(said) == 5
@@ -477,7 +512,7 @@ def test_a_park_ends_at_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
     rig.hand.forward(HOUR)
     with pytest.raises(SessionOver):
-        rig.session.credential()
+        rig.last_try()
     assert rig.hand.time == pytest.approx(NOW + 2 * HOUR, abs=10)
 
 

@@ -178,9 +178,9 @@ class Session:
                 return
             if verdict is Verdict.OVER:
                 over_since = waited if over_since is None else over_since
-                if waited - over_since < _GRACE:
+                if waited - over_since < _GRACE and not state.history.last_try:
                     self._sleep(0.1)
-                else:
+                elif not self._try_once_more(state):
                     self._park(state, waited - over_since)
             elif state.history.failures and self._is_usable(state):
                 return  # renewal is failing, but the token still stands: use what is left of it
@@ -191,6 +191,17 @@ class Session:
                 )
             else:
                 self._renew_when_due(state)
+
+    def _try_once_more(self, state: _State) -> bool:
+        """Before it is over: the clock may be wrong, or the 401 have been a hiccup."""
+        with self._changed:
+            if self._state is not state:
+                return True  # look again: another thread was here
+            history = policy.with_last_try(state.history)
+            if history is not None:
+                self._state = replace(state, history=history)
+                self._changed.notify_all()
+            return history is not None
 
     def _park(self, state: _State, over_for: float) -> None:
         """Wait a moment for a person's login, and say so; raise when that was long enough."""
