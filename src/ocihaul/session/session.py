@@ -9,6 +9,7 @@ thread climbs the ladder while the rest wait for it, and a lock file makes that 
 import contextlib
 import random
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
@@ -28,7 +29,8 @@ from ocihaul.events import (
 from ocihaul.redaction import redact
 from ocihaul.session import policy
 from ocihaul.session.credential import Credential
-from ocihaul.session.ladder import Outcome, Rung, climb
+from ocihaul.session.ladder import Failed, Outcome, Rung, climb
+from ocihaul.session.late_stop import GRACE
 from ocihaul.session.moments import moment
 from ocihaul.session.policy import History, Verdict
 from ocihaul.session.store import CredentialStore, Pair, StoreBusy
@@ -36,10 +38,14 @@ from ocihaul.session.token import SessionToken
 
 #: How often the disk is looked at, and the longest sleep of any wait: seconds.
 _LOOK_EVERY = 1.0
+#: How often a request that waits for another's renewal looks whether it has to stop, seconds.
+_GLANCE = 0.25
 #: How long a session that seems over is watched for somebody else's rescue, seconds.
 _GRACE = 2.0
 #: How long the lock is waited for at a time, seconds.
 _LOCK_PATIENCE = 15.0
+#: How long an orderly end waits for a renewal in flight, seconds.
+_CLOSE_PATIENCE = 5.0
 #: A parked session says so this often, seconds.
 _SAY_EVERY = 60.0
 #: The names of the rungs that the session itself has to know.
@@ -117,12 +123,20 @@ class Session:
         return self
 
     def close(self) -> None:
-        """Stop the background renewal; waiting requests are released with an error."""
+        """Stop the background renewal; waiting requests are released with an error.
+
+        A renewal in flight is waited for, so that its token gets to disk: the service may have
+        issued it, and killed the old one. Shortly, where somebody has asked us to stop.
+        """
+        deadline = time.monotonic() + (GRACE if self._stop.is_set() else _CLOSE_PATIENCE)
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+            self._changed.wait_for(
+                lambda: not self._renewing, timeout=max(deadline - time.monotonic(), 0.0)
+            )
         if self._thread is not None:
-            self._thread.join(timeout=5.0)
+            self._thread.join(timeout=max(deadline - time.monotonic(), 0.0))
 
     def credential(self) -> Credential:
         """The credential to sign with now; waits only when the token has no life left.
@@ -280,7 +294,7 @@ class Session:
             if self._state.credential.generation != generation or self._closed:
                 return
             if self._renewing:
-                self._changed.wait(_LOOK_EVERY)
+                self._changed.wait(_GLANCE)
                 return
             self._renewing = True
         try:
@@ -315,6 +329,8 @@ class Session:
             return
 
         def ask(rung: Rung) -> Outcome:
+            if self._stop.is_set():
+                return Failed("stopped")  # what is under way may end, nothing new is begun
             timeout = policy.attempt_timeout(self._clock.now(), state.token, state.history)
             return rung(state.credential, timeout)
 

@@ -8,14 +8,13 @@ directions. h11 frames the messages; this module moves them.
 
 import socket
 import ssl
-import threading
 import time
 from dataclasses import dataclass
 from typing import cast
 
 import h11
 
-from ocihaul.wire.message import Answer, Body, Request, Stopped, WireError
+from ocihaul.wire.message import Answer, Body, Request, Stopped, StopSign, WireError
 from ocihaul.wire.readiness import READ, WRITE, ready
 
 #: How often a wait looks at the stop event, seconds.
@@ -40,7 +39,7 @@ class Patience:
 class Connection:
     """A connected socket and the protocol state on it. Used by one thread at a time."""
 
-    def __init__(self, sock: socket.socket, *, patience: Patience, stop: threading.Event) -> None:
+    def __init__(self, sock: socket.socket, *, patience: Patience, stop: StopSign) -> None:
         sock.settimeout(0.0)
         self._sock = sock
         self._patience = patience

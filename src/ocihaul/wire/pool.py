@@ -6,7 +6,7 @@ from typing import Self
 
 from ocihaul.wire.connection import Connection, Patience
 from ocihaul.wire.dial import Dialer
-from ocihaul.wire.message import Answer, Request, WireError
+from ocihaul.wire.message import Answer, Request, StopSign, WireError
 from ocihaul.wire.origin import Origin
 
 #: An idle connection older than this is not tried again, seconds. Load balancers close theirs
@@ -94,7 +94,7 @@ class Pool:
 
 
 def exchange_once(
-    dialer: Dialer, origin: Origin, request: Request, *, timeout: float, stop: threading.Event
+    dialer: Dialer, origin: Origin, request: Request, *, timeout: float, stop: StopSign
 ) -> Answer:
     """One request on a connection of its own; each step of it may take `timeout` seconds."""
     connection = Connection(
