@@ -46,6 +46,15 @@ class RetryPolicy:
         return max(chance * ceiling, min(retry_after or 0.0, _LONGEST_RETRY_AFTER))
 
 
+def rejection_delay(rejections: int, chance: float) -> float:
+    """Seconds before what was renewed after a 401 is tried; `chance` is in 0..1.
+
+    None for the first: most are mended at once. Full jitter from the second one in a row on: a
+    service may take a second until all of it accepts a new token.
+    """
+    return 0.0 if rejections < 2 else chance * 0.5 * 2.0 ** (rejections - 2)
+
+
 def classify(status: int, code: str | None) -> Action:
     """What an answer asks for.
 
