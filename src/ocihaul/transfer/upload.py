@@ -11,6 +11,7 @@ from ocihaul.errors import (
     OcihaulError,
     ServiceError,
     SessionError,
+    SourceChanged,
     SourceError,
     UploadStopped,
 )
@@ -50,8 +51,8 @@ def upload(
     answer is no. `stop` is the event that the storage client was made with.
 
     Raises UsageError and SourceError before anything is sent; ObjectExists; ServiceError,
-    NetworkError, SessionError; UploadStopped when parts are left on the service; ChecksumError;
-    Interrupted.
+    NetworkError, SessionError; SourceChanged; UploadStopped when parts are left on the service;
+    ChecksumError; Interrupted.
     """
     with FileSource(request.source) as source:
         plan = plan_upload(
@@ -142,8 +143,8 @@ class _Upload:
         """A single object is there before its source can be looked at again: say so."""
         try:
             self._source.check_unchanged()
-        except SourceError as error:
-            raise SourceError(
+        except SourceChanged as error:
+            raise SourceChanged(
                 error.message,
                 hint=f"What was stored as {self._request.name!r} may be a mixture of both. "
                 "Upload it again when nobody writes to it.",
@@ -188,7 +189,7 @@ class _Upload:
             expected = self._integrity.whole_headers(parts)
             etags = [part.etag for part in parts]
             answer = self._commit(upload_id, etags, preconditions, expected)
-        except SourceError as error:
+        except SourceChanged as error:
             self._abort(upload_id, error)
             raise
         except OcihaulError as error:
@@ -277,7 +278,7 @@ class _Upload:
         return UploadStopped(
             f"upload {upload_id} is not complete",
             upload_id=upload_id,
-            resumable=error.resumable or isinstance(error, SessionError),
+            resumable=error.resumable or isinstance(error, (SessionError, SourceError)),
             hint=hint,
         )
 
