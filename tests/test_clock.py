@@ -1,8 +1,9 @@
+import time
 from email.utils import formatdate
 
 import pytest
 
-from ocihaul.clock import ServerClock
+from ocihaul.clock import ServerClock, read_date
 from ocihaul.events import ClockCorrected
 from tests.support import NOW, Hand, Recorder
 
@@ -37,3 +38,15 @@ def test_a_clock_that_is_set_right_loses_its_offset() -> None:
     hand.forward(600)
     assert clock.observe(formatdate(NOW + 600, usegmt=True))
     assert clock.offset == 0
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="needs another local zone")
+@pytest.mark.parametrize("zone", ["", " GMT", " +0000", " -0000", " UTC"])
+def test_a_date_without_a_zone_is_utc(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert read_date(f"Mon, 23 Nov 2026 05:02:47{zone}") == 1795410167.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -66,6 +66,12 @@ class World:
                 file.write(block[: size - index * MIB])
         return path
 
+    def log_in(self) -> None:
+        """A new login, as of now: where tokens live for seconds, a large file takes half a life."""
+        session = self.oci.login()
+        self.oci.write_profile(self.home / "oci", session=session)
+        self.logins.append(session)
+
     def settings(self, **flags: object) -> ClientSettings:
         given: dict[str, object] = {
             "config_file": str(self.config),

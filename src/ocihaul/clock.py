@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC
 from email.utils import formatdate, parsedate_to_datetime
 
 from ocihaul.events import ClockCorrected, Listener, ignore
@@ -9,6 +10,18 @@ from ocihaul.events import ClockCorrected, Listener, ignore
 #: A Date header has whole seconds and was written somewhere during the exchange; a difference
 #: below this is not worth correcting (the service allows 300 s).
 _TOLERANCE = 5.0
+
+
+def read_date(text: str) -> float | None:
+    """Epoch seconds of a date as mails and HTTP write it; None when it is none.
+
+    Without a zone, or with -0000, it is UTC: the local zone has no part in it.
+    """
+    try:
+        date = parsedate_to_datetime(text)
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 class ServerClock:
@@ -50,11 +63,8 @@ class ServerClock:
         return self.offset != before
 
     def _learn(self, date: str | None) -> None:
-        if date is None:
-            return
-        try:
-            theirs = parsedate_to_datetime(date).timestamp()
-        except (ValueError, OverflowError):
+        theirs = read_date(date or "")
+        if theirs is None:
             return
         # Dates are cut to whole seconds: on average half a second is missing.
         offset = theirs + 0.5 - self._wall()

@@ -9,7 +9,8 @@
      │    └── RenewalUnavailable  the auth service could not be reached for too long
      ├── ServiceError           the service answered with an error status
      ├── NetworkError           no answer, after all retries
-     ├── SourceError            the file cannot be read, or changed while it was read
+     ├── SourceError            the file cannot be read
+     │    └── SourceChanged     it is not what it was when the upload began
      ├── ChecksumError          what arrived is not what was sent
      ├── JournalError           what is done cannot be remembered
      ├── UploadBusy             another process is at the same upload
@@ -109,7 +110,11 @@ class NetworkError(OcihaulError):
 
 
 class SourceError(OcihaulError):
-    """The source cannot be read, or is not the file that it was when the upload began."""
+    """The source cannot be read, perhaps for a passing reason."""
+
+
+class SourceChanged(SourceError):
+    """The source is not the file that it was when the upload began: its parts are of no use."""
 
 
 class ChecksumError(OcihaulError):

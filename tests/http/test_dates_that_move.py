@@ -9,7 +9,7 @@ from ocihaul.clock import ServerClock
 from ocihaul.errors import ServiceError
 from ocihaul.http.client import Call, Client
 from ocihaul.session.credential import ApiKey, Credential
-from ocihaul.session.ladder import Renewed
+from ocihaul.session.ladder import Failed, Renewed
 from ocihaul.session.renewal import Refresher
 from ocihaul.session.token import SessionToken
 from ocihaul.wire.dial import Dialer
@@ -20,6 +20,8 @@ from tests.support import NOW, Hand, make_token, rsa_key
 
 ORIGIN = Origin.parse("http://service.test")
 HOUR = 3600.0
+#: What tells an answer of the service from a page of a proxy.
+OURS = {"opc-request-id": "x"}
 
 
 class Service:
@@ -47,7 +49,7 @@ class AheadByAnHour(Service):
         good = request.headers["date"] == formatdate(NOW + HOUR + 0.5, usegmt=True)
         token = make_token(rsa_key(), iat=NOW + HOUR, exp=NOW + 2 * HOUR)
         body = b'{"token": "%s"}' % token.encode() if good else b'{"code": "NotAuthenticated"}'
-        return Answer(200 if good else 401, {"date": right}, body, 0)
+        return Answer(200 if good else 401, {"date": right, **OURS}, body, 0)
 
 
 class Flapping(Service):
@@ -55,7 +57,15 @@ class Flapping(Service):
 
     def answer(self, request: Request) -> Answer:  # noqa: ARG002  every request
         date = formatdate(NOW + 600 * (len(self.dates) % 2), usegmt=True)
-        return Answer(401, {"date": date}, b"", 0)
+        return Answer(401, {"date": date, **OURS}, b"", 0)
+
+
+class Page(Service):
+    """A proxy's page, with the clock of the proxy."""
+
+    def answer(self, request: Request) -> Answer:  # noqa: ARG002  every request
+        date = formatdate(NOW + HOUR, usegmt=True)
+        return Answer(401, {"date": date}, b"<html>Who are you?</html>", 0)
 
 
 class Counting(ApiKey):
@@ -104,6 +114,24 @@ def test_dates_that_flap_do_not_keep_a_rejection_from_the_session() -> None:
     assert caught.value.status == 401
     assert authority.rejections == 1
     assert len(service.dates) == 2
+
+
+def test_the_page_of_a_proxy_does_not_move_the_clock() -> None:
+    service = Page(ServerClock(wall=Hand(), monotonic=Hand()))
+    with pytest.raises(ServiceError):
+        client(service, Counting()).call(ORIGIN, Call("GetNamespace", "GET", "/n"))
+    assert service.clock.offset == 0
+
+
+def test_the_page_of_a_proxy_before_the_auth_service_does_not_move_the_clock() -> None:
+    service = Page(ServerClock(wall=Hand(), monotonic=Hand()))
+    refresh = Refresher(
+        str(ORIGIN), lambda origin, request, _: service.exchange(origin, request), service.clock
+    )
+    token = SessionToken.parse(make_token(rsa_key()))
+    assert isinstance(refresh(Credential.of_token(rsa_key(), token, 1), 1.0), Failed)
+    assert service.clock.offset == 0
+    assert len(service.dates) == 1
 
 
 @pytest.mark.parametrize(

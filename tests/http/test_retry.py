@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocihaul.http.retry import Action, RetryPolicy, classify, retry_after
+from ocihaul.http.retry import Action, RetryPolicy, classify, rejection_delay, retry_after
 from tests.support import NOW
 
 
@@ -50,6 +50,14 @@ def test_delay_is_within_its_bounds(attempts: int, chance: float) -> None:
 def test_the_service_may_ask_for_more_but_not_for_ever() -> None:
     assert RetryPolicy().delay(1, 0.0, 17.0) == 17
     assert RetryPolicy().delay(1, 0.0, 1e9) == 300
+
+
+@pytest.mark.parametrize(
+    ("rejections", "longest"), [(1, 0.0), (2, 0.5), (3, 1.0), (4, 2.0), (5, 4.0)]
+)
+def test_rejections_in_a_row_are_spaced(rejections: int, longest: float) -> None:
+    assert rejection_delay(rejections, 1.0) == longest
+    assert rejection_delay(rejections, 0.0) == 0
 
 
 @pytest.mark.parametrize(

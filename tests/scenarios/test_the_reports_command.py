@@ -32,6 +32,7 @@ def tokens_used(w: World) -> set[str | None]:
 def test_tokens_of_four_seconds_fifteen_threads_forty_seconds(tmp_path: Path) -> None:
     with world(tmp_path, token_ttl=4.0, bandwidth=10.5 * MIB) as w:
         source = w.file(420 * MIB)
+        w.log_in()
         ran = w.run(*w.put(source))
         assert ran.code == 0, ran.err
         assert w.arrived_whole(source)
@@ -48,6 +49,7 @@ def test_tokens_of_four_seconds_fifteen_threads_forty_seconds(tmp_path: Path) ->
 def test_two_processes_share_one_session(tmp_path: Path) -> None:
     with world(tmp_path, token_ttl=4.0, bandwidth=10 * MIB) as w:
         sources = [w.file(80 * MIB, "one.tar"), w.file(70 * MIB, "two.tar")]
+        w.log_in()
         processes = [w.start(*w.put(source)) for source in sources]
         ran = [w.finish(process) for process in processes]
         assert [one.code for one in ran] == [0, 0], [one.err for one in ran]
@@ -143,6 +145,7 @@ def test_an_outage_of_the_auth_service_for_half_a_life_is_not_noticed(
     life = 12.0
     with world(tmp_path, token_ttl=life, integer_claims=False, bandwidth=10 * MIB) as w:
         source = w.file(160 * MIB)
+        w.log_in()
         down = Timer(0.4 * life, lambda: w.oci.configure(refresh_outage=outage))
         up = Timer(0.9 * life, lambda: w.oci.configure(refresh_outage=None))
         down.start()
@@ -162,6 +165,7 @@ def test_a_refresh_that_kills_the_older_token_is_switched_to_at_once(
         tmp_path, token_ttl=3.0, refresh_kills_old_after=dies_after, bandwidth=12 * MIB
     ) as w:
         source = w.file(100 * MIB)
+        w.log_in()
         result = w.upload(source, parallel=15)
         assert w.arrived_whole(source)
         assert result.bytes_resent == 0
@@ -183,6 +187,7 @@ def test_a_clock_wrong_by_an_hour_is_corrected_and_said(tmp_path: Path, offset: 
 def test_a_session_that_ends_says_why_when_and_what_to_run_and_exits_75(tmp_path: Path) -> None:
     with world(tmp_path, token_ttl=4.0, session_ttl=6.0, bandwidth=10 * MIB) as w:
         source = w.file(200 * MIB)
+        w.log_in()
         ran = w.run(*w.put(source))
         assert ran.code == 75, ran.err
         assert ran.out == ""

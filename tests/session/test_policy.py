@@ -1,5 +1,7 @@
 """The rules of renewal as tables: no clock, no sleep."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +22,7 @@ FRESH = History(since=NOW)
 FAILING = History(since=NOW, failures=2, retry_at=NOW + 2000)
 REJECTED = History(since=NOW, rejected=True)
 REFUSED = History(since=NOW, refused="session ended")
+LAST_TRY = History(since=NOW, refused="session ended", last_try=True)
 
 
 @pytest.mark.parametrize(
@@ -39,10 +42,22 @@ REFUSED = History(since=NOW, refused="session ended")
         (3599, REFUSED, Verdict.KEEP),
         (3600, REFUSED, Verdict.OVER),
         (1, History(since=NOW, refused="x", rejected=True), Verdict.OVER),
+        (1, LAST_TRY, Verdict.KEEP),  # `exp` is a hint, a 401 is the truth
+        (9999, LAST_TRY, Verdict.KEEP),
+        (1, replace(LAST_TRY, rejected=True), Verdict.OVER),
+        (9999, replace(LAST_TRY, rejected=True), Verdict.OVER),
     ],
 )
 def test_verdicts(after: float, history: History, verdict: Verdict) -> None:
     assert policy.decide(NOW + after, token(), history) is verdict
+
+
+@pytest.mark.parametrize("history", [REFUSED, replace(REFUSED, rejected=True)])
+def test_there_is_one_last_try(history: History) -> None:
+    trying = policy.with_last_try(history)
+    assert trying == LAST_TRY
+    assert policy.with_last_try(trying) is None
+    assert policy.with_last_try(replace(trying, rejected=True)) is None
 
 
 @pytest.mark.parametrize(("spread", "minutes"), [(-1, 27), (0, 30), (1, 33)])

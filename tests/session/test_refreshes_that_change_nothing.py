@@ -63,6 +63,7 @@ def test_a_rejected_token_that_refresh_returns_again_is_the_end(
     session = Session(
         a_store(tmp_path, make_token(rsa_key())), {"refresh": auth}, clock=clock, patience=0.2
     )
+    assert session.rejected(session.credential()), "one last try"
     with pytest.raises(SessionOver, match="did not move"):
         session.rejected(session.credential())
     assert auth.calls == 1

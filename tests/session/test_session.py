@@ -19,7 +19,7 @@ from ocihaul.events import (
 from ocihaul.session.credential import Credential
 from ocihaul.session.ladder import Failed, NotExtended, Outcome, Refused, Renewed
 from ocihaul.session.session import Session
-from ocihaul.session.store import CredentialStore, write_private
+from ocihaul.session.store import CredentialStore, Pair, write_private
 from ocihaul.session.token import SessionToken
 from tests.support import NOW, Hand, Recorder, make_token, pem, rsa_key
 
@@ -78,6 +78,12 @@ class Rig:
     def put(self, token: SessionToken) -> None:
         write_private(self.folder / "token", token.raw.encode())
 
+    def last_try(self) -> None:
+        """A request of a session that seems over: the service answers 401 to it."""
+        credential = self.session.credential()
+        assert credential.generation == self.session._state.credential.generation
+        self.session.rejected(credential)
+
     def on_disk(self) -> str:
         return (self.folder / "token").read_text()
 
@@ -112,6 +118,28 @@ def test_what_another_process_renewed_is_adopted_without_a_call(tmp_path: Path) 
     rig.hand.forward(1.1)
     assert rig.session.credential().token == theirs
     assert rig.auth.calls == []
+
+
+def test_a_token_read_before_a_refresh_does_not_replace_the_fresh_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fresh one comes at the worst moment: between the judgement and the adoption."""
+    rig = Rig(tmp_path, Auth(Failed("never asked")))
+    session, judge = rig.session, rig.session._is_better
+    fresh = Pair(token(NOW + 3 * HOUR), rsa_key())
+    refresh = threading.Thread(target=lambda: session._adopt(fresh, "refresh", spent={}))
+
+    def slow_judge(*args: object) -> bool:
+        verdict = judge(*args)  # type: ignore[arg-type]  # passed on
+        refresh.start()
+        refresh.join(0.2)
+        return verdict
+
+    monkeypatch.setattr(session, "_is_better", slow_judge)
+    rig.put(token(NOW + 2 * HOUR))
+    session._reread(session._state)
+    refresh.join()
+    assert session.credential().token == fresh.token
 
 
 def test_a_new_login_with_a_new_key_is_adopted(tmp_path: Path) -> None:
@@ -227,12 +255,39 @@ def test_a_session_that_refuses_is_used_to_its_end_and_then_over(
     assert rig.session.credential().generation == 1
     rig.hand.forward(2)
     with pytest.raises(SessionOver) as caught:
-        rig.session.credential()
+        rig.last_try()
     text = str(caught.value)
     assert "session ended" in text
     assert "2027-01-15 09:00:00 UTC" in text
     assert "oci session authenticate" in text
     assert rig.auth.calls == [1], "a refusal is final"
+
+
+def test_a_local_clock_that_is_ahead_does_not_end_a_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path, Auth(Refused("ended")))
+    monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
+    rig.hand.forward(2 * HOUR)
+    for _ in range(3):  # the service accepts the token
+        assert rig.session.credential().generation == 1
+        rig.hand.forward(60)
+    assert len(rig.auth.calls) == 1
+    with pytest.raises(SessionOver):
+        rig.last_try()
+
+
+def test_one_spurious_401_does_not_end_a_session_that_cannot_be_refreshed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path, Auth(Refused("ended")))
+    monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
+    first = rig.session.credential()
+    assert rig.session.rejected(first)
+    assert rig.session.credential() is first, "the same one again"
+    assert rig.hand.time - NOW >= 2, "after the grace: somebody might have come to the rescue"
+    with pytest.raises(SessionOver):
+        rig.session.rejected(first)
 
 
 def test_a_refresh_that_does_not_move_the_end_is_no_success(
@@ -248,7 +303,7 @@ def test_a_refresh_that_does_not_move_the_end_is_no_success(
     assert len(rig.auth.calls) == 1
     rig.hand.forward(HOUR)
     with pytest.raises(SessionOver, match="did not move"):
-        rig.session.credential()
+        rig.last_try()
 
 
 def test_a_session_that_is_over_comes_back_with_a_new_login(
@@ -258,7 +313,7 @@ def test_a_session_that_is_over_comes_back_with_a_new_login(
     monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
     rig.hand.forward(HOUR + 1)
     with pytest.raises(SessionOver):
-        rig.session.credential()
+        rig.last_try()
     (tmp_path / "key.pem").write_bytes(pem(rsa_key(1)))
     rig.put(token(NOW + 3 * HOUR, which=1))
     rig.hand.forward(1.1)
@@ -310,7 +365,7 @@ def test_a_token_that_is_expired_at_the_start_is_an_answer_not_a_hang(
     rig = Rig(tmp_path, Auth(Refused("401")), first=token(NOW - 1, iat=NOW - HOUR))
     monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
     with pytest.raises(SessionOver, match="the token ended at"):
-        rig.session.credential()
+        rig.last_try()
 
 
 @pytest.mark.parametrize("life", [300.0, 86400.0])
@@ -347,6 +402,38 @@ def test_the_background_renews_without_a_request(tmp_path: Path) -> None:
     with rig.session:
         assert adopted.wait(5)
     assert rig.auth.calls == [1]
+
+
+def test_the_background_survives_a_round_that_fails_and_says_so_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds: list[int] = []
+
+    def broken() -> Outcome:
+        rounds.append(1)
+        if len(rounds) < 3:
+            raise ZeroDivisionError("bug")
+        return Renewed(token(NOW + 2 * HOUR))
+
+    rig = Rig(tmp_path, Auth(broken))
+    monkeypatch.setattr("ocihaul.session.session._LOOK_EVERY", 0.01)
+    rig.hand.forward(HOUR / 2)
+    with rig.session:
+        while rig.session._state.credential.generation == 1 and rig.session._is_kept():
+            threading.Event().wait(0.01)
+    assert rig.rungs() == ["start", "refresh"]
+    assert len(rounds) == 3
+    (notice,) = rig.heard.of(Notice)
+    assert "ZeroDivisionError: bug" in str(notice)
+
+
+def test_a_background_that_has_died_is_replaced_by_those_who_ask(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, Auth(Renewed(token(NOW + 2 * HOUR))))
+    rig.session._thread = threading.Thread(target=lambda: None)
+    rig.session._thread.start()
+    rig.session._thread.join()
+    rig.hand.forward(HOUR / 2)
+    assert rig.session.credential().generation == 2
 
 
 # The higher rungs
@@ -391,8 +478,9 @@ def test_when_every_rung_refuses_each_reason_is_told(
 ) -> None:
     rig = Rig(tmp_path, Auth(Refused("ended")), mint=Auth(Refused("no such user")))
     monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
+    assert rig.session.rejected(rig.session.credential())
     with pytest.raises(SessionOver, match="refresh: ended; mint: no such user"):
-        rig.session.rejected(rig.session.credential())
+        rig.last_try()
 
 
 def test_a_parked_session_goes_on_with_a_new_login_and_says_so_once_a_minute(
@@ -409,6 +497,7 @@ def test_a_parked_session_goes_on_with_a_new_login_and_says_so_once_a_minute(
 
     monkeypatch.setattr(rig.session, "_sleep", time_passes)
     rig.hand.forward(HOUR)
+    rig.last_try()
     assert rig.session.credential().token == login
     said = [event for event in rig.heard.events if isinstance(event, Parked)]
     assert len(said) == 5
@@ -423,7 +512,7 @@ def test_a_park_ends_at_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
     rig.hand.forward(HOUR)
     with pytest.raises(SessionOver):
-        rig.session.credential()
+        rig.last_try()
     assert rig.hand.time == pytest.approx(NOW + 2 * HOUR, abs=10)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tempfile
 import threading
 from pathlib import Path
 
@@ -120,6 +121,36 @@ def test_a_symbolic_link_stays_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "real").read_bytes() == b"new"
 
 
+@pytest.mark.skipif(not hasattr(os, "fchown"), reason="needs owners")
+def test_the_new_file_has_the_owner_of_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[int, int, int]] = []
+
+    def give(descriptor: int, user: int, group: int) -> None:
+        given.append((os.fstat(descriptor).st_size, user, group))
+
+    monkeypatch.setattr(os, "fchown", give)
+    (tmp_path / "token").write_bytes(b"old")
+    status = (tmp_path / "token").stat()
+    write_private(tmp_path / "token", b"new")
+    assert given == [(0, status.st_uid, status.st_gid)], "before there is a secret in it"
+
+
+@pytest.mark.skipif(not hasattr(os, "fchown"), reason="needs owners")
+def test_a_file_that_cannot_be_given_away_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchown", forbidden)
+    (tmp_path / "token").write_bytes(b"old")
+    write_private(tmp_path / "token", b"new")
+    assert (tmp_path / "token").read_bytes() == b"new"
+    assert stat.S_IMODE((tmp_path / "token").stat().st_mode) == 0o600
+
+
 def test_where_a_rename_is_forbidden_the_file_is_written_in_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,3 +244,15 @@ def test_in_a_directory_that_is_not_ours_the_lock_goes_elsewhere(
         assert not list(tmp_path.glob("*.lock"))
         with pytest.raises(StoreBusy), second.lock(0.1):
             pass
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs user ids")
+def test_a_lock_elsewhere_is_named_after_user_device_and_inode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = (store_in(tmp_path).token_file).stat()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with store_in(tmp_path).lock(1.0):
+        (lock,) = tmp_path.glob("*.lock")
+    assert lock.name == f"ocihaul-{os.getuid()}-{status.st_dev:x}-{status.st_ino:x}.lock"

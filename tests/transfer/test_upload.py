@@ -1,6 +1,7 @@
 """Uploads against the emulator: what arrives, what is checked, what happens when it is wrong."""
 
 import base64
+import errno
 import hashlib
 import os
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from ocihaul.errors import (
     Interrupted,
     ObjectExists,
     ServiceError,
+    SourceChanged,
     SourceError,
     UploadStopped,
     UsageError,
@@ -327,12 +329,38 @@ def test_a_file_that_changes_is_an_error_and_nothing_is_committed(
         source = w.file(4 * PART)
         timer = Timer(0.4, change, [source])
         timer.start()
-        with pytest.raises(SourceError, match=r"backup\.tar"):
+        with pytest.raises(SourceChanged, match=r"backup\.tar"):
             w.upload(source, multipart=multipart)
         timer.join()
         assert w.oci.uploads("backups") == [], "its parts are of no use to anybody"
         if multipart:
             assert w.oci.object_names("backups") == []
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize("call", ["preadv", "fstat"])
+def test_a_disk_that_fails_for_a_moment_does_not_cost_the_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, call: str
+) -> None:
+    fine = getattr(os, call)
+    with world(tmp_path) as w:
+        source = w.file(3 * PART)
+
+        def failing(descriptor: int, *more: object) -> object:
+            ours = Path(f"/proc/self/fd/{descriptor}").resolve() == source
+            if ours and w.heard.of(PartFinished):
+                raise OSError(number, os.strerror(number))
+            return fine(descriptor, *more)
+
+        monkeypatch.setattr(os, call, failing)
+        with pytest.raises(UploadStopped, match="not complete") as caught:
+            w.upload(source, parallel=1)
+        cause = caught.value.__cause__
+        assert type(cause) is SourceError
+        assert os.strerror(number) in str(cause)
+        assert caught.value.resumable
+        (upload,) = w.oci.uploads("backups")
+        assert upload.parts, "what is there is kept"
 
 
 @pytest.mark.parametrize(

@@ -107,3 +107,26 @@ def test_a_server_that_only_ever_promises_an_answer_is_given_up() -> None:
         connection.close()
     assert promised.is_set()
     assert time.monotonic() - started < 5
+
+
+def test_a_certificate_that_goes_bad_in_mid_upload_is_a_broken_connection() -> None:
+    """A captive portal comes between; at first contact the same is a matter of settings."""
+    portal = threading.Event()
+
+    class Behind(Dialer):
+        def open(self, origin: Origin, *, timeout: float | None = None) -> socket.socket:
+            if portal.is_set():
+                raise ConfigError("the certificate is not trusted")
+            return super().open(origin, timeout=timeout)
+
+    def answer(sock: socket.socket, _: bytes) -> None:
+        sock.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+
+    with serving(answer) as port, Pool(Behind(environ={})) as pool:
+        origin = Origin.parse(f"http://127.0.0.1:{port}")
+        assert pool.exchange(origin, GET).status == 200
+        portal.set()
+        with pytest.raises(WireError, match="not trusted"):
+            pool.exchange(origin, GET)
+        with pytest.raises(ConfigError):
+            pool.exchange(Origin.parse(f"http://localhost:{port}"), GET)

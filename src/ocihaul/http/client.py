@@ -14,7 +14,7 @@ from ocihaul.clock import ServerClock
 from ocihaul.errors import Interrupted, NetworkError, OcihaulError
 from ocihaul.events import AttemptFinished, Listener, RetryScheduled, ignore
 from ocihaul.http.failure import service_error
-from ocihaul.http.retry import Action, RetryPolicy, classify, retry_after
+from ocihaul.http.retry import Action, RetryPolicy, classify, rejection_delay, retry_after
 from ocihaul.session.credential import Authority, Credential
 from ocihaul.signing import sign
 from ocihaul.wire.message import Answer, Body, Request, Stopped, WireError
@@ -109,7 +109,7 @@ class Client:
                 except WireError as error:
                     self._after_break(origin, call, credential, error, tally)
                     continue
-                redated = self._clock.observe(answer.headers.get("date"), signed_with=offset)
+                redated = self._clock.observe(_service_date(answer), signed_with=offset)
                 if self._settles(answer, call, credential, redated, tally):
                     return answer
         except Stopped:
@@ -148,8 +148,9 @@ class Client:
             return False
         if redated and not tally.redated:
             tally.redated = True
-            return True
-        return self._authority.rejected(credential, call.operation)
+        elif not self._authority.rejected(credential, call.operation):
+            return False
+        return self._wait(call, rejection_delay(tally.rejections, self._chance()))
 
     def _after_break(
         self, origin: Origin, call: Call, credential: Credential, error: WireError, tally: _Tally
@@ -189,12 +190,18 @@ class Client:
             raise failure
         delay = self._retry.delay(tally.failures, self._chance(), wanted)
         self._listener(RetryScheduled(call.operation, tally.failures, delay, failure.message))
+        if not self._wait(call, delay):
+            raise failure
+
+    def _wait(self, call: Call, delay: float) -> bool:
+        """Let `delay` seconds pass; False when the call was abandoned meanwhile."""
         deadline = time.monotonic() + delay
         while (left := deadline - time.monotonic()) > 0:
             if call.abandoned is not None and call.abandoned.is_set():
-                raise failure
+                return False
             if self._stop.wait(min(left, _SLICE)):
                 raise Stopped
+        return True
 
     def _attempt(self, origin: Origin, call: Call, credential: Credential) -> Answer:
         """Sign and send once; whatever comes of it is an event."""
@@ -251,3 +258,8 @@ class Client:
         return Request(
             call.method, call.target, headers | dict(call.headers), document or call.body
         )
+
+
+def _service_date(answer: Answer) -> str | None:
+    """The answer's Date, if the service wrote it: a proxy's page may carry the proxy's clock."""
+    return answer.headers.get("date") if "opc-request-id" in answer.headers else None

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from enum import Enum
+
+from ocihaul.clock import read_date
 
 #: A server may ask for a longer pause than ours, but not for ever, seconds.
 _LONGEST_RETRY_AFTER = 300.0
@@ -45,6 +46,15 @@ class RetryPolicy:
         return max(chance * ceiling, min(retry_after or 0.0, _LONGEST_RETRY_AFTER))
 
 
+def rejection_delay(rejections: int, chance: float) -> float:
+    """Seconds before what was renewed after a 401 is tried; `chance` is in 0..1.
+
+    None for the first: most are mended at once. Full jitter from the second one in a row on: a
+    service may take a second until all of it accepts a new token.
+    """
+    return 0.0 if rejections < 2 else chance * 0.5 * 2.0 ** (rejections - 2)
+
+
 def classify(status: int, code: str | None) -> Action:
     """What an answer asks for.
 
@@ -69,7 +79,5 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         return None
     if text.isascii() and text.isdigit():
         return float(text)
-    try:
-        return max(parsedate_to_datetime(text).timestamp() - now, 0.0)
-    except (ValueError, OverflowError):
-        return None
+    until = read_date(text)
+    return None if until is None else max(until - now, 0.0)

@@ -10,6 +10,7 @@ from ocihaul.events import Listener, ignore
 from ocihaul.session.credential import ApiKey, Authority, Credential
 from ocihaul.session.keys import load_key, read_key_file
 from ocihaul.session.ladder import Outcome, Refused, Rung
+from ocihaul.session.late_stop import LateStop
 from ocihaul.session.minting import Minter
 from ocihaul.session.renewal import AuthService, Refresher, Send
 from ocihaul.session.session import MINT, REFRESH, Session
@@ -128,8 +129,10 @@ def _refresh(settings: Settings, dialer: Dialer, clock: ServerClock, stop: threa
 
 
 def _sender(dialer: Dialer, stop: threading.Event) -> Send:
+    late = LateStop(stop)
+
     def send(origin: Origin, request: Request, timeout: float) -> Answer:
-        return exchange_once(dialer, origin, request, timeout=timeout, stop=stop)
+        return exchange_once(dialer, origin, request, timeout=timeout, stop=late)
 
     return send
 

@@ -5,7 +5,7 @@ rules below are the whole truth about renewal, and their tests need neither cloc
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from ocihaul.session.token import SessionToken
@@ -39,15 +39,17 @@ class History:
     """What has happened to the present token.
 
     `since` is when it was adopted; `spread` in -1..1 is this holder's own share of the jitter.
-    `rejected`: the service answered 401 to it. `spent`: the rungs that will not renew it, and why;
-    `refused`: the same in one sentence once no other rung is left.
-    `failures` counts renewals in a row that failed for a passing reason; the next is due at
-    `retry_at`. Times are epoch seconds by the service's clock.
+    `rejected`: the service answered 401 to it. `last_try`: nothing can renew it any more, and it is
+    tried once more whatever the clock or an earlier 401 said; a 401 to that is final.
+    `spent`: the rungs that will not renew it, and why; `refused`: the same in one sentence once no
+    other rung is left. `failures` counts renewals in a row that failed for a passing reason; the
+    next is due at `retry_at`. Times are epoch seconds by the service's clock.
     """
 
     since: float
     spread: float = 0.0
     rejected: bool = False
+    last_try: bool = False
     spent: Mapping[str, str] = field(default_factory=dict)
     refused: str | None = None
     failures: int = 0
@@ -82,8 +84,8 @@ def margin_at(token: SessionToken, history: History) -> float:
 
 
 def is_usable(now: float, token: SessionToken, history: History) -> bool:
-    """Whether the service may still accept the token."""
-    return not history.rejected and now < token.expires_at
+    """Whether the service may still accept the token; `exp` is a hint, a 401 is the truth."""
+    return not history.rejected and (now < token.expires_at or history.last_try)
 
 
 def decide(now: float, token: SessionToken, history: History) -> Verdict:
@@ -95,6 +97,11 @@ def decide(now: float, token: SessionToken, history: History) -> Verdict:
     if now >= due_at(token, history) and not retry_in(now, history):
         return Verdict.RENEW_SOON
     return Verdict.KEEP
+
+
+def with_last_try(history: History) -> History | None:
+    """The history of a token that gets its last try; None when it has had it."""
+    return None if history.last_try else replace(history, last_try=True, rejected=False)
 
 
 def backoff(now: float, token: SessionToken, history: History, chance: float) -> float:

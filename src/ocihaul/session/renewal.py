@@ -7,6 +7,7 @@ key (as the stock CLI and the Java SDK do it). The *mint* rung is in `minting`.
 
 import json
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
@@ -39,7 +40,9 @@ class AuthService:
         try:
             offset = self.clock.offset
             answer = self._post(credential, target, body, timeout)
-            moved = self.clock.observe(answer.headers.get("date"), signed_with=offset)
+            # A page that is not the service's JSON may carry the date of some proxy.
+            date = answer.headers.get("date") if _document(answer) is not None else None
+            moved = self.clock.observe(date, signed_with=offset)
             if answer.status == 401 and moved:
                 answer = self._post(credential, target, body, timeout)
         except (WireError, ConfigError) as error:
@@ -102,11 +105,8 @@ def read_token(
     Only the service's own JSON refuses: a 4xx page of a proxy or a captive portal says nothing
     about the session.
     """
-    try:
-        document = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
+    document = _document(answer)
+    if document is None:
         return Failed(f"{asked} answered {answer.status} with something that is not JSON")
     if answer.status in refusals:
         return Refused(f"{answer.status} {document.get('code')}: {document.get('message')}")
@@ -119,6 +119,14 @@ def read_token(
     if not token.belongs_to(key):
         return Failed(f"{asked} answered with a token for another key")
     return token
+
+
+def _document(answer: Answer) -> dict[str, Any] | None:
+    try:
+        document = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
 
 
 #: Claims have whole seconds: a token this young may be followed by one with the same `exp`

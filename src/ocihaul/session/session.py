@@ -9,6 +9,7 @@ thread climbs the ladder while the rest wait for it, and a lock file makes that 
 import contextlib
 import random
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
@@ -25,9 +26,11 @@ from ocihaul.events import (
     Unparked,
     ignore,
 )
+from ocihaul.redaction import redact
 from ocihaul.session import policy
 from ocihaul.session.credential import Credential
-from ocihaul.session.ladder import Outcome, Rung, climb
+from ocihaul.session.ladder import Failed, Outcome, Rung, climb
+from ocihaul.session.late_stop import GRACE
 from ocihaul.session.moments import moment
 from ocihaul.session.policy import History, Verdict
 from ocihaul.session.store import CredentialStore, Pair, StoreBusy
@@ -35,10 +38,14 @@ from ocihaul.session.token import SessionToken
 
 #: How often the disk is looked at, and the longest sleep of any wait: seconds.
 _LOOK_EVERY = 1.0
+#: How often a request that waits for another's renewal looks whether it has to stop, seconds.
+_GLANCE = 0.25
 #: How long a session that seems over is watched for somebody else's rescue, seconds.
 _GRACE = 2.0
 #: How long the lock is waited for at a time, seconds.
 _LOCK_PATIENCE = 15.0
+#: How long an orderly end waits for a renewal in flight, seconds.
+_CLOSE_PATIENCE = 5.0
 #: A parked session says so this often, seconds.
 _SAY_EVERY = 60.0
 #: The names of the rungs that the session itself has to know.
@@ -110,18 +117,26 @@ class Session:
 
     def start(self) -> Self:
         """Start the background renewal."""
-        if self._thread is None:
+        if not self._is_kept():
             self._thread = threading.Thread(target=self._keep, name="ocihaul-session", daemon=True)
             self._thread.start()
         return self
 
     def close(self) -> None:
-        """Stop the background renewal; waiting requests are released with an error."""
+        """Stop the background renewal; waiting requests are released with an error.
+
+        A renewal in flight is waited for, so that its token gets to disk: the service may have
+        issued it, and killed the old one. Shortly, where somebody has asked us to stop.
+        """
+        deadline = time.monotonic() + (GRACE if self._stop.is_set() else _CLOSE_PATIENCE)
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+            self._changed.wait_for(
+                lambda: not self._renewing, timeout=max(deadline - time.monotonic(), 0.0)
+            )
         if self._thread is not None:
-            self._thread.join(timeout=5.0)
+            self._thread.join(timeout=max(deadline - time.monotonic(), 0.0))
 
     def credential(self) -> Credential:
         """The credential to sign with now; waits only when the token has no life left.
@@ -132,7 +147,7 @@ class Session:
         self._look_at_disk()
         state = self._state
         verdict = self._decide(state)
-        if verdict is Verdict.RENEW_SOON and self._thread is None:
+        if verdict is Verdict.RENEW_SOON and not self._is_kept():
             self._renew(state.credential.generation)
         elif verdict in {Verdict.RENEW_NOW, Verdict.OVER}:
             self._wait_for_usable()
@@ -177,9 +192,9 @@ class Session:
                 return
             if verdict is Verdict.OVER:
                 over_since = waited if over_since is None else over_since
-                if waited - over_since < _GRACE:
+                if waited - over_since < _GRACE and not state.history.last_try:
                     self._sleep(0.1)
-                else:
+                elif not self._try_once_more(state):
                     self._park(state, waited - over_since)
             elif state.history.failures and self._is_usable(state):
                 return  # renewal is failing, but the token still stands: use what is left of it
@@ -190,6 +205,17 @@ class Session:
                 )
             else:
                 self._renew_when_due(state)
+
+    def _try_once_more(self, state: _State) -> bool:
+        """Before it is over: the clock may be wrong, or the 401 have been a hiccup."""
+        with self._changed:
+            if self._state is not state:
+                return True  # look again: another thread was here
+            history = policy.with_last_try(state.history)
+            if history is not None:
+                self._state = replace(state, history=history)
+                self._changed.notify_all()
+            return history is not None
 
     def _park(self, state: _State, over_for: float) -> None:
         """Wait a moment for a person's login, and say so; raise when that was long enough."""
@@ -226,13 +252,26 @@ class Session:
 
     # The background
 
+    def _is_kept(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
     def _keep(self) -> None:
         while not (self._closed or self._stop.is_set()):
-            self._look_at_disk()
-            state = self._state
-            if self._decide(state) in {Verdict.RENEW_SOON, Verdict.RENEW_NOW}:
-                self._renew_when_due(state)
-            self._sleep(self._nap(self._state))
+            nap = _LOOK_EVERY
+            try:
+                self._keep_once()
+                nap = self._nap(self._state)
+            except Exception as error:  # noqa: BLE001  one bad round must not end the renewal
+                what = redact(f"{type(error).__name__}: {error}")
+                with contextlib.suppress(Exception):  # the listener may be what raises
+                    self._notice(f"The background renewal met an error and goes on: {what}")
+            self._sleep(nap)
+
+    def _keep_once(self) -> None:
+        self._look_at_disk()
+        state = self._state
+        if self._decide(state) in {Verdict.RENEW_SOON, Verdict.RENEW_NOW}:
+            self._renew_when_due(state)
 
     def _nap(self, state: _State) -> float:
         """Seconds until the next look; few, as a suspended machine wakes to another time."""
@@ -255,7 +294,7 @@ class Session:
             if self._state.credential.generation != generation or self._closed:
                 return
             if self._renewing:
-                self._changed.wait(_LOOK_EVERY)
+                self._changed.wait(_GLANCE)
                 return
             self._renewing = True
         try:
@@ -290,6 +329,8 @@ class Session:
             return
 
         def ask(rung: Rung) -> Outcome:
+            if self._stop.is_set():
+                return Failed("stopped")  # what is under way may end, nothing new is begun
             timeout = policy.attempt_timeout(self._clock.now(), state.token, state.history)
             return rung(state.credential, timeout)
 
@@ -362,8 +403,7 @@ class Session:
             pair = self._store.read()
         except CredentialError:
             return self._state.credential.generation != state.credential.generation
-        if self._is_better(pair.token, self._state):
-            self._adopt(pair, "reread", spent={})
+        self._adopt(pair, "reread", spent={}, only_if=self._is_better)
         return self._state.credential.generation != state.credential.generation
 
     def _is_better(self, token: SessionToken, state: _State) -> bool:
@@ -388,9 +428,17 @@ class Session:
         credential = Credential.of_token(pair.key, pair.token, generation)
         return _State(credential, pair.token, history)
 
-    def _adopt(self, pair: Pair, rung: str, *, spent: Mapping[str, str]) -> None:
+    def _adopt(
+        self,
+        pair: Pair,
+        rung: str,
+        *,
+        spent: Mapping[str, str],
+        only_if: Callable[[SessionToken, _State], bool] = lambda *_: True,
+    ) -> None:
         with self._changed:
-            if pair.token.raw == self._state.token.raw:
+            # Asked under the lock: a fresher token may have come since this one was read.
+            if pair.token.raw == self._state.token.raw or not only_if(pair.token, self._state):
                 return
             generation = self._state.credential.generation + 1
             self._state = self._state_of(pair, generation=generation, spent=spent)

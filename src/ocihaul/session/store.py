@@ -141,7 +141,10 @@ class CredentialStore:
         beside = self.token_file.with_name(self.token_file.name + ".lock")
         if os.access(beside if beside.exists() else beside.parent, os.W_OK):
             return beside
-        name = f"ocihaul-{os.stat(self.token_file).st_ino:x}.lock"  # noqa: PTH116  one call
+        # An inode is unique on its device only, and another user's lock file cannot be opened.
+        status = self.token_file.stat()
+        user = os.getuid() if hasattr(os, "getuid") else 0
+        name = f"ocihaul-{user}-{status.st_dev:x}-{status.st_ino:x}.lock"
         return Path(tempfile.gettempdir()) / name
 
     def _key(self) -> RSAPrivateKey:
@@ -165,7 +168,7 @@ def write_private(path: Path, data: bytes) -> None:
     A symbolic link stays and its target is replaced. Where a rename is impossible (a bind-mounted
     single file, a directory that is not ours) the content is written in place, the new bytes over
     the old ones before the rest is cut off, so that no reader finds the file empty.
-    Raises OSError.
+    The file keeps its owner where the system lets us give it away. Raises OSError.
     """
     path = path.resolve()
     try:
@@ -176,6 +179,7 @@ def write_private(path: Path, data: bytes) -> None:
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            _give_to_owner_of(path, file.fileno())
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -185,6 +189,14 @@ def write_private(path: Path, data: bytes) -> None:
         _write_in_place(path, data)
         return
     _sync_directory(path.parent)
+
+
+def _give_to_owner_of(path: Path, descriptor: int) -> None:
+    # Root may renew a user's session: a file of root's, 0600, would lock the user out of it.
+    if hasattr(os, "fchown"):
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            os.fchown(descriptor, status.st_uid, status.st_gid)
 
 
 def _write_in_place(path: Path, data: bytes) -> None:

@@ -8,15 +8,19 @@ about the claims come from tokens seen in public reports and from Oracle's HDFS 
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from ocihaul.clock import read_date
 from ocihaul.errors import CredentialError
+
+#: Base64url and dots. Decoders may skip what is not; a header that quotes the token does not.
+_ALPHABET = re.compile(r"[A-Za-z0-9_.=-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class SessionToken:
         raw = text.strip()
         if not raw:
             raise CredentialError("the token is empty")
+        if not _ALPHABET.fullmatch(raw):
+            raise CredentialError("the token has characters that no token has")
         try:
             decoded = jwt.decode_complete(raw, options={"verify_signature": False})
         except jwt.InvalidTokenError:
@@ -93,12 +99,7 @@ def _number(value: object) -> float | None:
 
 def _moment(value: object) -> float | None:
     number = _number(value)
-    if number is not None or not isinstance(value, str):
-        return number
-    try:
-        return parsedate_to_datetime(value).timestamp()
-    except ValueError:
-        return None
+    return read_date(value) if number is None and isinstance(value, str) else number
 
 
 def _public_numbers(jwk: object) -> tuple[int | None, int | None]:

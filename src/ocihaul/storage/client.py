@@ -2,17 +2,17 @@
 
 Paths, headers and documents are those of the Object Storage API reference
 (https://docs.oracle.com/iaas/api/#/en/objectstorage/). Sizes are bytes. Every method raises what
-`Client.call` raises.
+`Client.call` raises, and UsageError for names and values that cannot be sent.
 """
 
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
-from urllib.parse import quote
 
 from ocihaul.errors import ServiceError
 from ocihaul.http.client import Call, Client
+from ocihaul.storage.names import check_headers, check_text, quoted
 from ocihaul.storage.types import ObjectSummary, PartSummary
 from ocihaul.wire.message import Answer, Body
 from ocihaul.wire.origin import Origin
@@ -137,17 +137,37 @@ class StorageClient:
         """The parts that the service has, page by page."""
         path = _upload_path(namespace, bucket, name)
         query = {"uploadId": upload_id, "limit": "1000"}
+        pages: set[str] = set()
         while True:
             call = Call("ListMultipartUploadParts", "GET", path, query=dict(query))
             answer = self._call(namespace, call)
             for part in _document(answer):
                 yield PartSummary(part["partNumber"], part["etag"], part.get("md5"), part["size"])
-            if (page := answer.headers.get("opc-next-page")) is None:
+            if (page := _next_page(answer, call.operation, pages)) is None:
                 return
             query["page"] = page
 
     def _call(self, namespace: str | None, call: Call) -> Answer:
+        check_headers(call.headers)
+        for name, value in call.query.items():
+            check_text(value, name)
         return self._client.call(Origin.parse(self._endpoint(namespace)), call)
+
+
+def _next_page(answer: Answer, operation: str, pages: set[str]) -> str | None:
+    """The next page's name, noted in `pages`; ServiceError when the list goes in circles."""
+    page = answer.headers.get("opc-next-page")
+    if page in pages:
+        raise ServiceError(
+            status=answer.status,
+            code=None,
+            message="the list repeats a page, so it would never end",
+            operation=operation,
+            headers=answer.headers,
+        )
+    if page is not None:
+        pages.add(page)
+    return page
 
 
 def _document(answer: Answer) -> Any:
@@ -164,17 +184,12 @@ def _document(answer: Answer) -> Any:
 
 
 def _bucket_path(namespace: str, bucket: str) -> str:
-    return f"/n/{_quoted(namespace)}/b/{_quoted(bucket)}"
+    return f"/n/{quoted(namespace, 'namespace')}/b/{quoted(bucket, 'bucket name')}"
 
 
 def _object_path(namespace: str, bucket: str, name: str) -> str:
-    return f"{_bucket_path(namespace, bucket)}/o/{_quoted(name)}"
+    return f"{_bucket_path(namespace, bucket)}/o/{quoted(name, 'object name')}"
 
 
 def _upload_path(namespace: str, bucket: str, name: str) -> str:
-    return f"{_bucket_path(namespace, bucket)}/u/{_quoted(name)}"
-
-
-def _quoted(text: str) -> str:
-    # Names that are all dots would vanish as path segments.
-    return "".join("%2E" for _ in text) if text in {".", ".."} else quote(text, safe="")
+    return f"{_bucket_path(namespace, bucket)}/u/{quoted(name, 'object name')}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ocihaul.errors import UsageError
+from ocihaul.storage.names import check_headers, check_text
 from ocihaul.transfer.request import UploadRequest
 
 _CONTENT = {
@@ -13,6 +13,15 @@ _CONTENT = {
     "cache-control": "cache_control",
     "storage-tier": "storage_tier",
 }
+
+
+def check_request(request: UploadRequest) -> None:
+    """Raise UsageError for what no request could carry, before any is made."""
+    check_text(request.namespace, "namespace")
+    check_text(request.bucket, "bucket name")
+    check_text(request.name, "object name")
+    check_headers(put_headers(request))
+    check_headers({} if request.if_match is None else {"if-match": request.if_match})
 
 
 def encryption_headers(request: UploadRequest) -> dict[str, str]:
@@ -33,14 +42,7 @@ def put_headers(request: UploadRequest) -> dict[str, str]:
         "opc-content-sha384": request.content_sha384,
     }
     headers |= _metadata(request.metadata) | encryption_headers(request)
-    given = {name: value for name, value in headers.items() if value is not None}
-    for name, value in given.items():
-        if not (value.isascii() and value.isprintable()):
-            raise UsageError(
-                f"the value of {name} has characters that a header cannot carry",
-                hint="Only printable ASCII is possible; encode other text, for example as base64.",
-            )
-    return given
+    return {name: value for name, value in headers.items() if value is not None}
 
 
 def create_document(request: UploadRequest) -> dict[str, object]:

@@ -7,6 +7,7 @@ from ocihaul.errors import (
     NetworkError,
     OcihaulError,
     ServiceError,
+    SourceChanged,
     SourceError,
     UploadStopped,
 )
@@ -61,7 +62,7 @@ class MultipartUpload:
             expected = job.integrity.whole_headers(parts)
             etags = [part.etag for part in parts]
             answer = self._commit(upload_id, etags, preconditions, expected)
-        except SourceError as error:
+        except SourceChanged as error:
             self._abort(upload_id, error)
             raise
         except OcihaulError as error:
@@ -214,7 +215,7 @@ class MultipartUpload:
         return UploadStopped(
             f"upload {upload_id} is not complete",
             upload_id=upload_id,
-            resumable=error.resumable,
+            resumable=error.resumable or isinstance(error, SourceError),
             hint=hint,
         )
 

@@ -1,9 +1,10 @@
 """N threads that send parts: the next free thread takes the next part, so the tail is balanced."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 
-from ocihaul.errors import SessionError
+from ocihaul.errors import Interrupted, SessionError
 from ocihaul.transfer.body import AbandonedError, RangeBody
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.plan import Plan
@@ -11,6 +12,9 @@ from ocihaul.transfer.sending import Headers, RangeSender
 
 #: How often the waiting thread looks up, so that a signal is noticed: seconds.
 _GLANCE = 0.2
+#: How long threads are waited for that do not hear a stop, seconds. The session's renewal, which
+#: is waited for next, has its own patience: together they stay near 2 s.
+_STOP_PATIENCE = 1.0
 
 #: Makes the UploadPart request with this number for this body; returns the answer's headers.
 UploadPart = Callable[[int, RangeBody], Headers]
@@ -45,7 +49,7 @@ class PartWorkers:
         self._error: BaseException | None = None
 
     def run(self) -> dict[int, SentPart]:
-        """Send the missing parts and return them by number. Raises the first error.
+        """Send the missing parts and return them by number. Raises the first error, Interrupted.
 
         After an error no new part is begun. Parts in flight are given up with it, except when the
         session ended: what was let in may finish, and is there when the upload is taken up again.
@@ -56,12 +60,24 @@ class PartWorkers:
         ]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(_GLANCE)
+        self._join(threads)
         if self._error is not None:
             raise self._error
         return self._done
+
+    def _join(self, threads: list[threading.Thread]) -> None:
+        """Wait for the threads; but for a while only, once we were asked to stop.
+
+        A thread that looks up a name or opens a connection cannot hear it: it is left behind.
+        """
+        stopped_at: float | None = None
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(_GLANCE)
+                if self._stop.is_set():
+                    stopped_at = time.monotonic() if stopped_at is None else stopped_at
+                    if time.monotonic() - stopped_at > _STOP_PATIENCE:
+                        raise Interrupted("stopped while a connection was being opened")
 
     def _work(self) -> None:
         buffer = self._sender.buffer_for(self._plan.part_size)

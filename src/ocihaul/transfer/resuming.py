@@ -6,7 +6,7 @@ its etag and size. Without an entry in the journal an upload is begun anew.
 
 from dataclasses import dataclass
 
-from ocihaul.errors import JournalError, OcihaulError, ServiceError, SourceError, UsageError
+from ocihaul.errors import JournalError, OcihaulError, ServiceError, SourceChanged, UsageError
 from ocihaul.events import Listener, Notice
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.integrity import SentPart
@@ -67,7 +67,7 @@ def recall(
 ) -> Entry | None:
     """The unfinished upload that this request goes on with, if there is one.
 
-    With `request.restart` it is dropped, here and at the service. Raises SourceError when the
+    With `request.restart` it is dropped, here and at the service. Raises SourceChanged when the
     file is not the one that was begun, UsageError when its encryption or checksum is not.
     """
     entry = memory.journal.find(memory.target)
@@ -80,7 +80,7 @@ def recall(
     then, now = entry.identity, source.identity
     # Not the device: its number may be another after a reboot or in another container.
     if (then.inode, then.size, then.mtime_ns) != (now.inode, now.size, now.mtime_ns):
-        raise SourceError(
+        raise SourceChanged(
             f"{source.path} is not the file of which upload {entry.upload_id} has parts already "
             f"({then.size} bytes then, {now.size} now)",
             hint=_RESTART,

@@ -1,6 +1,6 @@
 """A whole file as one PutObject."""
 
-from ocihaul.errors import ServiceError, SourceError
+from ocihaul.errors import ServiceError, SourceChanged
 from ocihaul.transfer import checksum
 from ocihaul.transfer.body import RangeBody
 from ocihaul.transfer.checksum import CRC32C, MD5
@@ -54,8 +54,8 @@ def _check_unchanged_although_stored(job: Job) -> None:
     """A single object is there before its source can be looked at again: say so."""
     try:
         job.source.check_unchanged()
-    except SourceError as error:
-        raise SourceError(
+    except SourceChanged as error:
+        raise SourceChanged(
             error.message,
             hint=f"What was stored as {job.request.name!r} may be a mixture of both. "
             "Upload it again when nobody writes to it.",

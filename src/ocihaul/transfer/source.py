@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from ocihaul.errors import SourceError
+from ocihaul.errors import SourceChanged, SourceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,9 @@ class FileSource:
             )
 
     def read_into(self, view: memoryview, offset: int) -> None:
-        """Fill `view` from `offset`. Raises SourceError when the file ends before or fails."""
+        """Fill `view` from `offset`. Raises SourceChanged when the file ends before that,
+        SourceError when it cannot be read.
+        """
         filled = 0
         while filled < len(view):
             try:
@@ -84,19 +86,28 @@ class FileSource:
                     hint="Check the disk, then run the same command again.",
                 ) from error
             if count == 0:
-                raise SourceError(
+                raise SourceChanged(
                     f"{self.path} has become shorter while it was read",
                     hint="Nothing was stored. Upload it when nobody writes to it.",
                 )
             filled += count
 
     def check_unchanged(self) -> None:
-        """Raise SourceError when size or modification time are not those of the start."""
-        now = _identity(os.fstat(self._file.fileno()))
+        """Raise SourceChanged when size or modification time are not those of the start.
+
+        Raises SourceError when that cannot be told (a network file system that is away).
+        """
+        try:
+            now = _identity(os.fstat(self._file.fileno()))
+        except OSError as error:
+            raise SourceError(
+                f"{self.path} cannot be looked at: {error.strerror}",
+                hint="Check the disk, then run the same command again.",
+            ) from error
         if now != self.identity:
             was, has = self.identity.size, now.size
             what = f"{was} bytes then, {has} now" if was != has else "its modification time moved"
-            raise SourceError(
+            raise SourceChanged(
                 f"{self.path} has changed while it was read ({what})",
                 hint="Nothing was stored. Upload it when nobody writes to it.",
             )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ocihaul.errors import ObjectExists, OcihaulError, ServiceError
+from ocihaul.errors import NetworkError, ObjectExists, ServiceError
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.types import ObjectSummary
 from ocihaul.transfer import checksum
@@ -55,11 +55,12 @@ class TargetObject:
         """The object's headers if it is the one we sent, None if it is not or cannot be asked.
 
         After a reply was lost, a repeated request fails although the first one took effect.
-        Size and at least one checksum have to match, and none may differ.
+        Size and at least one checksum have to match, and none may differ. Raises SessionError and
+        Interrupted: they are not about the object.
         """
         try:
             there = self.head()
-        except OcihaulError:
+        except (ServiceError, NetworkError):
             return None
         if there is None or there.size != size:
             return None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from ocihaul.errors import UploadBusy
 from ocihaul.events import Listener, Notice, UploadFinished, UploadPlanned, ignore
 from ocihaul.storage.client import StorageClient
-from ocihaul.transfer.headers import put_headers
+from ocihaul.transfer.headers import check_request, put_headers
 from ocihaul.transfer.integrity import Integrity
 from ocihaul.transfer.job import Job, wished_algorithm
 from ocihaul.transfer.journal import Journal, Target
@@ -40,8 +40,8 @@ def upload(
     before anything is sent, and may raise.
 
     Raises UsageError and SourceError before anything is sent; ObjectExists; ServiceError,
-    NetworkError, SessionError; UploadStopped when parts are left on the service; ChecksumError;
-    UploadBusy; JournalError; Interrupted.
+    NetworkError, SessionError; SourceChanged; UploadStopped when parts are left on the service;
+    ChecksumError; UploadBusy; JournalError; Interrupted.
     """
     stop = stop or threading.Event()
     with FileSource(request.source) as source:
@@ -52,7 +52,7 @@ def upload(
             parallel=request.parallel,
         )
         # Everything that can be wrong with the request is found before a byte is sent.
-        headers = put_headers(request)
+        check_request(request)
         if before is not None:
             before(plan.size)
         with contextlib.ExitStack() as held:
@@ -78,14 +78,12 @@ def upload(
                 listener=listener,
             )
             job = Job(storage, request, source, plan, listener, stop, integrity)
-            result = _send(job, memory, headers, confirm)
+            result = _send(job, memory, confirm)
     listener(UploadFinished(request.name, result.size, result.seconds))
     return result
 
 
-def _send(
-    job: Job, memory: Memory | None, headers: dict[str, str], confirm: Confirm | None
-) -> UploadResult:
+def _send(job: Job, memory: Memory | None, confirm: Confirm | None) -> UploadResult:
     plan = job.plan
     many = MultipartUpload(job, memory) if plan.multipart else None
     if many is not None and (settled := many.settled()) is not None:
@@ -103,7 +101,7 @@ def _send(
         )
     )
     if many is None:
-        return put_whole(job, headers | preconditions)
+        return put_whole(job, put_headers(job.request) | preconditions)
     job.check_announced()
     return many.run(preconditions)
 

@@ -8,14 +8,13 @@ directions. h11 frames the messages; this module moves them.
 
 import socket
 import ssl
-import threading
 import time
 from dataclasses import dataclass
 from typing import cast
 
 import h11
 
-from ocihaul.wire.message import Answer, Body, Request, Stopped, WireError
+from ocihaul.wire.message import Answer, Body, Request, Stopped, StopSign, WireError
 from ocihaul.wire.readiness import READ, WRITE, ready
 
 #: How often a wait looks at the stop event, seconds.
@@ -40,7 +39,7 @@ class Patience:
 class Connection:
     """A connected socket and the protocol state on it. Used by one thread at a time."""
 
-    def __init__(self, sock: socket.socket, *, patience: Patience, stop: threading.Event) -> None:
+    def __init__(self, sock: socket.socket, *, patience: Patience, stop: StopSign) -> None:
         sock.settimeout(0.0)
         self._sock = sock
         self._patience = patience
@@ -213,7 +212,12 @@ class Connection:
     def _receive(self) -> bytes | None:
         """What is there to read: None for nothing yet, empty for the end."""
         try:
-            return self._sock.recv(65536)
+            while True:
+                try:
+                    return self._sock.recv(65536)
+                except ssl.SSLWantWriteError:
+                    # TLS has something of its own to say first (a key update): no break.
+                    self._wait(WRITE, "to take the next bytes")
         except _WANT_READ:
             return None
         except OSError as error:

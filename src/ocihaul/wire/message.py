@@ -54,5 +54,13 @@ class WireError(Exception):
         self.stale = stale
 
 
+class StopSign(Protocol):
+    """Whether to stop; a `threading.Event` is one."""
+
+    def is_set(self) -> bool:
+        """True once what is under way is to end."""
+        ...
+
+
 class Stopped(Exception):
     """The stop event was set while the exchange was under way."""

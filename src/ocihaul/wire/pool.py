@@ -4,9 +4,10 @@ import threading
 import time
 from typing import Self
 
+from ocihaul.errors import ConfigError
 from ocihaul.wire.connection import Connection, Patience
 from ocihaul.wire.dial import Dialer
-from ocihaul.wire.message import Answer, Request, WireError
+from ocihaul.wire.message import Answer, Request, StopSign, WireError
 from ocihaul.wire.origin import Origin
 
 #: An idle connection older than this is not tried again, seconds. Load balancers close theirs
@@ -29,7 +30,8 @@ class Pool:
         self._stop = stop or threading.Event()
         self._idle: dict[Origin, list[Connection]] = {}
         self._closed = False
-        self._lock = threading.Lock()  # guards _idle and _closed
+        self._answered: set[Origin] = set()
+        self._lock = threading.Lock()  # guards all above
 
     def __enter__(self) -> Self:
         return self
@@ -56,7 +58,8 @@ class Pool:
 
         An idle connection that the server had closed does not count as a try: the request goes
         out again at once on a new one. Raises WireError when there is no answer, Stopped when
-        the stop event is set, ConfigError when the origin's certificate is not trusted.
+        the stop event is set, ConfigError when the origin's certificate is not trusted and never
+        was.
         """
         request = self._dialer.route(origin, request)
         connection = self._take_idle(origin)
@@ -69,11 +72,21 @@ class Pool:
         return self._exchange_on(self._open(origin), origin, request)
 
     def _open(self, origin: Origin) -> Connection:
-        return Connection(self._dialer.open(origin), patience=self._patience, stop=self._stop)
+        try:
+            sock = self._dialer.open(origin)
+        except ConfigError as error:
+            # The settings were right before: something has come between (a captive portal).
+            if origin in self._answered:
+                raise WireError(error.message) from error
+            raise
+        return Connection(sock, patience=self._patience, stop=self._stop)
 
     def _exchange_on(self, connection: Connection, origin: Origin, request: Request) -> Answer:
         try:
-            return connection.exchange(request)
+            answer = connection.exchange(request)
+            with self._lock:
+                self._answered.add(origin)
+            return answer
         finally:
             self._give_back(origin, connection)
 
@@ -99,7 +112,7 @@ class Pool:
 
 
 def exchange_once(
-    dialer: Dialer, origin: Origin, request: Request, *, timeout: float, stop: threading.Event
+    dialer: Dialer, origin: Origin, request: Request, *, timeout: float, stop: StopSign
 ) -> Answer:
     """One request on a connection of its own; each step of it may take `timeout` seconds."""
     connection = Connection(

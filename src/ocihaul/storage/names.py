@@ -1,0 +1,52 @@
+"""What paths, queries and headers of the API can carry; pure.
+
+Whatever cannot be sent is a UsageError that names the parameter. Values are never quoted: one of
+them may be a customer's key.
+"""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from ocihaul.errors import UsageError
+
+#: RFC 9110: what a header's name consists of.
+_TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+
+
+def quoted(text: str, what: str) -> str:
+    """`text` as one segment of a path; `what` names it in the error."""
+    check_text(text, what)
+    # Names that are all dots would vanish as path segments.
+    return "".join("%2E" for _ in text) if text in {".", ".."} else quote(text, safe="")
+
+
+def check_text(text: str, what: str) -> None:
+    """Raise UsageError when `text` has no UTF-8 form: a file name in another encoding has none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Escaped: a terminal could not show it either.
+        raise UsageError(
+            f"the {what} {text!a} is not valid UTF-8",
+            hint="A file whose name is not needs another name for its object.",
+        ) from None
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Raise UsageError for a header that HTTP cannot carry as it is."""
+    for name, value in headers.items():
+        if not _TOKEN.fullmatch(name):
+            raise UsageError(
+                f"{name!a} cannot be the name of a header",
+                hint="Metadata names have letters, digits and any of - . _ but no space.",
+            )
+        if not (value.isascii() and value.isprintable()):
+            raise UsageError(
+                f"the value of {name} has characters that a header cannot carry",
+                hint="Only printable ASCII is possible; encode other text, for example as base64.",
+            )
+        if value != value.strip():
+            raise UsageError(
+                f"the value of {name} begins or ends with a space, which a header cannot carry",
+            )

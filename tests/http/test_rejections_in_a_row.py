@@ -1,0 +1,70 @@
+"""A service that takes a while to accept a new token: the tries are spaced, and can be stopped."""
+
+import threading
+import time
+
+import pytest
+
+from ocihaul.clock import ServerClock
+from ocihaul.errors import Interrupted, ServiceError
+from ocihaul.http.client import Call, Client
+from ocihaul.session.credential import ApiKey, Credential
+from ocihaul.wire.dial import Dialer
+from ocihaul.wire.message import Answer, Request
+from ocihaul.wire.origin import Origin
+from ocihaul.wire.pool import Pool
+from tests.support import rsa_key
+
+ORIGIN = Origin.parse("http://service.test")
+PROBE = Call("GetNamespace", "GET", "/n")
+
+
+class Renewing(ApiKey):
+    """An authority that always has another credential."""
+
+    def __init__(self) -> None:
+        super().__init__(rsa_key(), tenancy="t", user="u", fingerprint="f")
+
+    def rejected(self, credential: Credential, operation: str) -> bool:  # noqa: ARG002  Authority
+        return True
+
+
+class Rig:
+    """A client whose requests are answered 401 for the first `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        self.stop = threading.Event()
+        self.tries: list[float] = []
+        self.ready_at = time.monotonic() + seconds
+        pool = Pool(Dialer(environ={}))
+        pool.exchange = self.exchange  # type: ignore[method-assign, assignment]  # the double of the wire
+        clock = ServerClock()
+        self.client = Client(pool, Renewing(), clock, stop=self.stop, chance=lambda: 1.0)
+
+    def exchange(self, _origin: Origin, _request: Request) -> Answer:
+        self.tries.append(time.monotonic())
+        return Answer(200 if self.tries[-1] >= self.ready_at else 401, {}, b"", 0)
+
+
+def test_a_service_that_takes_a_second_to_accept_a_token_is_waited_for() -> None:
+    rig = Rig(1.0)
+    assert rig.client.call(ORIGIN, PROBE).status == 200
+    assert len(rig.tries) == 4
+    assert rig.tries[1] - rig.tries[0] < 0.4, "the first is mended at once"
+
+
+def test_the_pause_between_rejections_can_be_stopped() -> None:
+    rig = Rig(1000.0)
+    threading.Timer(0.2, rig.stop.set).start()
+    started = time.monotonic()
+    with pytest.raises(Interrupted):
+        rig.client.call(ORIGIN, PROBE)
+    assert time.monotonic() - started < 1.0
+
+
+def test_a_call_that_is_abandoned_in_the_pause_ends_with_its_rejection() -> None:
+    rig, abandoned = Rig(1000.0), threading.Event()
+    threading.Timer(0.2, abandoned.set).start()
+    with pytest.raises(ServiceError):
+        rig.client.call(ORIGIN, Call("UploadPart", "PUT", "/x", abandoned=abandoned))
+    assert len(rig.tries) <= 3
