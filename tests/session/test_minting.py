@@ -13,9 +13,10 @@ from ocihaul.config import Flags, resolve
 from ocihaul.emulator import Emulator, Settings
 from ocihaul.errors import ConfigError
 from ocihaul.session.credential import ApiKey, Credential
+from ocihaul.session.ladder import Failed, Outcome, Refused, Renewed
 from ocihaul.session.minting import TARGET, Minter
 from ocihaul.session.opening import open_minter
-from ocihaul.session.renewal import AuthService, Failed, Outcome, Refused, Renewed
+from ocihaul.session.renewal import AuthService
 from ocihaul.session.token import SessionToken
 from ocihaul.wire.message import Answer, Request, Stopped, WireError
 from ocihaul.wire.origin import Origin

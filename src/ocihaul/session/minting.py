@@ -12,15 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from ocihaul.session.credential import Authority, Credential
 from ocihaul.session.keys import public_pem
-from ocihaul.session.renewal import (
-    REFUSALS,
-    AuthService,
-    Failed,
-    Outcome,
-    Refused,
-    Renewed,
-    read_token,
-)
+from ocihaul.session.ladder import Failed, Outcome, Refused, Renewed
+from ocihaul.session.renewal import REFUSALS, AuthService, read_token
 from ocihaul.session.token import SessionToken
 from ocihaul.wire.message import Answer
 
@@ -32,7 +25,7 @@ _REFUSALS = REFUSALS | {404}
 
 @dataclass(frozen=True, slots=True)
 class Minter:
-    """Mints for the session's own key; a `Refresh` rung like any other.
+    """Mints for the session's own key; a rung like any other.
 
     `signer` is the authority of an API key (the service takes a session's too). `minutes` is the
     life to ask for, passed on as it is; None leaves it to the service.

@@ -9,9 +9,10 @@ from ocihaul.errors import ConfigError
 from ocihaul.events import Listener, ignore
 from ocihaul.session.credential import ApiKey, Authority, Credential
 from ocihaul.session.keys import load_key, read_key_file
+from ocihaul.session.ladder import Outcome, Refused, Rung
 from ocihaul.session.minting import Minter
-from ocihaul.session.renewal import AuthService, Outcome, Refresh, Refresher, Refused, Send
-from ocihaul.session.session import Session
+from ocihaul.session.renewal import AuthService, Refresher, Send
+from ocihaul.session.session import MINT, REFRESH, Session
 from ocihaul.session.store import CredentialStore
 from ocihaul.wire.dial import Dialer
 from ocihaul.wire.message import Answer, Request
@@ -47,19 +48,32 @@ def open_session(
     clock: ServerClock | None = None,
     listener: Listener = ignore,
     stop: threading.Event | None = None,
+    renew_with: Settings | None = None,
+    minutes: int | None = None,
+    session_wait: float = 0.0,
 ) -> Session:
     """The session of a profile, not yet started: use it as a context manager.
+
+    `renew_with` is an API-key profile that mints (sessions of `minutes`) when a refresh does not
+    help; `session_wait` is how long, in seconds, a session that is over waits for a new login.
 
     Raises CredentialError when key or token are unusable, ConfigError when the profile has none.
     """
     clock = clock or ServerClock(listener=listener)
     stop = stop or threading.Event()
+    dialer = dialer or dialer_for(settings)
+    rungs: dict[str, Rung] = {REFRESH: _refresh(settings, dialer, clock, stop)}
+    if renew_with is not None:
+        rungs[MINT] = open_minter(
+            renew_with, minutes=minutes, dialer=dialer, clock=clock, stop=stop
+        )
     return Session(
         store_for(settings),
-        _refresh(settings, dialer or dialer_for(settings), clock, stop),
+        rungs,
         clock=clock,
         listener=listener,
         stop=stop,
+        session_wait=session_wait,
     )
 
 
@@ -105,9 +119,7 @@ def open_minter(
     return Minter(service, signer or open_api_key(settings), minutes)
 
 
-def _refresh(
-    settings: Settings, dialer: Dialer, clock: ServerClock, stop: threading.Event
-) -> Refresh:
+def _refresh(settings: Settings, dialer: Dialer, clock: ServerClock, stop: threading.Event) -> Rung:
     if settings.auth_endpoint is None:
         return _no_auth_endpoint
     return Refresher(settings.auth_endpoint, _sender(dialer, stop), clock)

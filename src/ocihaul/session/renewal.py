@@ -7,58 +7,20 @@ key (as the stock CLI and the Java SDK do it). The *mint* rung is in `minting`.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from ocihaul.clock import ServerClock
 from ocihaul.errors import ConfigError, CredentialError
 from ocihaul.session.credential import Credential
+from ocihaul.session.ladder import Failed, NotExtended, Outcome, Refused, Renewed
 from ocihaul.session.token import SessionToken
 from ocihaul.signing import sign
 from ocihaul.wire.message import Answer, Request, Stopped, WireError
 from ocihaul.wire.origin import Origin
 
-
-@dataclass(frozen=True, slots=True)
-class Renewed:
-    """A new token; it lives longer than the one before.
-
-    `note` is what a person should know about it: not all that was asked for was granted.
-    """
-
-    token: SessionToken
-    note: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NotExtended:
-    """A new token, but it ends no later than the old one: the session is at its wall."""
-
-    token: SessionToken
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The auth service will not renew this session any more."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """No usable answer this time; a later try may succeed."""
-
-    reason: str
-
-
-Outcome = Renewed | NotExtended | Refused | Failed
-
 #: Sends one request to the auth service; the float is the seconds it may take in all.
 Send = Callable[[Origin, Request, float], Answer]
-
-#: One rung: the credential to renew and the seconds that the attempt may take.
-Refresh = Callable[[Credential, float], Outcome]
 
 
 class AuthService:
@@ -75,8 +37,9 @@ class AuthService:
         """Post `document`; a refusal for a wrong date is mended by the service's own clock."""
         body = json.dumps(document).encode()
         try:
+            offset = self.clock.offset
             answer = self._post(credential, target, body, timeout)
-            moved = self.clock.observe(answer.headers.get("date"))
+            moved = self.clock.observe(answer.headers.get("date"), signed_with=offset)
             if answer.status == 401 and moved:
                 answer = self._post(credential, target, body, timeout)
         except (WireError, ConfigError) as error:
@@ -141,7 +104,7 @@ def read_token(
     """
     try:
         document = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
         return Failed(f"{asked} answered {answer.status} with something that is not JSON")
