@@ -5,7 +5,6 @@ import http.client
 import re
 import socket
 import stat
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -14,6 +13,7 @@ import pytest
 
 from ocihaul.session.keys import public_pem
 from ocihaul.session.store import CredentialStore
+from tests.logins import Waiting, free_port
 from tests.support import rsa_key
 from tests.world import World, world
 
@@ -25,12 +25,6 @@ def w(tmp_path: Path) -> Iterator[World]:
     with world(tmp_path) as made:
         made.oci.write_api_key_profile(made.config.parent)
         yield made
-
-
-def free_port() -> str:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return str(sock.getsockname()[1])
 
 
 def section(w: World, profile: str) -> dict[str, str]:
@@ -216,27 +210,9 @@ def test_what_is_missing_is_asked_for_by_name_and_never_waited_for(
 class TestByBrowser:
     """The command, and a browser of sorts: the address is opened by the test itself."""
 
-    def start(self, w: World, *args: str, **environ: str) -> "subprocess.Popen[str]":
-        return w.start(
-            *LOGIN,
-            "--profile-name",
-            "night",
-            "--region",
-            "eu-frankfurt-1",
-            "--login-endpoint",
-            w.oci.endpoint,
-            "--callback-port",
-            free_port(),
-            *args,
-            **environ,
-        )
-
-    def address(self, process: "subprocess.Popen[str]") -> str:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("http"):
-                return line.strip()
-        raise AssertionError("no address was shown")
+    def start(self, w: World, *args: str, **environ: str) -> Waiting:
+        given = ("--profile-name", "night", "--region", "eu-frankfurt-1")
+        return Waiting(w, *given, *args, **environ)
 
     def follow(self, w: World, address: str, **fields: str) -> tuple[str, str]:
         """Fill in the form; the program's address and the fragment that leads there."""
@@ -264,50 +240,48 @@ class TestByBrowser:
     def test_the_address_is_shown_and_what_comes_back_is_written(self, w: World) -> None:
         text = w.config.read_text()
         w.config.write_text(f"# mine\n{text}")
-        process = self.start(w)
-        self.hand_over(*self.follow(w, self.address(process), username="me", password="x"))
-        ran = w.finish(process)
+        waiting = self.start(w)
+        self.hand_over(*self.follow(w, waiting.address, username="me", password="x"))
+        ran = waiting.ends()
         assert (ran.code, ran.out) == (0, ""), ran.err
         assert "can be renewed until" in ran.err
         assert store(w, "night").read_once().token is not None
         assert w.config.read_text().startswith(f"# mine\n{text}")
 
     def test_a_machine_without_a_browser_gets_the_line_for_ssh(self, w: World) -> None:
-        process = self.start(w, SSH_CONNECTION="192.0.2.7 5000 192.0.2.9 22")
-        address = self.address(process)
-        port = urlsplit(dict(parse_qsl(urlsplit(address).query))["redirect_uri"]).port
-        self.hand_over(*self.follow(w, address, username="me", password="x"))
-        ran = w.finish(process)
+        waiting = self.start(w, SSH_CONNECTION="192.0.2.7 5000 192.0.2.9 22")
+        port = urlsplit(waiting.home).port
+        self.hand_over(*self.follow(w, waiting.address, username="me", password="x"))
+        ran = waiting.ends()
         assert ran.code == 0
         assert re.search(rf"ssh -L {port}:127\.0\.0\.1:{port} \S+@192\.0\.2\.9\n", ran.err)
 
     def test_a_no_is_told_and_nothing_is_written(self, w: World) -> None:
         before = w.config.read_bytes()
-        process = self.start(w)
-        self.hand_over(*self.follow(w, self.address(process), cancel=""))
-        ran = w.finish(process)
+        waiting = self.start(w)
+        self.hand_over(*self.follow(w, waiting.address, cancel=""))
+        ran = waiting.ends()
         assert ran.code == 1
         assert "access_denied" in ran.err
         assert w.config.read_bytes() == before
 
     def test_nobody_comes(self, w: World) -> None:
-        ran = w.finish(self.start(w, "--timeout", "0.3s"))
+        ran = self.start(w, "--timeout", "0.3s").ends()
         assert ran.code == 1
         assert "nobody has logged in within" in ran.err
 
     def test_it_can_be_interrupted(self, w: World) -> None:
-        process = self.start(w)
-        self.address(process)
-        process.terminate()
-        assert w.finish(process).code == 130
+        waiting = self.start(w)
+        waiting.process.terminate()
+        assert waiting.ends().code == 130
 
     def test_a_taken_port(self, w: World) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = str(taken.getsockname()[1])
-            ran = w.finish(self.start(w, "--callback-port", port))
+            ran = self.start(w, "--callback-port", port).ends()
         assert ran.code == 1
         assert f"port {port} of 127.0.0.1 is taken" in ran.err
 
     def test_the_life_is_not_ours_to_choose(self, w: World) -> None:
-        ran = w.finish(self.start(w, "--session-expiration-in-minutes", "5", "--timeout", "0s"))
+        ran = self.start(w, "--session-expiration-in-minutes", "5", "--timeout", "0s").ends()
         assert "has no effect on a login in the browser" in ran.err

@@ -18,6 +18,7 @@ from ocihaul.session.profile_files import (
     check_profile_name,
     find_place,
     is_api_key_profile,
+    prepare,
     write_session,
     write_token,
 )
@@ -155,8 +156,35 @@ def test_a_directory_that_cannot_be_made_is_named_with_the_cure(tmp_path: Path) 
     (tmp_path / ".oci" / "sessions").write_text("in the way")
     with pytest.raises(CredentialError, match="sessions/night") as caught:
         write(tmp_path)
+    with pytest.raises(CredentialError, match="sessions/night"):
+        prepare(
+            find_place(
+                "night",
+                config_file=tmp_path / "config",
+                token_location=tmp_path / ".oci" / "sessions",
+                home=tmp_path,
+            )
+        )
     assert "--token-location" in (caught.value.hint or "")
     assert not (tmp_path / ".oci" / "config").exists()
+
+
+def test_what_cannot_be_written_is_known_before_the_login(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / ".oci" / "config"
+    place = find_place("night", config_file=config, token_location=None, home=tmp_path)
+    prepare(place)
+    assert mode(place.directory) == 0o700
+    closed = {place.directory}
+    monkeypatch.setattr(os, "access", lambda path, _: path not in closed and path.exists())
+    with pytest.raises(CredentialError, match=r"oci_api_key\.pem: Permission denied"):
+        prepare(place)
+    closed = {config.parent}
+    with pytest.raises(ConfigError, match=r"config, section \[night\] cannot be written"):
+        prepare(place)
+    config.touch()  # a file that is mounted by itself
+    prepare(place)
 
 
 def test_a_value_that_the_config_cannot_hold_is_known_before_anything_is_written(

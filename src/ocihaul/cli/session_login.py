@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from ocihaul.config.places import Found
     from ocihaul.session.profile_files import NewSession, ProfilePlace
+
+    #: Opens the session; stops early when the event is set.
+    Opener = Callable[[threading.Event], NewSession]
 
 COMMAND = ("session", "authenticate")
 
@@ -97,22 +100,22 @@ class _Login:
         self.options = options
         self.notices = given.notices()
         self.terminal = _is_terminal()
+        self._mints = bool(options["no_browser"])
 
     def run(self) -> int:
         """Open the session, write it, tell about it."""
         from ocihaul.cli.stopping import stopping
-        from ocihaul.config.places import Found
-        from ocihaul.config.wishes import duration
-        from ocihaul.session.profile_files import write_session
+        from ocihaul.session.profile_files import prepare, write_session
 
         place = self._place()
-        timeout = duration(Found(self.options["timeout"] or "5m", "--timeout"))
-        passphrase = self._passphrase()
+        # Every question comes before `stopping`, where Ctrl-C would not end one.
+        region, open_session = self._minted(place) if self._mints else self._browsed(place)
+        passphrase = self._passphrase(place)
+        prepare(place)
+        for text in self.notices:
+            say_notice(text)
         with stopping() as stopper:
-            if self.options["no_browser"]:
-                region, session = self._mint(place, stopper.stop)
-            else:
-                region, session = self._browse(place, timeout, stopper.stop)
+            session = open_session(stopper.stop)
         write_session(
             place,
             session,
@@ -147,7 +150,7 @@ class _Login:
 
     def _profile(self, config_file: Path) -> str:
         """The profile to write; with --no-browser alone, --profile names the one that signs."""
-        signs = self.options["no_browser"] and not self._renew_with()
+        signs = self._mints and not self._renew_with()
         name: str | None = self.options["profile_name"]
         if not name and not signs:
             name = self.flags.profile or self.environ.get("OCI_CLI_PROFILE")
@@ -197,7 +200,9 @@ class _Login:
             hint="Say --region us-ashburn-1 (or yours), or set OCI_CLI_REGION.",
         )
 
-    def _passphrase(self) -> _Passphrase:
+    def _passphrase(self, place: "ProfilePlace") -> _Passphrase:
+        from ocihaul.config.editing import check_value
+
         if not self.options["use_passphrase"]:
             return _Passphrase()
         if self.terminal:
@@ -205,6 +210,8 @@ class _Login:
                 "A passphrase for the new key", hide_input=True, confirmation_prompt=True, err=True
             )
             keep = click.confirm("Write it into the config file?", default=False, err=True)
+            if keep:
+                check_value(place.profile, "pass_phrase", text)
             return _Passphrase(text, keep)
         if passphrase := self.environ.get("OCI_CLI_PASSPHRASE"):
             return _Passphrase(passphrase)
@@ -213,23 +220,25 @@ class _Login:
             hint="Put it in OCI_CLI_PASSPHRASE.",
         )
 
-    # The two ways to a session
+    # The two ways to a session: the region that it is for, and what opens it
 
-    def _browse(
-        self, place: "ProfilePlace", timeout: float, stop: "threading.Event"
-    ) -> tuple[str, "NewSession"]:
+    def _browsed(self, place: "ProfilePlace") -> tuple[str, "Opener"]:
         from ocihaul.cli import core
         from ocihaul.config.login import find_login_page
+        from ocihaul.config.places import Found
+        from ocihaul.config.wishes import duration
         from ocihaul.session.login import PORT
 
-        if self.options["public_key_file_path"]:
+        options = self.options
+        if options["public_key_file_path"]:
             raise UsageError(
                 "--public-key-file-path goes with --no-browser only",
                 hint="A login in the browser makes its own pair of keys.",
             )
+        timeout = duration(Found(options["timeout"] or "5m", "--timeout"))
         page = find_login_page(
             self._region(place),
-            given=self.options["login_endpoint"],
+            given=options["login_endpoint"],
             dual_stack=self.flags.enable_dual_stack,
             environ=self.environ,
             home=self.home,
@@ -241,18 +250,47 @@ class _Login:
             )
         if page.notice:
             self.notices.append(page.notice)
-        self._tell_notices()
-        session = core.run_browser_login(
-            page.endpoint,
-            tenancy_name=self.options["tenancy_name"],
-            identity_provider_name=self.options["identity_provider_name"],
-            port=self.options["callback_port"] or PORT,
-            timeout=timeout,
-            show=self._show,
-            warn=say_notice,
-            stop=stop,
-        )
-        return page.region, session
+
+        def open_session(stop: "threading.Event") -> "NewSession":
+            return core.run_browser_login(
+                page.endpoint,
+                tenancy_name=options["tenancy_name"],
+                identity_provider_name=options["identity_provider_name"],
+                port=options["callback_port"] or PORT,
+                timeout=timeout,
+                show=self._show,
+                warn=say_notice,
+                stop=stop,
+            )
+
+        return page.region, open_session
+
+    def _minted(self, place: "ProfilePlace") -> tuple[str, "Opener"]:
+        from cryptography.hazmat.primitives.asymmetric import rsa
+
+        from ocihaul.cli import core
+        from ocihaul.config.login import resolve_signer
+        from ocihaul.config.rcfile import expand_home
+        from ocihaul.session.keys import read_public_key_file
+        from ocihaul.session.profile_files import NewSession
+
+        signer = resolve_signer(self.flags, self.environ, self.home, command=COMMAND)
+        self.notices += signer.notices
+        key = None
+        if path := self.options["public_key_file_path"]:
+            public_key = read_public_key_file(expand_home(path, self.home))
+        else:
+            key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+            public_key = key.public_key()
+
+        def open_session(stop: "threading.Event") -> "NewSession":
+            minutes = signer.wishes.minutes
+            token = core.run_mint(
+                signer, public_key, minutes=minutes, listener=say_event, stop=stop
+            )
+            return NewSession(token, public_key, key)
+
+        return signer.region or self._region(place).value, open_session
 
     def _show(self, url: str, port: int) -> None:
         from ocihaul.cli.browser import has_browser, is_remote, open_page, tunnel_line
@@ -272,39 +310,7 @@ class _Login:
         if here:
             open_page(url)
 
-    def _mint(self, place: "ProfilePlace", stop: "threading.Event") -> tuple[str, "NewSession"]:
-        from cryptography.hazmat.primitives.asymmetric import rsa
-
-        from ocihaul.cli import core
-        from ocihaul.config.login import resolve_signer
-        from ocihaul.config.rcfile import expand_home
-        from ocihaul.session.keys import read_public_key_file
-        from ocihaul.session.profile_files import NewSession
-
-        signer = resolve_signer(self.flags, self.environ, self.home, command=COMMAND)
-        region = signer.region or self._region(place).value
-        self.notices += signer.notices
-        self._tell_notices()
-        key = None
-        if path := self.options["public_key_file_path"]:
-            public_key = read_public_key_file(expand_home(path, self.home))
-        else:
-            key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-            public_key = key.public_key()
-        token = core.run_mint(
-            signer,
-            public_key,
-            minutes=signer.wishes.minutes,
-            listener=say_event,
-            stop=stop,
-        )
-        return region, NewSession(token, public_key, key)
-
     # What a person is told
-
-    def _tell_notices(self) -> None:
-        for text in self.notices:
-            say_notice(text)
 
     def _tell(self, place: "ProfilePlace", session: "NewSession") -> None:
         _say(lasting(session.token.expires_at, session.token.session_ends_at))

@@ -38,7 +38,7 @@ def with_section(
     for a text that cannot be read or that has no room for the change.
     """
     for key, value in values.items():
-        _check(name, key, value)
+        check_value(name, key, value)
     eol = "\r\n" if "\r\n" in text else "\n"
     missing = {key: f"{key}={value}{eol}" for key, value in values.items()}
     lines: list[str] = []
@@ -124,7 +124,8 @@ def _whole(line: str, eol: str) -> str:
     return line if line.endswith("\n") else line + eol
 
 
-def _check(section: str, key: str, value: str) -> None:
+def check_value(section: str, key: str, value: str) -> None:
+    """Raises ConfigError for a value that a configuration file cannot hold."""
     if value != value.strip() or not value or "\n" in value or "\r" in value:
         raise ConfigError(
             f"section [{section}]: a configuration file cannot hold this value of {key}: "

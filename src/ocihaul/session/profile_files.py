@@ -7,6 +7,7 @@ them; the rest of the config file stays as it is, comments and all.
 """
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -101,6 +102,37 @@ def is_api_key_profile(config_file: Path, profile: str) -> bool:
     return "user" in section and "security_token_file" not in section
 
 
+def prepare(place: ProfilePlace) -> None:
+    """Make the directories, and see that all can be written, before a person goes to any pains.
+
+    Raises CredentialError or ConfigError.
+    """
+    try:
+        _make_directory(place.directory)
+    except OSError as error:
+        raise _cannot_write(place.directory, error.strerror) from error
+    for path in (place.key_file, place.token_file):
+        if not _is_writable(path):
+            raise _cannot_write(path, "Permission denied")
+    config = place.config_file
+    if config.parent.is_dir() and not _is_writable(config):
+        raise ConfigError(
+            f"{config}, section [{place.profile}] cannot be written: Permission denied",
+            hint="Make the file writable, or choose another one with --config-location.",
+        )
+
+
+def _is_writable(path: Path) -> bool:
+    return os.access(path.parent, os.W_OK) or os.access(path, os.W_OK)
+
+
+def _cannot_write(path: Path, why: str | None) -> CredentialError:
+    return CredentialError(
+        f"the session cannot be written to {path}: {why}",
+        hint="Make it writable for this user, or choose another place with --token-location.",
+    )
+
+
 def write_session(
     place: ProfilePlace,
     session: NewSession,
@@ -136,10 +168,7 @@ def write_session(
         with _locked(CredentialStore(place.token_file, place.key_file)):
             write_together(*files)
     except OSError as error:
-        raise CredentialError(
-            f"the session cannot be written to {place.directory}: {error.strerror}",
-            hint="Make the directory writable, or choose another one with --token-location.",
-        ) from error
+        raise _cannot_write(place.directory, error.strerror) from error
     _write_section(place.config_file, place.profile, given)
 
 
