@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ocihaul.session.credential import Authority
     from ocihaul.session.profile_files import NewSession
     from ocihaul.session.token import SessionToken
+    from ocihaul.transfer.journal import Journal
 
 
 def run_upload(
@@ -62,7 +63,21 @@ def run_upload(
             confirm=confirm,
             stop=stop,
             before=foreteller.require if wishes.require_session else None,
+            journal=_journal(listener),
         )
+
+
+def _journal(listener: Callable[[Event], None]) -> "Journal | None":
+    """The user's journal; without one an upload still works, but is not gone on with."""
+    from ocihaul.errors import JournalError
+    from ocihaul.transfer.journal import Journal, state_directory
+
+    try:
+        return Journal(state_directory())
+    except JournalError as error:
+        text = f"An interrupted upload will begin anew: {error.message}. {error.hint}"
+        listener(Notice(text))
+        return None
 
 
 def run_emulator(args: list[str]) -> int:
