@@ -5,11 +5,12 @@ STOCK_VENV ?= .venv-stock
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
-.PHONY: help demo test test-stock check format clean
+.PHONY: help demo test test-browser test-stock check format clean
 
 help:
 	@echo "make demo        the report's upload against tokens that live 20 s (about 90 s)"
-	@echo "make test        all tests but the stock judges"
+	@echo "make test        all tests but those of the next two lines"
+	@echo "make test-browser  a real Chromium logs in (skipped where there is none)"
 	@echo "make test-stock  the official CLI and SDK as judges"
 	@echo "make check       ruff, mypy --strict, import-linter"
 	@echo "make format      let ruff format the code"
@@ -29,6 +30,9 @@ demo: $(VENV)/.made
 
 test: $(VENV)/.made
 	$(BIN)/python -m pytest -n 4 $(PYTEST_ARGS)
+
+test-browser: $(VENV)/.made
+	$(BIN)/python -m pytest --override-ini addopts="--strict-markers -ra" tests/browser $(PYTEST_ARGS)
 
 test-stock: $(VENV)/.made $(STOCK_VENV)/.made
 	OCIHAUL_STOCK_VENV=$(abspath $(STOCK_VENV)) $(BIN)/python -m pytest --override-ini addopts="--strict-markers -ra" tests/stock $(PYTEST_ARGS)

@@ -6,7 +6,8 @@
      ├── SessionError
      │    ├── CredentialError   key or token file missing, empty, cut, or not a pair
      │    ├── SessionOver       no renewal is possible any more: a person has to log in
-     │    └── RenewalUnavailable  the auth service could not be reached for too long
+     │    ├── RenewalUnavailable  the auth service could not be reached for too long
+     │    └── LoginFailed       the login page said no, or nobody logged in in time
      ├── ServiceError           the service answered with an error status
      ├── NetworkError           no answer, after all retries
      ├── SourceError            the file cannot be read
@@ -66,6 +67,10 @@ class RenewalUnavailable(SessionError):
     """The auth service gave no usable answer for too long; the session itself may be fine."""
 
     resumable = True
+
+
+class LoginFailed(SessionError):
+    """The login page's answer was no, or none came in time."""
 
 
 class ServiceError(OcihaulError):

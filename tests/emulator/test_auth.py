@@ -210,27 +210,43 @@ def test_generate_upst_opens_a_session_that_cannot_grow(oci: Emulator, client: C
     assert client.post(target, {**body, "publicKey": "no"}).status == 400
 
 
-def test_the_login_page_leads_back_with_a_token_for_the_key(oci: Emulator, client: Client) -> None:
-    mine = oci.login()
-    jwk = base64.urlsafe_b64encode(claims(mine.token)["jwk"].encode()).decode()
-    query = {"public_key": jwk, "redirect_uri": "http://localhost:8181", "nonce": "n1"}
+def browse(oci: Emulator, method: str, target: str, body: str = "") -> tuple[int, str, str]:
+    """Status, Location and text that a browser gets."""
     host, port = oci.host_port.split(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=10)
-    connection.request("GET", "/v1/oauth2/authorize?" + urlencode(query))
+    connection.request(method, target, body or None)
     reply = connection.getresponse()
-    reply.read()
+    text = reply.read().decode()
     connection.close()
-    assert reply.status == 302
-    target, _, fragment = (reply.getheader("location") or "").partition("#")
+    return reply.status, reply.getheader("location") or "", text
+
+
+def test_the_login_page_leads_back_with_a_token_for_the_key(oci: Emulator) -> None:
+    mine = oci.login()
+    jwk = base64.urlsafe_b64encode(claims(mine.token)["jwk"].encode()).decode()
+    query = {"public_key": jwk, "redirect_uri": "http://localhost:8181", "nonce": '"><b>'}
+    page = "/v1/oauth2/authorize"
+    status, _, text = browse(oci, "GET", f"{page}?{urlencode(query)}")
+    assert status == 200
+    assert f'name="public_key" value="{jwk}"' in text
+    assert "<b>" not in text
+    filled = {**query, "username": "me", "password": "secret"}
+    status, location, _ = browse(oci, "POST", page, urlencode(filled))
+    assert status == 303
+    target, _, fragment = location.partition("#")
     assert target == "http://localhost:8181"
     answer = parse_qs(fragment)
-    assert answer["nonce"] == ["n1"]
+    assert claims(answer["id_token"][0])["nonce"] == '"><b>'
     owner = Client(oci, mine, key_id=f"ST${answer['security_token'][0]}")
     assert owner.call("GET", "/n").status == 200
     assert oci.auth.logins == 1
+    for no in ({"cancel": "", "username": ""}, {"password": ""}):
+        location = browse(oci, "POST", page, urlencode({**filled, **no}))[1]
+        assert "error=access_denied" in location
     for spoilt in ({"redirect_uri": "http://example.com"}, {"public_key": "no"}):
-        bad = "/v1/oauth2/authorize?" + urlencode({**query, **spoilt})
-        assert client.call("GET", bad).status == 400
+        assert browse(oci, "GET", f"{page}?{urlencode({**query, **spoilt})}")[0] == 400
+        assert browse(oci, "POST", page, urlencode({**filled, **spoilt}))[0] == 400
+    assert oci.auth.logins == 1
 
 
 def test_the_clock_of_the_service_can_be_wrong(oci: Emulator, client: Client) -> None:

@@ -8,6 +8,7 @@ from ocihaul import __version__
 from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, USAGE, exit_code
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.put import put
+from ocihaul.cli.session_group import session
 
 SETTINGS = {"help_option_names": ["-h", "-?", "--help"]}
 
@@ -36,6 +37,7 @@ def objects() -> None:
 
 
 objects.add_command(put)
+app.add_command(session)
 
 
 @app.command(

@@ -14,6 +14,12 @@ from ocihaul.events import Event, Notice
 from ocihaul.transfer.request import Confirm, UploadRequest, UploadResult
 
 if TYPE_CHECKING:
+    # They bring cryptography and more along, which only some commands need.
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+    from ocihaul.session.credential import Authority
+    from ocihaul.session.profile_files import NewSession
+    from ocihaul.session.token import SessionToken
     from ocihaul.transfer.journal import Journal
 
 
@@ -79,3 +85,53 @@ def run_emulator(args: list[str]) -> int:
     from ocihaul.emulator.cli import main
 
     return main(args)
+
+
+def run_browser_login(
+    page: str,
+    *,
+    tenancy_name: str | None,
+    identity_provider_name: str | None,
+    port: int,
+    timeout: float,
+    show: Callable[[str, int], None],
+    warn: Callable[[str], None],
+    stop: threading.Event,
+) -> "NewSession":
+    """Log in by way of a browser; `show` gets the address to open and the port that waits."""
+    from ocihaul.session.login import BrowserLogin
+
+    with BrowserLogin(
+        page,
+        tenancy_name=tenancy_name,
+        identity_provider_name=identity_provider_name,
+        port=port,
+        warn=warn,
+    ) as login:
+        show(login.url, login.port)
+        return login.wait(timeout, stop)
+
+
+def run_mint(
+    signer: Settings,
+    public_key: "RSAPublicKey",
+    *,
+    minutes: int | None,
+    listener: Callable[[Event], None],
+    stop: threading.Event,
+) -> "SessionToken":
+    """A token for a public key, signed for by the profile that `signer` holds."""
+    from ocihaul.clock import ServerClock
+    from ocihaul.session.minting import mint_or_raise
+    from ocihaul.session.opening import open_api_key, open_minter, open_session
+
+    clock = ServerClock(listener=listener)
+    if signer.auth == "api_key":
+        authority: Authority = open_api_key(signer)
+    else:
+        authority = open_session(signer, clock=clock, stop=stop)
+    minter = open_minter(signer, signer=authority, minutes=minutes, clock=clock, stop=stop)
+    token, note = mint_or_raise(minter, public_key, timeout=signer.read_timeout)
+    if note:
+        listener(Notice(note))
+    return token

@@ -47,7 +47,7 @@ def find_region(
         region = regions.resolve_region(
             found.value,
             environ=places.environ,
-            metadata_file=_text_of(expand_home(regions.METADATA_FILE, home)),
+            metadata_file=text_of(expand_home(regions.METADATA_FILE, home)),
             where=found.origin,
         )
     except ConfigError as error:
@@ -124,7 +124,7 @@ def attempts(flags: Flags, places: Places) -> int | None:
     return 1 if places.is_on(flags.no_retry, "", "no-retry", "no_retry") else None
 
 
-def _text_of(path: Path) -> str | None:
+def text_of(path: Path) -> str | None:
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):  # as if it were not there: it is only asked if needed

@@ -16,13 +16,9 @@ def _row(name: str, method: str, path: str, handler: Handler, *, bare: bool = Fa
     return Operation(name, method, re.compile(path), handler, bare_body=bare)
 
 
-_LOGIN = Operation(
-    "Authorize",
-    "GET",
-    re.compile("/v1/oauth2/authorize"),
-    handlers_auth.authorize,
-    public=True,
-)
+def _login_row(name: str, method: str, handler: Handler) -> Operation:
+    return Operation(name, method, re.compile("/v1/oauth2/authorize"), handler, public=True)
+
 
 OPERATIONS: tuple[Operation, ...] = (
     _row("UploadPart", "PUT", _UPLOAD, handlers_uploads.upload_part, bare=True),
@@ -60,6 +56,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "/v1/token/upst/actions/GenerateUpst",
         handlers_auth.generate_upst,
     ),
-    _LOGIN,
+    _login_row("Authorize", "GET", handlers_auth.authorize),
+    _login_row("LogIn", "POST", handlers_auth.log_in),
     _row("ListRegions", "GET", "/20160918/regions", handlers_auth.list_regions),
 )

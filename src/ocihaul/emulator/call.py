@@ -71,19 +71,26 @@ class Call:
             intake.drop()
             raise
 
+    def form(self) -> dict[str, str]:
+        """Receive the body as the fields of an HTML form."""
+        return dict(parse_qsl(self._small_body().decode("utf-8", "replace")))
+
     def json(self) -> dict[str, Any]:
         """Receive the body as a JSON object; 400 if it is none."""
-        if self.content_length > _MAX_JSON:
-            raise ApiError(413, "RequestEntityTooLarge", "The request body is too large")
-        data = bytearray()
-        self.receive(data.extend)
         try:
-            value = json.loads(bytes(data))
+            value = json.loads(self._small_body())
         except ValueError:
             value = None
         if not isinstance(value, dict):
             raise ApiError(400, "InvalidParameter", "The body is not a JSON object")
         return value
+
+    def _small_body(self) -> bytes:
+        if self.content_length > _MAX_JSON:
+            raise ApiError(413, "RequestEntityTooLarge", "The request body is too large")
+        data = bytearray()
+        self.receive(data.extend)
+        return bytes(data)
 
 
 Handler = Callable[[Service, Call], Answer]

@@ -2,6 +2,8 @@
 
 import base64
 import json
+from collections.abc import Mapping
+from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
@@ -39,23 +41,59 @@ def generate_upst(service: Service, call: Call) -> Answer:
     return json_answer({"token": service.auth.mint(key, minutes).text})
 
 
-def authorize(service: Service, call: Call) -> Answer:
-    """The browser's login page, where everybody is let in at once.
+def authorize(_service: Service, call: Call) -> Answer:
+    """The browser's login page: a form that comes back to us with all that it was called with."""
+    _check_login(call.query)
+    hidden = "".join(
+        f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
+        for name, value in call.query.items()
+    )
+    return Answer(
+        headers={"content-type": "text/html; charset=utf-8", "cache-control": "no-store"},
+        content=_LOGIN_FORM.replace("@HIDDEN@", hidden).encode(),
+    )
+
+
+def log_in(service: Service, call: Call) -> Answer:
+    """The form, filled in. Everybody is let in who has a name and a password.
 
     The answer leads back to the program that waits, with the token in the fragment.
     """
-    target = call.query.get("redirect_uri", "")
+    fields = call.form()
+    target, key = _check_login(fields)
+    if "cancel" in fields or not (fields.get("username") and fields.get("password")):
+        answer = {"error": "access_denied", "error_description": "The login was not completed"}
+    else:
+        token = service.auth.admit(key).text
+        claims = {"nonce": fields.get("nonce", ""), "aud": fields.get("client_id", "")}
+        answer = {
+            "security_token": token,
+            "token_type": "Bearer",
+            "id_token": jwt.encode(claims, "the emulator's own, thirty-two bytes", "HS256"),
+        }
+    return Answer(status=303, headers={"location": f"{target}#{urlencode(answer)}"})
+
+
+_LOGIN_FORM = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Sign in to the emulated cloud</title></head>
+<body><h1>Sign in</h1>
+<form method="post" action="/v1/oauth2/authorize">@HIDDEN@
+<p><label>User name <input name="username" autocomplete="off" autofocus></label></p>
+<p><label>Password <input name="password" type="password" autocomplete="off"></label></p>
+<p><button id="sign-in">Sign In</button> <button id="cancel" name="cancel">Cancel</button></p>
+</form></body></html>
+"""
+
+
+def _check_login(fields: Mapping[str, str]) -> tuple[str, rsa.RSAPublicKey]:
+    """Where to lead back to, and the key to let in."""
+    target = fields.get("redirect_uri", "")
     if not target.startswith(("http://localhost:", "http://127.0.0.1:")):
         raise ApiError(400, "InvalidParameter", "redirect_uri does not lead to this machine")
-    key = _key_from_jwk(call.query.get("public_key", ""))
+    key = _key_from_jwk(fields.get("public_key", ""))
     if key is None:
         raise ApiError(400, "InvalidParameter", "public_key is not an RSA key as a JWK in base64")
-    fragment = {
-        "security_token": service.auth.admit(key).text,
-        "token_type": "Bearer",
-        "nonce": call.query.get("nonce", ""),
-    }
-    return Answer(status=302, headers={"location": f"{target}#{urlencode(fragment)}"})
+    return target, key
 
 
 def _key_from_jwk(text: str) -> rsa.RSAPublicKey | None:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
     load_pem_private_key,
+    load_pem_public_key,
 )
 
 from ocihaul.errors import CredentialError
@@ -58,6 +59,24 @@ def read_key_file(path: Path, *, passphrase: str | None = None) -> RSAPrivateKey
     except OSError as error:
         raise CredentialError(f"the key file {path} cannot be read: {error.strerror}") from error
     return load_key(pem, where=f"the key file {path}", passphrase=passphrase)
+
+
+def read_public_key_file(path: Path) -> RSAPublicKey:
+    """The RSA public key in a file. Raises CredentialError that names the file."""
+    try:
+        key = load_pem_public_key(path.read_bytes())
+    except OSError as error:
+        raise CredentialError(
+            f"the public key file {path} cannot be read: {error.strerror}"
+        ) from error
+    except ValueError:
+        raise CredentialError(
+            f"{path} is not a public key in PEM form",
+            hint="It is made with: openssl rsa -in key.pem -pubout -out public.pem",
+        ) from None
+    if not isinstance(key, RSAPublicKey):
+        raise CredentialError(f"{path} is not an RSA key", hint="OCI signs with RSA keys only.")
+    return key
 
 
 def private_pem(key: RSAPrivateKey, passphrase: str | None = None) -> bytes:

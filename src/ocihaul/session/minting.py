@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from ocihaul.errors import CredentialError, RenewalUnavailable
 from ocihaul.session.credential import Authority, Credential
 from ocihaul.session.keys import public_pem
 from ocihaul.session.ladder import Failed, Outcome, Refused, Renewed
@@ -44,6 +45,36 @@ class Minter:
             minutes=self.minutes,
             timeout=timeout,
         )
+
+
+def mint_or_raise(
+    minter: Minter, public_key: RSAPublicKey, *, timeout: float
+) -> tuple[SessionToken, str | None]:
+    """A token for `public_key`, and the note that came with it.
+
+    Raises CredentialError when the service refuses, RenewalUnavailable when it gives no answer.
+    """
+    outcome = mint(
+        minter.service,
+        minter.signer.credential(),
+        public_key,
+        minutes=minter.minutes,
+        timeout=timeout,
+    )
+    match outcome:
+        case Refused(reason):
+            raise CredentialError(
+                f"no session was minted: {minter.service.origin} answered {reason}",
+                hint="Check user, fingerprint, key_file and region of the profile that signs, and "
+                "that its key is among the user's API keys.",
+            )
+        case Failed(reason):
+            raise RenewalUnavailable(
+                f"no session was minted: {reason}",
+                hint="Run the same command again when the auth service can be reached.",
+            )
+        case Renewed(token, note):
+            return token, note
 
 
 def mint(

@@ -3,6 +3,8 @@
 import threading
 from typing import TypeVar
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+
 from ocihaul.clock import ServerClock
 from ocihaul.config import Settings
 from ocihaul.errors import ConfigError
@@ -82,21 +84,28 @@ def open_session(
 
 def open_api_key(settings: Settings) -> ApiKey:
     """The API key of a profile. Raises CredentialError or ConfigError."""
-    if settings.key_content:
-        key = load_key(
-            settings.key_content.encode(),
-            where="OCI_CLI_KEY_CONTENT",
-            passphrase=settings.passphrase,
-        )
-    else:
-        path = _given(settings.key_file, "key_file")
-        key = read_key_file(path, passphrase=settings.passphrase)
     return ApiKey(
-        key,
+        _open_key(settings),
         tenancy=_given(settings.tenancy, "tenancy"),
         user=_given(settings.user, "user"),
         fingerprint=_given(settings.fingerprint, "fingerprint"),
     )
+
+
+def public_key_of(settings: Settings) -> RSAPublicKey:
+    """The public half of a profile's key. Raises CredentialError or ConfigError."""
+    return _open_key(settings).public_key()
+
+
+def _open_key(settings: Settings) -> RSAPrivateKey:
+    if settings.key_content:
+        return load_key(
+            settings.key_content.encode(),
+            where="OCI_CLI_KEY_CONTENT",
+            passphrase=settings.passphrase,
+        )
+    path = _given(settings.key_file, "key_file")
+    return read_key_file(path, passphrase=settings.passphrase)
 
 
 def open_minter(

@@ -170,25 +170,59 @@ def write_private(path: Path, data: bytes) -> None:
     the old ones before the rest is cut off, so that no reader finds the file empty.
     The file keeps its owner where the system lets us give it away. Raises OSError.
     """
-    path = path.resolve()
+    write_together((path, data))
+
+
+def write_together(*files: tuple[Path, bytes]) -> None:
+    """Replace several files as `write_private` does, one right after the other.
+
+    Everything slow is done before the first of them changes: whoever reads in between finds files
+    that do not belong together for microseconds only. Raises OSError.
+    """
+    staged: list[tuple[Path, bytes, Path | None]] = []
+    try:
+        for given, data in files:
+            path = given.resolve()
+            staged.append((path, data, _stage(path, data)))
+        for path, data, temporary in staged:
+            if temporary is None or not _moved(temporary, path):
+                _write_in_place(path, data)
+    finally:
+        for *_, temporary in staged:
+            if temporary is not None:
+                temporary.unlink(missing_ok=True)
+    for directory in {path.parent for path, *_ in staged}:
+        _sync_directory(directory)
+
+
+def _stage(path: Path, data: bytes) -> Path | None:
+    """The new content in a file beside `path`; None where only writing in place is left."""
+    temporary: Path | None = None
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError:
-        _write_in_place(path, data)
-        return
-    temporary = Path(name)
-    try:
+        temporary = Path(name)
         with os.fdopen(descriptor, "wb") as file:
             _give_to_owner_of(path, file.fileno())
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+    except OSError:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        if not path.exists():
+            raise
+        return None
+    return temporary
+
+
+def _moved(temporary: Path, path: Path) -> bool:
+    try:
         temporary.replace(path)
     except OSError:
-        temporary.unlink(missing_ok=True)
-        _write_in_place(path, data)
-        return
-    _sync_directory(path.parent)
+        if not path.exists():
+            raise
+        return False
+    return True
 
 
 def _give_to_owner_of(path: Path, descriptor: int) -> None:

@@ -27,7 +27,8 @@ _ALPHABET = re.compile(r"[A-Za-z0-9_.=-]+")
 class SessionToken:
     """One token. Times are epoch seconds by the service's clock, None where the claim is absent.
 
-    `modulus` and `exponent` are those of the key pair that the token belongs to (claim `jwk`).
+    `modulus` and `exponent` are those of the key pair that the token belongs to (claim `jwk`),
+    `tenancy` is the OCID of the tenancy that it opens (claim `tenant`).
     """
 
     raw: str = field(repr=False)
@@ -36,6 +37,7 @@ class SessionToken:
     session_ends_at: float | None
     modulus: int | None = field(repr=False)
     exponent: int | None = field(repr=False)
+    tenancy: str | None = None
 
     @classmethod
     def parse(cls, text: str) -> "SessionToken":
@@ -66,6 +68,7 @@ class SessionToken:
             session_ends_at=_moment(claims.get("sess_exp")),
             modulus=modulus,
             exponent=exponent,
+            tenancy=_text(claims.get("tenant")),
         )
 
     @property
@@ -95,6 +98,10 @@ def _number(value: object) -> float | None:
         return float(value)
     except ValueError:
         return None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
 def _moment(value: object) -> float | None:

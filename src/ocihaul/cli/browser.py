@@ -1,0 +1,43 @@
+"""A person's browser: whether there is one here, opening it, and the way in from elsewhere."""
+
+import getpass
+import socket
+import sys
+import threading
+from collections.abc import Mapping
+
+
+def has_browser(environ: Mapping[str, str], platform: str = sys.platform) -> bool:
+    """Whether a browser that this process opens would be seen by the person who started it.
+
+    BROWSER is believed. A shell over ssh has none, unless it brought a display along.
+    """
+    if environ.get("BROWSER"):
+        return True
+    display = any(environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    if is_remote(environ):
+        return display
+    return display or platform in {"darwin", "win32"}
+
+
+def is_remote(environ: Mapping[str, str]) -> bool:
+    """Whether this is a shell over ssh."""
+    return any(environ.get(name) for name in ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"))
+
+
+def open_page(url: str) -> None:
+    """Open `url` without waiting: a text browser would not come back before it is closed."""
+    import webbrowser
+
+    threading.Thread(target=webbrowser.open_new, args=[url], name="browser", daemon=True).start()
+
+
+def tunnel_line(port: int, environ: Mapping[str, str]) -> str:
+    """The command that leads `port` of the machine where the browser is to this one."""
+    parts = environ.get("SSH_CONNECTION", "").split()
+    host = parts[2] if len(parts) == 4 else socket.gethostname()
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without an entry in passwd
+        user = "user"
+    return f"ssh -L {port}:127.0.0.1:{port} {user}@{host}"

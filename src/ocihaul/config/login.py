@@ -1,0 +1,107 @@
+"""Where a new session goes and who lets it in: the config file, the region, the login page.
+
+A login may be the first thing that ever happens on a machine: neither the config file nor the
+profile need be there yet, so this asks fewer places than `resolve`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ocihaul import regions
+from ocihaul.config.ini import path_exists, read_ini, with_inherited
+from ocihaul.config.network import check_endpoint, text_of
+from ocihaul.config.places import Found, Places, config_file_path, load_rc
+from ocihaul.config.rcfile import expand_home
+from ocihaul.config.resolve import resolve
+from ocihaul.config.settings import Flags, Settings
+from ocihaul.config.wishes import minting_environ
+from ocihaul.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class LoginPage:
+    """`region` is what the new section will say; `endpoint` the base URL of the page."""
+
+    region: str
+    endpoint: str
+    notice: str | None = None
+
+
+def login_config_file(
+    flags: Flags, environ: Mapping[str, str], home: Path, *, given: str | None
+) -> Path:
+    """The config file that gets the new section: `given`, or the one that would be read."""
+    return expand_home(given, home) if given else config_file_path(flags, environ, home)
+
+
+def find_region(
+    flags: Flags,
+    environ: Mapping[str, str],
+    home: Path,
+    *,
+    profile: str,
+    config_file: Path,
+    command: Sequence[str],
+) -> Found | None:
+    """The region of the new session: flag, environment, rc file, and what the profile had."""
+    places = Places(environ, load_rc(flags, environ, home), profile, command)
+    found = places.flag("--region", flags.region) or places.env("OCI_CLI_REGION")
+    found = found or places.default("region")
+    if found is None and path_exists(config_file):
+        values = with_inherited(read_ini(config_file), profile)
+        if region := values.get("region", "").strip():
+            found = Found(region, f"{config_file}, section [{profile}]: region")
+    return found or places.env("OCI_REGION")
+
+
+def find_login_page(
+    region: Found,
+    *,
+    given: str | None,
+    dual_stack: bool,
+    environ: Mapping[str, str],
+    home: Path,
+) -> LoginPage:
+    """The login page of a region, or the one that `--login-endpoint` (`given`) names.
+
+    Raises ConfigError when the region is unknown and no page is named.
+    """
+    named = Found(given, "--login-endpoint") if given else None
+    variable = environ.get("OCIHAUL_LOGIN_ENDPOINT")
+    if named is None and variable:
+        named = Found(variable, "OCIHAUL_LOGIN_ENDPOINT")
+    endpoint = check_endpoint(named)
+    try:
+        resolved = regions.resolve_region(
+            region.value,
+            environ=environ,
+            metadata_file=text_of(expand_home(regions.METADATA_FILE, home)),
+            where=region.origin,
+        )
+    except ConfigError:
+        if endpoint is None:
+            raise
+        return LoginPage(region.value, endpoint)  # a private realm, known by its page only
+    if endpoint is not None:
+        return LoginPage(resolved.name, endpoint)
+    page = regions.login_endpoint(resolved, dual_stack=dual_stack)
+    return LoginPage(resolved.name, page, resolved.notice)
+
+
+def resolve_signer(
+    flags: Flags, environ: Mapping[str, str], home: Path, *, command: Sequence[str]
+) -> Settings:
+    """The settings of who signs for a minted session.
+
+    That is the API key of `--renew-with`, or, without it, whatever the profile in use signs with.
+    `--endpoint` means the auth service here, as it does for the stock command.
+    """
+    auth_endpoint = flags.auth_endpoint or flags.endpoint
+    flags = replace(flags, auth_endpoint=auth_endpoint, endpoint=None)
+    profile = flags.renew_with or environ.get("OCIHAUL_RENEW_WITH")
+    environ = {name: value for name, value in environ.items() if name != "OCIHAUL_RENEW_WITH"}
+    if profile:
+        flags = replace(flags, profile=profile, auth="api_key", renew_with=None)
+        environ = minting_environ(environ)
+    return resolve(flags, environ, home, command=command)

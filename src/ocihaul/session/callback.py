@@ -1,0 +1,201 @@
+"""The small web server that the browser comes back to after a login.
+
+It listens on 127.0.0.1 only. The login page hands its answer over in the URL's fragment, which no
+browser sends to a server: so the page here reads it, takes it out of the browser's history, and
+posts it. A post has to come from that page: right Host, right Origin, and the secret that only
+the page was given.
+"""
+
+import errno
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Self
+from urllib.parse import parse_qsl
+
+from ocihaul.errors import Interrupted, OcihaulError
+from ocihaul.session.login_page import page
+
+_LONGEST_BODY = 64 * 1024
+_SECRET_HEADER = "x-ocihaul-secret"  # noqa: S105  a header's name
+_LOOK_EVERY = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is made of an answer: the text for the browser, and whether the waiting is over."""
+
+    text: str
+    good: bool
+    final: bool
+
+
+#: Judges the fields of an answer; never called twice at once, nor again after a final verdict.
+Judge = Callable[[Mapping[str, str]], Verdict]
+
+
+class Callback:
+    """Waits for the browser; listening begins with the object. Close it, or use it as a context."""
+
+    def __init__(self, port: int, judge: Judge) -> None:
+        """Raises OcihaulError when the port is taken. Port 0 takes any that is free."""
+        self._judge = judge
+        self._lock = threading.Lock()  # guards _verdict, and so that one answer is judged at once
+        self._verdict: Verdict | None = None
+        self._done = threading.Event()
+        self.secret = secrets.token_urlsafe(32)
+        try:
+            self._server = _Server(port, self)
+        except OSError as error:
+            raise _cannot_listen(port, error) from None
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="ocihaul-login", daemon=True
+        )
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(timeout=5.0)
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """What a browser that means us writes into Host."""
+        return frozenset({f"localhost:{self.port}", f"127.0.0.1:{self.port}"})
+
+    def wait(self, timeout: float, stop: threading.Event) -> bool:
+        """Wait for the final verdict and for the browser to have it; False after `timeout` s.
+
+        Raises Interrupted when `stop` is set.
+        """
+        end = time.monotonic() + timeout
+        while not self._done.wait(max(0.0, min(_LOOK_EVERY, end - time.monotonic()))):
+            if stop.is_set():
+                raise Interrupted("the login was stopped")
+            if time.monotonic() >= end:
+                return False
+        return True
+
+    def receive(self, fields: Mapping[str, str]) -> Verdict:
+        """Have an answer judged, once and for all."""
+        with self._lock:
+            if self._verdict is None or not self._verdict.final:
+                self._verdict = self._judge(fields)
+            return self._verdict
+
+    def told(self, verdict: Verdict) -> None:
+        """The browser has been told."""
+        if verdict.final:
+            self._done.set()
+
+
+class _Server(ThreadingHTTPServer):
+    # Browsers open connections that they may never use: one thread each, and nobody waits for it.
+    daemon_threads = True
+    # Windows understands it as "share the port with a stranger".
+    allow_reuse_address = os.name == "posix"
+
+    def __init__(self, port: int, callback: Callback) -> None:
+        self.callback = callback
+        super().__init__(("127.0.0.1", port), _Handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A browser that went away is no news, and a traceback might hold the answer."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = 10.0
+
+    def version_string(self) -> str:
+        return "ocihaul"
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is logged: paths may hold what nobody should read."""
+
+    def do_GET(self) -> None:
+        """The page, at whatever address the login service has led to."""
+        if not self._is_for_us():
+            return
+        if self.path.partition("?")[0] != "/":
+            self._answer(404, "text/plain", b"There is nothing here.\n")
+            return
+        nonce = secrets.token_urlsafe(16)
+        policy = (
+            f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
+            "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
+        content = page(nonce=nonce, secret=self.server.callback.secret)
+        self._answer(200, "text/html; charset=utf-8", content, policy=policy)
+
+    def do_POST(self) -> None:
+        """The answer of the login service, from our page."""
+        callback = self.server.callback
+        if not self._is_for_us():
+            return
+        secret = self.headers.get(_SECRET_HEADER, "")
+        at_home = self.headers.get("origin") == f"http://{self.headers.get('host')}"
+        known = secrets.compare_digest(secret.encode(), callback.secret.encode())
+        if self.path != "/token" or not at_home or not known:
+            self._answer(403, "text/plain", b"This did not come from our own page.\n")
+            return
+        length = self.headers.get("content-length", "")
+        if not length.isdecimal() or int(length) > _LONGEST_BODY:
+            self._answer(413, "text/plain", b"That is no answer of a login page.\n")
+            return
+        body = self.rfile.read(int(length)).decode("utf-8", "replace")
+        verdict = callback.receive(dict(parse_qsl(body)))
+        document = {"good": verdict.good, "text": verdict.text}
+        try:
+            self._answer(200, "application/json", json.dumps(document).encode())
+            self.wfile.flush()
+        finally:  # also when the browser has gone: the verdict stands
+            callback.told(verdict)
+
+    def _is_for_us(self) -> bool:
+        """A page of somebody else's whose name leads here (DNS rebinding) gets nothing."""
+        if self.headers.get("host") in self.server.callback.hosts:
+            return True
+        self._answer(403, "text/plain", b"The Host header names another server.\n")
+        return False
+
+    def _answer(self, status: int, kind: str, content: bytes, *, policy: str | None = None) -> None:
+        self.send_response(status)
+        for name, value in {
+            "Content-Type": kind,
+            "Content-Length": str(len(content)),
+            "Content-Security-Policy": policy or "default-src 'none'",
+            "Cache-Control": "no-store",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+        }.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+
+def _cannot_listen(port: int, error: OSError) -> OcihaulError:
+    if error.errno == errno.EADDRINUSE:
+        return OcihaulError(
+            f"port {port} of 127.0.0.1 is taken, and the login page leads the browser to no other",
+            hint="Another login may be waiting there: finish or stop it (to find it: "
+            f"lsof -i :{port}, or ss -ltnp 'sport = :{port}') and try again; or use an API key, "
+            "with --no-browser.",
+        )
+    return OcihaulError(
+        f"port {port} of 127.0.0.1 cannot be listened on: {error.strerror}",
+        hint="Use an API key, with --no-browser; or log in on another machine.",
+    )

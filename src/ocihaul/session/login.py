@@ -1,0 +1,161 @@
+"""The *log in* rung: a person, a browser, a new key and its first token.
+
+The browser opens `{login}/v1/oauth2/authorize` with our new public key and comes back to
+`http://localhost:8181` with the token in the fragment; query parameters and port are those of the
+stock CLI, as the service knows no others. An answer counts only if it is to our question: the
+nonce, where it comes back, has to be ours, and the token has to belong to the key that was made
+for this login.
+"""
+
+import base64
+import json
+import secrets
+import threading
+from collections.abc import Callable, Mapping
+from typing import Self
+from urllib.parse import urlencode
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from ocihaul.errors import CredentialError, LoginFailed
+from ocihaul.session.callback import Callback, Verdict
+from ocihaul.session.profile_files import NewSession
+from ocihaul.session.token import SessionToken
+
+#: The one port that the service leads back to.
+PORT = 8181
+TIMEOUT = 300.0
+
+_DONE = "You can close this window and go back to your terminal."
+
+
+class BrowserLogin:
+    """One login, from the address to open to the new session.
+
+    It listens from the beginning, so that a taken port is known before anybody is asked for a
+    password. `warn` hears of answers that were turned away. Use it as a context manager.
+    """
+
+    def __init__(
+        self,
+        login_endpoint: str,
+        *,
+        tenancy_name: str | None = None,
+        identity_provider_name: str | None = None,
+        port: int = PORT,
+        warn: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Raises OcihaulError when the port is taken."""
+        self._warn = warn
+        self._nonce = secrets.token_urlsafe(24)
+        self._refusal: str | None = None
+        self._turned_away: str | None = None
+        self._token: SessionToken | None = None
+        self._callback = Callback(port, self._judge)
+        self.port = self._callback.port
+        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        query = {
+            "action": "login",
+            "client_id": "iaas_console",
+            "response_type": "token id_token",
+            "nonce": self._nonce,
+            "scope": "openid",
+            "public_key": _as_jwk(self._key.public_key()),
+            "redirect_uri": f"http://localhost:{self.port}",
+        }
+        if tenancy_name:
+            query["tenant"] = tenancy_name
+        if identity_provider_name:
+            query["provider"] = identity_provider_name
+        #: What to open in a browser on this machine. It holds nothing secret.
+        self.url = f"{login_endpoint}/v1/oauth2/authorize?{urlencode(query)}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._callback.close()
+
+    def wait(self, timeout: float = TIMEOUT, stop: threading.Event | None = None) -> NewSession:
+        """The new session, within `timeout` seconds.
+
+        Raises LoginFailed when the answer was no or none came, Interrupted when `stop` is set.
+        """
+        if not self._callback.wait(timeout, stop or threading.Event()):
+            why = f" (an answer was turned away: {self._turned_away})" if self._turned_away else ""
+            raise LoginFailed(
+                f"nobody has logged in within {timeout:.0f} s{why}",
+                hint="Run the same command again, and open the address in a browser that reaches "
+                f"127.0.0.1:{self.port} of this machine (a container needs --network host).",
+            )
+        if self._token is None:
+            raise LoginFailed(
+                f"the login page answered: {self._refusal}",
+                hint="Run the same command again; --tenancy-name and --identity-provider-name "
+                "choose where to log in.",
+            )
+        return NewSession(self._token, self._key.public_key(), self._key)
+
+    def _judge(self, fields: Mapping[str, str]) -> Verdict:
+        if "error" in fields and "security_token" not in fields:
+            said = [fields[name] for name in ("error", "error_description") if fields.get(name)]
+            self._refusal = _printable(": ".join(said))
+            return Verdict(f"The login page answered: {self._refusal}", good=False, final=True)
+        try:
+            self._token = self._token_in(fields)
+        except CredentialError as error:
+            # It may be somebody else's page that led here: the right answer can still come.
+            self._turned_away = error.message
+            self._warn(f"An answer to the login was turned away: {error.message}.")
+            return Verdict(
+                f"This answer cannot be used: {error.message}. Open the address that your "
+                "terminal shows.",
+                good=False,
+                final=False,
+            )
+        return Verdict(_DONE, good=True, final=True)
+
+    def _token_in(self, fields: Mapping[str, str]) -> SessionToken:
+        """The token, if it answers our question; raises CredentialError."""
+        if "security_token" not in fields:
+            raise CredentialError("there is no token in it")
+        returned = [fields.get("nonce"), _claim(fields.get("id_token"), "nonce")]
+        if any(nonce is not None and nonce != self._nonce for nonce in returned):
+            raise CredentialError("it belongs to another login (its nonce is not ours)")
+        token = SessionToken.parse(fields["security_token"])
+        if not token.belongs_to(self._key.public_key()):
+            raise CredentialError("its token belongs to another key")
+        return token
+
+
+def _as_jwk(key: RSAPublicKey) -> str:
+    """The key as the stock CLI sends it; `kid` has to be there and means nothing."""
+    numbers = key.public_numbers()
+    jwk = {"kty": "RSA", "n": _number(numbers.n), "e": _number(numbers.e), "kid": "Ignored"}
+    return base64.urlsafe_b64encode(json.dumps(jwk).encode()).decode()
+
+
+def _number(number: int) -> str:
+    data = number.to_bytes((number.bit_length() + 7) // 8)
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _claim(token: str | None, name: str) -> object:
+    """A claim of a JWT that is not a session token; None where either is missing."""
+    if token is None:
+        return None
+    try:
+        return jwt.decode(token, options={"verify_signature": False}).get(name)
+    except jwt.InvalidTokenError:
+        raise CredentialError("its id_token is cut or not a JWT") from None
+
+
+def _printable(text: str) -> str:
+    """Text from outside, fit for a terminal."""
+    return "".join(each if each.isprintable() else " " for each in text)[:300]

@@ -1,0 +1,1 @@
+"""A real browser logs in: headless Chromium against the emulated login page."""
