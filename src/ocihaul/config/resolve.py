@@ -11,9 +11,17 @@ from ocihaul.config.settings import Flags, Settings
 
 
 def resolve(
-    flags: Flags, environ: Mapping[str, str], home: Path, *, command: Sequence[str] = ()
+    flags: Flags,
+    environ: Mapping[str, str],
+    home: Path,
+    *,
+    command: Sequence[str] = (),
+    needs_region: bool = True,
 ) -> Settings:
     """Settle every setting, for the command named by `command` (such as os, object, put).
+
+    Without `needs_region` a session whose region is unknown is settled all the same: it can be
+    looked at, though not refreshed.
 
     Raises ConfigError (it names file, section and key) and UsageError (flags that exclude each
     other, ways to authenticate that are not supported).
@@ -44,7 +52,13 @@ def resolve(
         or places.default("auth-endpoint")
     )
     resolved = network.find_region(
-        region, endpoint=endpoint, auth=auth, auth_endpoint=auth_endpoint, places=places, home=home
+        region,
+        endpoint=endpoint,
+        auth=auth,
+        auth_endpoint=auth_endpoint,
+        places=places,
+        home=home,
+        needed=needs_region,
     )
     passphrase = places.env("OCI_CLI_PASSPHRASE") or from_file(section, "pass_phrase")
     _, rc_notice = find_rc_file(flags.cli_rc_file, environ=environ, home=home)

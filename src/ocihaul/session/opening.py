@@ -55,7 +55,7 @@ def open_session(
     stop = stop or threading.Event()
     return Session(
         store_for(settings),
-        _refresh(settings, dialer or dialer_for(settings), clock, stop),
+        refresh_for(settings, dialer or dialer_for(settings), clock, stop),
         clock=clock,
         listener=listener,
         stop=stop,
@@ -81,9 +81,10 @@ def open_api_key(settings: Settings) -> ApiKey:
     )
 
 
-def _refresh(
+def refresh_for(
     settings: Settings, dialer: Dialer, clock: ServerClock, stop: threading.Event
 ) -> Refresh:
+    """The refresh rung at the auth service of the settings."""
     if settings.auth_endpoint is None:
         return _no_auth_endpoint
 

@@ -101,6 +101,11 @@ class Session:
         if self._thread is not None:
             self._thread.join(timeout=5.0)
 
+    @property
+    def token(self) -> SessionToken:
+        """The present token, be it still good or not; never waits."""
+        return self._state.token
+
     def credential(self) -> Credential:
         """The credential to sign with now; waits only when the token has no life left.
 

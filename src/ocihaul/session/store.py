@@ -116,13 +116,16 @@ class CredentialStore:
     def lock(self, timeout: float) -> Iterator[None]:
         """Hold the session's lock across processes. Raises StoreBusy after `timeout` seconds."""
         try:
-            with FileLock(self._lock_file(), timeout=timeout, poll_interval=0.05, mode=0o600):
+            with FileLock(self.lock_file(), timeout=timeout, poll_interval=0.05, mode=0o600):
                 yield
         except Timeout:
             raise StoreBusy from None
 
-    def _lock_file(self) -> Path:
-        """Beside the token where that can be; the lock must be the same for all who share it."""
+    def lock_file(self) -> Path:
+        """Beside the token where that can be; the lock must be the same for all who share it.
+
+        Raises OSError when the token's place cannot be looked at.
+        """
         beside = self.token_file.with_name(self.token_file.name + ".lock")
         if os.access(beside if beside.exists() else beside.parent, os.W_OK):
             return beside

@@ -1,0 +1,69 @@
+"""Who holds a lock file right now; for people to read, never to decide by.
+
+The lock file itself stays where it is for ever: it is only a lock while somebody holds it.
+"""
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A lock file. `held` is None where that cannot be asked; `pid` and `program` if known."""
+
+    path: Path
+    held: bool | None
+    pid: int | None = None
+    program: str | None = None
+
+
+def lock_at(path: Path) -> Lock:
+    """The state of the lock at `path`."""
+    held = _is_held(path)
+    if not held:
+        return Lock(path, held)
+    pid = _holder(path)
+    return Lock(path, held, pid, _program(pid) if pid else None)
+
+
+def _is_held(path: Path) -> bool | None:
+    try:
+        import fcntl  # noqa: PLC0415  POSIX only
+    except ImportError:
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    try:
+        # Held for a moment, and shared: who wants the lock meanwhile tries again at once.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _holder(path: Path) -> int | None:
+    """The process that Linux names as the holder, if it lives where we can see it."""
+    with contextlib.suppress(OSError, ValueError):
+        inode = str(path.stat().st_ino)
+        for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
+            fields = line.split()
+            if len(fields) > 5 and fields[1] == "FLOCK" and fields[5].endswith(f":{inode}"):
+                return int(fields[4]) if int(fields[4]) > 0 else None
+    return None
+
+
+def _program(pid: int) -> str | None:
+    # The name alone: the arguments of a foreign process may hold anything.
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
+    return None
