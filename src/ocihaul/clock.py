@@ -37,22 +37,28 @@ class ServerClock:
         """The present moment as an HTTP date, by the service's clock."""
         return formatdate(self.now(), usegmt=True)
 
-    def observe(self, date: str | None) -> bool:
+    def observe(self, date: str | None, *, signed_with: float | None = None) -> bool:
         """Learn from the Date header of an answer that has just arrived.
 
-        True when that moved our idea of the service's time, so that a request refused for its
-        date is worth sending again.
+        True when our idea of the service's time is another than when the request was signed, so
+        that one refused for its date is worth sending again. `signed_with` is the offset at that
+        time: another thread's answer may have moved it meanwhile. Without it: when this answer
+        moved it.
         """
+        before = self.offset if signed_with is None else signed_with
+        self._learn(date)
+        return self.offset != before
+
+    def _learn(self, date: str | None) -> None:
         if date is None:
-            return False
+            return
         try:
             theirs = parsedate_to_datetime(date).timestamp()
-        except ValueError:
-            return False
+        except (ValueError, OverflowError):
+            return
         # Dates are cut to whole seconds: on average half a second is missing.
         offset = theirs + 0.5 - self._wall()
         if abs(offset - self.offset) <= _TOLERANCE:
-            return False
+            return
         self.offset = 0.0 if abs(offset) <= _TOLERANCE else offset
         self._listener(ClockCorrected(self.offset))
-        return True

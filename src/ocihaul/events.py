@@ -32,7 +32,7 @@ class Notice(Event):
 class TokenAdopted(Event):
     """The session goes on with another token.
 
-    `rung` is how it came: "start", "reread" (someone else renewed it), "refresh".
+    `rung` is how it came: "start", "reread" (someone else renewed it), "refresh", "mint", "login".
     """
 
     rung: str
@@ -48,6 +48,22 @@ class RenewalFailed(Event):
     rung: str
     reason: str
     next_try_in: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Parked(Event):
+    """Nothing but a login helps: requests wait for one, `until` at the latest.
+
+    Said when it begins and once a minute.
+    """
+
+    reason: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unparked(Event):
+    """A usable token has appeared: the waiting requests go on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,16 @@ import pytest
 
 from ocihaul.clock import ServerClock
 from ocihaul.errors import CredentialError, RenewalUnavailable, SessionOver
-from ocihaul.events import CredentialRejected, Notice, RenewalFailed, TokenAdopted
+from ocihaul.events import (
+    CredentialRejected,
+    Notice,
+    Parked,
+    RenewalFailed,
+    TokenAdopted,
+    Unparked,
+)
 from ocihaul.session.credential import Credential
-from ocihaul.session.renewal import Failed, NotExtended, Outcome, Refused, Renewed
+from ocihaul.session.ladder import Failed, NotExtended, Outcome, Refused, Renewed
 from ocihaul.session.session import Session
 from ocihaul.session.store import CredentialStore, write_private
 from ocihaul.session.token import SessionToken
@@ -39,8 +46,17 @@ def token(exp: float, *, iat: float | None = NOW, which: int = 0) -> SessionToke
 class Rig:
     """A session in a folder, at a time that the test decides."""
 
-    def __init__(self, folder: Path, auth: Auth, *, first: SessionToken | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        auth: Auth,
+        *,
+        first: SessionToken | None = None,
+        session_wait: float = 0.0,
+        **more: Auth,
+    ) -> None:
         self.folder, self.auth = folder, auth
+        self.more, self.session_wait = more, session_wait
         self.hand, self.heard = Hand(), Recorder()
         self.put(first or token(NOW + HOUR))
         (folder / "key.pem").write_bytes(pem(rsa_key()))
@@ -51,11 +67,12 @@ class Rig:
             CredentialStore(
                 self.folder / "token", self.folder / "key.pem", sleep=self.hand.forward
             ),
-            self.auth,
+            {"refresh": self.auth, **self.more},
             clock=ServerClock(wall=self.hand, monotonic=self.hand, listener=self.heard),
             listener=self.heard,
             chance=lambda: 0.5,
             patience=60.0,
+            session_wait=self.session_wait,
         )
 
     def put(self, token: SessionToken) -> None:
@@ -332,9 +349,87 @@ def test_the_background_renews_without_a_request(tmp_path: Path) -> None:
     assert rig.auth.calls == [1]
 
 
+# The higher rungs
+
+
+def test_a_refresh_that_does_not_extend_is_followed_by_a_mint(tmp_path: Path) -> None:
+    """A session made without a browser: its refresh answers 200 and changes nothing."""
+    same_end = token(NOW + HOUR, iat=NOW + HOUR / 2)
+    minted = token(NOW + HOUR * 1.5, iat=NOW + HOUR / 2)
+    mint = Auth(Renewed(minted), Renewed(token(NOW + HOUR * 2.5, iat=NOW + HOUR)))
+    rig = Rig(tmp_path, Auth(NotExtended(same_end)), mint=mint)
+    rig.hand.forward(HOUR / 2)
+    assert rig.session.credential().token == minted
+    assert rig.rungs() == ["start", "mint"]
+    rig.hand.forward(HOUR / 2)
+    rig.session.credential()
+    assert rig.rungs() == ["start", "mint", "mint"]
+    assert len(rig.auth.calls) == 1, "a minted session is not refreshed"
+
+
+def test_a_refusal_is_followed_by_a_mint(tmp_path: Path) -> None:
+    minted = token(NOW + 2 * HOUR)
+    rig = Rig(tmp_path, Auth(Refused("session ended")), mint=Auth(Renewed(minted)))
+    assert rig.session.rejected(rig.session.credential())
+    assert rig.session.credential().token == minted
+    assert rig.on_disk() == minted.raw
+
+
+def test_a_hiccup_of_the_refresh_does_not_mint_while_the_token_stands(tmp_path: Path) -> None:
+    mint = Auth(Renewed(token(NOW + 2 * HOUR)))
+    rig = Rig(tmp_path, Auth(Failed("503")), mint=mint)
+    rig.hand.forward(HOUR / 2)
+    rig.session.credential()
+    assert mint.calls == []
+    rig.hand.forward(HOUR / 2 + 1)
+    rig.session.credential()
+    assert len(mint.calls) == 1, "but it does when the token is gone"
+
+
+def test_when_every_rung_refuses_each_reason_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path, Auth(Refused("ended")), mint=Auth(Refused("no such user")))
+    monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
+    with pytest.raises(SessionOver, match="refresh: ended; mint: no such user"):
+        rig.session.rejected(rig.session.credential())
+
+
+def test_a_parked_session_goes_on_with_a_new_login_and_says_so_once_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path, Auth(Refused("ended")), session_wait=12 * HOUR)
+    login = token(NOW + 4 * HOUR, iat=NOW + HOUR, which=1)
+
+    def time_passes(seconds: float) -> None:
+        rig.hand.forward(seconds)
+        if rig.hand.time > NOW + HOUR + 300 and rig.on_disk() != login.raw:
+            (tmp_path / "key.pem").write_bytes(pem(rsa_key(1)))
+            rig.put(login)
+
+    monkeypatch.setattr(rig.session, "_sleep", time_passes)
+    rig.hand.forward(HOUR)
+    assert rig.session.credential().token == login
+    said = [event for event in rig.heard.events if isinstance(event, Parked)]
+    assert len(said) == 5
+    assert {event.until for event in said} == {said[0].until}
+    assert said[0].until == pytest.approx(NOW + 13 * HOUR, abs=5)
+    assert "ended" in said[0].reason
+    assert len(rig.heard.of(Unparked)) == 1
+
+
+def test_a_park_ends_at_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(tmp_path, Auth(Refused("ended")), session_wait=HOUR)
+    monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
+    rig.hand.forward(HOUR)
+    with pytest.raises(SessionOver):
+        rig.session.credential()
+    assert rig.hand.time == pytest.approx(NOW + 2 * HOUR, abs=10)
+
+
 def test_an_unusable_pair_at_the_start_is_a_credential_error(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("cut")
     (tmp_path / "key.pem").write_bytes(pem(rsa_key()))
     store = CredentialStore(tmp_path / "token", tmp_path / "key.pem", sleep=lambda _: None)
     with pytest.raises(CredentialError):
-        Session(store, Auth(Failed("never asked")))
+        Session(store, {"refresh": Auth(Failed("never asked"))})

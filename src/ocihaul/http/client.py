@@ -61,6 +61,8 @@ class _Tally:
     failures: int = 0
     first_failure: float = 0.0
     rejections: int = 0
+    redated: bool = False
+    unanswered: bool = False
 
 
 class Client:
@@ -101,21 +103,24 @@ class Client:
         try:
             while True:
                 credential = self._authority.credential()
+                offset = self._clock.offset
                 try:
                     answer = self._attempt(origin, call, credential)
                 except WireError as error:
                     self._after_break(origin, call, credential, error, tally)
                     continue
-                if self._settles(answer, call, credential, tally):
+                redated = self._clock.observe(answer.headers.get("date"), signed_with=offset)
+                if self._settles(answer, call, credential, redated, tally):
                     return answer
         except Stopped:
             raise Interrupted("stopped while talking to the service") from None
 
-    def _settles(self, answer: Answer, call: Call, credential: Credential, tally: _Tally) -> bool:
+    def _settles(
+        self, answer: Answer, call: Call, credential: Credential, redated: bool, tally: _Tally
+    ) -> bool:
         """True for success, False when the call is worth another attempt, else raises."""
-        redated = self._clock.observe(answer.headers.get("date"))
         failure = service_error(answer, call.operation)
-        failure.after_retry = tally.failures > 0
+        failure.after_retry = tally.failures > 0 or tally.unanswered
         action = classify(answer.status, failure.code)
         if action is Action.DONE:
             return True
@@ -133,15 +138,23 @@ class Client:
         redated: bool,
         tally: _Tally,
     ) -> bool:
-        """After a 401: whether there is something new to sign with, a date or a credential."""
+        """After a 401: whether there is something new to sign with, a date or a credential.
+
+        A new date is the answer once: where the service's clocks differ from each other, it would
+        be the answer for ever, and the session never hear of its rejected token.
+        """
         tally.rejections += 1
         if tally.rejections > _MAX_REJECTIONS:
             return False
-        return redated or self._authority.rejected(credential, call.operation)
+        if redated and not tally.redated:
+            tally.redated = True
+            return True
+        return self._authority.rejected(credential, call.operation)
 
     def _after_break(
         self, origin: Origin, call: Call, credential: Credential, error: WireError, tally: _Tally
     ) -> None:
+        tally.unanswered = True
         if error.body_sent and self._was_rejected(origin, credential):
             if not self._mended(credential, call, redated=False, tally=tally):
                 raise NetworkError(f"{call.operation}: {error}") from error

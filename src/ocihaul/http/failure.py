@@ -35,7 +35,8 @@ def _code_and_message(answer: Answer) -> tuple[str | None, str]:
         return None, ""
     try:
         document = json.loads(answer.body)
-        return document.get("code"), str(document.get("message", ""))
-    except (ValueError, AttributeError):
+        code = document.get("code")
+        return None if code is None else str(code), str(document.get("message", ""))
+    except (ValueError, AttributeError, RecursionError):
         kind = answer.headers.get("content-type", "no content type")
         return None, f"the answer is not the service's JSON ({kind}): is there a proxy on the way?"

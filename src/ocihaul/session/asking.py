@@ -103,7 +103,7 @@ def _offset(date: str | None, now: float) -> float | None:
     try:
         # Dates are cut to whole seconds: on average half a second is missing.
         return parsedate_to_datetime(date).timestamp() + 0.5 - now
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
@@ -113,5 +113,5 @@ def _words(answer: Answer) -> tuple[str | None, str | None]:
     try:
         document = json.loads(answer.body)
         return document.get("code"), document.get("message")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return None, None

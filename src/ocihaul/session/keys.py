@@ -1,10 +1,19 @@
-"""Reading a private key."""
+"""Keys as files have them: reading a private key, writing one, and its public half."""
 
+import hashlib
 import re
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 
 from ocihaul.errors import CredentialError
 
@@ -49,3 +58,22 @@ def read_key_file(path: Path, *, passphrase: str | None = None) -> RSAPrivateKey
     except OSError as error:
         raise CredentialError(f"the key file {path} cannot be read: {error.strerror}") from error
     return load_key(pem, where=f"the key file {path}", passphrase=passphrase)
+
+
+def private_pem(key: RSAPrivateKey, passphrase: str | None = None) -> bytes:
+    """The private key as the stock CLI writes it: PKCS #8, with its mark after the END line."""
+    encryption: KeySerializationEncryption = NoEncryption()
+    if passphrase:
+        encryption = BestAvailableEncryption(passphrase.encode())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption) + b"OCI_API_KEY"
+
+
+def public_pem(key: RSAPublicKey) -> bytes:
+    """The public key in PEM (SubjectPublicKeyInfo)."""
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def fingerprint(key: RSAPublicKey) -> str:
+    """How OCI names a key: the MD5 of its DER form, in pairs of hex digits."""
+    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.md5(der, usedforsecurity=False).digest().hex(":")

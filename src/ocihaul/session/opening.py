@@ -7,10 +7,12 @@ from ocihaul.clock import ServerClock
 from ocihaul.config import Settings
 from ocihaul.errors import ConfigError
 from ocihaul.events import Listener, ignore
-from ocihaul.session.credential import ApiKey, Credential
+from ocihaul.session.credential import ApiKey, Authority, Credential
 from ocihaul.session.keys import load_key, read_key_file
-from ocihaul.session.renewal import Outcome, Refresh, Refresher, Refused
-from ocihaul.session.session import Session
+from ocihaul.session.ladder import Outcome, Refused, Rung
+from ocihaul.session.minting import Minter
+from ocihaul.session.renewal import AuthService, Refresher, Send
+from ocihaul.session.session import MINT, REFRESH, Session
 from ocihaul.session.store import CredentialStore
 from ocihaul.wire.dial import Dialer
 from ocihaul.wire.message import Answer, Request
@@ -46,19 +48,32 @@ def open_session(
     clock: ServerClock | None = None,
     listener: Listener = ignore,
     stop: threading.Event | None = None,
+    renew_with: Settings | None = None,
+    minutes: int | None = None,
+    session_wait: float = 0.0,
 ) -> Session:
     """The session of a profile, not yet started: use it as a context manager.
+
+    `renew_with` is an API-key profile that mints (sessions of `minutes`) when a refresh does not
+    help; `session_wait` is how long, in seconds, a session that is over waits for a new login.
 
     Raises CredentialError when key or token are unusable, ConfigError when the profile has none.
     """
     clock = clock or ServerClock(listener=listener)
     stop = stop or threading.Event()
+    dialer = dialer or dialer_for(settings)
+    rungs: dict[str, Rung] = {REFRESH: refresh_for(settings, dialer, clock, stop)}
+    if renew_with is not None:
+        rungs[MINT] = open_minter(
+            renew_with, minutes=minutes, dialer=dialer, clock=clock, stop=stop
+        )
     return Session(
         store_for(settings),
-        refresh_for(settings, dialer or dialer_for(settings), clock, stop),
+        rungs,
         clock=clock,
         listener=listener,
         stop=stop,
+        session_wait=session_wait,
     )
 
 
@@ -81,24 +96,50 @@ def open_api_key(settings: Settings) -> ApiKey:
     )
 
 
+def open_minter(
+    settings: Settings,
+    *,
+    signer: Authority | None = None,
+    minutes: int | None = None,
+    dialer: Dialer | None = None,
+    clock: ServerClock | None = None,
+    stop: threading.Event | None = None,
+) -> Minter:
+    """The *mint* rung that the API-key profile of `settings` can serve (or another `signer`).
+
+    Raises CredentialError or ConfigError when the profile cannot.
+    """
+    if settings.auth_endpoint is None:
+        raise ConfigError(
+            f"profile {settings.profile!r}: {_NO_AUTH_ENDPOINT}",
+            hint="Give --region or --auth-endpoint.",
+        )
+    send = _sender(dialer or dialer_for(settings), stop or threading.Event())
+    service = AuthService(settings.auth_endpoint, send, clock or ServerClock())
+    return Minter(service, signer or open_api_key(settings), minutes)
+
+
 def refresh_for(
     settings: Settings, dialer: Dialer, clock: ServerClock, stop: threading.Event
-) -> Refresh:
-    """The refresh rung at the auth service of the settings."""
+) -> Rung:
+    """The *refresh* rung at the auth service of the settings."""
     if settings.auth_endpoint is None:
         return _no_auth_endpoint
+    return Refresher(settings.auth_endpoint, _sender(dialer, stop), clock)
 
+
+def _sender(dialer: Dialer, stop: threading.Event) -> Send:
     def send(origin: Origin, request: Request, timeout: float) -> Answer:
         return exchange_once(dialer, origin, request, timeout=timeout, stop=stop)
 
-    return Refresher(settings.auth_endpoint, send, clock)
+    return send
+
+
+_NO_AUTH_ENDPOINT = "no region is known, so the auth service's address is not either"
 
 
 def _no_auth_endpoint(credential: Credential, timeout: float) -> Outcome:  # noqa: ARG001  a rung
-    return Refused(
-        "no region is known, so the auth service's address is not either "
-        "(give --region or --auth-endpoint)"
-    )
+    return Refused(f"{_NO_AUTH_ENDPOINT} (give --region or --auth-endpoint)")
 
 
 def _given(value: _T | None, key: str) -> _T:

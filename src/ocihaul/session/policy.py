@@ -4,7 +4,8 @@ Everything comes in as a value: the time, the token, and what has happened to it
 rules below are the whole truth about renewal, and their tests need neither clock nor sleep.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 from ocihaul.session.token import SessionToken
@@ -38,7 +39,8 @@ class History:
     """What has happened to the present token.
 
     `since` is when it was adopted; `spread` in -1..1 is this holder's own share of the jitter.
-    `rejected`: the service answered 401 to it. `refused`: why there is no renewal any more.
+    `rejected`: the service answered 401 to it. `spent`: the rungs that will not renew it, and why;
+    `refused`: the same in one sentence once no other rung is left.
     `failures` counts renewals in a row that failed for a passing reason; the next is due at
     `retry_at`. Times are epoch seconds by the service's clock.
     """
@@ -46,6 +48,7 @@ class History:
     since: float
     spread: float = 0.0
     rejected: bool = False
+    spent: Mapping[str, str] = field(default_factory=dict)
     refused: str | None = None
     failures: int = 0
     retry_at: float = 0.0
@@ -58,9 +61,19 @@ def life(token: SessionToken, history: History) -> float:
 
 
 def due_at(token: SessionToken, history: History) -> float:
-    """When the background renewal is due."""
+    """When the background renewal is due, were there no failures."""
     share = 1 - (_DUE + _SPREAD * history.spread)
-    return max(token.expires_at - share * life(token, history), history.retry_at)
+    return token.expires_at - share * life(token, history)
+
+
+def retry_in(now: float, history: History) -> float:
+    """Seconds that the backoff still lasts.
+
+    One that seems far longer than the longest was reckoned by a clock that has been set back
+    since, and to wait for its end could cost the session.
+    """
+    left = history.retry_at - now
+    return left if 0 < left <= 2 * _LONGEST_BACKOFF else 0.0
 
 
 def margin_at(token: SessionToken, history: History) -> float:
@@ -79,7 +92,7 @@ def decide(now: float, token: SessionToken, history: History) -> Verdict:
         return Verdict.KEEP if is_usable(now, token, history) else Verdict.OVER
     if history.rejected or now >= margin_at(token, history):
         return Verdict.RENEW_NOW
-    if now >= due_at(token, history):
+    if now >= due_at(token, history) and not retry_in(now, history):
         return Verdict.RENEW_SOON
     return Verdict.KEEP
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from ocihaul.errors import RenewalUnavailable, SessionError, SessionOver
 from ocihaul.session.credential import Credential
+from ocihaul.session.ladder import Failed, NotExtended, Refused, Renewed, Rung
 from ocihaul.session.moments import moment
-from ocihaul.session.renewal import Failed, NotExtended, Refresh, Refused, Renewed
 from ocihaul.session.store import CredentialStore, StoreBusy
 from ocihaul.session.token import SessionToken
 
@@ -31,7 +31,7 @@ class Refreshed:
 
 def refresh_once(
     store: CredentialStore,
-    refresh: Refresh,
+    refresh: Rung,
     *,
     timeout: float,
     attempts: int = ATTEMPTS,

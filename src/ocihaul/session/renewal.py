@@ -1,116 +1,114 @@
 """The rungs that ask the auth service for a new token; each is one call to the outside.
 
-Refresh: `POST {auth}/v1/authentication/refresh` with `{"currentToken": …}`, signed with the
-token's own key (as the stock CLI and the Java SDK do it).
+What belongs here: what such a call can lead to, the signed call itself, and the *refresh* rung:
+`POST {auth}/v1/authentication/refresh` with `{"currentToken": …}`, signed with the token's own
+key (as the stock CLI and the Java SDK do it). The *mint* rung is in `minting`.
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from ocihaul.clock import ServerClock
 from ocihaul.errors import ConfigError, CredentialError
 from ocihaul.session.credential import Credential
+from ocihaul.session.ladder import Failed, NotExtended, Outcome, Refused, Renewed
 from ocihaul.session.token import SessionToken
 from ocihaul.signing import sign
 from ocihaul.wire.message import Answer, Request, Stopped, WireError
 from ocihaul.wire.origin import Origin
 
-
-@dataclass(frozen=True, slots=True)
-class Renewed:
-    """A new token; it lives longer than the one before."""
-
-    token: SessionToken
-
-
-@dataclass(frozen=True, slots=True)
-class NotExtended:
-    """A new token, but it ends no later than the old one: the session is at its wall."""
-
-    token: SessionToken
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The auth service will not renew this session any more."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """No usable answer this time; a later try may succeed."""
-
-    reason: str
-
-
-Outcome = Renewed | NotExtended | Refused | Failed
-
 #: Sends one request to the auth service; the float is the seconds it may take in all.
 Send = Callable[[Origin, Request, float], Answer]
 
-#: One rung: the credential to renew and the seconds that the attempt may take.
-Refresh = Callable[[Credential, float], Outcome]
+
+class AuthService:
+    """Signed calls to one auth service; `endpoint` is its base URL."""
+
+    def __init__(self, endpoint: str, send: Send, clock: ServerClock) -> None:
+        self.origin = Origin.parse(endpoint)
+        self.clock = clock
+        self._send = send
+
+    def ask(
+        self, credential: Credential, target: str, document: Mapping[str, str], timeout: float
+    ) -> Answer | Failed:
+        """Post `document`; a refusal for a wrong date is mended by the service's own clock."""
+        body = json.dumps(document).encode()
+        try:
+            offset = self.clock.offset
+            answer = self._post(credential, target, body, timeout)
+            moved = self.clock.observe(answer.headers.get("date"), signed_with=offset)
+            if answer.status == 401 and moved:
+                answer = self._post(credential, target, body, timeout)
+        except (WireError, ConfigError) as error:
+            return Failed(f"{self.origin}: {error}")
+        except Stopped:
+            return Failed("stopped")
+        return answer
+
+    def _post(self, credential: Credential, target: str, body: bytes, timeout: float) -> Answer:
+        headers = sign(
+            credential.key,
+            credential.key_id,
+            method="POST",
+            target=target,
+            host=self.origin.host_header,
+            date=self.clock.http_date(),
+            json_body=body,
+        )
+        headers["accept"] = "application/json"
+        return self._send(self.origin, Request("POST", target, headers, body), timeout)
 
 
 class Refresher:
     """The *refresh* rung at one auth service; `auth_endpoint` is its base URL."""
 
     def __init__(self, auth_endpoint: str, send: Send, clock: ServerClock) -> None:
-        self._origin = Origin.parse(auth_endpoint)
-        self._send = send
-        self._clock = clock
+        self._service = AuthService(auth_endpoint, send, clock)
 
     def __call__(self, credential: Credential, timeout: float) -> Outcome:
-        """Ask once; a refusal for a wrong date is mended by the service's own clock."""
+        """Ask once."""
         if credential.token is None:
             return Refused("this credential has no session token")
-        try:
-            answer = self._ask(credential, credential.token, timeout)
-            moved = self._clock.observe(answer.headers.get("date"))
-            if answer.status == 401 and moved:
-                answer = self._ask(credential, credential.token, timeout)
-        except (WireError, ConfigError) as error:
-            return Failed(f"{self._origin}: {error}")
-        except Stopped:
-            return Failed("stopped")
-        return read_answer(answer, credential, asked=str(self._origin), now=self._clock.now())
-
-    def _ask(self, credential: Credential, token: SessionToken, timeout: float) -> Answer:
-        body = json.dumps({"currentToken": token.raw}).encode()
-        target = "/v1/authentication/refresh"
-        headers = sign(
-            credential.key,
-            credential.key_id,
-            method="POST",
-            target=target,
-            host=self._origin.host_header,
-            date=self._clock.http_date(),
-            json_body=body,
-        )
-        headers["accept"] = "application/json"
-        return self._send(self._origin, Request("POST", target, headers, body), timeout)
-
-
-#: Claims have whole seconds: a token this young may be followed by one with the same `exp`
-#: although the session was extended.
-_YOUNG = 2.0
+        document = {"currentToken": credential.token.raw}
+        service = self._service
+        answer = service.ask(credential, "/v1/authentication/refresh", document, timeout)
+        if isinstance(answer, Failed):
+            return answer
+        return read_answer(answer, credential, asked=str(service.origin), now=service.clock.now())
 
 
 def read_answer(answer: Answer, credential: Credential, *, asked: str, now: float) -> Outcome:
-    """What the auth service's answer means.
+    """What the auth service's answer to a refresh means."""
+    token = read_token(answer, credential.key.public_key(), asked=asked)
+    if not isinstance(token, SessionToken):
+        return token
+    if credential.token is not None and not _is_extended(token, credential.token, now):
+        return NotExtended(token)
+    return Renewed(token)
+
+
+#: Statuses that mean "no" and not "later".
+REFUSALS = frozenset({400, 401, 403})
+
+
+def read_token(
+    answer: Answer, key: RSAPublicKey, *, asked: str, refusals: frozenset[int] = REFUSALS
+) -> SessionToken | Refused | Failed:
+    """The token for `key` in an answer of the auth service `asked`, or why there is none.
 
     Only the service's own JSON refuses: a 4xx page of a proxy or a captive portal says nothing
     about the session.
     """
     try:
         document = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
         return Failed(f"{asked} answered {answer.status} with something that is not JSON")
-    if answer.status in {400, 401, 403}:
+    if answer.status in refusals:
         return Refused(f"{answer.status} {document.get('code')}: {document.get('message')}")
     if answer.status != 200:
         return Failed(f"{asked} answered {answer.status} {document.get('code')}")
@@ -118,11 +116,14 @@ def read_answer(answer: Answer, credential: Credential, *, asked: str, now: floa
         token = SessionToken.parse(str(document.get("token", "")))
     except CredentialError as error:
         return Failed(f"{asked} answered 200, but {error.message}")
-    if not token.belongs_to(credential.key.public_key()):
+    if not token.belongs_to(key):
         return Failed(f"{asked} answered with a token for another key")
-    if credential.token is not None and not _is_extended(token, credential.token, now):
-        return NotExtended(token)
-    return Renewed(token)
+    return token
+
+
+#: Claims have whole seconds: a token this young may be followed by one with the same `exp`
+#: although the session was extended.
+_YOUNG = 2.0
 
 
 def _is_extended(new: SessionToken, old: SessionToken, now: float) -> bool:

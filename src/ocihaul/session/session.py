@@ -6,20 +6,30 @@ reports back by generation: if the session has moved on, nothing is renewed; if 
 thread climbs the ladder while the rest wait for it, and a lock file makes that one process.
 """
 
+import contextlib
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
 from ocihaul.clock import ServerClock
 from ocihaul.errors import CredentialError, RenewalUnavailable, SessionOver
-from ocihaul.events import CredentialRejected, Listener, Notice, RenewalFailed, TokenAdopted, ignore
+from ocihaul.events import (
+    CredentialRejected,
+    Listener,
+    Notice,
+    Parked,
+    RenewalFailed,
+    TokenAdopted,
+    Unparked,
+    ignore,
+)
 from ocihaul.session import policy
 from ocihaul.session.credential import Credential
+from ocihaul.session.ladder import Outcome, Rung, climb
 from ocihaul.session.moments import moment
 from ocihaul.session.policy import History, Verdict
-from ocihaul.session.renewal import Failed, NotExtended, Outcome, Refresh, Refused, Renewed
 from ocihaul.session.store import CredentialStore, Pair, StoreBusy
 from ocihaul.session.token import SessionToken
 
@@ -27,8 +37,13 @@ from ocihaul.session.token import SessionToken
 _LOOK_EVERY = 1.0
 #: How long a session that seems over is watched for somebody else's rescue, seconds.
 _GRACE = 2.0
-#: A process that holds the lock longer than this is not waited for, seconds.
+#: How long the lock is waited for at a time, seconds.
 _LOCK_PATIENCE = 15.0
+#: A parked session says so this often, seconds.
+_SAY_EVERY = 60.0
+#: The names of the rungs that the session itself has to know.
+REFRESH = "refresh"
+MINT = "mint"
 _RELOGIN = "Log in again with: oci session authenticate"
 
 
@@ -44,28 +59,33 @@ class _State:
 class Session:
     """Hands out the credential of one session and keeps it alive. Thread-safe.
 
-    `patience` is how long, in seconds, a request waits for a renewal that keeps failing for
-    passing reasons. Use it as a context manager, or call `start` and `close`; without `start`
-    the session still works, but renews only when it is asked for a credential.
+    `rungs` are asked in their order once rereading the files has not helped. `patience` is how
+    long, in seconds, a request waits for a renewal that keeps failing for passing reasons;
+    `session_wait` how long it parks when no rung is left, until a new login appears.
+
+    Use it as a context manager, or call `start` and `close`; without `start` the session still
+    works, but renews only when it is asked for a credential.
     """
 
     def __init__(
         self,
         store: CredentialStore,
-        refresh: Refresh,
+        rungs: Mapping[str, Rung],
         *,
         clock: ServerClock | None = None,
         listener: Listener = ignore,
         patience: float = 600.0,
+        session_wait: float = 0.0,
         stop: threading.Event | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         """Read the pair from the store. Raises CredentialError when it is unusable."""
         self._store = store
-        self._refresh = refresh
+        self._rungs = rungs
         self._clock = clock or ServerClock(listener=listener)
         self._listener = listener
-        self._patience = patience
+        self._patience = max(patience, session_wait)
+        self._session_wait = session_wait
         self._stop = stop or threading.Event()
         self._chance = chance
         # Guards _renewing and every replacement of _state; waited on for a new state.
@@ -75,9 +95,11 @@ class Session:
         self._look_again_at = 0.0
         self._dead: set[str] = set()
         self._said: set[str] = set()
+        self._parked_until: float | None = None
+        self._parked_said_at = 0.0
         self._thread: threading.Thread | None = None
         pair = store.read()
-        self._state = self._state_of(pair, generation=1)
+        self._state = self._state_of(pair, generation=1, spent={})
         self._announce("start")
 
     def __enter__(self) -> Self:
@@ -160,9 +182,10 @@ class Session:
                 return
             if verdict is Verdict.OVER:
                 over_since = waited if over_since is None else over_since
-                if waited - over_since >= _GRACE:
-                    raise self._over(state)
-                self._sleep(0.1)
+                if waited - over_since < _GRACE:
+                    self._sleep(0.1)
+                else:
+                    self._park(state, waited - over_since)
             elif state.history.failures and self._is_usable(state):
                 return  # renewal is failing, but the token still stands: use what is left of it
             elif self._closed or waited > self._patience:
@@ -173,8 +196,22 @@ class Session:
             else:
                 self._renew_when_due(state)
 
+    def _park(self, state: _State, over_for: float) -> None:
+        """Wait a moment for a person's login, and say so; raise when that was long enough."""
+        if self._closed or over_for >= self._session_wait:
+            raise self._over(state)
+        now = self._clock.monotonic()
+        with self._changed:
+            until = self._parked_until or self._clock.now() + self._session_wait - over_for
+            say = self._parked_until is None or now - self._parked_said_at >= _SAY_EVERY
+            self._parked_until = until
+            self._parked_said_at = now if say else self._parked_said_at
+        if say:
+            self._listener(Parked(self._over(state).message, until))
+        self._sleep(_LOOK_EVERY)
+
     def _renew_when_due(self, state: _State) -> None:
-        pause = state.history.retry_at - self._clock.now()
+        pause = policy.retry_in(self._clock.now(), state.history)
         if pause > 0:
             self._sleep(min(pause, _LOOK_EVERY))
         else:
@@ -206,8 +243,9 @@ class Session:
         """Seconds until the next look; few, as a suspended machine wakes to another time."""
         if state.history.refused is not None:
             return _LOOK_EVERY
-        due = policy.due_at(state.token, state.history) - self._clock.now()
-        return min(max(due, 0.02), _LOOK_EVERY)
+        now = self._clock.now()
+        due = policy.due_at(state.token, state.history) - now
+        return min(max(due, policy.retry_in(now, state.history), 0.02), _LOOK_EVERY)
 
     def _sleep(self, seconds: float) -> None:
         with self._changed:
@@ -233,34 +271,61 @@ class Session:
                 self._changed.notify_all()
 
     def _climb(self, state: _State) -> None:
-        """Reread, then refresh, under the lock that makes this process the only one."""
-        try:
-            with self._store.lock(_LOCK_PATIENCE):
-                if self._reread(state):
-                    return
-                now = self._clock.now()
-                timeout = policy.attempt_timeout(now, state.token, state.history)
-                self._take(state, self._refresh(state.credential, timeout))
-        except StoreBusy:
-            self._failed(state, "lock", f"another process holds {self._store.token_file}.lock")
-        except OSError as error:
-            self._failed(state, "lock", f"the lock cannot be taken: {error}")
+        """Climb the ladder under the lock that makes this process the only one.
 
-    def _take(self, state: _State, outcome: Outcome) -> None:
-        match outcome:
-            case Renewed(token):
-                self._replace(state, token, refused=None)
-            case NotExtended(token):
-                reason = "the refresh did not move the token's end, so the session is at its own"
-                self._replace(state, token, refused=reason)
-                self._listener(RenewalFailed("refresh", reason, None))
-            case Refused(reason):
-                # The refusal may be somebody else's doing, who has just written the new token.
-                if not self._reread(state):
-                    self._set_history(state, replace(state.history, refused=reason))
-                    self._listener(RenewalFailed("refresh", reason, None))
-            case Failed(reason):
-                self._failed(state, "refresh", reason)
+        A neighbour that is stopped with the lock in its hand, or a place where none can be made,
+        puts a renewal off, but must not cost the session: without time left it goes unlocked.
+        """
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(self._store.lock(_LOCK_PATIENCE))
+            except (StoreBusy, OSError) as error:
+                reason = f"the lock cannot be taken: {error}"
+                if isinstance(error, StoreBusy):
+                    reason = f"another process holds {self._store.token_file}.lock"
+                if self._decide(self._state) is not Verdict.RENEW_NOW:
+                    self._failed(state, "lock", reason)
+                    return
+                self._notice(f"The token is renewed without a lock: {reason}.")
+            self._reread_or_ask(state)
+
+    def _reread_or_ask(self, state: _State) -> None:
+        """The ladder from its first rung; the token on disk may be newer since we hold the lock."""
+        if self._reread(state):
+            return
+
+        def ask(rung: Rung) -> Outcome:
+            timeout = policy.attempt_timeout(self._clock.now(), state.token, state.history)
+            return rung(state.credential, timeout)
+
+        climbed = climb(
+            self._rungs,
+            state.history.spent,
+            ask=ask,
+            is_usable=lambda: self._is_usable(state),
+            # A refusal may be somebody else's doing, who has just written the new token.
+            has_moved_on=lambda: self._reread(state),
+        )
+        if climbed is None:
+            return
+        for rung in climbed.spent.keys() - state.history.spent.keys():
+            self._listener(RenewalFailed(rung, climbed.spent[rung], None))
+        if climbed.note is not None:
+            self._notice(climbed.note)
+        if climbed.token is not None and climbed.token.raw != state.token.raw:
+            self._replace(state, climbed.token, climbed.rung, climbed.spent)
+            return
+        refused = self._refused(climbed.spent)
+        history = replace(state.history, spent=climbed.spent, refused=refused)
+        self._set_history(state, history)
+        if climbed.failure is not None:
+            self._failed(replace(state, history=history), climbed.rung, climbed.failure)
+
+    def _refused(self, spent: Mapping[str, str]) -> str | None:
+        """Why nothing is left; None as long as something is."""
+        if not self._rungs.keys() <= spent.keys():
+            return None
+        return "; ".join(f"{rung}: {reason}" for rung, reason in spent.items())
 
     def _failed(self, state: _State, rung: str, reason: str) -> None:
         history = replace(state.history, failures=state.history.failures + 1)
@@ -269,14 +334,20 @@ class Session:
         self._set_history(state, replace(history, retry_at=now + delay))
         self._listener(RenewalFailed(rung, reason, delay))
 
-    def _replace(self, state: _State, token: SessionToken, *, refused: str | None) -> None:
+    def _replace(
+        self, state: _State, token: SessionToken, rung: str, spent: Mapping[str, str]
+    ) -> None:
         problem = self._store.replace(token, instead_of=state.token)
         if problem is not None and self._reread(state):
             return
         if problem is not None:
             self._notice(f"The renewed token is only in this process: {problem}.")
         self._dead.add(state.token.digest)
-        self._adopt(Pair(token, state.credential.key), "refresh", refused=refused)
+        if rung == MINT:
+            spent = {REFRESH: "a minted session cannot be refreshed"}
+        elif token.expires_at > state.token.expires_at:
+            spent = {}
+        self._adopt(Pair(token, state.credential.key), rung, spent=spent)
 
     # The disk
 
@@ -297,7 +368,7 @@ class Session:
         except CredentialError:
             return self._state.credential.generation != state.credential.generation
         if self._is_better(pair.token, self._state):
-            self._adopt(pair, "reread", refused=None)
+            self._adopt(pair, "reread", spent={})
         return self._state.credential.generation != state.credential.generation
 
     def _is_better(self, token: SessionToken, state: _State) -> bool:
@@ -312,19 +383,27 @@ class Session:
 
     # The state
 
-    def _state_of(self, pair: Pair, *, generation: int, refused: str | None = None) -> _State:
-        history = History(self._clock.now(), spread=2 * self._chance() - 1, refused=refused)
+    def _state_of(self, pair: Pair, *, generation: int, spent: Mapping[str, str]) -> _State:
+        history = History(
+            self._clock.now(),
+            spread=2 * self._chance() - 1,
+            spent=spent,
+            refused=self._refused(spent),
+        )
         credential = Credential.of_token(pair.key, pair.token, generation)
         return _State(credential, pair.token, history)
 
-    def _adopt(self, pair: Pair, rung: str, *, refused: str | None) -> None:
+    def _adopt(self, pair: Pair, rung: str, *, spent: Mapping[str, str]) -> None:
         with self._changed:
             if pair.token.raw == self._state.token.raw:
                 return
             generation = self._state.credential.generation + 1
-            self._state = self._state_of(pair, generation=generation, refused=refused)
+            self._state = self._state_of(pair, generation=generation, spent=spent)
+            parked, self._parked_until = self._parked_until, None
             self._changed.notify_all()
         self._announce(rung)
+        if parked is not None:
+            self._listener(Unparked())
 
     def _set_history(self, state: _State, history: History) -> None:
         with self._changed:

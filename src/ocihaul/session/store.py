@@ -96,21 +96,36 @@ class CredentialStore:
     def replace(self, token: SessionToken, *, instead_of: SessionToken) -> str | None:
         """Put `token` on disk where `instead_of` was; None when done, else why not.
 
-        Call it with the lock held. A file that meanwhile holds somebody else's newer login is
-        left alone.
+        Call it with the lock held. Others write without it: their newer token and their login,
+        whole or half-way, are left alone; a torn token is made whole.
         """
-        try:
-            there = self.read_once().token
-        except CredentialError:
-            there = instead_of  # torn by a writer that knows no lock: ours makes it whole
-        if there.raw != instead_of.raw and there.modulus != token.modulus:
-            return "another login has replaced it"
+        there = self._token_there()
+        if there is not None and there.raw != instead_of.raw:
+            if there.modulus != token.modulus:
+                return "another login has replaced it"
+            if there.expires_at > token.expires_at:
+                return "a newer token has replaced it"
+        if not self._key_there_fits(token):
+            return "another login is replacing it"
         try:
             write_private(self.token_file, token.raw.encode())
         except OSError as error:
             return f"{self.token_file} cannot be written: {error.strerror}"
         self._seen = self._signature()
         return None
+
+    def _token_there(self) -> SessionToken | None:
+        try:
+            text = _read(self.token_file, "token").decode("ascii", "replace")
+            return SessionToken.parse(text)
+        except CredentialError:
+            return None
+
+    def _key_there_fits(self, token: SessionToken) -> bool:
+        try:
+            return token.belongs_to(self._key().public_key())
+        except CredentialError:
+            return True  # nothing is known against it
 
     @contextlib.contextmanager
     def lock(self, timeout: float) -> Iterator[None]:

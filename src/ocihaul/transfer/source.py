@@ -27,6 +27,8 @@ class FileSource:
         """Open it. Raises SourceError when it cannot be read or is no regular file."""
         self.path = path
         try:
+            if stat.S_ISFIFO(path.stat().st_mode):  # opening it would wait for a writer
+                raise SourceError(f"{path} is not a regular file", hint="Copy it to a file first.")
             self._file = path.open("rb", buffering=0)
         except IsADirectoryError:
             raise SourceError(
@@ -44,6 +46,7 @@ class FileSource:
             raise SourceError(f"{path} is not a regular file", hint="Copy it to a file first.")
         self.identity = _identity(status)
         self._seek_lock = threading.Lock()  # guards the file position where pread is missing
+        self._check_end()
 
     def __enter__(self) -> Self:
         return self
@@ -55,6 +58,19 @@ class FileSource:
     def size(self) -> int:
         """Bytes, as they were when it was opened."""
         return self.identity.size
+
+    def _check_end(self) -> None:
+        """In /proc and on some network file systems a file holds more than its size says."""
+        try:
+            beyond = self._read_some(memoryview(bytearray(1)), self.size)
+        except OSError:
+            beyond = 0  # what cannot be read there is told when it is read
+        if beyond:
+            self._file.close()
+            raise SourceError(
+                f"{self.path} has more than the {self.size} bytes that its size says",
+                hint="Copy it to a file first, or wait until nobody writes to it.",
+            )
 
     def read_into(self, view: memoryview, offset: int) -> None:
         """Fill `view` from `offset`. Raises SourceError when the file ends before or fails."""

@@ -126,7 +126,9 @@ class _Upload:
             if damaged is not None:  # the damaged object is there now, and ours to replace
                 wanted.pop("if-none-match", None)
                 wanted["if-match"] = damaged["etag"]
-            return self._put(body, wanted)
+            answer = self._put(body, wanted)
+            self._check_unchanged_although_stored()
+            return answer
 
         part, answer = self._sender.send(1, 0, size, buffer=self._sender.buffer_for(size), send=put)
         md5 = part.digests.get(MD5)
@@ -135,6 +137,17 @@ class _Upload:
             crc32c=checksum.encoded(part.digests[CRC32C]),
             md5=checksum.encoded(md5) if md5 is not None else None,
         )
+
+    def _check_unchanged_although_stored(self) -> None:
+        """A single object is there before its source can be looked at again: say so."""
+        try:
+            self._source.check_unchanged()
+        except SourceError as error:
+            raise SourceError(
+                error.message,
+                hint=f"What was stored as {self._request.name!r} may be a mixture of both. "
+                "Upload it again when nobody writes to it.",
+            ) from None
 
     def _put(self, body: RangeBody, headers: Headers) -> Headers:
         request = self._request

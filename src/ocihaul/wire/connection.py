@@ -82,6 +82,8 @@ class Connection:
         self.reusable = (
             self._protocol.our_state is h11.DONE and self._protocol.their_state is h11.DONE
         )
+        if self._protocol.trailing_data[0]:
+            self.reusable = False  # nobody asked for it: it must not answer the next request
         if self.reusable:
             self._protocol.start_next_cycle()
         headers = {name.decode(): value.decode("latin-1") for name, value in response.headers}
@@ -222,6 +224,9 @@ class Connection:
         while self._response is None:
             self._wait(READ, "to answer", deadline=deadline)
             self._listen()
+            if not self._has_answer() and time.monotonic() > deadline:
+                # Headers that drip and 1xx answers without end are no progress.
+                raise WireError(f"the server took more than {self._patience.read:g} s to answer")
         return self._response
 
     def _receive_body(self, status: int) -> bytes:

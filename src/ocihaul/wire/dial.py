@@ -73,9 +73,10 @@ class Dialer:
                 f"the certificate of {origin} is not trusted: {error.verify_message}",
                 hint="Name the CA that signed it with --cert-bundle FILE (or REQUESTS_CA_BUNDLE).",
             ) from error
-        except OSError as error:
+        except (OSError, h11.RemoteProtocolError) as error:
             sock.close()
-            raise WireError(f"cannot open a connection to {origin}: {error}") from error
+            via = f" through the proxy {proxy.host}:{proxy.port}" if proxy else ""
+            raise WireError(f"cannot open a connection to {origin}{via}: {error}") from error
         except BaseException:
             sock.close()
             raise

@@ -4,7 +4,7 @@ import base64
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from ocihaul.errors import ConfigError
 
@@ -56,10 +56,11 @@ class Proxy:
     def parse(cls, url: str) -> "Proxy":
         """`http://[user:password@]host:port`; ConfigError for any other kind of proxy."""
         parts = urlsplit(url if "://" in url else f"http://{url}")
-        if parts.scheme != "http" or not parts.hostname:
+        if parts.scheme != "http" or not parts.hostname or not _is_plain(parts):
             raise ConfigError(
                 f"the proxy {_without_user(url)!r} cannot be used",
-                hint="Only proxies of the form http://[user:password@]host:port are supported.",
+                hint="Only proxies of the form http://[user:password@]host:port are supported; "
+                "in a password, / is %2F, # is %23 and ? is %3F.",
             )
         authorization = None
         if parts.username is not None:
@@ -96,6 +97,15 @@ def _bypasses(origin: Origin, no_proxy: str) -> bool:
     return False
 
 
+def _is_plain(parts: SplitResult) -> bool:
+    """Whether the port is a port, and nothing follows it: a password with / or # ends up there."""
+    try:
+        port = parts.port
+    except ValueError:  # it quotes what it takes for the port: part of the password, perhaps
+        return False
+    return port != 0 and parts.path in {"", "/"} and not (parts.query or parts.fragment)
+
+
 def _without_user(url: str) -> str:
-    scheme, separator, rest = url.rpartition("://")
+    scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
     return scheme + separator + rest.rpartition("@")[2]

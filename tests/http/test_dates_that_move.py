@@ -1,0 +1,115 @@
+"""Clocks that jump while requests are under way: a date mends a refusal, but only its own."""
+
+import threading
+from email.utils import formatdate
+
+import pytest
+
+from ocihaul.clock import ServerClock
+from ocihaul.errors import ServiceError
+from ocihaul.http.client import Call, Client
+from ocihaul.session.credential import ApiKey, Credential
+from ocihaul.session.ladder import Renewed
+from ocihaul.session.renewal import Refresher
+from ocihaul.session.token import SessionToken
+from ocihaul.wire.dial import Dialer
+from ocihaul.wire.message import Answer, Request
+from ocihaul.wire.origin import Origin
+from ocihaul.wire.pool import Pool
+from tests.support import NOW, Hand, make_token, rsa_key
+
+ORIGIN = Origin.parse("http://service.test")
+HOUR = 3600.0
+
+
+class Service:
+    """A pool whose answers a test makes; counts them."""
+
+    def __init__(self, clock: ServerClock) -> None:
+        self.clock = clock
+        self.dates: list[str] = []
+
+    def answer(self, request: Request) -> Answer:
+        raise NotImplementedError
+
+    def exchange(self, _origin: Origin, request: Request) -> Answer:
+        self.dates.append(request.headers["date"])
+        return self.answer(request)
+
+
+class AheadByAnHour(Service):
+    """Refuses wrong dates; while the first request is under way, another thread learns why."""
+
+    def answer(self, request: Request) -> Answer:
+        right = formatdate(NOW + HOUR, usegmt=True)
+        if len(self.dates) == 1:
+            self.clock.observe(right)
+        good = request.headers["date"] == formatdate(NOW + HOUR + 0.5, usegmt=True)
+        token = make_token(rsa_key(), iat=NOW + HOUR, exp=NOW + 2 * HOUR)
+        body = b'{"token": "%s"}' % token.encode() if good else b'{"code": "NotAuthenticated"}'
+        return Answer(200 if good else 401, {"date": right}, body, 0)
+
+
+class Flapping(Service):
+    """Two clocks ten minutes apart take turns, and the credential is not accepted."""
+
+    def answer(self, request: Request) -> Answer:  # noqa: ARG002  every request
+        date = formatdate(NOW + 600 * (len(self.dates) % 2), usegmt=True)
+        return Answer(401, {"date": date}, b"", 0)
+
+
+class Counting(ApiKey):
+    """An authority without another credential."""
+
+    def __init__(self) -> None:
+        super().__init__(rsa_key(), tenancy="t", user="u", fingerprint="f")
+        self.rejections = 0
+
+    def rejected(self, credential: Credential, operation: str) -> bool:
+        self.rejections += 1
+        return super().rejected(credential, operation)
+
+
+def client(service: Service, authority: Counting) -> Client:
+    pool = Pool(Dialer(environ={}))
+    pool.exchange = service.exchange  # type: ignore[method-assign, assignment]  # the double of the wire
+    return Client(pool, authority, service.clock, stop=threading.Event())
+
+
+def test_a_date_that_another_thread_has_mended_is_worth_another_try() -> None:
+    service = AheadByAnHour(ServerClock(wall=Hand(), monotonic=Hand()))
+    authority = Counting()
+    answer = client(service, authority).call(ORIGIN, Call("GetNamespace", "GET", "/n"))
+    assert answer.status == 200
+    assert len(service.dates) == 2
+    assert authority.rejections == 0, "the key was never the reason"
+
+
+def test_a_refresh_whose_date_another_thread_has_mended_is_not_refused() -> None:
+    service = AheadByAnHour(ServerClock(wall=Hand(), monotonic=Hand()))
+    token = SessionToken.parse(make_token(rsa_key(), exp=NOW + HOUR + 60))
+    refresh = Refresher(
+        str(ORIGIN), lambda origin, request, _: service.exchange(origin, request), service.clock
+    )
+    outcome = refresh(Credential.of_token(rsa_key(), token, 1), 1.0)
+    assert isinstance(outcome, Renewed)
+    assert len(service.dates) == 2
+
+
+def test_dates_that_flap_do_not_keep_a_rejection_from_the_session() -> None:
+    service = Flapping(ServerClock(wall=Hand(), monotonic=Hand()))
+    authority = Counting()
+    with pytest.raises(ServiceError) as caught:
+        client(service, authority).call(ORIGIN, Call("GetNamespace", "GET", "/n"))
+    assert caught.value.status == 401
+    assert authority.rejections == 1
+    assert len(service.dates) == 2
+
+
+@pytest.mark.parametrize(
+    "date", ["Mon, 01 Jan 2026 00:00:00 +99999999999999999999", "Mon, 01 Jan 0100 00:00:00 -0000"]
+)
+def test_a_date_out_of_this_world_is_no_date(date: str) -> None:
+    clock = ServerClock(wall=Hand(), monotonic=Hand())
+    clock.observe(date)
+    assert abs(clock.offset) < 1e12

@@ -1,0 +1,112 @@
+"""Bad input by the real command: what was wrong, where, what to do; nothing is sent.
+
+One line of the table for each kind; the words are what a person needs to find the cure.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.support import make_token, pem, rsa_key
+from tests.world import World, world
+
+Change = Callable[[World], object]
+Words = tuple[str, ...]
+
+
+def nothing(_: World) -> None:
+    """The world is fine; the flags are not."""
+
+
+def expire(w: World) -> None:
+    (session,) = w.logins
+    past = {"iat": 1_700_000_000, "exp": 1_700_003_600}
+    w.token_file.write_text(w.oci.issue_token(session, **past))
+
+
+def drop_token_key(w: World) -> None:
+    lines = w.config.read_text().splitlines()
+    w.config.write_text("\n".join(line for line in lines if "security_token_file" not in line))
+
+
+@dataclass(frozen=True)
+class Case:
+    change: Change
+    words: Words
+    code: int = 1
+    flags: tuple[str, ...] = ()
+    environ: dict[str, str] = field(default_factory=dict)
+
+
+CASES = {
+    "missing config": Case(lambda w: w.config.unlink(), ("config", "oci session authenticate")),
+    "missing profile": Case(nothing, ("PROD", "DEFAULT"), 1, ("--profile", "PROD")),
+    "missing token setting": Case(drop_token_key, ("security_token_file", "DEFAULT")),
+    "missing key file": Case(lambda w: w.key_file.unlink(), ("oci_api_key.pem", "key_file")),
+    "missing token file": Case(
+        lambda w: w.token_file.unlink(), ("token", "oci session authenticate")
+    ),
+    "empty token": Case(
+        lambda w: w.token_file.write_text(""), ("is empty", "oci session authenticate")
+    ),
+    "cut token": Case(
+        lambda w: w.token_file.write_text(w.token_file.read_text()[:-7]),
+        ("cut", "oci session authenticate"),
+    ),
+    "expired token": Case(expire, ("ended at 2023-11-14", "oci session authenticate")),
+    "empty key": Case(lambda w: w.key_file.write_text(""), ("is empty", "oci_api_key.pem")),
+    "key with a passphrase": Case(
+        lambda w: w.key_file.write_bytes(pem(rsa_key(), "x")), ("OCI_CLI_PASSPHRASE",)
+    ),
+    "key of another login": Case(
+        lambda w: w.key_file.write_bytes(pem(rsa_key(1))),
+        ("does not belong to the token", "oci session authenticate"),
+    ),
+    "token nobody issued": Case(
+        lambda w: (
+            w.key_file.write_bytes(pem(rsa_key())),
+            w.token_file.write_text(make_token(rsa_key(), exp=4_000_000_000.0)),
+        ),
+        ("no longer accepts", "oci session authenticate"),
+    ),
+    "unreadable source": Case(
+        nothing, ("No such file", "nowhere.tar"), 2, ("--file", "nowhere.tar")
+    ),
+    "directory as source": Case(nothing, ("directory",), 2, ("--file", os.sep)),
+    "bucket not found": Case(
+        nothing, ("BucketNotFound", "--bucket-name"), 1, ("--bucket-name", "nowhere", "--force")
+    ),
+    "unknown region": Case(
+        nothing,
+        ("us-ashburm-1", "us-ashburn-1"),
+        1,
+        ("--region", "us-ashburm-1"),
+        {"OCI_CLI_ENDPOINT": ""},
+    ),
+    "part size 0": Case(nothing, ("--part-size", "10 to 51200"), 2, ("--part-size", "0")),
+    "part size 9": Case(nothing, ("--part-size", "10 to 51200"), 2, ("--part-size", "9")),
+    "part size 60000": Case(nothing, ("--part-size", "10 to 51200"), 2, ("--part-size", "60000")),
+    "name missing for stdin": Case(nothing, ("--name",), 2, ("--file", "-", "--name", "")),
+    "unknown flag": Case(nothing, ("--no-such-flag",), 2, ("--no-such-flag",)),
+    "unknown auth": Case(nothing, ("security_token", "api_key"), 2, ("--auth", "magic")),
+    "metadata that is no JSON": Case(nothing, ("--metadata",), 2, ("--metadata", "{")),
+    "query that is none": Case(nothing, ("--query",), 2, ("--query", "[")),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bad_input_names_the_cure_and_sends_nothing(tmp_path: Path, name: str) -> None:
+    case = CASES[name]
+    with world(tmp_path) as w:
+        source = w.file(20)
+        case.change(w)
+        ran = w.run(*w.put(source, *case.flags), **case.environ)
+        assert ran.code == case.code, ran.err
+        for word in case.words:
+            assert word in ran.err, ran.err
+        assert ran.out == ""
+        assert w.part_bytes_received() == 0
+        assert w.oci.object_names("backups") == []
