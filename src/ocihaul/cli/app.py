@@ -5,9 +5,12 @@ from collections.abc import Sequence
 import click
 
 from ocihaul import __version__
+from ocihaul.cli.doctor import doctor
+from ocihaul.cli.exec_command import exec_command
 from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, USAGE, exit_code
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.put import put
+from ocihaul.cli.session_group import session
 
 SETTINGS = {"help_option_names": ["-h", "-?", "--help"]}
 
@@ -36,6 +39,9 @@ def objects() -> None:
 
 
 objects.add_command(put)
+app.add_command(session)
+app.add_command(exec_command)
+app.add_command(doctor)
 
 
 @app.command(

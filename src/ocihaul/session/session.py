@@ -128,6 +128,11 @@ class Session:
         """The present token, be it still good or not; never waits."""
         return self._state.token
 
+    @property
+    def refusal(self) -> str | None:
+        """Why the present token will not be renewed any more; None as long as it may be."""
+        return self._state.history.refused
+
     def credential(self) -> Credential:
         """The credential to sign with now; waits only when the token has no life left.
 

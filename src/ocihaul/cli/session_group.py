@@ -1,0 +1,21 @@
+"""`ocihaul session …`: the group and its commands."""
+
+import click
+
+from ocihaul.cli.global_options import global_options
+from ocihaul.cli.session_keep import keep
+from ocihaul.cli.session_refresh import refresh
+from ocihaul.cli.session_status import status
+from ocihaul.cli.session_validate import validate
+
+
+@click.group("session")
+@global_options(hidden=True)
+def session() -> None:
+    """Sessions: what state they are in, and how they are kept alive."""
+
+
+session.add_command(status)
+session.add_command(refresh)
+session.add_command(validate)
+session.add_command(keep)
