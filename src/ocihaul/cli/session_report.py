@@ -68,7 +68,8 @@ class Report:
         for each in seen.files:
             mode = "cannot be looked at" if each.mode is None else f"mode {each.mode:03o}"
             open_to_all = each.private is False
-            yield each.what, f"{each.path} ({mode}{', open to others' if open_to_all else ''})"
+            name = each.what if each.what == "directory" else f"{each.what} file"
+            yield name, f"{each.path} ({mode}{', open to others' if open_to_all else ''})"
         if seen.replaceable is None:
             yield "", "a renewed token cannot be written here: it stays in the process"
         elif seen.replaceable == "in place":

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ocihaul.config import Settings
-from ocihaul.errors import CredentialError
+from ocihaul.errors import ConfigError, CredentialError
 from ocihaul.session.keys import load_key, read_key_file
-from ocihaul.session.lockfile import Lock, lock_at
-from ocihaul.session.opening import store_for
+from ocihaul.session.lockfile import Lock, lock_at, lock_file_for
 from ocihaul.session.token import SessionToken
 
 #: A pair that is torn by a writer is looked at again: so often, so many seconds apart.
@@ -128,8 +127,9 @@ def inspect(
     sleep: Callable[[float], None] = time.sleep,
 ) -> Inspection:
     """Look at the files of the profile's session. Raises ConfigError when it has none."""
-    store = store_for(settings)
-    token_file = store.token_file
+    token_file = settings.token_file
+    if token_file is None:
+        raise ConfigError("the profile has no security_token_file")
     token, key_matches, problems = _pair(settings, token_file)
     for _ in range(_LOOKS):
         if key_matches:
@@ -138,7 +138,7 @@ def inspect(
         token, key_matches, problems = _pair(settings, token_file)
     lock = None
     with contextlib.suppress(OSError):
-        lock = lock_at(store.lock_file())
+        lock = lock_at(lock_file_for(token_file))
     named = (
         ("config", settings.config_file),
         ("key", settings.key_file),

@@ -1,10 +1,12 @@
-"""Who holds a lock file right now; for people to read, never to decide by.
+"""The lock file of a session: where it is, and who holds it right now.
 
-The lock file itself stays where it is for ever: it is only a lock while somebody holds it.
+The file stays where it is for ever: it is only a lock while somebody holds it. Who that is, is for
+people to read and never to decide by.
 """
 
 import contextlib
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,18 @@ class Lock:
     held: bool | None
     pid: int | None = None
     program: str | None = None
+
+
+def lock_file_for(token_file: Path) -> Path:
+    """Beside the token where that can be; the lock must be the same for all who share it.
+
+    Raises OSError when the token's place cannot be looked at.
+    """
+    beside = token_file.with_name(token_file.name + ".lock")
+    if os.access(beside if beside.exists() else beside.parent, os.W_OK):
+        return beside
+    name = f"ocihaul-{os.stat(token_file).st_ino:x}.lock"  # noqa: PTH116  one call
+    return Path(tempfile.gettempdir()) / name
 
 
 def lock_at(path: Path) -> Lock:

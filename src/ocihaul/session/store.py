@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from ocihaul.errors import CredentialError
 from ocihaul.session.keys import load_key
+from ocihaul.session.lockfile import lock_file_for
 from ocihaul.session.token import SessionToken
 
 #: How often and how long a broken pair is read again, seconds. The gap between a stock writer's
@@ -137,15 +138,8 @@ class CredentialStore:
             raise StoreBusy from None
 
     def lock_file(self) -> Path:
-        """Beside the token where that can be; the lock must be the same for all who share it.
-
-        Raises OSError when the token's place cannot be looked at.
-        """
-        beside = self.token_file.with_name(self.token_file.name + ".lock")
-        if os.access(beside if beside.exists() else beside.parent, os.W_OK):
-            return beside
-        name = f"ocihaul-{os.stat(self.token_file).st_ino:x}.lock"  # noqa: PTH116  one call
-        return Path(tempfile.gettempdir()) / name
+        """The file that is locked. Raises OSError when the token's place cannot be looked at."""
+        return lock_file_for(self.token_file)
 
     def _key(self) -> RSAPrivateKey:
         pem = self._key_pem
