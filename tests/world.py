@@ -132,7 +132,7 @@ class World:
             *("--file", str(source), "--name", source.name, "--storage-tier", "Archive"),
             *("--no-overwrite", "--part-size", "10", "--parallel-upload-count", "15"),
             *("--verify-checksum", "--auth", "security_token", "--region", "us-ashburn-1"),
-            *("--debug", *args),
+            *("--debug", "--session-wait", "0", *args),
         )
 
     def environ(self) -> dict[str, str]:

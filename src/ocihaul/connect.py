@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ocihaul.clock import ServerClock
 from ocihaul.config import Settings
-from ocihaul.events import Listener
+from ocihaul.events import Event, Listener, Parked
 from ocihaul.http.client import Client
 from ocihaul.http.retry import RetryPolicy
 from ocihaul.session.credential import Authority
@@ -27,16 +27,21 @@ def open_storage(
     clock = ServerClock(listener=listener)
     dialer = dialer_for(settings)
     with contextlib.ExitStack() as stack:
+        patience = Patience(read=settings.read_timeout)
+        pool = stack.enter_context(Pool(dialer, patience=patience, stop=stop))
         authority: Authority
         if settings.auth == "api_key":
             authority = open_api_key(settings)
         else:
             session = open_session(
-                settings, dialer=dialer, clock=clock, listener=listener, stop=stop
+                settings,
+                dialer=dialer,
+                clock=clock,
+                listener=parking(listener, pool),
+                stop=stop,
+                session_wait=settings.wishes.session_wait,
             )
             authority = stack.enter_context(session)
-        patience = Patience(read=settings.read_timeout)
-        pool = stack.enter_context(Pool(dialer, patience=patience, stop=stop))
         client = Client(
             pool,
             authority,
@@ -47,3 +52,14 @@ def open_storage(
             probe=PROBE,
         )
         yield StorageClient(client, settings.object_storage_endpoint)
+
+
+def parking(listener: Listener, pool: Pool) -> Listener:
+    """The listener, with the idle connections closed when the session parks: it may take hours."""
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Parked):
+            pool.drop_idle()
+        listener(event)
+
+    return listen

@@ -56,6 +56,8 @@ class CredentialError(SessionError):
 class SessionOver(SessionError):
     """The session cannot be renewed any more; only a new login helps."""
 
+    resumable = True
+
 
 class RenewalUnavailable(SessionError):
     """The auth service gave no usable answer for too long; the session itself may be fine."""

@@ -103,7 +103,7 @@ def test_the_emulator_gets_its_arguments_as_they_are(
         (service_error(), 1),
         (SourceError("it shrank"), 1),
         (ChecksumError("differs"), 1),
-        (SessionOver("over"), 1),
+        (SessionOver("over"), 75),
         (NetworkError("cut"), 75),
         (RenewalUnavailable("auth is down"), 75),
         (UploadStopped("stopped", upload_id="u", resumable=True), 75),

@@ -56,7 +56,7 @@ CASES = {
         lambda w: w.token_file.write_text(w.token_file.read_text()[:-7]),
         ("cut", "oci session authenticate"),
     ),
-    "expired token": Case(expire, ("ended at 2023-11-14", "oci session authenticate")),
+    "expired token": Case(expire, ("ended at 2023-11-14", "oci session authenticate"), 75),
     "empty key": Case(lambda w: w.key_file.write_text(""), ("is empty", "oci_api_key.pem")),
     "key with a passphrase": Case(
         lambda w: w.key_file.write_bytes(pem(rsa_key(), "x")), ("OCI_CLI_PASSPHRASE",)
@@ -71,6 +71,7 @@ CASES = {
             w.token_file.write_text(make_token(rsa_key(), exp=4_000_000_000.0)),
         ),
         ("no longer accepts", "oci session authenticate"),
+        75,
     ),
     "unreadable source": Case(
         nothing, ("No such file", "nowhere.tar"), 2, ("--file", "nowhere.tar")

@@ -193,10 +193,12 @@ def test_a_session_that_ends_says_why_when_and_what_to_run_and_exits_75(tmp_path
         assert w.part_bytes_received() == sum(part.size for part in upload.parts)
 
 
-def test_a_session_that_is_over_before_the_start_sends_nothing_and_exits_1(tmp_path: Path) -> None:
+def test_a_session_that_is_over_before_the_start_sends_nothing_and_exits_75(
+    tmp_path: Path,
+) -> None:
     with world(tmp_path) as w:
         w.oci.revoke_all()
         ran = w.run(*w.put(w.file(30 * MIB)))
-        assert ran.code == 1, ran.err
+        assert ran.code == 75, ran.err
         assert "session is over" in ran.err
         assert w.part_bytes_received() == 0

@@ -4,6 +4,7 @@ Tests replace these functions; nothing else in `cli/` touches the core's machine
 """
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -21,16 +22,38 @@ def run_upload(
     stop: threading.Event,
 ) -> UploadResult:
     """Upload one file; asks the service for the namespace if the request has none."""
+    from ocihaul.cli.foretelling import Foreteller
+    from ocihaul.cli.parking import ParkHook
     from ocihaul.connect import open_storage
     from ocihaul.transfer.upload import upload
 
-    with open_storage(settings, listener, stop) as storage:
+    wishes = settings.wishes
+    foreteller = Foreteller(
+        listener,
+        mints=wishes.renew_with,
+        expected_rate=wishes.expected_rate,
+        monotonic=time.monotonic,
+        now=time.time,
+    )
+    listeners: list[Callable[[Event], None]] = [listener, foreteller]
+    if wishes.on_park:
+        listeners.append(ParkHook(wishes.on_park, listener))
+
+    def tell(event: Event) -> None:
+        for each in listeners:
+            each(event)
+
+    with open_storage(settings, tell, stop) as storage:
         if not request.namespace:
             request = replace(request, namespace=storage.get_namespace())
-        result: UploadResult = upload(
-            storage, request, listener=listener, confirm=confirm, stop=stop
+        return upload(
+            storage,
+            request,
+            listener=tell,
+            confirm=confirm,
+            stop=stop,
+            before=foreteller.require if wishes.require_session else None,
         )
-        return result
 
 
 def run_emulator(args: list[str]) -> int:

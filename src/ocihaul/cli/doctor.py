@@ -9,7 +9,6 @@ import click
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.session_settings import (
-    RENEW_WITH,
     chosen_profiles,
     session_settings,
 )
@@ -32,14 +31,9 @@ _MARKS = {"ok": "ok     ", "problem": "PROBLEM", "unknown": "?      "}
 @click.command("doctor")
 @click.option("--offline", is_flag=True, help="Look at the files only; ask no service.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option(
-    "--renew-with", envvar=RENEW_WITH, help="An API-key profile that can renew the session."
-)
 @global_options(hidden=True)
 @click.pass_context
-def doctor(
-    context: click.Context, /, *, offline: bool, as_json: bool, renew_with: str | None
-) -> None:
+def doctor(context: click.Context, /, *, offline: bool, as_json: bool) -> None:
     """Find out why requests are refused (401), and how to mend it.
 
     Looks at the configuration, the files of the session and the clocks; asks both services for
@@ -50,7 +44,7 @@ def doctor(
 
     given = context.ensure_object(Given)
     (profile,) = chosen_profiles(given, ())
-    facts = _gather(given, profile, offline=offline, mint_with=renew_with)
+    facts = _gather(given, profile, offline=offline)
     found = findings(facts)
     well = is_well(found)
     if as_json or given.values.get("output") == "json":
@@ -60,14 +54,14 @@ def doctor(
     raise click.exceptions.Exit(DONE if well else FAILED)
 
 
-def _gather(given: Given, profile: str, *, offline: bool, mint_with: str | None) -> "Facts":
+def _gather(given: Given, profile: str, *, offline: bool) -> "Facts":
     from ocihaul.errors import OcihaulError
     from ocihaul.session.diagnosis import Facts
     from ocihaul.session.inspection import inspect
 
     try:
         settings = session_settings(given, profile, command=COMMAND)
-        seen = inspect(settings, mint_with=mint_with)
+        seen = inspect(settings)
     except OcihaulError as error:
         return Facts(time.time(), profile, config_error=error)
     endpoints = _endpoints(settings)

@@ -12,8 +12,6 @@ import click
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.session_settings import (
     chosen_profiles,
-    minting_options,
-    minting_settings,
     session_settings,
 )
 
@@ -27,7 +25,6 @@ _GRACE = 2.0
 
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})
-@minting_options
 @global_options(hidden=True)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND …")
 @click.pass_context
@@ -36,8 +33,6 @@ def exec_command(
     /,
     *,
     command: tuple[str, ...],
-    renew_with: str | None,
-    minutes: int | None,
 ) -> None:
     """Run a program with the session kept alive underneath it.
 
@@ -48,17 +43,16 @@ def exec_command(
     given = context.ensure_object(Given)
     (profile,) = chosen_profiles(given, ())
     settings = session_settings(given, profile, command=COMMAND)
-    minter = minting_settings(given, renew_with, command=COMMAND)
     listener = _listener(debug=given.debug)
+    if settings.wishes.on_park:
+        listener = _with_hook(settings.wishes.on_park, listener)
     _say_all([*settings.notices, *given.notices()], listener)
-    code = _exec(settings, minter, minutes, command, given=given, listener=listener)
+    code = _exec(settings, command, given=given, listener=listener)
     raise click.exceptions.Exit(code)
 
 
 def _exec(
     settings: "Settings",
-    minter: "Settings | None",
-    minutes: int | None,
     command: Sequence[str],
     *,
     given: Given,
@@ -73,7 +67,10 @@ def _exec(
     environ = child_environment(os.environ, settings, given)
     with stopping() as stopper:
         session = open_session(
-            settings, listener=listener, stop=stopper.stop, renew_with=minter, minutes=minutes
+            settings,
+            listener=listener,
+            stop=stopper.stop,
+            session_wait=settings.wishes.session_wait,
         )
         session.credential()  # renews what is due: the program begins with the longest life
         if stopper.stop.is_set():
@@ -107,19 +104,32 @@ def _listener(*, debug: bool) -> "Listener":
     """Lines on stderr when something is wrong; with `--debug`, everything."""
     from ocihaul.cli.lines import Speaker
     from ocihaul.cli.progress import PlainScreen
-    from ocihaul.events import ClockCorrected, Notice, Parked, RenewalFailed
+    from ocihaul.events import ClockCorrected, Notice, Parked, RenewalFailed, Unparked
     from ocihaul.redaction import redact
 
+    wrong = (ClockCorrected, Notice, Parked, RenewalFailed, Unparked)
     screen, speaker = PlainScreen(sys.stderr), Speaker(label="ocihaul: ")
     lock = threading.Lock()  # guards the speaker's memory
 
     def hear(event: "Event") -> None:
-        if not debug and not isinstance(event, (ClockCorrected, Notice, Parked, RenewalFailed)):
+        if not debug and not isinstance(event, wrong):
             return
         with lock:
             lines = speaker.lines(event, at=time.monotonic(), now=time.time())
         for line in lines:
             screen.say(redact(line))
+
+    return hear
+
+
+def _with_hook(command: str, listener: "Listener") -> "Listener":
+    from ocihaul.cli.parking import ParkHook
+
+    hook = ParkHook(command, listener)
+
+    def hear(event: "Event") -> None:
+        listener(event)
+        hook(event)
 
     return hear
 

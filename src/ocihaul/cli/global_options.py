@@ -54,6 +54,30 @@ _FLAGS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     ),
     "no_retry": (("--no-retry",), {"is_flag": True, "help": "One attempt for each request."}),
     "proxy": (("--proxy",), {"help": "The proxy: http://[user:password@]host:port/"}),
+    "renew_with": (
+        ("--renew-with",),
+        {"help": "A profile with an API key that mints new tokens. [OCIHAUL_RENEW_WITH]"},
+    ),
+    "session_expiration_in_minutes": (
+        ("--session-expiration-in-minutes",),
+        {"type": int, "help": "The life to ask for when a token is minted."},
+    ),
+    "session_wait": (
+        ("--session-wait",),
+        {"help": "How long to wait for a new login when the session is over. [12h]"},
+    ),
+    "on_park": (
+        ("--on-park",),
+        {"help": "A command to run when that wait begins, with OCIHAUL_PARK_REASON and _UNTIL."},
+    ),
+    "require_session": (
+        ("--require-session",),
+        {"is_flag": True, "help": "Do not begin if the session will not last."},
+    ),
+    "expected_rate": (
+        ("--expected-rate",),
+        {"help": "Bytes per second to reckon with before any was measured, such as 50M."},
+    ),
 }
 
 _VIEW: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {

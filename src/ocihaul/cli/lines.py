@@ -15,10 +15,12 @@ from ocihaul.events import (
     Event,
     MultipartUploadCreated,
     Notice,
+    Parked,
     PartResent,
     RenewalFailed,
     RetryScheduled,
     TokenAdopted,
+    Unparked,
     UploadFinished,
     UploadPlanned,
 )
@@ -73,6 +75,9 @@ class Speaker:
         match event:
             case Notice():
                 return event.text
+            case Parked():
+                until = time_text(event.until, self.zone)
+                return f"{event.reason}. Waiting for a new login until {until}"
             case UploadPlanned():
                 return _planned(event)
             case TokenAdopted():
@@ -121,6 +126,8 @@ def _service(event: Event) -> str | None:
                 f"the service rejected token {event.generation} (401, {event.operation}); "
                 "renewing the session"
             )
+        case Unparked():
+            return "a new login has appeared: going on"
         case ClockCorrected():
             way = "behind" if event.offset > 0 else "ahead of"
             return (

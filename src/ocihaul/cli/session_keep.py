@@ -19,15 +19,14 @@ from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, RESUMABLE, exit_co
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.session_settings import (
     chosen_profiles,
-    minting_options,
-    minting_settings,
     session_settings,
     several_profiles,
 )
 
 if TYPE_CHECKING:
+    from ocihaul.config import Settings
     from ocihaul.events import Event, Listener
-    from ocihaul.session.ward import Charge, Ward
+    from ocihaul.session.ward import Ward
 
 COMMAND = ("session", "keep")
 #: How long `--once` may wait for an auth service that does not answer, seconds.
@@ -36,7 +35,6 @@ _ONCE_PATIENCE = 60.0
 
 @click.command("keep")
 @several_profiles
-@minting_options
 @click.option("--once", is_flag=True, help="Renew what is due, and exit.")
 @click.option(
     "--metrics-file",
@@ -50,8 +48,6 @@ def keep(
     /,
     *,
     profiles: tuple[str, ...],
-    renew_with: str | None,
-    minutes: int | None,
     once: bool,
     metrics_file: Path | None,
 ) -> None:
@@ -64,14 +60,8 @@ def keep(
     """
     given = context.ensure_object(Given)
 
-    def load(profile: str) -> "Charge":
-        from ocihaul.session.ward import Charge
-
-        return Charge(
-            session_settings(given, profile, command=COMMAND),
-            minting_settings(given, renew_with, command=COMMAND),
-            minutes,
-        )
+    def load(profile: str) -> "Settings":
+        return session_settings(given, profile, command=COMMAND)
 
     names = chosen_profiles(given, profiles)
     log = Log(names, debug=given.debug)
@@ -83,7 +73,7 @@ def keep(
 
 def _keep(
     names: Sequence[str],
-    load: "Callable[[str], Charge]",
+    load: "Callable[[str], Settings]",
     log: "Log",
     metrics_file: Path | None,
 ) -> int:
@@ -103,12 +93,12 @@ def _keep(
 
 def _once(
     names: Sequence[str],
-    load: "Callable[[str], Charge]",
+    load: "Callable[[str], Settings]",
     log: "Log",
     metrics_file: Path | None,
 ) -> int:
     from ocihaul.cli.stopping import stopping
-    from ocihaul.errors import OcihaulError
+    from ocihaul.errors import OcihaulError, SessionOver
 
     codes = {DONE}
     with stopping() as stopper:
@@ -123,7 +113,7 @@ def _once(
                 if stopper.stop.is_set() and patience.is_alive():
                     return INTERRUPTED
                 log.say(str(error), profile=ward.profile)
-                codes.add(exit_code(error))
+                codes.add(FAILED if isinstance(error, SessionOver) else exit_code(error))
         patience.cancel()
     if metrics_file is not None:
         from ocihaul.session.metrics import exposition, write_metrics
@@ -133,7 +123,7 @@ def _once(
     return next(code for code in (FAILED, RESUMABLE, *codes) if code in codes)
 
 
-def _wards(names: Sequence[str], load: "Callable[[str], Charge]", log: "Log") -> "list[Ward]":
+def _wards(names: Sequence[str], load: "Callable[[str], Settings]", log: "Log") -> "list[Ward]":
     from ocihaul.session.ward import Ward
 
     return [Ward(name, lambda name=name: load(name), log.listener(name)) for name in names]  # type: ignore[misc]  # a default binds the name

@@ -2,7 +2,7 @@
 
 import click
 
-from ocihaul.cli.exit_codes import DONE
+from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.session_settings import chosen_profiles, session_settings
 
@@ -25,7 +25,8 @@ def refresh(context: click.Context, /) -> None:
 def _refresh(given: Given) -> int:
     from ocihaul.cli.stopping import stopping
     from ocihaul.clock import ServerClock
-    from ocihaul.errors import Interrupted, RenewalUnavailable
+    from ocihaul.errors import Interrupted, RenewalUnavailable, SessionOver
+    from ocihaul.redaction import redact
     from ocihaul.session.moments import moment
     from ocihaul.session.opening import dialer_for, refresh_for, store_for
     from ocihaul.session.refreshing import ATTEMPTS, refresh_once
@@ -46,6 +47,9 @@ def _refresh(given: Given) -> int:
                 attempts=settings.max_attempts or ATTEMPTS,
                 stop=stopper.stop,
             )
+        except SessionOver as error:
+            click.echo(redact(str(error)), err=True)
+            return FAILED  # as the stock CLI: no later run of this command will succeed
         except RenewalUnavailable:
             if stopper.stop.is_set():
                 raise Interrupted("stopped before the token was refreshed") from None

@@ -8,7 +8,6 @@ import click
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.session_settings import (
-    RENEW_WITH,
     chosen_profiles,
     session_settings,
     several_profiles,
@@ -24,9 +23,6 @@ COMMAND = ("session", "status")
 @several_profiles
 @click.option("--online", is_flag=True, help="Ask the auth service for its time as well.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, as --output json does.")
-@click.option(
-    "--renew-with", envvar=RENEW_WITH, help="An API-key profile that can renew the session."
-)
 @global_options(hidden=True, without=("profile",))
 @click.pass_context
 def status(
@@ -36,7 +32,6 @@ def status(
     profiles: tuple[str, ...],
     online: bool,
     as_json: bool,
-    renew_with: str | None,
 ) -> None:
     """Tell how long sessions last, how they are renewed, and whether they can be used.
 
@@ -45,7 +40,7 @@ def status(
     """
     given = context.ensure_object(Given)
     names = chosen_profiles(given, profiles)
-    reports = [_report(given, name, online=online, mint_with=renew_with) for name in names]
+    reports = [_report(given, name, online=online) for name in names]
     if as_json or given.values.get("output") or given.values.get("query"):
         _print_json(given, [each.document() for each in reports])
     else:
@@ -56,7 +51,7 @@ def status(
     raise click.exceptions.Exit(DONE if usable else FAILED)
 
 
-def _report(given: Given, profile: str, *, online: bool, mint_with: str | None) -> "Report":
+def _report(given: Given, profile: str, *, online: bool) -> "Report":
     from ocihaul.cli.session_report import Report
     from ocihaul.errors import OcihaulError
     from ocihaul.session.inspection import inspect
@@ -64,7 +59,7 @@ def _report(given: Given, profile: str, *, online: bool, mint_with: str | None) 
     now = time.time()
     try:
         settings = session_settings(given, profile, command=COMMAND)
-        seen = inspect(settings, mint_with=mint_with)
+        seen = inspect(settings)
     except OcihaulError as error:
         return Report(profile, now, problem=error)
     reply = None

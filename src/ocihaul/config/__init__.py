@@ -9,12 +9,13 @@ from ocihaul.config.identity import SUPPORTED_AUTH
 from ocihaul.config.places import load_rc, profile_name
 from ocihaul.config.rcfile import RcFile
 from ocihaul.config.resolve import resolve
-from ocihaul.config.settings import Flags, Settings
+from ocihaul.config.settings import Flags, SessionWishes, Settings
 
 __all__ = [
     "SUPPORTED_AUTH",
     "Flags",
     "RcFile",
+    "SessionWishes",
     "Settings",
     "load_rc",
     "profile_name",

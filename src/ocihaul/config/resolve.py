@@ -1,13 +1,15 @@
 """Every setting, settled: the one function that asks all places in the right order."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ocihaul import regions
 from ocihaul.config import identity, network
 from ocihaul.config.places import Places, from_file, load_rc, profile_name, read_section
 from ocihaul.config.rcfile import find_rc_file
-from ocihaul.config.settings import Flags, Settings
+from ocihaul.config.settings import Flags, SessionWishes, Settings
+from ocihaul.config.wishes import find_wishes, minting_environ
 
 
 def resolve(
@@ -65,6 +67,7 @@ def resolve(
     notices += (rc_notice,) if rc_notice else ()
     notices += resolved.notices
     notices += identity.permission_notices((section.path, key_file, token_file), environ)
+    wishes = find_wishes(flags, places)
     return Settings(
         profile=places.profile,
         config_file=section.path,
@@ -97,4 +100,26 @@ def resolve(
         dual_stack=places.is_on(
             flags.enable_dual_stack, "OCI_DUAL_STACK_ENDPOINT_ENABLED", "enable-dual-stack"
         ),
+        wishes=wishes,
+        minting=_minting(wishes, flags, environ, home, needs_region=needs_region),
     )
+
+
+def _minting(
+    wishes: SessionWishes,
+    flags: Flags,
+    environ: Mapping[str, str],
+    home: Path,
+    *,
+    needs_region: bool,
+) -> Settings | None:
+    """The API-key profile that mints, from the same files and for the same endpoints."""
+    if wishes.renew_with is None:
+        return None
+    own = replace(flags, profile=wishes.renew_with, auth="api_key", renew_with=None)
+    quiet = {
+        name: value
+        for name, value in minting_environ(environ).items()
+        if not name.startswith("OCIHAUL_RENEW")
+    }
+    return resolve(own, quiet, home, needs_region=needs_region)

@@ -30,6 +30,31 @@ class Flags:
     max_retries: int | None = None
     no_retry: bool = False
     proxy: str | None = field(default=None, repr=False)
+    renew_with: str | None = None
+    session_expiration_in_minutes: int | None = None
+    session_wait: str | None = None
+    on_park: str | None = None
+    require_session: bool = False
+    expected_rate: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionWishes:
+    """What a person wishes of the session.
+
+    `renew_with` is the profile whose API key mints; `minutes` the life to ask for then.
+    `session_wait` is how long, in seconds, a session that is over waits for a new login, and
+    `on_park` a command to run when it begins to. `require_session` makes a forecast that does not
+    fit an error; `expected_rate` (bytes per second) is what it reckons with before anything was
+    measured.
+    """
+
+    renew_with: str | None = None
+    minutes: int | None = None
+    session_wait: float = 0.0
+    on_park: str | None = None
+    require_session: bool = False
+    expected_rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +63,8 @@ class Settings:
 
     Exactly one of `key_file` and `key_content` is set. `auth_endpoint` is None where neither a
     region nor an address is known: then a session cannot be refreshed. `max_attempts` is None
-    where nobody asked for a number. `cert_bundle` is a file, or a directory of certificates.
+    where nobody asked for a number. `minting` are the settings of the profile that
+    `wishes.renew_with` names. `cert_bundle` is a file, or a directory of certificates.
     """
 
     profile: str
@@ -63,6 +89,8 @@ class Settings:
     resolved_region: Region | None = None
     realm_specific: bool = False
     dual_stack: bool = False
+    wishes: SessionWishes = SessionWishes()
+    minting: "Settings | None" = None
 
     def identity_endpoint(self) -> str | None:
         """Base URL of the Identity service; as in the stock CLI, `--endpoint` stands for it too."""

@@ -122,7 +122,6 @@ def renewal(seen: Inspection, now: float) -> Renewal:
 def inspect(
     settings: Settings,
     *,
-    mint_with: str | None = None,
     now: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Inspection:
@@ -156,7 +155,7 @@ def inspect(
         replaceable=_replaceable(token_file),
         lock=lock,
         leftovers=tuple(_leftovers((token_file, settings.key_file), now())),
-        mint_with=mint_with,
+        mint_with=settings.wishes.renew_with,
     )
 
 

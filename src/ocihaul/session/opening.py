@@ -48,14 +48,12 @@ def open_session(
     clock: ServerClock | None = None,
     listener: Listener = ignore,
     stop: threading.Event | None = None,
-    renew_with: Settings | None = None,
-    minutes: int | None = None,
     session_wait: float = 0.0,
 ) -> Session:
     """The session of a profile, not yet started: use it as a context manager.
 
-    `renew_with` is an API-key profile that mints (sessions of `minutes`) when a refresh does not
-    help; `session_wait` is how long, in seconds, a session that is over waits for a new login.
+    `session_wait` is how long, in seconds, a session that is over waits for a new login; the
+    profile that mints when a refresh does not help is named by the settings.
 
     Raises CredentialError when key or token are unusable, ConfigError when the profile has none.
     """
@@ -63,9 +61,13 @@ def open_session(
     stop = stop or threading.Event()
     dialer = dialer or dialer_for(settings)
     rungs: dict[str, Rung] = {REFRESH: refresh_for(settings, dialer, clock, stop)}
-    if renew_with is not None:
+    if settings.minting is not None:
         rungs[MINT] = open_minter(
-            renew_with, minutes=minutes, dialer=dialer, clock=clock, stop=stop
+            settings.minting,
+            minutes=settings.wishes.minutes,
+            dialer=dialer,
+            clock=clock,
+            stop=stop,
         )
     return Session(
         store_for(settings),

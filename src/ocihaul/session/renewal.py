@@ -123,7 +123,7 @@ def read_token(
 
 #: Claims have whole seconds: a token this young may be followed by one with the same `exp`
 #: although the session was extended.
-_YOUNG = 2.0
+_YOUNG = 1.5
 
 
 def _is_extended(new: SessionToken, old: SessionToken, now: float) -> bool:

@@ -8,7 +8,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ocihaul.clock import ServerClock
 from ocihaul.config import Settings
@@ -24,26 +23,6 @@ _TRY_EVERY = 5.0
 _LOGIN = "log in with: oci session authenticate"
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """What is kept: the settings of the session, and of the API key that mints, if there is one."""
-
-    settings: Settings
-    renew_with: Settings | None = None
-    minutes: int | None = None
-
-    def open(self, listener: Listener, clock: ServerClock, stop: threading.Event) -> Session:
-        """The session, not started. Raises SessionError, ConfigError."""
-        return open_session(
-            self.settings,
-            clock=clock,
-            listener=listener,
-            stop=stop,
-            renew_with=self.renew_with,
-            minutes=self.minutes,
-        )
-
-
 class Ward:
     """Keeps the session of one profile open. `load` reads the configuration; it may raise.
 
@@ -53,7 +32,7 @@ class Ward:
     def __init__(
         self,
         profile: str,
-        load: Callable[[], Charge],
+        load: Callable[[], Settings],
         listener: Listener,
         *,
         monotonic: Callable[[], float] = time.monotonic,
@@ -64,7 +43,7 @@ class Ward:
         self._listener = listener
         self._monotonic = monotonic
         self._now = now
-        self._charge: Charge | None = None
+        self._settings: Settings | None = None
         self._session: Session | None = None
         self._clock = ServerClock()
         self._stop = threading.Event()
@@ -88,11 +67,11 @@ class Ward:
     def reload(self) -> None:
         """Read the configuration again; a session whose settings are the same goes on."""
         try:
-            charge = self._load()
+            settings = self._load()
         except OcihaulError as error:
             self._listener(Notice(f"the configuration cannot be used: {error.message}"))
             return
-        if charge != self._charge and self._session is not None:
+        if settings != self._settings and self._session is not None:
             self._listener(Notice("the configuration has changed: the session is opened anew"))
             self.close(grace=1.0)
         self._try_at = 0.0
@@ -106,8 +85,8 @@ class Ward:
 
     def once(self, stop: threading.Event) -> None:
         """Renew if that is due. Raises OcihaulError when it was due and did not succeed."""
-        charge = self._load()
-        session = charge.open(self._hear, self._clock_for(), stop)
+        settings = self._load()
+        session = self._open(settings, stop)
         failures = self._failures
         token = session.credential().token
         if token is None or token.expires_at <= self._clock.now():
@@ -126,17 +105,17 @@ class Ward:
         self._try_at = self._monotonic() + _TRY_EVERY
         self._stop = threading.Event()
         try:
-            self._charge = self._load()
-            session = self._charge.open(self._hear, self._clock_for(), self._stop)
+            settings = self._settings = self._load()
+            session = self._open(settings, self._stop)
         except OcihaulError as error:
             hint = f" ({error.hint})" if error.hint else ""
             self._say(f"there is no session to keep: {error.message}{hint}; waiting for one")
             return
         self._session = session.start()
 
-    def _clock_for(self) -> ServerClock:
+    def _open(self, settings: Settings, stop: threading.Event) -> Session:
         self._clock = ServerClock(listener=self._hear)
-        return self._clock
+        return open_session(settings, clock=self._clock, listener=self._hear, stop=stop)
 
     def _trouble(self, session: Session) -> str | None:
         if session.refusal is None:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ocihaul.errors import (
     ChecksumError,
@@ -10,7 +10,6 @@ from ocihaul.errors import (
     NetworkError,
     OcihaulError,
     ServiceError,
-    SessionError,
     SourceError,
     UploadStopped,
 )
@@ -43,11 +42,13 @@ def upload(
     listener: Listener = ignore,
     confirm: Confirm | None = None,
     stop: threading.Event | None = None,
+    before: Callable[[int], None] | None = None,
 ) -> UploadResult:
     """Upload `request.source`; the object appears only when all of it is there and right.
 
     `confirm` is asked before an existing object is replaced (`Existing.ASK`); without it the
-    answer is no. `stop` is the event that the storage client was made with.
+    answer is no. `stop` is the event that the storage client was made with. `before` is called
+    with the size before anything is sent, and may raise.
 
     Raises UsageError and SourceError before anything is sent; ObjectExists; ServiceError,
     NetworkError, SessionError; UploadStopped when parts are left on the service; ChecksumError;
@@ -60,6 +61,8 @@ def upload(
             multipart=request.multipart,
             parallel=request.parallel,
         )
+        if before is not None:
+            before(plan.size)
         return _Upload(storage, request, source, plan, listener=listener, stop=stop).run(confirm)
 
 
@@ -277,7 +280,7 @@ class _Upload:
         return UploadStopped(
             f"upload {upload_id} is not complete",
             upload_id=upload_id,
-            resumable=error.resumable or isinstance(error, SessionError),
+            resumable=error.resumable,
             hint=hint,
         )
 

@@ -41,6 +41,11 @@ class Pool:
         """Close the idle connections, and each of the others when it comes back."""
         with self._lock:
             self._closed = True
+        self.drop_idle()
+
+    def drop_idle(self) -> None:
+        """Close the connections that nobody is using."""
+        with self._lock:
             idle = [connection for kept in self._idle.values() for connection in kept]
             self._idle.clear()
         for connection in idle:

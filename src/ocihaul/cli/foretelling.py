@@ -1,0 +1,82 @@
+"""Whether the session will last for the upload: said before it begins, and when the rate is known.
+
+What belongs here: when to say it. The reckoning is `session.forecast`.
+"""
+
+import threading
+from collections.abc import Callable
+
+from ocihaul.errors import SessionError
+from ocihaul.events import BytesSent, Event, Notice, TokenAdopted, UploadPlanned
+from ocihaul.session.forecast import Forecast, Outlook, forecast
+
+#: Seconds of sending after which the rate is believed. Before, it is the kernel's buffers filling.
+MEASURED = 20.0
+
+Say = Callable[[Event], None]
+
+
+class Foreteller:
+    """A listener that says forecasts through `say`; `mints` names the profile that can mint."""
+
+    def __init__(
+        self,
+        say: Say,
+        *,
+        mints: str | None,
+        expected_rate: float | None,
+        monotonic: Callable[[], float],
+        now: Callable[[], float],
+    ) -> None:
+        self._say = say
+        self._mints = mints
+        self._rate = expected_rate
+        self._monotonic = monotonic
+        self._now = now
+        self._lock = threading.Lock()  # guards all below
+        self._outlook: Outlook | None = None
+        self._size = 0
+        self._sent = 0
+        self._began: float | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Take one event, from any thread."""
+        text = None
+        with self._lock:
+            if isinstance(event, TokenAdopted):
+                self._outlook = Outlook(event.expires_at, event.session_ends_at, self._mints)
+            elif isinstance(event, UploadPlanned):
+                self._size, self._began = event.size, self._monotonic()
+                text = self._text(self._size, self._rate)
+            elif isinstance(event, BytesSent) and self._began is not None:
+                text = self._measured(event)
+        if text is not None:
+            self._say(Notice(text))
+
+    def require(self, size: int) -> None:
+        """Raise SessionError when the session is known not to last for `size` bytes."""
+        with self._lock:
+            told = self._forecast(size, self._rate)
+        if told is None or told.fits:
+            return
+        cure = "Log in first, or use --renew-with PROFILE."
+        if told.fits is None:
+            cure += " To be judged by its length, name the speed with --expected-rate 50M."
+        raise SessionError(f"the session will not last for this: {told.text}", hint=cure)
+
+    def _measured(self, event: BytesSent) -> str | None:
+        self._sent += event.count
+        seconds = self._monotonic() - (self._began or 0.0)
+        if seconds < MEASURED or self._sent <= 0:
+            return None
+        self._began = None  # said once
+        return self._text(self._size - self._sent, self._sent / seconds)
+
+    def _text(self, size: int, rate: float | None) -> str | None:
+        told = self._forecast(size, rate)
+        return told.text if told is not None else None
+
+    def _forecast(self, size: int, rate: float | None) -> Forecast | None:
+        if self._outlook is None:
+            return None  # an API key lasts
+        return forecast(self._now(), size, rate, self._outlook)

@@ -1,0 +1,86 @@
+"""What a person wishes of the session: who renews it, how long to wait for a login, what to run.
+
+What belongs here: reading these options from their places. What they do is the session's business.
+"""
+
+import re
+from collections.abc import Mapping
+
+from ocihaul.config.places import Found, Places
+from ocihaul.config.settings import Flags, SessionWishes
+from ocihaul.errors import UsageError
+
+#: How long a session that is over waits for a new login, unless told otherwise, seconds.
+SESSION_WAIT = 12 * 3600.0
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZES = {"": 1.0, "k": 2.0**10, "m": 2.0**20, "g": 2.0**30, "t": 2.0**40}
+
+#: These speak of the profile in use, and would turn the one that mints into it.
+_OF_THE_PROFILE = frozenset(
+    f"OCI_CLI_{name}"
+    for name in (
+        "AUTH",
+        "FINGERPRINT",
+        "KEY_CONTENT",
+        "KEY_FILE",
+        "PASSPHRASE",
+        "PROFILE",
+        "SECURITY_TOKEN_FILE",
+        "TENANCY",
+        "USER",
+    )
+)
+
+
+def find_wishes(flags: Flags, places: Places) -> SessionWishes:
+    """The wishes as flags, OCIHAUL_* variables or the rc file tell them. Raises UsageError."""
+
+    def found(name: str, value: object) -> Found | None:
+        variable = "OCIHAUL_" + name.upper().replace("-", "_")
+        text = None if value is None else str(value)
+        return places.flag(f"--{name}", text) or places.env(variable) or places.default(name)
+
+    wait = found("session-wait", flags.session_wait)
+    minutes = found("session-expiration-in-minutes", flags.session_expiration_in_minutes)
+    rate = found("expected-rate", flags.expected_rate)
+    on_park = found("on-park", flags.on_park)
+    renew_with = found("renew-with", flags.renew_with)
+    return SessionWishes(
+        renew_with=renew_with.value if renew_with else None,
+        minutes=_minutes(minutes) if minutes else None,
+        session_wait=duration(wait) if wait else SESSION_WAIT,
+        on_park=on_park.value if on_park else None,
+        require_session=places.is_on(
+            flags.require_session, "OCIHAUL_REQUIRE_SESSION", "require-session"
+        ),
+        expected_rate=size(rate) if rate else None,
+    )
+
+
+def minting_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment for the profile that mints: without what speaks of the one in use."""
+    return {name: value for name, value in environ.items() if name not in _OF_THE_PROFILE}
+
+
+def duration(found: Found) -> float:
+    """Seconds from `90`, `90s`, `15m`, `12h` or `1d`."""
+    return _number(found, _UNITS, "a length of time", "Write it as 90s, 15m, 12h or 1d.")
+
+
+def size(found: Found) -> float:
+    """Bytes from `1000`, `64k`, `50M`, `1.5G`, in steps of 1024."""
+    return _number(found, _SIZES, "a size", "Write it as 500k, 50M or 1.5G.")
+
+
+def _number(found: Found, units: Mapping[str, float], what: str, cure: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", found.value.strip().lower())
+    if match is None or match[2] not in units:
+        raise UsageError(f"{found.origin}: {found.value!r} is not {what}", hint=cure)
+    return float(match[1]) * units[match[2]]
+
+
+def _minutes(found: Found) -> int:
+    if not found.value.strip().isdigit():
+        raise UsageError(f"{found.origin}: {found.value!r} is not a number of minutes")
+    return int(found.value)

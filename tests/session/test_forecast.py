@@ -1,0 +1,38 @@
+"""Whether the session will last, as a table."""
+
+import pytest
+
+from ocihaul.session.forecast import Outlook, forecast
+from tests.support import NOW
+
+HOUR = 3600.0
+GB = 10**9
+
+BROWSER = Outlook(NOW + 0.6 * HOUR, NOW + 6 * HOUR, None)
+NO_WALL = Outlook(NOW + 0.6 * HOUR, None, None)
+NO_BROWSER = Outlook(NOW + 0.6 * HOUR, NOW + 0.6 * HOUR, None)
+MINTED = Outlook(NOW + 0.6 * HOUR, NOW + 0.6 * HOUR, "BACKUP")
+
+
+@pytest.mark.parametrize(
+    ("outlook", "size", "rate", "fits", "words"),
+    [
+        (BROWSER, 180 * GB, 50e6, True, "at 50 MB/s this needs 60 min; the token ends in 36 min"),
+        (BROWSER, 180 * GB, 50e6, True, "can be renewed until 2027-01-15 14:00:00 UTC"),
+        (BROWSER, 180 * GB, None, True, "the token ends in 36 min and can be renewed until"),
+        (BROWSER, 1800 * GB, 50e6, False, "this needs 10.0 h"),
+        (BROWSER, 1800 * GB, 50e6, False, "it will park then"),
+        (NO_WALL, 1800 * GB, 50e6, True, "can be renewed"),
+        (NO_BROWSER, 180 * GB, 50e6, False, "it will park at 2027-01-15 08:36:00 UTC"),
+        (NO_BROWSER, 180 * GB, None, None, "cannot be renewed (no-browser session)"),
+        (NO_BROWSER, 180 * GB, None, None, "--renew-with"),
+        (NO_BROWSER, 18 * GB, 50e6, True, "cannot be renewed"),
+        (MINTED, 1800 * GB, 50e6, True, "BACKUP mints new ones"),
+    ],
+)
+def test_forecasts(
+    outlook: Outlook, size: int, rate: float | None, fits: bool | None, words: str
+) -> None:
+    told = forecast(NOW, size, rate, outlook)
+    assert told.fits is fits
+    assert words in told.text
