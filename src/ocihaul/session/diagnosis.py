@@ -63,14 +63,15 @@ class Facts:
     cert_bundle: str | None = None
 
     @property
+    def offset(self) -> float | None:
+        """Seconds that the service's clock is ahead of ours, where it was heard."""
+        replies = (self.replies or {}).values()
+        return next((each.clock_offset for each in replies if each.clock_offset is not None), None)
+
+    @property
     def service_now(self) -> float:
-        """The time by the service's clock, where it was heard."""
-        offsets = [
-            reply.clock_offset
-            for reply in (self.replies or {}).values()
-            if reply.clock_offset is not None
-        ]
-        return self.now + (offsets[0] if offsets else 0.0)
+        """The time by the service's clock, as far as it is known."""
+        return self.now + (self.offset or 0.0)
 
 
 def findings(facts: Facts) -> list[Finding]:
@@ -161,12 +162,14 @@ def _token(facts: Facts, seen: Inspection) -> Iterator[Finding]:
             _LOGIN,
         )
         return
-    if token.issued_at is not None and token.issued_at - now > _MAX_SKEW:
+    ahead = (token.issued_at or now) - now
+    if facts.offset is None and ahead > _MAX_SKEW:
         yield Finding(
             "token",
             Verdict.PROBLEM,
-            f"the token is from the future: issued at {moment(token.issued_at)}",
-            "This machine's clock is behind the service's.",
+            f"the token was issued {ahead:.0f} s in the future",
+            "This machine's clock is behind the service's, which refuses dates that are 5 minutes "
+            "off with a 401.",
             "timedatectl set-ntp true",
         )
     yield Finding("token", Verdict.OK, f"the token is valid until {moment(token.expires_at)}")
@@ -174,7 +177,7 @@ def _token(facts: Facts, seen: Inspection) -> Iterator[Finding]:
 
 def _session(facts: Facts, seen: Inspection) -> Iterator[Finding]:
     token = seen.token
-    if token is None or token.expires_at <= facts.service_now:
+    if token is None or not seen.key_matches or token.expires_at <= facts.service_now:
         return
     end = token.session_ends_at
     how = renewal(seen, facts.service_now)
