@@ -77,16 +77,16 @@ def _keep(
     log: "Log",
     metrics_file: Path | None,
 ) -> int:
-    from ocihaul.session.keeping import Keeper
-    from ocihaul.session.notify import Notifier
-
-    keeper = Keeper(
-        _wards(names, load, log),
-        notifier=Notifier.from_environment(os.environ),
-        listener=log.listener(""),
-        metrics_file=metrics_file,
-    )
     with signals() as wait:
+        from ocihaul.session.keeping import Keeper
+        from ocihaul.session.notify import Notifier
+
+        keeper = Keeper(
+            _wards(names, load, log),
+            notifier=Notifier.from_environment(os.environ),
+            listener=log.listener(""),
+            metrics_file=metrics_file,
+        )
         keeper.run(wait)
     return DONE
 
