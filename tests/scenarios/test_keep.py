@@ -37,33 +37,42 @@ def stop(process: "subprocess.Popen[str]", number: int = signal.SIGTERM) -> floa
     return time.monotonic() - started
 
 
-def second_profile(w: World) -> Path:
+def log_in(w: World, profile: str) -> Path:
+    """Write a fresh session's files; returns the token file."""
     w.logins.append(w.oci.login())
-    w.oci.write_profile(w.home / "oci", "SECOND", session=w.logins[-1])
-    return w.token_file.parent.parent / "SECOND" / "token"
+    w.oci.write_profile(w.home / "oci", profile, session=w.logins[-1])
+    return w.token_file.parent.parent / profile / "token"
+
+
+def keeper_of(w: World, *profiles: str, more: tuple[str, ...] = ()) -> "subprocess.Popen[str]":
+    """A keeper that is up and waits for logins: short tokens do not die while it starts."""
+    named = [word for profile in profiles for word in ("--profile", profile)]
+    keeper = w.start("session", "keep", *named, *more)
+    assert keeper.stderr is not None
+    for _ in profiles:
+        assert "there is no session to keep" in keeper.stderr.readline()
+    return keeper
 
 
 def test_two_profiles_are_kept_for_a_reader_that_only_reads(tmp_path: Path) -> None:
     figures = tmp_path / "ocihaul.prom"
     with world(tmp_path, token_ttl=4.0) as w:
-        second = second_profile(w)
-        profiles = ("--profile", "DEFAULT", "--profile", "SECOND")
-        keeper = w.start("session", "keep", *profiles, "--metrics-file", str(figures))
-        until(figures.exists)
+        keeper = keeper_of(w, "FIRST", "SECOND", more=("--metrics-file", str(figures)))
+        paths = [log_in(w, name) for name in ("FIRST", "SECOND")]
         expiries: set[float] = set()
         deadline = time.monotonic() + 9
         while time.monotonic() < deadline:
-            for path in (w.token_file, second):
+            for path in paths:
                 token = SessionToken.parse(path.read_text())
                 assert token.expires_at > time.time(), "a reader found an expired token"
                 expiries.add(token.expires_at)
             time.sleep(0.02)
         values = metrics(figures)
-        assert stop(keeper) < 1.0
+        assert stop(keeper) < 1.5, "a second, and what the machine needs"
         ran = w.finish(keeper)
         assert ran.code == 0, ran.err
         assert len(expiries) >= 4
-        for name in ("DEFAULT", "SECOND"):
+        for name in ("FIRST", "SECOND"):
             label = f'{{profile="{name}"}}'
             assert values[f"ocihaul_session_up{label}"] == 1
             assert values[f"ocihaul_session_generation{label}"] >= 3
@@ -79,38 +88,33 @@ def test_one_session_that_ends_does_not_stop_the_other_and_a_new_login_is_taken_
     tmp_path: Path,
 ) -> None:
     figures = tmp_path / "ocihaul.prom"
-    up = 'ocihaul_session_up{profile="DEFAULT"}'
+    up = 'ocihaul_session_up{profile="FIRST"}'
     with world(tmp_path, token_ttl=4.0) as w:
-        second_profile(w)
-        profiles = ("--profile", "DEFAULT", "--profile", "SECOND")
-        keeper = w.start("session", "keep", *profiles, "--metrics-file", str(figures))
+        keeper = keeper_of(w, "FIRST", "SECOND", more=("--metrics-file", str(figures)))
+        for name in ("FIRST", "SECOND"):
+            log_in(w, name)
         until(lambda: metrics(figures).get(up) == 1)
-        w.oci.end_session(w.logins[0])
+        w.oci.end_session(w.logins[1])
         until(lambda: metrics(figures).get(up) == 0)
         assert metrics(figures)['ocihaul_session_up{profile="SECOND"}'] == 1
-        w.oci.write_profile(w.home / "oci", "DEFAULT")
+        log_in(w, "FIRST")
         until(lambda: metrics(figures).get(up) == 1)
         stop(keeper)
         ran = w.finish(keeper)
         assert ran.code == 0
-        assert "DEFAULT: the session is over" in ran.err
+        assert "FIRST: the session is over" in ran.err
         assert "oci session authenticate" in ran.err
         assert "session renewed (reread)" in ran.err
 
 
 def test_a_keeper_that_comes_before_the_login_waits_for_it(tmp_path: Path) -> None:
     with world(tmp_path, token_ttl=60.0) as w:
-        keeper = w.start("session", "keep", "--profile", "LATER")
-        time.sleep(1.0)
-        w.oci.write_profile(w.home / "oci", "LATER")
-        figures = w.token_file.parent.parent / "LATER" / "token"
-        assert figures.exists()
-        time.sleep(5.5)
+        keeper = keeper_of(w, "LATER")
+        log_in(w, "LATER")
+        assert keeper.stderr is not None
+        assert "LATER: session token 1" in keeper.stderr.readline()
         stop(keeper, signal.SIGINT)
-        ran = w.finish(keeper)
-        assert ran.code == 0
-        assert "there is no session to keep" in ran.err
-        assert "LATER: session token 1" in ran.err
+        assert w.finish(keeper).code == 0
 
 
 def test_a_reload_takes_up_another_configuration(tmp_path: Path) -> None:
@@ -193,12 +197,18 @@ def test_once_tells_by_its_exit_whether_it_is_worth_another_try(tmp_path: Path) 
 
 def test_the_files_stay_a_readable_pair_for_our_own_reader(tmp_path: Path) -> None:
     with world(tmp_path, token_ttl=4.0) as w:
-        keeper = w.start("session", "keep")
-        flags = Flags(config_file=str(w.config), auth="security_token", endpoint=w.oci.endpoint)
+        keeper = keeper_of(w, "FIRST")
+        log_in(w, "FIRST")
+        flags = Flags(
+            config_file=str(w.config),
+            profile="FIRST",
+            auth="security_token",
+            endpoint=w.oci.endpoint,
+        )
         store = store_for(resolve(flags, {}, w.home))
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
             store.read_once()
         stop(keeper)
-        w.finish(keeper)
+        assert w.finish(keeper).code == 0
         assert w.refreshes() >= 2

@@ -16,7 +16,7 @@ from ocihaul.session.ward import Ward
 #: Seconds between two rounds.
 _ROUND = 0.5
 #: How long renewals under way may take when the keeper is told to stop, seconds.
-_GRACE = 0.6
+_GRACE = 0.5
 
 #: Waits so many seconds, or less; says what woke it: "stop", "reload", or None.
 Wait = Callable[[float], str | None]

@@ -19,7 +19,7 @@ from ocihaul.session.opening import open_session
 from ocihaul.session.session import Session
 
 #: Seconds between two tries to open a session.
-_TRY_EVERY = 5.0
+_TRY_EVERY = 1.0
 _LOGIN = "log in with: oci session authenticate"
 
 
