@@ -11,6 +11,8 @@
      ├── NetworkError           no answer, after all retries
      ├── SourceError            the file cannot be read, or changed while it was read
      ├── ChecksumError          what arrived is not what was sent
+     ├── JournalError           what is done cannot be remembered
+     ├── UploadBusy             another process is at the same upload
      ├── ObjectExists           the target is there and must not be replaced
      ├── UploadStopped          a multipart upload stopped half-way; its cause is chained
      └── Interrupted            a person or the system asked us to stop
@@ -112,6 +114,16 @@ class SourceError(OcihaulError):
 
 class ChecksumError(OcihaulError):
     """A checksum of the service differs from ours, after all attempts."""
+
+
+class JournalError(OcihaulError):
+    """The journal cannot be opened, read or written."""
+
+
+class UploadBusy(OcihaulError):
+    """Another process uploads to the same object right now."""
+
+    resumable = True
 
 
 class ObjectExists(OcihaulError):

@@ -7,10 +7,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ocihaul.config import Settings
-from ocihaul.events import Event
+from ocihaul.events import Event, Notice
 from ocihaul.transfer.request import Confirm, UploadRequest, UploadResult
+
+if TYPE_CHECKING:
+    from ocihaul.transfer.journal import Journal
 
 
 def run_upload(
@@ -53,7 +57,21 @@ def run_upload(
             confirm=confirm,
             stop=stop,
             before=foreteller.require if wishes.require_session else None,
+            journal=_journal(listener),
         )
+
+
+def _journal(listener: Callable[[Event], None]) -> "Journal | None":
+    """The user's journal; without one an upload still works, but is not gone on with."""
+    from ocihaul.errors import JournalError
+    from ocihaul.transfer.journal import Journal, state_directory
+
+    try:
+        return Journal(state_directory())
+    except JournalError as error:
+        text = f"An interrupted upload will begin anew: {error.message}. {error.hint}"
+        listener(Notice(text))
+        return None
 
 
 def run_emulator(args: list[str]) -> int:

@@ -44,6 +44,8 @@ _OF_SINGLE = "Only where the object is sent in one piece."
 @click.option("--encryption-key-file", help="A file with a base64 AES-256 key of yours (SSE-C).")
 @click.option("--storage-tier", type=_TIERS, help="The storage tier. [the bucket's]")
 @click.option("--opc-sse-kms-key-id", help="OCID of the master encryption key to use.")
+@click.option("--restart", is_flag=True, help="Drop what an earlier run left unfinished.")
+@click.option("--no-wait", is_flag=True, help="End at once if another process is uploading this.")
 @click.option("--from-json", help="Options as a JSON document, or file://path.")
 @global_options(hidden=True)
 @click.pass_context

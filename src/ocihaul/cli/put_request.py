@@ -43,12 +43,15 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> UploadRequest:
         _refuse_stdin(name)
     source = check_source(Path(file))
     part_size = options.get("part_size")
+    as_they_are: dict[str, Any] = {key: options.get(key) for key in _AS_THEY_ARE}
     return UploadRequest(
         source=source,
         namespace=_namespace(options.get("namespace")),
         bucket=options["bucket_name"],
         name=name or source.name,
         existing=_existing(options),
+        restart=bool(options.get("restart")),
+        wait=not options.get("no_wait"),
         multipart=not options.get("no_multipart"),
         part_size=None if part_size is None else part_size * MIB,
         parallel=_parallel(options),
@@ -61,7 +64,7 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> UploadRequest:
         kms_key_id=options.get("opc_sse_kms_key_id"),
         sse_customer_key=_customer_key(options.get("encryption_key_file"), home),
         metadata=_metadata(options.get("metadata"), home),
-        **{key: options.get(key) for key in _AS_THEY_ARE},
+        **as_they_are,
     )
 
 

@@ -34,6 +34,10 @@ class StorageClient:
         self._client = client
         self._endpoint = endpoint
 
+    def base_url(self, namespace: str | None) -> str:
+        """Where requests for this namespace go."""
+        return self._endpoint(namespace)
+
     def get_namespace(self) -> str:
         """The tenancy's namespace."""
         return str(_document(self._call(None, PROBE)))

@@ -1,7 +1,7 @@
 """N threads that send parts: the next free thread takes the next part, so the tail is balanced."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from ocihaul.errors import SessionError
 from ocihaul.transfer.body import AbandonedError, RangeBody
@@ -17,7 +17,10 @@ UploadPart = Callable[[int, RangeBody], Headers]
 
 
 class PartWorkers:
-    """Sends all parts of a plan, `parallel` at a time."""
+    """Sends the `missing` parts of a plan, `parallel` at a time.
+
+    Each is handed to `record` once the service has it, before it counts as done.
+    """
 
     def __init__(
         self,
@@ -25,21 +28,24 @@ class PartWorkers:
         sender: RangeSender,
         upload_part: UploadPart,
         *,
+        missing: Sequence[int],
+        record: Callable[[int, SentPart], None],
         parallel: int,
         stop: threading.Event,
     ) -> None:
         self._plan = plan
         self._sender = sender
         self._upload_part = upload_part
-        self._parallel = min(parallel, plan.part_count)
+        self._record = record
+        self._parallel = min(parallel, len(missing))
         self._stop = stop
         self._lock = threading.Lock()  # guards all below
-        self._todo: Iterator[int] = iter(range(1, plan.part_count + 1))
+        self._todo: Iterator[int] = iter(missing)
         self._done: dict[int, SentPart] = {}
         self._error: BaseException | None = None
 
-    def run(self) -> list[SentPart]:
-        """Send all parts and return them in order. Raises the first error.
+    def run(self) -> dict[int, SentPart]:
+        """Send the missing parts and return them by number. Raises the first error.
 
         After an error no new part is begun. Parts in flight are given up with it, except when the
         session ended: what was let in may finish, and is there when the upload is taken up again.
@@ -55,7 +61,7 @@ class PartWorkers:
                 thread.join(_GLANCE)
         if self._error is not None:
             raise self._error
-        return [self._done[number] for number in sorted(self._done)]
+        return self._done
 
     def _work(self) -> None:
         buffer = self._sender.buffer_for(self._plan.part_size)
@@ -67,6 +73,7 @@ class PartWorkers:
 
             try:
                 part, _ = self._sender.send(number, offset, length, buffer=buffer, send=send)
+                self._record(number, part)
             except AbandonedError:
                 return
             except BaseException as error:  # noqa: BLE001  run() raises it

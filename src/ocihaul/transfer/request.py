@@ -20,8 +20,9 @@ class Existing(Enum):
 class UploadRequest:
     """One file to one object. Sizes are bytes; None means "not given by the caller".
 
-    `metadata` has plain keys, without `opc-meta-`. `content_md5` and the `content_*` checksum
-    values are base64 and belong to the whole object, so they need a single PutObject.
+    `restart` drops what an earlier run has left unfinished; `wait` waits for another process that
+    uploads to the same object. `metadata` has plain keys, without `opc-meta-`. `content_md5` and
+    the `content_*` checksum values are base64 and belong to the whole object.
     """
 
     source: Path
@@ -31,6 +32,8 @@ class UploadRequest:
     existing: Existing = Existing.ASK
     if_match: str | None = None
     multipart: bool = True
+    restart: bool = False
+    wait: bool = True
     part_size: int | None = None
     parallel: int = 10
     verify_checksum: bool = False

@@ -9,7 +9,7 @@ from ocihaul.transfer import checksum
 from ocihaul.transfer.request import Confirm, Existing, UploadRequest
 
 
-class Target:
+class TargetObject:
     """One object name in one bucket."""
 
     def __init__(self, storage: StorageClient, request: UploadRequest) -> None:
