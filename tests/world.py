@@ -111,8 +111,12 @@ class World:
 
     def start(self, *args: str, **environ: str) -> "subprocess.Popen[str]":
         """Start the real command in a process of its own."""
+        return self.start_python("-m", "ocihaul", *args, **environ)
+
+    def start_python(self, *args: str, **environ: str) -> "subprocess.Popen[str]":
+        """Start Python in the same surroundings."""
         return subprocess.Popen(
-            [sys.executable, "-m", "ocihaul", *args],
+            [sys.executable, *args],
             env=self.environ() | environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

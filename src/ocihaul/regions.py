@@ -233,6 +233,11 @@ def login_endpoint(region: Region, *, dual_stack: bool = False) -> str:
     return _plain_endpoint("login", region)
 
 
+def identity_endpoint(region: Region) -> str:
+    """Base URL of the Identity service."""
+    return _plain_endpoint("identity", region)
+
+
 def _plain_endpoint(service: str, region: Region) -> str:
     if region.domain is None:
         return f"https://{service}.{region.name}"

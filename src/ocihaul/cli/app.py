@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import click
 
 from ocihaul import __version__
+from ocihaul.cli.doctor import doctor
+from ocihaul.cli.exec_command import exec_command
 from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, USAGE, exit_code
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.put import put
@@ -38,6 +40,8 @@ def objects() -> None:
 
 objects.add_command(put)
 app.add_command(session)
+app.add_command(exec_command)
+app.add_command(doctor)
 
 
 @app.command(

@@ -3,7 +3,7 @@
 What belongs here: their names, and what was given. What they mean is settled in `ocihaul.config`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -165,8 +165,10 @@ def _refuse(context: click.Context, parameter: click.Parameter, value: object) -
         )
 
 
-def global_options(*, hidden: bool = False) -> Callable[[Decorated], Decorated]:
-    """A decorator that adds them all to a command."""
+def global_options(
+    *, hidden: bool = False, without: Collection[str] = ()
+) -> Callable[[Decorated], Decorated]:
+    """A decorator that adds them all to a command, but for those that have another form there."""
 
     def decorate(command: Decorated) -> Decorated:
         rest = [(_ignore, _IGNORED), (_refuse, _REFUSED)]
@@ -181,6 +183,8 @@ def global_options(*, hidden: bool = False) -> Callable[[Decorated], Decorated]:
                     callback=callback,
                 )(command)
         for name, (options, settings) in reversed([*_FLAGS.items(), *_VIEW.items()]):
+            if name in without:
+                continue
             command = click.option(
                 *options,
                 name,

@@ -36,6 +36,8 @@ class Speaker:
     """Turns events into lines; its owner takes care of locking."""
 
     zone: tzinfo | None = None
+    #: What every line begins with after its time, such as the profile it is about.
+    label: str = ""
     _said: dict[str, float] = field(default_factory=dict)
     _held_back: dict[str, int] = field(default_factory=dict)
     _rejected: int = -1
@@ -67,7 +69,7 @@ class Speaker:
 
     def stamped(self, text: str, now: float) -> str:
         """`text` with the local time before it."""
-        return f"{time_text(now, self.zone)} {text}"
+        return f"{time_text(now, self.zone)} {self.label}{text}"
 
     def _text(self, event: Event, now: float) -> str | None:
         match event:

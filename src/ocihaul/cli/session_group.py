@@ -3,8 +3,12 @@
 import click
 
 from ocihaul.cli.global_options import global_options
+from ocihaul.cli.session_keep import keep
 from ocihaul.cli.session_login import login
 from ocihaul.cli.session_mint import mint
+from ocihaul.cli.session_refresh import refresh
+from ocihaul.cli.session_status import status
+from ocihaul.cli.session_validate import validate
 
 
 @click.group("session")
@@ -16,3 +20,7 @@ def session() -> None:
 session.add_command(login)
 session.add_command(login, "authenticate")
 session.add_command(mint)
+session.add_command(status)
+session.add_command(refresh)
+session.add_command(validate)
+session.add_command(keep)

@@ -28,13 +28,15 @@ def find_region(
     auth_endpoint: str | None,
     places: Places,
     home: Path,
+    needed: bool = True,
 ) -> ResolvedRegion:
     """The region, as far as anything still depends on it.
 
     With `--endpoint` no region is needed to reach the service, so an unknown one is no error: it
-    only takes away the address where the session could be refreshed.
+    only takes away the address where the session could be refreshed. The same goes for commands
+    that do not speak to Object Storage (not `needed`).
     """
-    needed = endpoint is None
+    needed = needed and endpoint is None
     if found is None:
         if needed:
             raise ConfigError(

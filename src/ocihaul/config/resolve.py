@@ -13,9 +13,17 @@ from ocihaul.config.wishes import find_wishes, minting_environ
 
 
 def resolve(
-    flags: Flags, environ: Mapping[str, str], home: Path, *, command: Sequence[str] = ()
+    flags: Flags,
+    environ: Mapping[str, str],
+    home: Path,
+    *,
+    command: Sequence[str] = (),
+    needs_region: bool = True,
 ) -> Settings:
     """Settle every setting, for the command named by `command` (such as os, object, put).
+
+    Without `needs_region` a session whose region is unknown is settled all the same: it can be
+    looked at, though not refreshed.
 
     Raises ConfigError (it names file, section and key) and UsageError (flags that exclude each
     other, ways to authenticate that are not supported).
@@ -46,7 +54,13 @@ def resolve(
         or places.default("auth-endpoint")
     )
     resolved = network.find_region(
-        region, endpoint=endpoint, auth=auth, auth_endpoint=auth_endpoint, places=places, home=home
+        region,
+        endpoint=endpoint,
+        auth=auth,
+        auth_endpoint=auth_endpoint,
+        places=places,
+        home=home,
+        needed=needs_region,
     )
     passphrase = places.env("OCI_CLI_PASSPHRASE") or from_file(section, "pass_phrase")
     _, rc_notice = find_rc_file(flags.cli_rc_file, environ=environ, home=home)
@@ -87,12 +101,17 @@ def resolve(
             flags.enable_dual_stack, "OCI_DUAL_STACK_ENDPOINT_ENABLED", "enable-dual-stack"
         ),
         wishes=wishes,
-        minting=_minting(wishes, flags, environ, home),
+        minting=_minting(wishes, flags, environ, home, needs_region=needs_region),
     )
 
 
 def _minting(
-    wishes: SessionWishes, flags: Flags, environ: Mapping[str, str], home: Path
+    wishes: SessionWishes,
+    flags: Flags,
+    environ: Mapping[str, str],
+    home: Path,
+    *,
+    needs_region: bool,
 ) -> Settings | None:
     """The API-key profile that mints, from the same files and for the same endpoints."""
     if wishes.renew_with is None:
@@ -103,4 +122,4 @@ def _minting(
         for name, value in minting_environ(environ).items()
         if not name.startswith("OCIHAUL_RENEW")
     }
-    return resolve(own, quiet, home)
+    return resolve(own, quiet, home, needs_region=needs_region)

@@ -92,6 +92,12 @@ class Settings:
     wishes: SessionWishes = SessionWishes()
     minting: "Settings | None" = None
 
+    def identity_endpoint(self) -> str | None:
+        """Base URL of the Identity service; as in the stock CLI, `--endpoint` stands for it too."""
+        if self.endpoint or self.resolved_region is None:
+            return self.endpoint
+        return regions.identity_endpoint(self.resolved_region)
+
     def object_storage_endpoint(self, namespace: str | None) -> str:
         """Base URL of Object Storage, without a trailing slash."""
         if self.endpoint:

@@ -63,7 +63,7 @@ def open_session(
     clock = clock or ServerClock(listener=listener)
     stop = stop or threading.Event()
     dialer = dialer or dialer_for(settings)
-    rungs: dict[str, Rung] = {REFRESH: _refresh(settings, dialer, clock, stop)}
+    rungs: dict[str, Rung] = {REFRESH: refresh_for(settings, dialer, clock, stop)}
     if settings.minting is not None:
         rungs[MINT] = open_minter(
             settings.minting,
@@ -131,7 +131,10 @@ def open_minter(
     return Minter(service, signer or open_api_key(settings), minutes)
 
 
-def _refresh(settings: Settings, dialer: Dialer, clock: ServerClock, stop: threading.Event) -> Rung:
+def refresh_for(
+    settings: Settings, dialer: Dialer, clock: ServerClock, stop: threading.Event
+) -> Rung:
+    """The *refresh* rung at the auth service of the settings."""
     if settings.auth_endpoint is None:
         return _no_auth_endpoint
     return Refresher(settings.auth_endpoint, _sender(dialer, stop), clock)

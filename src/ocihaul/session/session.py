@@ -138,6 +138,16 @@ class Session:
         if self._thread is not None:
             self._thread.join(timeout=max(deadline - time.monotonic(), 0.0))
 
+    @property
+    def token(self) -> SessionToken:
+        """The present token, be it still good or not; never waits."""
+        return self._state.token
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the present token will not be renewed any more; None as long as it may be."""
+        return self._state.history.refused
+
     def credential(self) -> Credential:
         """The credential to sign with now; waits only when the token has no life left.
 

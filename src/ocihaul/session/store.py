@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from ocihaul.errors import CredentialError
 from ocihaul.session.keys import load_key
+from ocihaul.session.lockfile import lock_file_for
 from ocihaul.session.token import SessionToken
 
 #: How often and how long a broken pair is read again, seconds. The gap between a stock writer's
@@ -131,21 +132,14 @@ class CredentialStore:
     def lock(self, timeout: float) -> Iterator[None]:
         """Hold the session's lock across processes. Raises StoreBusy after `timeout` seconds."""
         try:
-            with FileLock(self._lock_file(), timeout=timeout, poll_interval=0.05, mode=0o600):
+            with FileLock(self.lock_file(), timeout=timeout, poll_interval=0.05, mode=0o600):
                 yield
         except Timeout:
             raise StoreBusy from None
 
-    def _lock_file(self) -> Path:
-        """Beside the token where that can be; the lock must be the same for all who share it."""
-        beside = self.token_file.with_name(self.token_file.name + ".lock")
-        if os.access(beside if beside.exists() else beside.parent, os.W_OK):
-            return beside
-        # An inode is unique on its device only, and another user's lock file cannot be opened.
-        status = self.token_file.stat()
-        user = os.getuid() if hasattr(os, "getuid") else 0
-        name = f"ocihaul-{user}-{status.st_dev:x}-{status.st_ino:x}.lock"
-        return Path(tempfile.gettempdir()) / name
+    def lock_file(self) -> Path:
+        """The file that is locked. Raises OSError when the token's place cannot be looked at."""
+        return lock_file_for(self.token_file)
 
     def _key(self) -> RSAPrivateKey:
         pem = self._key_pem

@@ -1,0 +1,172 @@
+"""One session's status, as lines and as a document; pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING, Any
+
+from ocihaul.cli.units import duration_text, time_text
+from ocihaul.errors import OcihaulError
+from ocihaul.session.inspection import Inspection, Renewal, is_usable, renewal
+
+if TYPE_CHECKING:
+    from ocihaul.session.asking import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is said of one profile at `now` (epoch seconds): what was seen, or the `problem`."""
+
+    profile: str
+    now: float
+    seen: Inspection | None = None
+    problem: OcihaulError | None = None
+    reply: "Reply | None" = None
+    zone: tzinfo | None = None
+
+    @property
+    def service_now(self) -> float:
+        """The time by the service's clock, as far as it was asked."""
+        return self.now + ((self.reply.clock_offset if self.reply else None) or 0.0)
+
+    @property
+    def usable(self) -> bool:
+        """Whether requests can be signed now."""
+        return self.seen is not None and is_usable(self.seen, self.service_now)
+
+    def text(self) -> str:
+        """Lines for people."""
+        head = f"{self.profile}: {'usable' if self.usable else 'not usable'}"
+        return "\n".join([head, *(f"  {name:<13} {text}" for name, text in self._rows())])
+
+    def _rows(self) -> Iterator[tuple[str, str]]:
+        if self.problem is not None:
+            yield "problem", self.problem.message
+            if self.problem.hint:
+                yield "", self.problem.hint
+        if self.seen is None:
+            return
+        seen = self.seen
+        for problem in seen.problems:
+            yield "problem", problem
+        if seen.token is not None:
+            yield "token", self._end(seen.token.expires_at)
+            if seen.token.issued_at is not None:
+                yield "issued", self._since(seen.token.issued_at)
+            end = seen.token.session_ends_at
+            yield "session", self._end(end) if end is not None else "the token does not say its end"
+        yield "renewal", self._renewal(renewal(seen, self.service_now))
+        if seen.last_renewal is not None:
+            yield "written", self._since(seen.last_renewal)
+        if seen.key_matches is not None:
+            yield "key", "matches the token" if seen.key_matches else "does not match the token"
+        yield from self._files(seen)
+        if self.reply is not None:
+            yield "clock", clock_text(self.reply)
+
+    def _files(self, seen: Inspection) -> Iterator[tuple[str, str]]:
+        for each in seen.files:
+            mode = "cannot be looked at" if each.mode is None else f"mode {each.mode:03o}"
+            open_to_all = each.private is False
+            name = each.what if each.what == "directory" else f"{each.what} file"
+            yield name, f"{each.path} ({mode}{', open to others' if open_to_all else ''})"
+        if seen.replaceable is None:
+            yield "", "a renewed token cannot be written here: it stays in the process"
+        elif seen.replaceable == "in place":
+            yield "", "the directory is closed: a renewed token is written in place"
+        if seen.lock is not None and seen.lock.held:
+            who = f"process {seen.lock.pid} ({seen.lock.program})" if seen.lock.pid else "a process"
+            yield "lock", f"{who} is renewing this session"
+        for path in seen.leftovers:
+            yield (
+                "left over",
+                f"{path}, by a writer that was killed; it may hold a token: remove it",
+            )
+
+    def _renewal(self, how: Renewal) -> str:
+        if how.refusal is None:
+            until = "until an end that the token does not say"
+            if how.until is not None:
+                until = f"until {time_text(how.until, self.zone)}"
+            text = f"by refresh, {until}"
+        else:
+            text = f"not by refresh: {how.refusal}"
+        if how.mint_with:
+            text += f"; with the API key of profile {how.mint_with}"
+        return text
+
+    def _end(self, moment: float) -> str:
+        left = moment - self.service_now
+        when = time_text(moment, self.zone)
+        if left <= 0:
+            return f"ended {when} ({duration_text(-left)} ago)"
+        return f"ends {when} (in {duration_text(left)})"
+
+    def _since(self, moment: float) -> str:
+        ago = self.service_now - moment
+        way = f"{duration_text(ago)} ago" if ago >= 0 else f"in {duration_text(-ago)}"
+        return f"{time_text(moment, self.zone)} ({way})"
+
+    def document(self) -> dict[str, Any]:
+        """The same for programs: times in UTC, durations in seconds."""
+        document: dict[str, Any] = {"profile": self.profile, "usable": self.usable}
+        if self.problem is not None:
+            return document | {"problems": [self.problem.message], "hint": self.problem.hint}
+        seen = self.seen
+        if seen is None:
+            return document
+        token, how = seen.token, renewal(seen, self.service_now)
+        return document | {
+            "problems": list(seen.problems),
+            "token": {
+                "issued-at": _iso(token.issued_at if token else None),
+                "expires-at": _iso(token.expires_at if token else None),
+                "expires-in": self._left(token.expires_at if token else None),
+            },
+            "session": {
+                "ends-at": _iso(token.session_ends_at if token else None),
+                "ends-in": self._left(token.session_ends_at if token else None),
+            },
+            "key-matches": seen.key_matches,
+            "renewal": {
+                "refresh": how.refusal is None,
+                "refusal": how.refusal,
+                "until": _iso(how.until),
+                "mint-with": how.mint_with,
+                "auth-endpoint": seen.auth_endpoint,
+                "written": seen.replaceable,
+            },
+            "last-renewal": _iso(seen.last_renewal),
+            "files": {
+                each.what: {
+                    "path": str(each.path),
+                    "mode": None if each.mode is None else f"{each.mode:03o}",
+                    "private": each.private,
+                }
+                for each in seen.files
+            },
+            "lock": None
+            if seen.lock is None
+            else {"path": str(seen.lock.path), "held": seen.lock.held, "pid": seen.lock.pid},
+            "leftovers": [str(path) for path in seen.leftovers],
+            "clock-offset": self.reply.clock_offset if self.reply else None,
+        }
+
+    def _left(self, moment: float | None) -> float | None:
+        return None if moment is None else round(moment - self.service_now, 1)
+
+
+def clock_text(reply: "Reply") -> str:
+    """How far the local clock is from the service's."""
+    if reply.error is not None:
+        return f"not known: {reply.error}"
+    if reply.clock_offset is None:
+        return f"not known: {reply.url} did not say its time"
+    if abs(reply.clock_offset) < 1:
+        return f"agrees with {reply.url}"
+    way = "behind" if reply.clock_offset > 0 else "ahead of"
+    return f"{duration_text(abs(reply.clock_offset))} {way} {reply.url}"
+
+
+def _iso(moment: float | None) -> str | None:
+    return None if moment is None else datetime.fromtimestamp(moment, UTC).isoformat()

@@ -1,0 +1,117 @@
+"""One question to a service, outside any session: is it there, what is its time, are we let in.
+
+Each is a single exchange on a connection of its own, without retries and without renewal: these
+answers are for people who want to know how things stand.
+"""
+
+import json
+import threading
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from ocihaul.clock import ServerClock
+from ocihaul.errors import ConfigError
+from ocihaul.session.credential import Credential
+from ocihaul.session.token import SessionToken
+from ocihaul.signing import sign
+from ocihaul.wire.dial import Dialer
+from ocihaul.wire.message import Answer, Request, Stopped, WireError
+from ocihaul.wire.origin import Origin
+from ocihaul.wire.pool import exchange_once
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back from `url`: a `status`, or an `error` with the `cure` if one is known.
+
+    `clock_offset` is how many seconds the service's clock is ahead of ours, None where the answer
+    had no Date. `code` and `message` are the service's own words.
+    """
+
+    url: str
+    status: int | None = None
+    code: str | None = None
+    message: str | None = None
+    clock_offset: float | None = None
+    error: str | None = None
+    cure: str | None = None
+
+
+def ask_time(dialer: Dialer, url: str, *, timeout: float) -> Reply:
+    """An unsigned HEAD of the base URL: any answer will do, its Date is what matters."""
+    origin = Origin.parse(url)
+    return _ask(dialer, origin, Request("HEAD", "/", {"host": origin.host_header}), timeout)
+
+
+def ask_signed(
+    dialer: Dialer,
+    url: str,
+    target: str,
+    *,
+    token: SessionToken,
+    key: RSAPrivateKey,
+    timeout: float,
+) -> Reply:
+    """A signed GET; when it is refused for a wrong date, once more with the service's own."""
+    origin = Origin.parse(url)
+    clock = ServerClock()
+    credential = Credential.of_token(key, token, generation=1)
+    reply = _ask(dialer, origin, _signed(origin, target, credential, clock), timeout)
+    if reply.status == 401 and reply.clock_offset is not None:
+        clock.offset = reply.clock_offset
+        if abs(clock.offset) > 5:
+            reply = _ask(dialer, origin, _signed(origin, target, credential, clock), timeout)
+    return reply
+
+
+def _signed(origin: Origin, target: str, credential: Credential, clock: ServerClock) -> Request:
+    headers = sign(
+        credential.key,
+        credential.key_id,
+        method="GET",
+        target=target,
+        host=origin.host_header,
+        date=clock.http_date(),
+    )
+    return Request("GET", target, headers | {"accept": "application/json"})
+
+
+def _ask(dialer: Dialer, origin: Origin, request: Request, timeout: float) -> Reply:
+    url = str(origin)
+    try:
+        answer = exchange_once(dialer, origin, request, timeout=timeout, stop=threading.Event())
+    except ConfigError as error:
+        return Reply(url, error=error.message, cure=error.hint)
+    except (WireError, Stopped) as error:
+        return Reply(url, error=str(error))
+    code, message = _words(answer)
+    return Reply(
+        url,
+        status=answer.status,
+        code=code,
+        message=message,
+        clock_offset=_offset(answer.headers.get("date"), time.time()),
+    )
+
+
+def _offset(date: str | None, now: float) -> float | None:
+    if date is None:
+        return None
+    try:
+        # Dates are cut to whole seconds: on average half a second is missing.
+        return parsedate_to_datetime(date).timestamp() + 0.5 - now
+    except (ValueError, OverflowError):
+        return None
+
+
+def _words(answer: Answer) -> tuple[str | None, str | None]:
+    if answer.status < 400:
+        return None, None
+    try:
+        document = json.loads(answer.body)
+        return document.get("code"), document.get("message")
+    except (ValueError, AttributeError, RecursionError):
+        return None, None

@@ -1,0 +1,215 @@
+"""What can be known of a profile's session without the network.
+
+`inspect` looks at the files and returns what it saw as a value; everything else here is pure and
+judges such a value at a given time. Nothing raises: what is broken is a fact like the others.
+"""
+
+import contextlib
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ocihaul.config import Settings
+from ocihaul.errors import ConfigError, CredentialError
+from ocihaul.session.keys import load_key, read_key_file
+from ocihaul.session.lockfile import Lock, lock_at, lock_file_for
+from ocihaul.session.token import SessionToken
+
+#: A pair that is torn by a writer is looked at again: so often, so many seconds apart.
+_LOOKS = 5
+_PAUSE = 0.05
+#: A temporary file of a replacement that is older than this belongs to a writer that was killed.
+_ABANDONED_AFTER = 60.0
+#: `exp` and `sess_exp` have whole seconds and are rounded apart from each other.
+_WALL = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class FileFact:
+    """One file; `mode` and `modified` (epoch seconds) are None when it cannot be looked at."""
+
+    what: str
+    path: Path
+    mode: int | None
+    modified: float | None
+
+    @property
+    def private(self) -> bool | None:
+        """Whether nobody else may read or write it; None where that cannot be known."""
+        if self.mode is None or os.name != "posix":
+            return None
+        return not self.mode & 0o077
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was seen. `key_matches` is None when token or key could not be read.
+
+    `replaceable`: "rename", "in place" or None, how a renewed token gets to disk. `mint_with` is
+    the API-key profile that can open a new session for the same key.
+    """
+
+    profile: str
+    config_file: Path | None
+    auth_endpoint: str | None
+    token: SessionToken | None
+    key_matches: bool | None
+    problems: tuple[str, ...]
+    files: tuple[FileFact, ...]
+    replaceable: str | None
+    lock: Lock | None
+    leftovers: tuple[Path, ...]
+    mint_with: str | None = None
+
+    def file(self, what: str) -> FileFact | None:
+        """The file of that kind: config, key or token."""
+        return next((each for each in self.files if each.what == what), None)
+
+    @property
+    def last_renewal(self) -> float | None:
+        """When the token on disk was last written, epoch seconds."""
+        token = self.file("token")
+        return token.modified if token else None
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """How the session can go on: `refusal` is why it cannot be refreshed, None if it can.
+
+    `until` is when refreshing ends (the session's own end), None where the token does not say.
+    """
+
+    refusal: str | None
+    until: float | None
+    mint_with: str | None
+
+    @property
+    def possible(self) -> bool:
+        """Whether any rung is there that needs no person."""
+        return self.refusal is None or self.mint_with is not None
+
+
+def is_usable(seen: Inspection, now: float) -> bool:
+    """Whether a request can be signed at `now` (epoch seconds by the service's clock)."""
+    return seen.token is not None and seen.key_matches is True and now < seen.token.expires_at
+
+
+def is_at_wall(token: SessionToken) -> bool:
+    """Whether the token lasts as long as its session: no refresh can move its end."""
+    return token.session_ends_at is not None and token.expires_at > token.session_ends_at - _WALL
+
+
+def renewal(seen: Inspection, now: float) -> Renewal:
+    """How the session goes on from `now`."""
+    token = seen.token
+    until = token.session_ends_at if token else None
+    if token is None or seen.key_matches is not True:
+        refusal: str | None = "there is no usable pair of key and token"
+    elif now >= token.expires_at:
+        refusal = "the token has expired, and an expired token cannot be refreshed"
+    elif seen.auth_endpoint is None:
+        refusal = "no region is known, so the auth service's address is not either"
+    elif is_at_wall(token):
+        refusal = "the token lasts as long as its session: a refresh cannot move its end"
+    else:
+        refusal = None
+    return Renewal(refusal, until, seen.mint_with)
+
+
+def inspect(
+    settings: Settings,
+    *,
+    now: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Inspection:
+    """Look at the files of the profile's session. Raises ConfigError when it has none."""
+    token_file = settings.token_file
+    if token_file is None:
+        raise ConfigError("the profile has no security_token_file")
+    token, key_matches, problems = _pair(settings, token_file)
+    for _ in range(_LOOKS):
+        if key_matches:
+            break
+        sleep(_PAUSE)
+        token, key_matches, problems = _pair(settings, token_file)
+    lock = None
+    with contextlib.suppress(OSError):
+        lock = lock_at(lock_file_for(token_file))
+    named = (
+        ("config", settings.config_file),
+        ("key", settings.key_file),
+        ("token", token_file),
+        ("directory", token_file.parent),
+    )
+    return Inspection(
+        profile=settings.profile,
+        config_file=settings.config_file,
+        auth_endpoint=settings.auth_endpoint,
+        token=token,
+        key_matches=key_matches,
+        problems=problems,
+        files=tuple(_fact(what, path) for what, path in named if path is not None),
+        replaceable=_replaceable(token_file),
+        lock=lock,
+        leftovers=tuple(_leftovers((token_file, settings.key_file), now())),
+        mint_with=settings.wishes.renew_with,
+    )
+
+
+def _pair(
+    settings: Settings, token_file: Path
+) -> tuple[SessionToken | None, bool | None, tuple[str, ...]]:
+    token, key, problems = None, None, []
+    try:
+        token = SessionToken.parse(token_file.read_bytes().decode("ascii", "replace"))
+    except OSError as error:
+        problems.append(f"the token file {token_file} cannot be read: {error.strerror}")
+    except CredentialError as error:
+        problems.append(f"{token_file}: {error.message}")
+    try:
+        if settings.key_content:
+            key = load_key(
+                settings.key_content.encode(),
+                where="OCI_CLI_KEY_CONTENT",
+                passphrase=settings.passphrase,
+            )
+        elif settings.key_file:
+            key = read_key_file(settings.key_file, passphrase=settings.passphrase)
+    except CredentialError as error:
+        problems.append(error.message)
+    matches = None
+    if token is not None and key is not None:
+        matches = token.belongs_to(key.public_key())
+        if not matches:
+            whose = settings.key_file or "in OCI_CLI_KEY_CONTENT"
+            problems.append(f"the key {whose} does not belong to the token in {token_file}")
+    return token, matches, tuple(problems)
+
+
+def _fact(what: str, path: Path) -> FileFact:
+    try:
+        status = path.stat()
+    except OSError:
+        return FileFact(what, path, None, None)
+    return FileFact(what, path, stat.S_IMODE(status.st_mode), status.st_mtime)
+
+
+def _replaceable(token_file: Path) -> str | None:
+    real = token_file.resolve()
+    if os.access(real.parent, os.W_OK):
+        return "rename"
+    return "in place" if os.access(real, os.W_OK) else None
+
+
+def _leftovers(paths: Iterable[Path | None], now: float) -> Iterable[Path]:
+    for path in paths:
+        if path is None:
+            continue
+        real = path.resolve()
+        with contextlib.suppress(OSError):
+            for each in sorted(real.parent.glob(f".{real.name}.*")):
+                if now - each.lstat().st_mtime > _ABANDONED_AFTER:
+                    yield each

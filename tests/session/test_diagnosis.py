@@ -1,0 +1,159 @@
+"""From facts to findings: each trouble is named, with a cure, and only the trouble."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ocihaul.errors import ConfigError
+from ocihaul.regions import Region
+from ocihaul.session.asking import Reply
+from ocihaul.session.diagnosis import Facts, Verdict, findings, is_well
+from ocihaul.session.inspection import FileFact, Inspection
+from ocihaul.session.lockfile import Lock
+from ocihaul.session.token import SessionToken
+from tests.support import NOW, make_token, rsa_key
+
+HOME = Path("/home/night/.oci")
+
+
+def token(**claims: float) -> SessionToken:
+    given = {"sess_exp": NOW + 86400} | claims
+    return SessionToken.parse(make_token(rsa_key(), **given))
+
+
+SOUND = Inspection(
+    profile="NIGHT",
+    config_file=HOME / "config",
+    auth_endpoint="https://auth.example",
+    token=token(),
+    key_matches=True,
+    problems=(),
+    files=(FileFact("token", HOME / "token", 0o600, NOW),),
+    replaceable="rename",
+    lock=Lock(HOME / "token.lock", held=False),
+    leftovers=(),
+)
+WELL = Facts(
+    now=NOW,
+    profile="NIGHT",
+    seen=SOUND,
+    region=Region("eu-frankfurt-1", "oc1", "oraclecloud.com"),
+    replies={
+        "Object Storage": Reply("https://os.example", status=404, clock_offset=0.3),
+        "auth": Reply("https://auth.example", status=404, clock_offset=0.3),
+    },
+    signed=Reply("https://os.example", status=200, clock_offset=0.3),
+)
+
+
+def seen(**changes: object) -> Facts:
+    return replace(WELL, seen=replace(SOUND, **changes))  # type: ignore[arg-type]  # by name
+
+
+def clock(offset: float) -> Facts:
+    replies = {
+        name: replace(each, clock_offset=offset) for name, each in (WELL.replies or {}).items()
+    }
+    return replace(WELL, replies=replies)
+
+
+def test_a_sound_session_has_only_good_findings() -> None:
+    found = findings(WELL)
+    assert is_well(found)
+    assert {each.verdict for each in found} == {Verdict.OK}
+
+
+@pytest.mark.parametrize(
+    ("facts", "topic", "words", "cure"),
+    [
+        (
+            Facts(NOW, "NIGHT", config_error=ConfigError("no config", hint="make one")),
+            "configuration",
+            "no config",
+            "make one",
+        ),
+        (
+            seen(files=(FileFact("key", HOME / "key.pem", 0o644, NOW),)),
+            "permissions",
+            "open to others (mode 644)",
+            f"chmod 600 {HOME}/key.pem",
+        ),
+        (
+            seen(files=(FileFact("directory", HOME, 0o755, NOW),)),
+            "permissions",
+            "open to others",
+            f"chmod 700 {HOME}",
+        ),
+        (seen(replaceable=None), "permissions", "cannot be written", "chown"),
+        (
+            seen(key_matches=False, problems=("the key does not belong",)),
+            "key and token",
+            "does not belong",
+            "session authenticate",
+        ),
+        (replace(WELL, now=NOW + 7200), "token", "expired", "session authenticate"),
+        (seen(token=token(sess_exp=NOW + 3600)), "session", "cannot be renewed", "--renew-with"),
+        (seen(auth_endpoint=None), "session", "no region", "--region"),
+        (
+            replace(WELL, now=NOW - 600, replies=None, signed=None),
+            "token",
+            "600 s in the future",
+            "set-ntp",
+        ),
+        (clock(600.0), "clock", "600 s behind", "set-ntp"),
+        (clock(-600.0), "clock", "600 s ahead of", "set-ntp"),
+        (
+            replace(
+                WELL, replies={"auth": Reply("https://auth.example", error="refused", cure="")}
+            ),
+            "network",
+            "cannot be reached",
+            "proxy",
+        ),
+        (
+            replace(WELL, signed=Reply("https://os.example", status=401)),
+            "request",
+            "does not accept",
+            "session refresh --profile NIGHT",
+        ),
+        (seen(leftovers=(HOME / ".token.x",)), "neighbours", "killed", f"rm {HOME}/.token.x"),
+        (
+            replace(WELL, region=Region("xx-new-1", "oc1", "x.example", notice="assumed")),
+            "region",
+            "assumed",
+            "--region",
+        ),
+    ],
+)
+def test_each_trouble_is_found_and_nothing_else(
+    facts: Facts, topic: str, words: str, cure: str
+) -> None:
+    found = findings(facts)
+    problems = [each for each in found if each.verdict is Verdict.PROBLEM]
+    assert {each.topic for each in problems} == {topic}
+    assert words in problems[0].what
+    assert cure in problems[0].cure
+    assert all(each.why for each in problems)
+    assert not is_well(found)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda facts: replace(facts, replies=None, signed=None),
+        lambda facts: replace(facts, region=None),
+        lambda _: seen(lock=Lock(HOME / "token.lock", held=True, pid=7, program="oci")),
+        lambda facts: replace(facts, signed=Reply("https://os.example", status=503)),
+    ],
+)
+def test_what_is_not_known_is_no_trouble(change: Callable[[Facts], Facts]) -> None:
+    found = findings(change(WELL))
+    assert is_well(found)
+    assert any(each.verdict is Verdict.UNKNOWN for each in found)
+
+
+def test_a_clock_that_is_behind_does_not_make_a_good_token_one_from_the_future() -> None:
+    found = findings(replace(clock(600.0), now=NOW - 600))
+    assert not [each for each in found if each.topic == "token" and each.verdict is not Verdict.OK]
