@@ -53,6 +53,4 @@ def assert_no_secret(stock: Stock, output: bytes) -> None:
         assert token.rpartition(".")[2] not in text
     for path in stock.home.rglob("*.pem"):
         if "public" not in path.name:
-            assert not any(
-                line in text for line in path.read_text().splitlines() if len(line) > 60
-            )
+            assert not any(line in text for line in path.read_text().splitlines() if len(line) > 60)
