@@ -45,13 +45,17 @@ _HOMES: dict[str, str | None] = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'ocihaul' has no attribute {name!r}")
-    home = _HOMES[name]
-    value = import_module(f"ocihaul.{name}") if home is None else getattr(import_module(home), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # for a type checker a misspelt name has to stay an error
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'ocihaul' has no attribute {name!r}")
+        home = _HOMES[name]
+        value = (
+            import_module(f"ocihaul.{name}") if home is None else getattr(import_module(home), name)
+        )
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ocihaul.config import Flags, resolve
+from ocihaul.adapters.principals import open_principal, settled
+from ocihaul.config import SDK_AUTH, Flags, resolve
 from ocihaul.connect import open_storage
 from ocihaul.events import Listener, ignore
 from ocihaul.session.opening import home_directory
@@ -71,7 +72,11 @@ def upload(
         **wishes,
     )
     stop = stop or threading.Event()
-    with open_storage(settings, listener, stop) as storage:
+    authority = None
+    if settings.auth in SDK_AUTH:
+        authority = open_principal(settings)
+        settings = settled(settings, authority)
+    with open_storage(settings, listener, stop, authority=authority) as storage:
         if not request.namespace:
             request = replace(request, namespace=storage.get_namespace())
         return transfer.upload(storage, request, listener=listener, stop=stop)

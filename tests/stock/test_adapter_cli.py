@@ -1,9 +1,11 @@
 """The official CLI in our process, on our session; and the same runs without us."""
 
+import base64
 import json
 import os
 import subprocess
 import time
+import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,6 @@ from ocihaul.emulator.faults import Fault
 
 from .conftest import Stock
 from .programs import MIB, assert_no_secret, meanwhile, with_ocihaul
-
-NOT_AUTHENTICATED = {"status": 401, "code": "NotAuthenticated"}
 
 
 @pytest.fixture
@@ -95,8 +95,11 @@ def test_a_cluster_token_is_signed_with_a_token_that_lives(program: Stock) -> No
         [*command, "ce", "cluster", "generate-token", "--cluster-id", "ocid1.cluster.x"]
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["kind"] == "ExecCredential"
-    assert old.encode() not in done.stdout
+    answer = json.loads(done.stdout)
+    assert answer["kind"] == "ExecCredential"
+    signed = urllib.parse.unquote(base64.urlsafe_b64decode(answer["status"]["token"]).decode())
+    (new,) = [token for token in program.oci.auth.token_texts() if f"ST${token}" in signed]
+    assert new == (program.config.parent / "sessions" / "DEFAULT" / "token").read_text() != old
 
 
 def test_debug_shows_requests_without_their_secrets(program: Stock) -> None:
@@ -128,7 +131,7 @@ sys.exit(run(["os", "ns", "get"]))
 def test_reading_from_a_pipe_and_in_bulk(program: Stock, tmp_path: Path) -> None:
     """The transfer code's own loops, which retry no 401 and read their bodies in other ways."""
     data = os.urandom(3 * MIB + 5)
-    program.oci.faults.add(Fault(operation="UploadPart", part_number=2, **NOT_AUTHENTICATED))
+    program.oci.faults.add(Fault(operation="UploadPart", part_number=2, status=401))
     python = str(program.venv / "bin" / "python")
     done = program.program(
         [
@@ -141,8 +144,8 @@ def test_reading_from_a_pipe_and_in_bulk(program: Stock, tmp_path: Path) -> None
     assert program.oci.read_object("backups", "piped") == data
     program.oci.faults.assert_all_fired()
     program.oci.faults.add(
-        Fault(operation="PutObject", **NOT_AUTHENTICATED),
-        Fault(operation="UploadPart", part_number=2, object_name="b", **NOT_AUTHENTICATED),
+        Fault(operation="PutObject", status=401),
+        Fault(operation="UploadPart", part_number=2, object_name="b", status=401),
         Fault(operation="UploadPart", part_number=1, object_name="b", status=503),
     )
     source = tmp_path / "many"
@@ -181,13 +184,13 @@ class TestTheReportsCommand:
         source = self.source(tmp_path / "night.tar", 50 * MIB + 4321)
         emulator = program.oci
         emulator.faults.add(
-            Fault(operation="HeadObject", **NOT_AUTHENTICATED),
-            Fault(operation="CreateMultipartUpload", **NOT_AUTHENTICATED),
-            Fault(operation="UploadPart", part_number=3, **NOT_AUTHENTICATED),
+            Fault(operation="HeadObject", status=401),
+            Fault(operation="CreateMultipartUpload", status=401),
+            Fault(operation="UploadPart", part_number=3, status=401),
             Fault(operation="UploadPart", part_number=20, status=503, code="ServiceUnavailable"),
-            Fault(operation="UploadPart", part_number=31, early=True, **NOT_AUTHENTICATED),
+            Fault(operation="UploadPart", part_number=31, early=True, status=401),
             Fault(operation="UploadPart", part_number=40, status=503, code="ServiceUnavailable"),
-            Fault(operation="CommitMultipartUpload", **NOT_AUTHENTICATED),
+            Fault(operation="CommitMultipartUpload", status=401),
         )
         with meanwhile(
             lambda: emulator.log.count(operation="UploadPart", status=200) > 25,

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ocihaul import regions
+from ocihaul.config.identity import SDK_AUTH
 from ocihaul.config.places import Found, Places
 from ocihaul.config.rcfile import expand_home
 from ocihaul.config.settings import Flags
@@ -32,9 +33,12 @@ def find_region(
     """The region, as far as anything still depends on it.
 
     With `--endpoint` no region is needed to reach the service, so an unknown one is no error: it
-    only takes away the address where the session could be refreshed.
+    only takes away the address where the session could be refreshed. The signers of the SDK know
+    the region that they run in.
     """
     needed = endpoint is None
+    if found is None and auth in SDK_AUTH:
+        return ResolvedRegion(None, ())
     if found is None:
         if needed:
             raise ConfigError(
