@@ -20,9 +20,11 @@ $(VENV)/.made: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-$(STOCK_VENV)/.made: tests/stock/constraints.txt
+# Beside the stock tools: what ocihaul itself needs there, as it runs inside them from src/.
+$(STOCK_VENV)/.made: tests/stock/constraints.txt Makefile
 	$(PYTHON) -m venv $(STOCK_VENV)
-	$(STOCK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c $< oci-cli
+	$(STOCK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c $< \
+		oci-cli ocifs filelock h11 platformdirs rich
 	@touch $@
 
 demo: $(VENV)/.made

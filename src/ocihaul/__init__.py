@@ -1,3 +1,62 @@
-"""OCI sessions that do not die, and transfers that do not lose a byte."""
+"""OCI sessions that do not die, and transfers that do not lose a byte.
+
+The public names are imported when they are first used, so that `ocihaul --version` answers at
+once:
+
+* `Session`: the credential of a profile's session, kept alive; `Session.from_profile()`.
+* `upload`: one file to one object, in one call.
+* `errors`, `events`: what is raised, and what a listener hears.
+
+See docs/library.md.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ocihaul import errors, events
+    from ocihaul.library import upload
+    from ocihaul.session.credential import Credential
+    from ocihaul.session.session import Session
+    from ocihaul.transfer.request import Existing, UploadResult
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Credential",
+    "Existing",
+    "Session",
+    "UploadResult",
+    "__version__",
+    "errors",
+    "events",
+    "upload",
+]
+
+#: Where each public name lives; None: it is a module of that name.
+_HOMES: dict[str, str | None] = {
+    "Credential": "ocihaul.session.credential",
+    "Existing": "ocihaul.transfer.request",
+    "Session": "ocihaul.session.session",
+    "UploadResult": "ocihaul.transfer.request",
+    "errors": None,
+    "events": None,
+    "upload": "ocihaul.library",
+}
+
+
+if not TYPE_CHECKING:  # for a type checker a misspelt name has to stay an error
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'ocihaul' has no attribute {name!r}")
+        home = _HOMES[name]
+        value = (
+            import_module(f"ocihaul.{name}") if home is None else getattr(import_module(home), name)
+        )
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

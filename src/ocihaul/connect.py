@@ -18,9 +18,15 @@ from ocihaul.wire.pool import Pool
 
 @contextlib.contextmanager
 def open_storage(
-    settings: Settings, listener: Listener, stop: threading.Event
+    settings: Settings,
+    listener: Listener,
+    stop: threading.Event,
+    *,
+    authority: Authority | None = None,
 ) -> Iterator[StorageClient]:
     """A storage client on a live session, for as long as the context lasts.
+
+    With an `authority` the caller says who signs, and the settings' own way is not looked at.
 
     Raises CredentialError when key or token are unusable, ConfigError.
     """
@@ -29,10 +35,9 @@ def open_storage(
     with contextlib.ExitStack() as stack:
         patience = Patience(read=settings.read_timeout)
         pool = stack.enter_context(Pool(dialer, patience=patience, stop=stop))
-        authority: Authority
-        if settings.auth == "api_key":
+        if authority is None and settings.auth == "api_key":
             authority = open_api_key(settings)
-        else:
+        elif authority is None:
             session = open_session(
                 settings,
                 dialer=dialer,

@@ -69,7 +69,8 @@ def test_the_entry_point_exits_with_the_status() -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert "No such command 'nonsense'" in done.stderr
+    assert "no command 'nonsense'" in done.stderr
+    assert "pip install 'ocihaul[oci-cli]'" in done.stderr
     assert done.stdout == ""
     assert time.monotonic() - begin < 10
 

@@ -250,7 +250,7 @@ def test_asking_for_an_example_document_does_not_upload(put: Command, fake: Fake
         (["--query", "a-b"], "--query 'a-b' is not a JMESPath expression"),
         (["--query", "query://no"], "there is no query called 'no'"),
         (["--output", "xml"], "'xml' is not one of"),
-        (["--auth", "instance_principal"], "Supported are: security_token, api_key"),
+        (["--auth", "pkcs11"], "Supported are: security_token, api_key"),
         (["--max-retries", "3", "--no-retry"], "exclude each other"),
         (["--encryption-key-file", "/no/key"], "--encryption-key-file: /no/key cannot be read"),
         (["--frobnicate"], "No such option"),

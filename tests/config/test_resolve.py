@@ -416,12 +416,20 @@ def test_a_malformed_identity_is_named(home: Path, key: str, value: str) -> None
     assert f"OCI_CLI_{key.upper()}: {value!r} is not" in text
 
 
-@pytest.mark.parametrize("auth", ["instance_principal", "resource_principal", "pkcs11", "typo"])
+@pytest.mark.parametrize("auth", ["pkcs11", "typo"])
 def test_another_way_to_authenticate_names_the_supported_ones(home: Path, auth: str) -> None:
     with pytest.raises(UsageError, match="Supported are: security_token, api_key"):
         settle(home, auth=auth)
     with pytest.raises(UsageError, match=f"OCI_CLI_AUTH: authentication by '{auth}'"):
         settle(home, {"OCI_CLI_AUTH": auth})
+
+
+@pytest.mark.parametrize("auth", ["instance_principal", "resource_principal"])
+def test_a_principal_needs_no_config_file_and_no_region(home: Path, auth: str) -> None:
+    settings = settle(home, auth=auth)
+    assert (settings.auth, settings.key_file, settings.token_file) == (auth, None, None)
+    assert settings.notices == ()
+    assert settle(home, {"OCI_CLI_AUTH": auth, "OCI_CLI_REGION": "fra"}).region == "eu-frankfurt-1"
 
 
 def test_a_key_inside_the_config_file_is_refused_without_showing_it(home: Path) -> None:

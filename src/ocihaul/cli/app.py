@@ -6,6 +6,7 @@ import click
 
 from ocihaul import __version__
 from ocihaul.cli.doctor import doctor
+from ocihaul.cli.elsewhere import NotOurs, Tree, run_elsewhere
 from ocihaul.cli.exec_command import exec_command
 from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, USAGE, exit_code
 from ocihaul.cli.global_options import Given, global_options
@@ -15,14 +16,15 @@ from ocihaul.cli.session_group import session
 SETTINGS = {"help_option_names": ["-h", "-?", "--help"]}
 
 
-@click.group(context_settings=SETTINGS)
+@click.group(cls=Tree, context_settings=SETTINGS)
 @click.version_option(__version__, "-v", "--version", message="%(prog)s %(version)s")
 @global_options()
 def app() -> None:
     """Oracle Cloud (OCI) transfers on sessions that do not die.
 
     The commands take the flags of the stock `oci` CLI as they are. The options below may stand
-    before or after the command; the last one wins.
+    before or after the command; the last one wins. Every other command of the stock CLI works
+    here too, on the same session, where it is installed: pip install 'ocihaul[oci-cli]'
     """
 
 
@@ -61,6 +63,8 @@ def run(argv: Sequence[str]) -> int:
     given = Given()
     try:
         outcome = app.main(list(argv), prog_name="ocihaul", standalone_mode=False, obj=given)
+    except NotOurs as command:
+        return run_elsewhere(argv, command.name)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return DONE

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ocihaul.config import Settings
+from ocihaul.config import SDK_AUTH, Settings
 from ocihaul.events import Event, Notice
 from ocihaul.transfer.request import Confirm, UploadRequest, UploadResult
 
@@ -53,7 +53,13 @@ def run_upload(
         for each in listeners:
             each(event)
 
-    with open_storage(settings, tell, stop) as storage:
+    authority = None
+    if settings.auth in SDK_AUTH:
+        from ocihaul.adapters.principals import open_principal, settled
+
+        authority = open_principal(settings)
+        settings = settled(settings, authority)
+    with open_storage(settings, tell, stop, authority=authority) as storage:
         if not request.namespace:
             request = replace(request, namespace=storage.get_namespace())
         return upload(

@@ -21,7 +21,10 @@ _FLAGS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("--cli-rc-file", "--defaults-file"),
         {"help": "The file of defaults for options. [~/.oci/oci_cli_rc]"},
     ),
-    "auth": (("--auth",), {"help": "How to authenticate: security_token or api_key."}),
+    "auth": (
+        ("--auth",),
+        {"help": "How to authenticate: security_token, api_key, or a principal of the SDK."},
+    ),
     "region": (("--region",), {"help": "The region, such as eu-frankfurt-1 or fra."}),
     "endpoint": (("--endpoint",), {"help": "Base URL of Object Storage, instead of a region's."}),
     "auth_endpoint": (

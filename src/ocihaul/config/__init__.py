@@ -5,13 +5,14 @@ something is missing. It looks whether files are there and who may read them, bu
 or a token: that is the work of `session/`. The environment and the home directory are handed in.
 """
 
-from ocihaul.config.identity import SUPPORTED_AUTH
+from ocihaul.config.identity import SDK_AUTH, SUPPORTED_AUTH
 from ocihaul.config.places import load_rc, profile_name
 from ocihaul.config.rcfile import RcFile
 from ocihaul.config.resolve import resolve
 from ocihaul.config.settings import Flags, SessionWishes, Settings
 
 __all__ = [
+    "SDK_AUTH",
     "SUPPORTED_AUTH",
     "Flags",
     "RcFile",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ocihaul.config.places import (
     TRUE,
+    Found,
     Places,
     Section,
     existing_file,
@@ -20,16 +21,31 @@ from ocihaul.config.places import (
 from ocihaul.config.settings import Flags
 from ocihaul.errors import ConfigError, UsageError
 
-SUPPORTED_AUTH = ("security_token", "api_key")
+#: These sign with a signer of the official SDK: the extra ocihaul[sdk]. They need no profile.
+SDK_AUTH = (
+    "instance_principal",
+    "resource_principal",
+    "instance_obo_user",
+    "oke_workload_identity",
+)
+SUPPORTED_AUTH = ("security_token", "api_key", *SDK_AUTH)
 
 _OCID = re.compile(r"([0-9a-zA-Z_-]+[.:])([0-9a-zA-Z_-]*[.:]){3,}[0-9a-zA-Z_-]+")
 _FINGERPRINT = re.compile(r"([0-9a-fA-F]{2}:){15}[0-9a-fA-F]{2}")
 
 
+def is_sdk_auth(flags: Flags, places: Places) -> bool:
+    """Whether a way to authenticate was asked for that the SDK brings."""
+    found = _asked_for(flags, places)
+    return found is not None and found.value in SDK_AUTH
+
+
+def _asked_for(flags: Flags, places: Places) -> Found | None:
+    return places.flag("--auth", flags.auth) or places.env("OCI_CLI_AUTH") or places.default("auth")
+
+
 def choose_auth(flags: Flags, places: Places, section: Section) -> tuple[str, tuple[str, ...]]:
-    found = (
-        places.flag("--auth", flags.auth) or places.env("OCI_CLI_AUTH") or places.default("auth")
-    )
+    found = _asked_for(flags, places)
     if found:
         if found.value not in SUPPORTED_AUTH:
             raise UsageError(
@@ -68,6 +84,20 @@ def find_key(places: Places, section: Section, home: Path) -> tuple[Path | None,
             f"or log in with: {login_command(section.name)}",
         )
     return existing_file(found, "the private key", home, cure=login_command(section.name)), None
+
+
+def find_delegation_token(places: Places, section: Section, home: Path) -> Path:
+    """The file with the token by which an instance acts for a user. Raises ConfigError."""
+    found = places.env("OCI_CLI_DELEGATION_TOKEN_FILE") or from_file(
+        section, "delegation_token_file"
+    )
+    if found is None:
+        raise ConfigError(
+            f"{section.where()}: there is no delegation_token_file, which --auth "
+            "instance_obo_user needs",
+            hint="Name it there or in OCI_CLI_DELEGATION_TOKEN_FILE.",
+        )
+    return existing_file(found, "the delegation token", home, cure="your cloud shell")
 
 
 def find_identity(places: Places, section: Section, auth: str) -> dict[str, str | None]:

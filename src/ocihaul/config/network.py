@@ -5,6 +5,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ocihaul import regions
+from ocihaul.config.identity import SDK_AUTH
 from ocihaul.config.places import Found, Places
 from ocihaul.config.rcfile import expand_home
 from ocihaul.config.settings import Flags
@@ -34,9 +35,12 @@ def find_region(
 
     With `--endpoint` no region is needed to reach the service, so an unknown one is no error: it
     only takes away the address where the session could be refreshed. The same goes for commands
-    that do not speak to Object Storage (not `needed`).
+    that do not speak to Object Storage (not `needed`). The signers of the SDK know the region that
+    they run in.
     """
     needed = needed and endpoint is None
+    if found is None and auth in SDK_AUTH:
+        return ResolvedRegion(None, ())
     if found is None:
         if needed:
             raise ConfigError(

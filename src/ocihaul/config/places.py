@@ -101,14 +101,17 @@ def config_file_path(flags: Flags, environ: Mapping[str, str], home: Path) -> Pa
     return old if is_file(old) else usual
 
 
-def read_section(flags: Flags, places: Places, home: Path, *, region_known: bool) -> Section:
+def read_section(
+    flags: Flags, places: Places, home: Path, *, region_known: bool, optional: bool = False
+) -> Section:
+    """The profile in use; an `optional` one may be missing, file and all. Raises ConfigError."""
     name = places.profile
     has_key = bool(places.env("OCI_CLI_KEY_FILE") or places.env("OCI_CLI_KEY_CONTENT"))
     if region_known and has_key and all(places.env(variable) for variable in _ENV_ONLY):
         return Section(None, name)
     path = config_file_path(flags, places.environ, home)
     if not path_exists(path):
-        if has_key and places.env("OCI_CLI_SECURITY_TOKEN_FILE"):
+        if optional or (has_key and places.env("OCI_CLI_SECURITY_TOKEN_FILE")):
             return Section(None, name)
         raise ConfigError(
             f"there is no configuration file {path}",
@@ -116,7 +119,7 @@ def read_section(flags: Flags, places: Places, home: Path, *, region_known: bool
             "or OCI_CLI_CONFIG_FILE.",
         )
     sections = read_ini(path)
-    if name not in sections and name != "DEFAULT":
+    if name not in sections and name != "DEFAULT" and not optional:
         others = ", ".join(sections) or "none"
         raise ConfigError(
             f"{path} has no profile {name!r}; the profiles in it are: {others}",

@@ -35,13 +35,19 @@ def resolve(
         or places.env("OCI_CLI_REGION")
         or places.default("region")
     )
-    section = read_section(flags, places, home, region_known=region is not None)
+    by_sdk = identity.is_sdk_auth(flags, places)
+    section = read_section(flags, places, home, region_known=region is not None, optional=by_sdk)
     region = region or from_file(section, "region") or places.env("OCI_REGION")
     auth, notices = identity.choose_auth(flags, places, section)
     token_file = (
         identity.find_token_file(places, section, home) if auth == "security_token" else None
     )
-    key_file, key_content = identity.find_key(places, section, home)
+    key_file, key_content = (None, None) if by_sdk else identity.find_key(places, section, home)
+    delegation = (
+        identity.find_delegation_token(places, section, home)
+        if auth == "instance_obo_user"
+        else None
+    )
     who = identity.find_identity(places, section, auth)
     endpoint = network.check_endpoint(
         places.flag("--endpoint", flags.endpoint)
@@ -66,7 +72,9 @@ def resolve(
     _, rc_notice = find_rc_file(flags.cli_rc_file, environ=environ, home=home)
     notices += (rc_notice,) if rc_notice else ()
     notices += resolved.notices
-    notices += identity.permission_notices((section.path, key_file, token_file), environ)
+    notices += identity.permission_notices(
+        (section.path, key_file, token_file, delegation), environ
+    )
     wishes = find_wishes(flags, places)
     return Settings(
         profile=places.profile,
@@ -80,6 +88,7 @@ def resolve(
         key_content=key_content,
         passphrase=passphrase.value if passphrase else None,
         token_file=token_file,
+        delegation_token_file=delegation,
         endpoint=endpoint,
         auth_endpoint=auth_endpoint
         or (regions.auth_endpoint(resolved.region) if resolved.region else None),

@@ -61,7 +61,8 @@ class SessionWishes:
 class Settings:
     """Everything the core needs to know about whom it speaks for, and to whom.
 
-    Exactly one of `key_file` and `key_content` is set. `auth_endpoint` is None where neither a
+    Exactly one of `key_file` and `key_content` is set, none where a signer of the SDK signs.
+    `auth_endpoint` is None where neither a
     region nor an address is known: then a session cannot be refreshed. `max_attempts` is None
     where nobody asked for a number. `minting` are the settings of the profile that
     `wishes.renew_with` names. `cert_bundle` is a file, or a directory of certificates.
@@ -91,6 +92,7 @@ class Settings:
     dual_stack: bool = False
     wishes: SessionWishes = SessionWishes()
     minting: "Settings | None" = None
+    delegation_token_file: Path | None = None
 
     def identity_endpoint(self) -> str | None:
         """Base URL of the Identity service; as in the stock CLI, `--endpoint` stands for it too."""

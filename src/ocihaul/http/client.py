@@ -16,7 +16,6 @@ from ocihaul.events import AttemptFinished, Listener, RetryScheduled, ignore
 from ocihaul.http.failure import service_error
 from ocihaul.http.retry import Action, RetryPolicy, classify, rejection_delay, retry_after
 from ocihaul.session.credential import Authority, Credential
-from ocihaul.signing import sign
 from ocihaul.wire.message import Answer, Body, Request, Stopped, WireError
 from ocihaul.wire.origin import Origin
 from ocihaul.wire.pool import Pool
@@ -236,9 +235,7 @@ class Client:
     def _signed(self, origin: Origin, call: Call, credential: Credential) -> Request:
         document = None if call.document is None else json.dumps(call.document).encode()
         headers = {
-            **sign(
-                credential.key,
-                credential.key_id,
+            **credential.sign(
                 method=call.method,
                 target=call.target,
                 host=origin.host_header,

@@ -6,6 +6,7 @@ from typing import Protocol
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from ocihaul.session.token import SessionToken
+from ocihaul.signing import sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,23 @@ class Credential:
     def of_token(cls, key: RSAPrivateKey, token: SessionToken, generation: int) -> "Credential":
         """The credential of a session token and its key."""
         return cls(key, f"ST${token.raw}", generation, token)
+
+    def sign(
+        self, *, method: str, target: str, host: str, date: str, json_body: bytes | None = None
+    ) -> dict[str, str]:
+        """The headers that authenticate one attempt; see `ocihaul.signing.sign`.
+
+        A subclass may have them made elsewhere: by a signer of the official SDK, say.
+        """
+        return sign(
+            self.key,
+            self.key_id,
+            method=method,
+            target=target,
+            host=host,
+            date=date,
+            json_body=json_body,
+        )
 
 
 class Authority(Protocol):

@@ -1,14 +1,16 @@
 """From settings to something that signs: a live session, or an API key."""
 
+import os
 import threading
+from pathlib import Path
 from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 from ocihaul.clock import ServerClock
-from ocihaul.config import Settings
+from ocihaul.config import Flags, Settings, resolve
 from ocihaul.errors import ConfigError
-from ocihaul.events import Listener, ignore
+from ocihaul.events import Listener, Notice, ignore
 from ocihaul.session.credential import ApiKey, Authority, Credential
 from ocihaul.session.keys import load_key, read_key_file
 from ocihaul.session.ladder import Outcome, Refused, Rung
@@ -80,6 +82,44 @@ def open_session(
         stop=stop,
         session_wait=session_wait,
     )
+
+
+def open_profile(
+    profile: str | None,
+    *,
+    config_file: str | Path | None,
+    region: str | None,
+    auth_endpoint: str | None,
+    renew_with: str | None,
+    session_wait: float,
+    listener: Listener,
+    stop: threading.Event | None,
+) -> Session:
+    """The session of a profile, found as the command line finds it; see Session.from_profile."""
+    flags = Flags(
+        config_file=None if config_file is None else os.fspath(config_file),
+        profile=profile,
+        auth="security_token",
+        region=region,
+        # Without a region the address of the auth service is enough: a session needs no other.
+        endpoint=auth_endpoint or os.environ.get("OCIHAUL_AUTH_ENDPOINT") or None,
+        auth_endpoint=auth_endpoint,
+        renew_with=renew_with,
+    )
+    settings = resolve(flags, os.environ, home_directory())
+    for text in settings.notices:
+        listener(Notice(text))
+    session = open_session(settings, listener=listener, stop=stop, session_wait=session_wait)
+    session.region = settings.region
+    return session
+
+
+def home_directory() -> Path:
+    """The user's home; a container's user may have none, and then every path must be given."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("~")
 
 
 def open_api_key(settings: Settings) -> ApiKey:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Self
 
 from ocihaul.clock import ServerClock
@@ -108,6 +109,53 @@ class Session:
         pair = store.read()
         self._state = self._state_of(pair, generation=1, spent={})
         self._announce("start")
+
+    #: The region of the profile, where it was opened by one and has one.
+    region: str | None = None
+
+    @classmethod
+    def from_profile(
+        cls,
+        profile: str | None = None,
+        *,
+        config_file: str | Path | None = None,
+        region: str | None = None,
+        auth_endpoint: str | None = None,
+        renew_with: str | None = None,
+        session_wait: float = 0.0,
+        listener: Listener = ignore,
+        stop: threading.Event | None = None,
+    ) -> "Session":
+        """The session of a profile in the config file, for a program.
+
+            >>> import ocihaul
+            >>> with ocihaul.Session.from_profile() as session:  # doctest: +SKIP
+            ...     session.credential().generation
+            1
+
+        What is not given is found as the command line finds it: environment (OCI_CLI_PROFILE,
+        OCI_CLI_CONFIG_FILE, OCI_CLI_REGION, OCIHAUL_AUTH_ENDPOINT, …), rc file, config file.
+        `renew_with` names a profile whose API key mints new tokens when a refresh does not help.
+        `session_wait` is how long, in seconds, a session that is over waits for a new login
+        before SessionOver is raised. `listener` hears every event, from any thread. `stop`, once
+        set, releases everyone who waits.
+
+        Raises ConfigError when a setting is missing, CredentialError when key or token are
+        unusable.
+        """
+        # The settings' room is above this one.
+        from ocihaul.session.opening import open_profile  # noqa: PLC0415
+
+        return open_profile(
+            profile,
+            config_file=config_file,
+            region=region,
+            auth_endpoint=auth_endpoint,
+            renew_with=renew_with,
+            session_wait=session_wait,
+            listener=listener,
+            stop=stop,
+        )
 
     def __enter__(self) -> Self:
         return self.start()

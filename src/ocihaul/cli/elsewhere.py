@@ -1,0 +1,80 @@
+"""Commands that ocihaul does not have itself go to the official CLI, word for word.
+
+What belongs here: noticing that a command is not ours, and handing the command line on.
+"""
+
+import os
+from collections.abc import Sequence
+
+import click
+
+from ocihaul.cli.exit_codes import USAGE
+
+#: Our own options, which the official CLI does not know: (option, takes a value). They stay in
+#: force by their variables.
+_OURS = {
+    "--auth-endpoint": True,
+    "--renew-with": True,
+    "--session-wait": True,
+    "--on-park": True,
+    "--expected-rate": True,
+    "--require-session": False,
+}
+
+
+class NotOurs(Exception):
+    """The command line names a command that only the official CLI may have."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class Tree(click.Group):
+    """A group whose unknown commands are the official CLI's."""
+
+    # A group that is made in this one is of the same kind.
+    group_class = type
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Click's, but a name that is not ours ends the parsing: what follows is not for us."""
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            raise NotOurs(args[0])
+        return super().resolve_command(ctx, args)
+
+
+def run_elsewhere(argv: Sequence[str], name: str) -> int:
+    """Run `argv` as a command line of the official CLI; returns its exit status."""
+    from ocihaul.adapters import stock_cli
+
+    if not stock_cli.is_installed():
+        click.echo(
+            f"Error: ocihaul has no command {name!r} of its own. The official CLI's commands run "
+            "here too, on a session that stays alive, once it is installed:\n"
+            "pip install 'ocihaul[oci-cli]'\n"
+            "See ocihaul --help for the commands that need nothing else.",
+            err=True,
+        )
+        return USAGE
+    theirs, ours = split(argv)
+    os.environ.update(ours)
+    return stock_cli.run(theirs)
+
+
+def split(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The command line without our own options, and these as environment variables."""
+    theirs: list[str] = []
+    ours: dict[str, str] = {}
+    words = iter(argv)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name not in _OURS:
+            theirs.append(word)
+            continue
+        if _OURS[name] and not equals:
+            value = next(words, "")
+        variable = f"OCIHAUL_{name.lstrip('-').upper().replace('-', '_')}"
+        ours[variable] = value if _OURS[name] else "true"
+    return theirs, ours

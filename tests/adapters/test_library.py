@@ -1,0 +1,73 @@
+"""The examples of docs/library.md, as they stand there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ocihaul
+from tests.world import MIB, World, world
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "library.md"
+EXAMPLES = re.findall(r"^```python\n(.*?)^```", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    with world(tmp_path) as w:
+        for name, value in w.environ().items():
+            if name.startswith("OCI"):
+                monkeypatch.setenv(name, value)
+        yield w
+
+
+def example(containing: str) -> str:
+    (found,) = [text for text in EXAMPLES if containing in text]
+    return str(found)
+
+
+def test_a_session_in_two_lines(here: World, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(example("expires_at"), {"ocihaul": ocihaul})  # noqa: S102  the document's own text
+    assert float(capsys.readouterr().out) > 0
+
+
+def test_a_rejection_in_two_lines(here: World, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(example("session.rejected"), {"ocihaul": ocihaul})  # noqa: S102  the document's own text
+    assert capsys.readouterr().out == "True\n"
+    assert here.refreshes() == 1
+
+
+def test_an_upload_in_two_lines(here: World, capsys: pytest.CaptureFixture[str]) -> None:
+    source = here.file(3 * MIB)
+    exec(example("ocihaul.upload"), {"ocihaul": ocihaul, "path": source})  # noqa: S102  the same
+    assert here.arrived_whole(source)
+    assert capsys.readouterr().out.splitlines()[-1].endswith(" 0")
+    with pytest.raises(ocihaul.errors.ObjectExists):
+        ocihaul.upload(source, "backups")
+    again = ocihaul.upload(source, "backups", existing=ocihaul.Existing.REPLACE, parallel=2)
+    assert again.size == 3 * MIB
+
+
+def test_a_session_knows_its_profiles_region_and_tells_its_events(here: World) -> None:
+    session = ocihaul.Session.from_profile(config_file=here.config, listener=here.heard)
+    assert session.region == "eu-frankfurt-1"
+    assert here.rungs() == ["start"]
+    with pytest.raises(ocihaul.errors.ConfigError):
+        ocihaul.Session.from_profile("NOBODY")
+
+
+def test_the_public_names_are_what_they_say() -> None:
+    for name in ocihaul.__all__:
+        assert getattr(ocihaul, name) is not None
+    assert set(ocihaul.__all__) <= set(dir(ocihaul))
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = ocihaul.nonsense  # type: ignore[attr-defined]  # that is the test
+
+
+def test_importing_the_package_imports_nothing_of_it() -> None:
+    code = "import sys, ocihaul; print(*[m for m in sys.modules if m.startswith('ocihaul')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["ocihaul"]

@@ -1,0 +1,56 @@
+"""Running programs of the stock environment that import ocihaul from the source tree."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .conftest import Stock
+
+SOURCES = Path(__file__).parents[2] / "src"
+MIB = 2**20
+
+
+def with_ocihaul(stock: Stock) -> Stock:
+    """The stock environment, with ocihaul importable and our emulator as its auth service."""
+    stock.environment |= {
+        "PYTHONPATH": str(SOURCES),
+        "OCIHAUL_AUTH_ENDPOINT": stock.oci.endpoint,
+        "OCI_CLI_CONFIG_FILE": str(stock.config),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return stock
+
+
+@contextmanager
+def meanwhile(when: Callable[[], bool], then: Callable[[], object]) -> Iterator[threading.Event]:
+    """While the block runs, wait for `when` and do `then` once; the event says that it was done."""
+    done, over = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            if when():
+                then()
+                done.set()
+                return
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield done
+    finally:
+        over.set()
+        thread.join()
+
+
+def assert_no_secret(stock: Stock, output: bytes) -> None:
+    """No token that was ever issued, in whole or by its signature, and no line of a key."""
+    text = output.decode(errors="replace")
+    for token in stock.oci.auth.token_texts():
+        assert token not in text
+        assert token.rpartition(".")[2] not in text
+    for path in stock.home.rglob("*.pem"):
+        if "public" not in path.name:
+            assert not any(line in text for line in path.read_text().splitlines() if len(line) > 60)
