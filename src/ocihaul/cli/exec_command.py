@@ -72,7 +72,7 @@ def _exec(
             stop=stopper.stop,
             session_wait=settings.wishes.session_wait,
         )
-        session.credential()  # renews what is due: the program begins with the longest life
+        session.ready()  # renews what is due: the program begins with the longest life
         if stopper.stop.is_set():
             raise Interrupted("stopped before the program was started")
     # From here on signals are the program's business; the session's thread inherits the mask.

@@ -211,6 +211,16 @@ class Session:
             self._wait_for_usable()
         return self._state.credential
 
+    def ready(self) -> None:
+        """Renew what is due, for a caller who hands the token on instead of signing with it.
+
+        Unlike `credential` it does not offer a token that looks dead for one last try. Raises as
+        `credential` does.
+        """
+        self.credential()
+        if not self._stop.is_set() and self._clock.now() >= self.token.expires_at:
+            self._wait_for_usable(may_try=False)
+
     def rejected(self, credential: Credential, operation: str = "request") -> bool:
         """Report a 401; returns True when there is a credential to sign again with.
 
@@ -237,14 +247,19 @@ class Session:
     def _is_usable(self, state: _State) -> bool:
         return policy.is_usable(self._clock.now(), state.token, state.history)
 
-    def _wait_for_usable(self) -> None:
-        """Return when the present token may be signed with; raise when that will not be."""
+    def _wait_for_usable(self, *, may_try: bool = True) -> None:
+        """Return when the present token may be signed with; raise when that will not be.
+
+        `may_try`: a token that seems to be over may be tried once more.
+        """
         started = self._clock.monotonic()
         over_since: float | None = None
         while not self._stop.is_set():
             self._look_at_disk()
             state = self._state
             verdict = self._decide(state)
+            if not may_try and self._clock.now() >= state.token.expires_at:
+                verdict = Verdict.OVER
             waited = self._clock.monotonic() - started
             if verdict in {Verdict.KEEP, Verdict.RENEW_SOON}:
                 return
@@ -252,7 +267,7 @@ class Session:
                 over_since = waited if over_since is None else over_since
                 if waited - over_since < _GRACE and not state.history.last_try:
                     self._sleep(0.1)
-                elif not self._try_once_more(state):
+                elif not (may_try and self._try_once_more(state)):
                     self._park(state, waited - over_since)
             elif state.history.failures and self._is_usable(state):
                 return  # renewal is failing, but the token still stands: use what is left of it
