@@ -36,10 +36,10 @@ def test_a_failure_under_a_wrong_clock_does_not_hold_up_the_next_renewal(tmp_pat
     clock = ServerClock(wall=hand, monotonic=Hand())
     store = CredentialStore(tmp_path / "token", tmp_path / "key.pem", sleep=lambda _: None)
     session = Session(store, {"refresh": refresh}, clock=clock, patience=0.0, chance=lambda: 1.0)
-    state = session._state
+    state = session._held.state
     session._renew(state.credential.generation)
-    assert session._state.history.failures == 1
+    assert session._held.state.history.failures == 1
     clock.observe(formatdate(NOW + 1700, usegmt=True))  # a storage answer sets the clock right
-    assert session.rejected(session._state.credential)
+    assert session.rejected(session._held.state.credential)
     assert session.credential().token == new
     assert not script

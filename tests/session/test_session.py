@@ -81,7 +81,7 @@ class Rig:
     def last_try(self) -> None:
         """A request of a session that seems over: the service answers 401 to it."""
         credential = self.session.credential()
-        assert credential.generation == self.session._state.credential.generation
+        assert credential.generation == self.session._held.state.credential.generation
         self.session.rejected(credential)
 
     def on_disk(self) -> str:
@@ -125,9 +125,9 @@ def test_a_token_read_before_a_refresh_does_not_replace_the_fresh_one(
 ) -> None:
     """The fresh one comes at the worst moment: between the judgement and the adoption."""
     rig = Rig(tmp_path, Auth(Failed("never asked")))
-    session, judge = rig.session, rig.session._is_better
+    held, judge = rig.session._held, rig.session._held._is_better
     fresh = Pair(token(NOW + 3 * HOUR), rsa_key())
-    refresh = threading.Thread(target=lambda: session._adopt(fresh, "refresh", spent={}))
+    refresh = threading.Thread(target=lambda: held.adopt(fresh, "refresh", spent={}))
 
     def slow_judge(*args: object) -> bool:
         verdict = judge(*args)  # type: ignore[arg-type]  # passed on
@@ -135,11 +135,11 @@ def test_a_token_read_before_a_refresh_does_not_replace_the_fresh_one(
         refresh.join(0.2)
         return verdict
 
-    monkeypatch.setattr(session, "_is_better", slow_judge)
+    monkeypatch.setattr(held, "_is_better", slow_judge)
     rig.put(token(NOW + 2 * HOUR))
-    session._reread(session._state)
+    held.reread(held.state)
     refresh.join()
-    assert session.credential().token == fresh.token
+    assert rig.session.credential().token == fresh.token
 
 
 def test_a_new_login_with_a_new_key_is_adopted(tmp_path: Path) -> None:
@@ -416,10 +416,10 @@ def test_the_background_survives_a_round_that_fails_and_says_so_once(
         return Renewed(token(NOW + 2 * HOUR))
 
     rig = Rig(tmp_path, Auth(broken))
-    monkeypatch.setattr("ocihaul.session.session._LOOK_EVERY", 0.01)
+    monkeypatch.setattr("ocihaul.session.session.LOOK_EVERY", 0.01)
     rig.hand.forward(HOUR / 2)
     with rig.session:
-        while rig.session._state.credential.generation == 1 and rig.session._is_kept():
+        while rig.session._held.state.credential.generation == 1 and rig.session._is_kept():
             threading.Event().wait(0.01)
     assert rig.rungs() == ["start", "refresh"]
     assert len(rounds) == 3

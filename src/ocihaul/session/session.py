@@ -11,12 +11,12 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from ocihaul.clock import ServerClock
-from ocihaul.errors import CredentialError, RenewalUnavailable, SessionOver
+from ocihaul.errors import RenewalUnavailable, SessionOver
 from ocihaul.events import (
     CredentialRejected,
     Listener,
@@ -30,15 +30,14 @@ from ocihaul.events import (
 from ocihaul.redaction import redact
 from ocihaul.session import policy
 from ocihaul.session.credential import Credential
+from ocihaul.session.holding import LOOK_EVERY, Holding, State
 from ocihaul.session.ladder import Failed, Outcome, Rung, climb
 from ocihaul.session.late_stop import GRACE
 from ocihaul.session.moments import moment
-from ocihaul.session.policy import History, Verdict
-from ocihaul.session.store import CredentialStore, Pair, StoreBusy
+from ocihaul.session.policy import Verdict
+from ocihaul.session.store import CredentialStore, StoreBusy
 from ocihaul.session.token import SessionToken
 
-#: How often the disk is looked at, and the longest sleep of any wait: seconds.
-_LOOK_EVERY = 1.0
 #: How often a request that waits for another's renewal looks whether it has to stop, seconds.
 _GLANCE = 0.25
 #: How long a session that seems over is watched for somebody else's rescue, seconds.
@@ -53,15 +52,6 @@ _SAY_EVERY = 60.0
 REFRESH = "refresh"
 MINT = "mint"
 _RELOGIN = "Log in again with: oci session authenticate"
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    """What a session knows; replaced as a whole, so that readers need no lock."""
-
-    credential: Credential
-    token: SessionToken
-    history: History
 
 
 class Session:
@@ -96,18 +86,22 @@ class Session:
         self._session_wait = session_wait
         self._stop = stop or threading.Event()
         self._chance = chance
-        # Guards _renewing and every replacement of _state; waited on for a new state.
-        self._changed = threading.Condition()
         self._renewing = False
         self._closed = False
-        self._look_again_at = 0.0
-        self._dead: set[str] = set()
         self._said: set[str] = set()
         self._parked_until: float | None = None
         self._parked_said_at = 0.0
         self._thread: threading.Thread | None = None
-        pair = store.read()
-        self._state = self._state_of(pair, generation=1, spent={})
+        self._held = Holding(
+            store,
+            clock=self._clock,
+            chance=chance,
+            refused=self._refused,
+            adopted=self._adopted,
+        )
+        # The holding's lock guards _renewing, _closed and _parked_* too: who waits for one of
+        # them waits for a new state as well.
+        self._changed = self._held.changed
         self._announce("start")
 
     #: The region of the profile, where it was opened by one and has one.
@@ -189,12 +183,12 @@ class Session:
     @property
     def token(self) -> SessionToken:
         """The present token, be it still good or not; never waits."""
-        return self._state.token
+        return self._held.state.token
 
     @property
     def refusal(self) -> str | None:
         """Why the present token will not be renewed any more; None as long as it may be."""
-        return self._state.history.refused
+        return self._held.state.history.refused
 
     def credential(self) -> Credential:
         """The credential to sign with now; waits only when the token has no life left.
@@ -202,14 +196,14 @@ class Session:
         Raises SessionOver when nothing but a login helps, RenewalUnavailable when the auth
         service stays out of reach.
         """
-        self._look_at_disk()
-        state = self._state
-        verdict = self._decide(state)
+        self._held.look_at_disk()
+        state = self._held.state
+        verdict = self._held.verdict(state)
         if verdict is Verdict.RENEW_SOON and not self._is_kept():
             self._renew(state.credential.generation)
         elif verdict in {Verdict.RENEW_NOW, Verdict.OVER}:
             self._wait_for_usable()
-        return self._state.credential
+        return self._held.state.credential
 
     def ready(self) -> None:
         """Renew what is due, for a caller who hands the token on instead of signing with it.
@@ -226,26 +220,16 @@ class Session:
 
         Raises as `credential` does.
         """
-        with self._changed:
-            state = self._state
-            if state.credential.generation != credential.generation:
-                return True
-            first = not state.history.rejected
-            self._state = replace(state, history=replace(state.history, rejected=True))
-            self._dead.add(state.token.digest)
+        first = self._held.reject(credential)
+        if first is None:
+            return True
         if first:
             self._listener(CredentialRejected(credential.generation, operation))
-        self._look_at_disk(now=True)
+        self._held.look_at_disk(now=True)
         self._wait_for_usable()
         return True
 
     # Deciding
-
-    def _decide(self, state: _State) -> Verdict:
-        return policy.decide(self._clock.now(), state.token, state.history)
-
-    def _is_usable(self, state: _State) -> bool:
-        return policy.is_usable(self._clock.now(), state.token, state.history)
 
     def _wait_for_usable(self, *, may_try: bool = True) -> None:
         """Return when the present token may be signed with; raise when that will not be.
@@ -255,9 +239,9 @@ class Session:
         started = self._clock.monotonic()
         over_since: float | None = None
         while not self._stop.is_set():
-            self._look_at_disk()
-            state = self._state
-            verdict = self._decide(state)
+            self._held.look_at_disk()
+            state = self._held.state
+            verdict = self._held.verdict(state)
             if not may_try and self._clock.now() >= state.token.expires_at:
                 verdict = Verdict.OVER
             waited = self._clock.monotonic() - started
@@ -267,9 +251,9 @@ class Session:
                 over_since = waited if over_since is None else over_since
                 if waited - over_since < _GRACE and not state.history.last_try:
                     self._sleep(0.1)
-                elif not (may_try and self._try_once_more(state)):
+                elif not (may_try and self._held.grant_last_try(state)):
                     self._park(state, waited - over_since)
-            elif state.history.failures and self._is_usable(state):
+            elif state.history.failures and self._held.is_usable(state):
                 return  # renewal is failing, but the token still stands: use what is left of it
             elif self._closed or waited > self._patience:
                 raise RenewalUnavailable(
@@ -279,18 +263,7 @@ class Session:
             else:
                 self._renew_when_due(state)
 
-    def _try_once_more(self, state: _State) -> bool:
-        """Before it is over: the clock may be wrong, or the 401 have been a hiccup."""
-        with self._changed:
-            if self._state is not state:
-                return True  # look again: another thread was here
-            history = policy.with_last_try(state.history)
-            if history is not None:
-                self._state = replace(state, history=history)
-                self._changed.notify_all()
-            return history is not None
-
-    def _park(self, state: _State, over_for: float) -> None:
+    def _park(self, state: State, over_for: float) -> None:
         """Wait a moment for a person's login, and say so; raise when that was long enough."""
         if self._closed or over_for >= self._session_wait:
             raise self._over(state)
@@ -302,16 +275,16 @@ class Session:
             self._parked_said_at = now if say else self._parked_said_at
         if say:
             self._listener(Parked(self._over(state).message, until))
-        self._sleep(_LOOK_EVERY)
+        self._sleep(LOOK_EVERY)
 
-    def _renew_when_due(self, state: _State) -> None:
+    def _renew_when_due(self, state: State) -> None:
         pause = policy.retry_in(self._clock.now(), state.history)
         if pause > 0:
-            self._sleep(min(pause, _LOOK_EVERY))
+            self._sleep(min(pause, LOOK_EVERY))
         else:
             self._renew(state.credential.generation)
 
-    def _over(self, state: _State) -> SessionOver:
+    def _over(self, state: State) -> SessionOver:
         history, token = state.history, state.token
         end = f"the token {'ended' if token.expires_at <= self._clock.now() else 'ends'} at "
         end += moment(token.expires_at)
@@ -330,10 +303,10 @@ class Session:
 
     def _keep(self) -> None:
         while not (self._closed or self._stop.is_set()):
-            nap = _LOOK_EVERY
+            nap = LOOK_EVERY
             try:
                 self._keep_once()
-                nap = self._nap(self._state)
+                nap = self._nap(self._held.state)
             except Exception as error:  # noqa: BLE001  one bad round must not end the renewal
                 what = redact(f"{type(error).__name__}: {error}")
                 with contextlib.suppress(Exception):  # the listener may be what raises
@@ -341,18 +314,18 @@ class Session:
             self._sleep(nap)
 
     def _keep_once(self) -> None:
-        self._look_at_disk()
-        state = self._state
-        if self._decide(state) in {Verdict.RENEW_SOON, Verdict.RENEW_NOW}:
+        self._held.look_at_disk()
+        state = self._held.state
+        if self._held.verdict(state) in {Verdict.RENEW_SOON, Verdict.RENEW_NOW}:
             self._renew_when_due(state)
 
-    def _nap(self, state: _State) -> float:
+    def _nap(self, state: State) -> float:
         """Seconds until the next look; few, as a suspended machine wakes to another time."""
         if state.history.refused is not None:
-            return _LOOK_EVERY
+            return LOOK_EVERY
         now = self._clock.now()
         due = policy.due_at(state.token, state.history) - now
-        return min(max(due, policy.retry_in(now, state.history), 0.02), _LOOK_EVERY)
+        return min(max(due, policy.retry_in(now, state.history), 0.02), LOOK_EVERY)
 
     def _sleep(self, seconds: float) -> None:
         with self._changed:
@@ -364,20 +337,20 @@ class Session:
     def _renew(self, generation: int) -> None:
         """Climb the ladder for this generation, or wait for the thread that does."""
         with self._changed:
-            if self._state.credential.generation != generation or self._closed:
+            if self._held.state.credential.generation != generation or self._closed:
                 return
             if self._renewing:
                 self._changed.wait(_GLANCE)
                 return
             self._renewing = True
         try:
-            self._climb(self._state)
+            self._climb(self._held.state)
         finally:
             with self._changed:
                 self._renewing = False
                 self._changed.notify_all()
 
-    def _climb(self, state: _State) -> None:
+    def _climb(self, state: State) -> None:
         """Climb the ladder under the lock that makes this process the only one.
 
         A neighbour that is stopped with the lock in its hand, or a place where none can be made,
@@ -390,15 +363,15 @@ class Session:
                 reason = f"the lock cannot be taken: {error}"
                 if isinstance(error, StoreBusy):
                     reason = f"another process holds {self._store.token_file}.lock"
-                if self._decide(self._state) is not Verdict.RENEW_NOW:
+                if self._held.verdict(self._held.state) is not Verdict.RENEW_NOW:
                     self._failed(state, "lock", reason)
                     return
                 self._notice(f"The token is renewed without a lock: {reason}.")
             self._reread_or_ask(state)
 
-    def _reread_or_ask(self, state: _State) -> None:
+    def _reread_or_ask(self, state: State) -> None:
         """The ladder from its first rung; the token on disk may be newer since we hold the lock."""
-        if self._reread(state):
+        if self._held.reread(state):
             return
 
         def ask(rung: Rung) -> Outcome:
@@ -411,9 +384,9 @@ class Session:
             self._rungs,
             state.history.spent,
             ask=ask,
-            is_usable=lambda: self._is_usable(state),
+            is_usable=lambda: self._held.is_usable(state),
             # A refusal may be somebody else's doing, who has just written the new token.
-            has_moved_on=lambda: self._reread(state),
+            has_moved_on=lambda: self._held.reread(state),
         )
         if climbed is None:
             return
@@ -426,7 +399,7 @@ class Session:
             return
         refused = self._refused(climbed.spent)
         history = replace(state.history, spent=climbed.spent, refused=refused)
-        self._set_history(state, history)
+        self._held.set_history(state, history)
         if climbed.failure is not None:
             self._failed(replace(state, history=history), climbed.rung, climbed.failure)
 
@@ -436,101 +409,36 @@ class Session:
             return None
         return "; ".join(f"{rung}: {reason}" for rung, reason in spent.items())
 
-    def _failed(self, state: _State, rung: str, reason: str) -> None:
+    def _failed(self, state: State, rung: str, reason: str) -> None:
         history = replace(state.history, failures=state.history.failures + 1)
         now = self._clock.now()
         delay = policy.backoff(now, state.token, history, self._chance())
-        self._set_history(state, replace(history, retry_at=now + delay))
+        self._held.set_history(state, replace(history, retry_at=now + delay))
         self._listener(RenewalFailed(rung, reason, delay))
 
     def _replace(
-        self, state: _State, token: SessionToken, rung: str, spent: Mapping[str, str]
+        self, state: State, token: SessionToken, rung: str, spent: Mapping[str, str]
     ) -> None:
-        problem = self._store.replace(token, instead_of=state.token)
-        if problem is not None and self._reread(state):
-            return
-        if problem is not None:
-            self._notice(f"The renewed token is only in this process: {problem}.")
-        self._dead.add(state.token.digest)
         if rung == MINT:
             spent = {REFRESH: "a minted session cannot be refreshed"}
         elif token.expires_at > state.token.expires_at:
             spent = {}
-        self._adopt(Pair(token, state.credential.key), rung, spent=spent)
+        problem = self._held.replace(state, token, rung, spent)
+        if problem is not None:
+            self._notice(f"The renewed token is only in this process: {problem}.")
 
-    # The disk
+    # Telling
 
-    def _look_at_disk(self, *, now: bool = False) -> None:
-        """One stat a second at most, by whoever comes first; adopt what others have renewed."""
-        moment_of_look = self._clock.monotonic()
-        if moment_of_look < self._look_again_at and not now:
-            return
-        # Two threads that pass here at once both look: harmless.
-        self._look_again_at = moment_of_look + _LOOK_EVERY
-        if self._store.changed():
-            self._reread(self._state)
-
-    def _reread(self, state: _State) -> bool:
-        """Adopt the pair on disk if it is better than ours; True when the session moved on."""
-        try:
-            pair = self._store.read()
-        except CredentialError:
-            return self._state.credential.generation != state.credential.generation
-        self._adopt(pair, "reread", spent={}, only_if=self._is_better)
-        return self._state.credential.generation != state.credential.generation
-
-    def _is_better(self, token: SessionToken, state: _State) -> bool:
-        if token.raw == state.token.raw or token.digest in self._dead:
-            return False
-        if not self._is_usable(state) or state.history.refused is not None:
-            return token.expires_at > self._clock.now()
-        return (token.expires_at, token.issued_at or 0.0) >= (
-            state.token.expires_at,
-            state.token.issued_at or 0.0,
-        )
-
-    # The state
-
-    def _state_of(self, pair: Pair, *, generation: int, spent: Mapping[str, str]) -> _State:
-        history = History(
-            self._clock.now(),
-            spread=2 * self._chance() - 1,
-            spent=spent,
-            refused=self._refused(spent),
-        )
-        credential = Credential.of_token(pair.key, pair.token, generation)
-        return _State(credential, pair.token, history)
-
-    def _adopt(
-        self,
-        pair: Pair,
-        rung: str,
-        *,
-        spent: Mapping[str, str],
-        only_if: Callable[[SessionToken, _State], bool] = lambda *_: True,
-    ) -> None:
+    def _adopted(self, rung: str) -> None:
         with self._changed:
-            # Asked under the lock: a fresher token may have come since this one was read.
-            if pair.token.raw == self._state.token.raw or not only_if(pair.token, self._state):
-                return
-            generation = self._state.credential.generation + 1
-            self._state = self._state_of(pair, generation=generation, spent=spent)
             parked, self._parked_until = self._parked_until, None
-            self._changed.notify_all()
         self._announce(rung)
         if parked is not None:
             self._listener(Unparked())
 
-    def _set_history(self, state: _State, history: History) -> None:
-        with self._changed:
-            if self._state.credential.generation == state.credential.generation:
-                rejected = history.rejected or self._state.history.rejected
-                self._state = replace(self._state, history=replace(history, rejected=rejected))
-            self._changed.notify_all()
-
     def _announce(self, rung: str) -> None:
-        token = self._state.token
-        generation = self._state.credential.generation
+        token = self._held.state.token
+        generation = self._held.state.credential.generation
         self._listener(TokenAdopted(rung, generation, token.expires_at, token.session_ends_at))
 
     def _notice(self, text: str) -> None:
