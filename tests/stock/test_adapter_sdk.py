@@ -96,7 +96,7 @@ with ocihaul.Session.from_profile() as session:
         print("over", error.hint)
 """
     assert ran(program, code).startswith("over")
-    # The second is the session's own last try, in case the first 401 was a hiccup.
+    # The request, and once more with the same token, in case the 401 was a hiccup.
     assert program.oci.log.count(operation="GetNamespace") == 2
 
 

@@ -132,9 +132,9 @@ class _Sessions:
             session = open_session(
                 settings, listener=self._listener, session_wait=settings.wishes.session_wait
             )
-            authority = _Failing(self._open.enter_context(session), self)
-            authority.credential()  # a session that is over ends the command before it begins
-            self._signers[key] = SessionSigner(authority)
+            self._open.enter_context(session)
+            session.ready()  # a session that is over ends the command before it begins
+            self._signers[key] = SessionSigner(_Failing(session, self))
         return self._signers[key]
 
 
