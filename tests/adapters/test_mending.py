@@ -12,6 +12,16 @@ from ocihaul.errors import SessionOver
 from ocihaul.session.credential import Credential
 from tests.support import rsa_key
 
+OTHER_TIME = {"date": "Fri, 07 Nov 2036 10:53:27 GMT", "opc-request-id": "x"}
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses between attempts, which take no time here."""
+    slept: list[float] = []
+    monkeypatch.setattr("ocihaul.adapters.mending.time.sleep", slept.append)
+    return slept
+
 
 @dataclass
 class Ledger:
@@ -60,7 +70,7 @@ class Wire:
     statuses: list[int]
     sent: list[tuple[str, bytes | None]] = field(default_factory=list)
     settings: list[dict[str, Any]] = field(default_factory=list)
-    date: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
     def send(self, request: Request, **settings: Any) -> "Response":
         body = request.body.read() if hasattr(request.body, "read") else request.body
@@ -79,7 +89,7 @@ class Response:
 
     @property
     def headers(self) -> dict[str, str]:
-        return {} if self.connection.date is None else {"date": self.connection.date}
+        return self.connection.headers
 
     def close(self) -> None:
         self.closed = True
@@ -161,14 +171,27 @@ def test_a_session_that_is_over_says_so() -> None:
 
 
 def test_a_401_for_the_date_is_mended_by_the_date_once() -> None:
-    wire, authority = Wire([401, 401, 200], date="Fri, 07 Nov 2036 10:53:27 GMT"), Ledger()
+    wire, authority = Wire([401, 401, 200], headers=OTHER_TIME), Ledger()
     assert call(wire, authority).status_code == 200
     # The first was for the date, the second must have another reason.
     assert [key for key, _ in wire.sent] == ["key-1", "key-1", "key-2"]
 
 
+def test_a_proxys_date_is_not_the_services() -> None:
+    wire, authority = Wire([401, 200], headers={"date": OTHER_TIME["date"]}), Ledger()
+    assert call(wire, authority).status_code == 200
+    assert len(authority.reported) == 1
+
+
+def test_the_first_401_is_mended_at_once_and_later_ones_wait(pauses: list[float]) -> None:
+    call(Wire([401] * 100), Ledger(renewals=100))
+    assert pauses[0] == 0
+    assert len(pauses) == MAX_REJECTIONS
+    assert sum(pauses) > 0
+
+
 def test_a_date_of_the_callers_stays() -> None:
-    wire, authority = Wire([401, 200], date="Fri, 07 Nov 2036 10:53:27 GMT"), Ledger()
+    wire, authority = Wire([401, 200], headers=OTHER_TIME), Ledger()
     response = call(wire, authority, date="mine")
     assert response.request.headers["date"] == "mine"
     assert len(authority.reported) == 1

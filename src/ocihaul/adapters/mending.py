@@ -8,11 +8,14 @@ made the call (the SDK's client, its retry strategies, its circuit breaker) sees
 it, so nothing in the client has to be replaced.
 """
 
+import random
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 from ocihaul.clock import ServerClock
+from ocihaul.http.retry import rejection_delay
 from ocihaul.session.credential import Authority, Credential
 
 #: 401s that one request may meet; a service that rejects every new credential has another reason.
@@ -69,10 +72,11 @@ class _Mender:
 
     def heard(self, response: Any, **sending: Any) -> Any:
         """The response hook: the answer that stands, be it this one or a later one."""
-        for _ in range(MAX_REJECTIONS):
-            redated = self._clock.observe(response.headers.get("date"), signed_with=self._offset)
+        for rejections in range(1, MAX_REJECTIONS + 1):
+            redated = self._clock.observe(_service_date(response), signed_with=self._offset)
             if response.status_code != 401 or not self._is_mended(response, redated):
                 break
+            time.sleep(rejection_delay(rejections, random.random()))  # noqa: S311  no secret
             response = self._again(response, sending)
         return response
 
@@ -123,6 +127,12 @@ def _settle_count(body: Any) -> None:
     """
     if hasattr(body, "bytes_read") and hasattr(body, "tell"):
         body.bytes_read = body.tell()
+
+
+def _service_date(response: Any) -> str | None:
+    """The answer's Date, if the service wrote it: a proxy's page may carry the proxy's clock."""
+    date: str | None = response.headers.get("date")
+    return date if "opc-request-id" in response.headers else None
 
 
 def _operation(request: Any) -> str:

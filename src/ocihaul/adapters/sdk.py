@@ -59,7 +59,14 @@ class SessionSigner(SecurityTokenSigner):  # type: ignore[misc]  # the SDK has n
             self.region = region
 
     def do_request_sign(self, request: Any, enforce_content_headers: bool = True) -> Any:
-        """Sign a prepared request now; whoever sends it sees a 401 himself."""
+        """Sign a prepared request now; whoever sends it sees a 401 himself.
+
+        So it is never signed with a token that looks dead, in the hope that the clock is wrong:
+        `ce cluster generate-token` hands the signature on to kubectl, which could not try again.
+        """
+        ready = getattr(self._authority, "ready", None)
+        if ready is not None:
+            ready()
         return self._sign(request, self._authority.credential(), enforce_content_headers)
 
     def __call__(self, request: Any, enforce_content_headers: bool = True) -> Any:

@@ -25,8 +25,9 @@ from ocihaul.adapters.stock_settings import TOKEN, is_session_by_default, settin
 from ocihaul.errors import OcihaulError, SessionError, UsageError
 from ocihaul.events import Event, Listener, Notice, Parked, RenewalFailed, Unparked
 from ocihaul.redaction import redact
-from ocihaul.session.credential import Authority, Credential
+from ocihaul.session.credential import Credential
 from ocihaul.session.opening import home_directory, open_session
+from ocihaul.session.session import Session
 
 FAILED = 1
 USAGE = 2
@@ -132,11 +133,7 @@ class _Sessions:
                 settings, listener=self._listener, session_wait=settings.wishes.session_wait
             )
             self._open.enter_context(session)
-            try:
-                session.ready()  # a session that is over ends the command before it begins
-            except SessionError as error:
-                self.error = error
-                raise
+            session.ready()  # a session that is over ends the command before it begins
             self._signers[key] = SessionSigner(_Failing(session, self))
         return self._signers[key]
 
@@ -148,29 +145,31 @@ class _Failing:
     session that does not come back. And it turns our error into a line: here it is kept.
     """
 
-    def __init__(self, authority: Authority, sessions: _Sessions) -> None:
-        self._authority = authority
+    def __init__(self, session: Session, sessions: _Sessions) -> None:
+        self._session = session
         self._sessions = sessions
 
     def credential(self) -> Credential:
-        self._raise_again()
-        try:
-            return self._authority.credential()
-        except SessionError as error:
-            self._sessions.error = error
-            raise
+        with self._remembering():
+            return self._session.credential()
+
+    def ready(self) -> None:
+        with self._remembering():
+            self._session.ready()
 
     def rejected(self, credential: Credential, operation: str) -> bool:
-        self._raise_again()
+        with self._remembering():
+            return self._session.rejected(credential, operation)
+
+    @contextmanager
+    def _remembering(self) -> Iterator[None]:
+        if isinstance(self._sessions.error, SessionError):
+            raise self._sessions.error
         try:
-            return self._authority.rejected(credential, operation)
+            yield
         except SessionError as error:
             self._sessions.error = error
             raise
-
-    def _raise_again(self) -> None:
-        if isinstance(self._sessions.error, SessionError):
-            raise self._sessions.error
 
 
 def speak(event: Event) -> None:

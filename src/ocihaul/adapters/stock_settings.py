@@ -74,14 +74,13 @@ def settings_for(
         cli_rc_file=_existing(told.get("cli_rc_file"), home),
         auth=TOKEN,
         region=client_config.get("region") or told.get("region"),
-        # One that every service can have; where the objects are is not asked here.
-        endpoint=told.get("endpoint") or "https://unused.invalid",
+        endpoint=told.get("endpoint"),
         cert_bundle=told.get("cert_bundle"),
         connection_timeout=told.get("connection_timeout"),
         read_timeout=told.get("read_timeout"),
         proxy=told.get("proxy"),
     )
-    settings = resolve(flags, {**environ, **_QUIET}, home, command=command)
+    settings = resolve(flags, {**environ, **_QUIET}, home, command=command, needs_region=False)
     rc = load_rc(flags, environ, home)
     says_to_wait = environ.get("OCIHAUL_SESSION_WAIT") or rc.default(
         settings.profile, command, "session-wait"

@@ -101,12 +101,10 @@ def open_profile(
         profile=profile,
         auth="security_token",
         region=region,
-        # Without a region the address of the auth service is enough: a session needs no other.
-        endpoint=auth_endpoint or os.environ.get("OCIHAUL_AUTH_ENDPOINT") or None,
         auth_endpoint=auth_endpoint,
         renew_with=renew_with,
     )
-    settings = resolve(flags, os.environ, home_directory())
+    settings = resolve(flags, os.environ, home_directory(), needs_region=False)
     for text in settings.notices:
         listener(Notice(text))
     session = open_session(settings, listener=listener, stop=stop, session_wait=session_wait)
