@@ -206,6 +206,16 @@ class TestTheReportsCommand:
         assert sorted(entry.part_number or 0 for entry in sent) == list(range(1, 52))
         assert b"md5 checksum matches" in done.stderr
 
+    def test_exec_runs_it_on_a_session_of_its_own(self, program: Stock, tmp_path: Path) -> None:
+        source = self.source(tmp_path / "night.tar", 19 * MIB)
+        flags = self.flags(program, source)
+        config = ("--config-file", str(program.config))
+        done = oci(program, *config, "exec", "--", "oci", *flags, module="ocihaul")
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert program.oci.read_object("backups", "night.tar") == source.read_bytes()
+        used = {entry.token_id for entry in program.oci.log.entries(operation="UploadPart")}
+        assert len(used) >= 2, "the unmodified CLI fails here, with one"
+
     def test_the_same_without_us_fails(self, program: Stock, tmp_path: Path) -> None:
         source = self.source(tmp_path / "night.tar", 19 * MIB)
         done = program.bare(*self.flags(program, source))

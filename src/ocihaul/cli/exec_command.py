@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -47,7 +48,7 @@ def exec_command(
     if settings.wishes.on_park:
         listener = _with_hook(settings.wishes.on_park, listener)
     _say_all([*settings.notices, *given.notices()], listener)
-    code = _exec(settings, command, given=given, listener=listener)
+    code = _exec(settings, on_our_session(command), given=given, listener=listener)
     raise click.exceptions.Exit(code)
 
 
@@ -85,6 +86,17 @@ def _exec(
             return error.code
         finally:
             close_gently(session, stopper.stop, grace=_GRACE)
+
+
+def on_our_session(command: Sequence[str]) -> Sequence[str]:
+    """The stock CLI reads its token once: where it can be, it is run in-process on a session."""
+    if Path(command[0]).name not in {"oci", "oci.exe"}:
+        return command
+    from ocihaul.adapters import stock_cli
+
+    if not stock_cli.is_installed():
+        return command
+    return [sys.executable, "-m", stock_cli.__name__, *command[1:]]
 
 
 def child_environment(
