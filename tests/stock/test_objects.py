@@ -115,8 +115,8 @@ def test_get_in_ranges(stock: Stock, tmp_path: Path) -> None:
     assert None not in ranges
 
 
-def test_resume_put_finishes_what_was_begun(stock: Stock, source: Path) -> None:
-    code = """
+#: Begins a multipart upload of "resumed" and sends its first part; prints the upload's id.
+BEGIN = """
 import sys, oci
 config = oci.config.from_file(sys.argv[1])
 token = open(config["security_token_file"]).read()
@@ -130,9 +130,24 @@ data = open(sys.argv[3], "rb").read(2**20)
 client.upload_part("ns1", "backups", "resumed", upload, 1, data)
 print(upload)
 """
-    done = stock.script(code, str(stock.config), stock.oci.endpoint, str(source))
+
+
+def begun(stock: Stock, source: Path) -> str:
+    done = stock.script(BEGIN, str(stock.config), stock.oci.endpoint, str(source))
     assert done.returncode == 0, done.stderr.decode()
-    upload = done.stdout.decode().strip()
+    return done.stdout.decode().strip()
+
+
+def test_multipart_abort_drops_what_was_begun(stock: Stock, source: Path) -> None:
+    upload = begun(stock, source)
+    flags = ["-on", "resumed", "--upload-id", upload, "--force"]
+    done = stock.run("os", "multipart", "abort", *stock.place(), *flags)
+    assert done.returncode == 0, done.stderr.decode()
+    assert stock.oci.uploads("backups") == []
+
+
+def test_resume_put_finishes_what_was_begun(stock: Stock, source: Path) -> None:
+    upload = begun(stock, source)
     listed = stock.os("multipart", "list", *stock.place())
     assert [each["upload-id"] for each in listed["data"]] == [upload]
     stock.os(
