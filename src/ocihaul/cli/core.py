@@ -6,6 +6,7 @@ Tests replace these functions; nothing else in `cli/` touches the core's machine
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,10 @@ def run_upload(
 
         authority = open_principal(settings)
         settings = settled(settings, authority)
-    with open_storage(settings, tell, stop, authority=authority) as storage:
+    with (
+        _journal(listener) as journal,
+        open_storage(settings, tell, stop, authority=authority) as storage,
+    ):
         if not request.namespace:
             request = replace(request, namespace=storage.get_namespace())
         return upload(
@@ -69,11 +73,11 @@ def run_upload(
             confirm=confirm,
             stop=stop,
             before=foreteller.require if wishes.require_session else None,
-            journal=_journal(listener),
+            journal=journal,
         )
 
 
-def _journal(listener: Callable[[Event], None]) -> "Journal | None":
+def _journal(listener: Callable[[Event], None]) -> AbstractContextManager["Journal | None"]:
     """The user's journal; without one an upload still works, but is not gone on with."""
     from ocihaul.errors import JournalError
     from ocihaul.transfer.journal import Journal, state_directory
@@ -83,7 +87,7 @@ def _journal(listener: Callable[[Event], None]) -> "Journal | None":
     except JournalError as error:
         text = f"An interrupted upload will begin anew: {error.message}. {error.hint}"
         listener(Notice(text))
-        return None
+        return nullcontext()
 
 
 def run_emulator(args: list[str]) -> int:

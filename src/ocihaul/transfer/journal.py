@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from filelock import FileLock, Timeout
 from platformdirs import user_state_path
@@ -91,7 +92,10 @@ def state_directory(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 class Journal:
-    """The journal in one directory. Thread-safe; several processes may have it open."""
+    """The journal in one directory; close it, or use it as a context.
+
+    Thread-safe; several processes may have it open.
+    """
 
     def __init__(self, directory: Path) -> None:
         """Open or make it. Raises JournalError when that is impossible."""
@@ -103,16 +107,29 @@ class Journal:
             # The file is made private before SQLite writes into it.
             path.touch(mode=0o600)
             self._database = sqlite3.connect(path, timeout=30, check_same_thread=False)
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = NORMAL")
-            self._database.execute("PRAGMA foreign_keys = ON")
-            self._check_version(path)
-            self._database.executescript(_SCHEMA)
+            try:
+                self._prepare(path)
+            except BaseException:
+                self._database.close()
+                raise
         except (OSError, sqlite3.Error) as error:
             raise JournalError(
                 f"the journal in {directory} cannot be used: {error}",
                 hint="Name a writable directory with OCIHAUL_STATE_DIR.",
             ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _prepare(self, path: Path) -> None:
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = NORMAL")
+        self._database.execute("PRAGMA foreign_keys = ON")
+        self._check_version(path)
+        self._database.executescript(_SCHEMA)
 
     def _check_version(self, path: Path) -> None:
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
