@@ -90,7 +90,7 @@ def test_a_token_dies_at_its_exp() -> None:
     with Emulator(Settings(token_ttl=1.0, integer_claims=False)) as oci:
         client = Client(oci, oci.login())
         assert client.call("GET", "/n").status == 200
-        time.sleep(1.05)
+        time.sleep(1.05)  # a whole life of the token
         assert client.call("GET", "/n").status == 401
         first, second = oci.log.entries()
         assert 0 <= (first.token_age_fraction or -1) < 1 < (second.token_age_fraction or 0)

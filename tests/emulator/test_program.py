@@ -32,7 +32,7 @@ def test_it_runs_until_it_is_told_to_stop(tmp_path: Path) -> None:
     try:
         deadline = time.monotonic() + 20
         while not ready.exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
+            time.sleep(0.05)  # another process: there is nothing else to wait on
         told = json.loads(ready.read_text())
         assert Path(told["config"]).exists()
         assert Path(told["ca_file"]).exists()

@@ -15,8 +15,10 @@ from ocihaul.emulator import Fault
 from ocihaul.errors import Interrupted, SourceError, UploadBusy, UsageError
 from ocihaul.events import Event, MultipartUploadCreated, Notice, PartFinished
 from ocihaul.storage.types import SseCustomerKey
-from ocihaul.transfer.journal import Journal, Target
+from ocihaul.transfer.integrity import SentPart
+from ocihaul.transfer.journal import Entry, Journal, Target
 from ocihaul.transfer.request import Existing, UploadResult
+from ocihaul.transfer.source import Identity
 from ocihaul.transfer.upload import upload
 from tests.world import MIB, PART, World, world
 
@@ -347,20 +349,22 @@ def test_a_journal_that_cannot_be_written_costs_the_memory_but_not_the_upload(
         assert w.arrived_whole(source)
 
 
-def test_deciding_what_to_do_about_1463_parts_takes_under_two_seconds(tmp_path: Path) -> None:
-    from ocihaul.transfer.integrity import SentPart  # noqa: PLC0415  to fill the journal
-    from ocihaul.transfer.source import Identity  # noqa: PLC0415
-
-    journal = Journal(tmp_path)
-    entry = journal.begin(
+def begun_in(journal: Journal, *, part_size: int) -> Entry:
+    """An upload that the journal alone knows of."""
+    return journal.begin(
         Target("http://e", "n", "b", "o"),
         upload_id="u",
         source="/f",
         identity=Identity(1, 2, 3, 4),
-        part_size=128 * MIB,
+        part_size=part_size,
         encryption="service",
         algorithm="CRC32C",
     )
+
+
+def test_what_the_journal_knows_of_1463_parts_is_read_in_no_time(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    entry = begun_in(journal, part_size=128 * MIB)
     for number in range(1, 1464):
         journal.record(entry, number, SentPart(128 * MIB, "e", {"CRC32C": b"abcd"}))
     started = time.perf_counter()
@@ -382,19 +386,8 @@ def test_a_corrupted_part_is_recorded_only_when_it_is_right(tmp_path: Path) -> N
 
 
 def test_threads_record_into_one_journal(tmp_path: Path) -> None:
-    from ocihaul.transfer.integrity import SentPart  # noqa: PLC0415  to fill the journal
-    from ocihaul.transfer.source import Identity  # noqa: PLC0415
-
     journal = Journal(tmp_path)
-    entry = journal.begin(
-        Target("http://e", "n", "b", "o"),
-        upload_id="u",
-        source="/f",
-        identity=Identity(1, 2, 3, 4),
-        part_size=1,
-        encryption="service",
-        algorithm="CRC32C",
-    )
+    entry = begun_in(journal, part_size=1)
 
     def record(first: int) -> None:
         for number in range(first, 201, 10):
