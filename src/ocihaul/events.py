@@ -161,3 +161,28 @@ class UploadFinished(Event):
     name: str
     size: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TreeWalked(Event):
+    """So many files and bytes of a tree have been found; `complete`: that is all of them."""
+
+    files: int
+    size: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FileFinished(Event):
+    """One file or object of a tree is done."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileFailed(Event):
+    """One file or object of a tree could not be done; the others go on."""
+
+    name: str
+    reason: str

@@ -108,7 +108,6 @@ class Crew:
         for _ in self._threads:
             self._small.put(None)
         if self._dispatcher is not None:
-            self._large.put((0, _nothing))
             self._large.put(None)
             self._dispatcher.join()
         for thread in self._threads:
@@ -162,10 +161,6 @@ class Crew:
             with self._freed:
                 self._free += parts
                 self._freed.notify_all()
-
-
-def _nothing() -> None:
-    """A job without work."""
 
 
 def _start(target: Callable[[], None]) -> threading.Thread:

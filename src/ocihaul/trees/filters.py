@@ -8,17 +8,42 @@ absolute pattern is compared with the absolute path.
 import fnmatch
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ocihaul.errors import UsageError
 
-#: Whether a relative path belongs to the work.
-Filter = Callable[[str], bool]
+
+def _any(patterns: Sequence[str]) -> re.Pattern[str] | None:
+    texts = [fnmatch.translate(os.path.normcase(each)) for each in patterns]
+    return re.compile("|".join(f"(?:{text})" for text in texts)) if texts else None
 
 
-def everything(path: str) -> bool:  # noqa: ARG001  a Filter
-    """The filter without patterns."""
-    return True
+class Filter:
+    """Whether relative paths belong to the work. Immutable."""
+
+    def __init__(
+        self, patterns: Sequence[str] = (), *, include: bool = False, root: str = ""
+    ) -> None:
+        self._relative = _any([each for each in patterns if not each.startswith("/")])
+        self._absolute = _any([each for each in patterns if each.startswith("/")])
+        self._include = include
+        self._root = root
+
+    def __call__(self, path: str) -> bool:
+        """Whether `path` belongs to the work."""
+        path = os.path.normcase(path)
+        found = self._relative is not None and self._relative.match(path)
+        if not found and self._absolute is not None:
+            found = self._absolute.match(os.path.join(self._root, path))  # noqa: PTH118  text
+        return bool(found) is self._include
+
+    def may_hold(self, directory: str) -> bool:
+        """Whether something in this directory, which ends with "/", may belong to the work."""
+        return self._include or self(directory)
+
+
+#: The filter without patterns.
+EVERYTHING = Filter()
 
 
 def make_filter(
@@ -28,24 +53,8 @@ def make_filter(
     if include and exclude:
         raise UsageError("--include and --exclude exclude each other", hint="Leave one out.")
     if not include and not exclude:
-        return everything
+        return EVERYTHING
     patterns = list(include or exclude)
     if "/" in prefix:
         patterns += [os.path.join(prefix, each) for each in patterns]  # noqa: PTH118  text
-    relative = _any(each for each in patterns if not each.startswith("/"))
-    absolute = _any(each for each in patterns if each.startswith("/"))
-    wanted = bool(include)
-
-    def accept(path: str) -> bool:
-        path = os.path.normcase(path)
-        found = relative is not None and relative.match(path)
-        if not found and absolute is not None:
-            found = absolute.match(os.path.join(root, path))  # noqa: PTH118
-        return bool(found) is wanted
-
-    return accept
-
-
-def _any(patterns: "Sequence[str] | object") -> re.Pattern[str] | None:
-    texts = [fnmatch.translate(os.path.normcase(each)) for each in patterns]  # type: ignore[attr-defined]
-    return re.compile("|".join(f"(?:{text})" for text in texts)) if texts else None
+    return Filter(patterns, include=bool(include), root=root)

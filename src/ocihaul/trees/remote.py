@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from ocihaul.errors import ServiceError
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import PAGE, ListedObject, ObjectPage, Selection
 from ocihaul.trees.compare import in_order
@@ -80,6 +81,13 @@ class Finder:
             used = self._hits * 4 >= len(self._page)
             self._size = PAGE if used else max(self._size // 4, _SMALLEST_PAGE)
         page = self._bucket.page_from(name, self._size)
+        if not page.objects and page.following is not None and page.following <= name:
+            raise ServiceError(
+                status=200,
+                code=None,
+                message="the list repeats a page, so it would never end",
+                operation="ListObjects",
+            )
         self._page = list(in_order(iter(page.objects)))
         self._at = self._hits = 0
         self._following = page.following

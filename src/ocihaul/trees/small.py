@@ -96,31 +96,36 @@ class SmallFiles:
         headers = {**self._headers, **ours}
         if content_type is not None:
             headers["content-type"] = content_type
-        request, body = self._request, Bytes(data)
         for attempt in range(1, MOST_SENDS + 1):
+            answer: Headers = {}
             try:
-                answer = self._storage.put_object(
-                    request.namespace, request.bucket, name, body, {**headers, **preconditions}
-                ).headers
+                answer = self._attempt(data, name, {**headers, **preconditions}, ours)
                 self._check(data, ours, answer)
-            except ServiceError as error:
-                if error.status == 412 and error.after_retry:
-                    settled = self._settled(data, name, ours)
-                    if settled is not None:
-                        return settled
-                if error.status != 400 or "nmatched" not in f"{error.code} {error.message}":
-                    raise
-                if attempt == MOST_SENDS:
-                    raise ChecksumError(
-                        f"it arrived damaged {MOST_SENDS} times", hint=_DAMAGED
-                    ) from error
             except ChecksumError as error:
                 if attempt == MOST_SENDS:
-                    raise ChecksumError(error.message, hint=_DAMAGED) from None
-                preconditions = {"if-match": answer["etag"]}  # what is there now is ours
+                    raise ChecksumError(
+                        f"it arrived damaged {MOST_SENDS} times: {error.message}", hint=_DAMAGED
+                    ) from error
+                if answer:  # what is there now is ours
+                    preconditions = {"if-match": answer["etag"]}
             else:
                 return answer
         raise AssertionError("the loop above returns or raises")
+
+    def _attempt(self, data: bytes, name: str, headers: Headers, ours: dict[str, str]) -> Headers:
+        request = self._request
+        try:
+            return self._storage.put_object(
+                request.namespace, request.bucket, name, Bytes(data), headers
+            ).headers
+        except ServiceError as error:
+            if error.status == 412 and error.after_retry:
+                settled = self._settled(data, name, ours)
+                if settled is not None:
+                    return settled
+            if error.status == 400 and "nmatched" in f"{error.code} {error.service_message}":
+                raise ChecksumError(error.message) from error
+            raise
 
     def _check(self, data: bytes, ours: dict[str, str], answer: Headers) -> None:
         if _CRC not in answer or self._request.verify_checksum:
@@ -149,8 +154,8 @@ def _read(file: int, path: str) -> tuple[bytes, os.stat_result]:
     for _ in range(MOST_SENDS):
         try:
             status = os.fstat(file)
-            if not stat.S_ISREG(status.st_mode):
-                raise SourceError(f"{path} is not a regular file any more")
+            if not stat.S_ISREG(status.st_mode) or status.st_size > 2 * SMALL:
+                raise SourceChanged(f"{path} is not the small file any more that it was")
             data = _read_whole(file, status.st_size)
             if len(data) == status.st_size and _same(status, os.fstat(file)):
                 return data, status

@@ -1,0 +1,142 @@
+"""Many objects deleted: in batches where the service knows them, else one by one."""
+
+import threading
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+from ocihaul.errors import OcihaulError, ServiceError
+from ocihaul.storage.listing import PAGE
+from ocihaul.storage.names import check_text
+from ocihaul.trees.remote import Bucket
+from ocihaul.trees.request import TreeDelete
+from ocihaul.trees.results import DELETED, NOT_DELETED
+from ocihaul.trees.work import Work
+
+#: What a service says that does not know the operation.
+_UNKNOWN = frozenset({400, 404, 405, 501})
+
+#: Object names with the etag that they must have, None for any.
+Batch = dict[str, str | None]
+
+
+def delete_tree(request: TreeDelete, work: Work) -> None:
+    """Delete what the request selects, listed once. Raises what concerns all."""
+    bucket = Bucket(work.storage, request.namespace, request.bucket, request.prefix)
+    objects = bucket.objects(delimiter=request.delimiter)
+    names = ((each.name, None) for each in objects if request.filter(each.name))
+    if request.dry_run:
+        for name, _ in names:
+            work.results.add(DELETED, name)
+        return
+    delete_objects(names, work, request.namespace, request.bucket, parallel=request.parallel)
+
+
+def delete_objects(
+    names: Iterator[tuple[str, str | None]],
+    work: Work,
+    namespace: str,
+    bucket: str,
+    *,
+    parallel: int,
+) -> None:
+    """Delete each name, which must have the etag beside it; what is gone already counts."""
+    deleter = _Deleter(work, namespace, bucket)
+    with work.crew(parallel) as crew:
+        while batch := dict(islice(names, PAGE)):
+            for job in deleter.jobs(batch):
+                crew.do(job)
+
+
+class _Deleter:
+    def __init__(self, work: Work, namespace: str, bucket: str) -> None:
+        self._work = work
+        self._where = (namespace, bucket)
+        self._singly = threading.Event()
+
+    def jobs(self, batch: Batch) -> "Iterator[_Job]":
+        """The requests that delete a batch."""
+        sound: Batch = {}
+        for name, etag in batch.items():
+            try:
+                check_text(name, "object name")
+                sound[name] = etag
+            except OcihaulError as error:
+                self._work.failed(name, error, kind=NOT_DELETED)
+        if self._singly.is_set():
+            for name, etag in sound.items():
+                yield _Job(self._one, {name: etag})
+        elif sound:
+            yield _Job(self._many, sound)
+
+    def _many(self, batch: Batch) -> None:
+        try:
+            told = self._work.storage.batch_delete_objects(*self._where, batch)
+        except ServiceError as error:
+            if error.status not in _UNKNOWN or error.code == "BucketNotFound":
+                self._judge(error, batch)
+                return
+            self._singly.set()
+            for name, etag in batch.items():
+                if not self._work.trouble.over:
+                    self._one({name: etag})
+            return
+        except OcihaulError as error:
+            self._judge(error, batch)
+            return
+        self._work.trouble.success()
+        for name in told.deleted:
+            self._deleted(name)
+        for each in told.failed:
+            if each.status == 404:
+                self._deleted(each.name)
+            else:
+                failure = OcihaulError(f"{each.status}: {each.message}", hint=_hint(each.status))
+                self._work.failed(each.name, failure, kind=NOT_DELETED)
+
+    def _one(self, batch: Batch) -> None:
+        ((name, etag),) = batch.items()
+        headers = {} if etag is None else {"if-match": etag}
+        try:
+            self._work.storage.delete_object(*self._where, name, headers=headers)
+        except ServiceError as error:
+            if error.status != 404 or error.code not in {"ObjectNotFound", None}:
+                self._judge(error, batch)
+                return
+        except OcihaulError as error:
+            self._judge(error, batch)
+            return
+        self._work.trouble.success()
+        self._deleted(name)
+
+    def _deleted(self, name: str) -> None:
+        self._work.finished(DELETED, name, 0)
+
+    def _judge(self, error: OcihaulError, batch: Batch) -> None:
+        if not self._work.trouble.judge(error):
+            raise error
+        if isinstance(error, ServiceError) and (hint := _hint(error.status)):
+            error.hint = hint
+        for name in batch:
+            self._work.failed(name, error, kind=NOT_DELETED)
+
+
+_Call = Callable[[Batch], None]
+
+
+class _Job:
+    """A call with its batch."""
+
+    __slots__ = ("_batch", "_call")
+
+    def __init__(self, call: "_Call", batch: Batch) -> None:
+        self._call = call
+        self._batch = batch
+
+    def __call__(self) -> None:
+        self._call(self._batch)
+
+
+def _hint(status: int) -> str | None:
+    if status == 412:
+        return "Somebody has replaced it meanwhile: look at it, then run the same command again."
+    return None
