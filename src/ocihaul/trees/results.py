@@ -7,7 +7,7 @@ file without a name: a million results cost no more memory than a thousand.
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -113,11 +113,3 @@ class Results:
                     f"the results cannot be kept: {error}",
                     hint="Check the space in the directory for temporary files (TMPDIR).",
                 ) from error
-
-
-def failure_text(message: str, hint: str | None) -> str:
-    """What the summary says about a failure."""
-    return f"{message}. {hint}" if hint else message
-
-
-Document = Mapping[str, Any]
