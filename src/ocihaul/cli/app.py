@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import click
 
 from ocihaul import __version__
+from ocihaul.cli.bulk_delete import bulk_delete
 from ocihaul.cli.bulk_upload import bulk_upload
 from ocihaul.cli.doctor import doctor
 from ocihaul.cli.elsewhere import NotOurs, Tree, run_elsewhere
@@ -13,6 +14,7 @@ from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, USAGE, exit_code
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.put import put
 from ocihaul.cli.session_group import session
+from ocihaul.cli.sync import sync
 
 SETTINGS = {"help_option_names": ["-h", "-?", "--help"]}
 
@@ -43,6 +45,8 @@ def objects() -> None:
 
 objects.add_command(put)
 objects.add_command(bulk_upload)
+objects.add_command(bulk_delete)
+objects.add_command(sync)
 app.add_command(session)
 app.add_command(exec_command)
 app.add_command(doctor)

@@ -86,11 +86,12 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
         stdout.writelines(f"{Path(root) / path}\n" for path, _ in results.items(UPLOADED))
         stdout.flush()
 
+    if given.get("dry_run"):
+        return run_tree(invocation, run, UPLOAD, dry_run=dry_run)
     return run_tree(
         invocation,
         run,
         UPLOAD,
         key=lambda endpoint, namespace: upload_key(request(namespace), endpoint),
         question="{} already exists. Are you sure you want to overwrite it?",
-        dry_run=dry_run if given.get("dry_run") else None,
     )

@@ -9,7 +9,7 @@ from ocihaul.storage.listing import PAGE
 from ocihaul.storage.names import check_text
 from ocihaul.trees.remote import Bucket
 from ocihaul.trees.request import TreeDelete
-from ocihaul.trees.results import DELETED, NOT_DELETED
+from ocihaul.trees.results import DELETED, EXTRA, NOT_DELETED
 from ocihaul.trees.work import Work
 
 #: What a service says that does not know the operation.
@@ -17,22 +17,42 @@ _UNKNOWN = frozenset({400, 404, 405, 501})
 
 #: Object names with the etag that they must have, None for any.
 Batch = dict[str, str | None]
+Names = Iterator[tuple[str, str | None]]
 
 
-def delete_tree(request: TreeDelete, work: Work) -> None:
-    """Delete what the request selects, listed once. Raises what concerns all."""
+class NothingToDelete(Exception):
+    """There was nothing to ask about."""
+
+
+def delete_tree(
+    request: TreeDelete, work: Work, *, confirm: Callable[[int], bool] | None = None
+) -> None:
+    """Delete what the request selects, listed once. Raises what concerns all.
+
+    `confirm` is asked with the number of objects before the first one is deleted; when the answer
+    is no, that is OcihaulError. Raises NothingToDelete where there is nothing to ask about.
+    """
     bucket = Bucket(work.storage, request.namespace, request.bucket, request.prefix)
     objects = bucket.objects(delimiter=request.delimiter)
-    names = ((each.name, None) for each in objects if request.filter(each.name))
+    names: Names = ((each.name, None) for each in objects if request.filter(each.name))
     if request.dry_run:
         for name, _ in names:
             work.results.add(DELETED, name)
         return
+    if confirm is not None:
+        for name, _ in names:
+            work.results.add(EXTRA, name)
+        count = work.results.count(EXTRA)
+        if not count:
+            raise NothingToDelete
+        if not confirm(count):
+            raise OcihaulError("nothing was deleted")
+        names = work.results.items(EXTRA)
     delete_objects(names, work, request.namespace, request.bucket, parallel=request.parallel)
 
 
 def delete_objects(
-    names: Iterator[tuple[str, str | None]],
+    names: Names,
     work: Work,
     namespace: str,
     bucket: str,

@@ -20,6 +20,8 @@ DELETED = "deleted"
 SKIPPED = "skipped"
 FAILED = "failed"
 NOT_DELETED = "not deleted"
+#: What is to be deleted, until it is.
+EXTRA = "extra"
 
 _BATCH = 1000
 

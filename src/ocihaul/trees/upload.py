@@ -27,13 +27,10 @@ from ocihaul.trees.ledger import Finished, run_key
 from ocihaul.trees.names import object_name, sort_key
 from ocihaul.trees.remote import Bucket
 from ocihaul.trees.request import TreeUpload
-from ocihaul.trees.results import UPLOADED
+from ocihaul.trees.results import EXTRA, UPLOADED
 from ocihaul.trees.small import SMALL, SmallFiles
 from ocihaul.trees.walk import Found, Kind, check_root, walk
 from ocihaul.trees.work import Work
-
-#: Objects that have no file, until they are deleted.
-EXTRA = "extra"
 
 #: What the summary shows of the service's headers, as the stock CLI does.
 SHOWN = ("etag", "last-modified", "opc-content-md5", "opc-multipart-md5")
