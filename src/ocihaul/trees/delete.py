@@ -115,9 +115,8 @@ class _Deleter:
 
     def _one(self, batch: Batch) -> None:
         ((name, etag),) = batch.items()
-        headers = {} if etag is None else {"if-match": etag}
         try:
-            self._work.storage.delete_object(*self._where, name, headers=headers)
+            self._work.storage.delete_object(*self._where, name, if_match=etag)
         except ServiceError as error:
             if error.status != 404 or error.code not in {"ObjectNotFound", None}:
                 self._judge(error, batch)
