@@ -24,6 +24,8 @@ _LAST_WORDS = 2.0
 #: The largest answer that is held in memory, bytes; Object Storage's documents stay far below.
 _MAX_ANSWER = 64 * 2**20
 
+_TOO_LONG = "it is longer than what was asked for"
+
 _WANT_READ = (BlockingIOError, InterruptedError, ssl.SSLWantReadError)
 _WANT_WRITE = (BlockingIOError, InterruptedError, ssl.SSLWantWriteError)
 
@@ -289,6 +291,8 @@ class Connection:
                 if self._stop.is_set():
                     raise Stopped
                 space = sink.space()
+                if not space:
+                    raise WireError(_TOO_LONG)
                 try:
                     count = self._sock.recv_into(space, min(len(space), left))
                 except TimeoutError:
@@ -366,7 +370,7 @@ def _fill(sink: Sink, data: bytes | bytearray) -> None:
     while left:
         space = sink.space()
         if not space:
-            raise WireError("it is longer than what was asked for")
+            raise WireError(_TOO_LONG)
         count = min(len(space), len(left))
         space[:count] = left[:count]
         sink.filled(count)
