@@ -14,12 +14,13 @@ from typing import Any, BinaryIO
 from ocihaul.adapters.principals import open_principal, settled
 from ocihaul.config import SDK_AUTH, Flags, resolve
 from ocihaul.connect import open_storage
-from ocihaul.events import Listener, ignore
+from ocihaul.events import Listener, both, ignore
 from ocihaul.session.opening import home_directory
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer import download as downloading
 from ocihaul.transfer import upload as transfer
 from ocihaul.transfer.download_request import DownloadRequest, DownloadResult
+from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.request import Existing, UploadRequest, UploadResult
 
 
@@ -76,9 +77,11 @@ def upload(
         session_wait=f"{session_wait}s",
     )
     stop = stop or threading.Event()
-    with _storage(flags, ("os", "object", "put"), listener, stop) as storage:
+    pace = Pace() if request.adaptive else None
+    tell = both(listener, pace) if pace is not None else listener
+    with _storage(flags, ("os", "object", "put"), tell, stop) as storage:
         request = replace(request, namespace=request.namespace or storage.get_namespace())
-        return transfer.upload(storage, request, listener=listener, stop=stop)
+        return transfer.upload(storage, request, listener=tell, stop=stop, pace=pace)
 
 
 def download(
@@ -129,9 +132,11 @@ def download(
         session_wait=f"{session_wait}s",
     )
     stop = stop or threading.Event()
-    with _storage(flags, ("os", "object", "get"), listener, stop) as storage:
+    pace = Pace() if request.adaptive else None
+    tell = both(listener, pace) if pace is not None else listener
+    with _storage(flags, ("os", "object", "get"), tell, stop) as storage:
         request = replace(request, namespace=request.namespace or storage.get_namespace())
-        return downloading.download(storage, request, listener=listener, stop=stop)
+        return downloading.download(storage, request, listener=tell, stop=stop, pace=pace)
 
 
 @contextmanager

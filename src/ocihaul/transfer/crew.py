@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from ocihaul.errors import Interrupted, SessionError
 from ocihaul.transfer.body import AbandonedError
+from ocihaul.transfer.pace import Pace
 
 T = TypeVar("T")
 
@@ -21,7 +22,8 @@ class Crew(Generic[T]):
 
     `worker` is called once in each thread; what it returns does one thing after the other. Once
     one has failed no new thing is begun, and `abandoned` is set, so that those in hand are given
-    up. Not so when the session ended: what was let in may finish.
+    up. Not so when the session ended: what was let in may finish. With a `pace` there may be
+    fewer at a time.
     """
 
     def __init__(
@@ -32,13 +34,16 @@ class Crew(Generic[T]):
         parallel: int,
         stop: threading.Event,
         abandoned: threading.Event,
+        pace: Pace | None = None,
     ) -> None:
+        self._pace = pace
         self._worker = worker
         self._parallel = parallel
         self._stop = stop
         self._abandoned = abandoned
-        self._lock = threading.Lock()  # guards the two below
+        self._lock = threading.Lock()  # guards the three below
         self._todo: Iterator[T] = iter(todo)
+        self._exhausted = False
         self._error: BaseException | None = None
         self._threads: list[threading.Thread] = []
 
@@ -50,8 +55,10 @@ class Crew(Generic[T]):
     def start(self) -> None:
         """Begin."""
         self._threads = [
-            threading.Thread(target=self._work, name=f"ocihaul-range-{number}", daemon=True)
-            for number in range(self._parallel)
+            threading.Thread(
+                target=self._work, args=[member], name=f"ocihaul-{member}", daemon=True
+            )
+            for member in range(self._parallel)
         ]
         for thread in self._threads:
             thread.start()
@@ -80,20 +87,29 @@ class Crew(Generic[T]):
                     if time.monotonic() - stopped_at > _STOP_PATIENCE:
                         raise Interrupted("stopped while a connection was being opened")
 
-    def _work(self) -> None:
+    def _work(self, member: int) -> None:
         try:
-            work = self._worker()
-            while (thing := self._next()) is not None:
+            work: Callable[[T], None] | None = None
+            while (thing := self._next(member)) is not None:
+                work = work or self._worker()
                 work(thing)
         except AbandonedError:
             return
-        except BaseException as error:  # noqa: BLE001  run() raises it
+        except BaseException as error:  # noqa: BLE001  join() raises it
             with self._lock:
                 self._error = self._error or error
             if not isinstance(error, SessionError):
                 self._abandoned.set()
 
-    def _next(self) -> T | None:
+    def _next(self, member: int) -> T | None:
+        if self._pace is not None:
+            self._pace.wait_turn(member, self._is_over)
         with self._lock:
-            stopped = self._error is not None or self._stop.is_set()
-            return None if stopped else next(self._todo, None)
+            if self._error is not None or self._stop.is_set():
+                return None
+            thing = next(self._todo, None)
+            self._exhausted = thing is None
+            return thing
+
+    def _is_over(self) -> bool:
+        return self._exhausted or self._error is not None or self._stop.is_set()

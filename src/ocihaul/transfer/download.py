@@ -21,6 +21,7 @@ from ocihaul.transfer.into_file import IntoFile
 from ocihaul.transfer.into_stream import IntoStream
 from ocihaul.transfer.journal import state_directory
 from ocihaul.transfer.local_file import LocalFile, is_special, resolved
+from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.ranges import check_wishes
 from ocihaul.transfer.restoring import readable
 
@@ -37,12 +38,14 @@ def download(
     listener: Listener = ignore,
     stop: threading.Event | None = None,
     directory: Path | None = None,
+    pace: Pace | None = None,
 ) -> DownloadResult:
     """Download `request.name`; its file appears only when all of it is here and right.
 
     Run again after it was stopped or killed, it goes on with the ranges that are here.
     `directory` is for lock files (None: the state directory). `stop` is the event that the
-    storage client was made with.
+    storage client was made with. With a `pace`, which has to hear the events, it says how many
+    ranges are fetched at a time.
 
     Raises UsageError and TargetError before anything is fetched; ServiceError, NetworkError,
     SessionError; ObjectArchived; ObjectChanged; ChecksumError; DownloadBusy; Interrupted; and
@@ -51,16 +54,20 @@ def download(
     stop = stop or threading.Event()
     _check(request)
     started = time.monotonic()
+
+    def begin() -> DownloadJob:
+        return _job(storage, request, listener=listener, stop=stop, pace=pace)
+
     target = request.target
     if not isinstance(target, Path):
-        return _streamed(_job(storage, request, listener, stop), target, started)
+        return _streamed(begin(), target, started)
     if is_special(target) and not target.is_dir():
         with target.open("wb", buffering=0) as out:
-            return _streamed(_job(storage, request, listener, stop), out, started)
+            return _streamed(begin(), out, started)
     target = resolved(target)
     lock = (directory or state_directory()) / f"download-{_digest(str(target))}.lock"
     with claim(lock, str(target), wait=request.wait, listener=listener, stop=stop):
-        job = _job(storage, request, listener, stop)
+        job = begin()
         temporary = _temporary(storage, request, target)
         finished = Finished(temporary.with_name(f"{temporary.name}-ranges"), listener)
         job.plan()  # what cannot be fetched makes no file
@@ -94,7 +101,12 @@ def _preconditions(request: DownloadRequest) -> dict[str, str]:
 
 
 def _job(
-    storage: StorageClient, request: DownloadRequest, listener: Listener, stop: threading.Event
+    storage: StorageClient,
+    request: DownloadRequest,
+    *,
+    listener: Listener,
+    stop: threading.Event,
+    pace: Pace | None,
 ) -> DownloadJob:
     key = request.sse_customer_key
     headers = _preconditions(request) | (key.headers() if key else {})
@@ -115,7 +127,7 @@ def _job(
             error.hint = "The object still has the etag that it should not have."
         raise
     there = readable(storage, request, there, look=look, listener=listener, stop=stop)
-    return DownloadJob(storage, request, there, listener, stop)
+    return DownloadJob(storage, request, there, listener, stop, pace)
 
 
 def _temporary(storage: StorageClient, request: DownloadRequest, target: Path) -> Path:

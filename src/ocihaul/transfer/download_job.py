@@ -9,6 +9,7 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.storage.types import ObjectSummary
 from ocihaul.transfer.body import AbandonedError
 from ocihaul.transfer.download_request import DownloadRequest
+from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.proof import Promise
 from ocihaul.transfer.ranges import RangePlan, plan_download, wanted_bytes
 from ocihaul.transfer.receiving import Digests, Pinned, Put, RangeSink
@@ -23,6 +24,7 @@ class DownloadJob:
     there: ObjectSummary
     listener: Listener
     stop: threading.Event
+    pace: Pace | None = None
     abandoned: threading.Event = field(default_factory=threading.Event)
     pinned: Pinned = field(init=False)
     promise: Promise = field(init=False)

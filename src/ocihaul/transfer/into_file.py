@@ -58,6 +58,7 @@ class IntoFile:
                 parallel=min(job.request.parallel, self._plan.part_count),
                 stop=job.stop,
                 abandoned=job.abandoned,
+                pace=job.pace,
             ).run()
             self._compare()
             self._file.complete()

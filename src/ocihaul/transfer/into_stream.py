@@ -65,6 +65,7 @@ class IntoStream:
             parallel=self._parallel,
             stop=job.stop,
             abandoned=job.abandoned,
+            pace=job.pace,
         )
         crew.start()
         try:
