@@ -20,7 +20,7 @@ from ocihaul.transfer.finished import Finished
 from ocihaul.transfer.into_file import IntoFile
 from ocihaul.transfer.into_stream import IntoStream
 from ocihaul.transfer.journal import state_directory
-from ocihaul.transfer.local_file import LocalFile, is_special, resolved
+from ocihaul.transfer.local_file import LocalFile, is_special, opened, resolved
 from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.ranges import check_wishes
 from ocihaul.transfer.restoring import readable
@@ -62,7 +62,7 @@ def download(
     if not isinstance(target, Path):
         return _streamed(begin(), target, started)
     if is_special(target) and not target.is_dir():
-        with target.open("wb", buffering=0) as out:
+        with opened(target) as out:
             return _streamed(begin(), out, started)
     target = resolved(target)
     lock = (directory or state_directory()) / f"download-{_digest(str(target))}.lock"

@@ -46,6 +46,16 @@ def is_special(path: Path) -> bool:
         return False
 
 
+def opened(path: Path) -> BinaryIO:
+    """A pipe or a device, to be written in order. Raises TargetError."""
+    try:
+        return path.open("wb", buffering=0)
+    except OSError as error:
+        raise TargetError(
+            f"{path} cannot be written: {error.strerror}", hint="Check --file and the rights on it."
+        ) from error
+
+
 class LocalFile:
     """A temporary file beside its target. Writes are positional, so threads share it.
 
