@@ -4,7 +4,7 @@ The public names are imported when they are first used, so that `ocihaul --versi
 once:
 
 * `Session`: the credential of a profile's session, kept alive; `Session.from_profile()`.
-* `upload`: one file to one object, in one call.
+* `upload`, `download`: one file to one object, in one call, and back.
 * `errors`, `events`: what is raised, and what a listener hears.
 
 See docs/library.md.
@@ -15,19 +15,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ocihaul import errors, events
-    from ocihaul.library import upload
+    from ocihaul.library import download, upload
     from ocihaul.session.credential import Credential
     from ocihaul.session.session import Session
+    from ocihaul.transfer.download_request import DownloadResult
     from ocihaul.transfer.request import Existing, UploadResult
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Credential",
+    "DownloadResult",
     "Existing",
     "Session",
     "UploadResult",
     "__version__",
+    "download",
     "errors",
     "events",
     "upload",
@@ -36,9 +39,11 @@ __all__ = [
 #: Where each public name lives; None: it is a module of that name.
 _HOMES: dict[str, str | None] = {
     "Credential": "ocihaul.session.credential",
+    "DownloadResult": "ocihaul.transfer.download_request",
     "Existing": "ocihaul.transfer.request",
     "Session": "ocihaul.session.session",
     "UploadResult": "ocihaul.transfer.request",
+    "download": "ocihaul.library",
     "errors": None,
     "events": None,
     "upload": "ocihaul.library",

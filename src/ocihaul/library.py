@@ -5,16 +5,21 @@ What belongs here: a function a program calls, with plain arguments. It neither 
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ocihaul.adapters.principals import open_principal, settled
 from ocihaul.config import SDK_AUTH, Flags, resolve
 from ocihaul.connect import open_storage
 from ocihaul.events import Listener, both, ignore
 from ocihaul.session.opening import home_directory
+from ocihaul.storage.client import StorageClient
+from ocihaul.transfer import download as downloading
 from ocihaul.transfer import upload as transfer
+from ocihaul.transfer.download_request import DownloadRequest, DownloadResult
 from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.request import Existing, UploadRequest, UploadResult
 
@@ -53,16 +58,6 @@ def upload(
     Raises OcihaulError: ConfigError, SessionError, ServiceError, NetworkError, SourceError,
     ChecksumError, ObjectExists, UploadStopped.
     """
-    flags = Flags(
-        config_file=None if config_file is None else os.fspath(config_file),
-        profile=profile,
-        auth=auth,
-        region=region,
-        endpoint=endpoint,
-        auth_endpoint=auth_endpoint,
-        session_wait=f"{session_wait}s",
-    )
-    settings = resolve(flags, os.environ, home_directory(), command=("os", "object", "put"))
     source = Path(source)
     request = UploadRequest(
         source=source,
@@ -72,14 +67,87 @@ def upload(
         existing=existing,
         **wishes,
     )
+    flags = Flags(
+        config_file=None if config_file is None else os.fspath(config_file),
+        profile=profile,
+        auth=auth,
+        region=region,
+        endpoint=endpoint,
+        auth_endpoint=auth_endpoint,
+        session_wait=f"{session_wait}s",
+    )
     stop = stop or threading.Event()
+    pace = Pace() if request.adaptive else None
+    tell = both(listener, pace) if pace is not None else listener
+    with _storage(flags, ("os", "object", "put"), tell, stop) as storage:
+        request = replace(request, namespace=request.namespace or storage.get_namespace())
+        return transfer.upload(storage, request, listener=tell, stop=stop, pace=pace)
+
+
+def download(
+    bucket: str,
+    name: str,
+    target: str | Path | BinaryIO,
+    *,
+    namespace: str | None = None,
+    profile: str | None = None,
+    config_file: str | Path | None = None,
+    auth: str | None = None,
+    region: str | None = None,
+    endpoint: str | None = None,
+    auth_endpoint: str | None = None,
+    session_wait: float = 0.0,
+    listener: Listener = ignore,
+    stop: threading.Event | None = None,
+    **wishes: Any,
+) -> DownloadResult:
+    """Download one object to a file, and return when all of it is there and compared.
+
+        >>> import ocihaul
+        >>> ocihaul.download("backups", "backup.tar", "backup.tar").size  # doctest: +SKIP
+        1048576
+
+    A file at `target` is replaced, once the object is complete; called again after it was
+    stopped, it goes on with what is there. A binary stream gets the bytes in order. `wishes` are
+    the other fields of `ocihaul.transfer.download_request.DownloadRequest`: byte_range,
+    part_size (bytes), parallel, restore, and so on; the rest is as for `upload`.
+
+    Raises OcihaulError: ConfigError, SessionError, ServiceError, NetworkError, TargetError,
+    ChecksumError, ObjectArchived, ObjectChanged, DownloadBusy.
+    """
+    request = DownloadRequest(
+        namespace=namespace or "",
+        bucket=bucket,
+        name=name,
+        target=Path(target) if isinstance(target, (str, os.PathLike)) else target,
+        **wishes,
+    )
+    flags = Flags(
+        config_file=None if config_file is None else os.fspath(config_file),
+        profile=profile,
+        auth=auth,
+        region=region,
+        endpoint=endpoint,
+        auth_endpoint=auth_endpoint,
+        session_wait=f"{session_wait}s",
+    )
+    stop = stop or threading.Event()
+    pace = Pace() if request.adaptive else None
+    tell = both(listener, pace) if pace is not None else listener
+    with _storage(flags, ("os", "object", "get"), tell, stop) as storage:
+        request = replace(request, namespace=request.namespace or storage.get_namespace())
+        return downloading.download(storage, request, listener=tell, stop=stop, pace=pace)
+
+
+@contextmanager
+def _storage(
+    flags: Flags, command: tuple[str, ...], listener: Listener, stop: threading.Event
+) -> Iterator[StorageClient]:
+    """A storage client on what argument, environment, rc file and config file say."""
+    settings = resolve(flags, os.environ, home_directory(), command=command)
     authority = None
     if settings.auth in SDK_AUTH:
         authority = open_principal(settings)
         settings = settled(settings, authority)
-    pace = Pace() if request.adaptive else None
-    tell = both(listener, pace) if pace is not None else listener
-    with open_storage(settings, tell, stop, authority=authority) as storage:
-        if not request.namespace:
-            request = replace(request, namespace=storage.get_namespace())
-        return transfer.upload(storage, request, listener=tell, stop=stop, pace=pace)
+    with open_storage(settings, listener, stop, authority=authority) as storage:
+        yield storage

@@ -17,7 +17,7 @@ from ocihaul.storage.listing import UploadSummary
 from ocihaul.storage.object_operations import ObjectOperations
 from ocihaul.storage.paths import bucket_path, object_path, upload_path
 from ocihaul.storage.types import ObjectSummary, PartSummary
-from ocihaul.wire.message import Answer, Body
+from ocihaul.wire.message import Answer, Body, Sink
 
 #: Needs a valid credential and nothing else; see `Client.probe`.
 PROBE = Call("GetNamespace", "GET", "/n")
@@ -31,14 +31,26 @@ class StorageClient(ObjectOperations, BucketOperations):
         return read(self._call(None, PROBE), str)
 
     def head_object(
-        self, namespace: str, bucket: str, name: str, headers: Headers | None = None
+        self,
+        namespace: str,
+        bucket: str,
+        name: str,
+        headers: Headers | None = None,
+        *,
+        version_id: str | None = None,
     ) -> ObjectSummary:
         """What the service knows of an object without reading it.
 
         `headers`: preconditions, and the SSE-C headers where the object has a customer's key.
         """
-        path = object_path(namespace, bucket, name)
-        answer = self._call(namespace, Call("HeadObject", "HEAD", path, headers=headers or {}))
+        call = Call(
+            "HeadObject",
+            "HEAD",
+            object_path(namespace, bucket, name),
+            query={} if version_id is None else {"versionId": version_id},
+            headers=headers or {},
+        )
+        answer = self._call(namespace, call)
         size = int(answer.headers.get("content-length", "0"))
         return ObjectSummary(size, answer.headers.get("etag"), answer.headers)
 
@@ -132,3 +144,30 @@ class StorageClient(ObjectOperations, BucketOperations):
         """The multipart uploads in progress, page by page."""
         path = f"{bucket_path(namespace, bucket)}/u"
         return self._pages(namespace, "ListMultipartUploads", path, {}, UploadSummary.read)
+
+    def get_object(
+        self,
+        namespace: str,
+        bucket: str,
+        name: str,
+        sink: Sink,
+        *,
+        headers: Headers,
+        query: Mapping[str, str],
+        abandoned: threading.Event | None = None,
+    ) -> Answer:
+        """Read an object, or the range of it that the sink wants; its bytes go into the sink.
+
+        `headers`: the SSE-C headers where the object has a customer's key. `query`: versionId,
+        and httpResponse… for headers that the answer shall have.
+        """
+        call = Call(
+            "GetObject",
+            "GET",
+            object_path(namespace, bucket, name),
+            query=query,
+            headers=headers,
+            sink=sink,
+            abandoned=abandoned,
+        )
+        return self._call(namespace, call)
