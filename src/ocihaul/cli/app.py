@@ -6,6 +6,7 @@ import click
 
 from ocihaul import __version__
 from ocihaul.cli.bulk_delete import bulk_delete
+from ocihaul.cli.bulk_download import bulk_download
 from ocihaul.cli.bulk_upload import bulk_upload
 from ocihaul.cli.doctor import doctor
 from ocihaul.cli.elsewhere import NotOurs, Tree, run_elsewhere
@@ -45,6 +46,7 @@ def objects() -> None:
 
 objects.add_command(put)
 objects.add_command(bulk_upload)
+objects.add_command(bulk_download)
 objects.add_command(bulk_delete)
 objects.add_command(sync)
 app.add_command(session)

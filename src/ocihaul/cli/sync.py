@@ -119,4 +119,47 @@ def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
 
 
 def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
-    raise NotImplementedError
+    from ocihaul.cli.option_values import customer_key
+    from ocihaul.cli.tree_run import run_tree
+    from ocihaul.cli.tree_summary import DELETE_FILES, DOWNLOAD
+    from ocihaul.trees.compare import Mode
+    from ocihaul.trees.destination import check_root
+    from ocihaul.trees.download import download_tree
+    from ocihaul.trees.filters import make_filter
+    from ocihaul.trees.request import TreeDownload
+    from ocihaul.trees.results import DELETED, DOWNLOADED, SKIPPED, Results
+    from ocihaul.trees.work import Work
+
+    root, prefix = tree.directory(given["dest_dir"]), given.get("prefix") or ""
+    check_root(root, flag="--dest-dir")
+    include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
+    key = customer_key(given.get("encryption_key_file"), invocation.home)
+    delete = bool(given.get("delete"))
+
+    def run(work: Work, namespace: str) -> None:
+        request = TreeDownload(
+            root=root,
+            namespace=namespace,
+            bucket=given["bucket_name"],
+            prefix=prefix,
+            mode=Mode.SYNC,
+            filter=make_filter(include, exclude, root=root, prefix=prefix),
+            follow_links=not given.get("no_follow_symlinks"),
+            strip_prefix=True,
+            delete=delete,
+            dry_run=bool(given.get("dry_run")),
+            multipart=not given.get("no_multipart"),
+            part_size=tree.part_size(given),
+            parallel=tree.parallel(given.get("parallel_operations_count")),
+            sse_customer_key=key,
+        )
+        download_tree(request, work)
+
+    def dry_run(results: Results, stdout: TextIO) -> None:
+        stdout.writelines(f"Downloading object: {name}\n" for name, _ in results.items(DOWNLOADED))
+        stdout.writelines(f"Skipping object: {name}\n" for name, _ in results.items(SKIPPED))
+        stdout.writelines(f"Deleting : {path}\n" for path, _ in results.items(DELETED))
+        stdout.flush()
+
+    layout = DOWNLOAD + (DELETE_FILES if delete else ())
+    return run_tree(invocation, run, layout, dry_run=dry_run if given.get("dry_run") else None)

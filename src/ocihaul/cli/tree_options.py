@@ -80,10 +80,14 @@ def directory(value: str) -> str:
     return os.path.expandvars(os.path.expanduser(value))  # noqa: PTH111  as the stock CLI
 
 
-def part_size(given: Mapping[str, Any]) -> int | None:
+def in_bytes(size: int | None) -> int | None:
     """Bytes, from MiB."""
-    size: int | None = given.get("part_size")
     return None if size is None else size * MIB
+
+
+def part_size(given: Mapping[str, Any]) -> int | None:
+    """--part-size in bytes."""
+    return in_bytes(given.get("part_size"))
 
 
 def parallel(value: int | None) -> int:

@@ -1,6 +1,5 @@
 """Many objects deleted: in batches where the service knows them, else one by one."""
 
-import threading
 from collections.abc import Callable, Iterator
 from itertools import islice
 
@@ -71,10 +70,10 @@ class _Deleter:
     def __init__(self, work: Work, namespace: str, bucket: str) -> None:
         self._work = work
         self._where = (namespace, bucket)
-        self._singly = threading.Event()
+        self._batches: bool | None = None
 
-    def jobs(self, batch: Batch) -> "Iterator[_Job]":
-        """The requests that delete a batch."""
+    def jobs(self, batch: Batch) -> Iterator["_Job"]:
+        """The requests that delete a batch. The first batch is tried at once, to be sure."""
         sound: Batch = {}
         for name, etag in batch.items():
             try:
@@ -82,27 +81,36 @@ class _Deleter:
                 sound[name] = etag
             except OcihaulError as error:
                 self._work.failed(name, error, kind=NOT_DELETED)
-        if self._singly.is_set():
+        if self._batches is None:
+            self._batches = self._tried(sound)
+            if self._batches:
+                return
+        if self._batches:
+            yield _Job(self._many, sound)
+        else:
             for name, etag in sound.items():
                 yield _Job(self._one, {name: etag})
-        elif sound:
-            yield _Job(self._many, sound)
+
+    def _tried(self, batch: Batch) -> bool:
+        """Whether the service knows batches."""
+        try:
+            self._batch(batch)
+        except ServiceError as error:
+            if error.status in _UNKNOWN and error.code != "BucketNotFound":
+                return False
+            self._judge(error, batch)
+        except OcihaulError as error:
+            self._judge(error, batch)
+        return True
 
     def _many(self, batch: Batch) -> None:
         try:
-            told = self._work.storage.batch_delete_objects(*self._where, batch)
-        except ServiceError as error:
-            if error.status not in _UNKNOWN or error.code == "BucketNotFound":
-                self._judge(error, batch)
-                return
-            self._singly.set()
-            for name, etag in batch.items():
-                if not self._work.trouble.over:
-                    self._one({name: etag})
-            return
+            self._batch(batch)
         except OcihaulError as error:
             self._judge(error, batch)
-            return
+
+    def _batch(self, batch: Batch) -> None:
+        told = self._work.storage.batch_delete_objects(*self._where, batch)
         self._work.trouble.success()
         for name in told.deleted:
             self._deleted(name)

@@ -39,7 +39,8 @@ class TreeDownload:
     """What is under a prefix to a directory. Sizes are bytes.
 
     With `strip_prefix` the files are called without the prefix, archived objects are left out,
-    and files get their objects' times. `delete` removes files (that pass `filter`) without an
+    and files get their objects' times. An object larger than `part_size` and `threshold` (128 MiB
+    each when None) is fetched in parts, unless `multipart` is False. `delete` removes files (that pass `filter`) without an
     object.
     """
 
@@ -56,6 +57,7 @@ class TreeDownload:
     dry_run: bool = False
     multipart: bool = True
     part_size: int | None = None
+    threshold: int | None = None
     parallel: int = 10
     sse_customer_key: SseCustomerKey | None = None
 

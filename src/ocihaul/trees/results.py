@@ -22,6 +22,8 @@ FAILED = "failed"
 NOT_DELETED = "not deleted"
 #: What is to be deleted, until it is.
 EXTRA = "extra"
+#: The paths that the listed objects have, whatever becomes of them.
+FILE = "file"
 
 _BATCH = 1000
 
