@@ -2,10 +2,12 @@
 
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 from ocihaul.errors import ObjectArchived, ObjectExists, OcihaulError, TargetError
 from ocihaul.storage.listing import ListedObject
+from ocihaul.transfer.claiming import claim
 from ocihaul.transfer.download import download
 from ocihaul.transfer.download_request import DownloadRequest
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE
@@ -35,14 +37,27 @@ def download_tree(request: TreeDownload, work: Work) -> None:
     """
     check_root(request.root, flag="--dest-dir")
     check_wishes(part_size=request.part_size, parallel=request.parallel)
-    destination = Destination(request.root, make=not request.dry_run)
-    _Downloader(request, work, destination).run()
-    if request.delete:
-        delete_files(request, work, destination)
-    if not request.dry_run:
+    if request.dry_run:
+        _download(request, work, Destination(request.root, make=False), Path())
+        return
+    destination = Destination(request.root)
+    real = os.path.realpath(request.root)
+    lock = work.directory / f"tree-{run_key(root=real)[:16]}.lock"
+    with (
+        claim(lock, real, wait=True, listener=work.listener, stop=work.stop),
+        # A lock for each file is not needed then, and would stay behind.
+        tempfile.TemporaryDirectory(prefix="ocihaul-") as locks,
+    ):
+        _download(request, work, destination, Path(locks))
         if work.results.count(DOWNLOADED) and hasattr(os, "sync"):
             os.sync()  # once, not once a file
         work.ended()
+
+
+def _download(request: TreeDownload, work: Work, destination: Destination, locks: Path) -> None:
+    _Downloader(request, work, destination, locks).run()
+    if request.delete:
+        delete_files(request, work, destination)
 
 
 def download_key(request: TreeDownload, endpoint: str) -> str:
@@ -58,7 +73,10 @@ def download_key(request: TreeDownload, endpoint: str) -> str:
 
 
 class _Downloader:
-    def __init__(self, request: TreeDownload, work: Work, destination: Destination) -> None:
+    def __init__(
+        self, request: TreeDownload, work: Work, destination: Destination, locks: Path
+    ) -> None:
+        self._locks = locks
         self._request = request
         self._work = work
         self._destination = destination
@@ -200,7 +218,7 @@ class _Downloader:
             multipart=request.multipart,
             sse_customer_key=request.sse_customer_key,
         )
-        download(work.storage, wish, listener=work.listener, stop=work.stop)
+        download(work.storage, wish, listener=work.listener, stop=work.stop, directory=self._locks)
         if mtime is not None:
             os.utime(target, (mtime, mtime))
 

@@ -40,8 +40,8 @@ class TreeDownload:
 
     With `strip_prefix` the files are called without the prefix, archived objects are left out,
     and files get their objects' times. An object larger than `part_size` and `threshold` (128 MiB
-    each when None) is fetched in parts, unless `multipart` is False. `delete` removes files (that pass `filter`) without an
-    object.
+    each when None) is fetched in parts, unless `multipart` is False. `delete` removes files (that
+    pass `filter`) without an object.
     """
 
     root: str

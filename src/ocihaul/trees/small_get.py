@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 
 import crc32c
 
@@ -18,10 +19,11 @@ from ocihaul.transfer.download import SUFFIX
 from ocihaul.transfer.sending import MOST_SENDS
 from ocihaul.wire.message import WireError
 
+fcntl: ModuleType | None
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None
 
 _FLAGS = (
     os.O_RDWR
@@ -163,10 +165,11 @@ def _alone(file: int, temporary: str, target: Path) -> None:
     """Be the only one who writes this temporary file; one that a dead process left is ours."""
     if fcntl is None:
         return
+    busy = BlockingIOError(0, f"another process downloads to {target}")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         mine, there = os.fstat(file), os.stat(temporary)  # noqa: PTH116
     except (BlockingIOError, FileNotFoundError):
-        mine = there = None  # type: ignore[assignment]
-    if mine is None or (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
-        raise BlockingIOError(0, f"another process downloads to {target}")
+        raise busy from None
+    if (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
+        raise busy

@@ -26,18 +26,11 @@ def delete_files(request: TreeDownload, work: Work, destination: Destination) ->
         remains = any(each in kept for each in below)
         for name in names:
             path = _joined(directory, name)
-            if (
-                _ours(name)
-                or _belongs(path, request, work, destination)
-                or not _delete_file(path, request, work, destination)
-            ):
-                remains = True
-        empty = not remains and directory
-        if (
-            not empty
-            or work.results.has(FILE, destination.key(directory + "/"))
-            or not _delete_directory(directory, request, work, destination)
-        ):
+            stays = _ours(name) or _belongs(path, request, work, destination)
+            remains |= stays or not _delete_file(path, request, work, destination)
+        stays = remains or not directory
+        stays = stays or work.results.has(FILE, destination.key(directory + "/"))
+        if stays or not _delete_directory(directory, request, work, destination):
             kept.add(directory)
 
 

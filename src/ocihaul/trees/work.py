@@ -2,11 +2,12 @@
 
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ocihaul.errors import JournalError, OcihaulError
 from ocihaul.events import FileFailed, FileFinished, Listener, Notice, ignore
 from ocihaul.storage.client import StorageClient
-from ocihaul.transfer.journal import Journal
+from ocihaul.transfer.journal import Journal, state_directory
 from ocihaul.trees.crew import Crew, Trouble
 from ocihaul.trees.ledger import Finished, Ledger
 from ocihaul.trees.names import printable
@@ -19,6 +20,7 @@ class Work:
     """One run over a tree. `stop` is the event that the storage client was made with.
 
     `ledger` remembers what is finished, `journal` the parts of large files; both may be None.
+    `directory` is for lock files.
     Without `confirm` there is nobody to ask.
     """
 
@@ -29,6 +31,7 @@ class Work:
     journal: Journal | None = None
     ledger: Ledger | None = None
     confirm: Confirm | None = None
+    directory: Path = field(default_factory=state_directory)
     trouble: Trouble = field(init=False)
 
     def crew(self, workers: int) -> Crew:
