@@ -3,12 +3,20 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ocihaul.emulator.faults import Fault
+from ocihaul.trees import walk
+from ocihaul.trees.compare import Mode
+from ocihaul.trees.filters import make_filter
+from ocihaul.trees.request import TreeUpload
+from ocihaul.trees.results import DELETED, FAILED, Results
+from ocihaul.trees.upload import upload_tree
+from ocihaul.trees.work import Work
 from tests.scenarios.trees import command, make, operations, run
-from tests.world import MIB, World, world
+from tests.world import MIB, world
 
 
 def test_a_directory_goes_up(tmp_path: Path) -> None:
@@ -353,20 +361,29 @@ def test_delete_leaves_what_is_not_known_to_be_gone(tmp_path: Path) -> None:
         ]
 
 
-def test_what_is_in_a_closed_directory_is_not_deleted(tmp_path: Path) -> None:
-    if os.getuid() == 0:
-        pytest.skip("root can read everything")
-    with world(tmp_path) as w:
-        src = make(tmp_path / "src", "a", "mid/1.txt", "z")
-        run(w, "sync", "--src-dir", str(src))
-        (src / "mid").chmod(0)
-        try:
-            ran = run(w, "sync", "--src-dir", str(src), "--delete", "--include", "*.txt")
-        finally:
-            (src / "mid").chmod(0o700)
-        assert ran.code == 1
-        assert list(ran.json["upload-failures"]) == ["mid/"]
-        assert "mid/1.txt" in w.oci.object_names("backups")
+def test_what_is_in_a_closed_directory_is_not_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = walk._open
+
+    def closed(root: str, prefix: str, *rest: Any, **wishes: Any) -> Any:
+        return (None, "it is closed") if prefix == "mid/" else real(root, prefix, *rest, **wishes)
+
+    monkeypatch.setattr(walk, "_open", closed)
+    with world(tmp_path) as w, w.storage() as storage, Results() as results:
+        src = make(tmp_path / "src", "a.txt", "mid/1.txt", "z.txt")
+        for name in ("mid/1.txt", "mid/deep/2.txt", "mid.txt", "n.txt"):
+            w.oci.put_object("backups", name, b"")
+        request = TreeUpload(
+            root=str(src),
+            each=w.request(src, part_size=None),
+            mode=Mode.SYNC,
+            local_filter=make_filter(["*.txt"], (), root=str(src)),
+            delete=True,
+        )
+        upload_tree(request, Work(storage, results, w.heard, w.stop))
+        assert [name for name, _ in results.items(FAILED)] == ["mid/"]
+        assert [name for name, _ in results.items(DELETED)] == ["mid.txt", "n.txt"]
 
 
 def test_delete_takes_no_object_that_was_written_since(tmp_path: Path) -> None:
@@ -383,9 +400,7 @@ def test_delete_takes_no_object_that_was_written_since(tmp_path: Path) -> None:
         assert w.oci.read_object("backups", "extra") == b"new"
 
 
-def test_flags_of_the_way_up_are_refused_on_the_way_down(
-    tmp_path: Path
-) -> None:
+def test_flags_of_the_way_up_are_refused_on_the_way_down(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         ran = run(w, "sync", "--dest-dir", str(tmp_path / "d"), "--storage-tier", "Archive")
         assert ran.code == 2

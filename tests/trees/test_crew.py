@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Iterable
 
 import pytest
 
@@ -14,11 +15,17 @@ from ocihaul.errors import (
     SourceError,
     UploadStopped,
 )
-from ocihaul.trees.crew import Crew, Trouble, concerns_all, is_outage
+from ocihaul.trees.crew import Crew, Job, Trouble, concerns_all, is_outage
 
 
 def service(status: int, code: str | None = None) -> ServiceError:
     return ServiceError(status=status, code=code, message="", operation="PutObject")
+
+
+def feed(crew: Crew, jobs: Iterable[Job]) -> None:
+    with crew:
+        for job in jobs:
+            crew.do(job)
 
 
 def stopped(cause: OcihaulError) -> UploadStopped:
@@ -101,26 +108,26 @@ def test_large_jobs_share_the_slots_by_their_parts() -> None:
 
 
 def test_what_a_job_raises_ends_the_crew_and_the_rest_is_not_begun() -> None:
-    begun = []
+    begun: list[int] = []
 
     def bad() -> None:
         raise SessionOver("over")
 
-    with pytest.raises(SessionOver), Crew(1, Trouble(2, threading.Event())) as crew:
-        crew.do(bad)
-        for number in range(1000):
-            crew.do(lambda number=number: begun.append(number))  # type: ignore[misc]
+    with pytest.raises(SessionOver):
+        feed(Crew(1, Trouble(2, threading.Event())), [bad, *[lambda: begun.append(1)] * 1000])
     assert not begun
 
 
 def test_a_stop_is_an_interruption() -> None:
     stop = threading.Event()
-    with pytest.raises(Interrupted), Crew(2, Trouble(2, stop)) as crew:
-        stop.set()
-        crew.do(lambda: None)
+    with pytest.raises(Interrupted):
+        feed(Crew(1, Trouble(2, stop)), [stop.set, *[lambda: time.sleep(0.001)] * 1000])
 
 
 def test_an_error_of_the_feeder_comes_through_and_ends_the_work() -> None:
-    with pytest.raises(ZeroDivisionError), Crew(2, Trouble(2, threading.Event())) as crew:
-        crew.do(lambda: None)
+    def jobs() -> Iterable[Job]:
+        yield lambda: None
         raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        feed(Crew(2, Trouble(2, threading.Event())), jobs())

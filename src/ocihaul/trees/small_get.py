@@ -35,7 +35,7 @@ _FLAGS = (
 
 
 class Memory:
-    """A `wire.Sink` of a known size; after a break it begins anew."""
+    """A `wire.Sink` of a known size; what has come stays when a connection breaks."""
 
     def __init__(self, size: int, etag: str | None) -> None:
         self.data = bytearray(size)
@@ -43,15 +43,21 @@ class Memory:
         self._filled = 0
 
     def wanted(self) -> Mapping[str, str]:
-        """The object that was listed, and no other."""
-        return {} if self._etag is None else {"if-match": self._etag}
+        """The object that was listed and no other, and of that what is missing."""
+        headers = {} if self._etag is None else {"if-match": self._etag}
+        if self._filled:
+            headers["range"] = f"bytes={self._filled}-{len(self.data) - 1}"
+        return headers
 
-    def begin(self, status: int, headers: Mapping[str, str]) -> None:  # noqa: ARG002  a Sink
-        """Raises WireError when it is not all of the object."""
-        self._filled = 0
-        told = headers.get("content-length")
-        if told is not None and told != str(len(self.data)):
-            raise WireError(f"the answer has {told} bytes, and the object {len(self.data)}")
+    def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """Raises WireError when it is not what was wanted."""
+        size = len(self.data)
+        asked, told = str(size), headers.get("content-length", str(size))
+        if self._filled:
+            asked = f"bytes {self._filled}-{size - 1}/{size}"
+            told = headers.get("content-range", "") if status == 206 else "all of it"
+        if told != asked:
+            raise WireError(f"asked for {asked}, and the answer has {told}")
 
     def space(self) -> memoryview:
         """What is missing."""
@@ -90,8 +96,8 @@ class SmallObjects:
         _write(target, data, mtime)
 
     def _fetched(self, there: ListedObject) -> bytearray:
-        sink = Memory(there.size or 0, there.etag)
         for attempt in range(1, MOST_SENDS + 1):
+            sink = Memory(there.size or 0, there.etag)
             try:
                 answer = self._storage.get_object(
                     *self._where, there.name, sink, headers=self._headers, query={}
