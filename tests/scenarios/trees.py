@@ -1,12 +1,16 @@
 """What the scenarios of trees share: making trees, running the command, reading its answer."""
 
+import contextlib
+import io
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
-from tests.world import World
+from ocihaul.cli import app
+from tests.world import Ran, World
 
 OLD = 1_700_000_000
 
@@ -29,9 +33,16 @@ def command(*args: str) -> tuple[str, ...]:
     return ("os", "object", name, *place, *wait, *rest)
 
 
-def run(w: World, *args: str, **environ: str) -> Answer:
-    """Run it to its end."""
-    ran = w.run(*command(*args), **environ)
+def run(w: World, *args: str) -> Answer:
+    """Run it to its end, in this process: what is about processes starts its own."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.dict(os.environ, w.environ(), clear=True),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        code = app.run(command(*args))
+    ran = w.checked(Ran(code, out.getvalue(), err.getvalue()))
     try:
         document = json.loads(ran.out) if ran.out else None
     except ValueError:
