@@ -33,9 +33,14 @@ def command(*args: str) -> tuple[str, ...]:
     return ("os", "object", name, *place, *wait, *rest)
 
 
-def run(w: World, *args: str) -> Answer:
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def run(w: World, *args: str, terminal: bool = False) -> Answer:
     """Run it to its end, in this process: what is about processes starts its own."""
-    out, err = io.StringIO(), io.StringIO()
+    out, err = io.StringIO(), _Terminal() if terminal else io.StringIO()
     with (
         mock.patch.dict(os.environ, w.environ(), clear=True),
         contextlib.redirect_stdout(out),

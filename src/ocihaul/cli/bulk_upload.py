@@ -50,7 +50,7 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.trees.request import TreeUpload
     from ocihaul.trees.results import UPLOADED, Results
     from ocihaul.trees.upload import upload_key, upload_tree
-    from ocihaul.trees.walk import check_root
+    from ocihaul.trees.walk import check_root, size_of
     from ocihaul.trees.work import Work
 
     check_required(given, "bucket_name", "src_dir")
@@ -94,4 +94,5 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
         UPLOAD,
         key=lambda endpoint, namespace: upload_key(request(namespace), endpoint),
         question="{} already exists. Are you sure you want to overwrite it?",
+        size=lambda: size_of(root, follow_links=not given.get("no_follow_symlinks")),
     )

@@ -69,7 +69,7 @@ def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.trees.request import TreeUpload
     from ocihaul.trees.results import EXTRA, SKIPPED, UPLOADED, Results
     from ocihaul.trees.upload import upload_tree
-    from ocihaul.trees.walk import check_root
+    from ocihaul.trees.walk import check_root, size_of
     from ocihaul.trees.work import Work
 
     root = tree.directory(given["src_dir"])
@@ -114,8 +114,13 @@ def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
         stdout.writelines(told())
         stdout.flush()
 
-    layout = UPLOAD + (DELETE if delete else ())
-    return run_tree(invocation, run, layout, dry_run=dry_run if given.get("dry_run") else None)
+    return run_tree(
+        invocation,
+        run,
+        UPLOAD + (DELETE if delete else ()),
+        dry_run=dry_run if given.get("dry_run") else None,
+        size=lambda: size_of(root, follow_links=not given.get("no_follow_symlinks")),
+    )
 
 
 def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:

@@ -1,11 +1,13 @@
 """One run over a tree, seen by the person who started it: signals, questions, lines, summary."""
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TextIO
 
 from ocihaul.cli.core import journal_for, storage_for
 from ocihaul.cli.exit_codes import DONE, FAILED
+from ocihaul.cli.foretelling import Foreteller
 from ocihaul.cli.invocation import Invocation
 from ocihaul.cli.option_values import namespace_or_none
 from ocihaul.cli.output import EMPTY_RESULT
@@ -13,7 +15,7 @@ from ocihaul.cli.stopping import Stopper, stopping
 from ocihaul.cli.tree_progress import TreeReporter, one_line, tree_reporting
 from ocihaul.cli.tree_summary import Layout, print_summary
 from ocihaul.errors import Interrupted, JournalError
-from ocihaul.events import Listener, Notice
+from ocihaul.events import Listener, Notice, both, ignore
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.journal import state_directory
 from ocihaul.trees.ledger import Ledger
@@ -36,10 +38,12 @@ def run_tree(
     key: Key | None = None,
     question: str = "",
     dry_run: Callable[[Results, TextIO], None] | None = None,
+    size: Callable[[], int] | None = None,
 ) -> int:
     """Run it and print the summary; returns the exit status.
 
-    `question` asks about one name, `{}` in it. `dry_run` prints the results instead.
+    `question` asks about one name, `{}` in it. `dry_run` prints the results instead. `size` tells
+    how many bytes there are at most, for --require-session.
     """
     settings = invocation.settings()
     debug = invocation.given.debug
@@ -50,10 +54,22 @@ def run_tree(
     ):
         for text in invocation.notices(settings):
             reporter.notice(f"Notice: {text}")
+        wishes = settings.wishes
+        foreteller = Foreteller(
+            ignore,  # what one large file of many takes is no forecast
+            mints=wishes.renew_with,
+            expected_rate=wishes.expected_rate,
+            monotonic=time.monotonic,
+            now=time.time,
+        )
         with (
             journal_for(reporter) as journal,
-            storage_for(settings, listener=reporter, stop=stopper.stop) as storage,
+            storage_for(
+                settings, listener=both(reporter, foreteller), stop=stopper.stop
+            ) as storage,
         ):
+            if wishes.require_session and size is not None:
+                foreteller.require(size())
             namespace = namespace_or_none(invocation.options.get("namespace"))
             namespace = namespace or storage.get_namespace()
             with _ledger(key, storage, namespace, reporter) as ledger:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ocihaul.errors import JournalError, OcihaulError
 from ocihaul.events import FileFailed, FileFinished, Listener, Notice, ignore
+from ocihaul.redaction import redact
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.journal import Journal, state_directory
 from ocihaul.trees.crew import Crew, Trouble
@@ -51,7 +52,7 @@ class Work:
     def failed(self, name: str, error: OcihaulError, *, kind: str = FAILED) -> None:
         """It could not be done; the others go on."""
         text = f"{error.message}. {error.hint}" if error.hint else error.message
-        self.results.add(kind, name, text)
+        self.results.add(kind, name, redact(text))
         self.listener(FileFailed(printable(name), error.message))
 
     def remember(self, name: str, finished: Finished) -> None:
