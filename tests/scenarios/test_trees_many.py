@@ -44,7 +44,7 @@ def emulator(home: Path) -> Iterator[dict[str, Any]]:
         yield json.loads(ready.read_text())
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(30 + FILES // 500)  # it removes what it has kept
 
 
 def measured(home: Path, told: dict[str, Any], *arguments: str) -> tuple[Any, float]:

@@ -33,6 +33,8 @@ class Dialer:
         self._proxy = proxy
         self._environ = environ
         self._tls: ssl.SSLContext | None = None
+        # Every request asks; reading the whole environment each time costs more than the rest of this.
+        self._proxies: dict[Origin, Proxy | None] = {}
 
     def route(self, origin: Origin, request: Request) -> Request:
         """The request as it goes to the next hop.
@@ -83,7 +85,10 @@ class Dialer:
             raise
 
     def _proxy_for(self, origin: Origin) -> Proxy | None:
-        return proxy_for(origin, explicit=self._proxy, environ=self._environ)
+        if origin not in self._proxies:  # two threads find the same
+            found = proxy_for(origin, explicit=self._proxy, environ=self._environ)
+            self._proxies[origin] = found
+        return self._proxies[origin]
 
     def _tls_context(self) -> ssl.SSLContext:
         # Two threads that meet here first make two equal contexts; one is dropped.
