@@ -171,7 +171,7 @@ def _read_whole(file: int, size: int) -> bytes:
     """From the start to the end, or to one byte more than `size`."""
     os.lseek(file, 0, os.SEEK_SET)
     data = os.read(file, size + 1)
-    while len(data) <= size:
+    while len(data) < size:
         more = os.read(file, size + 1 - len(data))
         if not more:
             break

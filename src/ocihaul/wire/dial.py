@@ -33,7 +33,7 @@ class Dialer:
         self._proxy = proxy
         self._environ = environ
         self._tls: ssl.SSLContext | None = None
-        # Every request asks; reading the whole environment each time costs more than the rest of this.
+        # Every request asks, and reading the whole environment takes a while.
         self._proxies: dict[Origin, Proxy | None] = {}
 
     def route(self, origin: Origin, request: Request) -> Request:
