@@ -1,5 +1,9 @@
-"""kill -9 at random moments: the same command, run again, goes on."""
+"""kill -9 at random moments: the same command, run again, goes on.
 
+OCIHAUL_TREE_KILLS says how often each of the three is killed.
+"""
+
+import os
 import random
 import time
 from pathlib import Path
@@ -9,8 +13,8 @@ import pytest
 from tests.scenarios.trees import command, content, make, run
 from tests.world import World, world
 
-FILES = 400
-KILLS = 6
+KILLS = int(os.environ.get("OCIHAUL_TREE_KILLS", "6"))
+FILES = max(400, 60 * KILLS)
 WORKERS = 5
 
 
@@ -30,6 +34,9 @@ def killed_again_and_again(w: World, arguments: list[str], operation: str) -> in
         killed += process.wait() == -9
         process.communicate()
     return killed
+
+
+pytestmark = pytest.mark.timeout(60 + 15 * KILLS)
 
 
 @pytest.mark.parametrize("name", ["bulk-upload", "sync"])

@@ -65,7 +65,8 @@ NAMES = st.sets(st.text(max_size=3)).map(lambda names: sorted(names, key=sort_ke
 @given(NAMES, NAMES)
 def test_every_name_comes_once_with_its_partner(ours: list[str], theirs: list[str]) -> None:
     remote: Iterator[ListedObject] = (ListedObject(name=name) for name in theirs)
-    pairs = list(side_by_side(iter(ours), remote, sort_key))
+    stream = side_by_side(iter(ours), remote, sort_key)
+    pairs = list(stream)
     for left, right in pairs:
         assert right is None or left in {None, right.name}
     both = {left for left, right in pairs if left is not None and right is not None}

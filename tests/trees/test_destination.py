@@ -104,7 +104,7 @@ def test_two_writers_of_one_file_do_not_mix(tmp_path: Path) -> None:
 
     target = tmp_path / "x"
     real = os.replace
-    os.replace = lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)  # type: ignore[assignment]
+    os.replace = lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
     try:
         with pytest.raises(KeyboardInterrupt):
             _write(target, b"1", None)

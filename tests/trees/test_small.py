@@ -13,7 +13,6 @@ from ocihaul.errors import ChecksumError, SourceChanged, SourceError, TargetErro
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer import checksum
 from ocihaul.transfer.request import UploadRequest
-from ocihaul.trees import small
 from ocihaul.trees.small import SMALL, SmallFiles
 from ocihaul.trees.small_get import Memory, _write
 from ocihaul.wire.message import Answer, WireError
@@ -54,14 +53,21 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_file_that_changes_while_it_is_sent_is_sent_again(path: Path) -> None:
-    service = Service(lambda number: number == 1 and path.write_bytes(b"second, longer") and None)
+    def during(number: int) -> None:
+        if number == 1:
+            path.write_bytes(b"second, longer")
+
+    service = Service(during)
     assert put(service, path)["etag"] == "e2"
     assert service.bodies == [b"first", b"second, longer"]
     assert service.conditions == [{"if-none-match": "*"}, {"if-match": "e1"}]
 
 
 def test_a_file_that_never_rests_is_told(path: Path) -> None:
-    service = Service(lambda number: path.write_bytes(b"x" * number) and None)
+    def during(number: int) -> None:
+        path.write_bytes(b"x" * number)
+
+    service = Service(during)
     with pytest.raises(SourceChanged, match="each time"):
         put(service, path)
     assert len(service.bodies) == 3
@@ -115,7 +121,7 @@ def test_a_disk_that_cannot_be_read_is_told(path: Path, monkeypatch: pytest.Monk
     def broken(*_: object) -> bytes:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(small.os, "read", broken)
+    monkeypatch.setattr(os, "read", broken)
     with pytest.raises(SourceError, match="Input/output error"):
         put(Service(), path)
 
