@@ -9,6 +9,7 @@ from ocihaul.cli.doctor import doctor
 from ocihaul.cli.elsewhere import NotOurs, Tree, run_elsewhere
 from ocihaul.cli.exec_command import exec_command
 from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, USAGE, exit_code
+from ocihaul.cli.get import get
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.put import put
 from ocihaul.cli.session_group import session
@@ -41,6 +42,7 @@ def objects() -> None:
 
 
 objects.add_command(put)
+objects.add_command(get)
 app.add_command(session)
 app.add_command(exec_command)
 app.add_command(doctor)

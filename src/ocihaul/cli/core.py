@@ -11,18 +11,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocihaul.config import SDK_AUTH, Settings
-from ocihaul.events import Event, Listener, Notice, ignore
+from ocihaul.events import Event, Listener, Notice, both, ignore
 from ocihaul.transfer.request import Confirm, UploadRequest, UploadResult
 
 if TYPE_CHECKING:
     # They bring cryptography and more along, which only some commands need.
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+    from ocihaul.cli.foretelling import Foreteller
     from ocihaul.session.credential import Authority
     from ocihaul.session.profile_files import NewSession
     from ocihaul.session.token import SessionToken
     from ocihaul.storage.client import StorageClient
+    from ocihaul.transfer.download_request import DownloadRequest, DownloadResult
     from ocihaul.transfer.journal import Journal
+    from ocihaul.transfer.pace import Pace
 
 
 def run_upload(
@@ -34,27 +37,9 @@ def run_upload(
     stop: threading.Event,
 ) -> UploadResult:
     """Upload one file; asks the service for the namespace if the request has none."""
-    from ocihaul.cli.foretelling import Foreteller
-    from ocihaul.transfer.pace import Pace
     from ocihaul.transfer.upload import upload
 
-    wishes = settings.wishes
-    foreteller = Foreteller(
-        listener,
-        mints=wishes.renew_with,
-        expected_rate=wishes.expected_rate,
-        monotonic=time.monotonic,
-        now=time.time,
-    )
-
-    pace = Pace() if request.adaptive else None
-
-    def tell(event: Event) -> None:
-        listener(event)
-        foreteller(event)
-        if pace is not None:
-            pace(event)
-
+    tell, foreteller, pace = _listeners(settings, listener, adaptive=request.adaptive)
     with (
         journal_for(listener) as journal,
         storage_for(settings, listener=tell, stop=stop) as storage,
@@ -67,10 +52,50 @@ def run_upload(
             listener=tell,
             confirm=confirm,
             stop=stop,
-            before=foreteller.require if wishes.require_session else None,
+            before=foreteller.require if settings.wishes.require_session else None,
             journal=journal,
             pace=pace,
         )
+
+
+def run_download(
+    settings: Settings, request: "DownloadRequest", *, listener: Listener, stop: threading.Event
+) -> "DownloadResult":
+    """Download one object; asks the service for the namespace if the request has none."""
+    from ocihaul.transfer.download import download
+
+    tell, foreteller, pace = _listeners(settings, listener, adaptive=request.adaptive)
+    with storage_for(settings, listener=tell, stop=stop) as storage:
+        if not request.namespace:
+            request = replace(request, namespace=storage.get_namespace())
+        return download(
+            storage,
+            request,
+            listener=tell,
+            stop=stop,
+            before=foreteller.require if settings.wishes.require_session else None,
+            pace=pace,
+        )
+
+
+def _listeners(
+    settings: Settings, listener: Listener, *, adaptive: bool
+) -> tuple[Listener, "Foreteller", "Pace | None"]:
+    """The listener with those that a transfer needs beside it, which are returned, too."""
+    from ocihaul.cli.foretelling import Foreteller
+    from ocihaul.transfer.pace import Pace
+
+    wishes = settings.wishes
+    foreteller = Foreteller(
+        listener,
+        mints=wishes.renew_with,
+        expected_rate=wishes.expected_rate,
+        monotonic=time.monotonic,
+        now=time.time,
+    )
+    pace = Pace() if adaptive else None
+    tell = both(listener, foreteller)
+    return (tell if pace is None else both(tell, pace)), foreteller, pace
 
 
 @contextmanager

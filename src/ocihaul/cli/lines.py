@@ -12,6 +12,8 @@ from ocihaul.events import (
     AttemptFinished,
     ClockCorrected,
     CredentialRejected,
+    DownloadFinished,
+    DownloadPlanned,
     Event,
     MultipartUploadCreated,
     Notice,
@@ -78,14 +80,12 @@ class Speaker:
             case Parked():
                 until = time_text(event.until, self.zone)
                 return f"{event.reason}. Waiting for a new login until {until}"
-            case UploadPlanned():
+            case UploadPlanned() | DownloadPlanned():
                 return _planned(event)
             case TokenAdopted():
                 return self._token(event, now)
-            case UploadFinished():
-                rate = size_text(event.size / event.seconds) if event.seconds > 0 else "?"
-                took = duration_text(event.seconds)
-                return f"uploaded {event.name}: {size_text(event.size)} in {took} ({rate}/s)"
+            case UploadFinished() | DownloadFinished():
+                return _finished(event)
             case _:
                 return None
 
@@ -138,12 +138,26 @@ def _service(event: Event) -> str | None:
             return None
 
 
-def _planned(event: UploadPlanned) -> str:
-    text = f"uploading {event.name}: {size_text(event.size)}"
-    if not event.multipart:
+def _planned(event: UploadPlanned | DownloadPlanned) -> str:
+    verb = "uploading" if isinstance(event, UploadPlanned) else "downloading"
+    text = f"{verb} {event.name}: {size_text(event.size)}"
+    if isinstance(event, UploadPlanned):
+        whole, parts = not event.multipart, "parts"
+    else:
+        whole, parts = event.part_count <= 1, "ranges"
+    if whole:
         return f"{text} in one piece"
-    pieces = f"{event.part_count} parts of {size_text(event.part_size)}"
+    pieces = f"{event.part_count} {parts} of {size_text(event.part_size)}"
     return f"{text} in {pieces}, {event.parallel} at a time"
+
+
+def _finished(event: UploadFinished | DownloadFinished) -> str:
+    rate = size_text(event.size / event.seconds) if event.seconds > 0 else "?"
+    took = f"{size_text(event.size)} in {duration_text(event.seconds)} ({rate}/s)"
+    if isinstance(event, UploadFinished):
+        return f"uploaded {event.name}: {took}"
+    checked = f", {event.checked_by} compared" if event.checked_by else ""
+    return f"downloaded {event.name}: {took}{checked}"
 
 
 def debug_line(event: AttemptFinished, now: float) -> str:
@@ -153,5 +167,6 @@ def debug_line(event: AttemptFinished, now: float) -> str:
     return (
         f"{stamp} DEBUG {event.method} {event.path} {outcome} {event.operation} "
         f"{event.seconds * 1000:.0f} ms generation={event.generation} sent={event.body_sent} "
+        f"received={event.body_received} "
         f"opc-request-id={event.opc_request_id or '-'}"
     )

@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import BinaryIO
 
-from ocihaul.errors import ChecksumError, TargetError
+from ocihaul.errors import ChecksumError, Interrupted, TargetError
 from ocihaul.events import PartFinished
 from ocihaul.transfer.crew import Crew
 from ocihaul.transfer.download_job import DownloadJob
@@ -21,6 +21,9 @@ _SMALLEST_PIECE = MIB
 _GUESSES = 3
 #: How often a wait looks whether it is in vain, seconds.
 _GLANCE = 0.2
+
+#: How long to leave a pipe alone that takes nothing, seconds.
+_FULL_PIPE = 0.02
 
 _OUT = "The bytes are out already: whoever read them should not use them."
 
@@ -114,7 +117,11 @@ class IntoStream:
             digests.update(left)
         try:
             while left:
-                left = left[self._out.write(left) :]
+                # None: the other end of a non-blocking pipe takes nothing at the moment.
+                count: int | None = self._out.write(left)
+                left = left[count or 0 :]
+                if not count and self._job.stop.wait(_FULL_PIPE):
+                    raise Interrupted("stopped while the output was waited for")
         except BrokenPipeError:
             raise
         except OSError as error:
