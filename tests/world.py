@@ -18,7 +18,7 @@ from ocihaul.connect import open_storage
 from ocihaul.emulator import Emulator
 from ocihaul.emulator import Session as EmulatorSession
 from ocihaul.emulator import Settings as EmulatorSettings
-from ocihaul.events import AttemptFinished, TokenAdopted
+from ocihaul.events import AttemptFinished, Listener, TokenAdopted, both
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.download import download
 from ocihaul.transfer.download_request import DownloadRequest, DownloadResult
@@ -110,8 +110,16 @@ class World:
         with self.storage(**(flags or {})) as storage:
             return upload(storage, request, listener=self.heard, stop=self.stop)
 
-    def fetch(self, name: str, target: Path | BinaryIO, **wishes: object) -> DownloadResult:
-        """Download an object in ranges of 1 MiB."""
+    def fetch(
+        self,
+        name: str,
+        target: Path | BinaryIO,
+        *,
+        listener: Listener | None = None,
+        **wishes: object,
+    ) -> DownloadResult:
+        """Download an object in ranges of 1 MiB; `listener` hears what `heard` has heard."""
+        tell = self.heard if listener is None else both(self.heard, listener)
         given: dict[str, object] = {
             "namespace": self.oci.namespace,
             "bucket": "backups",
@@ -126,7 +134,7 @@ class World:
             return download(
                 storage,
                 request,
-                listener=self.heard,
+                listener=tell,
                 stop=self.stop,
                 directory=self.home / "state",
             )
@@ -216,7 +224,8 @@ class World:
         )
 
     def object_bytes_sent(self) -> int:
-        return sum(entry.body_sent for entry in self.oci.log.entries(operation="GetObject"))
+        entries = self.oci.log.entries(operation="GetObject")
+        return sum(entry.body_sent for entry in entries if entry.status in {200, 206})
 
     def refreshes(self) -> int:
         return self.oci.log.count(operation="RefreshToken")

@@ -17,8 +17,10 @@ from ocihaul.transfer.receiving import Digests
 #: All bytes that wait to be written, at most.
 _WINDOW = 128 * MIB
 _SMALLEST_PIECE = MIB
-#: How many part sizes are tried at the same time: the bytes pass by only once.
-_GUESSES = 3
+#: How many part sizes are tried at the same time, since the bytes pass by only once: as many as
+#: make so many bytes to be hashed, but not fewer, nor more.
+_HASHED = 2 * 2**30
+_FEWEST_GUESSES, _MOST_GUESSES = 3, 64
 #: How often a wait looks whether it is in vain, seconds.
 _GLANCE = 0.2
 
@@ -139,7 +141,8 @@ class IntoStream:
             return [None]
         if promise.md5_of_parts is not None:
             sizes = part_sizes(size, promise.parts, self._job.request.part_size)
-            return list(islice(sizes, _GUESSES)) or [None]
+            guesses = max(_FEWEST_GUESSES, min(_HASHED // size, _MOST_GUESSES))
+            return list(islice(sizes, guesses)) or [None]
         return [size if promise.md5 is not None else None]
 
     def _compare(self) -> None:
