@@ -116,6 +116,7 @@ class World:
         target: Path | BinaryIO,
         *,
         listener: Listener | None = None,
+        flags: Mapping[str, object] | None = None,
         **wishes: object,
     ) -> DownloadResult:
         """Download an object in ranges of 1 MiB; `listener` hears what `heard` has heard."""
@@ -130,7 +131,7 @@ class World:
             "parallel": 3,
         }
         request = DownloadRequest(**(given | wishes))  # type: ignore[arg-type]  # by name
-        with self.storage() as storage:
+        with self.storage(**(flags or {})) as storage:
             return download(
                 storage,
                 request,
@@ -223,9 +224,13 @@ class World:
             if entry.operation in {"UploadPart", "PutObject"}
         )
 
-    def object_bytes_sent(self) -> int:
-        entries = self.oci.log.entries(operation="GetObject")
-        return sum(entry.body_sent for entry in entries if entry.status in {200, 206})
+    def object_bytes_sent(self, after: int = 0) -> int:
+        """By requests later than the `after`th."""
+        return sum(
+            entry.body_sent
+            for entry in self.oci.log.entries(operation="GetObject")
+            if entry.status in {200, 206} and entry.sequence > after
+        )
 
     def refreshes(self) -> int:
         return self.oci.log.count(operation="RefreshToken")

@@ -167,9 +167,7 @@ def test_a_body_that_is_cut_again_and_again_is_not_given_up_while_it_comes_furth
         data = noise(MIB)
         w.oci.put_object("backups", "x", data)
         w.oci.faults.add(Fault(operation="GetObject", cut_at_byte=200_000, times=5))
-        with w.storage(max_retries=2) as storage:
-            del storage
-        w.fetch("x", tmp_path / "target")
+        w.fetch("x", tmp_path / "target", flags={"max_retries": 2})
         w.oci.faults.assert_all_fired()
         assert (tmp_path / "target").read_bytes() == data
 
