@@ -113,6 +113,7 @@ def test_an_empty_body() -> None:
     ("pieces", "close", "message"),
     [
         ((HEAD + b"content-length: 10\r\n\r\n0123",), True, "6 bytes too early"),
+        ((HEAD + b"content-length: 10\r\n\r\n", b"0123"), True, "6 bytes too early"),
         ((HEAD + b"content-length: 10\r\n\r\n", b"0123"), False, "more than 0.5 s"),
         ((HEAD + b"transfer-encoding: chunked\r\n\r\n4\r\n0123\r\n",), True, "cut short"),
         ((b"HTTP/1.0 200 OK\r\n\r\n0123",), True, "the sink is not full"),
