@@ -1,5 +1,6 @@
 """The examples of docs/library.md, as they stand there."""
 
+import io
 import re
 import subprocess
 import sys
@@ -49,6 +50,22 @@ def test_an_upload_in_two_lines(here: World, capsys: pytest.CaptureFixture[str])
         ocihaul.upload(source, "backups")
     again = ocihaul.upload(source, "backups", existing=ocihaul.Existing.REPLACE, parallel=2)
     assert again.size == 3 * MIB
+
+
+def test_a_download_in_two_lines(
+    here: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    here.oci.put_object("backups", "backup.tar", b"what is in it", algorithm="CRC32C")
+    exec(example("ocihaul.download"), {"ocihaul": ocihaul})  # noqa: S102  the document's own text
+    assert capsys.readouterr().out == "CRC32C 13\n"
+    assert (tmp_path / "copy.tar").read_bytes() == b"what is in it"
+    stream = io.BytesIO()
+    ocihaul.download("backups", "backup.tar", stream, adaptive=True, listener=here.heard)
+    assert stream.getvalue() == b"what is in it"
 
 
 def test_a_session_knows_its_profiles_region_and_tells_its_events(here: World) -> None:

@@ -164,9 +164,10 @@ def debug_line(event: AttemptFinished, now: float) -> str:
     """One HTTP exchange, for `--debug`; the caller redacts it."""
     stamp = datetime.fromtimestamp(now, UTC).astimezone().isoformat(" ", "milliseconds")
     outcome = event.status if event.status is not None else f"failed: {event.error}"
+    received = f"received={event.body_received} " if event.body_received else ""
     return (
         f"{stamp} DEBUG {event.method} {event.path} {outcome} {event.operation} "
         f"{event.seconds * 1000:.0f} ms generation={event.generation} sent={event.body_sent} "
-        f"received={event.body_received} "
+        f"{received}"
         f"opc-request-id={event.opc_request_id or '-'}"
     )
