@@ -3,6 +3,7 @@
 import io
 import os
 import random
+import shutil
 import stat
 import subprocess
 import sys
@@ -444,9 +445,8 @@ def test_too_little_space_is_known_where_it_cannot_be_reserved(
 ) -> None:
     with world(tmp_path) as w:
         w.oci.put_object("backups", "x", noise(5 * MIB))
-        usage = local_file.shutil.disk_usage(tmp_path)
-        little = usage._replace(free=4 * MIB)
-        monkeypatch.setattr(local_file.shutil, "disk_usage", lambda _: little)
+        little = shutil.disk_usage(tmp_path)._replace(free=4 * MIB)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: little)
         with pytest.raises(TargetError, match="no room"):
             w.fetch("x", tmp_path / "target")
         assert w.oci.log.count(operation="GetObject") == 0

@@ -77,7 +77,7 @@ def wait_for_ranges(
 # The rest in this process, where the moment can be chosen
 
 
-def interrupted_after(w: World, target: Path, ranges: int, **wishes: object) -> int:
+def interrupted_after(w: World, target: Path, ranges: int) -> int:
     """Download until `ranges` ranges are finished, then stop; the number of requests till then."""
     finished = 0
 
@@ -88,7 +88,7 @@ def interrupted_after(w: World, target: Path, ranges: int, **wishes: object) -> 
             w.stop.set()
 
     with pytest.raises(Interrupted):
-        w.fetch("x", target, listener=listen, parallel=1, **wishes)
+        w.fetch("x", target, listener=listen, parallel=1)
     w.stop.clear()
     return w.oci.log.entries()[-1].sequence
 
