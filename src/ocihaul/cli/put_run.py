@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from ocihaul.cli import core
+from ocihaul.cli.asking import yes_or_no
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.invocation import Invocation, is_terminal
 from ocihaul.cli.output import checksum_verdict, put_answer
@@ -69,18 +70,6 @@ def _exists(error: ObjectExists, request: UploadRequest, reporter: Reporter, *, 
 def _question(stdin: TextIO, stderr: TextIO, stopper: Stopper) -> Callable[[ObjectSummary], bool]:
     def confirm(existing: ObjectSummary) -> bool:  # noqa: ARG001  the question is the stock one
         with stopper.asking():
-            while True:
-                stderr.write(QUESTION)
-                stderr.flush()
-                line = stdin.readline()
-                if not line:
-                    stderr.write("\n")
-                    return False
-                word = line.strip().lower()
-                if word in {"y", "yes"}:
-                    return True
-                if word in {"", "n", "no"}:
-                    return False
-                stderr.write("Error: invalid input\n")
+            return yes_or_no(stdin, stderr, QUESTION)
 
     return confirm
