@@ -2,13 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 
 from ocihaul.errors import Interrupted, SessionError
-from ocihaul.transfer.body import AbandonedError, RangeBody
+from ocihaul.transfer.body import BLOCK, AbandonedError, RangeBody
 from ocihaul.transfer.integrity import SentPart
-from ocihaul.transfer.plan import Plan
 from ocihaul.transfer.sending import Headers, RangeSender
+from ocihaul.transfer.source import Piece
 
 #: How often the waiting thread looks up, so that a signal is noticed: seconds.
 _GLANCE = 0.2
@@ -21,38 +21,40 @@ UploadPart = Callable[[int, RangeBody], Headers]
 
 
 class PartWorkers:
-    """Sends the `missing` parts of a plan, `parallel` at a time.
+    """Sends what `supply` gives until that is None, `parallel` parts at a time.
 
-    Each is handed to `record` once the service has it, before it counts as done.
+    `supply` is called from all threads at once, and may wait. Each part is handed to `record`
+    once the service has it, before it counts as done. `resumable`: what is finished can be gone
+    on with after an error.
     """
 
     def __init__(
         self,
-        plan: Plan,
+        supply: Callable[[], Piece | None],
         sender: RangeSender,
         upload_part: UploadPart,
         *,
-        missing: Sequence[int],
         record: Callable[[int, SentPart], None],
         parallel: int,
         stop: threading.Event,
+        resumable: bool = True,
     ) -> None:
-        self._plan = plan
+        self._supply = supply
         self._sender = sender
         self._upload_part = upload_part
         self._record = record
-        self._parallel = min(parallel, len(missing))
+        self._parallel = parallel
+        self._resumable = resumable
         self._stop = stop
         self._lock = threading.Lock()  # guards all below
-        self._todo: Iterator[int] = iter(missing)
         self._done: dict[int, SentPart] = {}
         self._error: BaseException | None = None
 
     def run(self) -> dict[int, SentPart]:
-        """Send the missing parts and return them by number. Raises the first error, Interrupted.
+        """Send all parts and return them by number. Raises the first error, Interrupted.
 
         After an error no new part is begun. Parts in flight are given up with it, except when the
-        session ended: what was let in may finish, and is there when the upload is taken up again.
+        session ended and the upload can be taken up again: what was let in may finish.
         """
         threads = [
             threading.Thread(target=self._work, name=f"ocihaul-part-{number}", daemon=True)
@@ -80,31 +82,33 @@ class PartWorkers:
                         raise Interrupted("stopped while a connection was being opened")
 
     def _work(self) -> None:
-        buffer = self._sender.buffer_for(self._plan.part_size)
-        while (number := self._next()) is not None:
-            offset, length = self._plan.part(number)
+        buffer = self._sender.buffer_for(BLOCK)
+        try:
+            while not self._ended() and (piece := self._supply()) is not None:
+                try:
+                    self._send(piece, buffer)
+                finally:
+                    piece.free()
+        except AbandonedError:
+            return
+        except BaseException as error:  # noqa: BLE001  run() raises it
+            self._fail(error)
 
-            def send(body: RangeBody, _: Headers | None, number: int = number) -> Headers:
-                return self._upload_part(number, body)
+    def _send(self, piece: Piece, buffer: bytearray) -> None:
+        def send(body: RangeBody, _: Headers | None) -> Headers:
+            return self._upload_part(piece.number, body)
 
-            try:
-                part, _ = self._sender.send(number, offset, length, buffer=buffer, send=send)
-                self._record(number, part)
-            except AbandonedError:
-                return
-            except BaseException as error:  # noqa: BLE001  run() raises it
-                self._fail(error)
-            else:
-                with self._lock:
-                    self._done[number] = part
-
-    def _next(self) -> int | None:
+        part, _ = self._sender.send(piece, buffer=buffer, send=send)
+        self._record(piece.number, part)
         with self._lock:
-            stopped = self._error is not None or self._stop.is_set()
-            return None if stopped else next(self._todo, None)
+            self._done[piece.number] = part
+
+    def _ended(self) -> bool:
+        with self._lock:
+            return self._error is not None or self._stop.is_set()
 
     def _fail(self, error: BaseException) -> None:
         with self._lock:
             self._error = self._error or error
-        if not isinstance(error, SessionError):
+        if not (self._resumable and isinstance(error, SessionError)):
             self._sender.abandoned.set()

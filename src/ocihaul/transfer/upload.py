@@ -9,7 +9,7 @@ from ocihaul.events import Listener, Notice, UploadFinished, UploadPlanned, igno
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.headers import check_request, put_headers
 from ocihaul.transfer.integrity import Integrity
-from ocihaul.transfer.job import Job, wished_algorithm
+from ocihaul.transfer.job import Job, check_announced, wished_algorithm
 from ocihaul.transfer.journal import Journal, Target
 from ocihaul.transfer.multipart import MultipartUpload
 from ocihaul.transfer.plan import Plan, plan_upload
@@ -77,15 +77,16 @@ def upload(
                 want_md5=request.verify_checksum,
                 listener=listener,
             )
-            job = Job(storage, request, source, plan, listener, stop, integrity)
-            result = _send(job, memory, confirm)
+            job = Job(storage, request, listener, stop, integrity)
+            result = _send(job, source, plan, memory, confirm)
     listener(UploadFinished(request.name, result.size, result.seconds))
     return result
 
 
-def _send(job: Job, memory: Memory | None, confirm: Confirm | None) -> UploadResult:
-    plan = job.plan
-    many = MultipartUpload(job, memory) if plan.multipart else None
+def _send(
+    job: Job, source: FileSource, plan: Plan, memory: Memory | None, confirm: Confirm | None
+) -> UploadResult:
+    many = MultipartUpload(job, source, plan, memory) if plan.multipart else None
     if many is not None and (settled := many.settled()) is not None:
         job.listener(Notice("The earlier run had finished; only its answer was lost."))
         return settled
@@ -101,8 +102,8 @@ def _send(job: Job, memory: Memory | None, confirm: Confirm | None) -> UploadRes
         )
     )
     if many is None:
-        return put_whole(job, put_headers(job.request) | preconditions)
-    job.check_announced()
+        return put_whole(job, source, plan.size, put_headers(job.request) | preconditions)
+    check_announced(job.request, source)
     return many.run(preconditions)
 
 
