@@ -5,6 +5,7 @@ Paths, headers and documents are those of the Object Storage API reference
 `Client.call` raises, and UsageError for names and values that cannot be sent.
 """
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,6 +38,12 @@ class StorageClient:
     def base_url(self, namespace: str | None) -> str:
         """Where requests for this namespace go."""
         return self._endpoint(namespace)
+
+    @contextlib.contextmanager
+    def bounded(self, seconds: float) -> Iterator["StorageClient"]:
+        """The same service for a last word: it does not hear the stop, but has only `seconds`."""
+        with self._client.bounded(seconds) as client:
+            yield StorageClient(client, self._endpoint)
 
     def get_namespace(self) -> str:
         """The tenancy's namespace."""

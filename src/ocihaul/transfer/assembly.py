@@ -98,6 +98,11 @@ class Assembly:
         """Drop it and its parts."""
         self._job.storage.abort_multipart_upload(*self._where, upload_id=self.upload_id)
 
+    def abort_soon(self, seconds: float) -> None:
+        """Drop it although we were told to stop, if that can be done within `seconds`."""
+        with self._job.storage.bounded(seconds) as storage:
+            storage.abort_multipart_upload(*self._where, upload_id=self.upload_id)
+
     def how_to_abort(self) -> str:
         """The command that drops it by hand."""
         request = self._job.request

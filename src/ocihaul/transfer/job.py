@@ -22,7 +22,8 @@ from ocihaul.transfer.target import TargetObject
 class Job:
     """The context of one upload. `started` is monotonic seconds.
 
-    `kept_bytes` are the bytes of parts that an earlier run has left at the service.
+    `kept_bytes` are the bytes of parts that an earlier run has left at the service. Once
+    `abandoned` is set, nobody needs to finish what is under way.
     """
 
     storage: StorageClient
@@ -34,10 +35,11 @@ class Job:
     sender: RangeSender = field(init=False)
     started: float = field(default_factory=time.monotonic)
     kept_bytes: int = 0
+    abandoned: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.target = TargetObject(self.storage, self.request)
-        self.sender = RangeSender(self.integrity, listener=self.listener)
+        self.sender = RangeSender(self.integrity, listener=self.listener, abandoned=self.abandoned)
 
     def result(
         self,

@@ -70,16 +70,21 @@ class PartWorkers:
     def _join(self, threads: list[threading.Thread]) -> None:
         """Wait for the threads; but for a while only, once we were asked to stop.
 
-        A thread that looks up a name or opens a connection cannot hear it: it is left behind.
+        A thread that looks up a name or opens a connection cannot hear it: it is left behind. So
+        is one that waits for a producer, after an error that makes an end of the stream.
         """
-        stopped_at: float | None = None
+        over_at: float | None = None
         for thread in threads:
             while thread.is_alive():
                 thread.join(_GLANCE)
-                if self._stop.is_set():
-                    stopped_at = time.monotonic() if stopped_at is None else stopped_at
-                    if time.monotonic() - stopped_at > _STOP_PATIENCE:
+                given_up = not self._resumable and self._sender.abandoned.is_set()
+                if not self._stop.is_set() and not given_up:
+                    continue
+                over_at = time.monotonic() if over_at is None else over_at
+                if time.monotonic() - over_at > _STOP_PATIENCE:
+                    if self._stop.is_set():
                         raise Interrupted("stopped while a connection was being opened")
+                    return
 
     def _work(self) -> None:
         buffer = self._sender.buffer_for(BLOCK)

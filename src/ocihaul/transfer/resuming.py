@@ -4,9 +4,19 @@ The journal says what was finished; the service says what it has. A part counts 
 its etag and size. Without an entry in the journal an upload is begun anew.
 """
 
+import contextlib
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ocihaul.errors import JournalError, OcihaulError, ServiceError, SourceChanged, UsageError
+from ocihaul.errors import (
+    JournalError,
+    OcihaulError,
+    ServiceError,
+    SourceChanged,
+    UploadBusy,
+    UsageError,
+)
 from ocihaul.events import Listener, Notice
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.integrity import SentPart
@@ -14,6 +24,9 @@ from ocihaul.transfer.journal import Entry, Journal, Target
 from ocihaul.transfer.plan import MIB
 from ocihaul.transfer.request import UploadRequest
 from ocihaul.transfer.source import FileSource
+
+#: How long one wait for another process's upload is, so that a stop is noticed: seconds.
+_PATIENCE = 1.0
 
 _RESTART = "Run again with --restart to drop the unfinished upload and begin anew."
 
@@ -75,7 +88,7 @@ def recall(
         return None
     memory.entry = entry
     if request.restart:
-        _drop(memory, entry, storage, listener)
+        drop(memory, entry, storage, listener)
         return None
     then, now = entry.identity, source.identity
     # Not the device: its number may be another after a reboot or in another container.
@@ -121,7 +134,8 @@ def confirmed(memory: Memory, entry: Entry, storage: StorageClient) -> dict[int,
     }
 
 
-def _drop(memory: Memory, entry: Entry, storage: StorageClient, listener: Listener) -> None:
+def drop(memory: Memory, entry: Entry, storage: StorageClient, listener: Listener) -> None:
+    """Abort the upload and forget it."""
     target = entry.target
     try:
         storage.abort_multipart_upload(
@@ -130,3 +144,28 @@ def _drop(memory: Memory, entry: Entry, storage: StorageClient, listener: Listen
     except OcihaulError as error:
         listener(Notice(f"Upload {entry.upload_id} could not be dropped: {error.message}"))
     memory.forget()
+
+
+@contextlib.contextmanager
+def alone(
+    journal: Journal,
+    target: Target,
+    request: UploadRequest,
+    listener: Listener,
+    *,
+    stop: threading.Event,
+) -> Iterator[None]:
+    """Be the only process at this upload; waits for another one, if the request says so."""
+    with contextlib.ExitStack() as held:
+        wait = 0.0
+        while True:
+            try:
+                held.enter_context(journal.claim(target, wait=wait))
+                break
+            except UploadBusy as busy:
+                if not request.wait or stop.is_set():
+                    raise
+                if not wait:
+                    listener(Notice(f"{busy.message}: waiting for it to end."))
+                wait = _PATIENCE
+        yield

@@ -26,8 +26,10 @@ class RangeSender:
     Once `abandoned` is set, bodies on their way end with AbandonedError.
     """
 
-    def __init__(self, integrity: Integrity, *, listener: Listener) -> None:
-        self.abandoned = threading.Event()
+    def __init__(
+        self, integrity: Integrity, *, listener: Listener, abandoned: threading.Event | None = None
+    ) -> None:
+        self.abandoned = abandoned or threading.Event()
         self.sent_bytes = 0
         self._integrity = integrity
         self._listener = listener
