@@ -54,7 +54,10 @@ class Foreteller:
             self._say(Notice(text))
 
     def require(self, size: int | None) -> None:
-        """Raise SessionError when the session is known not to last for `size` bytes (None: a stream)."""
+        """Raise SessionError when the session is known not to last for `size` bytes.
+
+        None stands for a stream of unknown length.
+        """
         with self._lock:
             told = self._forecast(size, self._rate)
         if told is None or told.fits:

@@ -12,6 +12,7 @@ from ocihaul.transfer import checksum
 from ocihaul.transfer.body import digest_range
 from ocihaul.transfer.checksum import CRC32C, DECLARABLE, MD5, SHA256, SHA384
 from ocihaul.transfer.integrity import Integrity
+from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.request import UploadRequest, UploadResult
 from ocihaul.transfer.sending import Headers, RangeSender
 from ocihaul.transfer.source import FileSource
@@ -22,8 +23,9 @@ from ocihaul.transfer.target import TargetObject
 class Job:
     """The context of one upload. `started` is monotonic seconds.
 
-    `kept_bytes` are the bytes of parts that an earlier run has left at the service. Once
-    `abandoned` is set, nobody needs to finish what is under way.
+    `kept_bytes` are the bytes of parts that an earlier run has left at the service. `pace` says
+    how many parts go at a time, None: as many as the request says. Once `abandoned` is set, nobody
+    needs to finish what is under way.
     """
 
     storage: StorageClient
@@ -35,6 +37,7 @@ class Job:
     sender: RangeSender = field(init=False)
     started: float = field(default_factory=time.monotonic)
     kept_bytes: int = 0
+    pace: Pace | None = None
     abandoned: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:

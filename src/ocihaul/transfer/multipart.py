@@ -125,6 +125,7 @@ class MultipartUpload:
             record=self._record,
             parallel=min(self._job.request.parallel, len(missing)),
             stop=self._job.stop,
+            pace=self._job.pace,
         )
 
     def _record(self, number: int, part: SentPart) -> None:

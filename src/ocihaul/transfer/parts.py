@@ -7,6 +7,7 @@ from collections.abc import Callable
 from ocihaul.errors import Interrupted, SessionError
 from ocihaul.transfer.body import BLOCK, AbandonedError, RangeBody
 from ocihaul.transfer.integrity import SentPart
+from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.sending import Headers, RangeSender
 from ocihaul.transfer.source import Piece
 
@@ -24,8 +25,8 @@ class PartWorkers:
     """Sends what `supply` gives until that is None, `parallel` parts at a time.
 
     `supply` is called from all threads at once, and may wait. Each part is handed to `record`
-    once the service has it, before it counts as done. `resumable`: what is finished can be gone
-    on with after an error.
+    once the service has it, before it counts as done. With a `pace` there may be fewer at a time.
+    `resumable`: what is finished can be gone on with after an error.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class PartWorkers:
         record: Callable[[int, SentPart], None],
         parallel: int,
         stop: threading.Event,
+        pace: Pace | None = None,
         resumable: bool = True,
     ) -> None:
         self._supply = supply
@@ -46,9 +48,11 @@ class PartWorkers:
         self._parallel = parallel
         self._resumable = resumable
         self._stop = stop
+        self._pace = pace
         self._lock = threading.Lock()  # guards all below
         self._done: dict[int, SentPart] = {}
         self._error: BaseException | None = None
+        self._exhausted = False
 
     def run(self) -> dict[int, SentPart]:
         """Send all parts and return them by number. Raises the first error, Interrupted.
@@ -57,8 +61,10 @@ class PartWorkers:
         session ended and the upload can be taken up again: what was let in may finish.
         """
         threads = [
-            threading.Thread(target=self._work, name=f"ocihaul-part-{number}", daemon=True)
-            for number in range(self._parallel)
+            threading.Thread(
+                target=self._work, args=[worker], name=f"ocihaul-part-{worker}", daemon=True
+            )
+            for worker in range(self._parallel)
         ]
         for thread in threads:
             thread.start()
@@ -86,10 +92,11 @@ class PartWorkers:
                         raise Interrupted("stopped while a connection was being opened")
                     return
 
-    def _work(self) -> None:
-        buffer = self._sender.buffer_for(BLOCK)
+    def _work(self, worker: int) -> None:
+        buffer: bytearray | None = None
         try:
-            while not self._ended() and (piece := self._supply()) is not None:
+            while (piece := self._next(worker)) is not None:
+                buffer = buffer or self._sender.buffer_for(BLOCK)
                 try:
                     self._send(piece, buffer)
                 finally:
@@ -108,9 +115,18 @@ class PartWorkers:
         with self._lock:
             self._done[piece.number] = part
 
-    def _ended(self) -> bool:
-        with self._lock:
-            return self._error is not None or self._stop.is_set()
+    def _next(self, worker: int) -> Piece | None:
+        if self._pace is not None:
+            self._pace.wait_turn(worker, self._is_over)
+        if self._error is not None or self._stop.is_set():
+            return None
+        piece = self._supply()
+        if piece is None:
+            self._exhausted = True
+        return piece
+
+    def _is_over(self) -> bool:
+        return self._exhausted or self._error is not None or self._stop.is_set()
 
     def _fail(self, error: BaseException) -> None:
         with self._lock:

@@ -23,6 +23,7 @@ from ocihaul.transfer.intake import Expectations, Intake
 from ocihaul.transfer.integrity import Integrity, SentPart
 from ocihaul.transfer.job import Job, wished_algorithm
 from ocihaul.transfer.journal import Journal, Target
+from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.parts import PartWorkers
 from ocihaul.transfer.request import Confirm, Stream, UploadRequest, UploadResult
 from ocihaul.transfer.resuming import Memory, alone, drop, encryption_of
@@ -54,6 +55,7 @@ def upload_stream(
     stop: threading.Event,
     before: Callable[[int | None], None] | None,
     journal: Journal | None,
+    pace: Pace | None,
 ) -> UploadResult:
     """Upload `stream` to its end; the parameters and errors are those of `upload`.
 
@@ -105,7 +107,7 @@ def upload_stream(
             want_md5=request.verify_checksum,
             listener=listener,
         )
-        job = Job(storage, request, listener, stop, integrity, abandoned=abandoned)
+        job = Job(storage, request, listener, stop, integrity, pace=pace, abandoned=abandoned)
         if whole:
             headers = put_headers(request) | preconditions
             result = put_whole(job, first.source, first.length, headers)
@@ -208,6 +210,7 @@ class _StreamUpload:
             record=self._record,
             parallel=self._job.request.parallel,
             stop=self._job.stop,
+            pace=self._job.pace,
             resumable=False,
         )
         done = workers.run()
