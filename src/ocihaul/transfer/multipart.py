@@ -95,8 +95,7 @@ class MultipartUpload:
     def _create(self, preconditions: Headers) -> None:
         upload_id = self._assembly.create(preconditions)
         if self._memory is not None:
-            self._memory.entry = self._memory.journal.begin(
-                self._memory.target,
+            self._memory.begin(
                 upload_id=upload_id,
                 source=str(self._source.path.absolute()),
                 identity=self._source.identity,
@@ -178,7 +177,7 @@ class MultipartUpload:
         )
 
     def _how_to_go_on(self) -> str:
-        if self._memory is not None:
+        if self._memory is not None and not self._memory.broken:
             return "Its finished parts are kept: the same command, run again, goes on with them."
         request = self._job.request
         return (

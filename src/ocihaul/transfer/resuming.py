@@ -23,7 +23,7 @@ from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal import Entry, Journal, Target
 from ocihaul.transfer.plan import MIB
 from ocihaul.transfer.request import UploadRequest
-from ocihaul.transfer.source import FileSource
+from ocihaul.transfer.source import FileSource, Identity
 
 #: How long one wait for another process's upload is, so that a stop is noticed: seconds.
 _PATIENCE = 1.0
@@ -33,7 +33,10 @@ _RESTART = "Run again with --restart to drop the unfinished upload and begin ane
 
 @dataclass(slots=True)
 class Memory:
-    """What is remembered of one upload; `entry` is None before it has an id."""
+    """What is remembered of one upload; `entry` is None before it has an id.
+
+    A journal that fails costs the memory, not the upload.
+    """
 
     journal: Journal
     target: Target
@@ -41,18 +44,45 @@ class Memory:
     entry: Entry | None = None
     broken: bool = False
 
+    def begin(
+        self,
+        *,
+        upload_id: str,
+        source: str,
+        identity: Identity,
+        part_size: int,
+        encryption: str,
+        algorithm: str,
+    ) -> None:
+        """Remember an upload that the service has just created."""
+        with self._trying():
+            self.entry = self.journal.begin(
+                self.target,
+                upload_id=upload_id,
+                source=source,
+                identity=identity,
+                part_size=part_size,
+                encryption=encryption,
+                algorithm=algorithm,
+            )
+
+    def record(self, number: int, part: SentPart) -> None:
+        """Remember a finished part."""
+        if self.entry is not None and not self.broken:
+            with self._trying():
+                self.journal.record(self.entry, number, part)
+
     def forget(self) -> None:
         """The upload is over, one way or the other."""
         if self.entry is not None:
-            self.journal.forget(self.entry)
+            with self._trying():
+                self.journal.forget(self.entry)
             self.entry = None
 
-    def record(self, number: int, part: SentPart) -> None:
-        """Remember a finished part; a journal that fails costs the memory, not the upload."""
-        if self.entry is None or self.broken:
-            return
+    @contextlib.contextmanager
+    def _trying(self) -> Iterator[None]:
         try:
-            self.journal.record(self.entry, number, part)
+            yield
         except JournalError as error:
             self.broken = True
             self.listener(Notice(f"From here on nothing can be remembered: {error.message}."))

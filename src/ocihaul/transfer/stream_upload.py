@@ -144,6 +144,7 @@ def _clear(
     entry = memory.journal.find(memory.target)
     if entry is None:
         return
+    memory.entry = entry
     if entry.source != SOURCE and not request.restart:
         raise UsageError(
             f"upload {entry.upload_id} of {entry.source} to this object is not complete",
@@ -166,8 +167,9 @@ class _StreamUpload:
 
     def run(self, first: Piece, preconditions: Headers) -> UploadResult:
         """Send all parts and commit. Raises UploadStopped, Interrupted: nothing was stored then."""
-        self._create(preconditions)
+        upload_id = self._assembly.create(preconditions)
         try:
+            self._remember(upload_id)
             parts = self._send(first)
             self._committing = True
             answer = self._assembly.commit(parts, preconditions)
@@ -180,11 +182,9 @@ class _StreamUpload:
             self._memory.forget()
         return self._assembly.result(parts, answer)
 
-    def _create(self, preconditions: Headers) -> None:
-        upload_id = self._assembly.create(preconditions)
+    def _remember(self, upload_id: str) -> None:
         if self._memory is not None:
-            self._memory.entry = self._memory.journal.begin(
-                self._memory.target,
+            self._memory.begin(
                 upload_id=upload_id,
                 source=SOURCE,
                 identity=_NO_IDENTITY,
