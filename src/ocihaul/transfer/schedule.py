@@ -6,7 +6,7 @@ has it. So the parts grow: the k-th hundred of them (k = 0, 1, 2, …) is 16 + k
 down to whole MiB.
 
     parts so far      100      500     1,000     2,000     3,000    5,000    10,000
-    bytes so far  1.6 GiB  8.7 GiB  24.7 GiB   111 GiB   325 GiB  1.3 TiB  10.6 TiB
+    bytes so far  1.6 GiB  8.7 GiB  24.7 GiB   111 GiB   325 GiB  1.4 TiB  10.6 TiB
     part size      16 MiB   21 MiB    43 MiB   136 MiB   296 MiB  816 MiB  3283 MiB
 """
 
