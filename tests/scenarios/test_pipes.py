@@ -106,12 +106,10 @@ def test_parts_that_were_refused_cut_or_damaged_are_sent_again(tmp_path: Path, l
         assert "opc-multipart-md5" in ran.out
 
 
-def test_a_slow_producer_outlives_ten_tokens(tmp_path: Path) -> None:
-    with world(tmp_path, token_ttl=10.0, integer_claims=False) as w:
+def test_a_slow_producer_outlives_its_tokens(tmp_path: Path) -> None:
+    with world(tmp_path, token_ttl=3.0, integer_claims=False) as w:
         process = start(w, *pipe())
-        w.oci.log.wait_for(lambda entry: entry.operation == "HeadObject", timeout=30)
-        w.oci.configure(token_ttl=1.5)  # now that nobody waits for Python any more
-        digest = feed(process, until_refreshed(w, 10))
+        digest = feed(process, until_refreshed(w, 6))
         ran = finish(w, process)
         assert ran.code == 0, ran.err
         assert w.oci.object_digest("backups", "dump") == digest
@@ -120,7 +118,7 @@ def test_a_slow_producer_outlives_ten_tokens(tmp_path: Path) -> None:
 
 def until_refreshed(w: World, times: int) -> Iterator[bytes]:
     """A producer that gives little until the token has been refreshed so often."""
-    yield from stream(32 * MIB, pause=0.1)
+    yield from stream(32 * MIB, pause=0.05)
     deadline = time.monotonic() + 60
     while w.refreshes() < times and time.monotonic() < deadline:
         yield b"."
