@@ -121,22 +121,26 @@ class RetryScheduled(Event):
 
 @dataclass(frozen=True, slots=True)
 class UploadPlanned(Event):
-    """What is going to be sent; `part_count` is 1 for a single PutObject."""
+    """What is going to be sent; `part_count` is 1 for a single PutObject.
+
+    For a stream `part_count` is None and `part_size` that of the first parts; `size` is what the
+    caller expects, or None.
+    """
 
     name: str
-    size: int
+    size: int | None
     part_size: int
-    part_count: int
+    part_count: int | None
     parallel: int
     multipart: bool
 
 
 @dataclass(frozen=True, slots=True)
 class MultipartUploadCreated(Event):
-    """The service has given the upload its id."""
+    """The service has given the upload its id; `part_count` is None for a stream."""
 
     upload_id: str
-    part_count: int
+    part_count: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,10 +46,10 @@ class Speaker:
         """What to say about `event`; `at` is monotonic, `now` epoch seconds."""
         if isinstance(event, MultipartUploadCreated):
             # As the stock CLI writes them: scripts look for these two.
-            return [
-                f"Upload ID: {event.upload_id}",
-                f"Split file into {event.part_count} parts for upload.",
-            ]
+            said = [f"Upload ID: {event.upload_id}"]
+            if event.part_count is not None:
+                said.append(f"Split file into {event.part_count} parts for upload.")
+            return said
         if isinstance(event, CredentialRejected):
             if event.generation <= self._rejected:
                 return []
@@ -139,7 +139,11 @@ def _service(event: Event) -> str | None:
 
 
 def _planned(event: UploadPlanned) -> str:
-    text = f"uploading {event.name}: {size_text(event.size)}"
+    size = "a stream" if event.size is None else size_text(event.size)
+    text = f"uploading {event.name}: {size}"
+    if event.part_count is None:
+        first = f"parts of {size_text(event.part_size)} and more"
+        return f"{text} in {first}, up to {event.parallel} at a time"
     if not event.multipart:
         return f"{text} in one piece"
     pieces = f"{event.part_count} parts of {size_text(event.part_size)}"

@@ -174,7 +174,8 @@ class Bar:
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        task = progress.add_task("", total=max(1, reporter.tally.size))
+        size = reporter.tally.size
+        task = progress.add_task("", total=None if size is None else max(1, size))
         progress.start()
         self._stop = progress.stop
         self._update = lambda done: progress.update(task, completed=done)

@@ -8,8 +8,10 @@ from ocihaul.cli.asking import yes_or_no
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.invocation import Invocation, is_terminal
 from ocihaul.cli.output import checksum_verdict, put_answer
+from ocihaul.cli.pipes import piped, reads_stdin
 from ocihaul.cli.progress import Reporter, reporting
 from ocihaul.cli.stopping import Stopper, stopping
+from ocihaul.config import Settings
 from ocihaul.errors import Interrupted, ObjectExists, OcihaulError
 from ocihaul.storage.types import ObjectSummary
 from ocihaul.transfer.request import Existing, UploadRequest, UploadResult
@@ -21,8 +23,13 @@ QUESTION = "WARNING: This object already exists. Are you sure you want to overwr
 def run_put(invocation: Invocation, request: UploadRequest) -> int:
     """Upload, print the answer on stdout, and return the exit status."""
     settings = invocation.settings()
+    with piped(request, invocation.stdin) as given:
+        return _run_put(invocation, settings, given)
+
+
+def _run_put(invocation: Invocation, settings: Settings, request: UploadRequest) -> int:
     stdin, stderr = invocation.stdin, invocation.stderr
-    may_ask = invocation.may_ask()
+    may_ask = invocation.may_ask() and not reads_stdin(request)
     with stopping() as stopper:
         with reporting(stderr, terminal=is_terminal(stderr), debug=invocation.given.debug) as (
             listener,

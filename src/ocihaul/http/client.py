@@ -1,11 +1,12 @@
 """One call to the service, carried through expiry, throttling and broken connections."""
 
+import contextlib
 import json
 import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
@@ -113,6 +114,26 @@ class Client:
                     return answer
         except Stopped:
             raise Interrupted("stopped while talking to the service") from None
+
+    @contextlib.contextmanager
+    def bounded(self, seconds: float) -> Iterator["Client"]:
+        """The same client for a last word: it does not hear the stop, but has only `seconds`."""
+        stop = threading.Event()
+        timer = threading.Timer(seconds, stop.set)
+        timer.daemon = True
+        timer.start()
+        try:
+            with self._pool.twin(stop) as pool:
+                yield Client(
+                    pool,
+                    self._authority,
+                    self._clock,
+                    retry=self._retry,
+                    listener=self._listener,
+                    stop=stop,
+                )
+        finally:
+            timer.cancel()
 
     def _settles(
         self, answer: Answer, call: Call, credential: Credential, redated: bool, tally: _Tally

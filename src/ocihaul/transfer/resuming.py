@@ -4,23 +4,39 @@ The journal says what was finished; the service says what it has. A part counts 
 its etag and size. Without an entry in the journal an upload is begun anew.
 """
 
+import contextlib
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ocihaul.errors import JournalError, OcihaulError, ServiceError, SourceChanged, UsageError
+from ocihaul.errors import (
+    JournalError,
+    OcihaulError,
+    ServiceError,
+    SourceChanged,
+    UploadBusy,
+    UsageError,
+)
 from ocihaul.events import Listener, Notice
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal import Entry, Journal, Target
 from ocihaul.transfer.plan import MIB
 from ocihaul.transfer.request import UploadRequest
-from ocihaul.transfer.source import FileSource
+from ocihaul.transfer.source import FileSource, Identity
+
+#: How long one wait for another process's upload is, so that a stop is noticed: seconds.
+_PATIENCE = 1.0
 
 _RESTART = "Run again with --restart to drop the unfinished upload and begin anew."
 
 
 @dataclass(slots=True)
 class Memory:
-    """What is remembered of one upload; `entry` is None before it has an id."""
+    """What is remembered of one upload; `entry` is None before it has an id.
+
+    A journal that fails costs the memory, not the upload.
+    """
 
     journal: Journal
     target: Target
@@ -28,18 +44,45 @@ class Memory:
     entry: Entry | None = None
     broken: bool = False
 
+    def begin(
+        self,
+        *,
+        upload_id: str,
+        source: str,
+        identity: Identity,
+        part_size: int,
+        encryption: str,
+        algorithm: str,
+    ) -> None:
+        """Remember an upload that the service has just created."""
+        with self._trying():
+            self.entry = self.journal.begin(
+                self.target,
+                upload_id=upload_id,
+                source=source,
+                identity=identity,
+                part_size=part_size,
+                encryption=encryption,
+                algorithm=algorithm,
+            )
+
+    def record(self, number: int, part: SentPart) -> None:
+        """Remember a finished part."""
+        if self.entry is not None and not self.broken:
+            with self._trying():
+                self.journal.record(self.entry, number, part)
+
     def forget(self) -> None:
         """The upload is over, one way or the other."""
         if self.entry is not None:
-            self.journal.forget(self.entry)
+            with self._trying():
+                self.journal.forget(self.entry)
             self.entry = None
 
-    def record(self, number: int, part: SentPart) -> None:
-        """Remember a finished part; a journal that fails costs the memory, not the upload."""
-        if self.entry is None or self.broken:
-            return
+    @contextlib.contextmanager
+    def _trying(self) -> Iterator[None]:
         try:
-            self.journal.record(self.entry, number, part)
+            yield
         except JournalError as error:
             self.broken = True
             self.listener(Notice(f"From here on nothing can be remembered: {error.message}."))
@@ -75,7 +118,7 @@ def recall(
         return None
     memory.entry = entry
     if request.restart:
-        _drop(memory, entry, storage, listener)
+        drop(memory, entry, storage, listener)
         return None
     then, now = entry.identity, source.identity
     # Not the device: its number may be another after a reboot or in another container.
@@ -121,7 +164,8 @@ def confirmed(memory: Memory, entry: Entry, storage: StorageClient) -> dict[int,
     }
 
 
-def _drop(memory: Memory, entry: Entry, storage: StorageClient, listener: Listener) -> None:
+def drop(memory: Memory, entry: Entry, storage: StorageClient, listener: Listener) -> None:
+    """Abort the upload and forget it."""
     target = entry.target
     try:
         storage.abort_multipart_upload(
@@ -130,3 +174,28 @@ def _drop(memory: Memory, entry: Entry, storage: StorageClient, listener: Listen
     except OcihaulError as error:
         listener(Notice(f"Upload {entry.upload_id} could not be dropped: {error.message}"))
     memory.forget()
+
+
+@contextlib.contextmanager
+def alone(
+    journal: Journal,
+    target: Target,
+    request: UploadRequest,
+    listener: Listener,
+    *,
+    stop: threading.Event,
+) -> Iterator[None]:
+    """Be the only process at this upload; waits for another one, if the request says so."""
+    with contextlib.ExitStack() as held:
+        wait = 0.0
+        while True:
+            try:
+                held.enter_context(journal.claim(target, wait=wait))
+                break
+            except UploadBusy as busy:
+                if not request.wait or stop.is_set():
+                    raise
+                if not wait:
+                    listener(Notice(f"{busy.message}: waiting for it to end."))
+                wait = _PATIENCE
+        yield

@@ -1,13 +1,42 @@
-"""A file that is being uploaded: read anywhere, and known again."""
+"""Where bytes come from: a file that is read anywhere, and known again."""
 
 import os
 import stat
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from ocihaul.errors import SourceChanged, SourceError
+
+
+class Source(Protocol):
+    """Bytes that can be read anywhere, and again until the service has them."""
+
+    def read_into(self, view: memoryview, offset: int) -> None:
+        """Fill `view` from `offset`. Raises SourceError."""
+
+    def check_unchanged(self) -> None:
+        """Raise SourceChanged when the bytes may not be those of the start any more."""
+
+
+def _nothing() -> None:
+    """A file's range needs no room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """`length` bytes of a source from `offset`, to be sent as part `number`.
+
+    `free` is called once, when the service has it or nobody will send it.
+    """
+
+    number: int
+    source: Source
+    offset: int
+    length: int
+    free: Callable[[], None] = _nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,10 @@ class Pool:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    def twin(self, stop: threading.Event) -> "Pool":
+        """Connections of its own to the same places, under another stop."""
+        return Pool(self._dialer, patience=self._patience, stop=stop, limiter=self._limiter)
+
     def close(self) -> None:
         """Close the idle connections, and each of the others when it comes back."""
         with self._lock:
