@@ -179,7 +179,7 @@ class World:
         return sum(
             entry.body_received
             for entry in self.oci.log.entries()
-            if entry.operation in {"UploadPart", "PutObject"}
+            if entry.operation in {"UploadPart", "ParUploadPart", "PutObject"}
         )
 
     def refreshes(self) -> int:

@@ -10,7 +10,7 @@ from ocihaul.config import Settings
 from ocihaul.events import Event, Listener, Parked
 from ocihaul.http.client import Client
 from ocihaul.http.retry import RetryPolicy
-from ocihaul.session.credential import Authority
+from ocihaul.session.credential import Authority, Nobody
 from ocihaul.session.opening import dialer_for, open_api_key, open_session
 from ocihaul.storage.client import PROBE, StorageClient
 from ocihaul.wire.connection import Patience
@@ -59,7 +59,15 @@ def open_storage(
             stop=stop,
             probe=PROBE,
         )
-        yield StorageClient(client, settings.object_storage_endpoint)
+        unsigned = Client(
+            pool,
+            Nobody(),
+            clock,
+            retry=RetryPolicy(max_attempts=settings.max_attempts),
+            listener=listener,
+            stop=stop,
+        )
+        yield StorageClient(client, settings.object_storage_endpoint, unsigned=unsigned)
 
 
 def limiter_for(settings: Settings) -> Limiter | None:

@@ -47,6 +47,10 @@ def run_upload(
         now=time.time,
     )
 
+    if request.outlive_session:
+        # A session that is over must not keep waiting what can go on without it.
+        settings = replace(settings, wishes=replace(wishes, session_wait=0.0))
+        request = replace(request, expected_rate=wishes.expected_rate)
     pace = Pace() if request.adaptive else None
 
     def tell(event: Event) -> None:

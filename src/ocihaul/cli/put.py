@@ -64,6 +64,12 @@ _OF_SINGLE = "Only where the object is sent in one piece."
     "/var/tmp]",
 )
 @click.option("--restart", is_flag=True, help="Drop what an earlier run left unfinished.")
+@click.option(
+    "--outlive-session",
+    is_flag=True,
+    help="Send the parts through a pre-authenticated request for this one object, so that the "
+    "upload goes on when the session has ended.",
+)
 @click.option("--no-wait", is_flag=True, help="End at once if another process is uploading this.")
 @from_json_option
 @global_options(hidden=True)

@@ -55,6 +55,7 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> UploadRequest:
         name=name or source.name,
         existing=_existing(options),
         restart=bool(options.get("restart")),
+        outlive_session=bool(options.get("outlive_session")),
         wait=not options.get("no_wait"),
         multipart=not options.get("no_multipart"),
         part_size=None if part_size is None else part_size * MIB,

@@ -35,7 +35,8 @@ class Call:
     """One operation to be carried out: everything about a request but its signature.
 
     `path` is quoted already. A `document` is sent as signed JSON, a `body` as object bytes. Once
-    `abandoned` is set the call is not tried again.
+    `abandoned` is set the call is not tried again. Events have `shown_as` for the path where
+    that is a secret.
     """
 
     operation: str
@@ -46,6 +47,7 @@ class Call:
     document: object = None
     body: Body | None = field(default=None, repr=False)
     abandoned: threading.Event | None = None
+    shown_as: str | None = None
 
     @property
     def target(self) -> str:
@@ -235,7 +237,7 @@ class Client:
                 AttemptFinished(
                     operation=call.operation,
                     method=call.method,
-                    path=call.target,
+                    path=call.shown_as or call.target,
                     status=status,
                     error=error,
                     opc_request_id=request_id,

@@ -22,12 +22,20 @@ class Caller:
     """Carries out calls to the Object Storage of one region. Thread-safe.
 
     `endpoint` gives the base URL for a namespace, or for none (GetNamespace): realm-specific
-    endpoints carry the namespace in their host name.
+    endpoints carry the namespace in their host name. `unsigned` carries what goes to the URLs of
+    pre-authenticated requests.
     """
 
-    def __init__(self, client: Client, endpoint: Callable[[str | None], str]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        endpoint: Callable[[str | None], str],
+        *,
+        unsigned: Client | None = None,
+    ) -> None:
         self._client = client
         self._endpoint = endpoint
+        self._unsigned = unsigned
 
     def base_url(self, namespace: str | None) -> str:
         """Where requests for this namespace go."""

@@ -17,6 +17,7 @@ from ocihaul.storage.calls import Headers, read
 from ocihaul.storage.listing import UploadSummary
 from ocihaul.storage.object_operations import ObjectOperations
 from ocihaul.storage.paths import bucket_path, object_path, upload_path
+from ocihaul.storage.preauthenticated import PreauthenticatedUploads
 from ocihaul.storage.types import ObjectSummary, PartSummary
 from ocihaul.wire.message import Answer, Body
 
@@ -32,6 +33,12 @@ class StorageClient(ObjectOperations, BucketOperations):
         """The same service for a last word: it does not hear the stop, but has only `seconds`."""
         with self._client.bounded(seconds) as client:
             yield StorageClient(client, self._endpoint)
+
+    def preauthenticated(self, namespace: str) -> PreauthenticatedUploads | None:
+        """What uploads through PARs; None where this client was made without it."""
+        if self._unsigned is None:
+            return None
+        return PreauthenticatedUploads(self._unsigned, self._endpoint(namespace))
 
     def get_namespace(self) -> str:
         """The tenancy's namespace."""

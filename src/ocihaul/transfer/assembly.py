@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ocihaul.errors import NetworkError, ServiceError
 from ocihaul.events import Notice
+from ocihaul.storage.types import ObjectSummary
 from ocihaul.transfer import checksum
 from ocihaul.transfer.body import RangeBody
 from ocihaul.transfer.checksum import CRC32C, MD5
@@ -26,6 +27,11 @@ class Assembly:
         request = job.request
         self._where = (request.namespace, request.bucket, request.name)
 
+    @property
+    def outlives(self) -> bool:
+        """Whether parts can be sent without the session."""
+        return False
+
     def create(self, preconditions: Headers) -> str:
         """Begin it at the service; returns its id."""
         job, request = self._job, self._job.request
@@ -38,6 +44,10 @@ class Assembly:
             request.namespace, request.bucket, create_document(request), headers
         )
         return self.upload_id
+
+    def take_up(self, upload_id: str) -> None:
+        """Go on with an upload that an earlier run has begun."""
+        self.upload_id = upload_id
 
     def add(self, number: int, body: RangeBody) -> Headers:
         """Send one part; returns the answer's headers."""
@@ -80,7 +90,7 @@ class Assembly:
         job = self._job
         expected = job.integrity.whole_headers(parts)
         wanted = checksum.multipart_header(MD5 if job.request.verify_checksum else CRC32C)
-        if wanted not in answer and (there := job.target.head()) is not None:
+        if wanted not in answer and (there := self._look()) is not None:
             answer = {**there.headers, **answer}
         if not check_whole(expected, answer, job.request.name):
             text = "The service gives no checksum of the whole; each part was compared."
@@ -93,6 +103,9 @@ class Assembly:
             crc32c=expected.get(checksum.multipart_header(CRC32C)),
             md5=expected.get(checksum.multipart_header(MD5)),
         )
+
+    def _look(self) -> ObjectSummary | None:
+        return self._job.target.head()
 
     def abort(self) -> None:
         """Drop it and its parts."""

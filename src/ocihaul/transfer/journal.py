@@ -228,6 +228,10 @@ class Journal:
         with self._writing() as database:
             database.execute("DELETE FROM uploads WHERE id = ?", (entry.row,))
 
+    def private_file(self, target: Target, kind: str) -> Path:
+        """Where something that belongs to an upload can be kept apart from the journal."""
+        return self._directory / f"{kind}-{target.digest}.json"
+
     @contextlib.contextmanager
     def claim(self, target: Target, *, wait: float) -> Iterator[None]:
         """Be the only process that uploads to this target, for as long as the context lasts.

@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from ocihaul.errors import (
     Interrupted,
     OcihaulError,
+    SessionError,
     SourceChanged,
     SourceError,
     UploadStopped,
 )
 from ocihaul.events import MultipartUploadCreated, Notice, PartFinished
-from ocihaul.transfer.assembly import Assembly
 from ocihaul.transfer.body import digest_range
 from ocihaul.transfer.checksum import MD5
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.job import Job
+from ocihaul.transfer.outliving import assembly_for
 from ocihaul.transfer.parts import PartWorkers
 from ocihaul.transfer.plan import MIB, Plan
 from ocihaul.transfer.request import UploadResult
@@ -32,7 +33,7 @@ class MultipartUpload:
         self._source = source
         self._plan = plan
         self._memory = memory
-        self._assembly = Assembly(job)
+        self._assembly = assembly_for(job, memory, size=source.size)
 
     def settled(self) -> UploadResult | None:
         """The result of an earlier run that lost its commit's reply, if that is how it ended."""
@@ -45,7 +46,7 @@ class MultipartUpload:
         answer = self._assembly.settled(parts)
         if answer is None:
             return None
-        self._assembly.upload_id = self._memory.entry.upload_id
+        self._assembly.take_up(self._memory.entry.upload_id)
         self._job.kept_bytes = self._plan.size
         return self._finish(parts, answer)
 
@@ -77,13 +78,18 @@ class MultipartUpload:
         if memory is None or memory.entry is None:
             return None
         entry = memory.entry
-        done = confirmed(memory, entry, job.storage)
+        self._assembly.take_up(entry.upload_id)
+        try:
+            done = confirmed(memory, entry, job.storage)
+        except SessionError:
+            if not self._assembly.outlives:
+                raise
+            done = memory.finished()
         if done is None:
             text = f"The service no longer knows upload {entry.upload_id}: beginning anew."
             job.listener(Notice(text))
             memory.forget()
             return None
-        self._assembly.upload_id = entry.upload_id
         job.kept_bytes = sum(part.size for part in done.values())
         job.listener(MultipartUploadCreated(entry.upload_id, self._plan.part_count))
         count = f"{len(done)} of {self._plan.part_count} parts are there"

@@ -39,6 +39,8 @@ class UploadRequest:
     `restart` drops what an earlier run has left unfinished; `wait` waits for another process that
     uploads to the same object. `parallel` parts go at a time, or with `adaptive` at most so many,
     as the line and the service allow. `metadata` has plain keys, without `opc-meta-`.
+    With `outlive_session` the parts go through a PAR for this one object, which is valid for as
+    long as they take at `expected_rate` (bytes per second), and for a day at least.
     `content_md5` and the `content_*` checksum values are base64 and belong to the whole object.
     """
 
@@ -72,6 +74,8 @@ class UploadRequest:
     expected_size: int | None = None
     memory_limit: int = DEFAULT_MEMORY_LIMIT
     spool_dir: Path | None = None
+    outlive_session: bool = False
+    expected_rate: float | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 

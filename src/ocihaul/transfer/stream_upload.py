@@ -17,12 +17,12 @@ from ocihaul.events import (
     UploadPlanned,
 )
 from ocihaul.storage.client import StorageClient
-from ocihaul.transfer.assembly import Assembly
 from ocihaul.transfer.headers import check_request, put_headers
 from ocihaul.transfer.intake import Expectations, Intake
 from ocihaul.transfer.integrity import Integrity, SentPart
 from ocihaul.transfer.job import Job, wished_algorithm
 from ocihaul.transfer.journal import Journal, Target
+from ocihaul.transfer.outliving import assembly_for
 from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.parts import PartWorkers
 from ocihaul.transfer.request import Confirm, Stream, UploadRequest, UploadResult
@@ -162,7 +162,7 @@ class _StreamUpload:
         self._job = job
         self._intake = intake
         self._memory = memory
-        self._assembly = Assembly(job)
+        self._assembly = assembly_for(job, memory, size=None)
         self._committing = False
 
     def run(self, first: Piece, preconditions: Headers) -> UploadResult:
