@@ -10,7 +10,8 @@ from ocihaul.events import Event, Listener, Parked
 from ocihaul.http.client import Client
 from ocihaul.http.retry import RetryPolicy
 from ocihaul.session.credential import Authority
-from ocihaul.session.opening import dialer_for, open_api_key, open_session
+from ocihaul.session.opening import dialer_for, open_api_key
+from ocihaul.session.session import Session
 from ocihaul.storage.client import PROBE, StorageClient
 from ocihaul.wire.connection import Patience
 from ocihaul.wire.pool import Pool
@@ -38,7 +39,7 @@ def open_storage(
         if authority is None and settings.auth == "api_key":
             authority = open_api_key(settings)
         elif authority is None:
-            session = open_session(
+            session = Session.from_settings(
                 settings,
                 dialer=dialer,
                 clock=clock,

@@ -23,13 +23,13 @@ MEETING = r"""
 import hashlib, json, sys, threading
 from pathlib import Path
 from ocihaul.config import Flags, resolve
-from ocihaul.session.opening import open_session
+from ocihaul.session.session import Session
 config, endpoint, background = sys.argv[1], sys.argv[2], sys.argv[3] == "background"
 settings = resolve(
     Flags(config_file=config, auth="security_token", endpoint=endpoint, auth_endpoint=endpoint),
     {}, Path(config).parent,
 )
-session = open_session(settings)
+session = Session.from_settings(settings)
 if background:
     session.start()
 print("ready", flush=True)

@@ -19,6 +19,7 @@ from ocihaul.events import (
 from ocihaul.session.credential import Credential
 from ocihaul.session.ladder import Failed, NotExtended, Outcome, Refused, Renewed
 from ocihaul.session.session import Session
+from ocihaul.session.status import SessionStatus
 from ocihaul.session.store import CredentialStore, Pair, write_private
 from ocihaul.session.token import SessionToken
 from tests.support import NOW, Hand, Recorder, make_token, pem, rsa_key
@@ -522,3 +523,47 @@ def test_an_unusable_pair_at_the_start_is_a_credential_error(tmp_path: Path) -> 
     store = CredentialStore(tmp_path / "token", tmp_path / "key.pem", sleep=lambda _: None)
     with pytest.raises(CredentialError):
         Session(store, {"refresh": Auth(Failed("never asked"))})
+
+
+# What it says of itself
+
+
+def test_its_status_is_a_value_that_tells_what_it_is_and_what_has_happened(tmp_path: Path) -> None:
+    new = token(NOW + 2 * HOUR, iat=NOW + HOUR / 2)
+    rig = Rig(tmp_path, Auth(Renewed(new)))
+    before = rig.session.status()
+    assert (before.at, before.expires_at, before.generation) == (NOW, NOW + HOUR, 1)
+    assert (before.renewed_at, before.refusal, before.parked) == (None, None, False)
+    assert before.usable
+    rig.hand.forward(HOUR / 2)
+    rig.session.credential()
+    after = rig.session.status()
+    assert (after.expires_at, after.generation) == (NOW + 2 * HOUR, 2)
+    assert after.renewed_at == NOW + HOUR / 2
+    assert before.generation == 1, "it does not change"
+    with pytest.raises(AttributeError):
+        after.generation = 3  # type: ignore[misc]  # that is the point
+    assert new.raw not in repr(after)
+
+
+def test_the_status_of_a_parked_session_says_why_and_until_when(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[SessionStatus] = []
+    rig = Rig(tmp_path, Auth(Refused("ended")), session_wait=HOUR)
+
+    def time_passes(seconds: float) -> None:
+        seen.append(rig.session.status())
+        rig.hand.forward(seconds)
+
+    monkeypatch.setattr(rig.session, "_sleep", time_passes)
+    rig.hand.forward(HOUR)
+    with pytest.raises(SessionOver):
+        rig.last_try()
+    parked = [each for each in seen if each.parked]
+    assert parked
+    assert parked[0].parked_until == pytest.approx(NOW + 2 * HOUR, abs=10)
+    assert parked[0].refusal == "refresh: ended"
+    assert not parked[0].usable
+    rig.hand.forward(60)
+    assert not rig.session.status().parked, "nobody waits any more"

@@ -133,13 +133,14 @@ def run_mint(
     """A token for a public key, signed for by the profile that `signer` holds."""
     from ocihaul.clock import ServerClock
     from ocihaul.session.minting import mint_or_raise
-    from ocihaul.session.opening import open_api_key, open_minter, open_session
+    from ocihaul.session.opening import open_api_key, open_minter
+    from ocihaul.session.session import Session
 
     clock = ServerClock(listener=listener)
     if signer.auth == "api_key":
         authority: Authority = open_api_key(signer)
     else:
-        authority = open_session(signer, clock=clock, stop=stop)
+        authority = Session.from_settings(signer, clock=clock, stop=stop)
     minter = open_minter(signer, signer=authority, minutes=minutes, clock=clock, stop=stop)
     token, note = mint_or_raise(minter, public_key, timeout=signer.read_timeout)
     if note:

@@ -62,12 +62,12 @@ def _exec(
     from ocihaul.cli.child import CannotRun, blocked_signals, run_child
     from ocihaul.cli.stopping import stopping
     from ocihaul.errors import Interrupted
-    from ocihaul.session.opening import open_session
+    from ocihaul.session.session import Session
     from ocihaul.session.ward import close_gently
 
     environ = child_environment(os.environ, settings, given)
     with stopping() as stopper:
-        session = open_session(
+        session = Session.from_settings(
             settings,
             listener=listener,
             stop=stopper.stop,

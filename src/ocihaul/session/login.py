@@ -15,12 +15,12 @@ from collections.abc import Callable, Mapping
 from typing import Self
 from urllib.parse import urlencode
 
-import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from ocihaul.errors import CredentialError, LoginFailed
 from ocihaul.session.callback import Callback, Verdict
+from ocihaul.session.jwt_parts import take_apart
 from ocihaul.session.profile_files import NewSession
 from ocihaul.session.token import SessionToken
 
@@ -151,8 +151,8 @@ def _claim(token: str | None, name: str) -> object:
     if token is None:
         return None
     try:
-        return jwt.decode(token, options={"verify_signature": False}).get(name)
-    except jwt.InvalidTokenError:
+        return take_apart(token).claims.get(name)
+    except ValueError:
         raise CredentialError("its id_token is cut or not a JWT") from None
 
 

@@ -15,7 +15,6 @@ from ocihaul.errors import OcihaulError, RenewalUnavailable, SessionError
 from ocihaul.events import Event, Listener, Notice, RenewalFailed, TokenAdopted
 from ocihaul.session.metrics import Sample
 from ocihaul.session.moments import moment
-from ocihaul.session.opening import open_session
 from ocihaul.session.session import Session
 
 #: Seconds between two tries to open a session.
@@ -115,7 +114,7 @@ class Ward:
 
     def _open(self, settings: Settings, stop: threading.Event) -> Session:
         self._clock = ServerClock(listener=self._hear)
-        return open_session(settings, clock=self._clock, listener=self._hear, stop=stop)
+        return Session.from_settings(settings, clock=self._clock, listener=self._hear, stop=stop)
 
     def _trouble(self, session: Session) -> str | None:
         if session.refusal is None:
