@@ -193,7 +193,8 @@ def test_a_session_that_ends_says_why_when_and_what_to_run_and_exits_75(tmp_path
         assert ran.out == ""
         (upload,) = w.oci.uploads("backups")
         assert upload.parts, "what was let in is kept"
-        for words in ("session is over", "UTC", upload.upload_id, "oci session authenticate"):
+        cure = "ocihaul session login --profile-name DEFAULT"
+        for words in ("session is over", "UTC", upload.upload_id, cure):
             assert words in ran.err
         assert w.part_bytes_received() == sum(part.size for part in upload.parts)
 

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ocihaul.config.login_command import login_command
 from ocihaul.config.places import (
     TRUE,
     Found,
@@ -16,7 +17,6 @@ from ocihaul.config.places import (
     Section,
     existing_file,
     from_file,
-    login_command,
 )
 from ocihaul.config.settings import Flags
 from ocihaul.errors import ConfigError, UsageError

@@ -41,6 +41,7 @@ def store_for(settings: Settings) -> CredentialStore:
         settings.key_file,
         key_pem=settings.key_content.encode() if settings.key_content else None,
         passphrase=settings.passphrase,
+        profile=settings.profile,
     )
 
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ocihaul.config.login_command import login_command
 from ocihaul.errors import RenewalUnavailable, SessionError, SessionOver
 from ocihaul.session.credential import Credential
 from ocihaul.session.ladder import Failed, NotExtended, Refused, Renewed, Rung
@@ -75,7 +76,7 @@ def _settled(
     if isinstance(outcome, Refused):
         raise SessionOver(
             "Your session is no longer valid and cannot be refreshed: " + outcome.reason,
-            hint="Please use 'oci session authenticate' to create a new session.",
+            hint=f"Log in again with: {login_command(store.profile)}",
         )
     new = outcome.token
     # Also a token that lives no longer: the service may drop the old one when it gives a new one.
@@ -88,7 +89,7 @@ def _settled(
     if isinstance(outcome, NotExtended):
         raise SessionError(
             f"the refresh did not move the token's end, {moment(new.expires_at)}: " + _why_not(new),
-            hint="Log in again with: oci session authenticate",
+            hint=f"Log in again with: {login_command(store.profile)}",
         )
     return new
 

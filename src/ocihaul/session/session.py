@@ -16,6 +16,7 @@ from typing import Self
 
 from ocihaul.clock import ServerClock
 from ocihaul.config import Settings
+from ocihaul.config.login_command import login_command
 from ocihaul.errors import RenewalUnavailable, SessionOver
 from ocihaul.events import (
     CredentialRejected,
@@ -49,7 +50,6 @@ _GRACE = 2.0
 _CLOSE_PATIENCE = 5.0
 #: A parked session says so this often, seconds.
 _SAY_EVERY = 60.0
-_RELOGIN = "Log in again with: oci session authenticate"
 
 
 class Session:
@@ -76,6 +76,7 @@ class Session:
         chance: Callable[[], float] = random.random,
     ) -> None:
         """Read the pair from the store. Raises CredentialError when it is unusable."""
+        self._profile = store.profile
         self._clock = clock or ServerClock(listener=listener)
         self._listener = listener
         self._patience = max(patience, session_wait)
@@ -331,7 +332,8 @@ class Session:
         if token.session_ends_at is not None:
             end += f", its session at {moment(token.session_ends_at)}"
         return SessionOver(
-            f"the session is over: {end}; it cannot be renewed: {history.refused}", hint=_RELOGIN
+            f"the session is over: {end}; it cannot be renewed: {history.refused}",
+            hint=f"Log in again with: {login_command(self._profile)}",
         )
 
     # The background

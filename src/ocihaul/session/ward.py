@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from ocihaul.clock import ServerClock
 from ocihaul.config import Settings
+from ocihaul.config.login_command import login_command
 from ocihaul.errors import OcihaulError, RenewalUnavailable, SessionError
 from ocihaul.events import Event, Listener, Notice, RenewalFailed, TokenAdopted
 from ocihaul.session.metrics import Sample
@@ -19,7 +20,6 @@ from ocihaul.session.session import Session
 
 #: Seconds between two tries to open a session.
 _TRY_EVERY = 1.0
-_LOGIN = "log in with: oci session authenticate"
 
 
 class Ward:
@@ -38,6 +38,7 @@ class Ward:
         now: Callable[[], float] = time.time,
     ) -> None:
         self.profile = profile
+        self._cure = f"log in with: {login_command(profile)}"
         self._load = load
         self._listener = listener
         self._monotonic = monotonic
@@ -94,7 +95,7 @@ class Ward:
             if session.refusal is not None:
                 raise SessionError(
                     f"the session cannot be renewed any more: {session.refusal}",
-                    hint=f"Its token ends at {moment(token.expires_at)}; before that, {_LOGIN}",
+                    hint=f"Its token ends at {moment(token.expires_at)}; before that, {self._cure}",
                 )
             raise RenewalUnavailable("the renewal that was due failed; the token still stands")
 
@@ -121,8 +122,8 @@ class Ward:
             return None
         end = session.token.expires_at
         if end <= self._clock.now():
-            return f"the session is over ({session.refusal}); {_LOGIN}; the files are watched"
-        return f"the session cannot be renewed and ends at {moment(end)}; before that, {_LOGIN}"
+            return f"the session is over ({session.refusal}); {self._cure}; the files are watched"
+        return f"the session cannot be renewed and ends at {moment(end)}; before that, {self._cure}"
 
     def _say(self, text: str | None) -> None:
         """Say it when it is news."""
