@@ -32,7 +32,8 @@ class Notice(Event):
 class TokenAdopted(Event):
     """The session goes on with another token.
 
-    `rung` is how it came: "start", "reread" (someone else renewed it), "refresh", "mint", "login".
+    `rung` is how it came: "start", "reread" (someone else renewed it, or logged in), "refresh",
+    "mint".
     """
 
     rung: str
@@ -59,6 +60,21 @@ class Parked(Event):
 
     reason: str
     until: float
+
+
+@dataclass(frozen=True, slots=True)
+class LoginOffered(Event):
+    """A login page waits for the person at this terminal.
+
+    `url` is what to open (nothing in it is secret), and the browser has to reach `port` of this
+    machine. `opened`: a browser was asked to open it. `tunnel` is the command that leads the port
+    here from another machine, None where that is not needed.
+    """
+
+    url: str
+    port: int
+    opened: bool
+    tunnel: str | None
 
 
 @dataclass(frozen=True, slots=True)

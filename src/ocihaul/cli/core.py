@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ocihaul.session.profile_files import NewSession
     from ocihaul.session.token import SessionToken
     from ocihaul.transfer.journal import Journal
+    from ocihaul.wire.message import StopSign
 
 
 def run_upload(
@@ -34,7 +35,7 @@ def run_upload(
 ) -> UploadResult:
     """Upload one file; asks the service for the namespace if the request has none."""
     from ocihaul.cli.foretelling import Foreteller
-    from ocihaul.cli.parking import ParkHook
+    from ocihaul.cli.parking import park_listeners
     from ocihaul.connect import open_storage
     from ocihaul.transfer.upload import upload
 
@@ -47,8 +48,7 @@ def run_upload(
         now=time.time,
     )
     listeners: list[Callable[[Event], None]] = [listener, foreteller]
-    if wishes.on_park:
-        listeners.append(ParkHook(wishes.on_park, listener))
+    listeners += park_listeners(settings, listener, stop)
 
     def tell(event: Event) -> None:
         for each in listeners:
@@ -106,7 +106,7 @@ def run_browser_login(
     timeout: float,
     show: Callable[[str, int], None],
     warn: Callable[[str], None],
-    stop: threading.Event,
+    stop: "StopSign",
 ) -> "NewSession":
     """Log in by way of a browser; `show` gets the address to open and the port that waits."""
     from ocihaul.session.login import BrowserLogin

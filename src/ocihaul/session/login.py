@@ -23,6 +23,7 @@ from ocihaul.session.callback import Callback, Verdict
 from ocihaul.session.jwt_parts import take_apart
 from ocihaul.session.profile_files import NewSession
 from ocihaul.session.token import SessionToken
+from ocihaul.wire.message import StopSign
 
 #: The one port that the service leads back to.
 PORT = 8181
@@ -82,7 +83,7 @@ class BrowserLogin:
         """Stop listening."""
         self._callback.close()
 
-    def wait(self, timeout: float = TIMEOUT, stop: threading.Event | None = None) -> NewSession:
+    def wait(self, timeout: float = TIMEOUT, stop: StopSign | None = None) -> NewSession:
         """The new session, within `timeout` seconds.
 
         Raises LoginFailed when the answer was no or none came, Interrupted when `stop` is set.
