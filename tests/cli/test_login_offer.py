@@ -78,9 +78,9 @@ class Rig:
         return [event.text for event in self.heard.events if isinstance(event, Notice)]
 
 
-def session(which: int = 1, **claims: object) -> NewSession:
-    key = rsa_key(which)
-    return NewSession(SessionToken.parse(make_token(key, **claims)), key.public_key(), key)
+def session(tenancy: str | None = None) -> NewSession:
+    key = rsa_key(1)
+    return NewSession(SessionToken.parse(make_token(key, tenant=tenancy)), key.public_key(), key)
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_a_login_to_another_tenancy_is_not_written(tmp_path: Path, login: Login)
     rig = Rig(tmp_path, login, more=f"tenancy={ours}\n")
     before = rig.token_file.read_text()
     rig.parked()
-    login.answer = session(tenant=theirs)
+    login.answer = session(theirs)
     rig.settles()
     assert rig.token_file.read_text() == before
     assert theirs in rig.notices()[0]
@@ -171,7 +171,7 @@ def test_the_new_key_is_protected_as_the_old_one_was(tmp_path: Path, login: Logi
     rig.settles()
     pem = rig.key_file.read_bytes()
     assert b"ENCRYPTED" in pem
-    assert load_key(pem, where="the key", passphrase="xyzzy")
+    load_key(pem, where="the key", passphrase="xyzzy")
     assert "pass_phrase=xyzzy\n" in rig.config.read_text()
 
 

@@ -157,30 +157,6 @@ def test_when_the_renewing_process_is_killed_in_its_call_the_others_take_over(
         assert w.refreshes() == 1, "the killed one's call never got an answer"
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.005, 0.02, 0.05, 0.1])
-def test_a_kill_at_any_point_of_a_renewal_leaves_a_pair_that_others_renew(
-    tmp_path: Path, delay: float
-) -> None:
-    with world(tmp_path) as w:
-        due_token(w, margin=True)
-        meeting = Meeting(w, 2)
-        victim, survivor = meeting.members
-        try:
-            meeting.say(victim)
-            time.sleep(delay)
-            victim.kill()
-            pair = store_of(w).read_once()
-            assert pair.token.belongs_to(pair.key.public_key())
-            started = time.monotonic()
-            meeting.say(survivor)
-            (digest,) = json.loads(meeting.line(survivor))
-            assert digest
-            assert time.monotonic() - started < 5
-        finally:
-            meeting.end()
-        assert SessionToken.parse(w.token_file.read_text()).expires_at > time.time() + 3000
-
-
 def store_of(w: World) -> CredentialStore:
     flags = Flags(config_file=str(w.config), auth="security_token", endpoint=w.oci.endpoint)
     return store_for(resolve(flags, {}, w.home))

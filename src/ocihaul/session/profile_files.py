@@ -225,9 +225,7 @@ def _write_section(
 ) -> None:
     try:
         _make_directory(path.parent)
-        # Two logins at once must not lose each other's section.
-        lock = FileLock(path.with_name(path.name + ".lock"), timeout=_LOCK_PATIENCE, mode=0o600)
-        with lock:
+        with _locked_config(path):
             # Read again: it may have changed since `find_place` found nothing wrong with it.
             raw = path.read_bytes() if path_exists(path) else b""
             text = raw.decode("utf-8", "surrogateescape")
@@ -246,6 +244,20 @@ def _write_section(
         ) from error
 
 
+@contextlib.contextmanager
+def _locked_config(path: Path) -> Iterator[None]:
+    """Two logins at once must not lose each other's section. Raises Timeout."""
+    lock = FileLock(path.with_name(path.name + ".lock"), timeout=_LOCK_PATIENCE, mode=0o600)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(lock)
+        except Timeout:
+            raise
+        except OSError:
+            pass  # a file system without locks
+        yield
+
+
 def _as_lines(values: Mapping[str, str]) -> str:
     shown = {key: value for key, value in values.items() if key != "pass_phrase"}
     return "; ".join(f"{key}={value}" for key, value in shown.items())
@@ -254,8 +266,9 @@ def _as_lines(values: Mapping[str, str]) -> str:
 @contextlib.contextmanager
 def _locked(store: CredentialStore) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
-        # Who holds the lock longer than that is not waited for: a person has just logged in.
-        with contextlib.suppress(StoreBusy):
+        # Who holds the lock longer than that is not waited for, and a file system without locks is
+        # no hindrance: a person has just logged in.
+        with contextlib.suppress(StoreBusy, OSError):
             stack.enter_context(store.lock(_LOCK_PATIENCE))
         yield
 
