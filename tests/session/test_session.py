@@ -369,7 +369,7 @@ def test_a_token_that_is_expired_at_the_start_is_an_answer_not_a_hang(
         rig.last_try()
 
 
-@pytest.mark.parametrize("life", [300.0, 86400.0])
+@pytest.mark.parametrize("life", [300.0, 86400.0], ids=["5 minutes", "24 hours"])
 def test_lives_of_five_minutes_and_of_a_day(tmp_path: Path, life: float) -> None:
     rig = Rig(tmp_path, Auth(Renewed(token(NOW + 2 * life))), first=token(NOW + life))
     rig.hand.forward(life * 0.49)
@@ -386,6 +386,41 @@ def test_a_machine_that_slept_for_two_hours_renews_before_it_signs(
     rig = Rig(tmp_path, Auth(Renewed(token(NOW + 4 * HOUR, iat=NOW + 2 * HOUR))))
     rig.hand.forward(2 * HOUR)
     assert rig.session.credential().generation == 2
+
+
+@pytest.mark.parametrize("how", ["a request", "the background"])
+def test_a_wall_clock_that_jumps_by_two_hours_is_believed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Suspended: the wall clock goes on, the monotonic one has stood still meanwhile."""
+    rig = Rig(tmp_path, Auth(Renewed(token(NOW + 4 * HOUR, iat=NOW + 2 * HOUR))))
+    wall, monotonic = Hand(), Hand()
+    rig.session._clock._wall, rig.session._clock.monotonic = wall, monotonic
+    monkeypatch.setattr("ocihaul.session.session.LOOK_EVERY", 0.01)
+    if how == "a request":
+        wall.forward(2 * HOUR)
+        assert rig.session.credential().generation == 2
+    else:
+        with rig.session:
+            threading.Event().wait(0.1)
+            assert rig.auth.calls == [], "nothing was due before"
+            wall.forward(2 * HOUR)
+            while rig.session.status().generation == 1 and rig.session._is_kept():
+                threading.Event().wait(0.01)
+    assert rig.auth.calls == [1]
+    assert monotonic.time == NOW
+
+
+def test_a_token_without_iat_is_renewed_half_way_from_when_it_was_taken_up(tmp_path: Path) -> None:
+    new = token(NOW + 2 * HOUR, iat=None)
+    rig = Rig(tmp_path, Auth(Renewed(new)), first=token(NOW + HOUR, iat=None))
+    rig.hand.forward(HOUR * 0.49)
+    assert rig.session.credential().generation == 1
+    rig.hand.forward(HOUR * 0.02)
+    assert rig.session.credential().token == new
+    rig.hand.forward(HOUR * 0.7)
+    rig.session.credential()
+    assert rig.auth.calls == [1], "its own life is counted anew"
 
 
 def test_the_background_renews_without_a_request(tmp_path: Path) -> None:
