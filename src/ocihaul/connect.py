@@ -11,7 +11,8 @@ from ocihaul.events import Event, Listener, Parked
 from ocihaul.http.client import Client
 from ocihaul.http.retry import RetryPolicy
 from ocihaul.session.credential import Authority, Nobody
-from ocihaul.session.opening import dialer_for, open_api_key, open_session
+from ocihaul.session.opening import dialer_for, open_api_key
+from ocihaul.session.session import Session
 from ocihaul.storage.client import PROBE, StorageClient
 from ocihaul.wire.connection import Patience
 from ocihaul.wire.limiter import Limiter
@@ -41,7 +42,7 @@ def open_storage(
         if authority is None and settings.auth == "api_key":
             authority = open_api_key(settings)
         elif authority is None:
-            session = open_session(
+            session = Session.from_settings(
                 settings,
                 dialer=dialer,
                 clock=clock,

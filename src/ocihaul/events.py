@@ -21,12 +21,12 @@ def ignore(event: Event) -> None:
     """The default listener."""
 
 
-def both(first: Listener, second: Listener) -> Listener:
-    """A listener that tells both, in this order."""
+def audience(*listeners: Listener) -> Listener:
+    """A listener that tells all of them, in this order."""
 
     def listen(event: Event) -> None:
-        first(event)
-        second(event)
+        for each in listeners:
+            each(event)
 
     return listen
 
@@ -42,7 +42,8 @@ class Notice(Event):
 class TokenAdopted(Event):
     """The session goes on with another token.
 
-    `rung` is how it came: "start", "reread" (someone else renewed it), "refresh", "mint", "login".
+    `rung` is how it came: "start", "reread" (someone else renewed it, or logged in), "refresh",
+    "mint".
     """
 
     rung: str
@@ -69,6 +70,21 @@ class Parked(Event):
 
     reason: str
     until: float
+
+
+@dataclass(frozen=True, slots=True)
+class LoginOffered(Event):
+    """A login page waits for the person at this terminal.
+
+    `url` is what to open (nothing in it is secret), and the browser has to reach `port` of this
+    machine. `opened`: a browser was asked to open it. `tunnel` is the command that leads the port
+    here from another machine, None where that is not needed.
+    """
+
+    url: str
+    port: int
+    opened: bool
+    tunnel: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from ocihaul.adapters.principals import open_principal, settled
 from ocihaul.config import SDK_AUTH, Flags, resolve
 from ocihaul.connect import open_storage
 from ocihaul.errors import UsageError
-from ocihaul.events import Listener, both, ignore
+from ocihaul.events import Listener, audience, ignore
 from ocihaul.session.opening import home_directory
 from ocihaul.transfer import upload as transfer
 from ocihaul.transfer.pace import Pace
@@ -85,7 +85,7 @@ def upload(
         authority = open_principal(settings)
         settings = settled(settings, authority)
     pace = Pace() if request.adaptive else None
-    tell = both(listener, pace) if pace is not None else listener
+    tell = audience(listener, pace) if pace is not None else listener
     with open_storage(settings, tell, stop, authority=authority) as storage:
         if not request.namespace:
             request = replace(request, namespace=storage.get_namespace())

@@ -40,6 +40,11 @@ def test_a_rejection_in_two_lines(here: World, capsys: pytest.CaptureFixture[str
     assert here.refreshes() == 1
 
 
+def test_a_status_in_two_lines(here: World, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(example("session.status"), {"ocihaul": ocihaul})  # noqa: S102  the document's own text
+    assert capsys.readouterr().out == "1 None None False\n"
+
+
 def test_an_upload_in_two_lines(here: World, capsys: pytest.CaptureFixture[str]) -> None:
     source = here.file(3 * MIB)
     exec(example("ocihaul.upload"), {"ocihaul": ocihaul, "path": source})  # noqa: S102  the same

@@ -1,19 +1,18 @@
 """`session login` and `session mint` as commands, against the emulator."""
 
 import configparser
-import http.client
 import re
 import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 
 from ocihaul.session.keys import public_pem
 from ocihaul.session.store import CredentialStore
-from tests.logins import Waiting, free_port
+from tests.logins import Waiting, free_port, go_through
 from tests.support import rsa_key
 from tests.world import World, world
 
@@ -208,40 +207,17 @@ def test_what_is_missing_is_asked_for_by_name_and_never_waited_for(
 
 
 class TestByBrowser:
-    """The command, and a browser of sorts: the address is opened by the test itself."""
+    """The command, and a browser of sorts: the test itself goes through the pages."""
 
     def start(self, w: World, *args: str, **environ: str) -> Waiting:
         given = ("--profile-name", "night", "--region", "eu-frankfurt-1")
         return Waiting(w, *given, *args, **environ)
 
-    def follow(self, w: World, address: str, **fields: str) -> tuple[str, str]:
-        """Fill in the form; the program's address and the fragment that leads there."""
-        parts = urlsplit(address)
-        connection = http.client.HTTPConnection(parts.netloc, timeout=10)
-        body = urlencode([*parse_qsl(parts.query), *fields.items()])
-        connection.request("POST", parts.path, body)
-        target, _, fragment = (connection.getresponse().getheader("location") or "").partition("#")
-        connection.close()
-        w.hidden.add(dict(parse_qsl(fragment)).get("security_token", "none at all"))
-        return target, fragment
-
-    def hand_over(self, target: str, fragment: str) -> None:
-        """What the page does."""
-        netloc = urlsplit(target).netloc
-        connection = http.client.HTTPConnection("127.0.0.1", urlsplit(target).port, timeout=10)
-        connection.request("GET", "/", headers={"host": netloc})
-        found = re.search(rb'"x-ocihaul-secret": "([^"]+)"', connection.getresponse().read())
-        assert found
-        headers = {"host": netloc, "origin": target, "x-ocihaul-secret": found[1].decode()}
-        connection.request("POST", "/token", fragment, headers)
-        assert connection.getresponse().status == 200
-        connection.close()
-
     def test_the_address_is_shown_and_what_comes_back_is_written(self, w: World) -> None:
         text = w.config.read_text()
         w.config.write_text(f"# mine\n{text}")
         waiting = self.start(w)
-        self.hand_over(*self.follow(w, waiting.address, username="me", password="x"))
+        go_through(w, waiting.address)
         ran = waiting.ends()
         assert (ran.code, ran.out) == (0, ""), ran.err
         assert "can be renewed until" in ran.err
@@ -251,7 +227,7 @@ class TestByBrowser:
     def test_a_machine_without_a_browser_gets_the_line_for_ssh(self, w: World) -> None:
         waiting = self.start(w, SSH_CONNECTION="192.0.2.7 5000 192.0.2.9 22")
         port = urlsplit(waiting.home).port
-        self.hand_over(*self.follow(w, waiting.address, username="me", password="x"))
+        go_through(w, waiting.address)
         ran = waiting.ends()
         assert ran.code == 0
         assert re.search(rf"ssh -L {port}:127\.0\.0\.1:{port} \S+@192\.0\.2\.9\n", ran.err)
@@ -259,7 +235,7 @@ class TestByBrowser:
     def test_a_no_is_told_and_nothing_is_written(self, w: World) -> None:
         before = w.config.read_bytes()
         waiting = self.start(w)
-        self.hand_over(*self.follow(w, waiting.address, cancel=""))
+        go_through(w, waiting.address, cancel="")
         ran = waiting.ends()
         assert ran.code == 1
         assert "access_denied" in ran.err

@@ -50,7 +50,6 @@ def end_the_session(w: World) -> None:
     w.oci.revoke_all()
 
 
-
 @pytest.mark.parametrize(
     "ignored",
     [

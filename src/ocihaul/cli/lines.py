@@ -7,12 +7,14 @@ moment make one line, and the next one counts the others.
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 
+from ocihaul.cli.browser import directions
 from ocihaul.cli.units import duration_text, size_text, time_text
 from ocihaul.events import (
     AttemptFinished,
     ClockCorrected,
     CredentialRejected,
     Event,
+    LoginOffered,
     MultipartUploadCreated,
     Notice,
     Parked,
@@ -24,6 +26,7 @@ from ocihaul.events import (
     UploadFinished,
     UploadPlanned,
 )
+from ocihaul.redaction import redact
 
 #: Seconds between two lines of the same kind of trouble.
 QUIET = 5.0
@@ -50,6 +53,8 @@ class Speaker:
             if event.part_count is not None:
                 said.append(f"Split file into {event.part_count} parts for upload.")
             return said
+        if isinstance(event, LoginOffered):
+            return directions(event)
         if isinstance(event, CredentialRejected):
             if event.generation <= self._rejected:
                 return []
@@ -117,6 +122,11 @@ class Speaker:
         if event.session_ends_at is not None:
             text += f"; the session ends {time_text(event.session_ends_at, self.zone)}"
         return text
+
+
+def cleaned(line: str, event: Event) -> str:
+    """A line about `event` without secrets; a login's public key looks like one and stays."""
+    return line if isinstance(event, LoginOffered) else redact(line)
 
 
 def _service(event: Event) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TextIO
 
-from ocihaul.cli.lines import Speaker, debug_line
+from ocihaul.cli.lines import Speaker, cleaned, debug_line
 from ocihaul.cli.tally import Tally
 from ocihaul.events import (
     AttemptFinished,
@@ -86,7 +86,7 @@ class Reporter:
         if self._debug and isinstance(event, AttemptFinished):
             lines.append(debug_line(event, now))
         for line in lines:
-            self._screen.say(redact(line))
+            self._screen.say(cleaned(line, event))
 
     def notice(self, text: str) -> None:
         """Say something of the command's own, without a time."""

@@ -48,6 +48,10 @@ class Failed:
 
 Outcome = Renewed | NotExtended | Refused | Failed
 
+#: The names of the rungs that ask an auth service.
+REFRESH = "refresh"
+MINT = "mint"
+
 #: Why a refresh that changes nothing counts as a refusal.
 NOT_MOVED = "the refresh did not move the token's end, so the session is at its own"
 
@@ -141,3 +145,10 @@ def climb(
         if step is Move.LATER:
             break
     return Climbed(last, spare, spent, failure)
+
+
+def refusal(rungs: Mapping[str, Rung], spent: Mapping[str, str]) -> str | None:
+    """Why no rung is left; None as long as one is."""
+    if not rungs.keys() <= spent.keys():
+        return None
+    return "; ".join(f"{rung}: {reason}" for rung, reason in spent.items())

@@ -9,7 +9,7 @@ them; the rest of the config file stays as it is, comments and all.
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,6 +96,23 @@ def find_place(
     return ProfilePlace(profile, config_file, directory)
 
 
+def present_place(
+    profile: str, *, config_file: Path, token_file: Path, key_file: Path | None
+) -> ProfilePlace:
+    """The place of a session that is in use; it has to be laid out as a login lays it out.
+
+    Raises CredentialError when it is not, or cannot be written.
+    """
+    place = ProfilePlace(profile, config_file, token_file.parent)
+    if (key_file, token_file) != (place.key_file, place.token_file):
+        raise CredentialError(
+            f"key and token of profile {profile} are not called {KEY_NAME} and {TOKEN_NAME}, in "
+            "one directory, as a login names them"
+        )
+    _check_writable(place)
+    return place
+
+
 def is_api_key_profile(config_file: Path, profile: str) -> bool:
     """Whether the section of that name holds an API key, whose settings a session would replace."""
     section = _section(config_file, profile)
@@ -111,15 +128,19 @@ def prepare(place: ProfilePlace) -> None:
         _make_directory(place.directory)
     except OSError as error:
         raise _cannot_write(place.directory, error.strerror) from error
-    for path in (place.key_file, place.token_file):
-        if not _is_writable(path):
-            raise _cannot_write(path, "Permission denied")
+    _check_writable(place)
     config = place.config_file
     if config.parent.is_dir() and not _is_writable(config):
         raise ConfigError(
             f"{config}, section [{place.profile}] cannot be written: Permission denied",
             hint="Make the file writable, or choose another one with --config-location.",
         )
+
+
+def _check_writable(place: ProfilePlace) -> None:
+    for path in (place.key_file, place.token_file):
+        if not _is_writable(path):
+            raise _cannot_write(path, "Permission denied")
 
 
 def _is_writable(path: Path) -> bool:
@@ -146,30 +167,45 @@ def write_session(
 
     Raises CredentialError when a file cannot be written, ConfigError when the section cannot.
     """
-    files = [
-        (place.public_key_file, public_pem(session.public_key)),
-        (place.token_file, session.token.raw.encode()),
-    ]
     values = {
         "fingerprint": fingerprint(session.public_key),
-        "key_file": NO_KEY_PATH,
+        "key_file": NO_KEY_PATH if session.key is None else str(place.key_file),
         "tenancy": tenancy,
         "region": region,
         "pass_phrase": passphrase if keep_passphrase else None,
         "security_token_file": str(place.token_file),
     }
-    if session.key is not None:
-        values["key_file"] = str(place.key_file)
-        files.insert(1, (place.key_file, private_pem(session.key, passphrase)))
     given = {key: value for key, value in values.items() if value is not None}
     with_section("", place.profile, given)  # a value that does not fit is known before any write
+    _write_files(place, session, passphrase)
+    _write_section(place.config_file, place.profile, given, without=_STALE)
+
+
+def replace_session(place: ProfilePlace, session: NewSession, *, passphrase: str | None) -> None:
+    """Put a new login where the present one is; in the section, `fingerprint` follows.
+
+    `passphrase` protects the new key as it did the old one. Raises CredentialError.
+    """
+    _write_files(place, session, passphrase)
+    # Nobody signs with the fingerprint of a session's key: a closed config file does no harm.
+    with contextlib.suppress(ConfigError):
+        values = {"fingerprint": fingerprint(session.public_key)}
+        _write_section(place.config_file, place.profile, values)
+
+
+def _write_files(place: ProfilePlace, session: NewSession, passphrase: str | None) -> None:
+    files = [
+        (place.public_key_file, public_pem(session.public_key)),
+        (place.token_file, session.token.raw.encode()),
+    ]
+    if session.key is not None:
+        files.insert(1, (place.key_file, private_pem(session.key, passphrase)))
     try:
         _make_directory(place.directory)
         with _locked(CredentialStore(place.token_file, place.key_file)):
             write_together(*files)
     except OSError as error:
         raise _cannot_write(place.directory, error.strerror) from error
-    _write_section(place.config_file, place.profile, given)
 
 
 def write_token(token_file: Path, token: SessionToken) -> None:
@@ -184,16 +220,16 @@ def write_token(token_file: Path, token: SessionToken) -> None:
         ) from error
 
 
-def _write_section(path: Path, profile: str, values: Mapping[str, str]) -> None:
+def _write_section(
+    path: Path, profile: str, values: Mapping[str, str], *, without: Sequence[str] = ()
+) -> None:
     try:
         _make_directory(path.parent)
-        # Two logins at once must not lose each other's section.
-        lock = FileLock(path.with_name(path.name + ".lock"), timeout=_LOCK_PATIENCE, mode=0o600)
-        with lock:
+        with _locked_config(path):
             # Read again: it may have changed since `find_place` found nothing wrong with it.
             raw = path.read_bytes() if path_exists(path) else b""
             text = raw.decode("utf-8", "surrogateescape")
-            stale = [key for key in _STALE if key not in values]
+            stale = [key for key in without if key not in values]
             new = with_section(text, profile, values, without=stale)
             write_private(path, new.encode("utf-8", "surrogateescape"))
     except Timeout:
@@ -208,6 +244,20 @@ def _write_section(path: Path, profile: str, values: Mapping[str, str]) -> None:
         ) from error
 
 
+@contextlib.contextmanager
+def _locked_config(path: Path) -> Iterator[None]:
+    """Two logins at once must not lose each other's section. Raises Timeout."""
+    lock = FileLock(path.with_name(path.name + ".lock"), timeout=_LOCK_PATIENCE, mode=0o600)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(lock)
+        except Timeout:
+            raise
+        except OSError:
+            pass  # a file system without locks
+        yield
+
+
 def _as_lines(values: Mapping[str, str]) -> str:
     shown = {key: value for key, value in values.items() if key != "pass_phrase"}
     return "; ".join(f"{key}={value}" for key, value in shown.items())
@@ -216,8 +266,9 @@ def _as_lines(values: Mapping[str, str]) -> str:
 @contextlib.contextmanager
 def _locked(store: CredentialStore) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
-        # Who holds the lock longer than that is not waited for: a person has just logged in.
-        with contextlib.suppress(StoreBusy):
+        # Who holds the lock longer than that is not waited for, and a file system without locks is
+        # no hindrance: a person has just logged in.
+        with contextlib.suppress(StoreBusy, OSError):
             stack.enter_context(store.lock(_LOCK_PATIENCE))
         yield
 

@@ -10,12 +10,14 @@ What moves bytes is here; lists and what needs no bytes are in the modules besid
 import contextlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from ocihaul.http.client import Call
 from ocihaul.storage.bucket_operations import BucketOperations
 from ocihaul.storage.calls import Headers, read
 from ocihaul.storage.listing import UploadSummary
 from ocihaul.storage.object_operations import ObjectOperations
+from ocihaul.storage.paging import ALL, Extent, Listing
 from ocihaul.storage.paths import bucket_path, object_path, upload_path
 from ocihaul.storage.preauthenticated import PreauthenticatedUploads
 from ocihaul.storage.types import ObjectSummary, PartSummary
@@ -40,19 +42,32 @@ class StorageClient(ObjectOperations, BucketOperations):
             return None
         return PreauthenticatedUploads(self._unsigned, self._endpoint(namespace))
 
-    def get_namespace(self) -> str:
-        """The tenancy's namespace."""
-        return read(self._call(None, PROBE), str)
+    def get_namespace(self, compartment_id: str | None = None) -> str:
+        """The tenancy's namespace, or that of the tenancy that a compartment belongs to."""
+        query = {} if compartment_id is None else {"compartmentId": compartment_id}
+        return read(self._call(None, replace(PROBE, query=query)), str)
 
     def head_object(
-        self, namespace: str, bucket: str, name: str, headers: Headers | None = None
+        self,
+        namespace: str,
+        bucket: str,
+        name: str,
+        headers: Headers | None = None,
+        *,
+        version_id: str | None = None,
     ) -> ObjectSummary:
         """What the service knows of an object without reading it.
 
         `headers`: preconditions, and the SSE-C headers where the object has a customer's key.
         """
-        path = object_path(namespace, bucket, name)
-        answer = self._call(namespace, Call("HeadObject", "HEAD", path, headers=headers or {}))
+        call = Call(
+            "HeadObject",
+            "HEAD",
+            object_path(namespace, bucket, name),
+            query={} if version_id is None else {"versionId": version_id},
+            headers=headers or {},
+        )
+        answer = self._call(namespace, call)
         size = int(answer.headers.get("content-length", "0"))
         return ObjectSummary(size, answer.headers.get("etag"), answer.headers)
 
@@ -138,11 +153,12 @@ class StorageClient(ObjectOperations, BucketOperations):
     ) -> Iterator[PartSummary]:
         """The parts that the service has, page by page."""
         path = upload_path(namespace, bucket, name)
-        query = {"uploadId": upload_id}
-        operation = "ListMultipartUploadParts"
-        return self._pages(namespace, operation, path, query, PartSummary.read)
+        call = Call("ListMultipartUploadParts", "GET", path, query={"uploadId": upload_id})
+        return iter(self._listing(namespace, call, PartSummary.read, ALL))
 
-    def list_multipart_uploads(self, namespace: str, bucket: str) -> Iterator[UploadSummary]:
+    def list_multipart_uploads(
+        self, namespace: str, bucket: str, *, extent: Extent = ALL
+    ) -> Listing[UploadSummary]:
         """The multipart uploads in progress, page by page."""
-        path = f"{bucket_path(namespace, bucket)}/u"
-        return self._pages(namespace, "ListMultipartUploads", path, {}, UploadSummary.read)
+        call = Call("ListMultipartUploads", "GET", f"{bucket_path(namespace, bucket)}/u")
+        return self._listing(namespace, call, UploadSummary.read, extent)
