@@ -1,5 +1,6 @@
 """The examples of docs/library.md, as they stand there."""
 
+import gzip
 import re
 import subprocess
 import sys
@@ -47,13 +48,22 @@ def test_a_status_in_two_lines(here: World, capsys: pytest.CaptureFixture[str]) 
 
 def test_an_upload_in_two_lines(here: World, capsys: pytest.CaptureFixture[str]) -> None:
     source = here.file(3 * MIB)
-    exec(example("ocihaul.upload"), {"ocihaul": ocihaul, "path": source})  # noqa: S102  the same
+    exec(example("upload(path"), {"ocihaul": ocihaul, "path": source})  # noqa: S102  the same
     assert here.arrived_whole(source)
     assert capsys.readouterr().out.splitlines()[-1].endswith(" 0")
     with pytest.raises(ocihaul.errors.ObjectExists):
         ocihaul.upload(source, "backups")
     again = ocihaul.upload(source, "backups", existing=ocihaul.Existing.REPLACE, parallel=2)
     assert again.size == 3 * MIB
+
+
+def test_a_stream_in_two_lines(here: World) -> None:
+    plain = here.file(3 * MIB)
+    packed = plain.with_suffix(".gz")
+    packed.write_bytes(gzip.compress(plain.read_bytes(), 1))
+    given = {"ocihaul": ocihaul, "gzip": gzip, "path": packed}
+    exec(example("upload(stream"), given)  # noqa: S102  the document's own text
+    assert here.arrived_whole(plain)
 
 
 def test_a_session_knows_its_profiles_region_and_tells_its_events(here: World) -> None:
