@@ -36,7 +36,7 @@ from ocihaul.transfer.target import TargetObject
 
 #: How long the abort of a failed upload may take, seconds; shorter when somebody waits for us.
 _LAST_WORD = 30.0
-_LAST_WORD_WHEN_STOPPED = 5.0
+_LAST_WORD_WHEN_STOPPED = 3.0
 
 _NO_IDENTITY = Identity(0, 0, 0, 0)
 
