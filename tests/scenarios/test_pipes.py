@@ -126,21 +126,30 @@ def until_refreshed(w: World, times: int) -> Iterator[bytes]:
     yield from stream(10 * MIB)
 
 
+def heard(process: "subprocess.Popen[bytes]", words: bytes) -> bytes:
+    """What the command said on stderr until these words came."""
+    assert process.stderr is not None
+    said = b""
+    while words not in said:
+        line = process.stderr.readline()
+        assert line, said.decode()
+        said += line
+    return said
+
+
 def test_a_session_that_parks_holds_the_producer_up_and_goes_on(tmp_path: Path) -> None:
-    with world(tmp_path, token_ttl=3.0, session_ttl=4.0) as w:
+    with world(tmp_path) as w:
         process = start(w, *pipe("--session-wait", "60", "--memory-limit", "20M"))
         digests: list[str] = []
         feeding = threading.Thread(
-            target=lambda: digests.append(feed(process, stream(60 * MIB, pause=0.15)))
+            target=lambda: digests.append(feed(process, stream(160 * MIB, pause=0.01)))
         )
         feeding.start()
-        assert process.stderr is not None
-        said = b""
-        while b"Waiting for a new login" not in said:
-            line = process.stderr.readline()
-            assert line, said.decode()
-            said += line
-        w.oci.configure(token_ttl=3600.0, session_ttl=3600.0)
+        said = heard(process, b"Upload ID")
+        w.oci.revoke_all()
+        said += heard(process, b"Waiting for a new login")
+        feeding.join(1)
+        assert feeding.is_alive(), "ten parts wait, the rest is held up"
         w.log_in()
         feeding.join(30)
         ran = finish(w, process)
@@ -207,6 +216,26 @@ def test_an_interrupt_while_the_producer_is_silent_drops_the_upload(tmp_path: Pa
         assert ran.code == 130, ran.err
         assert "nothing was stored" in ran.err
         assert nothing_is_left(w)
+
+
+def test_a_stop_while_the_session_is_parked_is_heard_and_says_what_is_left(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        process = start(w, *pipe("--session-wait", "60"))
+        for block in stream(15 * MIB):
+            push(process, block)
+        heard(process, b"Upload ID")
+        w.oci.revoke_all()
+        for block in stream(10 * MIB):
+            push(process, block)
+        heard(process, b"Waiting for a new login")
+        process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        process.wait(30)
+        assert time.monotonic() - began < 15
+        ran = finish(w, process)
+        assert ran.code == 130, ran.err
+        (left,) = w.oci.uploads("backups")
+        assert f"--upload-id {left.upload_id}" in ran.err
 
 
 def test_an_upload_that_cannot_be_dropped_is_named(tmp_path: Path) -> None:

@@ -106,7 +106,8 @@ def check_source(path: Path) -> Path:
             hint="Name one file; a directory can be packed first, with tar.",
         )
     raise UsageError(
-        f"--file: {path} is not a regular file", hint="Write its content to a file first."
+        f"--file: {path} is neither a regular file nor a pipe",
+        hint=f"Pipe its content in: cat {path} | ocihaul os object put --file - …",
     )
 
 

@@ -28,6 +28,9 @@ from ocihaul.transfer.source import FileSource, Identity
 #: How long one wait for another process's upload is, so that a stop is noticed: seconds.
 _PATIENCE = 1.0
 
+#: What the journal has in place of a file's path where the upload is of a stream.
+STREAM = "-"
+
 _RESTART = "Run again with --restart to drop the unfinished upload and begin anew."
 
 
@@ -117,7 +120,7 @@ def recall(
     if entry is None:
         return None
     memory.entry = entry
-    if request.restart:
+    if request.restart or is_lost(entry, listener):
         drop(memory, entry, storage, listener)
         return None
     then, now = entry.identity, source.identity
@@ -162,6 +165,14 @@ def confirmed(memory: Memory, entry: Entry, storage: StorageClient) -> dict[int,
         for number, part in memory.finished().items()
         if number in there and (there[number].etag, there[number].size) == (part.etag, part.size)
     }
+
+
+def is_lost(entry: Entry, listener: Listener) -> bool:
+    """Whether nobody can go on with it: a stream that was interrupted cannot be read again."""
+    if entry.source != STREAM:
+        return False
+    listener(Notice(f"Dropping upload {entry.upload_id}: its stream was interrupted."))
+    return True
 
 
 def drop(memory: Memory, entry: Entry, storage: StorageClient, listener: Listener) -> None:

@@ -10,6 +10,8 @@ from typing import Protocol, Self
 
 from ocihaul.errors import SourceChanged, SourceError
 
+_NO_FILE = "Open it and upload it as a stream, or copy it to a file first."
+
 
 class Source(Protocol):
     """Bytes that can be read anywhere, and again until the service has them."""
@@ -57,7 +59,7 @@ class FileSource:
         self.path = path
         try:
             if stat.S_ISFIFO(path.stat().st_mode):  # opening it would wait for a writer
-                raise SourceError(f"{path} is not a regular file", hint="Copy it to a file first.")
+                raise SourceError(f"{path} is not a regular file", hint=_NO_FILE)
             self._file = path.open("rb", buffering=0)
         except IsADirectoryError:
             raise SourceError(
@@ -72,7 +74,7 @@ class FileSource:
         status = os.fstat(self._file.fileno())
         if not stat.S_ISREG(status.st_mode):
             self._file.close()
-            raise SourceError(f"{path} is not a regular file", hint="Copy it to a file first.")
+            raise SourceError(f"{path} is not a regular file", hint=_NO_FILE)
         self.identity = _identity(status)
         self._seek_lock = threading.Lock()  # guards the file position where pread is missing
         self._check_end()

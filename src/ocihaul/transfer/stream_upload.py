@@ -26,7 +26,7 @@ from ocihaul.transfer.outliving import assembly_for
 from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.parts import PartWorkers
 from ocihaul.transfer.request import Confirm, Stream, UploadRequest, UploadResult
-from ocihaul.transfer.resuming import Memory, alone, drop, encryption_of
+from ocihaul.transfer.resuming import STREAM, Memory, alone, drop, encryption_of, is_lost
 from ocihaul.transfer.schedule import Schedule, limit_text, plan_stream
 from ocihaul.transfer.sending import Headers
 from ocihaul.transfer.single import put_whole
@@ -36,10 +36,8 @@ from ocihaul.transfer.target import TargetObject
 
 #: How long the abort of a failed upload may take, seconds; shorter when somebody waits for us.
 _LAST_WORD = 30.0
-_LAST_WORD_WHEN_STOPPED = 5.0
+_LAST_WORD_WHEN_STOPPED = 3.0
 
-#: What the journal has in place of a file's path.
-SOURCE = "-"
 _NO_IDENTITY = Identity(0, 0, 0, 0)
 
 _AGAIN = "A stream cannot be read twice: run the whole pipeline again."
@@ -145,13 +143,11 @@ def _clear(
     if entry is None:
         return
     memory.entry = entry
-    if entry.source != SOURCE and not request.restart:
+    if not (request.restart or is_lost(entry, listener)):
         raise UsageError(
             f"upload {entry.upload_id} of {entry.source} to this object is not complete",
             hint="Finish it, or drop it with --restart.",
         )
-    if entry.source == SOURCE:
-        listener(Notice(f"Dropping upload {entry.upload_id}: its stream was interrupted."))
     drop(memory, entry, storage, listener)
 
 
@@ -186,7 +182,7 @@ class _StreamUpload:
         if self._memory is not None:
             self._memory.begin(
                 upload_id=upload_id,
-                source=SOURCE,
+                source=STREAM,
                 identity=_NO_IDENTITY,
                 part_size=0,
                 encryption=encryption_of(self._job.request),
