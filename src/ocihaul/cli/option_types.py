@@ -24,7 +24,7 @@ class ParallelCount(click.IntRange):
         return super().convert(value, param, ctx)
 
 
-class Moment(click.ParamType):
+class Moment(click.types.StringParamType):
     """A time, in any of the stock CLI's forms; the value is RFC 3339 in UTC."""
 
     name = "time"

@@ -40,7 +40,8 @@ def paging_options(command: Decorated) -> Decorated:
 
 def extent(invocation: Invocation) -> "Extent":
     """What the options say; raises UsageError where they contradict each other."""
-    from ocihaul.storage.paging import PAGE, Extent
+    from ocihaul.storage.listing import PAGE
+    from ocihaul.storage.paging import Extent
 
     options = invocation.options
     check_all(invocation)
