@@ -38,8 +38,8 @@ def run(emulator: Emulator, home: Path, capsys: pytest.CaptureFixture[str]) -> R
     config = emulator.write_profile(home / "oci")
 
     def command(*argv: str) -> Outcome:
-        place = ("--config-file", str(config), "--auth", "security_token")
-        place += ("--endpoint", emulator.endpoint, "--auth-endpoint", emulator.endpoint)
+        place = ["--config-file", str(config), "--auth", "security_token"]
+        place += ["--endpoint", emulator.endpoint, "--auth-endpoint", emulator.endpoint]
         code = app.run(["os", *argv, *place])
         captured = capsys.readouterr()
         return Outcome(code, captured.out, captured.err)
@@ -122,8 +122,10 @@ def test_from_json_and_aliases_name_the_same_options(
     emulator.put_object("backups", "it", b"x")
     document = home / "rename.json"
     document.write_text(json.dumps({"bucketName": "backups", "sourceName": "it", "ns": "ns1"}))
-    argv = ("--from-json", f"file://{document}", "--new-name", "new")
-    assert run("object", "rename", *argv, "--new-if-none-match", "*").code == 0
+    source = ("--from-json", f"file://{document}")
+    assert (
+        run("object", "rename", *source, "--new-name", "new", "--new-if-none-match", "*").code == 0
+    )
     assert emulator.object_names("backups") == ["new"]
     argv = ("-ns", "ns1", "--bucket", "backups", "--source-name", "new", "--new-name", "newer")
     assert run("object", "rename", *argv, "--src-if-match", "other").code == 1

@@ -91,10 +91,13 @@ def test_versions_and_markers_are_told_apart(oci: Emulator, storage: StorageClie
         storage.delete_object(NS, "kept", "it", if_match="other")
 
 
+@pytest.mark.parametrize("idle", [False, True])
 def test_a_deletion_is_done_when_the_object_is_gone_after_a_lost_reply(
-    oci: Emulator, storage: StorageClient
+    oci: Emulator, storage: StorageClient, *, idle: bool
 ) -> None:
     oci.put_object(BUCKET, "it", b"x")
+    if idle:
+        storage.get_namespace()  # the connection that it leaves is sent on, and again on another
     oci.faults.add(Fault(operation="DeleteObject", cut_before_answer=True))
     storage.delete_object(NS, BUCKET, "it")
     oci.faults.assert_all_fired()
@@ -104,6 +107,22 @@ def test_a_deletion_is_done_when_the_object_is_gone_after_a_lost_reply(
     oci.faults.add(Fault(operation="DeleteObject", status=503))
     with pytest.raises(ServiceError, match="BucketNotFound"):
         storage.delete_object(NS, "nowhere", "it")
+
+
+def test_the_same_goes_for_uploads_and_pars(oci: Emulator, storage: StorageClient) -> None:
+    upload = storage.create_multipart_upload(NS, BUCKET, {"object": "it"}, {})
+    par = storage.create_preauthenticated_request(
+        NS, BUCKET, name="p", access_type="AnyObjectRead", time_expires="2099-01-01T00:00:00Z"
+    )
+    for operation in ("AbortMultipartUpload", "DeletePreauthenticatedRequest"):
+        oci.faults.add(Fault(operation=operation, cut_before_answer=True))
+    storage.abort_multipart_upload(NS, BUCKET, "it", upload_id=upload)
+    storage.delete_preauthenticated_request(NS, BUCKET, par.par_id)
+    oci.faults.assert_all_fired()
+    with pytest.raises(ServiceError, match="NoSuchUpload"):
+        storage.abort_multipart_upload(NS, BUCKET, "it", upload_id=upload)
+    with pytest.raises(ServiceError, match="404"):
+        storage.delete_preauthenticated_request(NS, BUCKET, par.par_id)
 
 
 def test_a_batch_tells_of_each_object(oci: Emulator, storage: StorageClient) -> None:
