@@ -111,6 +111,7 @@ class Client:
                 except WireError as error:
                     self._after_break(origin, call, credential, error, tally)
                     continue
+                tally.unanswered |= answer.resent
                 redated = self._clock.observe(_service_date(answer), signed_with=offset)
                 if self._settles(answer, call, credential, redated, tally):
                     return answer

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from ocihaul.errors import ServiceError
 from ocihaul.http.client import Call
-from ocihaul.storage.calls import Caller, Headers, as_document, read, without_none
+from ocihaul.storage.calls import Caller, Headers, already_gone, as_document, read, without_none
 from ocihaul.storage.listing import Document, PreauthenticatedRequest
 from ocihaul.storage.names import quoted
 from ocihaul.storage.paging import ALL, Extent, Listing
@@ -110,4 +111,8 @@ class BucketOperations(Caller):
     def delete_preauthenticated_request(self, namespace: str, bucket: str, par_id: str) -> None:
         """Take the right back: the URL is of no use any more."""
         path = par_path(namespace, bucket, par_id)
-        self._call(namespace, Call("DeletePreauthenticatedRequest", "DELETE", path))
+        try:
+            self._call(namespace, Call("DeletePreauthenticatedRequest", "DELETE", path))
+        except ServiceError as error:
+            if not already_gone(error):
+                raise

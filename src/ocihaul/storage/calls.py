@@ -100,6 +100,12 @@ def read(answer: Answer, reader: Callable[[Any], T]) -> T:
         ) from None
 
 
+def already_gone(error: ServiceError) -> bool:
+    """Whether a deletion found nothing, after an attempt of it whose reply was lost."""
+    container = error.code in {"BucketNotFound", "NamespaceNotFound"}
+    return error.status == 404 and error.after_retry and not container
+
+
 def without_none(given: Mapping[str, object]) -> dict[str, object]:
     """What is given, as a document."""
     return {name: value for name, value in given.items() if value is not None}

@@ -12,9 +12,10 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from ocihaul.errors import ServiceError
 from ocihaul.http.client import Call
 from ocihaul.storage.bucket_operations import BucketOperations
-from ocihaul.storage.calls import Headers, read
+from ocihaul.storage.calls import Headers, already_gone, read
 from ocihaul.storage.listing import UploadSummary
 from ocihaul.storage.object_operations import ObjectOperations
 from ocihaul.storage.paging import ALL, Extent, Listing
@@ -146,7 +147,11 @@ class StorageClient(ObjectOperations, BucketOperations):
         """Drop an upload and its parts."""
         path = upload_path(namespace, bucket, name)
         query = {"uploadId": upload_id}
-        self._call(namespace, Call("AbortMultipartUpload", "DELETE", path, query=query))
+        try:
+            self._call(namespace, Call("AbortMultipartUpload", "DELETE", path, query=query))
+        except ServiceError as error:
+            if not already_gone(error):
+                raise
 
     def list_multipart_upload_parts(
         self, namespace: str, bucket: str, name: str, *, upload_id: str

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from ocihaul.errors import ServiceError, UsageError
 from ocihaul.http.client import Call
-from ocihaul.storage.calls import Caller, Headers, read, without_none
+from ocihaul.storage.calls import Caller, Headers, already_gone, read, without_none
 from ocihaul.storage.listing import (
     PAGE,
     BatchDeletion,
@@ -101,7 +101,7 @@ class ObjectOperations(Caller):
         try:
             told = self._call(namespace, call).headers
         except ServiceError as error:
-            if error.code != "ObjectNotFound" or not error.after_retry:
+            if not already_gone(error):
                 raise
             return DeletedObject(version_id, is_delete_marker=False, time_modified=None)
         marker = told.get("is-delete-marker", "").lower() == "true"
