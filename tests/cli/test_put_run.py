@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from ocihaul.cli import core
+from ocihaul.cli.global_options import Given
+from ocihaul.cli.invocation import Invocation
 from ocihaul.cli.output import View
 from ocihaul.cli.put_run import run_put
 from ocihaul.cli.stopping import Stopper, stopping
@@ -39,16 +41,17 @@ def run(
     settings: Settings, stdin: io.StringIO, stderr: io.StringIO, stdout: io.StringIO | None = None
 ) -> int:
     request = UploadRequest(source=Path("x"), namespace="n", bucket="b", name="x")
-    return run_put(
-        settings,
-        request,
+    invocation = Invocation(
+        options={},
+        settings=lambda: settings,
         view=View(),
-        debug=False,
-        notices=[],
+        home=Path(),
+        given=Given(),
         stdin=stdin,
         stdout=stdout or io.StringIO(),
         stderr=stderr,
     )
+    return run_put(invocation, request)
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ Tests replace these functions; nothing else in `cli/` touches the core's machine
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocihaul.config import SDK_AUTH, Settings
-from ocihaul.events import Event, Notice
+from ocihaul.events import Event, Listener, Notice
 from ocihaul.transfer.request import Confirm, UploadRequest, UploadResult
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ocihaul.session.credential import Authority
     from ocihaul.session.profile_files import NewSession
     from ocihaul.session.token import SessionToken
+    from ocihaul.storage.client import StorageClient
     from ocihaul.transfer.journal import Journal
     from ocihaul.wire.message import StopSign
 
@@ -29,14 +30,13 @@ def run_upload(
     settings: Settings,
     request: UploadRequest,
     *,
-    listener: Callable[[Event], None],
+    listener: Listener,
     confirm: Confirm | None,
     stop: threading.Event,
 ) -> UploadResult:
     """Upload one file; asks the service for the namespace if the request has none."""
     from ocihaul.cli.foretelling import Foreteller
-    from ocihaul.cli.parking import park_listeners
-    from ocihaul.connect import open_storage
+    from ocihaul.transfer.pace import Pace
     from ocihaul.transfer.upload import upload
 
     wishes = settings.wishes
@@ -47,22 +47,18 @@ def run_upload(
         monotonic=time.monotonic,
         now=time.time,
     )
-    listeners: list[Callable[[Event], None]] = [listener, foreteller]
-    listeners += park_listeners(settings, listener, stop)
+
+    pace = Pace() if request.adaptive else None
 
     def tell(event: Event) -> None:
-        for each in listeners:
-            each(event)
+        listener(event)
+        foreteller(event)
+        if pace is not None:
+            pace(event)
 
-    authority = None
-    if settings.auth in SDK_AUTH:
-        from ocihaul.adapters.principals import open_principal, settled
-
-        authority = open_principal(settings)
-        settings = settled(settings, authority)
     with (
-        _journal(listener) as journal,
-        open_storage(settings, tell, stop, authority=authority) as storage,
+        journal_for(listener) as journal,
+        storage_for(settings, listener=tell, stop=stop) as storage,
     ):
         if not request.namespace:
             request = replace(request, namespace=storage.get_namespace())
@@ -74,10 +70,35 @@ def run_upload(
             stop=stop,
             before=foreteller.require if wishes.require_session else None,
             journal=journal,
+            pace=pace,
         )
 
 
-def _journal(listener: Callable[[Event], None]) -> AbstractContextManager["Journal | None"]:
+@contextmanager
+def storage_for(
+    settings: Settings, *, listener: Listener, stop: threading.Event
+) -> Iterator["StorageClient"]:
+    """A storage client on whatever signs for these settings, with what is to happen at parks."""
+    from ocihaul.cli.parking import park_listeners
+    from ocihaul.connect import open_storage
+
+    authority = None
+    if settings.auth in SDK_AUTH:
+        from ocihaul.adapters.principals import open_principal, settled
+
+        authority = open_principal(settings)
+        settings = settled(settings, authority)
+    listeners = [listener, *park_listeners(settings, listener, stop)]
+
+    def tell(event: Event) -> None:
+        for each in listeners:
+            each(event)
+
+    with open_storage(settings, tell, stop, authority=authority) as storage:
+        yield storage
+
+
+def journal_for(listener: Listener) -> AbstractContextManager["Journal | None"]:
     """The user's journal; without one an upload still works, but is not gone on with."""
     from ocihaul.errors import JournalError
     from ocihaul.transfer.journal import Journal, state_directory
@@ -127,7 +148,7 @@ def run_mint(
     public_key: "RSAPublicKey",
     *,
     minutes: int | None,
-    listener: Callable[[Event], None],
+    listener: Listener,
     stop: threading.Event,
 ) -> "SessionToken":
     """A token for a public key, signed for by the profile that `signer` holds."""

@@ -19,6 +19,7 @@ _OURS = {
     "--on-park": True,
     "--login": True,
     "--expected-rate": True,
+    "--bandwidth": True,
     "--require-session": False,
 }
 

@@ -117,8 +117,8 @@ class LoginOffer:
         )
 
     def _page(self) -> "LoginPage":
+        from ocihaul.config.found import Found
         from ocihaul.config.login import find_login_page
-        from ocihaul.config.places import Found
 
         return find_login_page(
             Found(self._settings.region or "", "the region of the profile"),

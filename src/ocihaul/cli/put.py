@@ -1,23 +1,23 @@
-"""`os object put`: its options, and the run from the command line to the printed answer."""
+"""`os object put`: its options."""
 
-import sys
 from typing import Any
 
 import click
 
-from ocihaul.cli.global_options import Given, global_options
-from ocihaul.cli.surroundings import surroundings
+from ocihaul.cli.global_options import global_options
+from ocihaul.cli.invocation import bucket_options, from_json_option, settle
+from ocihaul.cli.option_types import ParallelCount
 
 COMMAND = ("os", "object", "put")
 
 _TIERS = click.Choice(["Standard", "InfrequentAccess", "Archive"], case_sensitive=False)
 _ALGORITHMS = click.Choice(["CRC32C", "SHA256", "SHA384"], case_sensitive=False)
+PARALLEL = ParallelCount()
 _OF_SINGLE = "Only where the object is sent in one piece."
 
 
 @click.command("put")
-@click.option("-ns", "--namespace", "--namespace-name", help="The namespace. [asked for]")
-@click.option("-bn", "--bucket-name", help="The bucket. [required]")
+@bucket_options
 @click.option("--file", help="The file to upload. [required]")
 @click.option("--name", help="The name of the object. [the file's name]")
 @click.option("--if-match", help="Replace the object only if it has this etag.")
@@ -37,7 +37,11 @@ _OF_SINGLE = "Only where the object is sent in one piece."
 @click.option("--no-multipart", is_flag=True, help="Send the object in one piece.")
 @click.option("--part-size", type=int, help="Size of a part in MiB. [128]")
 @click.option("--disable-parallel-uploads", is_flag=True, help="Send one part at a time.")
-@click.option("--parallel-upload-count", type=click.IntRange(1, 1000), help="Parts in flight. [10]")
+@click.option(
+    "--parallel-upload-count",
+    type=PARALLEL,
+    help="Parts in flight; auto finds out how many pay. [10]",
+)
 @click.option(
     "--verify-checksum", is_flag=True, help="Compare the local MD5 with the service's at the end."
 )
@@ -46,7 +50,7 @@ _OF_SINGLE = "Only where the object is sent in one piece."
 @click.option("--opc-sse-kms-key-id", help="OCID of the master encryption key to use.")
 @click.option("--restart", is_flag=True, help="Drop what an earlier run left unfinished.")
 @click.option("--no-wait", is_flag=True, help="End at once if another process is uploading this.")
-@click.option("--from-json", help="Options as a JSON document, or file://path.")
+@from_json_option
 @global_options(hidden=True)
 @click.pass_context
 def put(context: click.Context, /, **options: Any) -> None:
@@ -55,48 +59,9 @@ def put(context: click.Context, /, **options: Any) -> None:
     Larger than a part, it is sent in parts, several at a time; the session's token is renewed
     while they go out. Run again after an interruption, the same command goes on.
     """
-    given = context.ensure_object(Given)
-    raise click.exceptions.Exit(_put(context, given, options))
-
-
-def _put(context: click.Context, given: Given, options: dict[str, Any]) -> int:
-    from ocihaul.cli.defaults import Defaults, check_document, json_object
-    from ocihaul.cli.output import make_view
     from ocihaul.cli.put_request import build_request
-    from ocihaul.config import load_rc, profile_name, resolve
-
-    environ, home = surroundings()
-    flags = given.flags()
-    rc = load_rc(flags, environ, home)
-    parameters = [each for each in context.command.params if isinstance(each, click.Option)]
-    document = {}
-    if options["from_json"]:
-        document = json_object(options["from_json"], what="--from-json", home=home)
-        check_document(document, parameters)
-    defaults = Defaults(rc, profile_name(flags, environ, rc), COMMAND, document)
-    given.with_defaults(defaults)
-    for option in parameters:
-        name = option.name or ""
-        source = context.get_parameter_source(name)
-        if name in options and source is not click.core.ParameterSource.COMMANDLINE:
-            options[name] = defaults.value(option)
-    view = make_view(
-        output=given.values.get("output"),
-        query=given.values.get("query"),
-        raw=bool(given.values.get("raw_output")),
-        queries=rc.queries,
-    )
-    request = build_request(options, home=home)
-    settings = resolve(flags, environ, home, command=COMMAND)
     from ocihaul.cli.put_run import run_put
 
-    return run_put(
-        settings,
-        request,
-        view=view,
-        debug=given.debug,
-        notices=[*settings.notices, *given.notices()],
-        stdin=sys.stdin,
-        stdout=sys.stdout,
-        stderr=sys.stderr,
-    )
+    invocation = settle(context, options, command=COMMAND)
+    request = build_request(invocation.options, home=invocation.home)
+    raise click.exceptions.Exit(run_put(invocation, request))

@@ -1,14 +1,14 @@
 """One upload, seen by the person who started it: signals, question, progress, answer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TextIO
 
 from ocihaul.cli import core
 from ocihaul.cli.exit_codes import DONE, FAILED
-from ocihaul.cli.output import EMPTY_RESULT, View, checksum_verdict, put_answer
+from ocihaul.cli.invocation import Invocation, is_terminal
+from ocihaul.cli.output import checksum_verdict, put_answer
 from ocihaul.cli.progress import Reporter, reporting
 from ocihaul.cli.stopping import Stopper, stopping
-from ocihaul.config import Settings
 from ocihaul.errors import Interrupted, ObjectExists, OcihaulError
 from ocihaul.storage.types import ObjectSummary
 from ocihaul.transfer.request import Existing, UploadRequest, UploadResult
@@ -17,23 +17,17 @@ KEPT = "The object already exists and was not overwritten"
 QUESTION = "WARNING: This object already exists. Are you sure you want to overwrite it? [y/N]: "
 
 
-def run_put(
-    settings: Settings,
-    request: UploadRequest,
-    *,
-    view: View,
-    debug: bool,
-    notices: Sequence[str],
-    stdin: TextIO,
-    stdout: TextIO,
-    stderr: TextIO,
-) -> int:
-    """Upload, print the answer on `stdout`, and return the exit status."""
-    terminal = _is_terminal(stderr)
-    may_ask = terminal and _is_terminal(stdin)
+def run_put(invocation: Invocation, request: UploadRequest) -> int:
+    """Upload, print the answer on stdout, and return the exit status."""
+    settings = invocation.settings()
+    stdin, stderr = invocation.stdin, invocation.stderr
+    may_ask = invocation.may_ask()
     with stopping() as stopper:
-        with reporting(stderr, terminal=terminal, debug=debug) as (listener, reporter):
-            for text in notices:
+        with reporting(stderr, terminal=is_terminal(stderr), debug=invocation.given.debug) as (
+            listener,
+            reporter,
+        ):
+            for text in invocation.notices(settings):
                 reporter.notice(f"Notice: {text}")
             try:
                 result = core.run_upload(
@@ -47,24 +41,17 @@ def run_put(
                 return _exists(error, request, reporter, asked=may_ask)
             except KeyboardInterrupt:
                 raise Interrupted("stopped before the upload began") from None
-        return _answer(result, request, view=view, stdout=stdout, stderr=stderr)
+        return _answer(invocation, request, result)
 
 
-def _answer(
-    result: UploadResult, request: UploadRequest, *, view: View, stdout: TextIO, stderr: TextIO
-) -> int:
+def _answer(invocation: Invocation, request: UploadRequest, result: UploadResult) -> int:
     answer = put_answer(result.headers)
     if answer:
-        text = view.render(answer)
-        if text is None:
-            stderr.write(EMPTY_RESULT + "\n")
-        else:
-            stdout.write(text + "\n")
-            stdout.flush()
+        invocation.answer(answer)
     if not request.verify_checksum:
         return DONE
     verdict, good = checksum_verdict(result.headers, result.md5)
-    stderr.write(verdict + "\n")
+    invocation.stderr.write(verdict + "\n")
     return DONE if good else FAILED
 
 
@@ -97,10 +84,3 @@ def _question(stdin: TextIO, stderr: TextIO, stopper: Stopper) -> Callable[[Obje
                 stderr.write("Error: invalid input\n")
 
     return confirm
-
-
-def _is_terminal(stream: TextIO | None) -> bool:
-    try:
-        return stream is not None and stream.isatty()
-    except ValueError:  # closed
-        return False

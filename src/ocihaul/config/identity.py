@@ -9,15 +9,9 @@ import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ocihaul.config.found import Found
 from ocihaul.config.login_command import login_command
-from ocihaul.config.places import (
-    TRUE,
-    Found,
-    Places,
-    Section,
-    existing_file,
-    from_file,
-)
+from ocihaul.config.places import TRUE, Places, Section, existing_file, from_file
 from ocihaul.config.settings import Flags
 from ocihaul.errors import ConfigError, UsageError
 

@@ -1,0 +1,172 @@
+"""One command line, settled: options with their defaults, how to print, and where to work.
+
+What belongs here: what every command on Object Storage does before its own work begins, and the
+run of those that are one question to the service and one printed answer.
+"""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+import click
+
+from ocihaul.cli.exit_codes import DONE
+from ocihaul.cli.global_options import Given
+from ocihaul.cli.surroundings import surroundings
+
+if TYPE_CHECKING:
+    # They cost time at start-up, which `--help` and other commands need not spend.
+    from ocihaul.cli.output import View
+    from ocihaul.config import Settings
+    from ocihaul.storage.client import StorageClient
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def bucket_options(command: Command) -> Command:
+    """The options that name a bucket."""
+    for add in (
+        click.option("-bn", "--bucket-name", help="The bucket. [required]"),
+        namespace_option,
+    ):
+        command = add(command)
+    return command
+
+
+def namespace_option(command: Command) -> Command:
+    """The option that names a namespace; without it the service is asked."""
+    names = ("-ns", "--namespace", "--namespace-name")
+    return click.option(*names, help="The namespace. [asked for]")(command)
+
+
+def from_json_option(command: Command) -> Command:
+    """The option whose document holds other options."""
+    return click.option("--from-json", help="Options as a JSON document, or file://path.")(command)
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What was asked for. `options` go by parameter names: command line, document, rc file.
+
+    `settings` finds profile, endpoint and the rest; it raises ConfigError and UsageError.
+    """
+
+    options: Mapping[str, Any] = field(repr=False)
+    settings: Callable[[], "Settings"]
+    view: "View"
+    home: Path
+    given: Given = field(repr=False)
+    stdin: TextIO
+    stdout: TextIO
+    stderr: TextIO
+
+    def notices(self, settings: "Settings") -> list[str]:
+        """What has to be said before the work begins."""
+        return [*settings.notices, *self.given.notices()]
+
+    def may_ask(self) -> bool:
+        """There is a person at a terminal."""
+        return is_terminal(self.stdin) and is_terminal(self.stderr)
+
+    def answer(self, data: object) -> None:
+        """Print the answer on stdout as the person wants to see it."""
+        from ocihaul.cli.output import EMPTY_RESULT
+
+        text = self.view.render(data)
+        if text is None:
+            self.stderr.write(EMPTY_RESULT + "\n")
+        else:
+            self.stdout.write(text + "\n")
+            self.stdout.flush()
+
+
+def settle(
+    context: click.Context, options: Mapping[str, Any], *, command: Sequence[str]
+) -> Invocation:
+    """Fill in what was not given, from `--from-json` and the rc file; raises UsageError.
+
+    `command` is its path in the tree, such as `("os", "object", "put")`: the rc file's sections
+    go by it.
+    """
+    from ocihaul.cli.defaults import Defaults, check_document, json_object
+    from ocihaul.cli.output import make_view
+    from ocihaul.config import load_rc, profile_name, resolve
+
+    given = context.ensure_object(Given)
+    environ, home = surroundings()
+    flags = given.flags()
+    rc = load_rc(flags, environ, home)
+    parameters = [each for each in context.command.params if isinstance(each, click.Option)]
+    document = {}
+    if options.get("from_json"):
+        document = json_object(options["from_json"], what="--from-json", home=home)
+        check_document(document, parameters)
+    defaults = Defaults(rc, profile_name(flags, environ, rc), command, document)
+    given.with_defaults(defaults)
+    settled = dict(options)
+    for option in parameters:
+        name = option.name or ""
+        source = context.get_parameter_source(name)
+        if name in settled and source is not click.core.ParameterSource.COMMANDLINE:
+            settled[name] = defaults.value(option)
+    view = make_view(
+        output=given.values.get("output"),
+        query=given.values.get("query"),
+        raw=bool(given.values.get("raw_output")),
+        queries=rc.queries,
+    )
+    return Invocation(
+        options=settled,
+        settings=lambda: resolve(flags, environ, home, command=tuple(command)),
+        view=view,
+        home=home,
+        given=given,
+        stdin=sys.stdin,
+        stdout=sys.stdout,
+        stderr=sys.stderr,
+    )
+
+
+def run_question(
+    invocation: Invocation,
+    work: Callable[["StorageClient", str], object],
+    *,
+    needs_namespace: bool = True,
+) -> int:
+    """Run `work(storage, namespace)` and print what it returns, unless that is None.
+
+    For commands of one or a few requests. Without `needs_namespace` none is asked for, and an
+    empty one is handed on. Raises what `work` raises, and Interrupted.
+    """
+    from ocihaul.cli.core import storage_for
+    from ocihaul.cli.option_values import namespace_or_none
+    from ocihaul.cli.progress import reporting
+    from ocihaul.cli.stopping import stopping
+
+    namespace = namespace_or_none(invocation.options.get("namespace"))
+    settings = invocation.settings()
+    terminal = is_terminal(invocation.stderr)
+    with stopping() as stopper:
+        with reporting(invocation.stderr, terminal=terminal, debug=invocation.given.debug) as (
+            listener,
+            reporter,
+        ):
+            for text in invocation.notices(settings):
+                reporter.notice(f"Notice: {text}")
+            with storage_for(settings, listener=listener, stop=stopper.stop) as storage:
+                if needs_namespace and not namespace:
+                    namespace = storage.get_namespace()
+                data = work(storage, namespace or "")
+        if data is not None:
+            invocation.answer(data)
+        return DONE
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person is at the other end."""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # closed
+        return False

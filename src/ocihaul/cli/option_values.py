@@ -1,0 +1,65 @@
+"""What several commands have to know about the values of their options: checks and conversions."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ocihaul.cli.defaults import json_object
+from ocihaul.config.rcfile import expand_home
+from ocihaul.errors import UsageError
+from ocihaul.storage.types import SseCustomerKey
+
+_NAMESPACE = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+def check_required(options: Mapping[str, Any], *names: str) -> None:
+    """Raise UsageError when one of `names` (parameter names) has no value from anywhere."""
+    missing = [f"--{name.replace('_', '-')}" for name in names if not options.get(name)]
+    if missing:
+        raise UsageError(
+            f"missing: {', '.join(missing)}",
+            hint="Give it on the command line, in --from-json, or as a default in oci_cli_rc.",
+        )
+
+
+def namespace_or_none(value: str | None) -> str | None:
+    """A namespace as it may be written; None where none is given: then the service is asked."""
+    if value is None:
+        return None
+    if not _NAMESPACE.fullmatch(value):
+        raise UsageError(
+            f"--namespace {value!r} must contain only letters, digits, underscores, hyphens, "
+            "and periods",
+            hint="Leave it out, and the service is asked for it.",
+        )
+    return value
+
+
+def customer_key(file: str | None, home: Path) -> SseCustomerKey | None:
+    """The customer's key in `file`; raises UsageError when it cannot be read or is none."""
+    if file is None:
+        return None
+    path = expand_home(file, home)
+    try:
+        text = path.read_text(encoding="ascii", errors="replace")
+    except OSError as error:
+        raise UsageError(
+            f"--encryption-key-file: {path} cannot be read: {error.strerror}",
+            hint="Name the file with the base64 text of the AES-256 key.",
+        ) from None
+    return SseCustomerKey.from_text(text, where=f"--encryption-key-file {os.fspath(path)}")
+
+
+def metadata(value: Any, home: Path) -> dict[str, str]:
+    """Plain names and texts of `--metadata`; raises UsageError."""
+    if value is None:
+        return {}
+    parsed = json_object(value, what="--metadata", home=home) if isinstance(value, str) else value
+    if not isinstance(parsed, dict) or not all(isinstance(each, str) for each in parsed.values()):
+        raise UsageError(
+            "--metadata: every value has to be a string",
+            hint='It has the form \'{"key1": "value1", "key2": "value2"}\'.',
+        )
+    return {key.lower().removeprefix("opc-meta-"): text for key, text in parsed.items()}
