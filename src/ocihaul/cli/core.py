@@ -76,7 +76,7 @@ def run_upload(
 def storage_for(
     settings: Settings, *, listener: Listener, stop: threading.Event
 ) -> Iterator["StorageClient"]:
-    """A storage client on whatever signs for these settings, with what parks are to bring."""
+    """A storage client on whatever signs for these settings, with what is to happen at parks."""
     from ocihaul.cli.parking import park_listeners
     from ocihaul.connect import open_storage
 

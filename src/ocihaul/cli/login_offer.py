@@ -18,7 +18,8 @@ from ocihaul.events import Event, Notice, Parked, Unparked
 
 if TYPE_CHECKING:
     from ocihaul.config.login import LoginPage
-    from ocihaul.session.profile_files import NewSession, ProfilePlace
+    from ocihaul.session.profile_files import NewSession
+    from ocihaul.session.profile_place import ProfilePlace
 
 
 class LoginOffer:
@@ -103,7 +104,7 @@ class LoginOffer:
         replace_session(place, session, passphrase=self._settings.passphrase)
 
     def _place(self) -> "ProfilePlace":
-        from ocihaul.session.profile_files import present_place
+        from ocihaul.session.profile_place import present_place
 
         settings = self._settings
         if settings.config_file is None or settings.token_file is None:

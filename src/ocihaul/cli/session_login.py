@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import threading
 
     from ocihaul.config.found import Found
-    from ocihaul.session.profile_files import NewSession, ProfilePlace
+    from ocihaul.session.profile_files import NewSession
+    from ocihaul.session.profile_place import ProfilePlace
 
     #: Opens the session; stops early when the event is set.
     Opener = Callable[[threading.Event], NewSession]
@@ -104,7 +105,8 @@ class _Login:
     def run(self) -> int:
         """Open the session, write it, tell about it."""
         from ocihaul.cli.stopping import stopping
-        from ocihaul.session.profile_files import prepare, write_session
+        from ocihaul.session.profile_files import write_session
+        from ocihaul.session.profile_place import prepare
 
         place = self._place()
         # Every question comes before `stopping`, where Ctrl-C would not end one.
@@ -131,7 +133,7 @@ class _Login:
     def _place(self) -> "ProfilePlace":
         from ocihaul.config.login import login_config_file
         from ocihaul.config.rcfile import expand_home
-        from ocihaul.session.profile_files import find_place, is_api_key_profile
+        from ocihaul.session.profile_place import find_place, is_api_key_profile
 
         given = self.options["config_location"]
         config_file = login_config_file(self.flags, self.environ, self.home, given=given)

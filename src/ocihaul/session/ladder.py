@@ -1,9 +1,9 @@
 """Which rung comes next; pure.
 
 The ladder has rungs in this order: *reread* the file (the store does that before any rung), then
-those that ask somebody: *refresh*, *mint*, *log in*. Each ends in one of four outcomes, and what
-follows depends only on the outcome and on whether the present token can still be used. When no
-rung is left and the token is dead, the session *parks* and watches the file.
+those that ask somebody: *refresh*, *mint*. Each ends in one of four outcomes, and what follows
+depends only on the outcome and on whether the present token can still be used. When no rung is left
+and the token is dead, the session *parks* and watches the file, where a person's *login* appears.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""The *log in* rung: a person, a browser, a new key and its first token.
+"""A login: a person, a browser, a new key and its first token.
 
 The browser opens `{login}/v1/oauth2/authorize` with our new public key and comes back to
 `http://localhost:8181` with the token in the fragment; query parameters and port are those of the
