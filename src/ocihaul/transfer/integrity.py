@@ -12,11 +12,15 @@ from ocihaul.transfer.checksum import CRC32C, MD5
 
 @dataclass(frozen=True, slots=True)
 class SentPart:
-    """A part that the service has: its size, etag and our own digests of what was sent."""
+    """A part that the service has: its size, etag and our own digests of what was sent.
+
+    `request_id` is the service's name for the request that brought it, where known.
+    """
 
     size: int
     etag: str
     digests: Mapping[str, bytes]
+    request_id: str | None = None
 
 
 class Integrity:

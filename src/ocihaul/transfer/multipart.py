@@ -1,6 +1,7 @@
 """A file in parts: create or take up, send what is missing, commit, compare."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ocihaul.errors import (
     Interrupted,
@@ -155,7 +156,7 @@ class MultipartUpload:
                 offset, length = self._job.plan.part(number)
                 digest = digest_range(self._job.source, offset, length, MD5)
                 digests = {**part.digests, MD5: digest}
-                ordered[number - 1] = SentPart(part.size, part.etag, digests)
+                ordered[number - 1] = replace(part, digests=digests)
         return ordered
 
     # Ending
