@@ -11,6 +11,7 @@ from ocihaul.cli.exec_command import exec_command
 from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, USAGE, exit_code
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.put import put
+from ocihaul.cli.receipts import receipts
 from ocihaul.cli.session_group import session
 
 SETTINGS = {"help_option_names": ["-h", "-?", "--help"]}
@@ -44,6 +45,7 @@ objects.add_command(put)
 app.add_command(session)
 app.add_command(exec_command)
 app.add_command(doctor)
+app.add_command(receipts)
 
 
 @app.command(

@@ -35,6 +35,7 @@ def run_upload(
 ) -> UploadResult:
     """Upload one file; asks the service for the namespace if the request has none."""
     from ocihaul.cli.foretelling import Foreteller
+    from ocihaul.transfer.counting import Counter
     from ocihaul.transfer.upload import upload
 
     wishes = settings.wishes
@@ -46,9 +47,12 @@ def run_upload(
         now=time.time,
     )
 
+    counter = Counter()
+
     def tell(event: Event) -> None:
         listener(event)
         foreteller(event)
+        counter(event)
 
     with (
         journal_for(listener) as journal,
@@ -64,6 +68,7 @@ def run_upload(
             stop=stop,
             before=foreteller.require if wishes.require_session else None,
             journal=journal,
+            counter=counter,
         )
 
 
@@ -103,6 +108,13 @@ def journal_for(listener: Listener) -> AbstractContextManager["Journal | None"]:
         text = f"An interrupted upload will begin anew: {error.message}. {error.hint}"
         listener(Notice(text))
         return nullcontext()
+
+
+def journal_to_read() -> "Journal":
+    """The user's journal, for commands that are about it; raises JournalError."""
+    from ocihaul.transfer.journal import Journal, state_directory
+
+    return Journal(state_directory())
 
 
 def run_emulator(args: list[str]) -> int:

@@ -44,6 +44,7 @@ _OF_SINGLE = "Only where the object is sent in one piece."
 @click.option("--opc-sse-kms-key-id", help="OCID of the master encryption key to use.")
 @click.option("--restart", is_flag=True, help="Drop what an earlier run left unfinished.")
 @click.option("--no-wait", is_flag=True, help="End at once if another process is uploading this.")
+@click.option("--receipt", help="Write a receipt to this file: the proof of what was stored.")
 @from_json_option
 @global_options(hidden=True)
 @click.pass_context

@@ -47,6 +47,7 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> UploadRequest:
         existing=_existing(options),
         restart=bool(options.get("restart")),
         wait=not options.get("no_wait"),
+        receipt=Path(options["receipt"]) if options.get("receipt") else None,
         multipart=not options.get("no_multipart"),
         part_size=None if part_size is None else part_size * MIB,
         parallel=_parallel(options),

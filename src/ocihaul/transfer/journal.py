@@ -12,9 +12,9 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from filelock import FileLock, Timeout
 from platformdirs import user_state_path
@@ -63,7 +63,7 @@ class Entry:
     encryption: str
     algorithm: str
     created_at: float
-    counts: Counts = Counts()
+    counts: Counts = field(default_factory=Counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,24 +305,34 @@ class Journal:
         with self._database.reading() as database:
             query = f"SELECT {columns} FROM uploads {where}"  # noqa: S608  our own words
             rows = database.execute(query, values).fetchall()
-        return [
-            Entry(
-                row[0],
-                Target(*row[1:5]),
-                *row[5:7],
-                Identity(*row[7:11]),
-                *row[11:15],
-                Counts.from_document(json.loads(row[15])),
-            )
-            for row in rows
-        ]
+        return [_entry(*row) for row in rows]
 
     def _receipts(self, where: str, *values: object) -> list[KeptReceipt]:
         columns = "id, endpoint, namespace, bucket, object, etag, size, finished_at, owed"
         with self._database.reading() as database:
             query = f"SELECT {columns} FROM receipts {where}"  # noqa: S608  our own words
             rows = database.execute(query, values).fetchall()
-        return [KeptReceipt(row[0], Target(*row[1:5]), *row[5:8], bool(row[8])) for row in rows]
+        return [
+            KeptReceipt(row, Target(endpoint, namespace, bucket, name), etag, size, at, bool(owed))
+            for row, endpoint, namespace, bucket, name, etag, size, at, owed in rows
+        ]
+
+
+def _entry(row: int, *columns: Any) -> Entry:
+    upload_id, source = columns[4:6]
+    part_size, encryption, algorithm, created_at, counts = columns[10:]
+    return Entry(
+        row=row,
+        target=Target(*columns[:4]),
+        upload_id=upload_id,
+        source=source,
+        identity=Identity(*columns[6:10]),
+        part_size=part_size,
+        encryption=encryption,
+        algorithm=algorithm,
+        created_at=created_at,
+        counts=Counts.from_document(json.loads(counts)),
+    )
 
 
 def _digests(text: str) -> dict[str, bytes]:

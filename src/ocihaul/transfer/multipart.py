@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ocihaul.errors import (
+    ChecksumError,
     Interrupted,
     NetworkError,
     OcihaulError,
@@ -27,9 +28,9 @@ from ocihaul.transfer.sending import Headers
 
 
 class MultipartUpload:
-    """One multipart upload; `memory` is None where nothing can be remembered."""
+    """One multipart upload."""
 
-    def __init__(self, job: Job, memory: Memory | None) -> None:
+    def __init__(self, job: Job, memory: Memory) -> None:
         self._job = job
         self._memory = memory
         request = job.request
@@ -37,7 +38,7 @@ class MultipartUpload:
 
     def settled(self) -> UploadResult | None:
         """The result of an earlier run that lost its commit's reply, if that is how it ended."""
-        if self._memory is None or self._memory.entry is None:
+        if self._memory.entry is None:
             return None
         finished = self._memory.finished()
         if len(finished) < self._job.plan.part_count:
@@ -48,7 +49,7 @@ class MultipartUpload:
         if answer is None:
             return None
         self._job.kept_bytes = self._job.plan.size
-        return self._finish(self._memory.entry.upload_id, answer, expected)
+        return self._finish(self._memory.entry.upload_id, answer, expected, parts)
 
     def run(self, preconditions: Headers) -> UploadResult:
         """Send what is missing and commit. Raises UploadStopped when parts are left behind."""
@@ -68,13 +69,13 @@ class MultipartUpload:
             raise
         except OcihaulError as error:
             raise self._stopped(upload_id, error) from error
-        return self._finish(upload_id, answer, expected)
+        return self._finish(upload_id, answer, expected, parts)
 
     # Beginning
 
     def _take_up(self) -> tuple[str, dict[int, SentPart]] | None:
         memory, job = self._memory, self._job
-        if memory is None or memory.entry is None:
+        if memory.entry is None:
             return None
         entry = memory.entry
         done = confirmed(memory, entry, job.storage)
@@ -101,16 +102,13 @@ class MultipartUpload:
         upload_id = job.storage.create_multipart_upload(
             request.namespace, request.bucket, create_document(request), headers
         )
-        if self._memory is not None:
-            self._memory.entry = self._memory.journal.begin(
-                self._memory.target,
-                upload_id=upload_id,
-                source=str(job.source.path.absolute()),
-                identity=job.source.identity,
-                part_size=job.plan.part_size,
-                encryption=encryption_of(request),
-                algorithm=job.integrity.declared,
-            )
+        self._memory.begin(
+            upload_id,
+            source=job.source,
+            part_size=job.plan.part_size,
+            encryption=encryption_of(request),
+            algorithm=job.integrity.declared,
+        )
         job.listener(MultipartUploadCreated(upload_id, job.plan.part_count))
         return upload_id
 
@@ -134,14 +132,10 @@ class MultipartUpload:
             job.sender,
             upload_part,
             missing=[n for n in range(1, job.plan.part_count + 1) if n not in done],
-            record=self._record,
+            record=self._memory.record,
             parallel=request.parallel,
             stop=job.stop,
         )
-
-    def _record(self, number: int, part: SentPart) -> None:
-        if self._memory is not None:
-            self._memory.record(number, part)
 
     def _with_md5(self, parts: Mapping[int, SentPart]) -> list[SentPart]:
         """The parts in order; where only some have an MD5 that is wanted, it is read for the rest.
@@ -178,15 +172,21 @@ class MultipartUpload:
                 raise
             return settled
 
-    def _finish(self, upload_id: str, answer: Headers, expected: Headers) -> UploadResult:
-        """The upload is the service's object now, whatever the comparison says."""
-        if self._memory is not None:
+    def _finish(
+        self, upload_id: str, answer: Headers, expected: Headers, parts: list[SentPart]
+    ) -> UploadResult:
+        """The upload is the service's object now; it is remembered until it has been compared."""
+        try:
+            answer = self._checked(answer, expected)
+        except ChecksumError:  # nothing to go on with
             self._memory.forget()
+            raise
         return self._job.result(
-            self._checked(answer, expected),
+            answer,
             upload_id=upload_id,
             crc32c=expected.get(checksum.multipart_header(CRC32C)),
             md5=expected.get(checksum.multipart_header(MD5)),
+            parts=parts,
         )
 
     def _checked(self, answer: Headers, expected: Headers) -> Headers:
@@ -202,8 +202,7 @@ class MultipartUpload:
 
     def _abort(self, upload_id: str, error: OcihaulError) -> None:
         """The parts are of a file that is no more: nobody can use them."""
-        if self._memory is not None:
-            self._memory.forget()
+        self._memory.forget()
         try:
             self._job.storage.abort_multipart_upload(*self._where, upload_id=upload_id)
         except OcihaulError as trouble:
@@ -221,7 +220,7 @@ class MultipartUpload:
         )
 
     def _how_to_go_on(self, upload_id: str) -> str:
-        if self._memory is not None:
+        if self._memory.entry is not None:
             return "Its finished parts are kept: the same command, run again, goes on with them."
         request = self._job.request
         where = f"-ns {request.namespace} -bn {request.bucket}"

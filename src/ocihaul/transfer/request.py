@@ -1,11 +1,17 @@
 """What a caller asks for and what comes back: the values around an upload, no behaviour."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ocihaul.storage.types import ObjectSummary, SseCustomerKey
+
+if TYPE_CHECKING:
+    # They bring the journal along, which those who only ask need not load.
+    from ocihaul.transfer.integrity import SentPart
+    from ocihaul.transfer.receipt import Receipt
 
 
 class Existing(Enum):
@@ -21,7 +27,9 @@ class UploadRequest:
     """One file to one object. Sizes are bytes; None means "not given by the caller".
 
     `restart` drops what an earlier run has left unfinished; `wait` waits for another process that
-    uploads to the same object. `metadata` has plain keys, without `opc-meta-`. `content_md5` and
+    uploads to the same object. `receipt` is a file to write the receipt to.
+
+    `metadata` has plain keys, without `opc-meta-`. `content_md5` and
     the `content_*` checksum values are base64 and belong to the whole object.
     """
 
@@ -34,6 +42,7 @@ class UploadRequest:
     multipart: bool = True
     restart: bool = False
     wait: bool = True
+    receipt: Path | None = None
     part_size: int | None = None
     parallel: int = 10
     verify_checksum: bool = False
@@ -64,6 +73,7 @@ class UploadResult:
     `headers` are the answer's headers, lower-case, as the service sent them. `md5` is our own
     value in the service's notation (`…` or `…-N` for N parts), None where it was not computed.
     `bytes_sent` counts every body byte handed to a connection, `bytes_resent` those beyond size.
+    `parts` are all parts in order (one for a single PutObject), `receipt` is the proof of it all.
     """
 
     headers: Mapping[str, str]
@@ -75,3 +85,5 @@ class UploadResult:
     bytes_sent: int
     bytes_resent: int
     seconds: float
+    parts: Sequence["SentPart"] = ()
+    receipt: "Receipt | None" = None

@@ -4,14 +4,20 @@ The journal says what was finished; the service says what it has. A part counts 
 its etag and size. Without an entry in the journal an upload is begun anew.
 """
 
-from dataclasses import dataclass
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from ocihaul.errors import JournalError, OcihaulError, ServiceError, SourceChanged, UsageError
 from ocihaul.events import Listener, Notice
 from ocihaul.storage.client import StorageClient
+from ocihaul.transfer.counting import Counter, Counts
 from ocihaul.transfer.integrity import SentPart
+from ocihaul.transfer.job import wished_algorithm
 from ocihaul.transfer.journal import Entry, Journal, Target
 from ocihaul.transfer.plan import MIB
+from ocihaul.transfer.receipt import Receipt
 from ocihaul.transfer.request import UploadRequest
 from ocihaul.transfer.source import FileSource
 
@@ -20,33 +26,110 @@ _RESTART = "Run again with --restart to drop the unfinished upload and begin ane
 
 @dataclass(slots=True)
 class Memory:
-    """What is remembered of one upload; `entry` is None before it has an id."""
+    """What is remembered of one upload; `entry` is None before it has an id.
 
-    journal: Journal
+    Without a `journal` nothing outlives the process. A journal that fails costs the memory, not
+    the upload: it is said once, and `broken` from then. `counter` hears what the session and the
+    storage client tell, where somebody counts. `begun` is epoch seconds.
+    """
+
+    journal: Journal | None
     target: Target
     listener: Listener
+    counter: Counter | None = None
     entry: Entry | None = None
     broken: bool = False
+    begun: float = field(default_factory=time.time)
+    _mark: Counts = field(init=False)
 
-    def forget(self) -> None:
-        """The upload is over, one way or the other."""
-        if self.entry is not None:
-            self.journal.forget(self.entry)
-            self.entry = None
+    def __post_init__(self) -> None:
+        self._mark = self.counter.counts if self.counter else Counts()
+
+    @property
+    def counts(self) -> Counts:
+        """Those of all runs, this one included."""
+        now = self.counter.counts if self.counter else Counts()
+        before = self.entry.counts if self.entry is not None else Counts()
+        return before + (now - self._mark) + Counts(runs=1)
+
+    def find(self) -> Entry | None:
+        """The upload that an earlier run has left, if there is one."""
+        if self.journal is not None:
+            with self._trouble_is_told():
+                self.entry = self.journal.find(self.target)
+        return self.entry
+
+    def begin(
+        self, upload_id: str, *, source: FileSource, part_size: int, encryption: str, algorithm: str
+    ) -> None:
+        """The service has given the upload its id."""
+        if self.journal is None:
+            return
+        with self._trouble_is_told():
+            self.entry = self.journal.begin(
+                self.target,
+                upload_id=upload_id,
+                source=str(source.path.absolute()),
+                identity=source.identity,
+                part_size=part_size,
+                encryption=encryption,
+                algorithm=algorithm,
+            )
 
     def record(self, number: int, part: SentPart) -> None:
-        """Remember a finished part; a journal that fails costs the memory, not the upload."""
-        if self.entry is None or self.broken:
-            return
-        try:
-            self.journal.record(self.entry, number, part)
-        except JournalError as error:
-            self.broken = True
-            self.listener(Notice(f"From here on nothing can be remembered: {error.message}."))
+        """Remember a finished part."""
+        if self.journal is not None and self.entry is not None and not self.broken:
+            with self._trouble_is_told():
+                self.journal.record(self.entry, number, part, self.counts)
 
     def finished(self) -> dict[int, SentPart]:
         """The parts that were finished, as the journal has them."""
-        return self.journal.parts(self.entry) if self.entry is not None else {}
+        if self.journal is None or self.entry is None:
+            return {}
+        return self.journal.parts(self.entry)
+
+    def forget(self) -> None:
+        """The upload is aborted, or gone."""
+        if self.journal is not None and self.entry is not None:
+            with self._trouble_is_told():
+                self.journal.forget(self.entry)
+        self.entry = None
+
+    def finish(self, receipt: Receipt, *, owed: bool) -> int | None:
+        """The object is there: keep its receipt; returns its row, None when it cannot be kept."""
+        if self.journal is None:
+            return None
+        row: int | None = None
+        with self._trouble_is_told():
+            row = self.journal.finish(
+                self.target,
+                self.entry,
+                etag=receipt.etag,
+                size=receipt.size,
+                document=receipt.text(),
+                owed=owed,
+            )
+        return row
+
+    def handed_over(self, row: int) -> None:
+        """The receipt is in its file, too."""
+        if self.journal is not None:
+            with self._trouble_is_told():
+                self.journal.handed_over(row)
+
+    @contextlib.contextmanager
+    def _trouble_is_told(self) -> Iterator[None]:
+        try:
+            yield
+        except JournalError as error:
+            self.fails(error)
+
+    def fails(self, error: JournalError) -> None:
+        """The journal is of no use any more; said once."""
+        if not self.broken:
+            text = f"From here on nothing can be remembered: {error.message}."
+            self.listener(Notice(text))
+        self.broken = True
 
 
 def encryption_of(request: UploadRequest) -> str:
@@ -57,25 +140,18 @@ def encryption_of(request: UploadRequest) -> str:
 
 
 def recall(
-    memory: Memory,
-    request: UploadRequest,
-    source: FileSource,
-    *,
-    wished_algorithm: str | None,
-    storage: StorageClient,
-    listener: Listener,
+    memory: Memory, request: UploadRequest, source: FileSource, storage: StorageClient
 ) -> Entry | None:
     """The unfinished upload that this request goes on with, if there is one.
 
     With `request.restart` it is dropped, here and at the service. Raises SourceChanged when the
     file is not the one that was begun, UsageError when its encryption or checksum is not.
     """
-    entry = memory.journal.find(memory.target)
+    entry = memory.find()
     if entry is None:
         return None
-    memory.entry = entry
     if request.restart:
-        _drop(memory, entry, storage, listener)
+        _drop(memory, entry, storage)
         return None
     then, now = entry.identity, source.identity
     # Not the device: its number may be another after a reboot or in another container.
@@ -89,14 +165,15 @@ def recall(
         raise UsageError(
             f"upload {entry.upload_id} was begun with another encryption key", hint=_RESTART
         )
-    if wished_algorithm not in {None, entry.algorithm}:
+    wished = wished_algorithm(request)
+    if wished not in {None, entry.algorithm}:
         raise UsageError(
-            f"upload {entry.upload_id} was begun with {entry.algorithm}, not {wished_algorithm}",
+            f"upload {entry.upload_id} was begun with {entry.algorithm}, not {wished}",
             hint=_RESTART,
         )
     if request.part_size not in {None, entry.part_size}:
         size = entry.part_size // MIB
-        listener(Notice(f"Going on with parts of {size} MiB, as the upload was begun."))
+        memory.listener(Notice(f"Going on with parts of {size} MiB, as the upload was begun."))
     return entry
 
 
@@ -121,12 +198,12 @@ def confirmed(memory: Memory, entry: Entry, storage: StorageClient) -> dict[int,
     }
 
 
-def _drop(memory: Memory, entry: Entry, storage: StorageClient, listener: Listener) -> None:
+def _drop(memory: Memory, entry: Entry, storage: StorageClient) -> None:
     target = entry.target
     try:
         storage.abort_multipart_upload(
             target.namespace, target.bucket, target.object, upload_id=entry.upload_id
         )
     except OcihaulError as error:
-        listener(Notice(f"Upload {entry.upload_id} could not be dropped: {error.message}"))
+        memory.listener(Notice(f"Upload {entry.upload_id} could not be dropped: {error.message}"))
     memory.forget()

@@ -28,6 +28,7 @@ def put_whole(job: Job, headers: Headers) -> UploadResult:
         answer,
         crc32c=checksum.encoded(part.digests[CRC32C]),
         md5=checksum.encoded(md5) if md5 is not None else None,
+        parts=[part],
     )
 
 

@@ -4,15 +4,18 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 
-from ocihaul.errors import UploadBusy
+from ocihaul.errors import JournalError, UploadBusy
 from ocihaul.events import Listener, Notice, UploadFinished, UploadPlanned, ignore
 from ocihaul.storage.client import StorageClient
+from ocihaul.transfer.concluding import conclude, finished_before
+from ocihaul.transfer.counting import Counter
 from ocihaul.transfer.headers import check_request, put_headers
 from ocihaul.transfer.integrity import Integrity
 from ocihaul.transfer.job import Job, wished_algorithm
 from ocihaul.transfer.journal import Journal, Target
 from ocihaul.transfer.multipart import MultipartUpload
 from ocihaul.transfer.plan import Plan, plan_upload
+from ocihaul.transfer.receipt_file import check_place
 from ocihaul.transfer.request import Confirm, UploadRequest, UploadResult
 from ocihaul.transfer.resuming import Memory, recall
 from ocihaul.transfer.single import put_whole
@@ -31,17 +34,20 @@ def upload(
     stop: threading.Event | None = None,
     before: Callable[[int], None] | None = None,
     journal: Journal | None = None,
+    counter: Counter | None = None,
 ) -> UploadResult:
     """Upload `request.source`; the object appears only when all of it is there and right.
 
-    With a `journal`, an upload that an earlier run left unfinished is gone on with. `confirm` is
-    asked before an existing object is replaced (`Existing.ASK`); without it the answer is no.
-    `stop` is the event that the storage client was made with. `before` is called with the size
-    before anything is sent, and may raise.
+    With a `journal`, an upload that an earlier run left unfinished is gone on with. `counter`
+    counts renewals and retries for the receipt, if the storage client tells it what happens.
+    `confirm` is asked before an existing object is replaced (`Existing.ASK`); without it the
+    answer is no. `stop` is the event that the storage client was made with. `before` is called
+    with the size before anything is sent, and may raise.
 
     Raises UsageError and SourceError before anything is sent; ObjectExists; ServiceError,
     NetworkError, SessionError; SourceChanged; UploadStopped when parts are left on the service;
-    ChecksumError; UploadBusy; JournalError; Interrupted.
+    ChecksumError; UploadBusy; JournalError; Interrupted; ReceiptError when everything is stored
+    and the receipt's file cannot be written.
     """
     stop = stop or threading.Event()
     with FileSource(request.source) as source:
@@ -53,23 +59,18 @@ def upload(
         )
         # Everything that can be wrong with the request is found before a byte is sent.
         check_request(request)
+        if request.receipt is not None:
+            check_place(request.receipt, request.source)
         if before is not None:
             before(plan.size)
         with contextlib.ExitStack() as held:
-            memory, entry = None, None
+            endpoint = storage.base_url(request.namespace)
+            target = Target(endpoint, request.namespace, request.bucket, request.name)
+            memory = Memory(journal, target, listener, counter)
+            entry = None
             if journal is not None and plan.multipart:
-                endpoint = storage.base_url(request.namespace)
-                target = Target(endpoint, request.namespace, request.bucket, request.name)
-                held.enter_context(_alone(journal, target, request, listener, stop=stop))
-                memory = Memory(journal, target, listener)
-                entry = recall(
-                    memory,
-                    request,
-                    source,
-                    wished_algorithm=wished_algorithm(request),
-                    storage=storage,
-                    listener=listener,
-                )
+                held.enter_context(_alone(memory, request, stop=stop))
+                entry = recall(memory, request, source, storage)
             if entry is not None:  # what was begun goes on in its part size
                 plan = Plan(plan.size, entry.part_size, multipart=True)
             integrity = Integrity(
@@ -78,12 +79,14 @@ def upload(
                 listener=listener,
             )
             job = Job(storage, request, source, plan, listener, stop, integrity)
-            result = _send(job, memory, confirm)
+            result = finished_before(job, memory) or conclude(
+                job, memory, _send(job, memory, confirm)
+            )
     listener(UploadFinished(request.name, result.size, result.seconds))
     return result
 
 
-def _send(job: Job, memory: Memory | None, confirm: Confirm | None) -> UploadResult:
+def _send(job: Job, memory: Memory, confirm: Confirm | None) -> UploadResult:
     plan = job.plan
     many = MultipartUpload(job, memory) if plan.multipart else None
     if many is not None and (settled := many.settled()) is not None:
@@ -107,25 +110,21 @@ def _send(job: Job, memory: Memory | None, confirm: Confirm | None) -> UploadRes
 
 
 @contextlib.contextmanager
-def _alone(
-    journal: Journal,
-    target: Target,
-    request: UploadRequest,
-    listener: Listener,
-    *,
-    stop: threading.Event,
-) -> Iterator[None]:
+def _alone(memory: Memory, request: UploadRequest, *, stop: threading.Event) -> Iterator[None]:
     """Be the only process at this upload; waits for another one, if the request says so."""
     with contextlib.ExitStack() as held:
         wait = 0.0
-        while True:
+        while memory.journal is not None:
             try:
-                held.enter_context(journal.claim(target, wait=wait))
+                held.enter_context(memory.journal.claim(memory.target, wait=wait))
                 break
+            except JournalError as error:
+                memory.fails(error)
+                memory.journal = None
             except UploadBusy as busy:
                 if not request.wait or stop.is_set():
                     raise
                 if not wait:
-                    listener(Notice(f"{busy.message}: waiting for it to end."))
+                    memory.listener(Notice(f"{busy.message}: waiting for it to end."))
                 wait = _PATIENCE
         yield
