@@ -13,6 +13,7 @@ from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.put import put
 from ocihaul.cli.receipts import receipts
 from ocihaul.cli.session_group import session
+from ocihaul.cli.verify import verify
 
 SETTINGS = {"help_option_names": ["-h", "-?", "--help"]}
 
@@ -46,6 +47,7 @@ app.add_command(session)
 app.add_command(exec_command)
 app.add_command(doctor)
 app.add_command(receipts)
+app.add_command(verify)
 
 
 @app.command(

@@ -9,17 +9,15 @@ import contextlib
 import hashlib
 import json
 import os
-import platform
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from filelock import FileLock, Timeout
 from platformdirs import user_state_path
 
-from ocihaul.errors import JournalError, UploadBusy
+from ocihaul.transfer.claims import claimed
 from ocihaul.transfer.counting import Counts
 from ocihaul.transfer.database import Database
 from ocihaul.transfer.integrity import SentPart
@@ -268,32 +266,10 @@ class Journal:
     def claim(self, target: Target, *, wait: float) -> Iterator[None]:
         """Be the only process that uploads to this target, for as long as the context lasts.
 
-        Raises UploadBusy after `wait` seconds, naming who has it.
+        Raises UploadBusy after `wait` seconds, naming who has it, and JournalError.
         """
-        path = self._directory / f"upload-{target.digest}.lock"
-        lock = FileLock(path, timeout=wait, poll_interval=0.5, mode=0o600)
-        owner = path.with_suffix(".owner")
-        try:
-            lock.acquire()
-        except Timeout:
-            who = _read(owner) or "another process"
-            raise UploadBusy(
-                f"{target.object!r} is already being uploaded by {who}",
-                hint="Wait for it, or run again without --no-wait.",
-            ) from None
-        except OSError as error:
-            raise JournalError(
-                f"the journal in {self._directory} cannot be used: {error}",
-                hint="Check the space and the rights there, or set OCIHAUL_STATE_DIR.",
-            ) from error
-        try:
-            with contextlib.suppress(OSError):  # only told to others, nothing depends on it
-                owner.write_text(f"process {os.getpid()} on {platform.node()}")
+        with claimed(self._directory, f"upload-{target.digest}", target.object, wait=wait):
             yield
-        finally:
-            with contextlib.suppress(OSError):
-                owner.unlink(missing_ok=True)
-            lock.release()
 
     # Reading rows
 
@@ -337,10 +313,3 @@ def _entry(row: int, *columns: Any) -> Entry:
 
 def _digests(text: str) -> dict[str, bytes]:
     return {name: bytes.fromhex(value) for name, value in json.loads(text).items()}
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text() or None
-    except OSError:
-        return None

@@ -99,9 +99,8 @@ class Memory:
         """The object is there: keep its receipt; returns its row, None when it cannot be kept."""
         if self.journal is None:
             return None
-        row: int | None = None
-        with self._trouble_is_told():
-            row = self.journal.finish(
+        try:
+            return self.journal.finish(
                 self.target,
                 self.entry,
                 etag=receipt.etag,
@@ -109,7 +108,9 @@ class Memory:
                 document=receipt.text(),
                 owed=owed,
             )
-        return row
+        except JournalError as error:
+            self.fails(error)
+            return None
 
     def handed_over(self, row: int) -> None:
         """The receipt is in its file, too."""
