@@ -12,6 +12,7 @@ from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, USAGE, exit_code
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.put import put
 from ocihaul.cli.receipts import receipts
+from ocihaul.cli.resume_put import resume_put
 from ocihaul.cli.session_group import session
 from ocihaul.cli.verify import verify
 
@@ -43,6 +44,7 @@ def objects() -> None:
 
 
 objects.add_command(put)
+objects.add_command(resume_put)
 app.add_command(session)
 app.add_command(exec_command)
 app.add_command(doctor)

@@ -45,8 +45,8 @@ class Integrity:
         return self._algorithms
 
     def request_headers(self) -> dict[str, str]:
-        """What a request with bytes declares."""
-        return {"opc-checksum-algorithm": self.declared}
+        """What a request with bytes declares; of MD5 nothing is said, it is always computed."""
+        return {} if self.declared == MD5 else {"opc-checksum-algorithm": self.declared}
 
     def check_part(
         self,

@@ -27,10 +27,9 @@ class UploadRequest:
     """One file to one object. Sizes are bytes; None means "not given by the caller".
 
     `restart` drops what an earlier run has left unfinished; `wait` waits for another process that
-    uploads to the same object. `receipt` is a file to write the receipt to.
-
-    `metadata` has plain keys, without `opc-meta-`. `content_md5` and
-    the `content_*` checksum values are base64 and belong to the whole object.
+    uploads to the same object. `upload_id` names an upload to go on with, whoever began it.
+    `receipt` is a file to write the receipt to. `metadata` has plain keys, without `opc-meta-`.
+    `content_md5` and the `content_*` checksum values are base64 and belong to the whole object.
     """
 
     source: Path
@@ -43,6 +42,7 @@ class UploadRequest:
     restart: bool = False
     wait: bool = True
     receipt: Path | None = None
+    upload_id: str | None = None
     part_size: int | None = None
     parallel: int = 10
     verify_checksum: bool = False

@@ -6,7 +6,7 @@ its etag and size. Without an entry in the journal an upload is begun anew.
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ocihaul.errors import JournalError, OcihaulError, ServiceError, SourceChanged, UsageError
@@ -19,7 +19,7 @@ from ocihaul.transfer.journal import Entry, Journal, Target
 from ocihaul.transfer.plan import MIB
 from ocihaul.transfer.receipt import Receipt
 from ocihaul.transfer.request import UploadRequest
-from ocihaul.transfer.source import FileSource
+from ocihaul.transfer.source import FileSource, Identity
 
 _RESTART = "Run again with --restart to drop the unfinished upload and begin anew."
 
@@ -30,7 +30,8 @@ class Memory:
 
     Without a `journal` nothing outlives the process. A journal that fails costs the memory, not
     the upload: it is said once, and `broken` from then. `counter` hears what the session and the
-    storage client tell, where somebody counts. `begun` is epoch seconds.
+    storage client tell, where somebody counts. `adopted` are the parts of an upload that the
+    journal did not know. `begun` is epoch seconds.
     """
 
     journal: Journal | None
@@ -39,6 +40,7 @@ class Memory:
     counter: Counter | None = None
     entry: Entry | None = None
     broken: bool = False
+    adopted: Mapping[int, SentPart] = field(default_factory=dict)
     begun: float = field(default_factory=time.time)
     _mark: Counts = field(init=False)
 
@@ -76,6 +78,41 @@ class Memory:
                 algorithm=algorithm,
             )
 
+    def adopt(
+        self,
+        upload_id: str,
+        parts: Mapping[int, SentPart],
+        *,
+        source: FileSource,
+        part_size: int,
+        encryption: str,
+        algorithm: str,
+    ) -> Entry:
+        """Another's upload is ours now, with those of its parts that are right."""
+        self.begin(
+            upload_id,
+            source=source,
+            part_size=part_size,
+            encryption=encryption,
+            algorithm=algorithm,
+        )
+        for number, part in parts.items():
+            self.record(number, part)
+        self.adopted = parts
+        if self.entry is None:
+            self.entry = Entry(
+                row=0,
+                target=self.target,
+                upload_id=upload_id,
+                source=str(source.path),
+                identity=source.identity,
+                part_size=part_size,
+                encryption=encryption,
+                algorithm=algorithm,
+                created_at=self.begun,
+            )
+        return self.entry
+
     def record(self, number: int, part: SentPart) -> None:
         """Remember a finished part."""
         if self.journal is not None and self.entry is not None and not self.broken:
@@ -85,8 +122,8 @@ class Memory:
     def finished(self) -> dict[int, SentPart]:
         """The parts that were finished, as the journal has them."""
         if self.journal is None or self.entry is None:
-            return {}
-        return self.journal.parts(self.entry)
+            return dict(self.adopted)
+        return {**self.adopted, **self.journal.parts(self.entry)}
 
     def forget(self) -> None:
         """The upload is aborted, or gone."""
@@ -151,15 +188,17 @@ def recall(
     entry = memory.find()
     if entry is None:
         return None
+    same = _same_file(entry.identity, source.identity)
+    if request.upload_id is not None and not (same and request.upload_id == entry.upload_id):
+        memory.entry = None  # another upload, or of a copy: its parts tell what they are
+        return None
     if request.restart:
         _drop(memory, entry, storage)
         return None
-    then, now = entry.identity, source.identity
-    # Not the device: its number may be another after a reboot or in another container.
-    if (then.inode, then.size, then.mtime_ns) != (now.inode, now.size, now.mtime_ns):
+    if not same:
         raise SourceChanged(
             f"{source.path} is not the file of which upload {entry.upload_id} has parts already "
-            f"({then.size} bytes then, {now.size} now)",
+            f"({entry.identity.size} bytes then, {source.size} now)",
             hint=_RESTART,
         )
     if entry.encryption != encryption_of(request):
@@ -176,6 +215,11 @@ def recall(
         size = entry.part_size // MIB
         memory.listener(Notice(f"Going on with parts of {size} MiB, as the upload was begun."))
     return entry
+
+
+def _same_file(then: Identity, now: Identity) -> bool:
+    # Not the device: its number may be another after a reboot or in another container.
+    return (then.inode, then.size, then.mtime_ns) == (now.inode, now.size, now.mtime_ns)
 
 
 def confirmed(memory: Memory, entry: Entry, storage: StorageClient) -> dict[int, SentPart] | None:

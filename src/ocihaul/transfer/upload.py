@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from ocihaul.errors import JournalError, UploadBusy
 from ocihaul.events import Listener, Notice, UploadFinished, UploadPlanned, ignore
 from ocihaul.storage.client import StorageClient
+from ocihaul.transfer.adopting import adopt
 from ocihaul.transfer.concluding import conclude, finished_before
 from ocihaul.transfer.counting import Counter
 from ocihaul.transfer.headers import check_request, put_headers
@@ -53,7 +54,7 @@ def upload(
     with FileSource(request.source) as source:
         plan = plan_upload(
             source.size,
-            part_size=request.part_size,
+            part_size=None if request.upload_id else request.part_size,
             multipart=request.multipart,
             parallel=request.parallel,
         )
@@ -68,9 +69,13 @@ def upload(
             target = Target(endpoint, request.namespace, request.bucket, request.name)
             memory = Memory(journal, target, listener, counter)
             entry = None
-            if journal is not None and plan.multipart:
+            # What was begun in parts goes on in parts, although it would be one PutObject now.
+            begun = request.multipart and memory.find() is not None
+            if plan.multipart or begun or request.upload_id is not None:
                 held.enter_context(_alone(memory, request, stop=stop))
                 entry = recall(memory, request, source, storage)
+                if entry is None and request.upload_id is not None:
+                    entry = adopt(memory, request, source, storage, stop)
             if entry is not None:  # what was begun goes on in its part size
                 plan = Plan(plan.size, entry.part_size, multipart=True)
             integrity = Integrity(
@@ -89,7 +94,8 @@ def upload(
 def _send(job: Job, memory: Memory, confirm: Confirm | None) -> UploadResult:
     plan = job.plan
     many = MultipartUpload(job, memory) if plan.multipart else None
-    if many is not None and (settled := many.settled()) is not None:
+    # An upload that was adopted is still there: it was not committed.
+    if many is not None and not memory.adopted and (settled := many.settled()) is not None:
         job.listener(Notice("The earlier run had finished; only its answer was lost."))
         return settled
     preconditions = job.target.preconditions(confirm)
