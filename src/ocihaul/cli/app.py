@@ -14,6 +14,7 @@ from ocihaul.cli.put import put
 from ocihaul.cli.receipts import receipts
 from ocihaul.cli.resume_put import resume_put
 from ocihaul.cli.session_group import session
+from ocihaul.cli.uploads import uploads
 from ocihaul.cli.verify import verify
 
 SETTINGS = {"help_option_names": ["-h", "-?", "--help"]}
@@ -49,6 +50,7 @@ app.add_command(session)
 app.add_command(exec_command)
 app.add_command(doctor)
 app.add_command(receipts)
+app.add_command(uploads)
 app.add_command(verify)
 
 

@@ -44,6 +44,20 @@ def claimed(directory: Path, name: str, what: str, *, wait: float) -> Iterator[N
         lock.release()
 
 
+def is_held(directory: Path, name: str) -> bool:
+    """Whether a process has the lock; looks without leaving a trace."""
+    path = directory / f"{name}.lock"
+    if not path.exists():
+        return False
+    lock = FileLock(path, timeout=0, mode=0o600)
+    try:
+        lock.acquire()
+    except (Timeout, OSError):
+        return True
+    lock.release()
+    return False
+
+
 def _read(path: Path) -> str | None:
     try:
         return path.read_text() or None

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from platformdirs import user_state_path
 
-from ocihaul.transfer.claims import claimed
+from ocihaul.transfer.claims import claimed, is_held
 from ocihaul.transfer.counting import Counts
 from ocihaul.transfer.database import Database
 from ocihaul.transfer.integrity import SentPart
@@ -270,6 +270,10 @@ class Journal:
         """
         with claimed(self._directory, f"upload-{target.digest}", target.object, wait=wait):
             yield
+
+    def is_claimed(self, target: Target) -> bool:
+        """Whether some process uploads to this target right now."""
+        return is_held(self._directory, f"upload-{target.digest}")
 
     # Reading rows
 
