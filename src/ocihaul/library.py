@@ -12,10 +12,11 @@ from typing import Any
 from ocihaul.adapters.principals import open_principal, settled
 from ocihaul.config import SDK_AUTH, Flags, resolve
 from ocihaul.connect import open_storage
-from ocihaul.events import Event, Listener, ignore
+from ocihaul.events import Listener, both, ignore
 from ocihaul.session.opening import home_directory
 from ocihaul.transfer import upload as transfer
 from ocihaul.transfer.counting import Counter
+from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.request import Existing, UploadRequest, UploadResult
 
 
@@ -78,12 +79,13 @@ def upload(
         authority = open_principal(settings)
         settings = settled(settings, authority)
     counter = Counter()
-
-    def tell(event: Event) -> None:
-        listener(event)
-        counter(event)
-
+    pace = Pace() if request.adaptive else None
+    tell = both(listener, counter)
+    if pace is not None:
+        tell = both(tell, pace)
     with open_storage(settings, tell, stop, authority=authority) as storage:
         if not request.namespace:
             request = replace(request, namespace=storage.get_namespace())
-        return transfer.upload(storage, request, listener=tell, stop=stop, counter=counter)
+        return transfer.upload(
+            storage, request, listener=tell, stop=stop, counter=counter, pace=pace
+        )

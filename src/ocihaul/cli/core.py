@@ -36,6 +36,7 @@ def run_upload(
     """Upload one file; asks the service for the namespace if the request has none."""
     from ocihaul.cli.foretelling import Foreteller
     from ocihaul.transfer.counting import Counter
+    from ocihaul.transfer.pace import Pace
     from ocihaul.transfer.upload import upload
 
     wishes = settings.wishes
@@ -48,11 +49,14 @@ def run_upload(
     )
 
     counter = Counter()
+    pace = Pace() if request.adaptive else None
 
     def tell(event: Event) -> None:
         listener(event)
         foreteller(event)
         counter(event)
+        if pace is not None:
+            pace(event)
 
     with (
         journal_for(listener) as journal,
@@ -69,6 +73,7 @@ def run_upload(
             before=foreteller.require if wishes.require_session else None,
             journal=journal,
             counter=counter,
+            pace=pace,
         )
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ocihaul.cli.defaults import json_object
-from ocihaul.config.places import Found
+from ocihaul.config.found import Found
+from ocihaul.config.quantities import duration
 from ocihaul.config.rcfile import expand_home
-from ocihaul.config.wishes import duration
 from ocihaul.errors import UsageError
 from ocihaul.storage.types import SseCustomerKey
 

@@ -27,7 +27,7 @@ def claimed(directory: Path, name: str, what: str, *, wait: float) -> Iterator[N
         who = _read(owner) or "another process"
         raise UploadBusy(
             f"{what!r} is already being uploaded by {who}",
-            hint="Wait for it, or run again without --no-wait.",
+            hint="Wait until it has ended.",
         ) from None
     except OSError as error:
         raise JournalError(

@@ -84,6 +84,11 @@ def state_directory(environ: Mapping[str, str] = os.environ) -> Path:
 
 _THIS_TARGET = "WHERE endpoint = ? AND namespace = ? AND bucket = ? AND object = ?"
 
+_INSERT_PART = (
+    "INSERT OR REPLACE INTO parts (upload, number, size, etag, digests, request_id) "
+    "VALUES (?, ?, ?, ?, ?, ?)"
+)
+
 
 class Journal:
     """The journal in one directory; close it, or use it as a context.
@@ -127,8 +132,12 @@ class Journal:
         part_size: int,
         encryption: str,
         algorithm: str,
+        parts: Mapping[int, SentPart] | None = None,
     ) -> Entry:
-        """Remember an upload that the service has just created; it replaces an older one."""
+        """Remember an upload that the service has just created; it replaces an older one.
+
+        `parts` are those that are there already. All of it is on disk when this returns.
+        """
         entry = Entry(
             row=0,
             target=target,
@@ -153,7 +162,11 @@ class Journal:
                     *(part_size, encryption, algorithm, entry.created_at),
                 ),
             ).lastrowid
-        return replace(entry, row=row or 0)
+            entry = replace(entry, row=row or 0)
+            database.executemany(
+                _INSERT_PART, (_row(entry, *each) for each in (parts or {}).items())
+            )
+        return entry
 
     def record(
         self, entry: Entry, number: int, part: SentPart, counts: Counts | None = None
@@ -162,13 +175,8 @@ class Journal:
 
         `counts` are those of all runs up to now.
         """
-        digests = json.dumps({name: value.hex() for name, value in part.digests.items()})
         with self._database.writing() as database:
-            database.execute(
-                "INSERT OR REPLACE INTO parts (upload, number, size, etag, digests, request_id) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                (entry.row, number, part.size, part.etag, digests, part.request_id),
-            )
+            database.execute(_INSERT_PART, _row(entry, number, part))
             if counts is not None:
                 database.execute(
                     "UPDATE uploads SET counts = ? WHERE id = ?",
@@ -313,6 +321,11 @@ def _entry(row: int, *columns: Any) -> Entry:
         created_at=created_at,
         counts=Counts.from_document(json.loads(counts)),
     )
+
+
+def _row(entry: Entry, number: int, part: SentPart) -> tuple[object, ...]:
+    digests = json.dumps({name: value.hex() for name, value in part.digests.items()})
+    return entry.row, number, part.size, part.etag, digests, part.request_id
 
 
 def _digests(text: str) -> dict[str, bytes]:

@@ -135,6 +135,7 @@ class MultipartUpload:
             record=self._memory.record,
             parallel=request.parallel,
             stop=job.stop,
+            pace=job.pace,
         )
 
     def _with_md5(self, parts: Mapping[int, SentPart]) -> list[SentPart]:

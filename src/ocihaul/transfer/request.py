@@ -28,8 +28,10 @@ class UploadRequest:
 
     `restart` drops what an earlier run has left unfinished; `wait` waits for another process that
     uploads to the same object. `upload_id` names an upload to go on with, whoever began it.
-    `receipt` is a file to write the receipt to. `metadata` has plain keys, without `opc-meta-`.
-    `content_md5` and the `content_*` checksum values are base64 and belong to the whole object.
+    `receipt` is a file to write the receipt to. `parallel` parts go at a time, or with `adaptive`
+    at most so many, as the line and the service allow. `metadata` has plain keys, without
+    `opc-meta-`. `content_md5` and the `content_*` checksum values are base64 and belong to the
+    whole object.
     """
 
     source: Path
@@ -45,6 +47,7 @@ class UploadRequest:
     upload_id: str | None = None
     part_size: int | None = None
     parallel: int = 10
+    adaptive: bool = False
     verify_checksum: bool = False
     content_md5: str | None = None
     checksum_algorithm: str | None = None

@@ -62,9 +62,16 @@ class Memory:
         return self.entry
 
     def begin(
-        self, upload_id: str, *, source: FileSource, part_size: int, encryption: str, algorithm: str
+        self,
+        upload_id: str,
+        *,
+        source: FileSource,
+        part_size: int,
+        encryption: str,
+        algorithm: str,
+        parts: Mapping[int, SentPart] | None = None,
     ) -> None:
-        """The service has given the upload its id."""
+        """The service has given the upload its id; it has `parts` already."""
         if self.journal is None:
             return
         with self._trouble_is_told():
@@ -76,6 +83,7 @@ class Memory:
                 part_size=part_size,
                 encryption=encryption,
                 algorithm=algorithm,
+                parts=parts,
             )
 
     def adopt(
@@ -95,9 +103,8 @@ class Memory:
             part_size=part_size,
             encryption=encryption,
             algorithm=algorithm,
+            parts=parts,
         )
-        for number, part in parts.items():
-            self.record(number, part)
         self.adopted = parts
         if self.entry is None:
             self.entry = Entry(

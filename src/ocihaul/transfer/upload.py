@@ -15,6 +15,7 @@ from ocihaul.transfer.integrity import Integrity
 from ocihaul.transfer.job import Job, wished_algorithm
 from ocihaul.transfer.journal import Journal, Target
 from ocihaul.transfer.multipart import MultipartUpload
+from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.plan import Plan, plan_upload
 from ocihaul.transfer.receipt_file import check_place
 from ocihaul.transfer.request import Confirm, UploadRequest, UploadResult
@@ -36,14 +37,16 @@ def upload(
     before: Callable[[int], None] | None = None,
     journal: Journal | None = None,
     counter: Counter | None = None,
+    pace: Pace | None = None,
 ) -> UploadResult:
     """Upload `request.source`; the object appears only when all of it is there and right.
 
-    With a `journal`, an upload that an earlier run left unfinished is gone on with. `counter`
-    counts renewals and retries for the receipt, if the storage client tells it what happens.
-    `confirm` is asked before an existing object is replaced (`Existing.ASK`); without it the
-    answer is no. `stop` is the event that the storage client was made with. `before` is called
-    with the size before anything is sent, and may raise.
+    With a `journal`, an upload that an earlier run left unfinished is gone on with. `confirm` is
+    asked before an existing object is replaced (`Existing.ASK`); without it the answer is no.
+    `stop` is the event that the storage client was made with. `before` is called with the size
+    before anything is sent, and may raise. Two have to hear the storage client's events, too:
+    `counter` counts renewals and retries for the receipt, and `pace` says how many parts go at a
+    time; never more than `request.parallel`.
 
     Raises UsageError and SourceError before anything is sent; ObjectExists; ServiceError,
     NetworkError, SessionError; SourceChanged; UploadStopped when parts are left on the service;
@@ -83,7 +86,7 @@ def upload(
                 want_md5=request.verify_checksum,
                 listener=listener,
             )
-            job = Job(storage, request, source, plan, listener, stop, integrity)
+            job = Job(storage, request, source, plan, listener, stop, integrity, pace=pace)
             result = finished_before(job, memory) or conclude(
                 job, memory, _send(job, memory, confirm)
             )
