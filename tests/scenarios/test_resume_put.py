@@ -85,7 +85,7 @@ def test_what_is_there_is_confirmed_and_the_rest_is_sent(tmp_path: Path) -> None
         assert document["whole"]["md5"] == document["service"]["opc-multipart-md5"]
 
 
-def test_foreign_parts_are_never_committed(tmp_path: Path) -> None:
+def test_weakness_9_foreign_parts_are_never_committed(tmp_path: Path) -> None:
     """An upload full of somebody else's bytes: the stock CLI commits it as the user's file."""
     with world(tmp_path) as w:
         source = w.file(4 * PART)
@@ -179,7 +179,7 @@ def test_it_works_without_a_journal(tmp_path: Path) -> None:
         assert sorted(parts_stored(w)) == [1, 2, 3, 4]
 
 
-def test_a_customers_key_goes_with_every_part(tmp_path: Path) -> None:
+def test_weakness_16_a_customers_key_goes_with_every_part(tmp_path: Path) -> None:
     (tmp_path / "key").write_text(KEY)
     key = SseCustomerKey.from_text(KEY, where="test")
     with world(tmp_path) as w:

@@ -40,7 +40,7 @@ def make_older(w: World, seconds: float) -> None:
         database.close()
 
 
-def test_ours_and_anothers_are_listed_with_age_size_and_cost(tmp_path: Path) -> None:
+def test_weakness_10_what_was_left_is_listed_with_age_size_and_cost(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         ours, theirs = w.file(6 * PART), w.file(3 * PART, "theirs")
         interrupted_after(w, ours, 2)

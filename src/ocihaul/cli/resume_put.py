@@ -8,6 +8,7 @@ import click
 
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import bucket_options, from_json_option, settle
+from ocihaul.cli.option_types import AUTO, ParallelCount
 
 if TYPE_CHECKING:
     from ocihaul.transfer.request import UploadRequest
@@ -25,7 +26,11 @@ DEFAULT_PARALLEL = 3
 @click.option("--upload-id", help="The upload to go on with. [required]")
 @click.option("--part-size", type=int, help="Size of a part in MiB. [that of its parts]")
 @click.option("--disable-parallel-uploads", is_flag=True, help="Send one part at a time.")
-@click.option("--parallel-upload-count", type=click.IntRange(1, 1000), help="Parts in flight. [3]")
+@click.option(
+    "--parallel-upload-count",
+    type=ParallelCount(),
+    help="Parts in flight; auto finds out how many pay. [3]",
+)
 @click.option(
     "--verify-checksum", is_flag=True, help="Compare the local MD5 with the service's at the end."
 )
@@ -55,6 +60,7 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> "UploadRequest":
     from ocihaul.cli.units import MIB
     from ocihaul.errors import UsageError
     from ocihaul.transfer.request import Existing, UploadRequest
+    from ocihaul.transfer.steering import MOST
 
     check_required(options, "bucket_name", "file", "upload_id")
     count, one = options.get("parallel_upload_count"), options.get("disable_parallel_uploads")
@@ -77,7 +83,8 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> "UploadRequest":
         existing=Existing.REPLACE,  # as in the stock CLI: it asks nothing
         upload_id=options["upload_id"],
         part_size=None if part_size is None else part_size * MIB,
-        parallel=1 if one else count or DEFAULT_PARALLEL,
+        parallel=1 if one else MOST if count == AUTO else int(count or DEFAULT_PARALLEL),
+        adaptive=count == AUTO,
         verify_checksum=bool(options.get("verify_checksum")),
         sse_customer_key=customer_key(options.get("encryption_key_file"), home),
         wait=not options.get("no_wait"),
