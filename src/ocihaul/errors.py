@@ -15,6 +15,7 @@
      ├── SpoolError             a part of a stream cannot be kept until it is sent
      ├── ChecksumError          what arrived is not what was sent
      ├── JournalError           what is done cannot be remembered
+     ├── ReceiptError           a receipt cannot be read, or not be written after an upload
      ├── UploadBusy             another process is at the same upload
      ├── ObjectExists           the target is there and must not be replaced
      ├── UploadStopped          a multipart upload stopped half-way; its cause is chained
@@ -133,6 +134,15 @@ class ChecksumError(OcihaulError):
 
 class JournalError(OcihaulError):
     """The journal cannot be opened, read or written."""
+
+
+class ReceiptError(OcihaulError):
+    """A receipt cannot be read; or it cannot be written, although the upload succeeded.
+
+    In the latter case `result` is what the upload would have returned.
+    """
+
+    result: object = None
 
 
 class UploadBusy(OcihaulError):

@@ -16,6 +16,7 @@ from ocihaul.errors import UsageError
 from ocihaul.events import Listener, audience, ignore
 from ocihaul.session.opening import home_directory
 from ocihaul.transfer import upload as transfer
+from ocihaul.transfer.counting import Counter
 from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.request import Existing, Stream, UploadRequest, UploadResult
 
@@ -84,9 +85,12 @@ def upload(
     if settings.auth in SDK_AUTH:
         authority = open_principal(settings)
         settings = settled(settings, authority)
+    counter = Counter()
     pace = Pace() if request.adaptive else None
-    tell = audience(listener, pace) if pace is not None else listener
+    tell = audience(listener, counter, *([pace] if pace is not None else []))
     with open_storage(settings, tell, stop, authority=authority) as storage:
         if not request.namespace:
             request = replace(request, namespace=storage.get_namespace())
-        return transfer.upload(storage, request, listener=tell, stop=stop, pace=pace)
+        return transfer.upload(
+            storage, request, listener=tell, stop=stop, counter=counter, pace=pace
+        )

@@ -36,6 +36,7 @@ def run_upload(
 ) -> UploadResult:
     """Upload one file; asks the service for the namespace if the request has none."""
     from ocihaul.cli.foretelling import Foreteller
+    from ocihaul.transfer.counting import Counter
     from ocihaul.transfer.pace import Pace
     from ocihaul.transfer.upload import upload
 
@@ -52,8 +53,9 @@ def run_upload(
         # A session that is over must not keep waiting what can go on without it.
         settings = replace(settings, wishes=replace(wishes, session_wait=0.0))
         request = replace(request, expected_rate=wishes.expected_rate)
+    counter = Counter()
     pace = Pace() if request.adaptive else None
-    tell = audience(listener, foreteller, *([pace] if pace is not None else []))
+    tell = audience(listener, foreteller, counter, *([pace] if pace is not None else []))
     with (
         journal_for(listener) as journal,
         storage_for(settings, listener=tell, stop=stop) as storage,
@@ -68,6 +70,7 @@ def run_upload(
             stop=stop,
             before=foreteller.require if wishes.require_session else None,
             journal=journal,
+            counter=counter,
             pace=pace,
         )
 
@@ -102,6 +105,13 @@ def journal_for(listener: Listener) -> AbstractContextManager["Journal | None"]:
         text = f"An interrupted upload will begin anew: {error.message}. {error.hint}"
         listener(Notice(text))
         return nullcontext()
+
+
+def journal_to_read() -> "Journal":
+    """The user's journal, for commands that are about it; raises JournalError."""
+    from ocihaul.transfer.journal import Journal, state_directory
+
+    return Journal(state_directory())
 
 
 def run_emulator(args: list[str]) -> int:

@@ -71,6 +71,7 @@ _OF_SINGLE = "Only where the object is sent in one piece."
     "upload goes on when the session has ended.",
 )
 @click.option("--no-wait", is_flag=True, help="End at once if another process is uploading this.")
+@click.option("--receipt", help="Write a receipt to this file: the proof of what was stored.")
 @from_json_option
 @global_options(hidden=True)
 @click.pass_context

@@ -57,6 +57,7 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> UploadRequest:
         restart=bool(options.get("restart")),
         outlive_session=bool(options.get("outlive_session")),
         wait=not options.get("no_wait"),
+        receipt=Path(options["receipt"]) if options.get("receipt") else None,
         multipart=not options.get("no_multipart"),
         part_size=None if part_size is None else part_size * MIB,
         parallel=_parallel(options),

@@ -12,7 +12,7 @@ from ocihaul.cli.pipes import piped, reads_stdin
 from ocihaul.cli.progress import Reporter, reporting
 from ocihaul.cli.stopping import Stopper, stopping
 from ocihaul.config import Settings
-from ocihaul.errors import Interrupted, ObjectExists, OcihaulError
+from ocihaul.errors import Interrupted, ObjectExists, OcihaulError, ReceiptError
 from ocihaul.storage.types import ObjectSummary
 from ocihaul.transfer.request import Existing, UploadRequest, UploadResult
 
@@ -30,6 +30,7 @@ def run_put(invocation: Invocation, request: UploadRequest) -> int:
 def _run_put(invocation: Invocation, settings: Settings, request: UploadRequest) -> int:
     stdin, stderr = invocation.stdin, invocation.stderr
     may_ask = invocation.may_ask() and not reads_stdin(request)
+    failure: ReceiptError | None = None
     with stopping() as stopper:
         with reporting(stderr, terminal=is_terminal(stderr), debug=invocation.given.debug) as (
             listener,
@@ -45,11 +46,18 @@ def _run_put(invocation: Invocation, settings: Settings, request: UploadRequest)
                     confirm=_question(stdin, stderr, stopper) if may_ask else None,
                     stop=stopper.stop,
                 )
+            except ReceiptError as error:  # the object is there all the same
+                if not isinstance(error.result, UploadResult):
+                    raise
+                result, failure = error.result, error
             except ObjectExists as error:
                 return _exists(error, request, reporter, asked=may_ask)
             except KeyboardInterrupt:
                 raise Interrupted("stopped before the upload began") from None
-        return _answer(invocation, request, result)
+        code = _answer(invocation, request, result)
+        if failure is not None:
+            raise failure
+        return code
 
 
 def _answer(invocation: Invocation, request: UploadRequest, result: UploadResult) -> int:

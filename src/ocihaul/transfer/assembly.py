@@ -102,6 +102,7 @@ class Assembly:
             upload_id=self.upload_id,
             crc32c=expected.get(checksum.multipart_header(CRC32C)),
             md5=expected.get(checksum.multipart_header(MD5)),
+            parts=parts,
         )
 
     def _look(self) -> ObjectSummary | None:

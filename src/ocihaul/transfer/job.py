@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ocihaul.errors import ChecksumError
@@ -11,7 +11,7 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.transfer import checksum
 from ocihaul.transfer.body import digest_range
 from ocihaul.transfer.checksum import CRC32C, DECLARABLE, MD5, SHA256, SHA384
-from ocihaul.transfer.integrity import Integrity
+from ocihaul.transfer.integrity import Integrity, SentPart
 from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.request import UploadRequest, UploadResult
 from ocihaul.transfer.sending import Headers, RangeSender
@@ -52,6 +52,7 @@ class Job:
         part_count: int,
         crc32c: str | None,
         md5: str | None,
+        parts: Sequence[SentPart],
         upload_id: str | None = None,
     ) -> UploadResult:
         """What the caller gets."""
@@ -65,6 +66,7 @@ class Job:
             bytes_sent=self.sender.sent_bytes,
             bytes_resent=self.sender.sent_bytes - (size - self.kept_bytes),
             seconds=time.monotonic() - self.started,
+            parts=parts,
         )
 
 

@@ -2,8 +2,10 @@
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ocihaul.errors import (
+    ChecksumError,
     Interrupted,
     OcihaulError,
     SessionError,
@@ -26,9 +28,9 @@ from ocihaul.transfer.source import FileSource, Piece
 
 
 class MultipartUpload:
-    """One multipart upload of a file; `memory` is None where nothing can be remembered."""
+    """One multipart upload of a file."""
 
-    def __init__(self, job: Job, source: FileSource, plan: Plan, memory: Memory | None) -> None:
+    def __init__(self, job: Job, source: FileSource, plan: Plan, memory: Memory) -> None:
         self._job = job
         self._source = source
         self._plan = plan
@@ -37,7 +39,7 @@ class MultipartUpload:
 
     def settled(self) -> UploadResult | None:
         """The result of an earlier run that lost its commit's reply, if that is how it ended."""
-        if self._memory is None or self._memory.entry is None:
+        if self._memory.entry is None:
             return None
         finished = self._memory.finished()
         if len(finished) < self._plan.part_count:
@@ -75,7 +77,7 @@ class MultipartUpload:
 
     def _take_up(self) -> dict[int, SentPart] | None:
         memory, job = self._memory, self._job
-        if memory is None or memory.entry is None:
+        if memory.entry is None:
             return None
         entry = memory.entry
         self._assembly.take_up(entry.upload_id)
@@ -100,15 +102,13 @@ class MultipartUpload:
 
     def _create(self, preconditions: Headers) -> None:
         upload_id = self._assembly.create(preconditions)
-        if self._memory is not None:
-            self._memory.begin(
-                upload_id=upload_id,
-                source=str(self._source.path.absolute()),
-                identity=self._source.identity,
-                part_size=self._plan.part_size,
-                encryption=encryption_of(self._job.request),
-                algorithm=self._job.integrity.declared,
-            )
+        self._memory.begin(
+            upload_id,
+            source=self._source,
+            part_size=self._plan.part_size,
+            encryption=encryption_of(self._job.request),
+            algorithm=self._job.integrity.declared,
+        )
         self._job.listener(MultipartUploadCreated(upload_id, self._plan.part_count))
 
     # Sending
@@ -127,15 +127,11 @@ class MultipartUpload:
             supply,
             self._job.sender,
             self._assembly.add,
-            record=self._record,
+            record=self._memory.record,
             parallel=min(self._job.request.parallel, len(missing)),
             stop=self._job.stop,
             pace=self._job.pace,
         )
-
-    def _record(self, number: int, part: SentPart) -> None:
-        if self._memory is not None:
-            self._memory.record(number, part)
 
     def _with_md5(self, parts: Mapping[int, SentPart]) -> list[SentPart]:
         """The parts in order; where only some have an MD5 that is wanted, it is read for the rest.
@@ -150,21 +146,22 @@ class MultipartUpload:
                 offset, length = self._plan.part(number)
                 digest = digest_range(self._source, offset, length, MD5)
                 digests = {**part.digests, MD5: digest}
-                ordered[number - 1] = SentPart(part.size, part.etag, digests)
+                ordered[number - 1] = replace(part, digests=digests)
         return ordered
 
     # Ending
 
     def _finish(self, parts: list[SentPart], answer: Headers) -> UploadResult:
-        """The upload is the service's object now, whatever the comparison says."""
-        if self._memory is not None:
+        """The upload is the service's object now; it is remembered until it has been compared."""
+        try:
+            return self._assembly.result(parts, answer)
+        except ChecksumError:  # nothing to go on with
             self._memory.forget()
-        return self._assembly.result(parts, answer)
+            raise
 
     def _abort(self, error: OcihaulError) -> None:
         """The parts are of a file that is no more: nobody can use them."""
-        if self._memory is not None:
-            self._memory.forget()
+        self._memory.forget()
         try:
             self._assembly.abort()
         except OcihaulError as trouble:
@@ -183,7 +180,7 @@ class MultipartUpload:
         )
 
     def _how_to_go_on(self) -> str:
-        if self._memory is not None and not self._memory.broken:
+        if self._memory.entry is not None and not self._memory.broken:
             return "Its finished parts are kept: the same command, run again, goes on with them."
         request = self._job.request
         return (

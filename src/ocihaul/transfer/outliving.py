@@ -173,9 +173,10 @@ class OutlivingAssembly(Assembly):
         self._kept.remove()
 
 
-def assembly_for(job: Job, memory: Memory | None, *, size: int | None) -> Assembly:
+def assembly_for(job: Job, memory: Memory, *, size: int | None) -> Assembly:
     """The way to upload that the request wants; `memory` knows where secrets can be kept."""
     if not job.request.outlive_session:
         return Assembly(job)
-    path = memory.journal.private_file(memory.target, "par") if memory is not None else None
+    journal = memory.journal
+    path = journal.private_file(memory.target, "par") if journal is not None else None
     return OutlivingAssembly(job, AccessFile(path), size=size)

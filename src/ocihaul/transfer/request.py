@@ -1,12 +1,17 @@
 """What a caller asks for and what comes back: the values around an upload, no behaviour."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ocihaul.storage.types import ObjectSummary, SseCustomerKey
+
+if TYPE_CHECKING:
+    # They bring the journal along, which those who only ask need not load.
+    from ocihaul.transfer.integrity import SentPart
+    from ocihaul.transfer.receipt import Receipt
 
 DEFAULT_MEMORY_LIMIT = 256 * 2**20
 
@@ -37,10 +42,11 @@ class UploadRequest:
     be is said by `expected_size` and the `content_*` values; of a file, `expected_size` too.
 
     `restart` drops what an earlier run has left unfinished; `wait` waits for another process that
-    uploads to the same object. `parallel` parts go at a time, or with `adaptive` at most so many,
-    as the line and the service allow. `metadata` has plain keys, without `opc-meta-`.
-    With `outlive_session` the parts go through a PAR for this one object, which is valid for as
-    long as they take at `expected_rate` (bytes per second), and for a day at least.
+    uploads to the same object. `upload_id` names an upload to go on with, whoever began it.
+    `receipt` is a file to write the receipt to. `parallel` parts go at a time, or with `adaptive`
+    at most so many, as the line and the service allow. With `outlive_session` the parts go through
+    a PAR for this one object, which is valid for as long as they take at `expected_rate` (bytes
+    per second), and for a day at least. `metadata` has plain keys, without `opc-meta-`.
     `content_md5` and the `content_*` checksum values are base64 and belong to the whole object.
     """
 
@@ -53,6 +59,8 @@ class UploadRequest:
     multipart: bool = True
     restart: bool = False
     wait: bool = True
+    receipt: Path | None = None
+    upload_id: str | None = None
     part_size: int | None = None
     parallel: int = 10
     adaptive: bool = False
@@ -90,6 +98,7 @@ class UploadResult:
     `headers` are the answer's headers, lower-case, as the service sent them. `md5` is our own
     value in the service's notation (`…` or `…-N` for N parts), None where it was not computed.
     `bytes_sent` counts every body byte handed to a connection, `bytes_resent` those beyond size.
+    `parts` are all parts in order (one for a single PutObject), `receipt` is the proof of it all.
     """
 
     headers: Mapping[str, str]
@@ -101,3 +110,5 @@ class UploadResult:
     bytes_sent: int
     bytes_resent: int
     seconds: float
+    parts: Sequence["SentPart"] = ()
+    receipt: "Receipt | None" = None

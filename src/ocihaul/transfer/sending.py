@@ -80,5 +80,6 @@ class RangeSender:
                 damaged = answer
             else:
                 self._listener(PartFinished(piece.number, length))
-                return SentPart(length, answer.get("etag", ""), digests), answer
+                etag, request_id = answer.get("etag", ""), answer.get("opc-request-id")
+                return SentPart(length, etag, digests, request_id), answer
         raise AssertionError("the loop above returns or raises")

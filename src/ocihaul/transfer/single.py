@@ -32,6 +32,7 @@ def put_whole(job: Job, source: Source, size: int, headers: Headers) -> UploadRe
         part_count=1,
         crc32c=checksum.encoded(part.digests[CRC32C]),
         md5=checksum.encoded(md5) if md5 is not None else None,
+        parts=[part],
     )
 
 

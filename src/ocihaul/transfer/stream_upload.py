@@ -8,7 +8,14 @@ import contextlib
 import threading
 from collections.abc import Callable
 
-from ocihaul.errors import Interrupted, OcihaulError, SessionError, UploadStopped, UsageError
+from ocihaul.errors import (
+    ChecksumError,
+    Interrupted,
+    OcihaulError,
+    SessionError,
+    UploadStopped,
+    UsageError,
+)
 from ocihaul.events import (
     Listener,
     MultipartUploadCreated,
@@ -17,28 +24,29 @@ from ocihaul.events import (
     UploadPlanned,
 )
 from ocihaul.storage.client import StorageClient
+from ocihaul.transfer.concluding import Origin, conclude
+from ocihaul.transfer.counting import Counter
 from ocihaul.transfer.headers import check_request, put_headers
 from ocihaul.transfer.intake import Expectations, Intake
 from ocihaul.transfer.integrity import Integrity, SentPart
 from ocihaul.transfer.job import Job, wished_algorithm
-from ocihaul.transfer.journal import Journal, Target
+from ocihaul.transfer.journal import Journal
 from ocihaul.transfer.outliving import assembly_for
 from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.parts import PartWorkers
+from ocihaul.transfer.receipt_file import check_place
 from ocihaul.transfer.request import Confirm, Stream, UploadRequest, UploadResult
-from ocihaul.transfer.resuming import STREAM, Memory, alone, drop, encryption_of, is_lost
+from ocihaul.transfer.resuming import Memory, alone, drop, encryption_of, is_lost, memory_of
 from ocihaul.transfer.schedule import Schedule, limit_text, plan_stream
 from ocihaul.transfer.sending import Headers
 from ocihaul.transfer.single import put_whole
-from ocihaul.transfer.source import Identity, Piece
+from ocihaul.transfer.source import Piece
 from ocihaul.transfer.spool import Spool, check_directory, default_directory
 from ocihaul.transfer.target import TargetObject
 
 #: How long the abort of a failed upload may take, seconds; shorter when somebody waits for us.
 _LAST_WORD = 30.0
 _LAST_WORD_WHEN_STOPPED = 3.0
-
-_NO_IDENTITY = Identity(0, 0, 0, 0)
 
 _AGAIN = "A stream cannot be read twice: run the whole pipeline again."
 
@@ -53,6 +61,7 @@ def upload_stream(
     stop: threading.Event,
     before: Callable[[int | None], None] | None,
     journal: Journal | None,
+    counter: Counter | None,
     pace: Pace | None,
 ) -> UploadResult:
     """Upload `stream` to its end; the parameters and errors are those of `upload`.
@@ -61,16 +70,14 @@ def upload_stream(
     up as one PutObject.
     """
     schedule = _checked(request)
+    if request.receipt is not None:
+        check_place(request.receipt, None)
     if before is not None:
         before(request.expected_size)
     with contextlib.ExitStack() as held:
-        memory = None
-        if journal is not None:
-            endpoint = storage.base_url(request.namespace)
-            target = Target(endpoint, request.namespace, request.bucket, request.name)
-            held.enter_context(alone(journal, target, request, listener, stop=stop))
-            memory = Memory(journal, target, listener)
-            _clear(memory, request, storage, listener)
+        memory = memory_of(storage, request, journal, listener, counter)
+        held.enter_context(alone(memory, request, stop=stop))
+        _clear(memory, request, storage)
         preconditions = TargetObject(storage, request).preconditions(confirm)
         listener(
             UploadPlanned(
@@ -111,6 +118,8 @@ def upload_stream(
             result = put_whole(job, first.source, first.length, headers)
         else:
             result = _StreamUpload(job, intake, memory).run(first, preconditions)
+        part_size = max(part.size for part in result.parts)
+        result = conclude(job, memory, Origin(None, None, part_size), result)
     listener(UploadFinished(request.name, result.size, result.seconds))
     return result
 
@@ -135,26 +144,23 @@ def _checked(request: UploadRequest) -> Schedule:
     return schedule
 
 
-def _clear(
-    memory: Memory, request: UploadRequest, storage: StorageClient, listener: Listener
-) -> None:
+def _clear(memory: Memory, request: UploadRequest, storage: StorageClient) -> None:
     """Drop what an earlier stream has left; a file's parts are only dropped when asked for."""
-    entry = memory.journal.find(memory.target)
+    entry = memory.find()
     if entry is None:
         return
-    memory.entry = entry
-    if not (request.restart or is_lost(entry, listener)):
+    if not (request.restart or is_lost(entry, memory.listener)):
         raise UsageError(
             f"upload {entry.upload_id} of {entry.source} to this object is not complete",
             hint="Finish it, or drop it with --restart.",
         )
-    drop(memory, entry, storage, listener)
+    drop(memory, entry, storage)
 
 
 class _StreamUpload:
     """One multipart upload of a stream."""
 
-    def __init__(self, job: Job, intake: Intake, memory: Memory | None) -> None:
+    def __init__(self, job: Job, intake: Intake, memory: Memory) -> None:
         self._job = job
         self._intake = intake
         self._memory = memory
@@ -174,20 +180,20 @@ class _StreamUpload:
         except BaseException as error:
             self._give_up(error)
             raise
-        if self._memory is not None:
+        try:
+            return self._assembly.result(parts, answer)
+        except ChecksumError:  # nothing to go on with
             self._memory.forget()
-        return self._assembly.result(parts, answer)
+            raise
 
     def _remember(self, upload_id: str) -> None:
-        if self._memory is not None:
-            self._memory.begin(
-                upload_id=upload_id,
-                source=STREAM,
-                identity=_NO_IDENTITY,
-                part_size=0,
-                encryption=encryption_of(self._job.request),
-                algorithm=self._job.integrity.declared,
-            )
+        self._memory.begin(
+            upload_id,
+            source=None,
+            part_size=0,
+            encryption=encryption_of(self._job.request),
+            algorithm=self._job.integrity.declared,
+        )
         self._job.listener(MultipartUploadCreated(upload_id, None))
 
     def _send(self, first: Piece) -> list[SentPart]:
@@ -203,7 +209,7 @@ class _StreamUpload:
             supply,
             self._job.sender,
             self._assembly.add,
-            record=self._record,
+            record=self._memory.record,
             parallel=self._job.request.parallel,
             stop=self._job.stop,
             pace=self._job.pace,
@@ -213,10 +219,6 @@ class _StreamUpload:
         if self._job.stop.is_set():
             raise Interrupted("stopped between two parts")
         return [done[number] for number in sorted(done)]
-
-    def _record(self, number: int, part: SentPart) -> None:
-        if self._memory is not None:
-            self._memory.record(number, part)
 
     def _failed(self, error: OcihaulError) -> OcihaulError:
         upload_id, name = self._assembly.upload_id, self._job.request.name
@@ -249,8 +251,7 @@ class _StreamUpload:
             except OcihaulError as error_:
                 trouble = error_.message
             else:
-                if self._memory is not None:
-                    self._memory.forget()
+                self._memory.forget()
                 return None
         return (
             f"Upload {self._assembly.upload_id} is left at the service ({trouble}). "

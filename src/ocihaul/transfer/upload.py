@@ -7,15 +7,19 @@ from collections.abc import Callable
 from ocihaul.errors import SourceError
 from ocihaul.events import Listener, Notice, UploadFinished, UploadPlanned, ignore
 from ocihaul.storage.client import StorageClient
+from ocihaul.transfer.adopting import adopt
+from ocihaul.transfer.concluding import Origin, conclude, finished_before
+from ocihaul.transfer.counting import Counter
 from ocihaul.transfer.headers import check_request, put_headers
 from ocihaul.transfer.integrity import Integrity
 from ocihaul.transfer.job import Job, check_announced, wished_algorithm
-from ocihaul.transfer.journal import Journal, Target
+from ocihaul.transfer.journal import Journal
 from ocihaul.transfer.multipart import MultipartUpload
 from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.plan import Plan, plan_upload
+from ocihaul.transfer.receipt_file import check_place
 from ocihaul.transfer.request import Confirm, UploadRequest, UploadResult
-from ocihaul.transfer.resuming import Memory, alone, recall
+from ocihaul.transfer.resuming import Memory, alone, memory_of, recall
 from ocihaul.transfer.single import put_whole
 from ocihaul.transfer.source import FileSource
 from ocihaul.transfer.stream_upload import upload_stream
@@ -30,6 +34,7 @@ def upload(
     stop: threading.Event | None = None,
     before: Callable[[int | None], None] | None = None,
     journal: Journal | None = None,
+    counter: Counter | None = None,
     pace: Pace | None = None,
 ) -> UploadResult:
     """Upload `request.source` or `request.stream`; the object appears only when all is there.
@@ -37,13 +42,14 @@ def upload(
     With a `journal`, an upload that an earlier run left unfinished is gone on with. `confirm` is
     asked before an existing object is replaced (`Existing.ASK`); without it the answer is no.
     `stop` is the event that the storage client was made with. `before` is called with the size,
-    as far as it is known, before anything is sent, and may raise. `pace`, which has to hear the
-    storage client's events too, says how many parts go at a time; never more than
-    `request.parallel`.
+    as far as it is known, before anything is sent, and may raise. Two have to hear the storage
+    client's events, too: `counter` counts renewals and retries for the receipt, and `pace` says
+    how many parts go at a time; never more than `request.parallel`.
 
     Raises UsageError and SourceError before anything is sent; ObjectExists; ServiceError,
     NetworkError, SessionError; SourceChanged; UploadStopped when parts are left on the service;
-    ChecksumError; UploadBusy; JournalError; SpoolError; Interrupted.
+    ChecksumError; UploadBusy; JournalError; SpoolError; Interrupted; ReceiptError when everything
+    is stored and the receipt's file cannot be written.
     """
     stop = stop or threading.Event()
     if request.stream is not None:
@@ -56,12 +62,13 @@ def upload(
             stop=stop,
             before=before,
             journal=journal,
+            counter=counter,
             pace=pace,
         )
     with FileSource(request.source) as source:
         plan = plan_upload(
             source.size,
-            part_size=request.part_size,
+            part_size=None if request.upload_id else request.part_size,
             multipart=request.multipart,
             parallel=request.parallel,
         )
@@ -72,23 +79,20 @@ def upload(
                 f"{source.path} has {source.size} bytes, not {request.expected_size} as expected",
                 hint="Nothing was sent: find out which of the two is right.",
             )
+        if request.receipt is not None:
+            check_place(request.receipt, request.source)
         if before is not None:
             before(plan.size)
         with contextlib.ExitStack() as held:
-            memory, entry = None, None
-            if journal is not None and plan.multipart:
-                endpoint = storage.base_url(request.namespace)
-                target = Target(endpoint, request.namespace, request.bucket, request.name)
-                held.enter_context(alone(journal, target, request, listener, stop=stop))
-                memory = Memory(journal, target, listener)
-                entry = recall(
-                    memory,
-                    request,
-                    source,
-                    wished_algorithm=wished_algorithm(request),
-                    storage=storage,
-                    listener=listener,
-                )
+            memory = memory_of(storage, request, journal, listener, counter)
+            entry = None
+            # What was begun in parts goes on in parts, although it would be one PutObject now.
+            begun = request.multipart and memory.find() is not None
+            if plan.multipart or begun or request.upload_id is not None:
+                held.enter_context(alone(memory, request, stop=stop))
+                entry = recall(memory, request, source, storage)
+                if entry is None and request.upload_id is not None:
+                    entry = adopt(memory, request, source, storage, stop)
             if entry is not None:  # what was begun goes on in its part size
                 plan = Plan(plan.size, entry.part_size, multipart=True)
             integrity = Integrity(
@@ -97,16 +101,20 @@ def upload(
                 listener=listener,
             )
             job = Job(storage, request, listener, stop, integrity, pace=pace)
-            result = _send(job, source, plan, memory, confirm)
+            origin = Origin(str(source.path.absolute()), source.identity, plan.part_size)
+            result = finished_before(job, memory, origin) or conclude(
+                job, memory, origin, _send(job, source, plan, memory, confirm)
+            )
     listener(UploadFinished(request.name, result.size, result.seconds))
     return result
 
 
 def _send(
-    job: Job, source: FileSource, plan: Plan, memory: Memory | None, confirm: Confirm | None
+    job: Job, source: FileSource, plan: Plan, memory: Memory, confirm: Confirm | None
 ) -> UploadResult:
     many = MultipartUpload(job, source, plan, memory) if plan.multipart else None
-    if many is not None and (settled := many.settled()) is not None:
+    # An upload that was adopted is still there: it was not committed.
+    if many is not None and not memory.adopted and (settled := many.settled()) is not None:
         job.listener(Notice("The earlier run had finished; only its answer was lost."))
         return settled
     preconditions = job.target.preconditions(confirm)
