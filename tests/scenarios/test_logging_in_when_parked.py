@@ -10,7 +10,6 @@ from ocihaul.session.store import CredentialStore
 from tests.logins import AtTerminal, Waiting, free_port, go_through
 from tests.world import MIB, World, world
 
-LIVES = {"token_ttl": 2.0, "session_ttl": 3.0}
 LOGIN = ("--login", "auto", "--session-wait", "5m")
 
 
@@ -24,17 +23,18 @@ def put(w: World, source: Path, *args: str) -> list[str]:
 
 
 def test_a_parked_put_logs_in_by_itself_and_goes_on_with_the_new_key(tmp_path: Path) -> None:
-    with world(tmp_path, bandwidth=12 * MIB, **LIVES) as w:
+    with world(tmp_path, bandwidth=15 * MIB) as w:
         source = w.file(70 * MIB)
-        w.log_in()
         old = CredentialStore(w.token_file, w.key_file).read_once()
         before = w.config.read_text()
         argv = put(w, source, *LOGIN, "--parallel-upload-count", "3")
         running = AtTerminal(w, *argv, **environ(w))
+        while w.oci.log.count(operation="UploadPart", status=200) < 3:
+            w.stop.wait(0.05)
+        w.oci.revoke_all(refreshable=False)
         running.says("Waiting for a new login until")
         address = running.says(r"http://\S+/v1/oauth2/authorize\?\S+")
         running.says(r"ssh -L \d+:127\.0\.0\.1:\d+ ")
-        w.oci.configure(token_ttl=3600.0, session_ttl=86400.0)
         go_through(w, address)
         ran = running.ends()
         assert ran.code == 0, ran.out
@@ -53,7 +53,7 @@ def test_a_parked_put_logs_in_by_itself_and_goes_on_with_the_new_key(tmp_path: P
 
 
 def test_without_a_terminal_nobody_is_asked(tmp_path: Path) -> None:
-    with world(tmp_path, **LIVES) as w:
+    with world(tmp_path) as w:
         source = w.file(MIB)
         w.oci.revoke_all(refreshable=False)
         ran = w.run(*put(w, source, "--session-wait", "1s"), OCIHAUL_LOGIN="auto", **environ(w))

@@ -190,14 +190,14 @@ def test_a_clock_wrong_by_ten_minutes_neither_ends_a_session_nor_delays_its_rene
     tmp_path: Path, offset: float
 ) -> None:
     """By the local clock each token is long over, or not even issued yet."""
-    with world(tmp_path, clock_offset=offset, token_ttl=3.0, bandwidth=10 * MIB) as w:
+    with world(tmp_path, clock_offset=offset, token_ttl=5.0, bandwidth=10 * MIB) as w:
         source = w.file(60 * MIB)
         w.log_in()
         ran = w.run(*w.put(source))
         assert ran.code == 0, ran.err
         assert w.arrived_whole(source)
         assert "the local clock is" in ran.err
-        assert w.refreshes() >= 3
+        assert w.refreshes() >= 2
         assert w.part_bytes_received() == 60 * MIB, "nothing was sent twice"
 
 
