@@ -18,7 +18,7 @@ from ocihaul.connect import open_storage
 from ocihaul.emulator import Emulator
 from ocihaul.emulator import Session as EmulatorSession
 from ocihaul.emulator import Settings as EmulatorSettings
-from ocihaul.events import AttemptFinished, Listener, TokenAdopted, both
+from ocihaul.events import AttemptFinished, Listener, TokenAdopted, audience
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.download import download
 from ocihaul.transfer.download_request import DownloadRequest, DownloadResult
@@ -120,7 +120,7 @@ class World:
         **wishes: object,
     ) -> DownloadResult:
         """Download an object in ranges of 1 MiB; `listener` hears what `heard` has heard."""
-        tell = self.heard if listener is None else both(self.heard, listener)
+        tell = self.heard if listener is None else audience(self.heard, listener)
         given: dict[str, object] = {
             "namespace": self.oci.namespace,
             "bucket": "backups",
@@ -205,11 +205,12 @@ class World:
         return kept | ours
 
     def secrets(self) -> set[str]:
-        """What must never be seen: every token ever issued, the lines of every key."""
+        """What must never be seen: every token ever issued, the lines of every key, every PAR."""
         keys = self.home.rglob("*.pem")
         lines = {line for key in keys for line in key.read_text().splitlines() if len(line) > 60}
         tokens = self.oci.auth.token_texts()
-        return lines | {token.rpartition(".")[2] for token in tokens} | set(tokens) | self.hidden
+        signatures = {token.rpartition(".")[2] for token in tokens}
+        return lines | signatures | set(tokens) | set(self.oci.par_secrets()) | self.hidden
 
     # What the emulator has seen, and what the client has said
 
@@ -221,7 +222,7 @@ class World:
         return sum(
             entry.body_received
             for entry in self.oci.log.entries()
-            if entry.operation in {"UploadPart", "PutObject"}
+            if entry.operation in {"UploadPart", "ParUploadPart", "PutObject"}
         )
 
     def object_bytes_sent(self, after: int = 0) -> int:

@@ -7,6 +7,7 @@ moment make one line, and the next one counts the others.
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 
+from ocihaul.cli.browser import directions
 from ocihaul.cli.units import duration_text, size_text, time_text
 from ocihaul.events import (
     AttemptFinished,
@@ -15,6 +16,7 @@ from ocihaul.events import (
     DownloadFinished,
     DownloadPlanned,
     Event,
+    LoginOffered,
     MultipartUploadCreated,
     Notice,
     Parked,
@@ -26,6 +28,7 @@ from ocihaul.events import (
     UploadFinished,
     UploadPlanned,
 )
+from ocihaul.redaction import redact
 
 #: Seconds between two lines of the same kind of trouble.
 QUIET = 5.0
@@ -48,10 +51,12 @@ class Speaker:
         """What to say about `event`; `at` is monotonic, `now` epoch seconds."""
         if isinstance(event, MultipartUploadCreated):
             # As the stock CLI writes them: scripts look for these two.
-            return [
-                f"Upload ID: {event.upload_id}",
-                f"Split file into {event.part_count} parts for upload.",
-            ]
+            said = [f"Upload ID: {event.upload_id}"]
+            if event.part_count is not None:
+                said.append(f"Split file into {event.part_count} parts for upload.")
+            return said
+        if isinstance(event, LoginOffered):
+            return directions(event)
         if isinstance(event, CredentialRejected):
             if event.generation <= self._rejected:
                 return []
@@ -119,6 +124,11 @@ class Speaker:
         return text
 
 
+def cleaned(line: str, event: Event) -> str:
+    """A line about `event` without secrets; a login's public key looks like one and stays."""
+    return line if isinstance(event, LoginOffered) else redact(line)
+
+
 def _service(event: Event) -> str | None:
     match event:
         case CredentialRejected():
@@ -140,7 +150,11 @@ def _service(event: Event) -> str | None:
 
 def _planned(event: UploadPlanned | DownloadPlanned) -> str:
     verb = "uploading" if isinstance(event, UploadPlanned) else "downloading"
-    text = f"{verb} {event.name}: {size_text(event.size)}"
+    size = "a stream" if event.size is None else size_text(event.size)
+    text = f"{verb} {event.name}: {size}"
+    if event.part_count is None:
+        first = f"parts of {size_text(event.part_size)} and more"
+        return f"{text} in {first}, up to {event.parallel} at a time"
     if isinstance(event, UploadPlanned):
         whole, parts = not event.multipart, "parts"
     else:
