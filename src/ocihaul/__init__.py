@@ -4,6 +4,7 @@ The public names are imported when they are first used, so that `ocihaul --versi
 once:
 
 * `Session`: the credential of a profile's session, kept alive; `Session.from_profile()`.
+* `SessionStatus`: what a session says of itself.
 * `upload`, `download`: one file to one object, in one call, and back.
 * `errors`, `events`: what is raised, and what a listener hears.
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ocihaul.library import download, upload
     from ocihaul.session.credential import Credential
     from ocihaul.session.session import Session
+    from ocihaul.session.status import SessionStatus
     from ocihaul.transfer.download_request import DownloadResult
     from ocihaul.transfer.request import Existing, UploadResult
 
@@ -28,6 +30,7 @@ __all__ = [
     "DownloadResult",
     "Existing",
     "Session",
+    "SessionStatus",
     "UploadResult",
     "__version__",
     "download",
@@ -42,6 +45,7 @@ _HOMES: dict[str, str | None] = {
     "DownloadResult": "ocihaul.transfer.download_request",
     "Existing": "ocihaul.transfer.request",
     "Session": "ocihaul.session.session",
+    "SessionStatus": "ocihaul.session.status",
     "UploadResult": "ocihaul.transfer.request",
     "download": "ocihaul.library",
     "errors": None,

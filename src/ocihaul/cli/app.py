@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import click
 
 from ocihaul import __version__
+from ocihaul.cli import os_commands
 from ocihaul.cli.bulk_delete import bulk_delete
 from ocihaul.cli.bulk_download import bulk_download
 from ocihaul.cli.bulk_upload import bulk_upload
@@ -12,10 +13,15 @@ from ocihaul.cli.doctor import doctor
 from ocihaul.cli.elsewhere import NotOurs, Tree, run_elsewhere
 from ocihaul.cli.exec_command import exec_command
 from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, USAGE, exit_code
+from ocihaul.cli.get import get
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.put import put
+from ocihaul.cli.receipts import receipts
+from ocihaul.cli.resume_put import resume_put
 from ocihaul.cli.session_group import session
 from ocihaul.cli.sync import sync
+from ocihaul.cli.uploads import uploads
+from ocihaul.cli.verify import verify
 
 SETTINGS = {"help_option_names": ["-h", "-?", "--help"]}
 
@@ -49,9 +55,15 @@ objects.add_command(bulk_upload)
 objects.add_command(bulk_download)
 objects.add_command(bulk_delete)
 objects.add_command(sync)
+objects.add_command(get)
+os_commands.add_to(object_storage, objects)
+objects.add_command(resume_put)
 app.add_command(session)
 app.add_command(exec_command)
 app.add_command(doctor)
+app.add_command(receipts)
+app.add_command(uploads)
+app.add_command(verify)
 
 
 @app.command(

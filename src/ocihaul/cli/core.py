@@ -11,18 +11,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocihaul.config import SDK_AUTH, Settings
-from ocihaul.events import Event, Listener, Notice, ignore
+from ocihaul.events import Listener, Notice, audience
 from ocihaul.transfer.request import Confirm, UploadRequest, UploadResult
 
 if TYPE_CHECKING:
     # They bring cryptography and more along, which only some commands need.
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+    from ocihaul.cli.foretelling import Foreteller
     from ocihaul.session.credential import Authority
     from ocihaul.session.profile_files import NewSession
     from ocihaul.session.token import SessionToken
     from ocihaul.storage.client import StorageClient
+    from ocihaul.transfer.download_request import DownloadRequest, DownloadResult
     from ocihaul.transfer.journal import Journal
+    from ocihaul.transfer.pace import Pace
+    from ocihaul.wire.message import StopSign
 
 
 def run_upload(
@@ -34,27 +38,16 @@ def run_upload(
     stop: threading.Event,
 ) -> UploadResult:
     """Upload one file; asks the service for the namespace if the request has none."""
-    from ocihaul.cli.foretelling import Foreteller
-    from ocihaul.transfer.pace import Pace
+    from ocihaul.transfer.counting import Counter
     from ocihaul.transfer.upload import upload
 
-    wishes = settings.wishes
-    foreteller = Foreteller(
-        listener,
-        mints=wishes.renew_with,
-        expected_rate=wishes.expected_rate,
-        monotonic=time.monotonic,
-        now=time.time,
-    )
-
-    pace = Pace() if request.adaptive else None
-
-    def tell(event: Event) -> None:
-        listener(event)
-        foreteller(event)
-        if pace is not None:
-            pace(event)
-
+    if request.outlive_session:
+        # A session that is over must not keep waiting what can go on without it.
+        wishes = settings.wishes
+        request = replace(request, expected_rate=wishes.expected_rate)
+        settings = replace(settings, wishes=replace(wishes, session_wait=0.0))
+    counter = Counter()
+    tell, foreteller, pace = _listeners(settings, listener, counter, adaptive=request.adaptive)
     with (
         journal_for(listener) as journal,
         storage_for(settings, listener=tell, stop=stop) as storage,
@@ -67,18 +60,62 @@ def run_upload(
             listener=tell,
             confirm=confirm,
             stop=stop,
-            before=foreteller.require if wishes.require_session else None,
+            before=foreteller.require if settings.wishes.require_session else None,
             journal=journal,
+            counter=counter,
             pace=pace,
         )
+
+
+def run_download(
+    settings: Settings, request: "DownloadRequest", *, listener: Listener, stop: threading.Event
+) -> "DownloadResult":
+    """Download one object; asks the service for the namespace if the request has none."""
+    from ocihaul.transfer.download import download
+
+    tell, foreteller, pace = _listeners(settings, listener, adaptive=request.adaptive)
+    with storage_for(settings, listener=tell, stop=stop) as storage:
+        if not request.namespace:
+            request = replace(request, namespace=storage.get_namespace())
+        return download(
+            storage,
+            request,
+            listener=tell,
+            stop=stop,
+            before=foreteller.require if settings.wishes.require_session else None,
+            pace=pace,
+        )
+
+
+def _listeners(
+    settings: Settings, *listeners: Listener, adaptive: bool
+) -> tuple[Listener, "Foreteller", "Pace | None"]:
+    """The listeners with those that a transfer needs beside them, which are returned, too.
+
+    What there is to be said is said by the first.
+    """
+    from ocihaul.cli.foretelling import Foreteller
+    from ocihaul.transfer.pace import Pace
+
+    wishes = settings.wishes
+    foreteller = Foreteller(
+        listeners[0],
+        mints=wishes.renew_with,
+        expected_rate=wishes.expected_rate,
+        monotonic=time.monotonic,
+        now=time.time,
+    )
+    pace = Pace() if adaptive else None
+    tell = audience(*listeners, foreteller, *([pace] if pace is not None else []))
+    return tell, foreteller, pace
 
 
 @contextmanager
 def storage_for(
     settings: Settings, *, listener: Listener, stop: threading.Event
 ) -> Iterator["StorageClient"]:
-    """A storage client on whatever signs for these settings, with the hook for parks."""
-    from ocihaul.cli.parking import ParkHook
+    """A storage client on whatever signs for these settings, with what is to happen at parks."""
+    from ocihaul.cli.parking import park_listeners
     from ocihaul.connect import open_storage
 
     authority = None
@@ -87,13 +124,7 @@ def storage_for(
 
         authority = open_principal(settings)
         settings = settled(settings, authority)
-    command = settings.wishes.on_park
-    hook = ParkHook(command, listener) if command else ignore
-
-    def tell(event: Event) -> None:
-        listener(event)
-        hook(event)
-
+    tell = audience(listener, *park_listeners(settings, listener, stop))
     with open_storage(settings, tell, stop, authority=authority) as storage:
         yield storage
 
@@ -109,6 +140,13 @@ def journal_for(listener: Listener) -> AbstractContextManager["Journal | None"]:
         text = f"An interrupted upload will begin anew: {error.message}. {error.hint}"
         listener(Notice(text))
         return nullcontext()
+
+
+def journal_to_read() -> "Journal":
+    """The user's journal, for commands that are about it; raises JournalError."""
+    from ocihaul.transfer.journal import Journal, state_directory
+
+    return Journal(state_directory())
 
 
 def run_emulator(args: list[str]) -> int:
@@ -127,7 +165,7 @@ def run_browser_login(
     timeout: float,
     show: Callable[[str, int], None],
     warn: Callable[[str], None],
-    stop: threading.Event,
+    stop: "StopSign",
 ) -> "NewSession":
     """Log in by way of a browser; `show` gets the address to open and the port that waits."""
     from ocihaul.session.login import BrowserLogin
@@ -154,13 +192,14 @@ def run_mint(
     """A token for a public key, signed for by the profile that `signer` holds."""
     from ocihaul.clock import ServerClock
     from ocihaul.session.minting import mint_or_raise
-    from ocihaul.session.opening import open_api_key, open_minter, open_session
+    from ocihaul.session.opening import open_api_key, open_minter
+    from ocihaul.session.session import Session
 
     clock = ServerClock(listener=listener)
     if signer.auth == "api_key":
         authority: Authority = open_api_key(signer)
     else:
-        authority = open_session(signer, clock=clock, stop=stop)
+        authority = Session.from_settings(signer, clock=clock, stop=stop)
     minter = open_minter(signer, signer=authority, minutes=minutes, clock=clock, stop=stop)
     token, note = mint_or_raise(minter, public_key, timeout=signer.read_timeout)
     if note:

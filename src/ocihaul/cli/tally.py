@@ -1,7 +1,7 @@
-"""How far an upload is: events in, numbers out. No clock, no printing.
+"""How far a transfer is: events in, numbers out. No clock, no printing.
 
-Bytes of a part count while they go out, are taken back when its attempt is thrown away, and are
-exactly the part's size once the service has it (also when it had it from an earlier run).
+Bytes of a part count while they move, are taken back when its attempt is thrown away, and are
+exactly the part's size once it is where it belongs (also when an earlier run has brought it there).
 """
 
 from collections import deque
@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 
 from ocihaul.cli.units import duration_text, size_text
 from ocihaul.events import (
+    BytesReceived,
     BytesSent,
+    DownloadPlanned,
     Event,
     PartFinished,
     TokenAdopted,
@@ -22,10 +24,10 @@ WINDOW = 60.0
 
 @dataclass(slots=True)
 class Tally:
-    """The state of one upload; its owner takes care of locking. Times are monotonic seconds."""
+    """The state of one transfer; its owner takes care of locking. Times are monotonic seconds."""
 
-    size: int = 0
-    part_count: int = 0
+    size: int | None = 0  # None: of a stream whose end nobody knows
+    part_count: int | None = 0
     parts_done: int = 0
     expires_at: float | None = None
     _parts: dict[int, int] = field(default_factory=dict)
@@ -36,10 +38,10 @@ class Tally:
     def add(self, event: Event, at: float) -> None:
         """Take note of `event`, which happened at `at`."""
         match event:
-            case UploadPlanned():
+            case UploadPlanned() | DownloadPlanned():
                 self.size, self.part_count = event.size, event.part_count
                 self._marks.append((at, 0))
-            case BytesSent():
+            case BytesSent() | BytesReceived():
                 self._count(event.part_number, event.count)
                 self._wire += event.count
                 self._mark(at)
@@ -63,8 +65,8 @@ class Tally:
 
     @property
     def done(self) -> int:
-        """Bytes that are at the service, or on their way."""
-        return max(0, min(self._counted, self.size))
+        """Bytes that are where they belong, or on their way."""
+        return max(0, self._counted if self.size is None else min(self._counted, self.size))
 
     def rate(self, at: float) -> float | None:
         """Bytes per second over the last minute; None before there is anything to tell."""
@@ -76,21 +78,27 @@ class Tally:
     def seconds_left(self, at: float) -> float | None:
         """How long the rest takes at this rate."""
         rate = self.rate(at)
-        return (self.size - self.done) / rate if rate else None
+        return (self.size - self.done) / rate if rate and self.size is not None else None
 
     def line(self, at: float, now: float) -> str:
         """The state in one line; `now` is epoch seconds, for the token."""
-        percent = 100 * self.done // self.size if self.size else 100
         rate, left = self.rate(at), self.seconds_left(at)
+        count = "" if self.part_count is None else f"/{self.part_count}"
         parts = [
-            f"{percent}% ({size_text(self.done)} of {size_text(self.size)})",
+            self._how_far(),
             f"{size_text(rate)}/s" if rate is not None else "starting",
             f"{duration_text(left)} left" if left is not None else "time left unknown",
-            f"parts {self.parts_done}/{self.part_count}",
+            f"parts {self.parts_done}{count}",
         ]
         if self.expires_at is not None:
             parts.append(self.token(now))
         return ", ".join(parts)
+
+    def _how_far(self) -> str:
+        if self.size is None:
+            return f"{size_text(self.done)} sent"
+        percent = 100 * self.done // self.size if self.size else 100
+        return f"{percent}% ({size_text(self.done)} of {size_text(self.size)})"
 
     def token(self, now: float) -> str:
         """The life that the token has left."""

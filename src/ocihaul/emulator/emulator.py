@@ -271,7 +271,7 @@ class Emulator:
         """All names, in order."""
         self._service.work.settle()
         with self._service.store.lock:
-            return sorted(self._service.store.bucket(self.namespace, bucket).objects)
+            return list(self._service.store.bucket(self.namespace, bucket).sorted_names())
 
     def object_info(self, bucket: str, name: str) -> ObjectInfo:
         """What is known about an object; ApiError (404) if there is none."""

@@ -22,7 +22,7 @@ def list_objects(service: Service, call: Call) -> Answer:
     fields = _fields(call)
     with service.store.lock:
         bucket = service.store.bucket(call.namespace, call.bucket)
-        page = page_of(sorted(bucket.objects), call.query, page_size(service, call))
+        page = page_of(bucket.sorted_names(), call.query, page_size(service, call))
         now = service.now()
         objects = [_summary(bucket.objects[name], fields, now) for name in page.names]
     value: dict[str, Any] = {"objects": objects, "prefixes": page.prefixes}

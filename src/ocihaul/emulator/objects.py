@@ -126,6 +126,8 @@ class Bucket:
     older: dict[str, list[StoredObject | DeleteMarker]] = field(default_factory=dict)
     uploads: dict[str, Upload] = field(default_factory=dict)
     pars: dict[str, Par] = field(default_factory=dict)
+    #: The names of `objects` in order, until one comes or goes: pages of a long list ask again.
+    _sorted: list[str] | None = None
 
     def object(self, name: str, version_id: str | None = None) -> StoredObject:
         """The object, or one version of it; 404 if there is none."""
@@ -136,6 +138,12 @@ class Bucket:
                 return version
         what = f"The object '{name}'" if version_id is None else f"The version '{version_id}'"
         raise ApiError(404, "ObjectNotFound", f"{what} was not found in the bucket '{self.name}'")
+
+    def sorted_names(self) -> list[str]:
+        """The names of `objects`, in order; to be read only."""
+        if self._sorted is None:
+            self._sorted = sorted(self.objects)
+        return self._sorted
 
     def names(self) -> list[str]:
         """All names under which something is left, in no order."""
@@ -159,6 +167,7 @@ class Bucket:
         new.sequence = next(_sequence)
         self.objects[new.name] = new
         if old is None:
+            self._sorted = None
             return
         if self.versioning == "Enabled":
             self.older.setdefault(new.name, []).insert(0, old)
@@ -170,6 +179,7 @@ class Bucket:
         """The object, which is not visible under its name any more; 404 if there is none."""
         stored = self.object(name)
         del self.objects[name]
+        self._sorted = None
         if self.versioning == "Enabled":
             self.older.setdefault(name, []).insert(0, DeleteMarker(name=name))
         return stored
@@ -195,6 +205,7 @@ class Bucket:
             found[0].blob.retire()
         left = [each for each in versions if each.version_id != version_id]
         self.objects.pop(name, None)
+        self._sorted = None
         if left and isinstance(newest := left[0], StoredObject):
             self.objects[name] = newest
             left = left[1:]

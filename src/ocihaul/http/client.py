@@ -1,11 +1,12 @@
 """One call to the service, carried through expiry, throttling and broken connections."""
 
+import contextlib
 import json
 import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
@@ -35,7 +36,8 @@ class Call:
 
     `path` is quoted already. A `document` is sent as signed JSON, a `body` as object bytes. A
     `sink` takes the bytes of the answer; each attempt asks for what is missing in it. Once
-    `abandoned` is set the call is not tried again.
+    `abandoned` is set the call is not tried again. Events have `shown_as` for the path where
+    that is a secret.
     """
 
     operation: str
@@ -47,6 +49,7 @@ class Call:
     body: Body | None = field(default=None, repr=False)
     sink: Sink | None = field(default=None, repr=False)
     abandoned: threading.Event | None = None
+    shown_as: str | None = None
 
     @property
     def target(self) -> str:
@@ -110,11 +113,32 @@ class Client:
                 except WireError as error:
                     self._after_break(origin, call, credential, error, tally)
                     continue
+                tally.unanswered |= answer.resent
                 redated = self._clock.observe(_service_date(answer), signed_with=offset)
                 if self._settles(answer, call, credential, redated, tally):
                     return answer
         except Stopped:
             raise Interrupted("stopped while talking to the service") from None
+
+    @contextlib.contextmanager
+    def bounded(self, seconds: float) -> Iterator["Client"]:
+        """The same client for a last word: it does not hear the stop, but has only `seconds`."""
+        stop = threading.Event()
+        timer = threading.Timer(seconds, stop.set)
+        timer.daemon = True
+        timer.start()
+        try:
+            with self._pool.twin(stop) as pool:
+                yield Client(
+                    pool,
+                    self._authority,
+                    self._clock,
+                    retry=self._retry,
+                    listener=self._listener,
+                    stop=stop,
+                )
+        finally:
+            timer.cancel()
 
     def _settles(
         self, answer: Answer, call: Call, credential: Credential, redated: bool, tally: _Tally
@@ -221,7 +245,7 @@ class Client:
                 AttemptFinished(
                     operation=call.operation,
                     method=call.method,
-                    path=call.target,
+                    path=call.shown_as or call.target,
                     status=status,
                     error=error,
                     opc_request_id=request_id,

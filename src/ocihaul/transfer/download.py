@@ -3,6 +3,7 @@
 import hashlib
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +31,14 @@ SUFFIX = ".ocihaul"
 #: How much of a target's name its temporary file shows: a file name has at most 255 bytes.
 _SHOWN = 40
 
+#: HeadObject says no more than a status.
+_HINTS = {
+    304: "The object still has the etag that it should not have.",
+    404: "There is no such object, bucket or namespace, or no policy lets you see it: check "
+    "--name, --bucket-name, --namespace and --region.",
+    412: "The object does not have the etag that it should have.",
+}
+
 
 def download(
     storage: StorageClient,
@@ -37,15 +46,16 @@ def download(
     *,
     listener: Listener = ignore,
     stop: threading.Event | None = None,
+    before: Callable[[int], None] | None = None,
     directory: Path | None = None,
     pace: Pace | None = None,
 ) -> DownloadResult:
     """Download `request.name`; its file appears only when all of it is here and right.
 
-    Run again after it was stopped or killed, it goes on with the ranges that are here.
-    `directory` is for lock files (None: the state directory). `stop` is the event that the
-    storage client was made with. With a `pace`, which has to hear the events, it says how many
-    ranges are fetched at a time.
+    Run again after it was stopped or killed, it goes on with the ranges that are here. `stop` is
+    the event that the storage client was made with. `before` is called with the size before
+    anything is fetched, and may raise. `directory` is for lock files (None: the state directory).
+    With a `pace`, which has to hear the events, it says how many ranges are fetched at a time.
 
     Raises UsageError and TargetError before anything is fetched; ServiceError, NetworkError,
     SessionError; ObjectArchived; ObjectChanged; ChecksumError; DownloadBusy; Interrupted; and
@@ -56,7 +66,11 @@ def download(
     started = time.monotonic()
 
     def begin() -> DownloadJob:
-        return _job(storage, request, listener=listener, stop=stop, pace=pace)
+        job = _job(storage, request, listener=listener, stop=stop, pace=pace)
+        size = job.plan().size  # what cannot be fetched makes no file
+        if before is not None:
+            before(size)
+        return job
 
     target = request.target
     if not isinstance(target, Path):
@@ -70,7 +84,6 @@ def download(
         job = begin()
         temporary = _temporary(storage, request, target)
         finished = Finished(temporary.with_name(f"{temporary.name}-ranges"), listener)
-        job.plan()  # what cannot be fetched makes no file
         try:
             with LocalFile(target, temporary) as file:
                 into = IntoFile(job, file, finished)
@@ -123,8 +136,7 @@ def _job(
     try:
         there = look()
     except ServiceError as error:
-        if error.status == 304:
-            error.hint = "The object still has the etag that it should not have."
+        error.hint = _HINTS.get(error.status, error.hint)
         raise
     there = readable(storage, request, there, look=look, listener=listener, stop=stop)
     return DownloadJob(storage, request, there, listener, stop, pace)

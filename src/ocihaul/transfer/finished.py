@@ -51,6 +51,8 @@ class Finished:
             if [head[key] for key in ("version", "etag", "size")] != [_VERSION, etag, size]:
                 raise LookupError("it was another object")
             plan = RangePlan(**head["plan"])
+            if not (0 <= plan.start <= plan.end <= size and plan.part_size > 0):
+                raise ValueError("it has been meddled with")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise LookupError("nothing to go on with") from error
         found: dict[int, FinishedRange] = {}

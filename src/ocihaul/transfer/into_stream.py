@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import BinaryIO
 
-from ocihaul.errors import ChecksumError, TargetError
+from ocihaul.errors import ChecksumError, Interrupted, TargetError
 from ocihaul.events import PartFinished
 from ocihaul.transfer.crew import Crew
 from ocihaul.transfer.download_job import DownloadJob
@@ -17,10 +17,15 @@ from ocihaul.transfer.receiving import Digests
 #: All bytes that wait to be written, at most.
 _WINDOW = 128 * MIB
 _SMALLEST_PIECE = MIB
-#: How many part sizes are tried at the same time: the bytes pass by only once.
-_GUESSES = 3
+#: How many part sizes are tried at the same time, since the bytes pass by only once: as many as
+#: make so many bytes to be hashed, but not fewer, nor more.
+_HASHED = 2 * 2**30
+_FEWEST_GUESSES, _MOST_GUESSES = 3, 64
 #: How often a wait looks whether it is in vain, seconds.
 _GLANCE = 0.2
+
+#: How long to leave a pipe alone that takes nothing, seconds.
+_FULL_PIPE = 0.02
 
 _OUT = "The bytes are out already: whoever read them should not use them."
 
@@ -114,7 +119,11 @@ class IntoStream:
             digests.update(left)
         try:
             while left:
-                left = left[self._out.write(left) :]
+                # None: the other end of a non-blocking pipe takes nothing at the moment.
+                count: int | None = self._out.write(left)
+                left = left[count or 0 :]
+                if not count and self._job.stop.wait(_FULL_PIPE):
+                    raise Interrupted("stopped while the output was waited for")
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -132,7 +141,8 @@ class IntoStream:
             return [None]
         if promise.md5_of_parts is not None:
             sizes = part_sizes(size, promise.parts, self._job.request.part_size)
-            return list(islice(sizes, _GUESSES)) or [None]
+            guesses = max(_FEWEST_GUESSES, min(_HASHED // size, _MOST_GUESSES))
+            return list(islice(sizes, guesses)) or [None]
         return [size if promise.md5 is not None else None]
 
     def _compare(self) -> None:

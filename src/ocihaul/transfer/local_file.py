@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from ocihaul.errors import TargetError
+from ocihaul.errors import TargetError, UsageError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 #: A file system that has none of it: the space is then taken as it is written.
@@ -20,21 +20,21 @@ _OURS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 def resolved(path: Path) -> Path:
-    """The file that `path` means, through symbolic links. Raises TargetError if it cannot be one.
+    """The file that `path` means, through symbolic links. Raises UsageError if it cannot be one.
 
     The links themselves stay: what they point to is replaced.
     """
     try:
         real = path.resolve()
         if real.is_dir():
-            raise TargetError(
+            raise UsageError(
                 f"{path} is a directory",
                 hint="Name the file in it; many objects come with: oci os object bulk-download",
             )
         if not real.parent.is_dir():
-            raise TargetError(f"{real.parent} is no directory", hint="Make it, or correct --file.")
+            raise UsageError(f"{real.parent} is no directory", hint="Make it, or correct --file.")
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before 3.13
-        raise TargetError(f"{path} cannot be looked at: {error}") from error
+        raise UsageError(f"{path} cannot be looked at: {error}") from error
     return real
 
 

@@ -107,12 +107,16 @@ class RangeSink:
 
     def wanted(self) -> Mapping[str, str]:
         """What is missing, and of which object."""
-        headers = {"range": f"bytes={self._next}-{self._end - 1}"}
+        headers = {
+            "range": f"bytes={self._next}-{self._end - 1}",
+            "accept-encoding": "identity",  # as it is stored: nobody on the way may compress it
+        }
         return headers if self._pinned.etag is None else headers | {"if-match": self._pinned.etag}
 
     def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """Raises WireError for other bytes than asked for, ObjectChanged for another object."""
-        if headers.get("etag", self._pinned.etag) != self._pinned.etag:
+        pinned = self._pinned.etag
+        if pinned is not None and headers.get("etag", pinned) != pinned:
             raise self._pinned.changed()
         size = self._pinned.size
         told = headers.get("content-range", "") if status == 206 else None

@@ -59,6 +59,7 @@ class Connection:
         self._response: h11.Response | None = None
         self._body_sent = 0
         self._body_received = 0
+        self._heard = 0.0
         self._used = False
         self.reusable = False
         self.idle_since = 0.0
@@ -304,33 +305,49 @@ class Connection:
         comes in pieces of 16 KiB (TLS) it costs a fraction of a selector.
         """
         self._sock.settimeout(_SLICE)
-        heard = time.monotonic()
+        self._heard = time.monotonic()
         try:
             while left:
-                if self._stop.is_set():
-                    raise Stopped
-                space = next(self._limiter.portions(sink.space()), None)
+                space = next(self._limiter.portions(sink.space()[:left]), None)
                 if space is None:
                     raise WireError(_TOO_LONG)
+                before = self._body_received
                 try:
-                    count = self._sock.recv_into(space, min(len(space), left))
-                except TimeoutError:
-                    if time.monotonic() - heard > self._patience.read:
-                        patience = f"{self._patience.read:g} s"
-                        raise WireError(f"the server took more than {patience} to go on") from None
-                    continue
-                except OSError as error:
-                    raise WireError(f"the connection broke: {error}") from error
-                if not count:
-                    raise WireError(f"the connection was closed, {left} bytes too early")
-                heard = time.monotonic()
-                left -= count
-                self._body_received += count
-                sink.filled(count)
+                    self._read_some(space)
+                finally:  # what came counts, also when the connection breaks then
+                    count = self._body_received - before
+                    left -= count
+                    if count:
+                        sink.filled(count)
                 if pause := self._limiter.delay(count):
                     self._rest(pause)
+        except EOFError:
+            raise WireError(f"the connection was closed, {left} bytes too early") from None
         finally:
             self._sock.settimeout(0.0)
+
+    def _read_some(self, space: memoryview) -> None:
+        """Fill the space, or as much of it as comes within a moment. Raises EOFError at the end."""
+        until = time.monotonic() + _SLICE
+        while space:
+            if self._stop.is_set():
+                raise Stopped
+            try:
+                count = self._sock.recv_into(space)
+            except TimeoutError:
+                if time.monotonic() - self._heard > self._patience.read:
+                    patience = f"{self._patience.read:g} s"
+                    raise WireError(f"the server took more than {patience} to go on") from None
+                return
+            except OSError as error:
+                raise WireError(f"the connection broke: {error}") from error
+            if not count:
+                raise EOFError
+            self._heard = time.monotonic()
+            self._body_received += count
+            space = space[count:]
+            if self._heard > until:
+                return
 
     def _rest(self, seconds: float) -> None:
         """Let what the server sends wait in the buffers between us."""

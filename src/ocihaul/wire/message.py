@@ -76,6 +76,8 @@ class Answer:
     body: bytes = field(repr=False)
     body_sent: int
     body_received: int = 0
+    #: The request had gone out before, on an idle connection that ended without a word.
+    resent: bool = False
 
 
 class WireError(Exception):
