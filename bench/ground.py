@@ -24,8 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from bench.service import READABLE, Arrived, record_path, token
-from ocihaul.transfer.checksum import combine_crc32c
+from bench.service import Arrived, record_path, token
 
 MIB = 2**20
 GIB = 2**30
@@ -126,6 +125,10 @@ class Ground:
             _fill(path, size)
         return path
 
+    def drop(self, path: Path) -> None:
+        """Give the disk and the page cache of a large file back."""
+        path.unlink(missing_ok=True)
+
 
 @contextmanager
 def ground(size: int, directory: Path | None = None) -> Iterator[Ground]:
@@ -168,19 +171,6 @@ def crc_of(path: Path) -> int:
         while block := file.read(MIB):
             crc = crc32c.crc32c(block, crc)
     return crc
-
-
-def crc_sum(crcs_and_sizes: list[tuple[int, int]]) -> int:
-    """One number for many files, in whatever order they came: the CRC32C of them all, sorted."""
-    total = 0
-    for crc, size in sorted(crcs_and_sizes):
-        total = combine_crc32c(total, crc, size)
-    return total
-
-
-def readable_name() -> str:
-    """Bucket and name of the object that can be read."""
-    return READABLE
 
 
 def _fill(path: Path, size: int) -> None:

@@ -14,6 +14,7 @@ RCLONE = "rclone"
 RAW = "raw limit"
 SENDFILE = "raw sendfile"
 MD5 = "bare MD5"
+SIGNING = "bare signatures"
 
 _COMPARTMENT = "ocid1.compartment.oc1..bench"
 
@@ -140,6 +141,13 @@ def raw(ground: Ground, mode: str, job: Job) -> Command:
             *("--part-size", str(job.part_size), "--parallel", str(job.parallel)),
         )
     )
+
+
+def signing(ground: Ground, count: int) -> Command:
+    """The RSA signatures that so many requests need."""
+    script = str(ROOT / "bench" / "signatures.py")
+    key = str(ground.home / "oci" / "key.pem")
+    return Command((sys.executable, "-I", script, key, str(count)))
 
 
 def help_of(programs: Programs, words: Sequence[str]) -> Command:

@@ -52,14 +52,17 @@ def measure(ground: Ground, command: Command) -> Cost:
         read=told["read"],
         user=told["user"],
         system=told["system"],
-        trouble=_trouble(told["exit"], output),
+        trouble=_trouble(told["exit"], output, ground),
     )
 
 
-def _trouble(code: int, output: Path) -> str | None:
+def _trouble(code: int, output: Path, ground: Ground) -> str | None:
     if code == 0:
         return None
-    lines = output.read_text(errors="replace").strip().splitlines()
+    text = output.read_text(errors="replace")
+    for path, name in ((ground.home, "GROUND"), (ROOT, ".")):
+        text = text.replace(str(path), name)
+    lines = text.strip().splitlines()
     return f"exit status {code}: {' / '.join(lines[-5:])[:500]}"
 
 

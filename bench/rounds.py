@@ -4,9 +4,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from bench import peers
 from bench.ground import Ground
-from bench.peers import Programs
 from bench.probe import Cost, measure, system_calls
 from bench.scenarios import Case, Run, Scenario
 
@@ -72,8 +70,3 @@ def calls(ground: Ground, case: Case, strace: str) -> tuple[float | None, str]:
             return None, wrong
         counts.append(count)
     return (counts[1] - counts[0]) / case.amount, table
-
-
-def missing(ground: Ground, programs: Programs, words: tuple[str, ...]) -> bool:
-    """Whether ocihaul has no such command yet."""
-    return measure(ground, peers.help_of(programs, words)).trouble is not None

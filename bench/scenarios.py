@@ -1,19 +1,26 @@
 """What is measured: for each scenario the commands to compare, and how to tell that each worked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+import crc32c
+
 from bench import peers
-from bench.ground import GIB, LONG_LIFE, MIB, Ground, crc_of, crc_sum
+from bench.ground import GIB, LONG_LIFE, MIB, Ground, crc_of
 from bench.peers import Command, Job, Programs
-from bench.service import MD5_BUCKET, READABLE
+from bench.probe import measure
+from bench.service import MD5_BUCKET, READABLE, TINY
 
 #: Says what is wrong with what a command has left behind; None when all is well.
 Check = Callable[[], str | None]
+MakeCommand = Callable[[Job], Command]
 
 _BUCKET = "backups"
 _NAME = "object"
+_LEAST_PART = 10 * MIB  # the service's limit
+_LEAST_STOCK_RANGE = 128 * MIB  # below it the stock CLI refuses
 _SHORT_LIFE = 2.0  # seconds: ocihaul renews at half of it
 
 
@@ -46,7 +53,6 @@ class Scenario:
     unit: str
     cases: tuple[Case, ...]
     limit: str | None = None
-    note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,19 +64,28 @@ class Scale:
     files: int = 10_000
     file_size: int = 16 * 1024
     many_parts: int = 1_500
-    renewal_size: int = 8 * GIB
+    renewal_size: int = 4 * GIB
 
 
-def everything(ground: Ground, programs: Programs, scale: Scale) -> list[Scenario]:
-    """All scenarios, in the order of the tables."""
-    return [
-        *(upload(ground, programs, scale, s, verify=v) for v in (False, True) for s in _SCHEMES),
-        *(download(ground, programs, scale, scheme) for scheme in _SCHEMES),
-        *(many_files(ground, programs, scale, what) for what in ("bulk-upload", "sync")),
-        part_count(ground, programs, scale),
-        renewal(ground, programs, scale),
-        starting(ground, programs),
-    ]
+def everything(
+    ground: Ground, programs: Programs, scale: Scale
+) -> dict[str, Callable[[], Scenario]]:
+    """All scenarios by name, in the order of the tables; each is made when it is called."""
+    made: dict[str, Callable[[], Scenario]] = {}
+    for scheme in _SCHEMES:
+        made[f"upload-{scheme}"] = partial(upload, ground, programs, scale, scheme)
+    for scheme in _SCHEMES:
+        made[f"upload-{scheme}-verify"] = partial(
+            upload, ground, programs, scale, scheme, verify=True
+        )
+    for scheme in _SCHEMES:
+        made[f"download-{scheme}"] = partial(download, ground, programs, scale, scheme)
+    for what in ("bulk-upload", "sync"):
+        made[what] = partial(many_files, ground, programs, scale, what)
+    made["part-count"] = partial(part_count, ground, programs, scale)
+    made["renewal"] = partial(renewal, ground, programs, scale)
+    made["start"] = partial(starting, programs)
+    return made
 
 
 _SCHEMES = {"http": "plain HTTP", "https": "TLS"}
@@ -91,7 +106,7 @@ def upload(
     )
     tiny = replace(job, path=ground.file(1))
 
-    def case(peer: str, command: Callable[[Job], Command]) -> Case:
+    def case(peer: str, command: MakeCommand) -> Case:
         return Case(
             peer=peer,
             whole=Run(command(job), _uploaded(ground, job)),
@@ -126,12 +141,19 @@ def download(ground: Ground, programs: Programs, scale: Scale, scheme: str) -> S
         bucket=READABLE,
         name=READABLE,
         scheme=scheme,
-        part_size=scale.part_size,
+        part_size=max(scale.part_size, _LEAST_STOCK_RANGE),
         parallel=scale.parallel,
     )
+    tiny = replace(job, name=TINY)
+    first = crc32c.crc32c(ground.source.open("rb").read(1))
 
-    def case(peer: str, command: Callable[[Job], Command]) -> Case:
-        return Case(peer, Run(command(job), _downloaded(ground, job.path)), ground.size / GIB)
+    def case(peer: str, command: MakeCommand) -> Case:
+        return Case(
+            peer=peer,
+            whole=Run(command(job), _downloaded(job.path, ground.size, ground.crc32c)),
+            amount=ground.size / GIB,
+            start=Run(command(tiny), _downloaded(job.path, 1, first)),
+        )
 
     cases = [
         *_clients(ground, programs, "get", case),
@@ -143,27 +165,36 @@ def download(ground: Ground, programs: Programs, scale: Scale, scheme: str) -> S
 
 def many_files(ground: Ground, programs: Programs, scale: Scale, what: str) -> Scenario:
     """A tree of small files, over plain HTTP."""
-    tree = ground.tree(scale.files, scale.file_size)
+    tree, one = ground.tree(scale.files, scale.file_size), ground.tree(1, scale.file_size)
     job = Job(tree, _BUCKET, parallel=scale.parallel)
-    expected = _tree_sum(tree)
+    alone = replace(job, path=one)
 
-    def case(peer: str, command: Callable[[Job], Command]) -> Case:
-        return Case(peer, Run(command(job), lambda: _all_there(ground, expected)), scale.files)
+    def case(peer: str, command: MakeCommand) -> Case:
+        return Case(
+            peer=peer,
+            whole=Run(command(job), _all_there(ground, tree)),
+            amount=scale.files,
+            start=Run(command(alone), _all_there(ground, one)),
+        )
 
-    cases = _clients(ground, programs, what, case)
+    whole, start = (Run(peers.signing(ground, count), _nothing) for count in (scale.files, 1))
+    cases = [
+        *_clients(ground, programs, what, case),
+        Case(peers.SIGNING, whole, scale.files, start),
+    ]
     title = f"{scale.files:,} files of {scale.file_size // 1024} KiB by {what}, plain HTTP"
-    return Scenario(what, title, "file", tuple(cases))
+    return Scenario(what, title, "file", tuple(cases), limit=peers.SIGNING)
 
 
 def part_count(ground: Ground, programs: Programs, scale: Scale) -> Scenario:
     """The same file in few large parts and in many small ones."""
-    size = scale.many_parts * MIB
+    size = scale.many_parts * _LEAST_PART
     source = ground.file(size)
     crc = crc_of(source)
     few = 15
 
     def case(count: int) -> Case:
-        part_size = -(-scale.many_parts // count) * MIB
+        part_size = -(-size // count // MIB) * MIB
         job = Job(source, _BUCKET, _NAME, part_size=part_size, parallel=scale.parallel)
         tiny = replace(job, path=ground.file(1))
         return Case(
@@ -204,7 +235,7 @@ def renewal(ground: Ground, programs: Programs, scale: Scale) -> Scenario:
     return Scenario("renewal", title, "GiB", cases, limit="one token")
 
 
-def starting(ground: Ground, programs: Programs) -> Scenario:
+def starting(programs: Programs) -> Scenario:
     """Commands that do next to nothing."""
 
     def case(peer: str, *argv: object) -> Case:
@@ -228,15 +259,22 @@ def _clients(
     ground: Ground,
     programs: Programs,
     what: str,
-    case: Callable[[str, Callable[[Job], Command]], Case],
+    case: Callable[[str, MakeCommand], Case],
 ) -> list[Case]:
     """The rows of the programs that people use."""
-    rows = [case(peers.OURS, lambda job: peers.ocihaul(ground, programs, what, job))]
+    rows = []
+    if _is_ours(ground, programs, what):
+        rows.append(case(peers.OURS, lambda job: peers.ocihaul(ground, programs, what, job)))
     if programs.stock is not None:
         rows.append(case(peers.STOCK, lambda job: peers.stock(ground, programs, what, job)))
     if programs.rclone is not None:
         rows.append(case(peers.RCLONE, lambda job: peers.rclone(ground, programs, what, job)))
     return rows
+
+
+def _is_ours(ground: Ground, programs: Programs, what: str) -> bool:
+    """Whether this ocihaul has the command at all; its row is missing where it has not."""
+    return measure(ground, peers.help_of(programs, ("os", "object", what))).trouble is None
 
 
 # Checks
@@ -264,22 +302,23 @@ def _uploaded(ground: Ground, job: Job, expected: tuple[int, int] | None = None)
     return check
 
 
-def _downloaded(ground: Ground, path: Path) -> Check:
+def _downloaded(path: Path, size: int, crc: int) -> Check:
     def check() -> str | None:
         if not path.exists():
             return "no file was written"
-        same = path.stat().st_size == ground.size and crc_of(path) == ground.crc32c
+        same = path.stat().st_size == size and crc_of(path) == crc
         return None if same else f"{path.stat().st_size} bytes were written, or other ones"
 
     return check
 
 
-def _tree_sum(tree: Path) -> tuple[int, int]:
+def _all_there(ground: Ground, tree: Path) -> Check:
     files = [path for path in tree.rglob("*") if path.is_file()]
-    return len(files), crc_sum([(crc_of(path), path.stat().st_size) for path in files])
+    expected = sorted((crc_of(path), path.stat().st_size) for path in files)
 
+    def check() -> str | None:
+        arrived = sorted((one.crc32c, one.size) for one in ground.all_arrived())
+        whole = f"{len(arrived)} of {len(expected)} files arrived, or other bytes"
+        return None if arrived == expected else whole
 
-def _all_there(ground: Ground, expected: Sequence[int]) -> str | None:
-    arrived = ground.all_arrived()
-    found = len(arrived), crc_sum([(one.crc32c, one.size) for one in arrived])
-    return None if found == expected else f"{found[0]} of {expected[0]} files arrived whole"
+    return check

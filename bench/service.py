@@ -24,8 +24,10 @@ from ocihaul.transfer.checksum import combine_crc32c
 NAMESPACE = "ns1"
 #: In this bucket the sink computes MD5, too; elsewhere it gives back what the client declared.
 MD5_BUCKET = "with-md5"
-#: The object that can be read is the file that the sink was started with.
+#: The bucket whose objects can be read: whatever their name, they are the file that the sink was
+#: started with; the tiny one is its first byte.
 READABLE = "readable"
+TINY = "tiny"
 
 #: The stock CLI stops at an answer without MD5; where the sink computes none, it says this.
 _NO_MD5 = base64.b64encode(bytes(16)).decode()
@@ -62,7 +64,7 @@ class Arrived:
 class Service:
     """Answers one request at a time on any number of connections.
 
-    `records` is the directory for what arrived; `readable` the file behind the readable object;
+    `records` is the directory for what arrived; `readable` the file behind the readable objects;
     `count` is told (requests, body bytes in, body bytes out, renewals) of each request.
     """
 
@@ -71,39 +73,56 @@ class Service:
     ) -> None:
         self._records = records
         self._count = count
-        self._size = readable.stat().st_size
         self._crc = int((records.parent / "readable.crc32c").read_text())
         with readable.open("rb") as file:
             self._bytes = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
     def answer(self, head: Head, exchange: Exchange) -> None:
         """Take in the body of one request and answer it."""
-        match head.method, head.path:
-            case "POST", ("v1", "authentication", "refresh"):
+        match head.path:
+            case ("v1", "authentication", "refresh"):
                 self._renew(head, exchange)
-            case _, ("n",):
+            case ("n",):
                 self._tell(exchange, head, NAMESPACE)
-            case _, ("n", ns, "b", bucket):
+            case ("n", ns, "b", bucket):
                 self._tell(exchange, head, {"namespace": ns, "name": bucket, "etag": "bucket"})
-            case "GET", ("n", _, "b", bucket, "o"):
+            case ("n", _, "b", bucket, "o"):
                 listed = [self._summary()] if bucket == READABLE else []
                 self._tell(exchange, head, {"objects": listed, "prefixes": []})
-            case "PUT", ("n", _, "b", bucket, "o", *name):
-                self._put_object(head, exchange, bucket, "/".join(name))
-            case "GET" | "HEAD", ("n", _, "b", bucket, "o", *name):
-                self._get_object(head, exchange, bucket, "/".join(name))
-            case "POST", ("n", _, "b", bucket, "u"):
-                self._create(head, exchange, bucket)
-            case "PUT", ("n", _, "b", bucket, "u", *_):
+            case ("n", _, "b", bucket, "o", *name):
+                self._object(head, exchange, bucket, "/".join(name))
+            case ("n", _, "b", bucket, "u", *name):
+                self._upload(head, exchange, bucket, "/".join(name))
+            case _:
+                self._refuse(head, exchange)
+
+    def _object(self, head: Head, exchange: Exchange, bucket: str, name: str) -> None:
+        match head.method:
+            case "PUT":
+                self._put_object(head, exchange, bucket, name)
+            case "GET" | "HEAD":
+                self._get_object(head, exchange, bucket, name)
+            case _:
+                self._refuse(head, exchange)
+
+    def _upload(self, head: Head, exchange: Exchange, bucket: str, name: str) -> None:
+        match head.method:
+            case "PUT":
                 arrived = self._take_in(head, exchange, with_md5=bucket == MD5_BUCKET)
                 exchange.answer(200, {"opc-content-md5": _NO_MD5} | arrived.headers())
-            case "POST", ("n", _, "b", bucket, "u", *name):
-                self._commit(head, exchange, bucket, "/".join(name))
-            case "GET", ("n", _, "b", _, "u", *_):
+            case "POST" if not name:
+                self._create(head, exchange, bucket)
+            case "POST":
+                self._commit(head, exchange, bucket, name)
+            case "GET":
                 self._tell(exchange, head, [])
             case _:
-                self._drain(head, exchange)
-                exchange.answer(204 if head.method == "DELETE" else 501, {})
+                self._refuse(head, exchange)
+
+    def _refuse(self, head: Head, exchange: Exchange) -> None:
+        """Deletions are agreed to; whoever calls anything else has to hear that it is not here."""
+        self._drain(head, exchange)
+        exchange.answer(204 if head.method == "DELETE" else 501, {})
 
     # Bodies
 
@@ -142,7 +161,7 @@ class Service:
     def _get_object(self, head: Head, exchange: Exchange, bucket: str, name: str) -> None:
         self._drain(head, exchange)
         if bucket == READABLE:
-            self._read(head, exchange)
+            self._read(head, exchange, self._bytes[:1] if name == TINY else self._bytes)
             return
         try:
             arrived = Arrived(**json.loads(record_path(self._records, bucket, name).read_text()))
@@ -154,24 +173,25 @@ class Service:
             headers["content-md5"] = arrived.md5
         exchange.answer(200, headers)
 
-    def _read(self, head: Head, exchange: Exchange) -> None:
-        first, last = 0, self._size - 1
+    def _read(self, head: Head, exchange: Exchange, whole: memoryview) -> None:
+        size, first, last = len(whole), 0, len(whole) - 1
         ranged = head.headers.get("range", "").removeprefix("bytes=")
         if ranged:
             begin, _, end = ranged.partition("-")
             first, last = int(begin), min(int(end or last), last)
-        headers = Arrived(self._size, self._crc).headers()
+        crc = self._crc if size == len(self._bytes) else crc32c.crc32c(whole)
+        headers = Arrived(size, crc).headers()
         headers |= {"content-length": last - first + 1, "accept-ranges": "bytes"}
         if ranged:
-            headers["content-range"] = f"bytes {first}-{last}/{self._size}"
+            headers["content-range"] = f"bytes {first}-{last}/{size}"
         exchange.answer(206 if ranged else 200, headers)
         if head.method == "GET":
-            exchange.sock.sendall(self._bytes[first : last + 1])
+            exchange.sock.sendall(whole[first : last + 1])
             self._count(0, 0, last + 1 - first, 0)
 
     def _summary(self) -> dict[str, object]:
         now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
-        return {"name": READABLE, "size": self._size, "timeModified": now, "timeCreated": now}
+        return {"name": READABLE, "size": len(self._bytes), "timeModified": now, "timeCreated": now}
 
     # Multipart uploads
 
