@@ -145,7 +145,8 @@ def download(ground: Ground, programs: Programs, scale: Scale, scheme: str) -> S
         parallel=scale.parallel,
     )
     tiny = replace(job, name=TINY)
-    first = crc32c.crc32c(ground.source.open("rb").read(1))
+    with ground.source.open("rb") as file:
+        first = crc32c.crc32c(file.read(1))
 
     def case(peer: str, command: MakeCommand) -> Case:
         return Case(
