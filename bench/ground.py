@@ -125,9 +125,10 @@ class Ground:
             _fill(path, size)
         return path
 
-    def drop(self, path: Path) -> None:
-        """Give the disk and the page cache of a large file back."""
-        path.unlink(missing_ok=True)
+    def drop_files(self) -> None:
+        """Give the disk and the page cache of such files back."""
+        for path in self.home.glob("file-*"):
+            path.unlink()
 
 
 @contextmanager

@@ -9,7 +9,6 @@ for are in the CPU seconds and the bytes read. Linux only.
 
 import json
 import os
-import resource
 import select
 import signal
 import sys
@@ -39,7 +38,6 @@ def main() -> int:
         "peak": usage.ru_maxrss * 1024,
         "anonymous": anonymous,
         "read": read,
-        "floor": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
     print(json.dumps(answer))
     return 0

@@ -52,6 +52,7 @@ def main() -> int:
                 picture = PAGE.parent / "plots" / f"{name}.svg"
                 picture.parent.mkdir(exist_ok=True)
                 report.plot(scenario.title, figures[name], picture)
+            here.drop_files()
     sizes = _sizes(programs) if not options.only else {}
     text = report.document(told, conditions, tables, sizes)
     print(text)

@@ -227,10 +227,12 @@ def renewal(ground: Ground, programs: Programs, scale: Scale) -> Scenario:
         since, before = before, ground.counters()["renewals"]
         return uploaded() or (None if before > since else "no renewal happened: too short a run")
 
-    amount = scale.renewal_size / GIB
+    tiny = replace(job, path=ground.file(1))
+    start = Run(peers.ocihaul(ground, programs, "put", tiny), _uploaded(ground, tiny))
+    amount, size = scale.renewal_size / GIB, scale.renewal_size
     cases = (
-        Case("a renewal every second", Run(command, renewed, life=_SHORT_LIFE), amount),
-        Case("one token", Run(command, uploaded), amount),
+        Case("a renewal every second", Run(command, renewed, _SHORT_LIFE), amount, start, size),
+        Case("one token", Run(command, uploaded), amount, start, size),
     )
     title = f"ocihaul: {scale.renewal_size // MIB:,} MiB with renewals and without, plain HTTP"
     return Scenario("renewal", title, "GiB", cases, limit="one token")
