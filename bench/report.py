@@ -45,6 +45,8 @@ def table(scenario: Scenario, rows: Sequence[Row]) -> str:
         lines.append(_line(cells))
     if missing:
         lines += ["", "ocihaul has no such command yet."]
+    if scenario.unit == "GiB":
+        lines += ["", f"![{scenario.title}, CPU seconds per GiB](plots/{scenario.name}.svg)"]
     return "\n".join([*lines, ""])
 
 
