@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 
 from ocihaul.clock import ServerClock
 from ocihaul.config import Settings
@@ -13,6 +14,7 @@ from ocihaul.session.credential import Authority
 from ocihaul.session.opening import dialer_for, open_api_key, open_session
 from ocihaul.storage.client import PROBE, StorageClient
 from ocihaul.wire.connection import Patience
+from ocihaul.wire.limiter import Limiter
 from ocihaul.wire.pool import Pool
 
 
@@ -34,7 +36,8 @@ def open_storage(
     dialer = dialer_for(settings)
     with contextlib.ExitStack() as stack:
         patience = Patience(read=settings.read_timeout)
-        pool = stack.enter_context(Pool(dialer, patience=patience, stop=stop))
+        limiter = limiter_for(settings)
+        pool = stack.enter_context(Pool(dialer, patience=patience, stop=stop, limiter=limiter))
         if authority is None and settings.auth == "api_key":
             authority = open_api_key(settings)
         elif authority is None:
@@ -57,6 +60,14 @@ def open_storage(
             probe=PROBE,
         )
         yield StorageClient(client, settings.object_storage_endpoint)
+
+
+def limiter_for(settings: Settings) -> Limiter | None:
+    """What keeps all transfers to the bandwidth that the settings allow; by local time."""
+    bandwidth = settings.bandwidth
+    if bandwidth is None:
+        return None
+    return Limiter(lambda: bandwidth.at(datetime.now().astimezone()))
 
 
 def parking(listener: Listener, pool: Pool) -> Listener:

@@ -21,6 +21,16 @@ def ignore(event: Event) -> None:
     """The default listener."""
 
 
+def both(first: Listener, second: Listener) -> Listener:
+    """A listener that tells both, in this order."""
+
+    def listen(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return listen
+
+
 @dataclass(frozen=True, slots=True)
 class Notice(Event):
     """Something a person should know, in one sentence."""

@@ -12,9 +12,10 @@ from typing import Any
 from ocihaul.adapters.principals import open_principal, settled
 from ocihaul.config import SDK_AUTH, Flags, resolve
 from ocihaul.connect import open_storage
-from ocihaul.events import Listener, ignore
+from ocihaul.events import Listener, both, ignore
 from ocihaul.session.opening import home_directory
 from ocihaul.transfer import upload as transfer
+from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.request import Existing, UploadRequest, UploadResult
 
 
@@ -76,7 +77,9 @@ def upload(
     if settings.auth in SDK_AUTH:
         authority = open_principal(settings)
         settings = settled(settings, authority)
-    with open_storage(settings, listener, stop, authority=authority) as storage:
+    pace = Pace() if request.adaptive else None
+    tell = both(listener, pace) if pace is not None else listener
+    with open_storage(settings, tell, stop, authority=authority) as storage:
         if not request.namespace:
             request = replace(request, namespace=storage.get_namespace())
-        return transfer.upload(storage, request, listener=listener, stop=stop)
+        return transfer.upload(storage, request, listener=tell, stop=stop, pace=pace)

@@ -35,6 +35,7 @@ def run_upload(
 ) -> UploadResult:
     """Upload one file; asks the service for the namespace if the request has none."""
     from ocihaul.cli.foretelling import Foreteller
+    from ocihaul.transfer.pace import Pace
     from ocihaul.transfer.upload import upload
 
     wishes = settings.wishes
@@ -46,9 +47,13 @@ def run_upload(
         now=time.time,
     )
 
+    pace = Pace() if request.adaptive else None
+
     def tell(event: Event) -> None:
         listener(event)
         foreteller(event)
+        if pace is not None:
+            pace(event)
 
     with (
         journal_for(listener) as journal,
@@ -64,6 +69,7 @@ def run_upload(
             stop=stop,
             before=foreteller.require if wishes.require_session else None,
             journal=journal,
+            pace=pace,
         )
 
 

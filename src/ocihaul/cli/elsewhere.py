@@ -18,6 +18,7 @@ _OURS = {
     "--session-wait": True,
     "--on-park": True,
     "--expected-rate": True,
+    "--bandwidth": True,
     "--require-session": False,
 }
 

@@ -81,6 +81,10 @@ _FLAGS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("--expected-rate",),
         {"help": "Bytes per second to reckon with before any was measured, such as 50M."},
     ),
+    "bandwidth": (
+        ("--bandwidth",),
+        {"help": "Bytes per second to use at most, such as 200M, or '08:00,50M 18:00,off'."},
+    ),
 }
 
 _VIEW: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {

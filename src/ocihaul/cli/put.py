@@ -6,11 +6,13 @@ import click
 
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import bucket_options, from_json_option, settle
+from ocihaul.cli.option_types import ParallelCount
 
 COMMAND = ("os", "object", "put")
 
 _TIERS = click.Choice(["Standard", "InfrequentAccess", "Archive"], case_sensitive=False)
 _ALGORITHMS = click.Choice(["CRC32C", "SHA256", "SHA384"], case_sensitive=False)
+PARALLEL = ParallelCount()
 _OF_SINGLE = "Only where the object is sent in one piece."
 
 
@@ -35,7 +37,11 @@ _OF_SINGLE = "Only where the object is sent in one piece."
 @click.option("--no-multipart", is_flag=True, help="Send the object in one piece.")
 @click.option("--part-size", type=int, help="Size of a part in MiB. [128]")
 @click.option("--disable-parallel-uploads", is_flag=True, help="Send one part at a time.")
-@click.option("--parallel-upload-count", type=click.IntRange(1, 1000), help="Parts in flight. [10]")
+@click.option(
+    "--parallel-upload-count",
+    type=PARALLEL,
+    help="Parts in flight; auto finds out how many pay. [10]",
+)
 @click.option(
     "--verify-checksum", is_flag=True, help="Compare the local MD5 with the service's at the end."
 )

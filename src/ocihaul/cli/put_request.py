@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ocihaul.cli.option_types import AUTO
 from ocihaul.cli.option_values import check_required, customer_key, metadata, namespace_or_none
 from ocihaul.cli.units import MIB
 from ocihaul.errors import UsageError
 from ocihaul.transfer.request import Existing, UploadRequest
+from ocihaul.transfer.steering import MOST
 
 DEFAULT_PARALLEL = 10
 
@@ -50,6 +52,7 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> UploadRequest:
         multipart=not options.get("no_multipart"),
         part_size=None if part_size is None else part_size * MIB,
         parallel=_parallel(options),
+        adaptive=options.get("parallel_upload_count") == AUTO,
         verify_checksum=bool(options.get("verify_checksum")),
         checksum_algorithm=options.get("opc_checksum_algorithm"),
         content_crc32c=options.get("opc_content_crc32c"),
@@ -117,8 +120,10 @@ def _existing(options: Mapping[str, Any]) -> Existing:
 def _parallel(options: Mapping[str, Any]) -> int:
     if options.get("disable_parallel_uploads"):
         return 1
-    count: int | None = options.get("parallel_upload_count")
-    return DEFAULT_PARALLEL if count is None else count
+    count = options.get("parallel_upload_count")
+    if count == AUTO:
+        return MOST
+    return DEFAULT_PARALLEL if count is None else int(count)
 
 
 def _content_type(value: str | None, source: Path) -> str | None:

@@ -17,7 +17,7 @@ from ocihaul.errors import UsageError
 if TYPE_CHECKING:
     import threading
 
-    from ocihaul.config.places import Found
+    from ocihaul.config.found import Found
     from ocihaul.session.profile_files import NewSession, ProfilePlace
 
     #: Opens the session; stops early when the event is set.
@@ -180,8 +180,8 @@ class _Login:
         )
 
     def _region(self, place: "ProfilePlace") -> "Found":
+        from ocihaul.config.found import Found
         from ocihaul.config.login import find_region
-        from ocihaul.config.places import Found
 
         region = find_region(
             self.flags,
@@ -224,9 +224,9 @@ class _Login:
 
     def _browsed(self, place: "ProfilePlace") -> tuple[str, "Opener"]:
         from ocihaul.cli import core
+        from ocihaul.config.found import Found
         from ocihaul.config.login import find_login_page
-        from ocihaul.config.places import Found
-        from ocihaul.config.wishes import duration
+        from ocihaul.config.quantities import duration
         from ocihaul.session.login import PORT
 
         options = self.options

@@ -9,15 +9,8 @@ import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ocihaul.config.places import (
-    TRUE,
-    Found,
-    Places,
-    Section,
-    existing_file,
-    from_file,
-    login_command,
-)
+from ocihaul.config.found import Found
+from ocihaul.config.places import TRUE, Places, Section, existing_file, from_file, login_command
 from ocihaul.config.settings import Flags
 from ocihaul.errors import ConfigError, UsageError
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ocihaul import regions
+from ocihaul.config.found import Found
 from ocihaul.config.ini import path_exists, read_ini, with_inherited
 from ocihaul.config.network import check_endpoint, text_of
-from ocihaul.config.places import Found, Places, config_file_path, load_rc
+from ocihaul.config.places import Places, config_file_path, load_rc
 from ocihaul.config.rcfile import expand_home
 from ocihaul.config.resolve import resolve
 from ocihaul.config.settings import Flags, Settings

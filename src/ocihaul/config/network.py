@@ -5,8 +5,9 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ocihaul import regions
+from ocihaul.config.found import Found
 from ocihaul.config.identity import SDK_AUTH
-from ocihaul.config.places import Found, Places
+from ocihaul.config.places import Places
 from ocihaul.config.rcfile import expand_home
 from ocihaul.config.settings import Flags
 from ocihaul.errors import ConfigError, UsageError

@@ -8,8 +8,8 @@ import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
+from ocihaul.config.found import Found
 from ocihaul.config.ini import is_file, path_exists, read_ini, with_inherited
 from ocihaul.config.rcfile import RcFile, expand_home, find_rc_file, load_rc_file
 from ocihaul.config.settings import Flags
@@ -19,13 +19,6 @@ DEFAULT_CONFIG_FILE = "~/.oci/config"
 TRUE = frozenset({"true", "1", "yes", "on", "y", "t"})
 
 _ENV_ONLY = ("OCI_CLI_USER", "OCI_CLI_TENANCY", "OCI_CLI_FINGERPRINT")
-
-
-class Found(NamedTuple):
-    """A value and the place it came from, for errors."""
-
-    value: str
-    origin: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ocihaul import regions
 from ocihaul.config import identity, network
+from ocihaul.config.bandwidth import Bandwidth, parse_bandwidth
 from ocihaul.config.places import Places, from_file, load_rc, profile_name, read_section
 from ocihaul.config.rcfile import find_rc_file
 from ocihaul.config.settings import Flags, SessionWishes, Settings
@@ -110,8 +111,18 @@ def resolve(
             flags.enable_dual_stack, "OCI_DUAL_STACK_ENDPOINT_ENABLED", "enable-dual-stack"
         ),
         wishes=wishes,
+        bandwidth=_bandwidth(flags, places),
         minting=_minting(wishes, flags, environ, home, needs_region=needs_region),
     )
+
+
+def _bandwidth(flags: Flags, places: Places) -> Bandwidth | None:
+    found = (
+        places.flag("--bandwidth", flags.bandwidth)
+        or places.env("OCIHAUL_BANDWIDTH")
+        or places.default("bandwidth")
+    )
+    return parse_bandwidth(found) if found else None
 
 
 def _minting(

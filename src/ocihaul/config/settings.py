@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ocihaul import regions
+from ocihaul.config.bandwidth import Bandwidth
 from ocihaul.errors import ConfigError
 from ocihaul.regions import Region
 
@@ -36,6 +37,7 @@ class Flags:
     on_park: str | None = None
     require_session: bool = False
     expected_rate: str | None = None
+    bandwidth: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +64,10 @@ class Settings:
     """Everything the core needs to know about whom it speaks for, and to whom.
 
     Exactly one of `key_file` and `key_content` is set, none where a signer of the SDK signs.
-    `auth_endpoint` is None where neither a
-    region nor an address is known: then a session cannot be refreshed. `max_attempts` is None
-    where nobody asked for a number. `minting` are the settings of the profile that
-    `wishes.renew_with` names. `cert_bundle` is a file, or a directory of certificates.
+    `auth_endpoint` is None where neither a region nor an address is known: then a session cannot
+    be refreshed. `max_attempts` is None where nobody asked for a number, `bandwidth` where nothing
+    is limited. `minting` are the settings of the profile that `wishes.renew_with` names.
+    `cert_bundle` is a file, or a directory of certificates.
     """
 
     profile: str
@@ -91,6 +93,7 @@ class Settings:
     realm_specific: bool = False
     dual_stack: bool = False
     wishes: SessionWishes = SessionWishes()
+    bandwidth: Bandwidth | None = None
     minting: "Settings | None" = None
     delegation_token_file: Path | None = None
 

@@ -3,18 +3,16 @@
 What belongs here: reading these options from their places. What they do is the session's business.
 """
 
-import re
 from collections.abc import Mapping
 
-from ocihaul.config.places import Found, Places
+from ocihaul.config.found import Found
+from ocihaul.config.places import Places
+from ocihaul.config.quantities import duration, size
 from ocihaul.config.settings import Flags, SessionWishes
 from ocihaul.errors import UsageError
 
 #: How long a session that is over waits for a new login, unless told otherwise, seconds.
 SESSION_WAIT = 12 * 3600.0
-
-_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_SIZES = {"": 1.0, "k": 2.0**10, "m": 2.0**20, "g": 2.0**30, "t": 2.0**40}
 
 #: These speak of the profile in use, and would turn the one that mints into it.
 _OF_THE_PROFILE = frozenset(
@@ -61,23 +59,6 @@ def find_wishes(flags: Flags, places: Places) -> SessionWishes:
 def minting_environ(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment for the profile that mints: without what speaks of the one in use."""
     return {name: value for name, value in environ.items() if name not in _OF_THE_PROFILE}
-
-
-def duration(found: Found) -> float:
-    """Seconds from `90`, `90s`, `15m`, `12h` or `1d`."""
-    return _number(found, _UNITS, "a length of time", "Write it as 90s, 15m, 12h or 1d.")
-
-
-def size(found: Found) -> float:
-    """Bytes from `1000`, `64k`, `50M`, `1.5G`, in steps of 1024."""
-    return _number(found, _SIZES, "a size", "Write it as 500k, 50M or 1.5G.")
-
-
-def _number(found: Found, units: Mapping[str, float], what: str, cure: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", found.value.strip().lower())
-    if match is None or match[2] not in units:
-        raise UsageError(f"{found.origin}: {found.value!r} is not {what}", hint=cure)
-    return float(match[1]) * units[match[2]]
 
 
 def _minutes(found: Found) -> int:

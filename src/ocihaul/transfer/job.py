@@ -12,6 +12,7 @@ from ocihaul.transfer import checksum
 from ocihaul.transfer.body import digest_range
 from ocihaul.transfer.checksum import CRC32C, DECLARABLE, MD5, SHA256, SHA384
 from ocihaul.transfer.integrity import Integrity
+from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.plan import Plan
 from ocihaul.transfer.request import UploadRequest, UploadResult
 from ocihaul.transfer.sending import Headers, RangeSender
@@ -23,7 +24,8 @@ from ocihaul.transfer.target import TargetObject
 class Job:
     """The context of one upload. `started` is monotonic seconds.
 
-    `kept_bytes` are the bytes of parts that an earlier run has left at the service.
+    `kept_bytes` are the bytes of parts that an earlier run has left at the service. `pace` says
+    how many parts go at a time, None: as many as the request says.
     """
 
     storage: StorageClient
@@ -37,6 +39,7 @@ class Job:
     sender: RangeSender = field(init=False)
     started: float = field(default_factory=time.monotonic)
     kept_bytes: int = 0
+    pace: Pace | None = None
 
     def __post_init__(self) -> None:
         self.target = TargetObject(self.storage, self.request)

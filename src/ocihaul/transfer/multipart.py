@@ -136,6 +136,7 @@ class MultipartUpload:
             record=self._record,
             parallel=request.parallel,
             stop=job.stop,
+            pace=job.pace,
         )
 
     def _record(self, number: int, part: SentPart) -> None:

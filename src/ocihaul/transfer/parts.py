@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from ocihaul.errors import Interrupted, SessionError
 from ocihaul.transfer.body import AbandonedError, RangeBody
 from ocihaul.transfer.integrity import SentPart
+from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.plan import Plan
 from ocihaul.transfer.sending import Headers, RangeSender
 
@@ -23,7 +24,8 @@ UploadPart = Callable[[int, RangeBody], Headers]
 class PartWorkers:
     """Sends the `missing` parts of a plan, `parallel` at a time.
 
-    Each is handed to `record` once the service has it, before it counts as done.
+    Each is handed to `record` once the service has it, before it counts as done. With a `pace`
+    there may be fewer at a time.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class PartWorkers:
         record: Callable[[int, SentPart], None],
         parallel: int,
         stop: threading.Event,
+        pace: Pace | None = None,
     ) -> None:
         self._plan = plan
         self._sender = sender
@@ -43,10 +46,12 @@ class PartWorkers:
         self._record = record
         self._parallel = min(parallel, len(missing))
         self._stop = stop
+        self._pace = pace
         self._lock = threading.Lock()  # guards all below
         self._todo: Iterator[int] = iter(missing)
         self._done: dict[int, SentPart] = {}
         self._error: BaseException | None = None
+        self._exhausted = False
 
     def run(self) -> dict[int, SentPart]:
         """Send the missing parts and return them by number. Raises the first error, Interrupted.
@@ -55,8 +60,10 @@ class PartWorkers:
         session ended: what was let in may finish, and is there when the upload is taken up again.
         """
         threads = [
-            threading.Thread(target=self._work, name=f"ocihaul-part-{number}", daemon=True)
-            for number in range(self._parallel)
+            threading.Thread(
+                target=self._work, args=[worker], name=f"ocihaul-part-{worker}", daemon=True
+            )
+            for worker in range(self._parallel)
         ]
         for thread in threads:
             thread.start()
@@ -79,9 +86,10 @@ class PartWorkers:
                     if time.monotonic() - stopped_at > _STOP_PATIENCE:
                         raise Interrupted("stopped while a connection was being opened")
 
-    def _work(self) -> None:
-        buffer = self._sender.buffer_for(self._plan.part_size)
-        while (number := self._next()) is not None:
+    def _work(self, worker: int) -> None:
+        buffer: bytearray | None = None
+        while (number := self._next(worker)) is not None:
+            buffer = buffer or self._sender.buffer_for(self._plan.part_size)
             offset, length = self._plan.part(number)
 
             def send(body: RangeBody, _: Headers | None, number: int = number) -> Headers:
@@ -98,10 +106,18 @@ class PartWorkers:
                 with self._lock:
                     self._done[number] = part
 
-    def _next(self) -> int | None:
+    def _next(self, worker: int) -> int | None:
+        if self._pace is not None:
+            self._pace.wait_turn(worker, self._is_over)
         with self._lock:
-            stopped = self._error is not None or self._stop.is_set()
-            return None if stopped else next(self._todo, None)
+            if self._error is not None or self._stop.is_set():
+                return None
+            number = next(self._todo, None)
+            self._exhausted = number is None
+            return number
+
+    def _is_over(self) -> bool:
+        return self._exhausted or self._error is not None or self._stop.is_set()
 
     def _fail(self, error: BaseException) -> None:
         with self._lock:

@@ -21,8 +21,9 @@ class UploadRequest:
     """One file to one object. Sizes are bytes; None means "not given by the caller".
 
     `restart` drops what an earlier run has left unfinished; `wait` waits for another process that
-    uploads to the same object. `metadata` has plain keys, without `opc-meta-`. `content_md5` and
-    the `content_*` checksum values are base64 and belong to the whole object.
+    uploads to the same object. `parallel` parts go at a time, or with `adaptive` at most so many,
+    as the line and the service allow. `metadata` has plain keys, without `opc-meta-`.
+    `content_md5` and the `content_*` checksum values are base64 and belong to the whole object.
     """
 
     source: Path
@@ -36,6 +37,7 @@ class UploadRequest:
     wait: bool = True
     part_size: int | None = None
     parallel: int = 10
+    adaptive: bool = False
     verify_checksum: bool = False
     content_md5: str | None = None
     checksum_algorithm: str | None = None

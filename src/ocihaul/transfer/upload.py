@@ -12,6 +12,7 @@ from ocihaul.transfer.integrity import Integrity
 from ocihaul.transfer.job import Job, wished_algorithm
 from ocihaul.transfer.journal import Journal, Target
 from ocihaul.transfer.multipart import MultipartUpload
+from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.plan import Plan, plan_upload
 from ocihaul.transfer.request import Confirm, UploadRequest, UploadResult
 from ocihaul.transfer.resuming import Memory, recall
@@ -31,13 +32,15 @@ def upload(
     stop: threading.Event | None = None,
     before: Callable[[int], None] | None = None,
     journal: Journal | None = None,
+    pace: Pace | None = None,
 ) -> UploadResult:
     """Upload `request.source`; the object appears only when all of it is there and right.
 
     With a `journal`, an upload that an earlier run left unfinished is gone on with. `confirm` is
     asked before an existing object is replaced (`Existing.ASK`); without it the answer is no.
     `stop` is the event that the storage client was made with. `before` is called with the size
-    before anything is sent, and may raise.
+    before anything is sent, and may raise. `pace`, which has to hear the storage client's events
+    too, says how many parts go at a time; never more than `request.parallel`.
 
     Raises UsageError and SourceError before anything is sent; ObjectExists; ServiceError,
     NetworkError, SessionError; SourceChanged; UploadStopped when parts are left on the service;
@@ -77,7 +80,7 @@ def upload(
                 want_md5=request.verify_checksum,
                 listener=listener,
             )
-            job = Job(storage, request, source, plan, listener, stop, integrity)
+            job = Job(storage, request, source, plan, listener, stop, integrity, pace=pace)
             result = _send(job, memory, confirm)
     listener(UploadFinished(request.name, result.size, result.seconds))
     return result

@@ -14,6 +14,7 @@ from typing import cast
 
 import h11
 
+from ocihaul.wire.limiter import Limiter, unlimited
 from ocihaul.wire.message import Answer, Body, Request, Stopped, StopSign, WireError
 from ocihaul.wire.readiness import READ, WRITE, ready
 
@@ -39,8 +40,16 @@ class Patience:
 class Connection:
     """A connected socket and the protocol state on it. Used by one thread at a time."""
 
-    def __init__(self, sock: socket.socket, *, patience: Patience, stop: StopSign) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        *,
+        patience: Patience,
+        stop: StopSign,
+        limiter: Limiter | None = None,
+    ) -> None:
         sock.settimeout(0.0)
+        self._limiter = limiter or Limiter(unlimited)
         self._sock = sock
         self._patience = patience
         self._stop = stop
@@ -131,19 +140,29 @@ class Connection:
         An answer that comes after the last byte is no early one, however fast it is.
         """
         for block in body.blocks():
-            if not self._has_answer() and self._poll(READ, 0.0):
-                self._listen()
-            if self._has_answer():
-                return False
-            # h11 counts the bytes against Content-Length and hands back the block itself, which
-            # may be any bytes-like object.
-            self._protocol.send_with_data_passthrough(h11.Data(data=cast("bytes", block)))
-            before = self._body_sent
-            complete = self._send(memoryview(block), is_body=True)
-            body.sent(self._body_sent - before)
-            if not complete:
-                return False
+            for portion in self._limiter.portions(memoryview(block)):
+                self._await_turn(len(portion))
+                if self._has_answer():
+                    return False
+                # h11 counts the bytes against Content-Length and hands back the portion itself,
+                # which may be any bytes-like object.
+                self._protocol.send_with_data_passthrough(h11.Data(data=cast("bytes", portion)))
+                before = self._body_sent
+                complete = self._send(portion, is_body=True)
+                body.sent(self._body_sent - before)
+                if not complete:
+                    return False
         return True
+
+    def _await_turn(self, count: int) -> None:
+        """Let the time pass that `count` bytes have to wait, and hear an answer meanwhile."""
+        left = self._limiter.delay(count)
+        until = time.monotonic() + left
+        while not self._has_answer():
+            if self._poll(READ, min(left, _SLICE)):
+                self._listen()
+            if (left := until - time.monotonic()) <= 0:
+                return
 
     def _send(self, data: memoryview, *, is_body: bool = False) -> bool:
         while data and not self._has_answer():

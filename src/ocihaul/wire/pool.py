@@ -7,6 +7,7 @@ from typing import Self
 from ocihaul.errors import ConfigError
 from ocihaul.wire.connection import Connection, Patience
 from ocihaul.wire.dial import Dialer
+from ocihaul.wire.limiter import Limiter
 from ocihaul.wire.message import Answer, Request, StopSign, WireError
 from ocihaul.wire.origin import Origin
 
@@ -24,8 +25,10 @@ class Pool:
         *,
         patience: Patience | None = None,
         stop: threading.Event | None = None,
+        limiter: Limiter | None = None,
     ) -> None:
         self._dialer = dialer
+        self._limiter = limiter
         self._patience = patience or Patience()
         self._stop = stop or threading.Event()
         self._idle: dict[Origin, list[Connection]] = {}
@@ -79,7 +82,7 @@ class Pool:
             if origin in self._answered:
                 raise WireError(error.message) from error
             raise
-        return Connection(sock, patience=self._patience, stop=self._stop)
+        return Connection(sock, patience=self._patience, stop=self._stop, limiter=self._limiter)
 
     def _exchange_on(self, connection: Connection, origin: Origin, request: Request) -> Answer:
         try:

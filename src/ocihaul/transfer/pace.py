@@ -1,0 +1,63 @@
+"""How many workers may take a part right now, told by what the transfer brings."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from ocihaul.events import AttemptFinished, BytesSent, Event
+from ocihaul.transfer.steering import Steering
+
+#: The length of one look at the rate, seconds: long enough for the buffers on the way to even out.
+WINDOW = 3.0
+#: How often a waiting worker looks whether it is over, seconds.
+_GLANCE = 0.25
+_THROTTLED = frozenset({429, 503})
+
+
+class Pace:
+    """A listener that measures, and a gate for workers 0, 1, 2, … Thread-safe.
+
+    It goes by the events of the transfer: bytes that go out or come in, and answers that ask for
+    less.
+    """
+
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._changed = threading.Condition()  # guards all below
+        self._steering = Steering()
+        self._began: float | None = None
+        self._bytes = 0
+        self._throttled = False
+
+    @property
+    def target(self) -> int:
+        """How many workers may be at a part now."""
+        return self._steering.target
+
+    def __call__(self, event: Event) -> None:
+        """Take one event, from any thread."""
+        if isinstance(event, BytesSent):
+            self._add(event.count)
+        elif isinstance(event, AttemptFinished) and event.status in _THROTTLED:
+            self._add(0, throttled=True)
+
+    def wait_turn(self, worker: int, over: Callable[[], bool]) -> None:
+        """Wait until `worker` may take a part, or until it is `over`."""
+        with self._changed:
+            while worker >= self._steering.target and not over():
+                self._changed.wait(_GLANCE)
+
+    def _add(self, count: int, *, throttled: bool = False) -> None:
+        now = self._monotonic()
+        with self._changed:
+            if self._began is None:
+                self._began = now
+            self._bytes += count
+            self._throttled = self._throttled or throttled
+            seconds = now - self._began
+            if seconds < WINDOW:
+                return
+            rate = self._bytes / seconds
+            self._steering = self._steering.after(rate, throttled=self._throttled)
+            self._began, self._bytes, self._throttled = now, 0, False
+            self._changed.notify_all()

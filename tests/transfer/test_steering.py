@@ -1,0 +1,100 @@
+"""How many parts at a time: the rule against lines of different kinds, then the gate itself."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from ocihaul.events import AttemptFinished, BytesSent
+from ocihaul.transfer.pace import WINDOW, Pace
+from ocihaul.transfer.steering import FIRST, MOST, Steering
+
+
+def drive(line: Callable[[int], float], windows: int) -> list[int]:
+    """The targets over time on a line that brings `line(connections)` bytes per second."""
+    state, targets = Steering(), []
+    for _ in range(windows):
+        state = state.after(line(state.target), throttled=False)
+        targets.append(state.target)
+    return targets
+
+
+def test_it_grows_while_each_connection_brings_more() -> None:
+    assert drive(lambda n: 5e6 * n, 6)[-1] == MOST
+
+
+def test_it_stays_near_where_the_line_is_full() -> None:
+    targets = drive(lambda n: 5e6 * min(n, 8), 60)
+    assert targets[10:].count(8) > 40  # the other windows are tries of more
+    assert max(targets) == 16
+
+
+def test_a_line_that_is_full_at_once_is_not_crowded() -> None:
+    targets = drive(lambda _: 50e6, 60)
+    assert targets.count(FIRST) > 50
+    assert max(targets) == 2 * FIRST
+
+
+def test_throttling_halves_and_makes_cautious() -> None:
+    state = Steering(target=32, kept=32, rate=1e8)
+    state = state.after(1e8, throttled=True)
+    assert state.target == 16
+    for _ in range(20):
+        state = state.after(1e8, throttled=False)
+        assert state.target == 16
+    assert state.after(1e8, throttled=False).target == 17
+
+
+def test_it_never_falls_below_one() -> None:
+    state = Steering()
+    for _ in range(10):
+        state = state.after(0.0, throttled=True)
+    assert state.target == 1
+
+
+def answered(status: int) -> AttemptFinished:
+    return AttemptFinished("UploadPart", "PUT", "/", status, None, None, 0.1, 1, 0)
+
+
+@pytest.fixture
+def clock() -> list[float]:
+    return [0.0]
+
+
+def test_the_gate_opens_for_more_workers_as_bytes_flow(clock: list[float]) -> None:
+    pace = Pace(monotonic=lambda: clock[0])
+    admitted = threading.Event()
+
+    def worker() -> None:
+        pace.wait_turn(FIRST, lambda: False)
+        admitted.set()
+
+    thread = threading.Thread(target=worker, daemon=True)
+    thread.start()
+    assert not admitted.wait(0.3)
+    pace(BytesSent(1, 10**6))
+    clock[0] += WINDOW
+    pace(BytesSent(1, 10**6))
+    assert admitted.wait(10)
+    thread.join()
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_answer_that_asks_for_less_closes_the_gate(clock: list[float], status: int) -> None:
+    pace = Pace(monotonic=lambda: clock[0])
+    pace(BytesSent(1, 10**6))
+    pace(answered(status))
+    clock[0] += WINDOW
+    pace(answered(200))
+    pace(BytesSent(1, 1))
+    assert pace.target == FIRST // 2
+
+
+def test_a_worker_whose_work_is_over_is_let_go(clock: list[float]) -> None:
+    over = threading.Event()
+    pace = Pace(monotonic=lambda: clock[0])
+    thread = threading.Thread(target=pace.wait_turn, args=[MOST, over.is_set], daemon=True)
+    thread.start()
+    over.set()
+    thread.join(10)
+    assert not thread.is_alive()
