@@ -25,7 +25,11 @@ def main() -> int:
     child = os.fork()
     if child == 0:
         _become(order)
-    anonymous = _watch(child, deadline=started + order["timeout"])
+    try:
+        anonymous = _watch(child, deadline=started + order["timeout"])
+    except BaseException:
+        os.killpg(child, signal.SIGKILL)  # nobody wants its figures any more
+        raise
     # It has ended, but has not been waited for: its accounts can still be read.
     wall = time.monotonic() - started
     read = _field(f"/proc/{child}/io", "rchar:")
@@ -58,14 +62,14 @@ def _become(order: dict[str, object]) -> None:
 
 def _watch(child: int, *, deadline: float) -> int:
     """Wait for the end of `child`; the most anonymous memory that was seen."""
-    most = 0
+    most, parent = 0, os.getppid()
     end = os.pidfd_open(child)
     while not select.select([end], [], [], _INTERVAL)[0]:
         try:
             most = max(most, _field(f"/proc/{child}/smaps_rollup", "Anonymous:") * 1024)
         except OSError:
             continue  # it is ending right now
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline or os.getppid() != parent:
             os.killpg(child, signal.SIGKILL)
     os.close(end)
     return most

@@ -69,7 +69,7 @@ def main() -> int:
     worst = 0
     with ground(_SIZE) as here:
         for scheme, most in _MOST_CPU.items():
-            for rounds in (_ROUNDS, 2 * _ROUNDS):
+            for rounds in (_ROUNDS, _ROUNDS):
                 scenario = upload(here, programs, _SCALE, scheme)
                 samples = list(run(here, scenario, rounds, lambda _: None))
                 verdicts = judge(scheme, rows(scenario, samples), most)
