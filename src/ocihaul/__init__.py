@@ -4,6 +4,7 @@ The public names are imported when they are first used, so that `ocihaul --versi
 once:
 
 * `Session`: the credential of a profile's session, kept alive; `Session.from_profile()`.
+* `SessionStatus`: what a session says of itself.
 * `upload`: one file to one object, in one call.
 * `errors`, `events`: what is raised, and what a listener hears.
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ocihaul.library import upload
     from ocihaul.session.credential import Credential
     from ocihaul.session.session import Session
+    from ocihaul.session.status import SessionStatus
     from ocihaul.transfer.request import Existing, UploadResult
 
 __version__ = "0.1.0"
@@ -26,6 +28,7 @@ __all__ = [
     "Credential",
     "Existing",
     "Session",
+    "SessionStatus",
     "UploadResult",
     "__version__",
     "errors",
@@ -38,6 +41,7 @@ _HOMES: dict[str, str | None] = {
     "Credential": "ocihaul.session.credential",
     "Existing": "ocihaul.transfer.request",
     "Session": "ocihaul.session.session",
+    "SessionStatus": "ocihaul.session.status",
     "UploadResult": "ocihaul.transfer.request",
     "errors": None,
     "events": None,

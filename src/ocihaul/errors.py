@@ -12,8 +12,10 @@
      ├── NetworkError           no answer, after all retries
      ├── SourceError            the file cannot be read
      │    └── SourceChanged     it is not what it was when the upload began
+     ├── SpoolError             a part of a stream cannot be kept until it is sent
      ├── ChecksumError          what arrived is not what was sent
      ├── JournalError           what is done cannot be remembered
+     ├── ReceiptError           a receipt cannot be read, or not be written after an upload
      ├── UploadBusy             another process is at the same upload
      ├── ObjectExists           the target is there and must not be replaced
      ├── UploadStopped          a multipart upload stopped half-way; its cause is chained
@@ -122,12 +124,25 @@ class SourceChanged(SourceError):
     """The source is not the file that it was when the upload began: its parts are of no use."""
 
 
+class SpoolError(OcihaulError):
+    """There is no room, in memory or on disk, for a part of a stream that waits to be sent."""
+
+
 class ChecksumError(OcihaulError):
     """A checksum of the service differs from ours, after all attempts."""
 
 
 class JournalError(OcihaulError):
     """The journal cannot be opened, read or written."""
+
+
+class ReceiptError(OcihaulError):
+    """A receipt cannot be read; or it cannot be written, although the upload succeeded.
+
+    In the latter case `result` is what the upload would have returned.
+    """
+
+    result: object = None
 
 
 class UploadBusy(OcihaulError):

@@ -5,13 +5,18 @@ from collections.abc import Sequence
 import click
 
 from ocihaul import __version__
+from ocihaul.cli import os_commands
 from ocihaul.cli.doctor import doctor
 from ocihaul.cli.elsewhere import NotOurs, Tree, run_elsewhere
 from ocihaul.cli.exec_command import exec_command
 from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, USAGE, exit_code
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.put import put
+from ocihaul.cli.receipts import receipts
+from ocihaul.cli.resume_put import resume_put
 from ocihaul.cli.session_group import session
+from ocihaul.cli.uploads import uploads
+from ocihaul.cli.verify import verify
 
 SETTINGS = {"help_option_names": ["-h", "-?", "--help"]}
 
@@ -41,9 +46,14 @@ def objects() -> None:
 
 
 objects.add_command(put)
+os_commands.add_to(object_storage, objects)
+objects.add_command(resume_put)
 app.add_command(session)
 app.add_command(exec_command)
 app.add_command(doctor)
+app.add_command(receipts)
+app.add_command(uploads)
+app.add_command(verify)
 
 
 @app.command(

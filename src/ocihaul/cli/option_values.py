@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ocihaul.cli.defaults import json_object
+from ocihaul.config.found import Found
+from ocihaul.config.quantities import duration
 from ocihaul.config.rcfile import expand_home
 from ocihaul.errors import UsageError
 from ocihaul.storage.types import SseCustomerKey
@@ -35,6 +37,12 @@ def namespace_or_none(value: str | None) -> str | None:
             hint="Leave it out, and the service is asked for it.",
         )
     return value
+
+
+def age(value: str | None) -> float:
+    """The seconds of `--older-than`; raises UsageError."""
+    check_required({"older_than": value}, "older_than")
+    return duration(Found(str(value), "--older-than"))
 
 
 def customer_key(file: str | None, home: Path) -> SseCustomerKey | None:

@@ -27,3 +27,8 @@ def duration_text(seconds: float) -> str:
 def time_text(epoch: float, zone: tzinfo | None = None) -> str:
     """A moment in local time (or in `zone`), with the zone: `2026-11-23 05:02:47+09:00`."""
     return datetime.fromtimestamp(epoch, UTC).astimezone(zone).isoformat(" ", "seconds")
+
+
+def iso(epoch: float) -> str:
+    """A moment for programs, in UTC: `2026-11-22T20:02:47+00:00`."""
+    return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="seconds")

@@ -3,54 +3,72 @@
 Paths, headers and documents are those of the Object Storage API reference
 (https://docs.oracle.com/iaas/api/#/en/objectstorage/). Sizes are bytes. Every method raises what
 `Client.call` raises, and UsageError for names and values that cannot be sent.
+
+What moves bytes is here; lists and what needs no bytes are in the modules beside.
 """
 
-import json
+import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from ocihaul.errors import ServiceError
-from ocihaul.http.client import Call, Client
-from ocihaul.storage.names import check_headers, check_text, quoted
+from ocihaul.http.client import Call
+from ocihaul.storage.bucket_operations import BucketOperations
+from ocihaul.storage.calls import Headers, already_gone, read
+from ocihaul.storage.listing import UploadSummary
+from ocihaul.storage.object_operations import ObjectOperations
+from ocihaul.storage.paging import ALL, Extent, Listing
+from ocihaul.storage.paths import bucket_path, object_path, upload_path
+from ocihaul.storage.preauthenticated import PreauthenticatedUploads
 from ocihaul.storage.types import ObjectSummary, PartSummary
 from ocihaul.wire.message import Answer, Body
-from ocihaul.wire.origin import Origin
-
-Headers = Mapping[str, str]
 
 #: Needs a valid credential and nothing else; see `Client.probe`.
 PROBE = Call("GetNamespace", "GET", "/n")
 
 
-class StorageClient:
-    """The Object Storage of one region. Thread-safe.
+class StorageClient(ObjectOperations, BucketOperations):
+    """The Object Storage of one region. Thread-safe."""
 
-    `endpoint` gives the base URL for a namespace, or for none (GetNamespace): realm-specific
-    endpoints carry the namespace in their host name.
-    """
+    @contextlib.contextmanager
+    def bounded(self, seconds: float) -> Iterator["StorageClient"]:
+        """The same service for a last word: it does not hear the stop, but has only `seconds`."""
+        with self._client.bounded(seconds) as client:
+            yield StorageClient(client, self._endpoint)
 
-    def __init__(self, client: Client, endpoint: Callable[[str | None], str]) -> None:
-        self._client = client
-        self._endpoint = endpoint
+    def preauthenticated(self, namespace: str) -> PreauthenticatedUploads | None:
+        """What uploads through PARs; None where this client was made without it."""
+        if self._unsigned is None:
+            return None
+        return PreauthenticatedUploads(self._unsigned, self._endpoint(namespace))
 
-    def base_url(self, namespace: str | None) -> str:
-        """Where requests for this namespace go."""
-        return self._endpoint(namespace)
-
-    def get_namespace(self) -> str:
-        """The tenancy's namespace."""
-        return str(_document(self._call(None, PROBE)))
+    def get_namespace(self, compartment_id: str | None = None) -> str:
+        """The tenancy's namespace, or that of the tenancy that a compartment belongs to."""
+        query = {} if compartment_id is None else {"compartmentId": compartment_id}
+        return read(self._call(None, replace(PROBE, query=query)), str)
 
     def head_object(
-        self, namespace: str, bucket: str, name: str, headers: Headers | None = None
+        self,
+        namespace: str,
+        bucket: str,
+        name: str,
+        headers: Headers | None = None,
+        *,
+        version_id: str | None = None,
     ) -> ObjectSummary:
         """What the service knows of an object without reading it.
 
         `headers`: preconditions, and the SSE-C headers where the object has a customer's key.
         """
-        path = _object_path(namespace, bucket, name)
-        answer = self._call(namespace, Call("HeadObject", "HEAD", path, headers=headers or {}))
+        call = Call(
+            "HeadObject",
+            "HEAD",
+            object_path(namespace, bucket, name),
+            query={} if version_id is None else {"versionId": version_id},
+            headers=headers or {},
+        )
+        answer = self._call(namespace, call)
         size = int(answer.headers.get("content-length", "0"))
         return ObjectSummary(size, answer.headers.get("etag"), answer.headers)
 
@@ -58,7 +76,7 @@ class StorageClient:
         self, namespace: str, bucket: str, name: str, body: Body, headers: Headers
     ) -> Answer:
         """Store a whole object, at most 50 GiB."""
-        path = _object_path(namespace, bucket, name)
+        path = object_path(namespace, bucket, name)
         return self._call(namespace, Call("PutObject", "PUT", path, headers=headers, body=body))
 
     def create_multipart_upload(
@@ -68,11 +86,11 @@ class StorageClient:
         call = Call(
             "CreateMultipartUpload",
             "POST",
-            f"{_bucket_path(namespace, bucket)}/u",
+            f"{bucket_path(namespace, bucket)}/u",
             headers=headers,
             document=document,
         )
-        return str(_document(self._call(namespace, call))["uploadId"])
+        return read(self._call(namespace, call), lambda document: str(document["uploadId"]))
 
     def upload_part(
         self,
@@ -90,7 +108,7 @@ class StorageClient:
         call = Call(
             "UploadPart",
             "PUT",
-            _upload_path(namespace, bucket, name),
+            upload_path(namespace, bucket, name),
             query={"uploadId": upload_id, "uploadPartNum": str(number)},
             headers=headers,
             body=body,
@@ -116,7 +134,7 @@ class StorageClient:
         call = Call(
             "CommitMultipartUpload",
             "POST",
-            _upload_path(namespace, bucket, name),
+            upload_path(namespace, bucket, name),
             query={"uploadId": upload_id},
             headers=headers,
             document={"partsToCommit": parts, "partsToExclude": []},
@@ -127,69 +145,25 @@ class StorageClient:
         self, namespace: str, bucket: str, name: str, *, upload_id: str
     ) -> None:
         """Drop an upload and its parts."""
-        path = _upload_path(namespace, bucket, name)
+        path = upload_path(namespace, bucket, name)
         query = {"uploadId": upload_id}
-        self._call(namespace, Call("AbortMultipartUpload", "DELETE", path, query=query))
+        try:
+            self._call(namespace, Call("AbortMultipartUpload", "DELETE", path, query=query))
+        except ServiceError as error:
+            if not already_gone(error):
+                raise
 
     def list_multipart_upload_parts(
         self, namespace: str, bucket: str, name: str, *, upload_id: str
     ) -> Iterator[PartSummary]:
         """The parts that the service has, page by page."""
-        path = _upload_path(namespace, bucket, name)
-        query = {"uploadId": upload_id, "limit": "1000"}
-        pages: set[str] = set()
-        while True:
-            call = Call("ListMultipartUploadParts", "GET", path, query=dict(query))
-            answer = self._call(namespace, call)
-            for part in _document(answer):
-                yield PartSummary(part["partNumber"], part["etag"], part.get("md5"), part["size"])
-            if (page := _next_page(answer, call.operation, pages)) is None:
-                return
-            query["page"] = page
+        path = upload_path(namespace, bucket, name)
+        call = Call("ListMultipartUploadParts", "GET", path, query={"uploadId": upload_id})
+        return iter(self._listing(namespace, call, PartSummary.read, ALL))
 
-    def _call(self, namespace: str | None, call: Call) -> Answer:
-        check_headers(call.headers)
-        for name, value in call.query.items():
-            check_text(value, name)
-        return self._client.call(Origin.parse(self._endpoint(namespace)), call)
-
-
-def _next_page(answer: Answer, operation: str, pages: set[str]) -> str | None:
-    """The next page's name, noted in `pages`; ServiceError when the list goes in circles."""
-    page = answer.headers.get("opc-next-page")
-    if page in pages:
-        raise ServiceError(
-            status=answer.status,
-            code=None,
-            message="the list repeats a page, so it would never end",
-            operation=operation,
-            headers=answer.headers,
-        )
-    if page is not None:
-        pages.add(page)
-    return page
-
-
-def _document(answer: Answer) -> Any:
-    try:
-        return cast("Any", json.loads(answer.body))
-    except ValueError:
-        raise ServiceError(
-            status=answer.status,
-            code=None,
-            message="the answer is not JSON",
-            operation="reading an answer",
-            headers=answer.headers,
-        ) from None
-
-
-def _bucket_path(namespace: str, bucket: str) -> str:
-    return f"/n/{quoted(namespace, 'namespace')}/b/{quoted(bucket, 'bucket name')}"
-
-
-def _object_path(namespace: str, bucket: str, name: str) -> str:
-    return f"{_bucket_path(namespace, bucket)}/o/{quoted(name, 'object name')}"
-
-
-def _upload_path(namespace: str, bucket: str, name: str) -> str:
-    return f"{_bucket_path(namespace, bucket)}/u/{quoted(name, 'object name')}"
+    def list_multipart_uploads(
+        self, namespace: str, bucket: str, *, extent: Extent = ALL
+    ) -> Listing[UploadSummary]:
+        """The multipart uploads in progress, page by page."""
+        call = Call("ListMultipartUploads", "GET", f"{bucket_path(namespace, bucket)}/u")
+        return self._listing(namespace, call, UploadSummary.read, extent)

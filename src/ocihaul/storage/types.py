@@ -5,6 +5,7 @@ import binascii
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ocihaul.errors import UsageError
 
@@ -56,3 +57,8 @@ class PartSummary:
     etag: str
     md5: str | None
     size: int
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> "PartSummary":
+        """From the service's JSON."""
+        return cls(document["partNumber"], document["etag"], document.get("md5"), document["size"])

@@ -12,11 +12,15 @@ from ocihaul.transfer.checksum import CRC32C, MD5
 
 @dataclass(frozen=True, slots=True)
 class SentPart:
-    """A part that the service has: its size, etag and our own digests of what was sent."""
+    """A part that the service has: its size, etag and our own digests of what was sent.
+
+    `request_id` is the service's name for the request that brought it, where known.
+    """
 
     size: int
     etag: str
     digests: Mapping[str, bytes]
+    request_id: str | None = None
 
 
 class Integrity:
@@ -41,8 +45,8 @@ class Integrity:
         return self._algorithms
 
     def request_headers(self) -> dict[str, str]:
-        """What a request with bytes declares."""
-        return {"opc-checksum-algorithm": self.declared}
+        """What a request with bytes declares; of MD5 nothing is said, it is always computed."""
+        return {} if self.declared == MD5 else {"opc-checksum-algorithm": self.declared}
 
     def check_part(
         self,

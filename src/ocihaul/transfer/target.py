@@ -58,6 +58,15 @@ class TargetObject:
         Size and at least one checksum have to match, and none may differ. Raises SessionError and
         Interrupted: they are not about the object.
         """
+        headers = self.as_written(size)
+        if headers is None or checksum.differing(expected, headers):
+            return None
+        return headers if expected.keys() & headers.keys() else None
+
+    def as_written(self, size: int) -> Mapping[str, str] | None:
+        """The object's headers as its writer was told them; None when it has another size, is not
+        there, or cannot be asked. Raises as `settled` does.
+        """
         try:
             there = self.head()
         except (ServiceError, NetworkError):
@@ -67,6 +76,4 @@ class TargetObject:
         headers = dict(there.headers)
         if "content-md5" in headers:  # HeadObject's name for what PutObject calls opc-content-md5
             headers["opc-content-md5"] = headers["content-md5"]
-        if checksum.differing(expected, headers) or not expected.keys() & headers.keys():
-            return None
         return headers

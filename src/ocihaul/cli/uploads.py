@@ -1,0 +1,255 @@
+"""`ocihaul uploads …`: what was begun and not finished, here and at the service."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ocihaul.cli.exit_codes import DONE
+from ocihaul.cli.global_options import global_options
+from ocihaul.cli.invocation import Invocation, namespace_option, run_question, settle
+from ocihaul.cli.uploads_rule import rule
+
+if TYPE_CHECKING:
+    from ocihaul.storage.client import StorageClient
+    from ocihaul.transfer.journal import Journal
+    from ocihaul.transfer.leftovers import Leftover
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+#: What a price is for: a gigabyte as prices count it.
+GB = 10**9
+
+
+def buckets_option(command: Decorated) -> Decorated:
+    """The buckets to look into; without it those of the journal."""
+    text = "A bucket to look into; may be given several times. [those of the journal's uploads]"
+    option = click.option("-bn", "--bucket-name", "buckets", multiple=True, help=text)
+    return namespace_option(option(command))
+
+
+def list_options(command: Decorated) -> Decorated:
+    """The options of the list."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print JSON, as --output json does."),
+        click.option("--price", type=float, help="Of one GB for a month, to tell the cost."),
+        click.option("--local", is_flag=True, help="The journal's alone; nothing is asked."),
+        buckets_option,
+    ):
+        command = option(command)
+    return command
+
+
+@click.group("uploads", invoke_without_command=True)
+@list_options
+@global_options(hidden=True)
+@click.pass_context
+def uploads(context: click.Context, /, **options: Any) -> None:
+    """Uploads that were begun and not finished: their parts stay at the service, and are billed.
+
+    Without a command they are listed.
+    """
+    if context.invoked_subcommand is None:
+        raise click.exceptions.Exit(_list(settle(context, options, command=("uploads",))))
+
+
+@uploads.command("list")
+@list_options
+@global_options(hidden=True)
+@click.pass_context
+def list_(context: click.Context, /, **options: Any) -> None:
+    """List them, the oldest first."""
+    raise click.exceptions.Exit(_list(settle(context, options, command=("uploads", "list"))))
+
+
+@uploads.command("abort")
+@click.argument("which", metavar="NAME_OR_ID")
+@buckets_option
+@click.option("--force", is_flag=True, help="Do not ask.")
+@global_options(hidden=True)
+@click.pass_context
+def abort(context: click.Context, /, which: str, **options: Any) -> None:
+    """Drop one with its parts, at the service and in the journal."""
+    from ocihaul.transfer import leftovers
+
+    invocation = settle(context, options, command=("uploads", "abort"))
+
+    def work(storage: "StorageClient", journal: "Journal", found: "Sequence[Leftover]") -> None:
+        chosen = leftovers.named(found, which)
+        _confirm(invocation, f"Drop upload {_line(chosen, time.time())}?")
+        leftovers.abort(chosen, journal, storage)
+        invocation.stderr.write(f"dropped upload {chosen.upload_id}\n")
+
+    raise click.exceptions.Exit(_with_all(invocation, work))
+
+
+@uploads.command("forget")
+@click.argument("which", metavar="NAME_OR_ID")
+@global_options(hidden=True)
+def forget(which: str) -> None:
+    """Drop one from the journal alone: what the service has is left as it is."""
+    from ocihaul.cli.core import journal_to_read
+    from ocihaul.transfer import leftovers
+
+    with journal_to_read() as journal:
+        chosen = leftovers.named(leftovers.in_journal(journal), which)
+        leftovers.forget(chosen, journal)
+    click.echo(f"forgot upload {chosen.upload_id} of {chosen.target.object}", err=True)
+
+
+@uploads.command("clean")
+@click.option("--older-than", help="Such as 7d or 12h. [required]")
+@buckets_option
+@click.option("--dry-run", is_flag=True, help="Only tell what would be dropped.")
+@global_options(hidden=True)
+@click.pass_context
+def clean(context: click.Context, /, **options: Any) -> None:
+    """Drop the journal's uploads that were begun longer ago, with their parts.
+
+    In buckets named with -bn also those that the journal does not know: another machine may have
+    begun them. What a process of this machine is at is left alone.
+    """
+    from ocihaul.cli.option_values import age
+
+    invocation = settle(context, options, command=("uploads", "clean"))
+    seconds = age(invocation.options["older_than"])
+
+    def work(storage: "StorageClient", journal: "Journal", found: "Sequence[Leftover]") -> None:
+        now, named = time.time(), set(invocation.options["buckets"] or ())
+        for each in found:
+            ours = each.source is not None or each.target.bucket in named
+            if ours and each.age(now) >= seconds:
+                _drop(invocation, each, journal, storage)
+
+    raise click.exceptions.Exit(_with_all(invocation, work))
+
+
+uploads.add_command(rule)
+
+
+def _list(invocation: Invocation) -> int:
+    from ocihaul.cli.core import journal_to_read
+    from ocihaul.transfer.leftovers import in_journal
+
+    if invocation.options["local"]:
+        with journal_to_read() as journal:
+            _show(invocation, in_journal(journal))
+        return DONE
+    return _with_all(invocation, lambda _, __, found: _show(invocation, found))
+
+
+def _with_all(
+    invocation: Invocation,
+    work: "Callable[[StorageClient, Journal, Sequence[Leftover]], None]",
+) -> int:
+    """Run `work` with all that is left over, at the service too."""
+    from ocihaul.cli.core import journal_to_read
+    from ocihaul.transfer.leftovers import everywhere, known_buckets
+
+    names = tuple(invocation.options["buckets"] or ())
+
+    def ask(storage: "StorageClient", namespace: str) -> None:
+        with journal_to_read() as journal:
+            buckets = [(namespace, name) for name in names] or known_buckets(journal, storage)
+            work(storage, journal, everywhere(journal, storage, buckets))
+
+    return run_question(invocation, ask, needs_namespace=bool(names))
+
+
+def _drop(
+    invocation: Invocation, leftover: "Leftover", journal: "Journal", storage: "StorageClient"
+) -> None:
+    from ocihaul.errors import UploadBusy, UsageError
+    from ocihaul.transfer.leftovers import abort as drop
+
+    line = _line(leftover, time.time())
+    if leftover.busy:
+        invocation.stderr.write(f"left alone, a process is at it: {line}\n")
+        return
+    if invocation.options["dry_run"]:
+        invocation.stderr.write(f"would drop {line}\n")
+        return
+    try:
+        drop(leftover, journal, storage)
+    except (UploadBusy, UsageError) as error:
+        invocation.stderr.write(f"left alone: {line}: {error.message}\n")
+    else:
+        invocation.stderr.write(f"dropped {line}\n")
+
+
+def _confirm(invocation: Invocation, question: str) -> None:
+    from ocihaul.errors import UsageError
+
+    if invocation.options["force"]:
+        return
+    if not invocation.may_ask():
+        raise UsageError("there is no terminal to ask on", hint="Use --force.")
+    invocation.stderr.write(f"{question} [y/N]: ")
+    invocation.stderr.flush()
+    if invocation.stdin.readline().strip().lower() not in {"y", "yes"}:
+        invocation.stderr.write("Aborted!\n")
+        raise click.Abort
+
+
+def _show(invocation: Invocation, found: "Sequence[Leftover]") -> None:
+    now, price = time.time(), invocation.options["price"]
+    given = invocation.given.values
+    if invocation.options["as_json"] or given.get("output") or given.get("query"):
+        invocation.answer({"data": [_document(each, now, price) for each in found]})
+        return
+    from ocihaul.cli.units import size_text
+    from ocihaul.redaction import redact
+
+    for each in found:
+        invocation.stdout.write(redact(_line(each, now)) + "\n")
+    size = sum(each.size for each in found)
+    total = f"{len(found)} unfinished, {size_text(size)}"
+    if price is not None:
+        total += f", {_cost(size, price):.2f} a month at {price:g} per GB"
+    invocation.stderr.write(total + "\n")
+
+
+def _line(leftover: "Leftover", now: float) -> str:
+    from ocihaul.cli.units import duration_text, size_text
+
+    where = f"{leftover.target.bucket}/{leftover.target.object}"
+    notes = [
+        note
+        for note, true in (
+            ("not in the journal", leftover.source is None),
+            ("the service does not know it", leftover.on_server is False),
+            ("the service was not asked", leftover.on_server is None),
+            ("a process is at it", leftover.busy),
+        )
+        if true
+    ]
+    size = f"{leftover.parts} parts, {size_text(leftover.size)}"
+    age = duration_text(leftover.age(now))
+    text = f"{leftover.upload_id}  {where}  {size}, begun {age} ago"
+    return text + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def _document(leftover: "Leftover", now: float, price: float | None) -> dict[str, object]:
+    from dataclasses import asdict
+
+    from ocihaul.cli.units import iso
+
+    cost = {} if price is None else {"monthly-cost": _cost(leftover.size, price)}
+    return {
+        **asdict(leftover.target),
+        "upload-id": leftover.upload_id,
+        "begun": iso(leftover.begun),
+        "age-seconds": round(leftover.age(now)),
+        "parts": leftover.parts,
+        "size": leftover.size,
+        "source": leftover.source,
+        "in-journal": leftover.source is not None,
+        "on-server": leftover.on_server,
+        "busy": leftover.busy,
+        **cost,
+    }
+
+
+def _cost(size: int, price: float) -> float:
+    return size / GB * price

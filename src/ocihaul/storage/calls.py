@@ -1,0 +1,118 @@
+"""How every operation of Object Storage is called: endpoint, checks, pages, actions."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from ocihaul.errors import ServiceError
+from ocihaul.http.client import Call, Client
+from ocihaul.storage.listing import Document
+from ocihaul.storage.names import check_headers, check_text
+from ocihaul.storage.paging import Extent, Listing
+from ocihaul.storage.paths import bucket_path
+from ocihaul.wire.message import Answer
+from ocihaul.wire.origin import Origin
+
+Headers = Mapping[str, str]
+T = TypeVar("T")
+
+
+class Caller:
+    """Carries out calls to the Object Storage of one region. Thread-safe.
+
+    `endpoint` gives the base URL for a namespace, or for none (GetNamespace): realm-specific
+    endpoints carry the namespace in their host name. `unsigned` carries what goes to the URLs of
+    pre-authenticated requests.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        endpoint: Callable[[str | None], str],
+        *,
+        unsigned: Client | None = None,
+    ) -> None:
+        self._client = client
+        self._endpoint = endpoint
+        self._unsigned = unsigned
+
+    def base_url(self, namespace: str | None) -> str:
+        """Where requests for this namespace go."""
+        return self._endpoint(namespace)
+
+    def _call(self, namespace: str | None, call: Call) -> Answer:
+        check_headers(call.headers)
+        for name, value in call.query.items():
+            check_text(value, name)
+        return self._client.call(Origin.parse(self._endpoint(namespace)), call)
+
+    def _listing(
+        self,
+        namespace: str,
+        call: Call,
+        reader: Callable[[Any], T],
+        extent: Extent,
+    ) -> Listing[T]:
+        """The items of a list whose pages are named by opc-next-page."""
+
+        def ask(page: str | None, size: int | None) -> tuple[list[T], str | None]:
+            more = {"limit": None if size is None else str(size), "page": page}
+            query = {**call.query, **{name: text for name, text in more.items() if text}}
+            answer = self._call(namespace, replace(call, query=query))
+            items = read(answer, lambda document: [reader(each) for each in document])
+            return items, answer.headers.get("opc-next-page") or None
+
+        return Listing(ask, call.operation, extent)
+
+    def _act(
+        self,
+        namespace: str,
+        bucket: str,
+        action: str,
+        document: Mapping[str, object],
+        headers: Headers | None = None,
+    ) -> Answer:
+        """One of the bucket's actions; operations are called like them."""
+        for key, value in document.items():
+            if isinstance(value, str):
+                check_text(value, key)
+        path = f"{bucket_path(namespace, bucket)}/actions/{action}"
+        operation = action[0].upper() + action[1:]
+        call = Call(operation, "POST", path, headers=headers or {}, document=document)
+        return self._call(namespace, call)
+
+
+def read(answer: Answer, reader: Callable[[Any], T]) -> T:
+    """What `reader` makes of the answer's JSON; ServiceError when it is none, or of another shape.
+
+    A proxy or a captive portal may answer 200, too.
+    """
+    try:
+        return reader(json.loads(answer.body))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ServiceError(
+            status=answer.status,
+            code=None,
+            message="the answer is not the JSON that was expected",
+            operation="reading an answer",
+            headers=answer.headers,
+        ) from None
+
+
+def already_gone(error: ServiceError) -> bool:
+    """Whether a deletion found nothing, after an attempt of it whose reply was lost."""
+    container = error.code in {"BucketNotFound", "NamespaceNotFound"}
+    return error.status == 404 and error.after_retry and not container
+
+
+def without_none(given: Mapping[str, object]) -> dict[str, object]:
+    """What is given, as a document."""
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def as_document(value: Any) -> Document:
+    """`value`, if it is a JSON object; else TypeError."""
+    if not isinstance(value, dict):
+        raise TypeError("not a JSON object")
+    return value

@@ -1,0 +1,182 @@
+"""Lists of objects, and what is done to objects without reading or writing their bytes."""
+
+from collections.abc import Iterator, Mapping
+
+from ocihaul.errors import ServiceError, UsageError
+from ocihaul.http.client import Call
+from ocihaul.storage.calls import Caller, Headers, already_gone, read, without_none
+from ocihaul.storage.listing import (
+    PAGE,
+    BatchDeletion,
+    DeletedObject,
+    ObjectPage,
+    Selection,
+    WorkRequest,
+)
+from ocihaul.storage.names import check_text, quoted
+from ocihaul.storage.paging import pages
+from ocihaul.storage.paths import bucket_path, object_path
+from ocihaul.wire.message import Answer
+
+EVERYTHING = Selection()
+
+
+class ObjectOperations(Caller):
+    """List, delete, restore, rename, copy."""
+
+    def list_objects(
+        self,
+        namespace: str,
+        bucket: str,
+        selection: Selection = EVERYTHING,
+        *,
+        limit: int | None = None,
+        page_size: int = PAGE,
+    ) -> Iterator[ObjectPage]:
+        """The objects in the order of their names, page by page; a page may be empty.
+
+        With a `limit` it ends when there are so many objects. A prefix that the service tells on
+        two pages in a row is on the first of them only.
+        """
+        query = selection.query()
+        path = f"{bucket_path(namespace, bucket)}/o"
+        count = 0
+
+        def ask(start: str | None) -> tuple[ObjectPage, str | None]:
+            size = page_size if limit is None else min(page_size, limit - count)
+            begin = {} if start is None else {"start": start}
+            call = Call("ListObjects", "GET", path, query={**query, "limit": str(size), **begin})
+            page = read(self._call(namespace, call), ObjectPage.read)
+            return page, page.following
+
+        last_prefix: str | None = None
+        for page in pages(ask, "ListObjects", first=selection.start):
+            prefixes = page.prefixes
+            if prefixes and prefixes[0] == last_prefix:
+                prefixes = prefixes[1:]
+            count += len(page.objects)
+            yield ObjectPage(page.objects, prefixes, page.following)
+            if limit is not None and count >= limit:
+                return
+            last_prefix = page.prefixes[-1] if page.prefixes else last_prefix
+
+    def list_object_versions(
+        self,
+        namespace: str,
+        bucket: str,
+        selection: Selection = EVERYTHING,
+        *,
+        page_size: int = PAGE,
+    ) -> Iterator[ObjectPage]:
+        """All versions of the objects and the delete markers, page by page."""
+        query = selection.query() | {"limit": str(page_size)}
+        path = f"{bucket_path(namespace, bucket)}/objectversions"
+
+        def ask(name: str | None) -> tuple[ObjectPage, str | None]:
+            more = {} if name is None else {"page": name}
+            call = Call("ListObjectVersions", "GET", path, query=query | more)
+            answer = self._call(namespace, call)
+            page = read(answer, ObjectPage.read_versions)
+            return page, answer.headers.get("opc-next-page")
+
+        yield from pages(ask, "ListObjectVersions")
+
+    def delete_object(
+        self,
+        namespace: str,
+        bucket: str,
+        name: str,
+        *,
+        version_id: str | None = None,
+        if_match: str | None = None,
+    ) -> DeletedObject:
+        """Delete an object, or one version of it for good; only with the etag `if_match`, if given.
+
+        An object that is gone after an attempt whose reply was lost counts as deleted.
+        """
+        query = {} if version_id is None else {"versionId": version_id}
+        path = object_path(namespace, bucket, name)
+        headers = {} if if_match is None else {"if-match": if_match}
+        call = Call("DeleteObject", "DELETE", path, query=query, headers=headers)
+        try:
+            told = self._call(namespace, call).headers
+        except ServiceError as error:
+            if not already_gone(error):
+                raise
+            return DeletedObject(version_id, is_delete_marker=False, time_modified=None)
+        marker = told.get("is-delete-marker", "").lower() == "true"
+        return DeletedObject(told.get("version-id"), marker, told.get("last-modified"))
+
+    def batch_delete_objects(
+        self, namespace: str, bucket: str, objects: Mapping[str, str | None]
+    ) -> BatchDeletion:
+        """Delete up to 1000 objects with one call; `objects` are names with the etag or None.
+
+        One that has another etag is not deleted. Raises UsageError for more than 1000.
+        https://docs.oracle.com/iaas/Content/Object/Tasks/batch-delete-objects.htm
+        """
+        if len(objects) > PAGE:
+            raise UsageError(f"a batch can have at most {PAGE} objects, not {len(objects)}")
+        for name in objects:
+            check_text(name, "object name")
+        wanted = [
+            {"objectName": name} if etag is None else {"objectName": name, "ifMatch": etag}
+            for name, etag in objects.items()
+        ]
+        document = {"objects": wanted, "isSkipDeletedResult": False}
+        answer = self._act(namespace, bucket, "batchDeleteObjects", document)
+        return read(answer, BatchDeletion.read)
+
+    def restore_objects(
+        self,
+        namespace: str,
+        bucket: str,
+        name: str,
+        *,
+        hours: int | None = None,
+        version_id: str | None = None,
+    ) -> Answer:
+        """Ask for an archived object to be made readable, for `hours` (the service: 24).
+
+        It takes about an hour; HeadObject tells when (archival-state).
+        """
+        given = {"objectName": name, "hours": hours, "versionId": version_id}
+        return self._act(namespace, bucket, "restoreObjects", without_none(given))
+
+    def rename_object(
+        self,
+        namespace: str,
+        bucket: str,
+        name: str,
+        new_name: str,
+        *,
+        conditions: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Give an object another name; one that has that name already is replaced.
+
+        `conditions`: srcObjIfMatchETag, newObjIfMatchETag, newObjIfNoneMatchETag ("*").
+        """
+        given = {"sourceName": name, "newName": new_name, **(conditions or {})}
+        return self._act(namespace, bucket, "renameObject", given)
+
+    def copy_object(
+        self,
+        namespace: str,
+        bucket: str,
+        details: Mapping[str, object],
+        headers: Headers | None = None,
+    ) -> str:
+        """Have the service copy an object of this bucket; returns the work request's id.
+
+        `details` is CopyObjectDetails: sourceObjectName, destinationRegion,
+        destinationNamespace, destinationBucket, destinationObjectName and conditions. `headers`:
+        opc-sse-customer-* of the copy and opc-source-sse-customer-* of the source.
+        """
+        answer = self._act(namespace, bucket, "copyObject", details, headers)
+        return answer.headers.get("opc-work-request-id", "")
+
+    def get_work_request(self, work_request_id: str) -> WorkRequest:
+        """How far the service is with a copy."""
+        path = f"/workRequests/{quoted(work_request_id, 'work request id')}"
+        call = Call("GetWorkRequest", "GET", path)
+        return read(self._call(None, call), WorkRequest.read)

@@ -1,0 +1,23 @@
+"""Where buckets, objects, uploads and PARs are, as paths of the API; pure."""
+
+from ocihaul.storage.names import quoted
+
+
+def bucket_path(namespace: str, bucket: str) -> str:
+    """Of one bucket."""
+    return f"/n/{quoted(namespace, 'namespace')}/b/{quoted(bucket, 'bucket name')}"
+
+
+def object_path(namespace: str, bucket: str, name: str) -> str:
+    """Of one object."""
+    return f"{bucket_path(namespace, bucket)}/o/{quoted(name, 'object name')}"
+
+
+def upload_path(namespace: str, bucket: str, name: str) -> str:
+    """Of one multipart upload."""
+    return f"{bucket_path(namespace, bucket)}/u/{quoted(name, 'object name')}"
+
+
+def par_path(namespace: str, bucket: str, par_id: str) -> str:
+    """Of one PAR."""
+    return f"{bucket_path(namespace, bucket)}/p/{quoted(par_id, 'PAR id')}"

@@ -1,0 +1,60 @@
+"""What an upload has cost beyond its bytes: renewals, retries, resends; events in, numbers out."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from ocihaul.events import Event, PartResent, RetryScheduled, TokenAdopted
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Over all runs of an upload; `resent_bytes` are those of attempts that did not count."""
+
+    runs: int = 0
+    renewals: int = 0
+    retries: int = 0
+    resends: int = 0
+    resent_bytes: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(*(a + b for a, b in zip(self._values(), other._values(), strict=True)))
+
+    def __sub__(self, other: "Counts") -> "Counts":
+        return Counts(*(a - b for a, b in zip(self._values(), other._values(), strict=True)))
+
+    def _values(self) -> tuple[int, ...]:
+        return tuple(asdict(self).values())
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """Of a JSON object; what it lacks is 0."""
+        return cls(**{each.name: int(document.get(each.name, 0)) for each in fields(cls)})
+
+
+class Counter:
+    """A listener that counts; to be told what the session and the storage client tell."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards counts
+        self._counts = Counts()
+
+    def __call__(self, event: Event) -> None:
+        """Take note of `event`, from any thread."""
+        match event:
+            case TokenAdopted(rung=rung) if rung != "start":
+                more = Counts(renewals=1)
+            case RetryScheduled():
+                more = Counts(retries=1)
+            case PartResent():
+                more = Counts(resends=1, resent_bytes=event.wasted)
+            case _:
+                return
+        with self._lock:
+            self._counts += more
+
+    @property
+    def counts(self) -> Counts:
+        """What was heard so far."""
+        return self._counts
