@@ -11,7 +11,10 @@ from ocihaul.cli.progress import PlainScreen, keep_beating
 from ocihaul.cli.units import size_text
 from ocihaul.events import (
     AttemptFinished,
+    BytesReceived,
     BytesSent,
+    DownloadFinished,
+    DownloadPlanned,
     Event,
     FileFailed,
     FileFinished,
@@ -27,7 +30,16 @@ from ocihaul.redaction import redact
 MOST_FAILURES = 50
 
 #: What one large file among many does need not be told.
-_OF_ONE_FILE = (BytesSent, MultipartUploadCreated, PartFinished, UploadFinished, UploadPlanned)
+_OF_ONE_FILE = (
+    BytesReceived,
+    BytesSent,
+    DownloadFinished,
+    DownloadPlanned,
+    MultipartUploadCreated,
+    PartFinished,
+    UploadFinished,
+    UploadPlanned,
+)
 
 
 class TreeReporter:

@@ -15,7 +15,7 @@ from ocihaul.cli.stopping import Stopper, stopping
 from ocihaul.cli.tree_progress import TreeReporter, one_line, tree_reporting
 from ocihaul.cli.tree_summary import Layout, print_summary
 from ocihaul.errors import Interrupted, JournalError
-from ocihaul.events import Listener, Notice, both, ignore
+from ocihaul.events import Listener, Notice, audience, ignore
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.journal import state_directory
 from ocihaul.trees.ledger import Ledger
@@ -65,7 +65,7 @@ def run_tree(
         with (
             journal_for(reporter) as journal,
             storage_for(
-                settings, listener=both(reporter, foreteller), stop=stopper.stop
+                settings, listener=audience(reporter, foreteller), stop=stopper.stop
             ) as storage,
         ):
             if wishes.require_session and size is not None:
