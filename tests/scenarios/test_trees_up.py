@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ocihaul.emulator.faults import Fault
+from ocihaul.transfer import plan
 from ocihaul.trees import walk
 from ocihaul.trees.compare import Mode
 from ocihaul.trees.filters import make_filter
@@ -52,6 +53,7 @@ def test_every_header_goes_along(tmp_path: Path) -> None:
 
 
 def test_existing_objects_are_replaced_kept_or_told(tmp_path: Path) -> None:
+    """Weakness 22: nothing is asked where there is nobody, and stdout is the answer alone."""
     with world(tmp_path) as w:
         src = make(tmp_path / "src", "new", "old")
         w.oci.put_object("backups", "old", b"there")
@@ -67,6 +69,21 @@ def test_existing_objects_are_replaced_kept_or_told(tmp_path: Path) -> None:
         ran = run(w, "bulk-upload", "--src-dir", str(src), "--overwrite")
         assert (ran.code, len(ran.json["uploaded-objects"])) == (0, 2)
         assert w.oci.read_object("backups", "old") == b"old"
+
+
+def test_a_file_of_too_many_parts_gets_larger_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weakness 30: with two parts allowed, as if the file had more than 10,000."""
+    monkeypatch.setattr(plan, "MOST_PARTS", 2)
+    with world(tmp_path) as w:
+        make(tmp_path / "src")
+        large = w.file(25 * MIB, "src/large")
+        arguments = ["bulk-upload", "--src-dir", str(tmp_path / "src"), "--part-size", "10"]
+        ran = run(w, *arguments)
+        assert ran.code == 0, ran.err
+        assert w.arrived_whole(large)
+        assert operations(w)["UploadPart"] == 2
 
 
 def test_what_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:

@@ -53,6 +53,8 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_file_that_changes_while_it_is_sent_is_sent_again(path: Path) -> None:
+    """Weakness 28."""
+
     def during(number: int) -> None:
         if number == 1:
             path.write_bytes(b"second, longer")

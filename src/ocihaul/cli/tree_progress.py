@@ -19,6 +19,7 @@ from ocihaul.events import (
     FileFailed,
     FileFinished,
     MultipartUploadCreated,
+    Notice,
     PartFinished,
     TreeWalked,
     UploadFinished,
@@ -28,6 +29,8 @@ from ocihaul.redaction import redact
 
 #: Failures that get a line of their own; all of them are in the summary.
 MOST_FAILURES = 50
+#: Notices that are told; what is said of one file is often said of thousands.
+MOST_NOTICES = 200
 
 #: What one large file among many does need not be told.
 _OF_ONE_FILE = (
@@ -52,6 +55,7 @@ class TreeReporter:
         self._lock = threading.Lock()  # guards all below
         self._walked = TreeWalked(0, 0, complete=False)
         self._told = ""
+        self._notices: set[str] = set()
         self.files = self.size = self.failures = 0
 
     def __call__(self, event: Event) -> None:
@@ -75,6 +79,8 @@ class TreeReporter:
                 return []
             if isinstance(event, FileFailed):
                 return self._failure(event)
+            if isinstance(event, Notice) and not self._is_new(event.text):
+                return []
             return self._speaker.lines(event, at=time.monotonic(), now=time.time())
 
     def _failure(self, event: FileFailed) -> list[str]:
@@ -85,6 +91,12 @@ class TreeReporter:
         if self.failures == MOST_FAILURES:
             lines.append("Further failures are told at the end only.")
         return lines
+
+    def _is_new(self, text: str) -> bool:
+        if text in self._notices or len(self._notices) >= MOST_NOTICES:
+            return False
+        self._notices.add(text)
+        return True
 
     def notice(self, text: str) -> None:
         """Say something of the command's own, without a time."""
