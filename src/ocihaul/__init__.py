@@ -5,6 +5,7 @@ once:
 
 * `Session`: the credential of a profile's session, kept alive; `Session.from_profile()`.
 * `upload`: one file to one object, in one call.
+* `verify`: a file and an object against the receipt of their upload.
 * `errors`, `events`: what is raised, and what a listener hears.
 
 See docs/library.md.
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ocihaul import errors, events
-    from ocihaul.library import upload
+    from ocihaul.library import Verification, upload, verify
     from ocihaul.session.credential import Credential
     from ocihaul.session.session import Session
     from ocihaul.transfer.request import Existing, UploadResult
@@ -27,10 +28,12 @@ __all__ = [
     "Existing",
     "Session",
     "UploadResult",
+    "Verification",
     "__version__",
     "errors",
     "events",
     "upload",
+    "verify",
 ]
 
 #: Where each public name lives; None: it is a module of that name.
@@ -39,9 +42,11 @@ _HOMES: dict[str, str | None] = {
     "Existing": "ocihaul.transfer.request",
     "Session": "ocihaul.session.session",
     "UploadResult": "ocihaul.transfer.request",
+    "Verification": "ocihaul.library",
     "errors": None,
     "events": None,
     "upload": "ocihaul.library",
+    "verify": "ocihaul.library",
 }
 
 
