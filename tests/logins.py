@@ -1,7 +1,11 @@
-"""`session login` under way: the address that it shows, and what it leaves."""
+"""Logins under way: `session login`, a command at a terminal, and a browser of sorts."""
 
+import http.client
+import re
 import socket
-from urllib.parse import parse_qsl, urlsplit
+import subprocess
+import sys
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from tests.world import Ran, World
 
@@ -43,3 +47,57 @@ class Waiting:
             self._said += self.process.stderr.read()
             out = self.process.stdout.read()
         return self._world.checked(Ran(self.process.returncode, out, self._said))
+
+
+def go_through(world: World, address: str, **fields: str) -> None:
+    """What a person at a browser does: fill in the form, be led home, and have the page post."""
+    fields = fields or {"username": "me", "password": "x"}
+    parts = urlsplit(address)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+    connection.request("POST", parts.path, urlencode([*parse_qsl(parts.query), *fields.items()]))
+    target, _, fragment = (connection.getresponse().getheader("location") or "").partition("#")
+    connection.close()
+    world.hidden.add(dict(parse_qsl(fragment)).get("security_token", "none at all"))
+    netloc = urlsplit(target).netloc
+    connection = http.client.HTTPConnection("127.0.0.1", urlsplit(target).port, timeout=10)
+    connection.request("GET", "/", headers={"host": netloc})
+    found = re.search(rb'"x-ocihaul-secret": "([^"]+)"', connection.getresponse().read())
+    assert found
+    headers = {"host": netloc, "origin": target, "x-ocihaul-secret": found[1].decode()}
+    connection.request("POST", "/token", fragment, headers)
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+class AtTerminal:
+    """Our command at a terminal of its own; what it says on stdout and stderr comes as one text."""
+
+    # A helper makes the terminal: fork in a process with threads (ours) is not safe.
+    _SPAWN = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+
+    def __init__(self, world: World, *args: str, **environ: str) -> None:
+        self._world = world
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", self._SPAWN, sys.executable, "-m", "ocihaul", *args],
+            env=world.environ() | {"TERM": "dumb"} | environ,
+            stdin=subprocess.PIPE,  # kept open: an end of input would end the terminal
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._said = ""
+
+    def says(self, pattern: str) -> str:
+        """Read on to the line that matches, and return what did."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._said += line
+            if found := re.search(pattern, line):
+                return found[0]
+        raise AssertionError(f"{pattern!r} was never said:\n{self._said}")
+
+    def ends(self) -> Ran:
+        """Wait for the end, and look for secrets in what was said."""
+        assert self.process.stdout is not None
+        with self.process:
+            self._said += self.process.stdout.read()
+        return self._world.checked(Ran(self.process.returncode, self._said, self._said))

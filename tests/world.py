@@ -163,11 +163,12 @@ class World:
         return kept | ours
 
     def secrets(self) -> set[str]:
-        """What must never be seen: every token ever issued, the lines of every key."""
+        """What must never be seen: every token ever issued, the lines of every key, every PAR."""
         keys = self.home.rglob("*.pem")
         lines = {line for key in keys for line in key.read_text().splitlines() if len(line) > 60}
         tokens = self.oci.auth.token_texts()
-        return lines | {token.rpartition(".")[2] for token in tokens} | set(tokens) | self.hidden
+        signatures = {token.rpartition(".")[2] for token in tokens}
+        return lines | signatures | set(tokens) | set(self.oci.par_secrets()) | self.hidden
 
     # What the emulator has seen, and what the client has said
 
@@ -179,7 +180,7 @@ class World:
         return sum(
             entry.body_received
             for entry in self.oci.log.entries()
-            if entry.operation in {"UploadPart", "PutObject"}
+            if entry.operation in {"UploadPart", "ParUploadPart", "PutObject"}
         )
 
     def refreshes(self) -> int:

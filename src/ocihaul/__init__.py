@@ -4,6 +4,7 @@ The public names are imported when they are first used, so that `ocihaul --versi
 once:
 
 * `Session`: the credential of a profile's session, kept alive; `Session.from_profile()`.
+* `SessionStatus`: what a session says of itself.
 * `upload`: one file to one object, in one call.
 * `verify`: a file and an object against the receipt of their upload.
 * `errors`, `events`: what is raised, and what a listener hears.
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ocihaul.library import Verification, upload, verify
     from ocihaul.session.credential import Credential
     from ocihaul.session.session import Session
+    from ocihaul.session.status import SessionStatus
     from ocihaul.transfer.request import Existing, UploadResult
 
 __version__ = "0.1.0"
@@ -27,6 +29,7 @@ __all__ = [
     "Credential",
     "Existing",
     "Session",
+    "SessionStatus",
     "UploadResult",
     "Verification",
     "__version__",
@@ -41,6 +44,7 @@ _HOMES: dict[str, str | None] = {
     "Credential": "ocihaul.session.credential",
     "Existing": "ocihaul.transfer.request",
     "Session": "ocihaul.session.session",
+    "SessionStatus": "ocihaul.session.status",
     "UploadResult": "ocihaul.transfer.request",
     "Verification": "ocihaul.library",
     "errors": None,

@@ -10,8 +10,9 @@ from ocihaul.config import Settings
 from ocihaul.events import Event, Listener, Parked
 from ocihaul.http.client import Client
 from ocihaul.http.retry import RetryPolicy
-from ocihaul.session.credential import Authority
-from ocihaul.session.opening import dialer_for, open_api_key, open_session
+from ocihaul.session.credential import Authority, Nobody
+from ocihaul.session.opening import dialer_for, open_api_key
+from ocihaul.session.session import Session
 from ocihaul.storage.client import PROBE, StorageClient
 from ocihaul.wire.connection import Patience
 from ocihaul.wire.limiter import Limiter
@@ -41,7 +42,7 @@ def open_storage(
         if authority is None and settings.auth == "api_key":
             authority = open_api_key(settings)
         elif authority is None:
-            session = open_session(
+            session = Session.from_settings(
                 settings,
                 dialer=dialer,
                 clock=clock,
@@ -59,7 +60,15 @@ def open_storage(
             stop=stop,
             probe=PROBE,
         )
-        yield StorageClient(client, settings.object_storage_endpoint)
+        unsigned = Client(
+            pool,
+            Nobody(),
+            clock,
+            retry=RetryPolicy(max_attempts=settings.max_attempts),
+            listener=listener,
+            stop=stop,
+        )
+        yield StorageClient(client, settings.object_storage_endpoint, unsigned=unsigned)
 
 
 def limiter_for(settings: Settings) -> Limiter | None:

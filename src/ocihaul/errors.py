@@ -12,6 +12,7 @@
      ├── NetworkError           no answer, after all retries
      ├── SourceError            the file cannot be read
      │    └── SourceChanged     it is not what it was when the upload began
+     ├── SpoolError             a part of a stream cannot be kept until it is sent
      ├── ChecksumError          what arrived is not what was sent
      ├── JournalError           what is done cannot be remembered
      ├── ReceiptError           a receipt cannot be read, or not be written after an upload
@@ -121,6 +122,10 @@ class SourceError(OcihaulError):
 
 class SourceChanged(SourceError):
     """The source is not the file that it was when the upload began: its parts are of no use."""
+
+
+class SpoolError(OcihaulError):
+    """There is no room, in memory or on disk, for a part of a stream that waits to be sent."""
 
 
 class ChecksumError(OcihaulError):

@@ -21,12 +21,12 @@ def ignore(event: Event) -> None:
     """The default listener."""
 
 
-def both(first: Listener, second: Listener) -> Listener:
-    """A listener that tells both, in this order."""
+def audience(*listeners: Listener) -> Listener:
+    """A listener that tells all of them, in this order."""
 
     def listen(event: Event) -> None:
-        first(event)
-        second(event)
+        for each in listeners:
+            each(event)
 
     return listen
 
@@ -42,7 +42,8 @@ class Notice(Event):
 class TokenAdopted(Event):
     """The session goes on with another token.
 
-    `rung` is how it came: "start", "reread" (someone else renewed it), "refresh", "mint", "login".
+    `rung` is how it came: "start", "reread" (someone else renewed it, or logged in), "refresh",
+    "mint".
     """
 
     rung: str
@@ -69,6 +70,21 @@ class Parked(Event):
 
     reason: str
     until: float
+
+
+@dataclass(frozen=True, slots=True)
+class LoginOffered(Event):
+    """A login page waits for the person at this terminal.
+
+    `url` is what to open (nothing in it is secret), and the browser has to reach `port` of this
+    machine. `opened`: a browser was asked to open it. `tunnel` is the command that leads the port
+    here from another machine, None where that is not needed.
+    """
+
+    url: str
+    port: int
+    opened: bool
+    tunnel: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,22 +137,26 @@ class RetryScheduled(Event):
 
 @dataclass(frozen=True, slots=True)
 class UploadPlanned(Event):
-    """What is going to be sent; `part_count` is 1 for a single PutObject."""
+    """What is going to be sent; `part_count` is 1 for a single PutObject.
+
+    For a stream `part_count` is None and `part_size` that of the first parts; `size` is what the
+    caller expects, or None.
+    """
 
     name: str
-    size: int
+    size: int | None
     part_size: int
-    part_count: int
+    part_count: int | None
     parallel: int
     multipart: bool
 
 
 @dataclass(frozen=True, slots=True)
 class MultipartUploadCreated(Event):
-    """The service has given the upload its id."""
+    """The service has given the upload its id; `part_count` is None for a stream."""
 
     upload_id: str
-    part_count: int
+    part_count: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,14 @@ from typing import Any
 from ocihaul.adapters.principals import open_principal, settled
 from ocihaul.config import SDK_AUTH, Flags, resolve
 from ocihaul.connect import open_storage
-from ocihaul.events import Listener, both, ignore
+from ocihaul.errors import UsageError
+from ocihaul.events import Listener, audience, ignore
 from ocihaul.session.opening import home_directory
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer import upload as transfer
 from ocihaul.transfer.counting import Counter
 from ocihaul.transfer.pace import Pace
-from ocihaul.transfer.request import Existing, UploadRequest, UploadResult
+from ocihaul.transfer.request import Existing, Stream, UploadRequest, UploadResult
 from ocihaul.transfer.verifying import (
     FileVerdict,
     ObjectVerdict,
@@ -29,7 +30,7 @@ from ocihaul.transfer.verifying import (
 
 
 def upload(
-    source: str | Path,
+    source: str | Path | Stream,
     bucket: str,
     name: str | None = None,
     *,
@@ -46,15 +47,17 @@ def upload(
     stop: threading.Event | None = None,
     **wishes: Any,
 ) -> UploadResult:
-    """Upload one file as an object, and return when the service has it whole.
+    """Upload one file or stream as an object, and return when the service has it whole.
 
         >>> import ocihaul
         >>> ocihaul.upload("backup.tar", "backups").size  # doctest: +SKIP
         1048576
 
-    The object is called `name`, or else as the file. With `Existing.ASK` an object that is there
-    already raises ObjectExists; `Existing.REPLACE` replaces it. `session_wait` is how long, in
-    seconds, a session that is over waits for a new login. `stop`, once set, ends the upload.
+    The object is called `name`, or else as the file. A binary file object is read from where it
+    stands to its end, once; it needs a `name`, and nothing is stored when it fails. With
+    `Existing.ASK` an object that is there already raises ObjectExists; `Existing.REPLACE` replaces
+    it. `session_wait` is how long, in seconds, a session that is over waits for a new login.
+    `stop`, once set, ends the upload.
     `wishes` are the other fields of `ocihaul.transfer.request.UploadRequest`: part_size (bytes),
     parallel, storage_tier, metadata, verify_checksum, and so on. Everything else is settled as
     the command line does it: argument, environment, rc file, config file.
@@ -72,12 +75,16 @@ def upload(
         session_wait=f"{session_wait}s",
     )
     settings = resolve(flags, os.environ, home_directory(), command=("os", "object", "put"))
-    source = Path(source)
+    stream = None if isinstance(source, (str, Path)) else source
+    if stream is not None and not (name and hasattr(stream, "readinto")):
+        raise UsageError("a stream has to be a binary file object, and needs a name")
+    path = Path(source) if isinstance(source, (str, Path)) else Path("-")
     request = UploadRequest(
-        source=source,
+        source=path,
+        stream=stream,
         namespace=namespace or "",
         bucket=bucket,
-        name=name or source.name,
+        name=name or path.name,
         existing=existing,
         **wishes,
     )
@@ -88,9 +95,7 @@ def upload(
         settings = settled(settings, authority)
     counter = Counter()
     pace = Pace() if request.adaptive else None
-    tell = both(listener, counter)
-    if pace is not None:
-        tell = both(tell, pace)
+    tell = audience(listener, counter, *([pace] if pace is not None else []))
     with open_storage(settings, tell, stop, authority=authority) as storage:
         if not request.namespace:
             request = replace(request, namespace=storage.get_namespace())

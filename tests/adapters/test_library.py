@@ -1,5 +1,7 @@
 """The examples of docs/library.md, as they stand there."""
 
+import gzip
+import io
 import re
 import subprocess
 import sys
@@ -40,6 +42,11 @@ def test_a_rejection_in_two_lines(here: World, capsys: pytest.CaptureFixture[str
     assert here.refreshes() == 1
 
 
+def test_a_status_in_two_lines(here: World, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(example("session.status"), {"ocihaul": ocihaul})  # noqa: S102  the document's own text
+    assert capsys.readouterr().out == "1 None None False\n"
+
+
 def test_an_upload_in_two_lines(here: World, capsys: pytest.CaptureFixture[str]) -> None:
     source = here.file(3 * MIB)
     exec(example("storage_tier"), {"ocihaul": ocihaul, "path": source})  # noqa: S102  the same
@@ -65,6 +72,17 @@ def test_a_receipt_and_what_has_become_of_it(
     assert found.object.found
     with pytest.raises(ocihaul.errors.ReceiptError):
         ocihaul.verify(here.home / "backup.tar", stored=False)
+
+
+def test_a_stream_in_two_lines(here: World, tmp_path: Path) -> None:
+    with gzip.open(tmp_path / "x.gz", "wb") as packed:
+        packed.write(b"unpacked on the way")
+    given = {"ocihaul": ocihaul, "gzip": gzip, "path": tmp_path / "x.gz"}
+    exec(example("gzip.open"), given)  # noqa: S102  the document's own text
+    assert here.oci.read_object("backups", "backup.tar") == b"unpacked on the way"
+    for stream, name in ((io.BytesIO(b"x"), None), (io.StringIO("x"), "text")):
+        with pytest.raises(ocihaul.errors.UsageError, match="binary file object"):
+            ocihaul.upload(stream, "backups", name)  # type: ignore[arg-type]  # that is the test
 
 
 def test_a_session_knows_its_profiles_region_and_tells_its_events(here: World) -> None:

@@ -7,6 +7,7 @@ import pytest
 from selenium.webdriver import Chrome
 
 from ocihaul.session.store import CredentialStore
+from tests.logins import AtTerminal, free_port
 from tests.support import make_token, rsa_key
 from tests.world import MIB, World, world
 
@@ -165,3 +166,39 @@ def test_a_parked_upload_goes_on_after_the_login(chrome: Chrome, tmp_path: Path)
         old = w.logins[0].session_id
         assert old in sessions_of(w, "UploadPart")
         assert old not in sessions_of(w, "CommitMultipartUpload")
+
+
+def test_a_parked_upload_opens_the_browser_itself_and_goes_on_after_it(
+    chrome: Chrome, tmp_path: Path
+) -> None:
+    """`--login auto` at a terminal: the address goes to the person's browser, and nothing else."""
+    given = tmp_path / "opened"
+    opener = tmp_path / "browser"
+    opener.write_text(f'#!/bin/sh\nprintf %s "$1" > {given}.new && mv {given}.new {given}\n')
+    opener.chmod(0o700)
+    with world(tmp_path, bandwidth=12 * MIB, token_ttl=3.0, session_ttl=5.0) as w:
+        person = Person(chrome, w)
+        source = w.file(150 * MIB)
+        old = pair(w).read_once()
+        upload = AtTerminal(
+            w,
+            *w.put(source, "--session-wait", "5m", "--login", "auto"),
+            BROWSER=f"{opener} %s",
+            OCIHAUL_LOGIN_ENDPOINT=w.oci.endpoint,
+            OCIHAUL_CALLBACK_PORT=free_port(),
+        )
+        upload.says("Log in with the browser window that opens now")
+        while not given.exists():
+            w.stop.wait(0.1)
+        w.oci.configure(token_ttl=3600.0, session_ttl=86400.0)
+        person.opens(given.read_text())
+        person.signs_in()
+        assert person.reads()[0] == "You are logged in"
+        ran = upload.ends()
+        assert ran.code == 0, ran.out
+        assert w.arrived_whole(source)
+        assert w.part_bytes_received() == 150 * MIB, "nothing was sent twice"
+        assert w.oci.auth.logins == 1
+        assert pair(w).read_once().key.public_key() != old.key.public_key()
+        assert w.logins[0].session_id not in sessions_of(w, "CommitMultipartUpload")
+        assert person.complaints() == []

@@ -61,3 +61,17 @@ def test_a_minted_session_always_lasts() -> None:
     told = foreteller(Recorder(), Hand(), mints="BACKUP")
     told(TokenAdopted("start", 1, NOW + 3600, NOW + 3600))
     told.require(10**15)
+
+
+def test_of_a_stream_only_the_end_of_the_session_is_said() -> None:
+    heard, hand = Recorder(), Hand()
+    told = foreteller(heard, hand, rate=1e6)
+    told(TokenAdopted("start", 1, NOW + 3600, NOW + 7200))
+    told.require(None)
+    told(UploadPlanned("x", None, 10**7, None, 10, multipart=True))
+    for _ in range(40):
+        hand.forward(1)
+        told(BytesSent(1, 10**6))
+    assert texts(heard) == [
+        "the token ends in 60 min and can be renewed until 2027-01-15 10:00:00 UTC"
+    ]

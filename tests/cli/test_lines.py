@@ -42,6 +42,10 @@ def said(event: Event, speaker: Speaker | None = None, at: float = 0.0) -> list[
             "uploading a: 300.0 MiB in 3 parts of 128.0 MiB, 15 at a time",
         ),
         (
+            UploadPlanned("a", None, 16 * MIB, None, 10, multipart=True),
+            "uploading a: a stream in parts of 16.0 MiB and more, up to 10 at a time",
+        ),
+        (
             UploadPlanned("a", 5, 128 * MIB, 1, 1, multipart=False),
             "uploading a: 5 bytes in one piece",
         ),
@@ -147,3 +151,7 @@ def test_the_debug_line_has_everything_for_a_support_ticket() -> None:
 def test_the_debug_line_of_a_broken_connection_has_the_reason() -> None:
     event = AttemptFinished("GetObject", "GET", "/n", None, "connection reset", None, 1.0, 1, 0)
     assert "GET /n failed: connection reset GetObject" in debug_line(event, NOW)
+
+
+def test_of_a_stream_the_number_of_parts_is_not_said() -> None:
+    assert said(MultipartUploadCreated("u1", None)) == ["Upload ID: u1"]

@@ -1,8 +1,11 @@
 """The options of `os object put`: what they become, and what is refused."""
 
 import base64
+import hashlib
+import io
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -313,23 +316,85 @@ def test_an_unreadable_source_is_named(
     assert "the user it runs as" in outcome.err
 
 
-def test_a_pipe_is_no_source_and_is_not_waited_for(ocihaul: Command, home: Path) -> None:
-    os.mkfifo(home / "pipe")
-    outcome = ocihaul("os", "object", "put", "-bn", "b", "--file", home / "pipe")
-    assert outcome.code == 2
-    assert "is not a regular file" in outcome.err
+def test_a_named_pipe_is_not_waited_for_and_gives_the_object_its_name(
+    ocihaul: Command, home: Path, fake: FakeCore
+) -> None:
+    os.mkfifo(home / "dump.sql")
+    outcome = ocihaul("os", "object", "put", "-bn", "b", "--file", home / "dump.sql")
+    assert outcome.code == 0, outcome.err
+    assert fake.requests[0].name == "dump.sql"
+    assert fake.requests[0].stream is not None
 
 
-def test_stdin_without_a_name_asks_for_one(ocihaul: Command) -> None:
-    outcome = ocihaul("os", "object", "put", "-bn", "b", "--file", "-")
+@pytest.mark.parametrize("file", ["-", "/dev/stdin"])
+def test_stdin_without_a_name_asks_for_one(ocihaul: Command, file: str) -> None:
+    outcome = ocihaul("os", "object", "put", "-bn", "b", "--file", file)
     assert outcome.code == 2
     assert "--name is missing" in outcome.err
 
 
-def test_stdin_with_a_name_is_not_supported_yet_and_says_so(ocihaul: Command) -> None:
+def test_stdin_at_a_terminal_is_refused(
+    ocihaul: Command, monkeypatch: pytest.MonkeyPatch, fake: FakeCore
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Terminal())
     outcome = ocihaul("os", "object", "put", "-bn", "b", "--file", "-", "--name", "x")
     assert outcome.code == 2
-    assert "uploading from a pipe is not supported yet" in outcome.err
+    assert "stdin, which is a terminal" in outcome.err
+    assert fake.requests == []
+
+
+def test_a_closed_stdin_is_refused(ocihaul: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)  # as Python has it then
+    outcome = ocihaul("os", "object", "put", "-bn", "b", "--file", "-", "--name", "x")
+    assert outcome.code == 2
+    assert "stdin is closed" in outcome.err
+
+
+def test_a_file_that_is_redirected_to_stdin_has_to_come_whole(
+    ocihaul: Command, home: Path, monkeypatch: pytest.MonkeyPatch, fake: FakeCore
+) -> None:
+    with (home / "backup.tar").open() as stdin:
+        stdin.seek(2)
+        monkeypatch.setattr(sys, "stdin", stdin)
+        outcome = ocihaul("os", "object", "put", "-bn", "b", "--file", "-", "--name", "x")
+    assert outcome.code == 0, outcome.err
+    assert fake.requests[0].expected_size == 3
+
+
+def test_a_file_called_dash_is_a_file(
+    ocihaul: Command, home: Path, monkeypatch: pytest.MonkeyPatch, fake: FakeCore
+) -> None:
+    (home / "-").write_text("x")
+    monkeypatch.chdir(home)
+    assert ocihaul("os", "object", "put", "-bn", "b", "--file", "./-").code == 0
+    assert (fake.requests[0].stream, fake.requests[0].name) == (None, "-")
+
+
+def test_what_is_expected_of_a_pipe_and_where_it_waits(
+    put: Command, home: Path, fake: FakeCore
+) -> None:
+    digest = hashlib.sha256(b"12345")
+    options = ("--expected-size", "1.5k", "--memory-limit", "64M", "--spool-dir", "~/spool")
+    assert put("--expected-sha256", digest.hexdigest(), *options).code == 0
+    encoded = base64.b64encode(digest.digest()).decode()
+    assert put("--expected-sha256", encoded).code == 0
+    first, second = fake.requests
+    assert (first.expected_size, first.memory_limit) == (1536, 64 * 2**20)
+    assert first.spool_dir == home / "spool"
+    assert first.content_sha256 == second.content_sha256 == encoded
+    assert (second.expected_size, second.spool_dir) == (None, None)
+
+
+def test_a_checksum_that_is_none_is_refused(put: Command) -> None:
+    assert "is no SHA-256" in put("--expected-sha256", "abc").err
+    both = ("--expected-sha256", "0" * 64, "--opc-content-sha256", "AAAA")
+    outcome = put(*both)
+    assert outcome.code == 2
+    assert "are not the same" in outcome.err
 
 
 def test_a_bad_default_in_the_rc_file_names_the_file(put: Command, home: Path) -> None:

@@ -72,7 +72,7 @@ def login(home: Path, monkeypatch: pytest.MonkeyPatch) -> Login:
 def answers(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """A terminal, and what is typed there in turn."""
     typed: list[Any] = []
-    monkeypatch.setattr(session_login, "_is_terminal", lambda: True)
+    monkeypatch.setattr(session_login, "at_terminal", lambda: True)
     for name in ("prompt", "confirm"):
         monkeypatch.setattr(click, name, lambda *_, **__: typed.pop(0))
     return typed

@@ -80,5 +80,14 @@ def test_done_is_never_below_nothing_or_above_everything(steps: list[tuple[int, 
     tally = planned()
     for at, (part, count) in enumerate(steps):
         tally.add(BytesSent(part, count), float(at))
-        assert 0 <= tally.done <= tally.size
+        assert 0 <= tally.done <= (tally.size or 0)
         assert tally.line(float(at), 0.0)
+
+
+def test_of_a_stream_nobody_knows_how_much_is_left() -> None:
+    tally = Tally()
+    tally.add(UploadPlanned("x", None, 16 * MIB, None, 10, multipart=True), 0.0)
+    tally.add(BytesSent(1, 3 * MIB), 1.0)
+    tally.add(BytesSent(2, 3 * MIB), 2.0)
+    tally.add(PartFinished(1, 3 * MIB), 3.0)
+    assert tally.line(3.0, 0.0) == "6.0 MiB sent, 2.0 MiB/s, time left unknown, parts 1"

@@ -359,7 +359,7 @@ def refusal(home: Path, environ: dict[str, str] | None = None, **flags: Any) -> 
 def test_a_missing_config_file_is_named_with_the_command_that_makes_it(tmp_path: Path) -> None:
     text = refusal(tmp_path, profile="night")
     assert str(tmp_path / ".oci" / "config") in text
-    assert "oci session authenticate --profile-name night" in text
+    assert "ocihaul session login --profile-name night (or: oci session auth" in text
 
 
 def test_a_missing_profile_names_the_file_and_the_profiles_that_exist(home: Path) -> None:

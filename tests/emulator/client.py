@@ -109,7 +109,27 @@ class Client:
         signed: tuple[str, ...] | None = None,
     ) -> Reply:
         """One request on a connection of its own."""
-        sent = self.head_of(method, target, body, headers or {}, signed)
+        return self.exchange(
+            method, target, body, self.head_of(method, target, body, headers or {}, signed)
+        )
+
+    def anonymous(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """One request without a signature, as curl would send it to the URL of a PAR."""
+        sent = {"host": self.oci.host_port, **(headers or {})}
+        if body is not None or method in {"PUT", "POST"}:
+            sent["content-length"] = str(len(body or b""))
+        return self.exchange(method, target, body, sent)
+
+    def exchange(
+        self, method: str, target: str, body: bytes | None, sent: Mapping[str, str]
+    ) -> Reply:
+        """Send these headers and no others."""
         host, port = self.oci.host_port.rsplit(":", 1)
         connection = http.client.HTTPConnection(host, int(port), timeout=10)
         try:

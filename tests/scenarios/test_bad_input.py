@@ -41,36 +41,35 @@ class Case:
     environ: dict[str, str] = field(default_factory=dict)
 
 
+#: Our own command comes first, with the profile in it.
+LOGIN = "ocihaul session login --profile-name DEFAULT (or: oci session authenticate"
+
 CASES = {
-    "missing config": Case(lambda w: w.config.unlink(), ("config", "oci session authenticate")),
+    "missing config": Case(lambda w: w.config.unlink(), ("config", LOGIN)),
     "missing profile": Case(nothing, ("PROD", "DEFAULT"), 1, ("--profile", "PROD")),
     "missing token setting": Case(drop_token_key, ("security_token_file", "DEFAULT")),
     "missing key file": Case(lambda w: w.key_file.unlink(), ("oci_api_key.pem", "key_file")),
-    "missing token file": Case(
-        lambda w: w.token_file.unlink(), ("token", "oci session authenticate")
-    ),
-    "empty token": Case(
-        lambda w: w.token_file.write_text(""), ("is empty", "oci session authenticate")
-    ),
+    "missing token file": Case(lambda w: w.token_file.unlink(), ("token", LOGIN)),
+    "empty token": Case(lambda w: w.token_file.write_text(""), ("is empty", LOGIN)),
     "cut token": Case(
         lambda w: w.token_file.write_text(w.token_file.read_text()[:-7]),
-        ("cut", "oci session authenticate"),
+        ("cut", LOGIN),
     ),
-    "expired token": Case(expire, ("ended at 2023-11-14", "oci session authenticate"), 75),
+    "expired token": Case(expire, ("ended at 2023-11-14", LOGIN), 75),
     "empty key": Case(lambda w: w.key_file.write_text(""), ("is empty", "oci_api_key.pem")),
     "key with a passphrase": Case(
         lambda w: w.key_file.write_bytes(pem(rsa_key(), "x")), ("OCI_CLI_PASSPHRASE",)
     ),
     "key of another login": Case(
         lambda w: w.key_file.write_bytes(pem(rsa_key(1))),
-        ("does not belong to the token", "oci session authenticate"),
+        ("does not belong to the token", LOGIN),
     ),
     "token nobody issued": Case(
         lambda w: (
             w.key_file.write_bytes(pem(rsa_key())),
             w.token_file.write_text(make_token(rsa_key(), exp=4_000_000_000.0)),
         ),
-        ("no longer accepts", "oci session authenticate"),
+        ("no longer accepts", LOGIN),
         75,
     ),
     "unreadable source": Case(

@@ -1,23 +1,26 @@
 """`session login` and `session mint` as commands, against the emulator."""
 
 import configparser
-import http.client
 import re
 import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 
 from ocihaul.session.keys import public_pem
 from ocihaul.session.store import CredentialStore
-from tests.logins import Waiting, free_port
+from tests.logins import Waiting, free_port, go_through
 from tests.support import rsa_key
 from tests.world import World, world
 
 LOGIN = ("session", "login")
+#: A new session in the profile `night`, minted with the profile APIKEY.
+MINTED = (*LOGIN, "--no-browser", "--renew-with", "APIKEY", "--profile-name", "night")
+#: A login in the browser, up to the option that is wrong with it.
+BROWSED = (*LOGIN, "--region", "fra", "--profile-name")
 
 
 @pytest.fixture
@@ -42,16 +45,7 @@ def store(w: World, profile: str, passphrase: str | None = None) -> CredentialSt
 
 class TestMinted:
     def test_a_new_profile(self, w: World) -> None:
-        ran = w.run(
-            *LOGIN,
-            "--no-browser",
-            "--renew-with",
-            "APIKEY",
-            "--profile-name",
-            "night",
-            "--session-expiration-in-minutes",
-            "5",
-        )
+        ran = w.run(*MINTED, "--session-expiration-in-minutes", "5")
         assert (ran.code, ran.out) == (0, ""), ran.err
         assert f"Config written to: {w.config}" in ran.err
         assert "--profile night --auth security_token" in ran.err
@@ -70,17 +64,16 @@ class TestMinted:
 
     def test_profile_is_the_one_that_signs_as_in_the_stock_command(self, w: World) -> None:
         ran = w.run(
-            "session",
-            "authenticate",
-            "--no-browser",
-            "--profile",
-            "APIKEY",
-            "--auth",
-            "api_key",
-            "--profile-name",
-            "minted",
-            "--region",
-            "us-ashburn-1",
+            *(
+                "session",
+                "authenticate",
+                "--no-browser",
+                "--profile",
+                "APIKEY",
+                "--auth",
+                "api_key",
+            ),
+            *("--profile-name", "minted", "--region", "us-ashburn-1"),
         )
         assert ran.code == 0, ran.err
         assert section(w, "minted")["region"] == "us-ashburn-1"
@@ -92,32 +85,14 @@ class TestMinted:
         assert store(w, "child").read_once().token is not None
 
     def test_a_wish_that_is_refused_is_told(self, w: World) -> None:
-        ran = w.run(
-            *LOGIN,
-            "--no-browser",
-            "--renew-with",
-            "APIKEY",
-            "--profile-name",
-            "night",
-            "--session-expiration-in-minutes",
-            "90",
-        )
+        ran = w.run(*MINTED, "--session-expiration-in-minutes", "90")
         assert ran.code == 0, ran.err
         assert "Notice: a session of 90 minutes was refused" in ran.err
 
     def test_a_public_key_of_ones_own(self, w: World) -> None:
         mine = w.home / "mine.pub"
         mine.write_bytes(public_pem(rsa_key().public_key()))
-        ran = w.run(
-            *LOGIN,
-            "--no-browser",
-            "--renew-with",
-            "APIKEY",
-            "--profile-name",
-            "night",
-            "--public-key-file-path",
-            str(mine),
-        )
+        ran = w.run(*MINTED, "--public-key-file-path", str(mine))
         assert ran.code == 0, ran.err
         assert "Put the path of your private key after key_file=" in ran.err
         found = section(w, "night")
@@ -125,16 +100,7 @@ class TestMinted:
         assert not Path(found["security_token_file"]).with_name("oci_api_key.pem").exists()
 
     def test_a_key_with_a_passphrase_from_the_environment(self, w: World) -> None:
-        ran = w.run(
-            *LOGIN,
-            "--no-browser",
-            "--renew-with",
-            "APIKEY",
-            "--profile-name",
-            "night",
-            "--use-passphrase",
-            OCI_CLI_PASSPHRASE="open sesame",
-        )
+        ran = w.run(*MINTED, "--use-passphrase", OCI_CLI_PASSPHRASE="open sesame")
         assert ran.code == 0, ran.err
         assert "pass_phrase" not in section(w, "night")
         assert store(w, "night", "open sesame").read_once().token is not None
@@ -162,7 +128,7 @@ class TestMinted:
     def test_an_api_key_that_is_not_known_is_no_matter_of_trying_again(self, w: World) -> None:
         text = w.config.read_text()
         w.config.write_text(re.sub(r"user=\S+", "user=ocid1.user.oc1..other", text))
-        ran = w.run(*LOGIN, "--no-browser", "--renew-with", "APIKEY", "--profile-name", "night")
+        ran = w.run(*MINTED)
         assert ran.code == 1
         assert "401 NotAuthenticated" in ran.err
         assert "user, fingerprint, key_file" in ran.err
@@ -175,21 +141,21 @@ REFUSED = {
         [*LOGIN, "--profile-name", "x", "--config-location", "none"],
         "--region is missing",
     ),
-    "a bad name": ([*LOGIN, "--profile-name", "a/b", "--region", "fra"], "letters, digits"),
+    "a bad name": ([*BROWSED, "a/b"], "letters, digits"),
     "an API key would be lost": (
-        [*LOGIN, "--profile-name", "APIKEY", "--region", "fra"],
+        [*BROWSED, "APIKEY"],
         "section [APIKEY] holds an API key",
     ),
     "a public key for the browser": (
-        [*LOGIN, "--profile-name", "x", "--region", "fra", "--public-key-file-path", "p"],
+        [*BROWSED, "x", "--public-key-file-path", "p"],
         "goes with --no-browser",
     ),
     "no passphrase": (
-        [*LOGIN, "--profile-name", "x", "--region", "fra", "--use-passphrase"],
+        [*BROWSED, "x", "--use-passphrase"],
         "OCI_CLI_PASSPHRASE",
     ),
     "a timeout that is none": (
-        [*LOGIN, "--profile-name", "x", "--region", "fra", "--timeout", "soon"],
+        [*BROWSED, "x", "--timeout", "soon"],
         "--timeout",
     ),
     "nobody to mint": (["session", "mint"], "--renew-with is missing"),
@@ -208,40 +174,17 @@ def test_what_is_missing_is_asked_for_by_name_and_never_waited_for(
 
 
 class TestByBrowser:
-    """The command, and a browser of sorts: the address is opened by the test itself."""
+    """The command, and a browser of sorts: the test itself goes through the pages."""
 
     def start(self, w: World, *args: str, **environ: str) -> Waiting:
         given = ("--profile-name", "night", "--region", "eu-frankfurt-1")
         return Waiting(w, *given, *args, **environ)
 
-    def follow(self, w: World, address: str, **fields: str) -> tuple[str, str]:
-        """Fill in the form; the program's address and the fragment that leads there."""
-        parts = urlsplit(address)
-        connection = http.client.HTTPConnection(parts.netloc, timeout=10)
-        body = urlencode([*parse_qsl(parts.query), *fields.items()])
-        connection.request("POST", parts.path, body)
-        target, _, fragment = (connection.getresponse().getheader("location") or "").partition("#")
-        connection.close()
-        w.hidden.add(dict(parse_qsl(fragment)).get("security_token", "none at all"))
-        return target, fragment
-
-    def hand_over(self, target: str, fragment: str) -> None:
-        """What the page does."""
-        netloc = urlsplit(target).netloc
-        connection = http.client.HTTPConnection("127.0.0.1", urlsplit(target).port, timeout=10)
-        connection.request("GET", "/", headers={"host": netloc})
-        found = re.search(rb'"x-ocihaul-secret": "([^"]+)"', connection.getresponse().read())
-        assert found
-        headers = {"host": netloc, "origin": target, "x-ocihaul-secret": found[1].decode()}
-        connection.request("POST", "/token", fragment, headers)
-        assert connection.getresponse().status == 200
-        connection.close()
-
     def test_the_address_is_shown_and_what_comes_back_is_written(self, w: World) -> None:
         text = w.config.read_text()
         w.config.write_text(f"# mine\n{text}")
         waiting = self.start(w)
-        self.hand_over(*self.follow(w, waiting.address, username="me", password="x"))
+        go_through(w, waiting.address)
         ran = waiting.ends()
         assert (ran.code, ran.out) == (0, ""), ran.err
         assert "can be renewed until" in ran.err
@@ -251,7 +194,7 @@ class TestByBrowser:
     def test_a_machine_without_a_browser_gets_the_line_for_ssh(self, w: World) -> None:
         waiting = self.start(w, SSH_CONNECTION="192.0.2.7 5000 192.0.2.9 22")
         port = urlsplit(waiting.home).port
-        self.hand_over(*self.follow(w, waiting.address, username="me", password="x"))
+        go_through(w, waiting.address)
         ran = waiting.ends()
         assert ran.code == 0
         assert re.search(rf"ssh -L {port}:127\.0\.0\.1:{port} \S+@192\.0\.2\.9\n", ran.err)
@@ -259,7 +202,7 @@ class TestByBrowser:
     def test_a_no_is_told_and_nothing_is_written(self, w: World) -> None:
         before = w.config.read_bytes()
         waiting = self.start(w)
-        self.hand_over(*self.follow(w, waiting.address, cancel=""))
+        go_through(w, waiting.address, cancel="")
         ran = waiting.ends()
         assert ran.code == 1
         assert "access_denied" in ran.err

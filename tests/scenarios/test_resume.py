@@ -221,15 +221,13 @@ def test_a_part_that_the_service_has_otherwise_is_sent_again(tmp_path: Path) -> 
         (left,) = w.oci.uploads("backups")
         from ocihaul.transfer.integrity import Integrity  # noqa: PLC0415  to send by hand
         from ocihaul.transfer.sending import RangeSender  # noqa: PLC0415
-        from ocihaul.transfer.source import FileSource  # noqa: PLC0415
+        from ocihaul.transfer.source import FileSource, Piece  # noqa: PLC0415
 
         with w.storage() as storage, FileSource(other) as foreign:
             integrity = Integrity(declared=None, want_md5=False, listener=w.heard)
-            sender = RangeSender(foreign, integrity, listener=w.heard)
+            sender = RangeSender(integrity, listener=w.heard)
             sender.send(
-                2,
-                0,
-                PART,
+                Piece(2, foreign, 0, PART),
                 buffer=bytearray(MIB),
                 send=lambda body, _: (
                     storage.upload_part(

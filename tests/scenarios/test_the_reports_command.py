@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 from pathlib import Path
 from threading import Timer
 
@@ -184,6 +185,40 @@ def test_a_clock_wrong_by_an_hour_is_corrected_and_said(tmp_path: Path, offset: 
         assert w.part_bytes_received() == 30 * MIB
 
 
+@pytest.mark.parametrize("offset", [-600.0, 600.0], ids=["ahead", "behind"])
+def test_a_clock_wrong_by_ten_minutes_neither_ends_a_session_nor_delays_its_renewal(
+    tmp_path: Path, offset: float
+) -> None:
+    """By the local clock each token is long over, or not even issued yet."""
+    with world(tmp_path, clock_offset=offset, token_ttl=5.0, bandwidth=10 * MIB) as w:
+        source = w.file(60 * MIB)
+        w.log_in()
+        ran = w.run(*w.put(source))
+        assert ran.code == 0, ran.err
+        assert w.arrived_whole(source)
+        assert "the local clock is" in ran.err
+        assert w.refreshes() >= 2
+        assert w.part_bytes_received() == 60 * MIB, "nothing was sent twice"
+
+
+def test_a_machine_that_was_suspended_goes_on_though_its_token_has_died(tmp_path: Path) -> None:
+    """The process stands still for three lives of its token; a dead token is not refreshed."""
+    with world(tmp_path, token_ttl=2.0, upst_ttl=2.0, bandwidth=10 * MIB) as w:
+        w.oci.write_api_key_profile(w.home / "oci", "KEYS")
+        source = w.file(50 * MIB)
+        w.log_in()
+        running = w.start(*w.put(source, "--renew-with", "KEYS", "--parallel-upload-count", "2"))
+        while not w.oci.log.count(operation="UploadPart"):
+            w.stop.wait(0.05)
+        running.send_signal(signal.SIGSTOP)
+        w.stop.wait(6)
+        running.send_signal(signal.SIGCONT)
+        ran = w.finish(running)
+        assert ran.code == 0, ran.err
+        assert w.arrived_whole(source)
+        assert w.oci.auth.minted >= 1, "only that could help"
+
+
 def test_a_session_that_ends_says_why_when_and_what_to_run_and_exits_75(tmp_path: Path) -> None:
     with world(tmp_path, token_ttl=4.0, session_ttl=6.0, bandwidth=10 * MIB) as w:
         source = w.file(200 * MIB)
@@ -193,7 +228,8 @@ def test_a_session_that_ends_says_why_when_and_what_to_run_and_exits_75(tmp_path
         assert ran.out == ""
         (upload,) = w.oci.uploads("backups")
         assert upload.parts, "what was let in is kept"
-        for words in ("session is over", "UTC", upload.upload_id, "oci session authenticate"):
+        cure = "ocihaul session login --profile-name DEFAULT"
+        for words in ("session is over", "UTC", upload.upload_id, cure):
             assert words in ran.err
         assert w.part_bytes_received() == sum(part.size for part in upload.parts)
 

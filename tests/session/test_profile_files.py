@@ -13,14 +13,12 @@ from ocihaul.errors import ConfigError, CredentialError, UsageError
 from ocihaul.session import profile_files
 from ocihaul.session.keys import fingerprint
 from ocihaul.session.opening import store_for
-from ocihaul.session.profile_files import (
-    NewSession,
+from ocihaul.session.profile_files import NewSession, write_session, write_token
+from ocihaul.session.profile_place import (
     check_profile_name,
     find_place,
     is_api_key_profile,
     prepare,
-    write_session,
-    write_token,
 )
 from ocihaul.session.store import CredentialStore
 from ocihaul.session.token import SessionToken

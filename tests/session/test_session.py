@@ -19,6 +19,7 @@ from ocihaul.events import (
 from ocihaul.session.credential import Credential
 from ocihaul.session.ladder import Failed, NotExtended, Outcome, Refused, Renewed
 from ocihaul.session.session import Session
+from ocihaul.session.status import SessionStatus
 from ocihaul.session.store import CredentialStore, Pair, write_private
 from ocihaul.session.token import SessionToken
 from tests.support import NOW, Hand, Recorder, make_token, pem, rsa_key
@@ -368,7 +369,7 @@ def test_a_token_that_is_expired_at_the_start_is_an_answer_not_a_hang(
         rig.last_try()
 
 
-@pytest.mark.parametrize("life", [300.0, 86400.0])
+@pytest.mark.parametrize("life", [300.0, 86400.0], ids=["5 minutes", "24 hours"])
 def test_lives_of_five_minutes_and_of_a_day(tmp_path: Path, life: float) -> None:
     rig = Rig(tmp_path, Auth(Renewed(token(NOW + 2 * life))), first=token(NOW + life))
     rig.hand.forward(life * 0.49)
@@ -385,6 +386,41 @@ def test_a_machine_that_slept_for_two_hours_renews_before_it_signs(
     rig = Rig(tmp_path, Auth(Renewed(token(NOW + 4 * HOUR, iat=NOW + 2 * HOUR))))
     rig.hand.forward(2 * HOUR)
     assert rig.session.credential().generation == 2
+
+
+@pytest.mark.parametrize("how", ["a request", "the background"])
+def test_a_wall_clock_that_jumps_by_two_hours_is_believed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Suspended: the wall clock goes on, the monotonic one has stood still meanwhile."""
+    rig = Rig(tmp_path, Auth(Renewed(token(NOW + 4 * HOUR, iat=NOW + 2 * HOUR))))
+    wall, monotonic = Hand(), Hand()
+    rig.session._clock._wall, rig.session._clock.monotonic = wall, monotonic
+    monkeypatch.setattr("ocihaul.session.session.LOOK_EVERY", 0.01)
+    if how == "a request":
+        wall.forward(2 * HOUR)
+        assert rig.session.credential().generation == 2
+    else:
+        with rig.session:
+            threading.Event().wait(0.1)
+            assert rig.auth.calls == [], "nothing was due before"
+            wall.forward(2 * HOUR)
+            while rig.session.status().generation == 1 and rig.session._is_kept():
+                threading.Event().wait(0.01)
+    assert rig.auth.calls == [1]
+    assert monotonic.time == NOW
+
+
+def test_a_token_without_iat_is_renewed_half_way_from_when_it_was_taken_up(tmp_path: Path) -> None:
+    new = token(NOW + 2 * HOUR, iat=None)
+    rig = Rig(tmp_path, Auth(Renewed(new)), first=token(NOW + HOUR, iat=None))
+    rig.hand.forward(HOUR * 0.49)
+    assert rig.session.credential().generation == 1
+    rig.hand.forward(HOUR * 0.02)
+    assert rig.session.credential().token == new
+    rig.hand.forward(HOUR * 0.7)
+    rig.session.credential()
+    assert rig.auth.calls == [1], "its own life is counted anew"
 
 
 def test_the_background_renews_without_a_request(tmp_path: Path) -> None:
@@ -522,3 +558,47 @@ def test_an_unusable_pair_at_the_start_is_a_credential_error(tmp_path: Path) -> 
     store = CredentialStore(tmp_path / "token", tmp_path / "key.pem", sleep=lambda _: None)
     with pytest.raises(CredentialError):
         Session(store, {"refresh": Auth(Failed("never asked"))})
+
+
+# What it says of itself
+
+
+def test_its_status_is_a_value_that_tells_what_it_is_and_what_has_happened(tmp_path: Path) -> None:
+    new = token(NOW + 2 * HOUR, iat=NOW + HOUR / 2)
+    rig = Rig(tmp_path, Auth(Renewed(new)))
+    before = rig.session.status()
+    assert (before.at, before.expires_at, before.generation) == (NOW, NOW + HOUR, 1)
+    assert (before.renewed_at, before.refusal, before.parked) == (None, None, False)
+    assert before.usable
+    rig.hand.forward(HOUR / 2)
+    rig.session.credential()
+    after = rig.session.status()
+    assert (after.expires_at, after.generation) == (NOW + 2 * HOUR, 2)
+    assert after.renewed_at == NOW + HOUR / 2
+    assert before.generation == 1, "it does not change"
+    with pytest.raises(AttributeError):
+        after.generation = 3  # type: ignore[misc]  # that is the point
+    assert new.raw not in repr(after)
+
+
+def test_the_status_of_a_parked_session_says_why_and_until_when(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[SessionStatus] = []
+    rig = Rig(tmp_path, Auth(Refused("ended")), session_wait=HOUR)
+
+    def time_passes(seconds: float) -> None:
+        seen.append(rig.session.status())
+        rig.hand.forward(seconds)
+
+    monkeypatch.setattr(rig.session, "_sleep", time_passes)
+    rig.hand.forward(HOUR)
+    with pytest.raises(SessionOver):
+        rig.last_try()
+    parked = [each for each in seen if each.parked]
+    assert parked
+    assert parked[0].parked_until == pytest.approx(NOW + 2 * HOUR, abs=10)
+    assert parked[0].refusal == "refresh: ended"
+    assert not parked[0].usable
+    rig.hand.forward(60)
+    assert not rig.session.status().parked, "nobody waits any more"

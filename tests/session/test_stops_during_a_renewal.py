@@ -8,7 +8,7 @@ from threading import Event, Thread
 from ocihaul.emulator import Fault
 from ocihaul.errors import Interrupted, RenewalUnavailable, SessionError
 from ocihaul.session.late_stop import GRACE, LateStop
-from ocihaul.session.opening import open_session
+from ocihaul.session.session import Session
 from tests.support import Hand
 from tests.world import MIB, PART, World, world
 
@@ -38,7 +38,7 @@ def test_a_token_that_was_issued_before_the_stop_gets_to_disk(tmp_path: Path) ->
         fault = w.oci.faults.add(Fault(operation="RefreshToken", stall_seconds=0.5))
         stopper = Thread(target=stop_in_mid_refresh, args=(w, fault))
         stopper.start()
-        with open_session(w.settings(), stop=w.stop) as session:
+        with Session.from_settings(w.settings(), stop=w.stop) as session:
             rejected = session.credential()
 
             def ask() -> None:

@@ -1,3 +1,6 @@
+import base64
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +57,31 @@ def test_no_text_crashes_the_parser_or_is_quoted_by_its_error(text: str) -> None
     with pytest.raises(CredentialError) as caught:
         SessionToken.parse("secret" + text)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("exp", [1e999, -1e30, 10**400, "nan", "9" * 400, True, [], "soon"])
+def test_an_expiry_that_is_no_moment_is_none(exp: object) -> None:
+    with pytest.raises(CredentialError, match="exp"):
+        SessionToken.parse(signed_by_nobody({"exp": exp}))
+
+
+@pytest.mark.parametrize("claims", ["[]", "7", "null", "{", '{"exp": 1}{}', "[" * 20000])
+def test_claims_that_are_no_object_are_refused(claims: str) -> None:
+    with pytest.raises(CredentialError):
+        SessionToken.parse(signed_by_nobody(claims))
+
+
+def signed_by_nobody(claims: object) -> str:
+    """A token with claims that no library would write."""
+    texts = ['{"alg": "RS256"}', claims if isinstance(claims, str) else json.dumps(claims)]
+    parts = [*(text.encode() for text in texts), bytes(256)]
+    return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
+
+
+def test_padding_is_allowed_where_a_writer_left_it() -> None:
+    header, claims, signature = signed_by_nobody({"exp": NOW}).split(".")
+    padded = claims + "=" * (-len(claims) % 4)
+    assert SessionToken.parse(f"{header}.{padded}.{signature}").expires_at == NOW
 
 
 def test_a_token_without_expiry_is_refused() -> None:

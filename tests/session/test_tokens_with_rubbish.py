@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import jwt
 import pytest
 
 from ocihaul.errors import CredentialError
@@ -25,13 +24,9 @@ def test_a_token_with_rubbish_in_it_is_refused_before_a_header_quotes_it(
         SessionToken.parse(damaged)
 
 
-@pytest.mark.parametrize("rubbish", ["!", '"', "\n", "\x7f", "+", "é", "\udcff"])
-def test_a_lenient_decoder_lets_no_rubbish_through(
-    rubbish: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Older releases of PyJWT skip what is not base64."""
-    text, decode = make_token(rsa_key()), jwt.decode_complete
-    monkeypatch.setattr(jwt, "decode_complete", lambda _, **more: decode(text, **more))
+@pytest.mark.parametrize("rubbish", ["!", '"', "\n", "\x7f", "+", "/", "=", "é", "\udcff"])
+def test_what_base64_decoders_skip_is_refused_and_not_quoted(rubbish: str) -> None:
+    text = make_token(rsa_key())
     with pytest.raises(CredentialError) as caught:
         SessionToken.parse(text[:40] + 4 * rubbish + text[40:])
     assert rubbish not in str(caught.value)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,8 @@ from ocihaul.events import ignore
 from ocihaul.transfer.body import RangeBody
 from ocihaul.transfer.integrity import Integrity
 from ocihaul.transfer.parts import PartWorkers
-from ocihaul.transfer.plan import Plan
 from ocihaul.transfer.sending import Headers, RangeSender
-from ocihaul.transfer.source import FileSource
+from ocihaul.transfer.source import FileSource, Piece
 
 
 def test_threads_that_cannot_hear_a_stop_are_left_behind(tmp_path: Path) -> None:
@@ -28,13 +28,12 @@ def test_threads_that_cannot_hear_a_stop_are_left_behind(tmp_path: Path) -> None
 
     with FileSource(tmp_path / "x") as source:
         integrity = Integrity(declared=None, want_md5=False, listener=ignore)
-        sender = RangeSender(source, integrity, listener=ignore)
-        plan = Plan(40, 10, multipart=True)
+        sender = RangeSender(integrity, listener=ignore)
+        pieces = deque(Piece(number, source, 10 * number - 10, 10) for number in range(1, 5))
         workers = PartWorkers(
-            plan,
+            pieces.popleft,
             sender,
             upload_part,
-            missing=[1, 2, 3, 4],
             record=lambda *_: None,
             parallel=4,
             stop=stop,

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from threading import Thread, Timer
+from threading import Event, Thread
 
 import pytest
 
@@ -25,6 +25,7 @@ from ocihaul.events import BytesSent, Notice, PartFinished, PartResent, RetrySch
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer.request import Existing
 from ocihaul.transfer.source import FileSource
+from ocihaul.transfer.upload import upload
 from tests.world import MIB, PART, world
 
 KEY = SseCustomerKey.from_text(base64.b64encode(bytes(range(32))).decode(), where="test")
@@ -327,11 +328,16 @@ def test_a_file_that_changes_is_an_error_and_nothing_is_committed(
 ) -> None:
     with world(tmp_path, bandwidth=30 * MIB) as w:
         source = w.file(4 * PART)
-        timer = Timer(0.4, change, [source])
-        timer.start()
-        with pytest.raises(SourceChanged, match=r"backup\.tar"):
-            w.upload(source, multipart=multipart)
-        timer.join()
+        changed = Event()
+
+        def listener(event: object) -> None:
+            if isinstance(event, BytesSent) and not changed.is_set():
+                changed.set()
+                change(source)
+
+        with w.storage() as storage, pytest.raises(SourceChanged, match=r"backup\.tar"):
+            upload(storage, w.request(source, multipart=multipart), listener=listener)
+        assert changed.is_set()
         assert w.oci.uploads("backups") == [], "its parts are of no use to anybody"
         if multipart:
             assert w.oci.object_names("backups") == []

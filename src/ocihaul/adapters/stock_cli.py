@@ -26,7 +26,7 @@ from ocihaul.errors import OcihaulError, SessionError, UsageError
 from ocihaul.events import Event, Listener, Notice, Parked, RenewalFailed, Unparked
 from ocihaul.redaction import redact
 from ocihaul.session.credential import Credential
-from ocihaul.session.opening import home_directory, open_session
+from ocihaul.session.opening import home_directory
 from ocihaul.session.session import Session
 
 FAILED = 1
@@ -129,7 +129,7 @@ class _Sessions:
         if key not in self._signers:
             for text in settings.notices:
                 self._listener(Notice(text))
-            session = open_session(
+            session = Session.from_settings(
                 settings, listener=self._listener, session_wait=settings.wishes.session_wait
             )
             self._open.enter_context(session)

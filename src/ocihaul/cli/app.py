@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import click
 
 from ocihaul import __version__
+from ocihaul.cli import os_commands
 from ocihaul.cli.doctor import doctor
 from ocihaul.cli.elsewhere import NotOurs, Tree, run_elsewhere
 from ocihaul.cli.exec_command import exec_command
@@ -45,6 +46,7 @@ def objects() -> None:
 
 
 objects.add_command(put)
+os_commands.add_to(object_storage, objects)
 objects.add_command(resume_put)
 app.add_command(session)
 app.add_command(exec_command)

@@ -6,6 +6,8 @@ import sys
 import threading
 from collections.abc import Mapping
 
+from ocihaul.events import LoginOffered
+
 
 def has_browser(environ: Mapping[str, str], platform: str = sys.platform) -> bool:
     """Whether a browser that this process opens would be seen by the person who started it.
@@ -41,3 +43,25 @@ def tunnel_line(port: int, environ: Mapping[str, str]) -> str:
     except (KeyError, OSError):  # a container's user without an entry in passwd
         user = "user"
     return f"ssh -L {port}:127.0.0.1:{port} {user}@{host}"
+
+
+def offer(url: str, port: int, environ: Mapping[str, str]) -> LoginOffered:
+    """How a person gets to the login at `url`, which waits at `port` of this machine."""
+    here = has_browser(environ)
+    tunnel = tunnel_line(port, environ) if is_remote(environ) or not here else None
+    return LoginOffered(url, port, here, tunnel)
+
+
+def directions(offered: LoginOffered) -> list[str]:
+    """The same in words. The address is not to be redacted: it holds a public key, no token."""
+    if offered.opened:
+        lines = ["Log in with the browser window that opens now, or open this address:"]
+    else:
+        lines = ["Open this address in a browser, and log in there:"]
+    lines.append(f"\n{offered.url}\n")
+    if offered.tunnel is not None:
+        lines.append(
+            f"The browser has to reach port {offered.port} of this machine. From another one, run\n"
+            f"this there first:\n\n{offered.tunnel}\n"
+        )
+    return lines

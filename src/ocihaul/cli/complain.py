@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from ocihaul import __version__
 from ocihaul.cli.exit_codes import chain
+from ocihaul.config.login_command import login_command
 from ocihaul.errors import Interrupted, OcihaulError, ServiceError
 
 GO_ON = "Run the same command again."
@@ -17,7 +18,7 @@ GO_ON = "Run the same command again."
 _HINTS = {
     400: "The service could not use the request; its message says why.",
     401: "Check that the profile, its key and --region belong together; a new login is made with: "
-    "oci session authenticate",
+    f"{login_command()}",
     403: "The policies of the tenancy do not allow this; ask its administrator.",
     404: "Check --bucket-name, --namespace and --region. The answer is the same when the bucket "
     "exists and no policy lets you see it.",

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocihaul.config import SDK_AUTH, Settings
-from ocihaul.events import Event, Listener, Notice, ignore
+from ocihaul.events import Listener, Notice, audience
 from ocihaul.transfer.request import Confirm, UploadRequest, UploadResult
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ocihaul.session.token import SessionToken
     from ocihaul.storage.client import StorageClient
     from ocihaul.transfer.journal import Journal
+    from ocihaul.wire.message import StopSign
 
 
 def run_upload(
@@ -48,16 +49,13 @@ def run_upload(
         now=time.time,
     )
 
+    if request.outlive_session:
+        # A session that is over must not keep waiting what can go on without it.
+        settings = replace(settings, wishes=replace(wishes, session_wait=0.0))
+        request = replace(request, expected_rate=wishes.expected_rate)
     counter = Counter()
     pace = Pace() if request.adaptive else None
-
-    def tell(event: Event) -> None:
-        listener(event)
-        foreteller(event)
-        counter(event)
-        if pace is not None:
-            pace(event)
-
+    tell = audience(listener, foreteller, counter, *([pace] if pace is not None else []))
     with (
         journal_for(listener) as journal,
         storage_for(settings, listener=tell, stop=stop) as storage,
@@ -81,8 +79,8 @@ def run_upload(
 def storage_for(
     settings: Settings, *, listener: Listener, stop: threading.Event
 ) -> Iterator["StorageClient"]:
-    """A storage client on whatever signs for these settings, with the hook for parks."""
-    from ocihaul.cli.parking import ParkHook
+    """A storage client on whatever signs for these settings, with what is to happen at parks."""
+    from ocihaul.cli.parking import park_listeners
     from ocihaul.connect import open_storage
 
     authority = None
@@ -91,13 +89,7 @@ def storage_for(
 
         authority = open_principal(settings)
         settings = settled(settings, authority)
-    command = settings.wishes.on_park
-    hook = ParkHook(command, listener) if command else ignore
-
-    def tell(event: Event) -> None:
-        listener(event)
-        hook(event)
-
+    tell = audience(listener, *park_listeners(settings, listener, stop))
     with open_storage(settings, tell, stop, authority=authority) as storage:
         yield storage
 
@@ -138,7 +130,7 @@ def run_browser_login(
     timeout: float,
     show: Callable[[str, int], None],
     warn: Callable[[str], None],
-    stop: threading.Event,
+    stop: "StopSign",
 ) -> "NewSession":
     """Log in by way of a browser; `show` gets the address to open and the port that waits."""
     from ocihaul.session.login import BrowserLogin
@@ -165,13 +157,14 @@ def run_mint(
     """A token for a public key, signed for by the profile that `signer` holds."""
     from ocihaul.clock import ServerClock
     from ocihaul.session.minting import mint_or_raise
-    from ocihaul.session.opening import open_api_key, open_minter, open_session
+    from ocihaul.session.opening import open_api_key, open_minter
+    from ocihaul.session.session import Session
 
     clock = ServerClock(listener=listener)
     if signer.auth == "api_key":
         authority: Authority = open_api_key(signer)
     else:
-        authority = open_session(signer, clock=clock, stop=stop)
+        authority = Session.from_settings(signer, clock=clock, stop=stop)
     minter = open_minter(signer, signer=authority, minutes=minutes, clock=clock, stop=stop)
     token, note = mint_or_raise(minter, public_key, timeout=signer.read_timeout)
     if note:

@@ -17,6 +17,7 @@ _OURS = {
     "--renew-with": True,
     "--session-wait": True,
     "--on-park": True,
+    "--login": True,
     "--expected-rate": True,
     "--bandwidth": True,
     "--require-session": False,

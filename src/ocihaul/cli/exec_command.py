@@ -45,8 +45,6 @@ def exec_command(
     (profile,) = chosen_profiles(given, ())
     settings = session_settings(given, profile, command=COMMAND)
     listener = _listener(debug=given.debug)
-    if settings.wishes.on_park:
-        listener = _with_hook(settings.wishes.on_park, listener)
     _say_all([*settings.notices, *given.notices()], listener)
     code = _exec(settings, on_our_session(command), given=given, listener=listener)
     raise click.exceptions.Exit(code)
@@ -62,12 +60,13 @@ def _exec(
     from ocihaul.cli.child import CannotRun, blocked_signals, run_child
     from ocihaul.cli.stopping import stopping
     from ocihaul.errors import Interrupted
-    from ocihaul.session.opening import open_session
+    from ocihaul.session.session import Session
     from ocihaul.session.ward import close_gently
 
     environ = child_environment(os.environ, settings, given)
     with stopping() as stopper:
-        session = open_session(
+        listener = _with_park_listeners(settings, listener, stopper.stop)
+        session = Session.from_settings(
             settings,
             listener=listener,
             stop=stopper.stop,
@@ -114,12 +113,11 @@ def child_environment(
 
 def _listener(*, debug: bool) -> "Listener":
     """Lines on stderr when something is wrong; with `--debug`, everything."""
-    from ocihaul.cli.lines import Speaker
+    from ocihaul.cli.lines import Speaker, cleaned
     from ocihaul.cli.progress import PlainScreen
-    from ocihaul.events import ClockCorrected, Notice, Parked, RenewalFailed, Unparked
-    from ocihaul.redaction import redact
+    from ocihaul.events import ClockCorrected, LoginOffered, Notice, Parked, RenewalFailed, Unparked
 
-    wrong = (ClockCorrected, Notice, Parked, RenewalFailed, Unparked)
+    wrong = (ClockCorrected, LoginOffered, Notice, Parked, RenewalFailed, Unparked)
     screen, speaker = PlainScreen(sys.stderr), Speaker(label="ocihaul: ")
     lock = threading.Lock()  # guards the speaker's memory
 
@@ -129,19 +127,21 @@ def _listener(*, debug: bool) -> "Listener":
         with lock:
             lines = speaker.lines(event, at=time.monotonic(), now=time.time())
         for line in lines:
-            screen.say(redact(line))
+            screen.say(cleaned(line, event))
 
     return hear
 
 
-def _with_hook(command: str, listener: "Listener") -> "Listener":
-    from ocihaul.cli.parking import ParkHook
+def _with_park_listeners(
+    settings: "Settings", listener: "Listener", stop: threading.Event
+) -> "Listener":
+    from ocihaul.cli.parking import park_listeners
 
-    hook = ParkHook(command, listener)
+    listeners = [listener, *park_listeners(settings, listener, stop)]
 
     def hear(event: "Event") -> None:
-        listener(event)
-        hook(event)
+        for each in listeners:
+            each(event)
 
     return hear
 

@@ -35,7 +35,7 @@ class Foreteller:
         self._now = now
         self._lock = threading.Lock()  # guards all below
         self._outlook: Outlook | None = None
-        self._size = 0
+        self._size: int | None = 0
         self._sent = 0
         self._began: float | None = None
 
@@ -53,8 +53,11 @@ class Foreteller:
         if text is not None:
             self._say(Notice(text))
 
-    def require(self, size: int) -> None:
-        """Raise SessionError when the session is known not to last for `size` bytes."""
+    def require(self, size: int | None) -> None:
+        """Raise SessionError when the session is known not to last for `size` bytes.
+
+        None stands for a stream of unknown length.
+        """
         with self._lock:
             told = self._forecast(size, self._rate)
         if told is None or told.fits:
@@ -70,13 +73,15 @@ class Foreteller:
         if seconds < MEASURED or self._sent <= 0:
             return None
         self._began = None  # said once
+        if self._size is None:
+            return None  # nobody knows how much is still to come
         return self._text(self._size - self._sent, self._sent / seconds)
 
-    def _text(self, size: int, rate: float | None) -> str | None:
+    def _text(self, size: int | None, rate: float | None) -> str | None:
         told = self._forecast(size, rate)
         return told.text if told is not None else None
 
-    def _forecast(self, size: int, rate: float | None) -> Forecast | None:
+    def _forecast(self, size: int | None, rate: float | None) -> Forecast | None:
         if self._outlook is None:
             return None  # an API key lasts
         return forecast(self._now(), size, rate, self._outlook)

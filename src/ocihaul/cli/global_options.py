@@ -73,6 +73,13 @@ _FLAGS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("--on-park",),
         {"help": "A command to run when that wait begins, with OCIHAUL_PARK_REASON and _UNTIL."},
     ),
+    "login": (
+        ("--login",),
+        {
+            "help": "auto: at a terminal, offer the login itself when that wait begins. "
+            "[never; OCIHAUL_LOGIN]"
+        },
+    ),
     "require_session": (
         ("--require-session",),
         {"is_flag": True, "help": "Do not begin if the session will not last."},

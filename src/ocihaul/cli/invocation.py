@@ -5,7 +5,9 @@ run of those that are one question to the service and one printed answer.
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -129,6 +131,31 @@ def settle(
     )
 
 
+@contextmanager
+def at_work(invocation: Invocation) -> Iterator[tuple["StorageClient", threading.Event]]:
+    """A storage client, and what a signal sets, for a command without progress.
+
+    Raises Interrupted when a signal has stopped what was asked.
+    """
+    from ocihaul.cli.core import storage_for
+    from ocihaul.cli.progress import reporting
+    from ocihaul.cli.stopping import stopping
+
+    settings = invocation.settings()
+    terminal = is_terminal(invocation.stderr)
+    with (
+        stopping() as stopper,
+        reporting(invocation.stderr, terminal=terminal, debug=invocation.given.debug) as (
+            listener,
+            reporter,
+        ),
+    ):
+        for text in invocation.notices(settings):
+            reporter.notice(f"Notice: {text}")
+        with storage_for(settings, listener=listener, stop=stopper.stop) as storage:
+            yield storage, stopper.stop
+
+
 def run_question(
     invocation: Invocation,
     work: Callable[["StorageClient", str], object],
@@ -140,28 +167,16 @@ def run_question(
     For commands of one or a few requests. Without `needs_namespace` none is asked for, and an
     empty one is handed on. Raises what `work` raises, and Interrupted.
     """
-    from ocihaul.cli.core import storage_for
     from ocihaul.cli.option_values import namespace_or_none
-    from ocihaul.cli.progress import reporting
-    from ocihaul.cli.stopping import stopping
 
     namespace = namespace_or_none(invocation.options.get("namespace"))
-    settings = invocation.settings()
-    terminal = is_terminal(invocation.stderr)
-    with stopping() as stopper:
-        with reporting(invocation.stderr, terminal=terminal, debug=invocation.given.debug) as (
-            listener,
-            reporter,
-        ):
-            for text in invocation.notices(settings):
-                reporter.notice(f"Notice: {text}")
-            with storage_for(settings, listener=listener, stop=stopper.stop) as storage:
-                if needs_namespace and not namespace:
-                    namespace = storage.get_namespace()
-                data = work(storage, namespace or "")
-        if data is not None:
-            invocation.answer(data)
-        return DONE
+    with at_work(invocation) as (storage, _):
+        if needs_namespace and not namespace:
+            namespace = storage.get_namespace()
+        data = work(storage, namespace or "")
+    if data is not None:
+        invocation.answer(data)
+    return DONE
 
 
 def is_terminal(stream: TextIO | None) -> bool:

@@ -7,12 +7,14 @@ moment make one line, and the next one counts the others.
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 
+from ocihaul.cli.browser import directions
 from ocihaul.cli.units import duration_text, size_text, time_text
 from ocihaul.events import (
     AttemptFinished,
     ClockCorrected,
     CredentialRejected,
     Event,
+    LoginOffered,
     MultipartUploadCreated,
     Notice,
     Parked,
@@ -24,6 +26,7 @@ from ocihaul.events import (
     UploadFinished,
     UploadPlanned,
 )
+from ocihaul.redaction import redact
 
 #: Seconds between two lines of the same kind of trouble.
 QUIET = 5.0
@@ -46,10 +49,12 @@ class Speaker:
         """What to say about `event`; `at` is monotonic, `now` epoch seconds."""
         if isinstance(event, MultipartUploadCreated):
             # As the stock CLI writes them: scripts look for these two.
-            return [
-                f"Upload ID: {event.upload_id}",
-                f"Split file into {event.part_count} parts for upload.",
-            ]
+            said = [f"Upload ID: {event.upload_id}"]
+            if event.part_count is not None:
+                said.append(f"Split file into {event.part_count} parts for upload.")
+            return said
+        if isinstance(event, LoginOffered):
+            return directions(event)
         if isinstance(event, CredentialRejected):
             if event.generation <= self._rejected:
                 return []
@@ -119,6 +124,11 @@ class Speaker:
         return text
 
 
+def cleaned(line: str, event: Event) -> str:
+    """A line about `event` without secrets; a login's public key looks like one and stays."""
+    return line if isinstance(event, LoginOffered) else redact(line)
+
+
 def _service(event: Event) -> str | None:
     match event:
         case CredentialRejected():
@@ -139,7 +149,11 @@ def _service(event: Event) -> str | None:
 
 
 def _planned(event: UploadPlanned) -> str:
-    text = f"uploading {event.name}: {size_text(event.size)}"
+    size = "a stream" if event.size is None else size_text(event.size)
+    text = f"uploading {event.name}: {size}"
+    if event.part_count is None:
+        first = f"parts of {size_text(event.part_size)} and more"
+        return f"{text} in {first}, up to {event.parallel} at a time"
     if not event.multipart:
         return f"{text} in one piece"
     pieces = f"{event.part_count} parts of {size_text(event.part_size)}"

@@ -1,5 +1,6 @@
 """Types of options that click does not have."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -21,3 +22,22 @@ class ParallelCount(click.IntRange):
         if isinstance(value, str) and value.lower() == AUTO:
             return AUTO
         return super().convert(value, param, ctx)
+
+
+class Moment(click.types.StringParamType):
+    """A time, in any of the stock CLI's forms; the value is RFC 3339 in UTC."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """As the service wants it; a time without an offset is UTC, a number is Unix time."""
+        text = str(value).strip()
+        try:
+            if text.isascii() and text.isdigit() and len(text) > 8:
+                moment = datetime.fromtimestamp(int(text), UTC)
+            else:
+                moment = datetime.fromisoformat(text)
+                moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+        except (ValueError, OverflowError, OSError):
+            self.fail(f"{value!a} is no time; write it like 2030-01-31T12:00:00Z", param, ctx)
+        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

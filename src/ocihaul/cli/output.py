@@ -36,6 +36,11 @@ class View:
     query: str | None = None
     raw: bool = False
 
+    @property
+    def is_plain_json(self) -> bool:
+        """Whether the text is the data's JSON and nothing else."""
+        return self.output == "json" and self.query is None
+
     def render(self, data: object) -> str | None:
         """The text for `data`; None when a query left nothing of it."""
         if self.query is not None:

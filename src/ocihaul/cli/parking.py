@@ -1,4 +1,4 @@
-"""The command that a person wants to be run when the session parks (`--on-park`)."""
+"""What a person wants to happen when the session parks: a command (`--on-park`), a login."""
 
 import os
 import subprocess
@@ -6,7 +6,22 @@ import threading
 from datetime import UTC, datetime
 
 from ocihaul.cli.foretelling import Say
-from ocihaul.events import Event, Notice, Parked
+from ocihaul.cli.login_offer import LoginOffer
+from ocihaul.cli.surroundings import surroundings
+from ocihaul.config import Settings
+from ocihaul.events import Event, Listener, Notice, Parked
+
+
+def park_listeners(settings: Settings, say: Say, stop: threading.Event) -> list[Listener]:
+    """Those that the settings' wishes ask for; they report through `say`."""
+    wishes = settings.wishes
+    listeners: list[Listener] = []
+    if wishes.on_park:
+        listeners.append(ParkHook(wishes.on_park, say))
+    if wishes.login:
+        environ, home = surroundings()
+        listeners.append(LoginOffer(settings, say, stop, environ=environ, home=home))
+    return listeners
 
 
 class ParkHook:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TextIO
 
-from ocihaul.cli.lines import Speaker, debug_line
+from ocihaul.cli.lines import Speaker, cleaned, debug_line
 from ocihaul.cli.tally import Tally
 from ocihaul.events import (
     AttemptFinished,
@@ -86,7 +86,7 @@ class Reporter:
         if self._debug and isinstance(event, AttemptFinished):
             lines.append(debug_line(event, now))
         for line in lines:
-            self._screen.say(redact(line))
+            self._screen.say(cleaned(line, event))
 
     def notice(self, text: str) -> None:
         """Say something of the command's own, without a time."""
@@ -174,7 +174,8 @@ class Bar:
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        task = progress.add_task("", total=max(1, reporter.tally.size))
+        size = reporter.tally.size
+        task = progress.add_task("", total=None if size is None else max(1, size))
         progress.start()
         self._stop = progress.stop
         self._update = lambda done: progress.update(task, completed=done)

@@ -4,11 +4,14 @@ from collections.abc import Callable
 from typing import TextIO
 
 from ocihaul.cli import core
+from ocihaul.cli.asking import yes_or_no
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.invocation import Invocation, is_terminal
 from ocihaul.cli.output import checksum_verdict, put_answer
+from ocihaul.cli.pipes import piped, reads_stdin
 from ocihaul.cli.progress import Reporter, reporting
 from ocihaul.cli.stopping import Stopper, stopping
+from ocihaul.config import Settings
 from ocihaul.errors import Interrupted, ObjectExists, OcihaulError, ReceiptError
 from ocihaul.storage.types import ObjectSummary
 from ocihaul.transfer.request import Existing, UploadRequest, UploadResult
@@ -20,8 +23,13 @@ QUESTION = "WARNING: This object already exists. Are you sure you want to overwr
 def run_put(invocation: Invocation, request: UploadRequest) -> int:
     """Upload, print the answer on stdout, and return the exit status."""
     settings = invocation.settings()
+    with piped(request, invocation.stdin) as given:
+        return _run_put(invocation, settings, given)
+
+
+def _run_put(invocation: Invocation, settings: Settings, request: UploadRequest) -> int:
     stdin, stderr = invocation.stdin, invocation.stderr
-    may_ask = invocation.may_ask()
+    may_ask = invocation.may_ask() and not reads_stdin(request)
     failure: ReceiptError | None = None
     with stopping() as stopper:
         with reporting(stderr, terminal=is_terminal(stderr), debug=invocation.given.debug) as (
@@ -77,18 +85,6 @@ def _exists(error: ObjectExists, request: UploadRequest, reporter: Reporter, *, 
 def _question(stdin: TextIO, stderr: TextIO, stopper: Stopper) -> Callable[[ObjectSummary], bool]:
     def confirm(existing: ObjectSummary) -> bool:  # noqa: ARG001  the question is the stock one
         with stopper.asking():
-            while True:
-                stderr.write(QUESTION)
-                stderr.flush()
-                line = stdin.readline()
-                if not line:
-                    stderr.write("\n")
-                    return False
-                word = line.strip().lower()
-                if word in {"y", "yes"}:
-                    return True
-                if word in {"", "n", "no"}:
-                    return False
-                stderr.write("Error: invalid input\n")
+            return yes_or_no(stdin, stderr, QUESTION)
 
     return confirm

@@ -1,7 +1,5 @@
 """`session login`: a new session, by browser or minted with an API key, in the profile's files."""
 
-import contextlib
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ocihaul.cli.global_options import Given, global_options
-from ocihaul.cli.surroundings import surroundings
+from ocihaul.cli.surroundings import at_terminal, surroundings
 from ocihaul.config import Flags
 from ocihaul.errors import UsageError
 
@@ -18,7 +16,8 @@ if TYPE_CHECKING:
     import threading
 
     from ocihaul.config.found import Found
-    from ocihaul.session.profile_files import NewSession, ProfilePlace
+    from ocihaul.session.profile_files import NewSession
+    from ocihaul.session.profile_place import ProfilePlace
 
     #: Opens the session; stops early when the event is set.
     Opener = Callable[[threading.Event], NewSession]
@@ -45,7 +44,8 @@ COMMAND = ("session", "authenticate")
 @click.option(
     "--callback-port",
     type=click.IntRange(1, 65535),
-    help="The port of 127.0.0.1 that the login page leads back to. [8181: OCI knows no other]",
+    help="The port of 127.0.0.1 that the login page leads back to. "
+    "[OCIHAUL_CALLBACK_PORT, 8181: OCI knows no other]",
 )
 @click.option("--force", is_flag=True, help="Replace the settings of an API key, if it has some.")
 @global_options(hidden=True)
@@ -99,13 +99,14 @@ class _Login:
         self.flags: Flags = given.flags()
         self.options = options
         self.notices = given.notices()
-        self.terminal = _is_terminal()
+        self.terminal = at_terminal()
         self._mints = bool(options["no_browser"])
 
     def run(self) -> int:
         """Open the session, write it, tell about it."""
         from ocihaul.cli.stopping import stopping
-        from ocihaul.session.profile_files import prepare, write_session
+        from ocihaul.session.profile_files import write_session
+        from ocihaul.session.profile_place import prepare
 
         place = self._place()
         # Every question comes before `stopping`, where Ctrl-C would not end one.
@@ -132,7 +133,7 @@ class _Login:
     def _place(self) -> "ProfilePlace":
         from ocihaul.config.login import login_config_file
         from ocihaul.config.rcfile import expand_home
-        from ocihaul.session.profile_files import find_place, is_api_key_profile
+        from ocihaul.session.profile_place import find_place, is_api_key_profile
 
         given = self.options["config_location"]
         config_file = login_config_file(self.flags, self.environ, self.home, given=given)
@@ -225,7 +226,7 @@ class _Login:
     def _browsed(self, place: "ProfilePlace") -> tuple[str, "Opener"]:
         from ocihaul.cli import core
         from ocihaul.config.found import Found
-        from ocihaul.config.login import find_login_page
+        from ocihaul.config.login import callback_port, find_login_page
         from ocihaul.config.quantities import duration
         from ocihaul.session.login import PORT
 
@@ -256,7 +257,7 @@ class _Login:
                 page.endpoint,
                 tenancy_name=options["tenancy_name"],
                 identity_provider_name=options["identity_provider_name"],
-                port=options["callback_port"] or PORT,
+                port=callback_port(options["callback_port"], self.environ) or PORT,
                 timeout=timeout,
                 show=self._show,
                 warn=say_notice,
@@ -293,21 +294,12 @@ class _Login:
         return signer.region or self._region(place).value, open_session
 
     def _show(self, url: str, port: int) -> None:
-        from ocihaul.cli.browser import has_browser, is_remote, open_page, tunnel_line
+        from ocihaul.cli.browser import directions, offer, open_page
 
-        here = has_browser(self.environ)
-        if here:
-            _say("Log in with the browser window that opens now, or open this address:")
-        else:
-            _say("Open this address in a browser, and log in there:")
-        # As it is: it holds nothing secret, and a filter would take its public key for a token.
-        _say(f"\n{url}\n")
-        if is_remote(self.environ) or not here:
-            _say(
-                f"The browser has to reach port {port} of this machine. From another one, run\n"
-                f"this there first:\n\n{tunnel_line(port, self.environ)}\n"
-            )
-        if here:
+        offered = offer(url, port, self.environ)
+        for text in directions(offered):
+            _say(text)
+        if offered.opened:
             open_page(url)
 
     # What a person is told
@@ -356,9 +348,3 @@ def say_event(event: object) -> None:
         say_notice(event.text)
     elif isinstance(event, ClockCorrected):
         say_notice(f"the local clock is off by {-event.offset:.0f} s; the service's is used")
-
-
-def _is_terminal() -> bool:
-    with contextlib.suppress(ValueError):  # closed
-        return sys.stdin.isatty() and sys.stderr.isatty()
-    return False

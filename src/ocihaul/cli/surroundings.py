@@ -1,6 +1,8 @@
-"""The process's environment and home, as values: the one place where `cli/` looks at them."""
+"""The process's environment, home and terminal, as values: where `cli/` looks at them."""
 
+import contextlib
 import os
+import sys
 from pathlib import Path
 
 
@@ -11,3 +13,10 @@ def surroundings() -> tuple[dict[str, str], Path]:
     except RuntimeError:  # a container's user without HOME and without an entry in passwd
         home = Path("~")
     return dict(os.environ), home
+
+
+def at_terminal() -> bool:
+    """Whether a person can read what is said on stderr, and answer on stdin."""
+    with contextlib.suppress(ValueError, AttributeError):  # closed, or none at all
+        return sys.stdin.isatty() and sys.stderr.isatty()
+    return False

@@ -24,8 +24,8 @@ WINDOW = 60.0
 class Tally:
     """The state of one upload; its owner takes care of locking. Times are monotonic seconds."""
 
-    size: int = 0
-    part_count: int = 0
+    size: int | None = 0  # None: of a stream whose end nobody knows
+    part_count: int | None = 0
     parts_done: int = 0
     expires_at: float | None = None
     _parts: dict[int, int] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Tally:
     @property
     def done(self) -> int:
         """Bytes that are at the service, or on their way."""
-        return max(0, min(self._counted, self.size))
+        return max(0, self._counted if self.size is None else min(self._counted, self.size))
 
     def rate(self, at: float) -> float | None:
         """Bytes per second over the last minute; None before there is anything to tell."""
@@ -76,21 +76,27 @@ class Tally:
     def seconds_left(self, at: float) -> float | None:
         """How long the rest takes at this rate."""
         rate = self.rate(at)
-        return (self.size - self.done) / rate if rate else None
+        return (self.size - self.done) / rate if rate and self.size is not None else None
 
     def line(self, at: float, now: float) -> str:
         """The state in one line; `now` is epoch seconds, for the token."""
-        percent = 100 * self.done // self.size if self.size else 100
         rate, left = self.rate(at), self.seconds_left(at)
+        count = "" if self.part_count is None else f"/{self.part_count}"
         parts = [
-            f"{percent}% ({size_text(self.done)} of {size_text(self.size)})",
+            self._how_far(),
             f"{size_text(rate)}/s" if rate is not None else "starting",
             f"{duration_text(left)} left" if left is not None else "time left unknown",
-            f"parts {self.parts_done}/{self.part_count}",
+            f"parts {self.parts_done}{count}",
         ]
         if self.expires_at is not None:
             parts.append(self.token(now))
         return ", ".join(parts)
+
+    def _how_far(self) -> str:
+        if self.size is None:
+            return f"{size_text(self.done)} sent"
+        percent = 100 * self.done // self.size if self.size else 100
+        return f"{percent}% ({size_text(self.done)} of {size_text(self.size)})"
 
     def token(self, now: float) -> str:
         """The life that the token has left."""

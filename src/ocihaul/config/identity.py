@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ocihaul.config.found import Found
-from ocihaul.config.places import TRUE, Places, Section, existing_file, from_file, login_command
+from ocihaul.config.login_command import login_command
+from ocihaul.config.places import TRUE, Places, Section, existing_file, from_file
 from ocihaul.config.settings import Flags
 from ocihaul.errors import ConfigError, UsageError
 

@@ -17,7 +17,7 @@ from ocihaul.config.rcfile import expand_home
 from ocihaul.config.resolve import resolve
 from ocihaul.config.settings import Flags, Settings
 from ocihaul.config.wishes import minting_environ
-from ocihaul.errors import ConfigError
+from ocihaul.errors import ConfigError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,16 @@ def find_login_page(
         return LoginPage(resolved.name, endpoint)
     page = regions.login_endpoint(resolved, dual_stack=dual_stack)
     return LoginPage(resolved.name, page, resolved.notice)
+
+
+def callback_port(given: int | None, environ: Mapping[str, str]) -> int | None:
+    """The port that the login page leads back to; None where nobody wishes for one."""
+    text = environ.get("OCIHAUL_CALLBACK_PORT", "")
+    if given is not None or not text:
+        return given
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise UsageError(f"OCIHAUL_CALLBACK_PORT: {text!r} is not a port")
+    return int(text)
 
 
 def resolve_signer(

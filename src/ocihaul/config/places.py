@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ocihaul.config.found import Found
 from ocihaul.config.ini import is_file, path_exists, read_ini, with_inherited
+from ocihaul.config.login_command import login_command
 from ocihaul.config.rcfile import RcFile, expand_home, find_rc_file, load_rc_file
 from ocihaul.config.settings import Flags
 from ocihaul.errors import ConfigError
@@ -131,11 +132,6 @@ def read_section(
 def from_file(section: Section, key: str) -> Found | None:
     value = section.values.get(key, "").strip()
     return Found(value, f"{section.where()}: {key}") if value else None
-
-
-def login_command(profile: str) -> str:
-    named = "" if profile == "DEFAULT" else f" --profile-name {profile}"
-    return f"oci session authenticate{named}"
 
 
 def existing_file(found: Found, what: str, home: Path, *, cure: str) -> Path:

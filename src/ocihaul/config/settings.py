@@ -35,6 +35,7 @@ class Flags:
     session_expiration_in_minutes: int | None = None
     session_wait: str | None = None
     on_park: str | None = None
+    login: str | None = None
     require_session: bool = False
     expected_rate: str | None = None
     bandwidth: str | None = None
@@ -46,7 +47,8 @@ class SessionWishes:
 
     `renew_with` is the profile whose API key mints; `minutes` the life to ask for then.
     `session_wait` is how long, in seconds, a session that is over waits for a new login, and
-    `on_park` a command to run when it begins to. `require_session` makes a forecast that does not
+    `on_park` a command to run when it begins to; `login` offers the login itself then, to a person
+    at a terminal. `require_session` makes a forecast that does not
     fit an error; `expected_rate` (bytes per second) is what it reckons with before anything was
     measured.
     """
@@ -55,6 +57,7 @@ class SessionWishes:
     minutes: int | None = None
     session_wait: float = 0.0
     on_park: str | None = None
+    login: bool = False
     require_session: bool = False
     expected_rate: float | None = None
 

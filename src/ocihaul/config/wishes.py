@@ -43,12 +43,14 @@ def find_wishes(flags: Flags, places: Places) -> SessionWishes:
     minutes = found("session-expiration-in-minutes", flags.session_expiration_in_minutes)
     rate = found("expected-rate", flags.expected_rate)
     on_park = found("on-park", flags.on_park)
+    login = found("login", flags.login)
     renew_with = found("renew-with", flags.renew_with)
     return SessionWishes(
         renew_with=renew_with.value if renew_with else None,
         minutes=_minutes(minutes) if minutes else None,
         session_wait=duration(wait) if wait else SESSION_WAIT,
         on_park=on_park.value if on_park else None,
+        login=_is_auto(login) if login else False,
         require_session=places.is_on(
             flags.require_session, "OCIHAUL_REQUIRE_SESSION", "require-session"
         ),
@@ -59,6 +61,15 @@ def find_wishes(flags: Flags, places: Places) -> SessionWishes:
 def minting_environ(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment for the profile that mints: without what speaks of the one in use."""
     return {name: value for name, value in environ.items() if name not in _OF_THE_PROFILE}
+
+
+def _is_auto(found: Found) -> bool:
+    if found.value not in {"auto", "never"}:
+        raise UsageError(
+            f"{found.origin}: {found.value!r} is not a way to log in",
+            hint="It is auto (at a terminal, when the session is over) or never.",
+        )
+    return found.value == "auto"
 
 
 def _minutes(found: Found) -> int:

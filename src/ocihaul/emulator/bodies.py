@@ -71,24 +71,33 @@ class Intake:
 
 
 class Blob:
-    """The bytes of an object: segments in order. Files go when retired and no reader is left."""
+    """The bytes of an object: segments in order.
+
+    Files go when every object that has them is retired and no reader is left.
+    """
 
     def __init__(self, segments: Sequence[Segment]) -> None:
         self.segments = tuple(segments)
         self.size = sum(segment.size for segment in segments)
         self._lock = threading.Lock()  # guards the two below
         self._readers = 0
-        self._retired = False
+        self._owners = 1
 
     @property
     def discarded(self) -> bool:
         """Whether there is something that cannot be read back."""
         return any(segment.path is None and segment.size for segment in self.segments)
 
+    def share(self) -> "Blob":
+        """The same bytes for one more object."""
+        with self._lock:
+            self._owners += 1
+        return self
+
     def retire(self) -> None:
         """The object is gone or replaced."""
         with self._lock:
-            self._retired = True
+            self._owners -= 1
             self._sweep()
 
     def open(self) -> Callable[[], None]:
@@ -103,7 +112,7 @@ class Blob:
             self._sweep()
 
     def _sweep(self) -> None:
-        if self._retired and not self._readers:
+        if self._owners <= 0 and not self._readers:
             for segment in self.segments:
                 if segment.path is not None:
                     segment.path.unlink(missing_ok=True)

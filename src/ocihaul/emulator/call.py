@@ -108,14 +108,18 @@ class Operation:
     bare_body: bool = False
     #: Anybody may ask, unsigned.
     public: bool = False
+    #: Only for requests in which this header is "true".
+    header: str | None = None
 
 
 def find(
-    operations: tuple[Operation, ...], method: str, path: str
+    operations: tuple[Operation, ...], method: str, path: str, headers: Mapping[str, str]
 ) -> tuple[Operation | None, Mapping[str, str]]:
     """The operation that a request asks for, with what its path says."""
     for operation in operations:
         match = operation.path.fullmatch(path)
+        if operation.header and headers.get(operation.header, "").lower() != "true":
+            continue
         if match and operation.method == method:
             return operation, {
                 name: unquote(value) for name, value in match.groupdict().items() if value

@@ -20,7 +20,7 @@ from .checksums import combine_crc32c, digest_of_digests
 from .faults import Faults
 from .handlers_common import object_headers
 from .log import Log, LogEntry
-from .objects import Attributes, Part, Store, StoredObject
+from .objects import Attributes, Part, Store, StoredObject, Versioning
 from .profiles import REGION, write_api_key_profile, write_session_profile
 from .server import Server
 from .service import Service
@@ -201,9 +201,17 @@ class Emulator:
 
     # --- objects
 
-    def create_bucket(self, name: str, *, storage_tier: str = "Standard") -> None:
+    def create_bucket(
+        self, name: str, *, storage_tier: str = "Standard", versioning: Versioning = "Disabled"
+    ) -> None:
         """One more bucket."""
-        self._service.store.create_bucket(name, storage_tier)
+        self._service.store.create_bucket(name, storage_tier, versioning)
+
+    def par_secrets(self) -> list[str]:
+        """What the URLs of all PARs have that nobody else may know: to be looked for in output."""
+        store = self._service.store
+        with store.lock:
+            return [par.secret for bucket in store.buckets() for par in bucket.pars.values()]
 
     def put_object(
         self,
@@ -256,12 +264,14 @@ class Emulator:
         return self.object_info(bucket, name)
 
     def _object(self, bucket: str, name: str) -> StoredObject:
+        self._service.work.settle()
         return self._service.store.bucket(self.namespace, bucket).object(name)
 
     def object_names(self, bucket: str) -> list[str]:
         """All names, in order."""
+        self._service.work.settle()
         with self._service.store.lock:
-            return sorted(self._service.store.bucket(self.namespace, bucket).objects)
+            return list(self._service.store.bucket(self.namespace, bucket).sorted_names())
 
     def object_info(self, bucket: str, name: str) -> ObjectInfo:
         """What is known about an object; ApiError (404) if there is none."""

@@ -15,7 +15,7 @@ from .api import OPERATIONS
 from .call import Call, find
 from .faults import Fault
 from .handlers_common import request_id
-from .log import Record, without_secrets
+from .log import Record, masked, without_secrets
 from .mishaps import Cut, after_operation, before_operation, outage, spoiled
 from .reception import ClientGone, Reception
 from .service import Service
@@ -39,7 +39,7 @@ class Exchange:
             content_length=int(headers.get("content-length", "0")),
             receive=self._receive,
         )
-        self._operation, parameters = find(OPERATIONS, self._call.method, self._call.path)
+        self._operation, parameters = find(OPERATIONS, self._call.method, self._call.path, headers)
         self._call.parameters.update(parameters)
         self._keep_alive = (
             request.http_version == b"1.1" and headers.get("connection", "").lower() != "close"
@@ -52,18 +52,18 @@ class Exchange:
 
     def _open_record(self, connection: int) -> Record:
         call = self._call
-        number = call.query.get("uploadPartNum", "")
+        number = call.query.get("uploadPartNum") or call.parameters.get("part", "")
         return Record(
             sequence=self._service.log.next_sequence(),
             connection=connection,
             operation=self._operation.name if self._operation else "Unknown",
             method=call.method,
-            path=call.path,
+            path=masked(call.path),
             query=dict(call.query),
             headers=without_secrets(call.headers),
             body_expected=call.content_length,
             part_number=int(number) if number.isdecimal() else None,
-            upload_id=call.query.get("uploadId"),
+            upload_id=call.query.get("uploadId") or call.parameters.get("upload"),
             expected_100=call.headers.get("expect", "").lower() == "100-continue",
         )
 
@@ -94,6 +94,7 @@ class Exchange:
 
     def _attend(self) -> Answer:
         operation, service = self._operation, self._service
+        service.work.settle()
         if self._chunked:
             raise ApiError(411, "MissingContentLength", "The content-length header is missing")
         if operation is None:

@@ -1,15 +1,14 @@
-"""The namespace, buckets, and lists of objects."""
+"""The namespace and buckets."""
 
 from typing import Any
 
 from .answers import Answer, ApiError, json_answer
 from .auth import TENANCY, USER
 from .call import Call
-from .handlers_common import timestamp
-from .objects import Bucket, StoredObject, check_read
+from .handlers_common import TIERS, numbered_page
+from .objects import Bucket, StoredObject, Versioning, check_read
 from .service import Service
-
-_MAX_PAGE = 1000
+from .timestamps import timestamp
 
 
 def get_namespace(service: Service, _call: Call) -> Answer:
@@ -17,18 +16,74 @@ def get_namespace(service: Service, _call: Call) -> Answer:
     return json_answer(service.store.namespace)
 
 
+def create_bucket(service: Service, call: Call) -> Answer:
+    """A new bucket; 409 if its name is taken."""
+    body = call.json()
+    name, tier = body.get("name"), body.get("storageTier") or "Standard"
+    if not isinstance(name, str) or not name or not body.get("compartmentId"):
+        raise ApiError(400, "InvalidParameter", "The body names no bucket or no compartment")
+    if tier not in TIERS:
+        raise ApiError(400, "InvalidParameter", f"'{tier}' is no storage tier")
+    versioning = _versioning(body.get("versioning") or "Disabled")
+    with service.store.lock:
+        service.store.check_namespace(call.namespace)
+        if any(bucket.name == name for bucket in service.store.buckets()):
+            raise ApiError(409, "BucketAlreadyExists", f"The bucket '{name}' already exists")
+        bucket = service.store.create_bucket(name, tier, versioning)
+    return json_answer(_describe(service, bucket), headers={"etag": bucket.etag})
+
+
+def update_bucket(service: Service, call: Call) -> Answer:
+    """Versioning on; nothing else can be changed here."""
+    body = call.json()
+    with service.store.lock:
+        bucket = service.store.bucket(call.namespace, call.bucket)
+        wanted = _versioning(body.get("versioning") or bucket.versioning)
+        if (bucket.versioning, wanted) == ("Enabled", "Disabled"):
+            raise ApiError(400, "InvalidParameter", "Versioning cannot be taken back")
+        bucket.versioning = wanted
+    return json_answer(_describe(service, bucket), headers={"etag": bucket.etag})
+
+
+def _versioning(wanted: str) -> Versioning:
+    if wanted == "Enabled":
+        return "Enabled"
+    if wanted == "Disabled":
+        return "Disabled"
+    raise ApiError(400, "InvalidParameter", f"The versioning '{wanted}' is not known here")
+
+
 def list_buckets(service: Service, call: Call) -> Answer:
-    """All of them, in one page."""
-    if call.namespace != service.store.namespace:
-        service.store.bucket(call.namespace, "")
-    return json_answer([_describe(service, bucket) for bucket in service.store.buckets()])
+    """By name, in pages; 400 without a compartment."""
+    if not call.query.get("compartmentId"):
+        raise ApiError(400, "MissingParameter", "The compartmentId is missing")
+    with service.store.lock:
+        service.store.check_namespace(call.namespace)
+        buckets = service.store.buckets()
+    shown = ["namespace", "name", "compartmentId", "createdBy", "timeCreated", "etag"]
+    if call.query.get("fields") == "tags":
+        shown += ["freeformTags", "definedTags"]
+    described = [_describe(service, bucket) for bucket in buckets]
+    values = [{key: each[key] for key in shown} for each in described]
+    return numbered_page(service, call, values)
 
 
 def get_bucket(service: Service, call: Call) -> Answer:
-    """The bucket as JSON."""
-    bucket = service.store.bucket(call.namespace, call.bucket)
-    check_read(bucket.etag, call.headers)
-    return json_answer(_describe(service, bucket), headers={"etag": bucket.etag})
+    """The bucket as JSON; its size and count only when they are asked for."""
+    with service.store.lock:
+        bucket = service.store.bucket(call.namespace, call.bucket)
+        check_read(bucket.etag, call.headers)
+        value = _describe(service, bucket)
+        stored = [each for name in bucket.names() for each in bucket.versions(name)]
+    fields = call.query.get("fields", "").split(",")
+    objects = [each for each in stored if isinstance(each, StoredObject)]
+    if "approximateCount" in fields:
+        value["approximateCount"] = len(objects)
+    if "approximateSize" in fields:
+        value["approximateSize"] = sum(each.size for each in objects)
+    if "autoTiering" in fields:
+        value["autoTiering"] = "Disabled"
+    return json_answer(value, headers={"etag": bucket.etag})
 
 
 def head_bucket(service: Service, call: Call) -> Answer:
@@ -36,94 +91,6 @@ def head_bucket(service: Service, call: Call) -> Answer:
     bucket = service.store.bucket(call.namespace, call.bucket)
     check_read(bucket.etag, call.headers)
     return Answer(headers={"etag": bucket.etag})
-
-
-def list_objects(service: Service, call: Call) -> Answer:
-    """Names in order, in pages that continue at `nextStartWith`."""
-    with service.store.lock:
-        bucket = service.store.bucket(call.namespace, call.bucket)
-        names, prefixes, following = _page(service, call, sorted(bucket.objects))
-        fields = set(call.query.get("fields", "name").split(","))
-        now = service.now()
-        objects = [_summary(bucket.objects[name], fields, now) for name in names]
-    value: dict[str, Any] = {"objects": objects, "prefixes": prefixes}
-    if following is not None:
-        value["nextStartWith"] = following
-    return json_answer(value)
-
-
-def list_object_versions(service: Service, call: Call) -> Answer:
-    """As ListObjects, with the one version that each object has; pages by opc-next-page."""
-    call.query.setdefault("start", call.query.get("page", ""))
-    with service.store.lock:
-        bucket = service.store.bucket(call.namespace, call.bucket)
-        names, prefixes, following = _page(service, call, sorted(bucket.objects))
-        fields = set(call.query.get("fields", "name").split(","))
-        now = service.now()
-        items = [
-            {
-                **_summary(bucket.objects[name], fields | {"timeModified"}, now),
-                "versionId": bucket.objects[name].version_id,
-                "isDeleteMarker": False,
-            }
-            for name in names
-        ]
-    more = {"opc-next-page": following} if following is not None else {}
-    return json_answer({"items": items, "prefixes": prefixes}, headers=more)
-
-
-def _page(
-    service: Service, call: Call, names: list[str]
-) -> tuple[list[str], list[str], str | None]:
-    """(names, prefixes, what the next page starts with); a prefix counts like a name."""
-    query = call.query
-    delimiter = query.get("delimiter", "")
-    if delimiter not in ("", "/"):
-        raise ApiError(400, "InvalidParameter", "The only delimiter is '/'")
-    limit = min(call.integer("limit", _MAX_PAGE) or _MAX_PAGE, _MAX_PAGE)
-    limit = min(limit, service.settings.page_limit or _MAX_PAGE)
-    prefix = query.get("prefix", "")
-    found: list[str] = []
-    prefixes: list[str] = []
-    for name in names:
-        if not _wanted(name, query):
-            continue
-        cut = name.find("/", len(prefix)) if delimiter else -1
-        group = name[: cut + 1] if cut >= 0 else None
-        if group is not None and group in prefixes:
-            continue
-        if len(found) + len(prefixes) == limit:
-            return found, prefixes, name
-        if group is None:
-            found.append(name)
-        else:
-            prefixes.append(group)
-    return found, prefixes, None
-
-
-def _wanted(name: str, query: dict[str, str]) -> bool:
-    return (
-        name.startswith(query.get("prefix", ""))
-        and name >= query.get("start", "")
-        and name > query.get("startAfter", "")
-        and ("end" not in query or name < query["end"])
-    )
-
-
-def _summary(stored: StoredObject, fields: set[str], now: float) -> dict[str, Any]:
-    shown = stored.checksum_headers
-    values = {
-        "name": stored.name,
-        "size": stored.size,
-        "etag": stored.etag,
-        "md5": shown.get("content-md5", shown.get("opc-multipart-md5")),
-        "timeCreated": timestamp(stored.created),
-        "timeModified": timestamp(stored.modified),
-        "storageTier": stored.attributes.storage_tier,
-        "archivalState": stored.archival_state(now),
-    }
-    wanted = fields | {"name"}
-    return {key: value for key, value in values.items() if key in wanted and value is not None}
 
 
 def _describe(service: Service, bucket: Bucket) -> dict[str, Any]:
@@ -137,7 +104,7 @@ def _describe(service: Service, bucket: Bucket) -> dict[str, Any]:
         "metadata": {},
         "publicAccessType": "NoPublicAccess",
         "storageTier": bucket.storage_tier,
-        "versioning": "Disabled",
+        "versioning": bucket.versioning,
         "objectEventsEnabled": False,
         "freeformTags": {},
         "definedTags": {},

@@ -1,17 +1,20 @@
 """What object handlers share: attributes from requests, checks of checksums, answer headers."""
 
 import uuid
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from email.utils import formatdate
 from typing import Any
 
 from . import customer_keys
-from .answers import ApiError
+from .answers import Answer, ApiError, json_answer
+from .call import Call
 from .checksums import ALGORITHMS, Checksums
 from .objects import Attributes, StoredObject
+from .service import Service
 from .settings import Settings
+from .timestamps import timestamp
 
+MAX_PAGE = 1000
 TIERS = ("Standard", "InfrequentAccess", "Archive")
 _DECLARED = "opc-checksum-algorithm"
 _META = "opc-meta-"
@@ -138,10 +141,18 @@ def written_headers(stored: StoredObject) -> dict[str, str]:
     return headers
 
 
-def timestamp(seconds: float) -> str:
-    """RFC 3339 with milliseconds, as in JSON answers."""
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+def page_size(service: Service, call: Call) -> int:
+    """How many items the page may have: what is asked for, and no more than the service has."""
+    limit = min(call.integer("limit", MAX_PAGE) or MAX_PAGE, MAX_PAGE)
+    return min(limit, service.settings.page_limit or MAX_PAGE)
+
+
+def numbered_page(service: Service, call: Call, values: Sequence[Any]) -> Answer:
+    """The page of `values` that the query asks for; pages are named by where they begin."""
+    start = call.integer("page", 0) or 0
+    end = start + page_size(service, call)
+    more = {"opc-next-page": str(end)} if end < len(values) else {}
+    return json_answer(values[start:end], headers=more)
 
 
 def request_id() -> str:

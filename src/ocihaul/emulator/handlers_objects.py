@@ -1,6 +1,7 @@
-"""Single objects: put, get, head, delete, restore, rename."""
+"""Single objects: put, get, head, delete."""
 
 import re
+from email.utils import formatdate
 
 from . import customer_keys
 from .answers import Answer, ApiError
@@ -15,7 +16,7 @@ from .handlers_common import (
     wanted_algorithms,
     written_headers,
 )
-from .objects import StoredObject, check_read, check_write
+from .objects import DeleteMarker, StoredObject, check_read, check_write
 from .service import Service
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
@@ -93,62 +94,29 @@ def get_object(service: Service, call: Call) -> Answer:
 
 
 def delete_object(service: Service, call: Call) -> Answer:
-    """Gone at once; there are no versions here."""
+    """Gone at once, or hidden by a delete marker where the bucket keeps versions."""
     with service.store.lock:
         bucket = service.store.bucket(call.namespace, call.bucket)
-        stored = bucket.object(call.name)
-        check_read(stored.etag, {k: v for k, v in call.headers.items() if k == "if-match"})
-        del bucket.objects[call.name]
-        stored.blob.retire()
-    return Answer(status=204, headers={"version-id": stored.version_id})
-
-
-def restore_objects(service: Service, call: Call) -> Answer:
-    """Make an archived object readable, a little later and for some hours."""
-    body = call.json()
-    hours = body.get("hours") or 24
-    if not isinstance(hours, int):
-        raise ApiError(400, "InvalidParameter", "hours is not a number")
-    with service.store.lock:
-        bucket = service.store.bucket(call.namespace, call.bucket)
-        stored = bucket.object(str(body.get("objectName", "")))
-        now = service.now()
-        state = stored.archival_state(now)
-        if state is None:
-            raise ApiError(409, "NotArchived", "The object is not in the Archive tier")
-        if state == "Archived":
-            stored.restored_at = now + service.settings.restore_seconds
-        stored.archived_again_at = (stored.restored_at or now) + hours * 3600
-    return Answer()
-
-
-def rename_object(service: Service, call: Call) -> Answer:
-    """The same object under another name."""
-    body = call.json()
-    source, target = str(body.get("sourceName", "")), str(body.get("newName", ""))
-    with service.store.lock:
-        bucket = service.store.bucket(call.namespace, call.bucket)
-        stored = bucket.object(source)
-        if body.get("srcObjIfMatchETag"):
-            check_write(stored, {"if-match": body["srcObjIfMatchETag"]})
-        wanted = {
-            "if-match": body.get("newObjIfMatchETag"),
-            "if-none-match": body.get("newObjIfNoneMatchETag"),
-        }
-        conditions = {name: str(value) for name, value in wanted.items() if value}
-        check_write(bucket.objects.get(target), conditions)
-        if target != source:
-            del bucket.objects[source]
-            stored.name = target
-            bucket.put(stored)
-    return Answer(headers=written_headers(stored))
+        version_id = call.query.get("versionId")
+        if "if-match" in call.headers:
+            stored = bucket.object(call.name, version_id)
+            check_write(stored, {"if-match": call.headers["if-match"]})
+        if version_id is None:
+            deleted = bucket.delete(call.name)
+        else:
+            deleted = bucket.delete_version(call.name, version_id)
+    headers = {
+        "last-modified": formatdate(service.now(), usegmt=True),
+        "version-id": deleted.version_id,
+    }
+    if isinstance(deleted, DeleteMarker):
+        headers["is-delete-marker"] = "true"
+    return Answer(status=204, headers=headers)
 
 
 def _readable(service: Service, call: Call) -> StoredObject:
     bucket = service.store.bucket(call.namespace, call.bucket)
-    stored = bucket.object(call.name)
-    if call.query.get("versionId", stored.version_id) != stored.version_id:
-        raise ApiError(404, "ObjectNotFound", "The object has no such version")
+    stored = bucket.object(call.name, call.query.get("versionId"))
     check_read(stored.etag, call.headers)
     customer_keys.check(stored.attributes.sse_key_sha256, call.headers)
     return stored

@@ -13,15 +13,15 @@ from .handlers_common import (
     check_checksums,
     checksum_answer,
     declared_algorithm,
-    timestamp,
+    numbered_page,
+    page_size,
     wanted_algorithms,
     written_headers,
 )
 from .objects import Bucket, Part, StoredObject, Upload, check_write
 from .service import Service
 from .settings import Settings
-
-_DEFAULT_PAGE = 1000
+from .timestamps import timestamp
 
 
 def create_upload(service: Service, call: Call) -> Answer:
@@ -75,14 +75,20 @@ def upload_part(service: Service, call: Call) -> Answer:
 
 
 def commit_upload(service: Service, call: Call) -> Answer:
-    """Make the object visible from the parts that are named; the rest is thrown away."""
-    body = call.json()
+    """Make the object visible from the parts that are named; the rest is thrown away.
+
+    Through a PAR, no body means all parts.
+    """
+    all_parts = call.content_length == 0 and call.signatory is None
+    body = {} if all_parts else call.json()
     settings = service.settings
     with service.store.lock:
         bucket = service.store.bucket(call.namespace, call.bucket)
         upload = bucket.upload(call.name, call.query.get("uploadId"))
         check_write(bucket.objects.get(call.name), call.headers)
-        parts = _chosen(upload, body.get("partsToCommit"), settings)
+        everything = [{"partNum": each.number, "etag": each.etag} for each in upload.parts.values()]
+        listed = everything if all_parts else body.get("partsToCommit")
+        parts = _chosen(upload, listed, settings)
         told = _whole_headers(settings, upload, parts)
         stored = StoredObject(
             name=upload.name,
@@ -116,7 +122,7 @@ def list_parts(service: Service, call: Call) -> Answer:
         upload = bucket.upload(call.name, call.query.get("uploadId"))
         after = call.integer("page", 0) or 0
         numbers = sorted(number for number in upload.parts if number > after)
-        page = numbers[: _page_size(service, call)]
+        page = numbers[: page_size(service, call)]
         parts = [upload.parts[number] for number in page]
     values = [
         {"partNumber": part.number, "etag": part.etag, "md5": part.md5 or "", "size": part.size}
@@ -130,17 +136,9 @@ def list_uploads(service: Service, call: Call) -> Answer:
     """The uploads in progress, oldest first, in pages."""
     with service.store.lock:
         bucket = service.store.bucket(call.namespace, call.bucket)
-        start = call.integer("page", 0) or 0
         uploads = sorted(bucket.uploads.values(), key=lambda upload: upload.created)
-        end = start + _page_size(service, call)
-        values = [_describe(service, bucket, upload) for upload in uploads[start:end]]
-    more = {"opc-next-page": str(end)} if end < len(uploads) else {}
-    return json_answer(values, headers=more)
-
-
-def _page_size(service: Service, call: Call) -> int:
-    limit = call.integer("limit", _DEFAULT_PAGE) or _DEFAULT_PAGE
-    return min(limit, service.settings.page_limit or _DEFAULT_PAGE)
+        values = [_describe(service, bucket, upload) for upload in uploads]
+    return numbered_page(service, call, values)
 
 
 def _describe(service: Service, bucket: Bucket, upload: Upload) -> dict[str, str]:

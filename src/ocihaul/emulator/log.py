@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 
-_SECRET_HEADERS = frozenset({"authorization", "opc-sse-customer-key", "cookie"})
+_SECRET_HEADERS = frozenset(
+    {"authorization", "opc-sse-customer-key", "opc-source-sse-customer-key", "cookie"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +75,19 @@ class Record:
         return LogEntry(**{each.name: getattr(self, each.name) for each in fields(self)})
 
 
+def masked(path: str) -> str:
+    """The path, with the secret of a pre-authenticated request replaced by a digest of it."""
+    return re.sub(r"^/p/[^/]+", lambda found: f"/p/{_digest(found.group()[3:])}", path)
+
+
+def _digest(secret: str) -> str:
+    return f"sha256:{hashlib.sha256(secret.encode()).hexdigest()[:12]}"
+
+
 def without_secrets(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers, with each credential replaced by a short digest of it."""
     return {
-        name: f"sha256:{hashlib.sha256(value.encode()).hexdigest()[:12]}"
-        if name in _SECRET_HEADERS
-        else value
+        name: _digest(value) if name in _SECRET_HEADERS else value
         for name, value in headers.items()
     }
 

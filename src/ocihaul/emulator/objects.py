@@ -4,17 +4,23 @@ One lock for all of it: handlers hold it for look-ups and for the switch that ma
 visible, never while a body is on its way.
 """
 
+import itertools
 import threading
 import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from .answers import ApiError
 from .bodies import Blob, Intake, Segment
 from .checksums import Checksums
+from .pars import Par
 from .settings import Settings
+
+Versioning = Literal["Disabled", "Enabled"]
+_sequence = itertools.count(1)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,6 +52,8 @@ class StoredObject:
     modified: float = field(default_factory=time.time)
     restored_at: float | None = None
     archived_again_at: float | None = None
+    #: Grows with each version, delete markers included: what is newer has more.
+    sequence: int = field(default_factory=_sequence.__next__)
 
     @property
     def size(self) -> int:
@@ -59,6 +67,16 @@ class StoredObject:
         if self.restored_at is None or now >= (self.archived_again_at or 0):
             return "Archived"
         return "Restored" if now >= self.restored_at else "Restoring"
+
+
+@dataclass(slots=True, kw_only=True)
+class DeleteMarker:
+    """What a deletion leaves in a bucket with versions."""
+
+    name: str
+    version_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    modified: float = field(default_factory=time.time)
+    sequence: int = field(default_factory=_sequence.__next__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,27 +106,53 @@ class Upload:
     name: str
     attributes: Attributes
     upload_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    #: Of the PAR that it was begun through, if it was.
+    par_secret: str | None = field(default=None, repr=False)
     created: float = field(default_factory=time.time)
     parts: dict[int, Part] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
 class Bucket:
-    """A bucket; `created` is epoch seconds."""
+    """A bucket; `created` is epoch seconds. `objects` are those that a plain GET sees."""
 
     name: str
     storage_tier: str = "Standard"
+    versioning: Versioning = "Disabled"
     etag: str = field(default_factory=lambda: str(uuid.uuid4()))
     created: float = field(default_factory=time.time)
     objects: dict[str, StoredObject] = field(default_factory=dict)
+    #: Earlier versions and delete markers by name, newest first.
+    older: dict[str, list[StoredObject | DeleteMarker]] = field(default_factory=dict)
     uploads: dict[str, Upload] = field(default_factory=dict)
+    pars: dict[str, Par] = field(default_factory=dict)
+    #: The names of `objects` in order, until one comes or goes: pages of a long list ask again.
+    _sorted: list[str] | None = None
 
-    def object(self, name: str) -> StoredObject:
-        """The object; 404 if there is none."""
-        if name not in self.objects:
-            message = f"The object '{name}' was not found in the bucket '{self.name}'"
-            raise ApiError(404, "ObjectNotFound", message)
-        return self.objects[name]
+    def object(self, name: str, version_id: str | None = None) -> StoredObject:
+        """The object, or one version of it; 404 if there is none."""
+        if version_id is None and name in self.objects:
+            return self.objects[name]
+        for version in self.versions(name):
+            if version_id == version.version_id and isinstance(version, StoredObject):
+                return version
+        what = f"The object '{name}'" if version_id is None else f"The version '{version_id}'"
+        raise ApiError(404, "ObjectNotFound", f"{what} was not found in the bucket '{self.name}'")
+
+    def sorted_names(self) -> list[str]:
+        """The names of `objects`, in order; to be read only."""
+        if self._sorted is None:
+            self._sorted = sorted(self.objects)
+        return self._sorted
+
+    def names(self) -> list[str]:
+        """All names under which something is left, in no order."""
+        return [*self.objects, *(name for name in self.older if name not in self.objects)]
+
+    def versions(self, name: str) -> list[StoredObject | DeleteMarker]:
+        """All that is left under a name, newest first."""
+        current = self.objects.get(name)
+        return [*([] if current is None else [current]), *self.older.get(name, [])]
 
     def upload(self, name: str, upload_id: str | None) -> Upload:
         """The upload in progress; 404 if there is none (any more)."""
@@ -120,10 +164,55 @@ class Bucket:
     def put(self, new: StoredObject) -> None:
         """Make an object visible in place of the one that had its name."""
         old = self.objects.get(new.name)
+        new.sequence = next(_sequence)
         self.objects[new.name] = new
-        if old is not None:
+        if old is None:
+            self._sorted = None
+            return
+        if self.versioning == "Enabled":
+            self.older.setdefault(new.name, []).insert(0, old)
+        else:
             new.created = old.created
             old.blob.retire()
+
+    def take(self, name: str) -> StoredObject:
+        """The object, which is not visible under its name any more; 404 if there is none."""
+        stored = self.object(name)
+        del self.objects[name]
+        self._sorted = None
+        if self.versioning == "Enabled":
+            self.older.setdefault(name, []).insert(0, DeleteMarker(name=name))
+        return stored
+
+    def delete(self, name: str) -> StoredObject | DeleteMarker:
+        """Delete the object; returns what was deleted, or the marker that hides it now."""
+        stored = self.take(name)
+        if self.versioning == "Disabled":
+            stored.blob.retire()
+            return stored
+        marker = self.older[name][0]
+        self.older[name].insert(1, stored)
+        return marker
+
+    def delete_version(self, name: str, version_id: str) -> StoredObject | DeleteMarker:
+        """Delete one version for good; the one before it may become visible."""
+        versions = self.versions(name)
+        found = [each for each in versions if each.version_id == version_id]
+        if not found:
+            message = f"The version '{version_id}' of '{name}' was not found"
+            raise ApiError(404, "ObjectNotFound", message)
+        if isinstance(found[0], StoredObject):
+            found[0].blob.retire()
+        left = [each for each in versions if each.version_id != version_id]
+        self.objects.pop(name, None)
+        self._sorted = None
+        if left and isinstance(newest := left[0], StoredObject):
+            self.objects[name] = newest
+            left = left[1:]
+        self.older[name] = left
+        if not left:
+            del self.older[name]
+        return found[0]
 
 
 class Store:
@@ -135,10 +224,13 @@ class Store:
         self._directory = directory
         self._buckets: dict[str, Bucket] = {}
 
-    def create_bucket(self, name: str, storage_tier: str = "Standard") -> Bucket:
+    def create_bucket(
+        self, name: str, storage_tier: str = "Standard", versioning: Versioning = "Disabled"
+    ) -> Bucket:
         """A new bucket; an existing one is left alone."""
+        new = Bucket(name=name, storage_tier=storage_tier, versioning=versioning)
         with self.lock:
-            return self._buckets.setdefault(name, Bucket(name=name, storage_tier=storage_tier))
+            return self._buckets.setdefault(name, new)
 
     def buckets(self) -> list[Bucket]:
         """By name."""
@@ -148,9 +240,7 @@ class Store:
     def bucket(self, namespace: str, name: str) -> Bucket:
         """The bucket; 404 if there is none."""
         with self.lock:
-            if namespace != self.namespace:
-                message = f"You do not have authorization to use the namespace '{namespace}'"
-                raise ApiError(404, "NamespaceNotFound", message)
+            self.check_namespace(namespace)
             if name not in self._buckets:
                 message = (
                     f"Either the bucket named '{name}' does not exist in the namespace "
@@ -158,6 +248,12 @@ class Store:
                 )
                 raise ApiError(404, "BucketNotFound", message)
             return self._buckets[name]
+
+    def check_namespace(self, namespace: str) -> None:
+        """404 unless it is ours."""
+        if namespace != self.namespace:
+            message = f"You do not have authorization to use the namespace '{namespace}'"
+            raise ApiError(404, "NamespaceNotFound", message)
 
     def intake(self, settings: Settings, algorithms: frozenset[str]) -> Intake:
         """Somewhere to put a body."""

@@ -10,6 +10,7 @@ from .log import Log
 from .objects import Store
 from .settings import Settings
 from .throttle import Throttle
+from .work import WorkRequests
 
 
 @dataclass(slots=True)
@@ -23,11 +24,13 @@ class Service:
     closing: threading.Event
     throttle: Throttle = field(init=False)
     auth: Authority = field(init=False)
+    work: WorkRequests = field(init=False)
     host_ports: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self.throttle = Throttle(self.closing)
         self.auth = Authority(lambda: self.settings, self.now)
+        self.work = WorkRequests(self.store.lock, self.now)
 
     def now(self) -> float:
         """The service's own idea of the time, in epoch seconds."""

@@ -80,3 +80,16 @@ class Settings:
     page_limit: int | None = None
     #: How long it takes until a restored Archive object can be read.
     restore_seconds: float = 0.2
+    #: How long a copy takes.
+    copy_seconds: float = 0.2
+
+    # --- pre-authenticated requests (PARs): what is not documented can be either
+    #: False: who made the PARs has lost the right to the objects.
+    par_rights: bool = True
+    #: What a PAR that is unknown, expired or without the right is answered with.
+    par_refusal: Literal[401, 404] = 404
+    #: Whether GET on the URL of a multipart upload lists its parts.
+    par_lists_parts: bool = True
+    #: Request headers, in lower case, that are ignored on a PAR, such as if-none-match,
+    #: storage-tier, content-md5, opc-checksum-algorithm.
+    par_ignores: frozenset[str] = frozenset()

@@ -1,11 +1,12 @@
 """One call to the service, carried through expiry, throttling and broken connections."""
 
+import contextlib
 import json
 import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
@@ -34,7 +35,8 @@ class Call:
     """One operation to be carried out: everything about a request but its signature.
 
     `path` is quoted already. A `document` is sent as signed JSON, a `body` as object bytes. Once
-    `abandoned` is set the call is not tried again.
+    `abandoned` is set the call is not tried again. Events have `shown_as` for the path where
+    that is a secret.
     """
 
     operation: str
@@ -45,6 +47,7 @@ class Call:
     document: object = None
     body: Body | None = field(default=None, repr=False)
     abandoned: threading.Event | None = None
+    shown_as: str | None = None
 
     @property
     def target(self) -> str:
@@ -108,11 +111,32 @@ class Client:
                 except WireError as error:
                     self._after_break(origin, call, credential, error, tally)
                     continue
+                tally.unanswered |= answer.resent
                 redated = self._clock.observe(_service_date(answer), signed_with=offset)
                 if self._settles(answer, call, credential, redated, tally):
                     return answer
         except Stopped:
             raise Interrupted("stopped while talking to the service") from None
+
+    @contextlib.contextmanager
+    def bounded(self, seconds: float) -> Iterator["Client"]:
+        """The same client for a last word: it does not hear the stop, but has only `seconds`."""
+        stop = threading.Event()
+        timer = threading.Timer(seconds, stop.set)
+        timer.daemon = True
+        timer.start()
+        try:
+            with self._pool.twin(stop) as pool:
+                yield Client(
+                    pool,
+                    self._authority,
+                    self._clock,
+                    retry=self._retry,
+                    listener=self._listener,
+                    stop=stop,
+                )
+        finally:
+            timer.cancel()
 
     def _settles(
         self, answer: Answer, call: Call, credential: Credential, redated: bool, tally: _Tally
@@ -214,7 +238,7 @@ class Client:
                 AttemptFinished(
                     operation=call.operation,
                     method=call.method,
-                    path=call.target,
+                    path=call.shown_as or call.target,
                     status=status,
                     error=error,
                     opc_request_id=request_id,

@@ -2,6 +2,7 @@
 
 import json
 
+from ocihaul.config.login_command import login_command
 from ocihaul.errors import ServiceError
 from ocihaul.wire.message import Answer
 
@@ -11,7 +12,7 @@ _HINTS = {
     "NamespaceNotFound": f"Check --namespace and --region. {_HIDDEN}",
     "NotAuthorizedOrNotFound": f"Check the names and the region. {_HIDDEN}",
     "NotAuthenticated": "The credential was not accepted: check the profile, its key and the clock "
-    "of this machine, then log in again with: oci session authenticate",
+    f"of this machine, then log in again with: {login_command()}",
 }
 
 

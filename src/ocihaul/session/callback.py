@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl
 
 from ocihaul.errors import Interrupted, OcihaulError
 from ocihaul.session.login_page import page
+from ocihaul.wire.message import StopSign
 
 _LONGEST_BODY = 64 * 1024
 _SECRET_HEADER = "x-ocihaul-secret"  # noqa: S105  a header's name
@@ -76,7 +77,7 @@ class Callback:
         """What a browser that means us writes into Host."""
         return frozenset({f"localhost:{self.port}", f"127.0.0.1:{self.port}"})
 
-    def wait(self, timeout: float, stop: threading.Event) -> bool:
+    def wait(self, timeout: float, stop: StopSign) -> bool:
         """Wait for the final verdict and for the browser to have it; False after `timeout` s.
 
         Raises Interrupted when `stop` is set.

@@ -1,7 +1,7 @@
 """What a request is signed with, and who hands it out."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, cast
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
@@ -43,6 +43,30 @@ class Credential:
             date=date,
             json_body=json_body,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Unsigned(Credential):
+    """What goes to a URL that carries its own right: requests are dated, and nothing else."""
+
+    def sign(
+        self, *, method: str, target: str, host: str, date: str, json_body: bytes | None = None
+    ) -> dict[str, str]:
+        """The headers that every request has."""
+        del method, target, json_body
+        return {"date": date, "host": host}
+
+
+class Nobody:
+    """The authority of requests that nobody signs."""
+
+    def credential(self) -> Credential:
+        """One without a key: there is nothing that could be sent by mistake."""
+        return Unsigned(cast("RSAPrivateKey", None), "", generation=0)
+
+    def rejected(self, credential: Credential, operation: str) -> bool:  # noqa: ARG002  Authority
+        """There is no other."""
+        return False
 
 
 class Authority(Protocol):

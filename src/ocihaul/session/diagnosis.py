@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from ocihaul.config.login_command import login_command
 from ocihaul.errors import OcihaulError
 from ocihaul.regions import Region
 from ocihaul.session.asking import Reply
@@ -20,7 +21,6 @@ _MAX_SKEW = 300.0
 _SKEW = 30.0
 #: With less than this a long transfer has no chance without renewal, seconds.
 _SHORT = 300.0
-_LOGIN = "oci session authenticate"
 
 
 class Verdict(Enum):
@@ -142,7 +142,7 @@ def _pair(seen: Inspection) -> Iterator[Finding]:
             Verdict.PROBLEM,
             problem,
             "Each request is signed with the key that the token names; any other is a 401.",
-            _LOGIN,
+            login_command(seen.profile),
         )
     if seen.key_matches:
         yield Finding("key and token", Verdict.OK, "the key belongs to the token")
@@ -159,7 +159,7 @@ def _token(facts: Facts, seen: Inspection) -> Iterator[Finding]:
             Verdict.PROBLEM,
             f"the token expired at {moment(token.expires_at)}",
             "An expired token is a 401, and it cannot be refreshed any more.",
-            _LOGIN,
+            login_command(seen.profile),
         )
         return
     ahead = (token.issued_at or now) - now
@@ -194,7 +194,7 @@ def _session(facts: Facts, seen: Inspection) -> Iterator[Finding]:
             Verdict.PROBLEM,
             f"the session cannot be renewed: {how.refusal}",
             f"What runs longer than {moment(token.expires_at)}{soon} will meet a 401.",
-            f"{_LOGIN} (with a browser), or --renew-with an API-key profile"
+            f"{login_command(seen.profile)}, or --renew-with an API-key profile"
             if is_at_wall(token)
             else "--region, or --auth-endpoint",
         )
@@ -276,7 +276,8 @@ def _signed(facts: Facts) -> Iterator[Finding]:
             f"{reply.url} does not accept the token: 401 {reply.code or ''}".rstrip(),
             "Nothing above explains it"
             " if all is well there: the token was revoked, or replaced by a refresh elsewhere.",
-            f"ocihaul session refresh --profile {facts.profile}; if that fails: {_LOGIN}",
+            f"ocihaul session refresh --profile {facts.profile}; if that fails: "
+            f"{login_command(facts.profile)}",
         )
     elif reply.error is not None:
         yield Finding("request", Verdict.UNKNOWN, f"no answer to a signed request: {reply.error}")

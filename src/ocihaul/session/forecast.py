@@ -32,9 +32,9 @@ class Forecast:
     fits: bool | None
 
 
-def forecast(now: float, size: int, rate: float | None, outlook: Outlook) -> Forecast:
-    """Whether `size` bytes at `rate` bytes per second (None: not known yet) fit the session."""
-    need = size / rate if rate else None
+def forecast(now: float, size: int | None, rate: float | None, outlook: Outlook) -> Forecast:
+    """Whether `size` bytes at `rate` bytes per second (None: not known) fit the session."""
+    need = size / rate if rate and size is not None else None
     begin = f"at {rate / 1e6:.0f} MB/s this needs {length(need)}; " if rate and need else ""
     left = f"the token ends in {length(outlook.token_ends_at - now)}"
     if outlook.mints is not None:

@@ -1,9 +1,9 @@
 """Which rung comes next; pure.
 
 The ladder has rungs in this order: *reread* the file (the store does that before any rung), then
-those that ask somebody: *refresh*, *mint*, *log in*. Each ends in one of four outcomes, and what
-follows depends only on the outcome and on whether the present token can still be used. When no
-rung is left and the token is dead, the session *parks* and watches the file.
+those that ask somebody: *refresh*, *mint*. Each ends in one of four outcomes, and what follows
+depends only on the outcome and on whether the present token can still be used. When no rung is left
+and the token is dead, the session *parks* and watches the file, where a person's *login* appears.
 """
 
 from collections.abc import Callable, Mapping
@@ -47,6 +47,10 @@ class Failed:
 
 
 Outcome = Renewed | NotExtended | Refused | Failed
+
+#: The names of the rungs that ask an auth service.
+REFRESH = "refresh"
+MINT = "mint"
 
 #: Why a refresh that changes nothing counts as a refusal.
 NOT_MOVED = "the refresh did not move the token's end, so the session is at its own"
@@ -141,3 +145,10 @@ def climb(
         if step is Move.LATER:
             break
     return Climbed(last, spare, spent, failure)
+
+
+def refusal(rungs: Mapping[str, Rung], spent: Mapping[str, str]) -> str | None:
+    """Why no rung is left; None as long as one is."""
+    if not rungs.keys() <= spent.keys():
+        return None
+    return "; ".join(f"{rung}: {reason}" for rung, reason in spent.items())

@@ -1,4 +1,4 @@
-"""The *log in* rung: a person, a browser, a new key and its first token.
+"""A login: a person, a browser, a new key and its first token.
 
 The browser opens `{login}/v1/oauth2/authorize` with our new public key and comes back to
 `http://localhost:8181` with the token in the fragment; query parameters and port are those of the
@@ -15,14 +15,15 @@ from collections.abc import Callable, Mapping
 from typing import Self
 from urllib.parse import urlencode
 
-import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from ocihaul.errors import CredentialError, LoginFailed
 from ocihaul.session.callback import Callback, Verdict
+from ocihaul.session.jwt_parts import take_apart
 from ocihaul.session.profile_files import NewSession
 from ocihaul.session.token import SessionToken
+from ocihaul.wire.message import StopSign
 
 #: The one port that the service leads back to.
 PORT = 8181
@@ -82,7 +83,7 @@ class BrowserLogin:
         """Stop listening."""
         self._callback.close()
 
-    def wait(self, timeout: float = TIMEOUT, stop: threading.Event | None = None) -> NewSession:
+    def wait(self, timeout: float = TIMEOUT, stop: StopSign | None = None) -> NewSession:
         """The new session, within `timeout` seconds.
 
         Raises LoginFailed when the answer was no or none came, Interrupted when `stop` is set.
@@ -151,8 +152,8 @@ def _claim(token: str | None, name: str) -> object:
     if token is None:
         return None
     try:
-        return jwt.decode(token, options={"verify_signature": False}).get(name)
-    except jwt.InvalidTokenError:
+        return take_apart(token).claims.get(name)
+    except ValueError:
         raise CredentialError("its id_token is cut or not a JWT") from None
 
 

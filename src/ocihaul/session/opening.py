@@ -1,4 +1,4 @@
-"""From settings to something that signs: a live session, or an API key."""
+"""From settings to what a session is made of: its files, its rungs; and to an API key."""
 
 import os
 import threading
@@ -10,14 +10,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from ocihaul.clock import ServerClock
 from ocihaul.config import Flags, Settings, resolve
 from ocihaul.errors import ConfigError
-from ocihaul.events import Listener, Notice, ignore
 from ocihaul.session.credential import ApiKey, Authority, Credential
 from ocihaul.session.keys import load_key, read_key_file
-from ocihaul.session.ladder import Outcome, Refused, Rung
+from ocihaul.session.ladder import MINT, REFRESH, Outcome, Refused, Rung
 from ocihaul.session.late_stop import LateStop
 from ocihaul.session.minting import Minter
 from ocihaul.session.renewal import AuthService, Refresher, Send
-from ocihaul.session.session import MINT, REFRESH, Session
 from ocihaul.session.store import CredentialStore
 from ocihaul.wire.dial import Dialer
 from ocihaul.wire.message import Answer, Request
@@ -43,28 +41,17 @@ def store_for(settings: Settings) -> CredentialStore:
         settings.key_file,
         key_pem=settings.key_content.encode() if settings.key_content else None,
         passphrase=settings.passphrase,
+        profile=settings.profile,
     )
 
 
-def open_session(
-    settings: Settings,
-    *,
-    dialer: Dialer | None = None,
-    clock: ServerClock | None = None,
-    listener: Listener = ignore,
-    stop: threading.Event | None = None,
-    session_wait: float = 0.0,
-) -> Session:
-    """The session of a profile, not yet started: use it as a context manager.
+def rungs_for(
+    settings: Settings, dialer: Dialer, clock: ServerClock, stop: threading.Event
+) -> dict[str, Rung]:
+    """The rungs in their order: *refresh*, and *mint* where the settings name a profile for it.
 
-    `session_wait` is how long, in seconds, a session that is over waits for a new login; the
-    profile that mints when a refresh does not help is named by the settings.
-
-    Raises CredentialError when key or token are unusable, ConfigError when the profile has none.
+    Raises CredentialError or ConfigError when that profile cannot mint.
     """
-    clock = clock or ServerClock(listener=listener)
-    stop = stop or threading.Event()
-    dialer = dialer or dialer_for(settings)
     rungs: dict[str, Rung] = {REFRESH: refresh_for(settings, dialer, clock, stop)}
     if settings.minting is not None:
         rungs[MINT] = open_minter(
@@ -74,28 +61,18 @@ def open_session(
             clock=clock,
             stop=stop,
         )
-    return Session(
-        store_for(settings),
-        rungs,
-        clock=clock,
-        listener=listener,
-        stop=stop,
-        session_wait=session_wait,
-    )
+    return rungs
 
 
-def open_profile(
+def find_settings(
     profile: str | None,
     *,
     config_file: str | Path | None,
     region: str | None,
     auth_endpoint: str | None,
     renew_with: str | None,
-    session_wait: float,
-    listener: Listener,
-    stop: threading.Event | None,
-) -> Session:
-    """The session of a profile, found as the command line finds it; see Session.from_profile."""
+) -> Settings:
+    """The settings of a session's profile, found as the command line finds them."""
     flags = Flags(
         config_file=None if config_file is None else os.fspath(config_file),
         profile=profile,
@@ -104,12 +81,7 @@ def open_profile(
         auth_endpoint=auth_endpoint,
         renew_with=renew_with,
     )
-    settings = resolve(flags, os.environ, home_directory(), needs_region=False)
-    for text in settings.notices:
-        listener(Notice(text))
-    session = open_session(settings, listener=listener, stop=stop, session_wait=session_wait)
-    session.region = settings.region
-    return session
+    return resolve(flags, os.environ, home_directory(), needs_region=False)
 
 
 def home_directory() -> Path:

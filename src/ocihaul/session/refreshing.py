@@ -4,11 +4,13 @@ What belongs here: the refresh that a person or a cron job asks for. When a sess
 has to be renewed is the business of `session.py`.
 """
 
+import contextlib
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from ocihaul.config.login_command import login_command
 from ocihaul.errors import RenewalUnavailable, SessionError, SessionOver
 from ocihaul.session.credential import Credential
 from ocihaul.session.ladder import Failed, NotExtended, Refused, Renewed, Rung
@@ -50,7 +52,7 @@ def refresh_once(
         if attempt and stop.wait(chance() * _PAUSE):
             break
         try:
-            with store.lock(timeout):
+            with _locked(store, timeout):
                 pair = store.read()
                 if pair.token.raw != before.raw and pair.token.expires_at > before.expires_at:
                     return Refreshed(pair.token, by_another=True)
@@ -61,12 +63,20 @@ def refresh_once(
                 return Refreshed(_settled(store, pair.token, outcome), by_another=False)
         except StoreBusy:
             reason = f"another process holds {store.lock_file()}"
-        except OSError as error:
-            raise SessionError(f"the session's lock cannot be taken: {error}") from error
     raise RenewalUnavailable(
         f"the token could not be refreshed: {reason}",
         hint="Run the same command again when the auth service can be reached.",
     )
+
+
+@contextlib.contextmanager
+def _locked(store: CredentialStore, timeout: float) -> Iterator[None]:
+    """The session's lock, where there can be one; StoreBusy when another has it for too long."""
+    with contextlib.ExitStack() as stack:
+        # Some file systems have no locks: a person who asks for a refresh gets it all the same.
+        with contextlib.suppress(OSError):
+            stack.enter_context(store.lock(timeout))
+        yield
 
 
 def _settled(
@@ -75,7 +85,7 @@ def _settled(
     if isinstance(outcome, Refused):
         raise SessionOver(
             "Your session is no longer valid and cannot be refreshed: " + outcome.reason,
-            hint="Please use 'oci session authenticate' to create a new session.",
+            hint=f"Log in again with: {login_command(store.profile)}",
         )
     new = outcome.token
     # Also a token that lives no longer: the service may drop the old one when it gives a new one.
@@ -88,7 +98,7 @@ def _settled(
     if isinstance(outcome, NotExtended):
         raise SessionError(
             f"the refresh did not move the token's end, {moment(new.expires_at)}: " + _why_not(new),
-            hint="Log in again with: oci session authenticate",
+            hint=f"Log in again with: {login_command(store.profile)}",
         )
     return new
 

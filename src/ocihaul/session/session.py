@@ -11,47 +11,45 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from ocihaul.clock import ServerClock
+from ocihaul.config import Settings
+from ocihaul.config.login_command import login_command
 from ocihaul.errors import RenewalUnavailable, SessionOver
 from ocihaul.events import (
     CredentialRejected,
     Listener,
     Notice,
     Parked,
-    RenewalFailed,
     TokenAdopted,
     Unparked,
     ignore,
 )
 from ocihaul.redaction import redact
 from ocihaul.session import policy
+from ocihaul.session.climbing import Climber
 from ocihaul.session.credential import Credential
 from ocihaul.session.holding import LOOK_EVERY, Holding, State
-from ocihaul.session.ladder import Failed, Outcome, Rung, climb
+from ocihaul.session.ladder import Rung, refusal
 from ocihaul.session.late_stop import GRACE
 from ocihaul.session.moments import moment
+from ocihaul.session.opening import dialer_for, find_settings, rungs_for, store_for
 from ocihaul.session.policy import Verdict
-from ocihaul.session.store import CredentialStore, StoreBusy
+from ocihaul.session.status import SessionStatus
+from ocihaul.session.store import CredentialStore
 from ocihaul.session.token import SessionToken
+from ocihaul.wire.dial import Dialer
 
 #: How often a request that waits for another's renewal looks whether it has to stop, seconds.
 _GLANCE = 0.25
 #: How long a session that seems over is watched for somebody else's rescue, seconds.
 _GRACE = 2.0
-#: How long the lock is waited for at a time, seconds.
-_LOCK_PATIENCE = 15.0
 #: How long an orderly end waits for a renewal in flight, seconds.
 _CLOSE_PATIENCE = 5.0
 #: A parked session says so this often, seconds.
 _SAY_EVERY = 60.0
-#: The names of the rungs that the session itself has to know.
-REFRESH = "refresh"
-MINT = "mint"
-_RELOGIN = "Log in again with: oci session authenticate"
 
 
 class Session:
@@ -78,14 +76,12 @@ class Session:
         chance: Callable[[], float] = random.random,
     ) -> None:
         """Read the pair from the store. Raises CredentialError when it is unusable."""
-        self._store = store
-        self._rungs = rungs
+        self._profile = store.profile
         self._clock = clock or ServerClock(listener=listener)
         self._listener = listener
         self._patience = max(patience, session_wait)
         self._session_wait = session_wait
         self._stop = stop or threading.Event()
-        self._chance = chance
         self._renewing = False
         self._closed = False
         self._said: set[str] = set()
@@ -96,8 +92,18 @@ class Session:
             store,
             clock=self._clock,
             chance=chance,
-            refused=self._refused,
+            refused=lambda spent: refusal(rungs, spent),
             adopted=self._adopted,
+        )
+        self._climber = Climber(
+            store,
+            rungs,
+            self._held,
+            clock=self._clock,
+            listener=listener,
+            notice=self._notice,
+            stop=self._stop,
+            chance=chance,
         )
         # The holding's lock guards _renewing, _closed and _parked_* too: who waits for one of
         # them waits for a new state as well.
@@ -119,7 +125,7 @@ class Session:
         session_wait: float = 0.0,
         listener: Listener = ignore,
         stop: threading.Event | None = None,
-    ) -> "Session":
+    ) -> Self:
         """The session of a profile in the config file, for a program.
 
             >>> import ocihaul
@@ -137,18 +143,45 @@ class Session:
         Raises ConfigError when a setting is missing, CredentialError when key or token are
         unusable.
         """
-        # The settings' room is above this one.
-        from ocihaul.session.opening import open_profile  # noqa: PLC0415
-
-        return open_profile(
+        settings = find_settings(
             profile,
             config_file=config_file,
             region=region,
             auth_endpoint=auth_endpoint,
             renew_with=renew_with,
-            session_wait=session_wait,
+        )
+        for text in settings.notices:
+            listener(Notice(text))
+        session = cls.from_settings(
+            settings, listener=listener, stop=stop, session_wait=session_wait
+        )
+        session.region = settings.region
+        return session
+
+    @classmethod
+    def from_settings(
+        cls,
+        settings: Settings,
+        *,
+        dialer: Dialer | None = None,
+        clock: ServerClock | None = None,
+        listener: Listener = ignore,
+        stop: threading.Event | None = None,
+        session_wait: float = 0.0,
+    ) -> Self:
+        """The session of a profile that has been resolved already; see `from_profile`.
+
+        Raises CredentialError when key or token are unusable, ConfigError when there are none.
+        """
+        clock = clock or ServerClock(listener=listener)
+        stop = stop or threading.Event()
+        return cls(
+            store_for(settings),
+            rungs_for(settings, dialer or dialer_for(settings), clock, stop),
+            clock=clock,
             listener=listener,
             stop=stop,
+            session_wait=session_wait,
         )
 
     def __enter__(self) -> Self:
@@ -189,6 +222,12 @@ class Session:
     def refusal(self) -> str | None:
         """Why the present token will not be renewed any more; None as long as it may be."""
         return self._held.state.history.refused
+
+    def status(self) -> SessionStatus:
+        """What this session knows of itself, as one value; never waits, nor looks at the disk."""
+        with self._changed:
+            state, parked_until = self._held.state, self._parked_until
+        return SessionStatus.of(state, now=self._clock.now(), parked_until=parked_until)
 
     def credential(self) -> Credential:
         """The credential to sign with now; waits only when the token has no life left.
@@ -293,7 +332,8 @@ class Session:
         if token.session_ends_at is not None:
             end += f", its session at {moment(token.session_ends_at)}"
         return SessionOver(
-            f"the session is over: {end}; it cannot be renewed: {history.refused}", hint=_RELOGIN
+            f"the session is over: {end}; it cannot be renewed: {history.refused}",
+            hint=f"Log in again with: {login_command(self._profile)}",
         )
 
     # The background
@@ -344,88 +384,11 @@ class Session:
                 return
             self._renewing = True
         try:
-            self._climb(self._held.state)
+            self._climber.climb(self._held.state)
         finally:
             with self._changed:
                 self._renewing = False
                 self._changed.notify_all()
-
-    def _climb(self, state: State) -> None:
-        """Climb the ladder under the lock that makes this process the only one.
-
-        A neighbour that is stopped with the lock in its hand, or a place where none can be made,
-        puts a renewal off, but must not cost the session: without time left it goes unlocked.
-        """
-        with contextlib.ExitStack() as held:
-            try:
-                held.enter_context(self._store.lock(_LOCK_PATIENCE))
-            except (StoreBusy, OSError) as error:
-                reason = f"the lock cannot be taken: {error}"
-                if isinstance(error, StoreBusy):
-                    reason = f"another process holds {self._store.token_file}.lock"
-                if self._held.verdict(self._held.state) is not Verdict.RENEW_NOW:
-                    self._failed(state, "lock", reason)
-                    return
-                self._notice(f"The token is renewed without a lock: {reason}.")
-            self._reread_or_ask(state)
-
-    def _reread_or_ask(self, state: State) -> None:
-        """The ladder from its first rung; the token on disk may be newer since we hold the lock."""
-        if self._held.reread(state):
-            return
-
-        def ask(rung: Rung) -> Outcome:
-            if self._stop.is_set():
-                return Failed("stopped")  # what is under way may end, nothing new is begun
-            timeout = policy.attempt_timeout(self._clock.now(), state.token, state.history)
-            return rung(state.credential, timeout)
-
-        climbed = climb(
-            self._rungs,
-            state.history.spent,
-            ask=ask,
-            is_usable=lambda: self._held.is_usable(state),
-            # A refusal may be somebody else's doing, who has just written the new token.
-            has_moved_on=lambda: self._held.reread(state),
-        )
-        if climbed is None:
-            return
-        for rung in climbed.spent.keys() - state.history.spent.keys():
-            self._listener(RenewalFailed(rung, climbed.spent[rung], None))
-        if climbed.note is not None:
-            self._notice(climbed.note)
-        if climbed.token is not None and climbed.token.raw != state.token.raw:
-            self._replace(state, climbed.token, climbed.rung, climbed.spent)
-            return
-        refused = self._refused(climbed.spent)
-        history = replace(state.history, spent=climbed.spent, refused=refused)
-        self._held.set_history(state, history)
-        if climbed.failure is not None:
-            self._failed(replace(state, history=history), climbed.rung, climbed.failure)
-
-    def _refused(self, spent: Mapping[str, str]) -> str | None:
-        """Why nothing is left; None as long as something is."""
-        if not self._rungs.keys() <= spent.keys():
-            return None
-        return "; ".join(f"{rung}: {reason}" for rung, reason in spent.items())
-
-    def _failed(self, state: State, rung: str, reason: str) -> None:
-        history = replace(state.history, failures=state.history.failures + 1)
-        now = self._clock.now()
-        delay = policy.backoff(now, state.token, history, self._chance())
-        self._held.set_history(state, replace(history, retry_at=now + delay))
-        self._listener(RenewalFailed(rung, reason, delay))
-
-    def _replace(
-        self, state: State, token: SessionToken, rung: str, spent: Mapping[str, str]
-    ) -> None:
-        if rung == MINT:
-            spent = {REFRESH: "a minted session cannot be refreshed"}
-        elif token.expires_at > state.token.expires_at:
-            spent = {}
-        problem = self._held.replace(state, token, rung, spent)
-        if problem is not None:
-            self._notice(f"The renewed token is only in this process: {problem}.")
 
     # Telling
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from filelock import FileLock, Timeout
 
+from ocihaul.config.login_command import login_command
 from ocihaul.errors import CredentialError
 from ocihaul.session.keys import load_key
 from ocihaul.session.lockfile import lock_file_for
@@ -43,6 +44,7 @@ class CredentialStore:
     """The two files of one session. `passphrase` opens the key, where it is protected.
 
     With `key_pem` the key comes from there (an environment variable) and not from a file.
+    `profile` is the one to log in to again, in hints.
     """
 
     def __init__(
@@ -52,9 +54,11 @@ class CredentialStore:
         *,
         key_pem: bytes | None = None,
         passphrase: str | None = None,
+        profile: str | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.token_file = token_file
+        self.profile = profile
         self._key_file = key_file
         self._key_pem = key_pem
         self._passphrase = passphrase
@@ -77,20 +81,20 @@ class CredentialStore:
     def read_once(self) -> Pair:
         """The present pair, or CredentialError at once."""
         self._seen = self._signature()
-        token_text = _read(self.token_file, "token")
+        token_text = _read(self.token_file, "token", self.profile)
         key = self._key()
         try:
             token = SessionToken.parse(token_text.decode("ascii", "replace"))
         except CredentialError as error:
             raise CredentialError(
                 f"{self.token_file}: {error.message}",
-                hint="Log in again with: oci session authenticate",
+                hint=f"Log in again with: {login_command(self.profile)}",
             ) from None
         if not token.belongs_to(key.public_key()):
             raise CredentialError(
                 f"the key {self._key_file or 'in OCI_CLI_KEY_CONTENT'} does not belong to the "
                 f"token in {self.token_file}",
-                hint="They come as a pair: log in again with: oci session authenticate",
+                hint=f"They come as a pair: log in again with: {login_command(self.profile)}",
             )
         return Pair(token, key)
 
@@ -117,9 +121,9 @@ class CredentialStore:
 
     def _token_there(self) -> SessionToken | None:
         try:
-            text = _read(self.token_file, "token").decode("ascii", "replace")
+            text = self.token_file.read_bytes().decode("ascii", "replace")
             return SessionToken.parse(text)
-        except CredentialError:
+        except (OSError, CredentialError):
             return None
 
     def _key_there_fits(self, token: SessionToken) -> bool:
@@ -146,7 +150,7 @@ class CredentialStore:
         if pem is None:
             if self._key_file is None:
                 raise CredentialError("the profile names no key_file")
-            pem = _read(self._key_file, "key")
+            pem = _read(self._key_file, "key", self.profile)
         if self._opened is None or self._opened[0] != pem:
             where = f"the key file {self._key_file}" if self._key_file else "OCI_CLI_KEY_CONTENT"
             self._opened = (pem, load_key(pem, where=where, passphrase=self._passphrase))
@@ -245,13 +249,13 @@ def _sync_directory(path: Path) -> None:
             os.close(descriptor)
 
 
-def _read(path: Path, what: str) -> bytes:
+def _read(path: Path, what: str, profile: str | None) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
         raise CredentialError(
             f"the {what} file {path} cannot be read: {error.strerror}",
-            hint="Log in with: oci session authenticate, or name the right file in the profile.",
+            hint=f"Name the right file in the profile, or log in with: {login_command(profile)}",
         ) from error
 
 

@@ -11,16 +11,15 @@ from collections.abc import Callable
 
 from ocihaul.clock import ServerClock
 from ocihaul.config import Settings
+from ocihaul.config.login_command import login_command
 from ocihaul.errors import OcihaulError, RenewalUnavailable, SessionError
 from ocihaul.events import Event, Listener, Notice, RenewalFailed, TokenAdopted
 from ocihaul.session.metrics import Sample
 from ocihaul.session.moments import moment
-from ocihaul.session.opening import open_session
 from ocihaul.session.session import Session
 
 #: Seconds between two tries to open a session.
 _TRY_EVERY = 1.0
-_LOGIN = "log in with: oci session authenticate"
 
 
 class Ward:
@@ -39,6 +38,7 @@ class Ward:
         now: Callable[[], float] = time.time,
     ) -> None:
         self.profile = profile
+        self._cure = f"log in with: {login_command(profile)}"
         self._load = load
         self._listener = listener
         self._monotonic = monotonic
@@ -95,7 +95,7 @@ class Ward:
             if session.refusal is not None:
                 raise SessionError(
                     f"the session cannot be renewed any more: {session.refusal}",
-                    hint=f"Its token ends at {moment(token.expires_at)}; before that, {_LOGIN}",
+                    hint=f"Its token ends at {moment(token.expires_at)}; before that, {self._cure}",
                 )
             raise RenewalUnavailable("the renewal that was due failed; the token still stands")
 
@@ -115,15 +115,15 @@ class Ward:
 
     def _open(self, settings: Settings, stop: threading.Event) -> Session:
         self._clock = ServerClock(listener=self._hear)
-        return open_session(settings, clock=self._clock, listener=self._hear, stop=stop)
+        return Session.from_settings(settings, clock=self._clock, listener=self._hear, stop=stop)
 
     def _trouble(self, session: Session) -> str | None:
         if session.refusal is None:
             return None
         end = session.token.expires_at
         if end <= self._clock.now():
-            return f"the session is over ({session.refusal}); {_LOGIN}; the files are watched"
-        return f"the session cannot be renewed and ends at {moment(end)}; before that, {_LOGIN}"
+            return f"the session is over ({session.refusal}); {self._cure}; the files are watched"
+        return f"the session cannot be renewed and ends at {moment(end)}; before that, {self._cure}"
 
     def _say(self, text: str | None) -> None:
         """Say it when it is news."""

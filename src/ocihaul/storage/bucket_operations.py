@@ -1,21 +1,34 @@
 """Buckets and pre-authenticated requests."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
+from ocihaul.errors import ServiceError
 from ocihaul.http.client import Call
-from ocihaul.storage.calls import Caller, Headers, as_document, read, without_none
+from ocihaul.storage.calls import Caller, Headers, already_gone, as_document, read, without_none
 from ocihaul.storage.listing import Document, PreauthenticatedRequest
 from ocihaul.storage.names import quoted
+from ocihaul.storage.paging import ALL, Extent, Listing
 from ocihaul.storage.paths import bucket_path, par_path
 
 
 class BucketOperations(Caller):
     """What a bucket is, and the PARs it has."""
 
-    def get_bucket(self, namespace: str, bucket: str, *, fields: Sequence[str] = ()) -> Document:
-        """The bucket's document. `fields`: approximateCount, approximateSize, autoTiering."""
+    def get_bucket(
+        self,
+        namespace: str,
+        bucket: str,
+        *,
+        fields: Sequence[str] = (),
+        headers: Headers | None = None,
+    ) -> Document:
+        """The bucket's document. `fields`: approximateCount, approximateSize, autoTiering.
+
+        `headers`: if-match, if-none-match.
+        """
         query = {"fields": ",".join(fields)} if fields else {}
-        call = Call("GetBucket", "GET", bucket_path(namespace, bucket), query=query)
+        path = bucket_path(namespace, bucket)
+        call = Call("GetBucket", "GET", path, query=query, headers=headers or {})
         return read(self._call(namespace, call), as_document)
 
     def head_bucket(self, namespace: str, bucket: str) -> Headers:
@@ -24,14 +37,20 @@ class BucketOperations(Caller):
         return self._call(namespace, call).headers
 
     def list_buckets(
-        self, namespace: str, compartment_id: str, *, fields: Sequence[str] = ()
-    ) -> Iterator[Document]:
+        self,
+        namespace: str,
+        compartment_id: str,
+        *,
+        fields: Sequence[str] = (),
+        extent: Extent = ALL,
+    ) -> Listing[Document]:
         """The documents of a compartment's buckets, page by page. `fields`: tags."""
-        path = f"/n/{quoted(namespace, 'namespace')}/b"
         query = {"compartmentId": compartment_id}
         if fields:
             query["fields"] = ",".join(fields)
-        return self._pages(namespace, "ListBuckets", path, query, as_document)
+        path = f"/n/{quoted(namespace, 'namespace')}/b"
+        call = Call("ListBuckets", "GET", path, query=query)
+        return self._listing(namespace, call, as_document, extent)
 
     def create_preauthenticated_request(
         self,
@@ -73,16 +92,27 @@ class BucketOperations(Caller):
         return read(self._call(namespace, call), PreauthenticatedRequest.read)
 
     def list_preauthenticated_requests(
-        self, namespace: str, bucket: str, *, object_name_prefix: str | None = None
-    ) -> Iterator[PreauthenticatedRequest]:
+        self,
+        namespace: str,
+        bucket: str,
+        *,
+        object_name_prefix: str | None = None,
+        extent: Extent = ALL,
+    ) -> Listing[PreauthenticatedRequest]:
         """The bucket's PARs, expired ones too, page by page; without their URLs."""
-        path = f"{bucket_path(namespace, bucket)}/p"
-        prefix = {} if object_name_prefix is None else {"objectNamePrefix": object_name_prefix}
-        operation = "ListPreauthenticatedRequests"
-        reader = PreauthenticatedRequest.read
-        return self._pages(namespace, operation, path, prefix, reader)
+        call = Call(
+            "ListPreauthenticatedRequests",
+            "GET",
+            f"{bucket_path(namespace, bucket)}/p",
+            query={} if object_name_prefix is None else {"objectNamePrefix": object_name_prefix},
+        )
+        return self._listing(namespace, call, PreauthenticatedRequest.read, extent)
 
     def delete_preauthenticated_request(self, namespace: str, bucket: str, par_id: str) -> None:
         """Take the right back: the URL is of no use any more."""
         path = par_path(namespace, bucket, par_id)
-        self._call(namespace, Call("DeletePreauthenticatedRequest", "DELETE", path))
+        try:
+            self._call(namespace, Call("DeletePreauthenticatedRequest", "DELETE", path))
+        except ServiceError as error:
+            if not already_gone(error):
+                raise

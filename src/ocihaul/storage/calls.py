@@ -1,14 +1,15 @@
 """How every operation of Object Storage is called: endpoint, checks, pages, actions."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from ocihaul.errors import ServiceError
 from ocihaul.http.client import Call, Client
-from ocihaul.storage.listing import PAGE, Document
+from ocihaul.storage.listing import Document
 from ocihaul.storage.names import check_headers, check_text
-from ocihaul.storage.paging import pages
+from ocihaul.storage.paging import Extent, Listing
 from ocihaul.storage.paths import bucket_path
 from ocihaul.wire.message import Answer
 from ocihaul.wire.origin import Origin
@@ -21,12 +22,20 @@ class Caller:
     """Carries out calls to the Object Storage of one region. Thread-safe.
 
     `endpoint` gives the base URL for a namespace, or for none (GetNamespace): realm-specific
-    endpoints carry the namespace in their host name.
+    endpoints carry the namespace in their host name. `unsigned` carries what goes to the URLs of
+    pre-authenticated requests.
     """
 
-    def __init__(self, client: Client, endpoint: Callable[[str | None], str]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        endpoint: Callable[[str | None], str],
+        *,
+        unsigned: Client | None = None,
+    ) -> None:
         self._client = client
         self._endpoint = endpoint
+        self._unsigned = unsigned
 
     def base_url(self, namespace: str | None) -> str:
         """Where requests for this namespace go."""
@@ -38,24 +47,23 @@ class Caller:
             check_text(value, name)
         return self._client.call(Origin.parse(self._endpoint(namespace)), call)
 
-    def _pages(
+    def _listing(
         self,
         namespace: str,
-        operation: str,
-        path: str,
-        query: Mapping[str, str],
+        call: Call,
         reader: Callable[[Any], T],
-    ) -> Iterator[T]:
+        extent: Extent,
+    ) -> Listing[T]:
         """The items of a list whose pages are named by opc-next-page."""
 
-        def ask(name: str | None) -> tuple[list[T], str | None]:
-            more = {"limit": str(PAGE)} if name is None else {"limit": str(PAGE), "page": name}
-            answer = self._call(namespace, Call(operation, "GET", path, query={**query, **more}))
+        def ask(page: str | None, size: int | None) -> tuple[list[T], str | None]:
+            more = {"limit": None if size is None else str(size), "page": page}
+            query = {**call.query, **{name: text for name, text in more.items() if text}}
+            answer = self._call(namespace, replace(call, query=query))
             items = read(answer, lambda document: [reader(each) for each in document])
-            return items, answer.headers.get("opc-next-page")
+            return items, answer.headers.get("opc-next-page") or None
 
-        for page in pages(ask, operation):
-            yield from page
+        return Listing(ask, call.operation, extent)
 
     def _act(
         self,
@@ -90,6 +98,12 @@ def read(answer: Answer, reader: Callable[[Any], T]) -> T:
             operation="reading an answer",
             headers=answer.headers,
         ) from None
+
+
+def already_gone(error: ServiceError) -> bool:
+    """Whether a deletion found nothing, after an attempt of it whose reply was lost."""
+    container = error.code in {"BucketNotFound", "NamespaceNotFound"}
+    return error.status == 404 and error.after_retry and not container
 
 
 def without_none(given: Mapping[str, object]) -> dict[str, object]:

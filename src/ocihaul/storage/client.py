@@ -7,15 +7,20 @@ Paths, headers and documents are those of the Object Storage API reference
 What moves bytes is here; lists and what needs no bytes are in the modules beside.
 """
 
+import contextlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
+from ocihaul.errors import ServiceError
 from ocihaul.http.client import Call
 from ocihaul.storage.bucket_operations import BucketOperations
-from ocihaul.storage.calls import Headers, read
+from ocihaul.storage.calls import Headers, already_gone, read
 from ocihaul.storage.listing import UploadSummary
 from ocihaul.storage.object_operations import ObjectOperations
+from ocihaul.storage.paging import ALL, Extent, Listing
 from ocihaul.storage.paths import bucket_path, object_path, upload_path
+from ocihaul.storage.preauthenticated import PreauthenticatedUploads
 from ocihaul.storage.types import ObjectSummary, PartSummary
 from ocihaul.wire.message import Answer, Body
 
@@ -26,19 +31,44 @@ PROBE = Call("GetNamespace", "GET", "/n")
 class StorageClient(ObjectOperations, BucketOperations):
     """The Object Storage of one region. Thread-safe."""
 
-    def get_namespace(self) -> str:
-        """The tenancy's namespace."""
-        return read(self._call(None, PROBE), str)
+    @contextlib.contextmanager
+    def bounded(self, seconds: float) -> Iterator["StorageClient"]:
+        """The same service for a last word: it does not hear the stop, but has only `seconds`."""
+        with self._client.bounded(seconds) as client:
+            yield StorageClient(client, self._endpoint)
+
+    def preauthenticated(self, namespace: str) -> PreauthenticatedUploads | None:
+        """What uploads through PARs; None where this client was made without it."""
+        if self._unsigned is None:
+            return None
+        return PreauthenticatedUploads(self._unsigned, self._endpoint(namespace))
+
+    def get_namespace(self, compartment_id: str | None = None) -> str:
+        """The tenancy's namespace, or that of the tenancy that a compartment belongs to."""
+        query = {} if compartment_id is None else {"compartmentId": compartment_id}
+        return read(self._call(None, replace(PROBE, query=query)), str)
 
     def head_object(
-        self, namespace: str, bucket: str, name: str, headers: Headers | None = None
+        self,
+        namespace: str,
+        bucket: str,
+        name: str,
+        headers: Headers | None = None,
+        *,
+        version_id: str | None = None,
     ) -> ObjectSummary:
         """What the service knows of an object without reading it.
 
         `headers`: preconditions, and the SSE-C headers where the object has a customer's key.
         """
-        path = object_path(namespace, bucket, name)
-        answer = self._call(namespace, Call("HeadObject", "HEAD", path, headers=headers or {}))
+        call = Call(
+            "HeadObject",
+            "HEAD",
+            object_path(namespace, bucket, name),
+            query={} if version_id is None else {"versionId": version_id},
+            headers=headers or {},
+        )
+        answer = self._call(namespace, call)
         size = int(answer.headers.get("content-length", "0"))
         return ObjectSummary(size, answer.headers.get("etag"), answer.headers)
 
@@ -117,18 +147,23 @@ class StorageClient(ObjectOperations, BucketOperations):
         """Drop an upload and its parts."""
         path = upload_path(namespace, bucket, name)
         query = {"uploadId": upload_id}
-        self._call(namespace, Call("AbortMultipartUpload", "DELETE", path, query=query))
+        try:
+            self._call(namespace, Call("AbortMultipartUpload", "DELETE", path, query=query))
+        except ServiceError as error:
+            if not already_gone(error):
+                raise
 
     def list_multipart_upload_parts(
         self, namespace: str, bucket: str, name: str, *, upload_id: str
     ) -> Iterator[PartSummary]:
         """The parts that the service has, page by page."""
         path = upload_path(namespace, bucket, name)
-        query = {"uploadId": upload_id}
-        operation = "ListMultipartUploadParts"
-        return self._pages(namespace, operation, path, query, PartSummary.read)
+        call = Call("ListMultipartUploadParts", "GET", path, query={"uploadId": upload_id})
+        return iter(self._listing(namespace, call, PartSummary.read, ALL))
 
-    def list_multipart_uploads(self, namespace: str, bucket: str) -> Iterator[UploadSummary]:
+    def list_multipart_uploads(
+        self, namespace: str, bucket: str, *, extent: Extent = ALL
+    ) -> Listing[UploadSummary]:
         """The multipart uploads in progress, page by page."""
-        path = f"{bucket_path(namespace, bucket)}/u"
-        return self._pages(namespace, "ListMultipartUploads", path, {}, UploadSummary.read)
+        call = Call("ListMultipartUploads", "GET", f"{bucket_path(namespace, bucket)}/u")
+        return self._listing(namespace, call, UploadSummary.read, extent)

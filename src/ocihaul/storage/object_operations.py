@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from ocihaul.errors import ServiceError, UsageError
 from ocihaul.http.client import Call
-from ocihaul.storage.calls import Caller, Headers, read, without_none
+from ocihaul.storage.calls import Caller, Headers, already_gone, read, without_none
 from ocihaul.storage.listing import (
     PAGE,
     BatchDeletion,
@@ -30,18 +30,22 @@ class ObjectOperations(Caller):
         bucket: str,
         selection: Selection = EVERYTHING,
         *,
+        limit: int | None = None,
         page_size: int = PAGE,
     ) -> Iterator[ObjectPage]:
         """The objects in the order of their names, page by page; a page may be empty.
 
-        A prefix that the service tells on two pages in a row is on the first of them only.
+        With a `limit` it ends when there are so many objects. A prefix that the service tells on
+        two pages in a row is on the first of them only.
         """
-        query = selection.query() | {"limit": str(page_size)}
+        query = selection.query()
         path = f"{bucket_path(namespace, bucket)}/o"
+        count = 0
 
         def ask(start: str | None) -> tuple[ObjectPage, str | None]:
+            size = page_size if limit is None else min(page_size, limit - count)
             begin = {} if start is None else {"start": start}
-            call = Call("ListObjects", "GET", path, query=query | begin)
+            call = Call("ListObjects", "GET", path, query={**query, "limit": str(size), **begin})
             page = read(self._call(namespace, call), ObjectPage.read)
             return page, page.following
 
@@ -50,7 +54,10 @@ class ObjectOperations(Caller):
             prefixes = page.prefixes
             if prefixes and prefixes[0] == last_prefix:
                 prefixes = prefixes[1:]
+            count += len(page.objects)
             yield ObjectPage(page.objects, prefixes, page.following)
+            if limit is not None and count >= limit:
+                return
             last_prefix = page.prefixes[-1] if page.prefixes else last_prefix
 
     def list_object_versions(
@@ -94,7 +101,7 @@ class ObjectOperations(Caller):
         try:
             told = self._call(namespace, call).headers
         except ServiceError as error:
-            if error.code != "ObjectNotFound" or not error.after_retry:
+            if not already_gone(error):
                 raise
             return DeletedObject(version_id, is_delete_marker=False, time_modified=None)
         marker = told.get("is-delete-marker", "").lower() == "true"

@@ -1,9 +1,11 @@
 """Lists page by page: each page names the next one, and none may come twice."""
 
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from ocihaul.errors import ServiceError
+from ocihaul.storage.listing import PAGE
 
 T = TypeVar("T")
 
@@ -32,3 +34,57 @@ def pages(
             )
         seen.add(following)
         name = following
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much of a list: from which page on, at most how many items, how many at a time.
+
+    `single`: one page, of the service's own size where no `page_size` is given.
+    """
+
+    page: str | None = None
+    limit: int | None = None
+    page_size: int | None = PAGE
+    single: bool = False
+
+    def size_after(self, count: int) -> int | None:
+        """How many items to ask for when `count` are there."""
+        if self.limit is None:
+            return self.page_size
+        return min(self.limit - count, self.page_size or PAGE)
+
+
+ALL = Extent()
+
+
+class Listing(Generic[T]):
+    """The items of a list, asked for page by page while one iterates.
+
+    `following` is the name of the page that was not asked for any more, if there is one.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[str | None, int | None], tuple[Sequence[T], str | None]],
+        operation: str,
+        extent: Extent,
+    ) -> None:
+        self._ask = ask
+        self._operation = operation
+        self._extent = extent
+        self.following: str | None = None
+
+    def __iter__(self) -> Iterator[T]:
+        count = 0
+
+        def ask(name: str | None) -> tuple[Sequence[T], str | None]:
+            items, self.following = self._ask(name, self._extent.size_after(count))
+            return items, self.following
+
+        for items in pages(ask, self._operation, first=self._extent.page):
+            count += len(items)
+            yield from items
+            enough = self._extent.limit is not None and count >= self._extent.limit
+            if enough or self._extent.single:
+                return

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from ocihaul.events import BytesSent, Listener, PartResent
 from ocihaul.transfer import checksum
-from ocihaul.transfer.source import FileSource
+from ocihaul.transfer.source import Source
 
 #: Read, hash and send in steps of this many bytes. Larger steps cost memory per thread, smaller
 #: ones system calls.
@@ -25,7 +25,7 @@ class RangeBody:
 
     def __init__(
         self,
-        source: FileSource,
+        source: Source,
         offset: int,
         length: int,
         *,
@@ -77,7 +77,7 @@ class RangeBody:
         self._sent_now = 0
 
 
-def digest_range(source: FileSource, offset: int, length: int, algorithm: str) -> bytes:
+def digest_range(source: Source, offset: int, length: int, algorithm: str) -> bytes:
     """The checksum of a range without sending it: one more read. Raises SourceError."""
     running = checksum.start(algorithm)
     view = memoryview(bytearray(min(BLOCK, max(length, 1))))

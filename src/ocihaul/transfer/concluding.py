@@ -1,7 +1,7 @@
 """After the last byte: the receipt, in the journal and in its file; and one that is still owed."""
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ocihaul.errors import ReceiptError
 from ocihaul.events import Notice
@@ -10,21 +10,31 @@ from ocihaul.transfer.receipt import Receipt, read_receipt, receipt_parts, servi
 from ocihaul.transfer.receipt_file import write_receipt
 from ocihaul.transfer.request import UploadResult
 from ocihaul.transfer.resuming import Memory, encryption_of
+from ocihaul.transfer.source import Identity
 
 
-def conclude(job: Job, memory: Memory, result: UploadResult) -> UploadResult:
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What was sent: a file, or (without path and identity) a stream. `part_size` is bytes."""
+
+    path: str | None
+    identity: Identity | None
+    part_size: int
+
+
+def conclude(job: Job, memory: Memory, origin: Origin, result: UploadResult) -> UploadResult:
     """The result with its receipt, which is kept in the journal and written to its file.
 
     Raises ReceiptError (with the result) when the file cannot be written any more.
     """
-    receipt = _receipt(job, memory, result)
+    receipt = _receipt(job, memory, origin, result)
     result = replace(result, receipt=receipt)
     row = memory.finish(receipt, owed=job.request.receipt is not None)
     _hand_over(job, memory, result, receipt, row)
     return result
 
 
-def finished_before(job: Job, memory: Memory) -> UploadResult | None:
+def finished_before(job: Job, memory: Memory, origin: Origin) -> UploadResult | None:
     """The result of an earlier run that stored everything but could not write its receipt.
 
     None unless the file is the one that was sent then and the object is still that one.
@@ -40,14 +50,22 @@ def finished_before(job: Job, memory: Memory) -> UploadResult | None:
         receipt = read_receipt(text, where="the journal's receipt")
     except ReceiptError:
         return None
-    there = job.target.as_written(job.plan.size)
-    if receipt.identity != job.source.identity or there is None or there["etag"] != owed.etag:
+    if receipt.identity != origin.identity:
+        return None
+    there = job.target.as_written(receipt.size)
+    if there is None or there["etag"] != owed.etag:
         return None
     job.listener(Notice("The earlier run had finished; only its receipt was not written."))
     result = replace(
-        job.result(there, crc32c=receipt.crc32c, md5=receipt.md5, parts=()),
-        upload_id=receipt.upload_id,
-        part_count=len(receipt.parts),
+        job.result(
+            there,
+            size=receipt.size,
+            part_count=len(receipt.parts),
+            crc32c=receipt.crc32c,
+            md5=receipt.md5,
+            parts=(),
+            upload_id=receipt.upload_id,
+        ),
         bytes_resent=0,
         receipt=receipt,
     )
@@ -55,18 +73,18 @@ def finished_before(job: Job, memory: Memory) -> UploadResult | None:
     return result
 
 
-def _receipt(job: Job, memory: Memory, result: UploadResult) -> Receipt:
+def _receipt(job: Job, memory: Memory, origin: Origin, result: UploadResult) -> Receipt:
     headers = result.headers
     return Receipt(
-        path=str(job.source.path.absolute()),
-        identity=job.source.identity,
+        path=origin.path,
+        identity=origin.identity,
         size=result.size,
         target=memory.target,
         etag=headers.get("etag", ""),
         version_id=headers.get("version-id"),
         upload_id=result.upload_id,
         encryption=encryption_of(job.request),
-        part_size=job.plan.part_size,
+        part_size=origin.part_size,
         parts=receipt_parts(result.parts),
         crc32c=result.crc32c,
         md5=result.md5,

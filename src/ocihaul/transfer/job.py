@@ -13,7 +13,6 @@ from ocihaul.transfer.body import digest_range
 from ocihaul.transfer.checksum import CRC32C, DECLARABLE, MD5, SHA256, SHA384
 from ocihaul.transfer.integrity import Integrity, SentPart
 from ocihaul.transfer.pace import Pace
-from ocihaul.transfer.plan import Plan
 from ocihaul.transfer.request import UploadRequest, UploadResult
 from ocihaul.transfer.sending import Headers, RangeSender
 from ocihaul.transfer.source import FileSource
@@ -25,13 +24,12 @@ class Job:
     """The context of one upload. `started` is monotonic seconds.
 
     `kept_bytes` are the bytes of parts that an earlier run has left at the service. `pace` says
-    how many parts go at a time, None: as many as the request says.
+    how many parts go at a time, None: as many as the request says. Once `abandoned` is set, nobody
+    needs to finish what is under way.
     """
 
     storage: StorageClient
     request: UploadRequest
-    source: FileSource
-    plan: Plan
     listener: Listener
     stop: threading.Event
     integrity: Integrity
@@ -40,29 +38,18 @@ class Job:
     started: float = field(default_factory=time.monotonic)
     kept_bytes: int = 0
     pace: Pace | None = None
+    abandoned: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.target = TargetObject(self.storage, self.request)
-        self.sender = RangeSender(self.source, self.integrity, listener=self.listener)
-
-    def reread(self, algorithm: str) -> bytes:
-        """A checksum of the whole source by reading it once more."""
-        return digest_range(self.source, 0, self.plan.size, algorithm)
-
-    def check_announced(self) -> None:
-        """A multipart upload cannot carry checksums of the whole file: compare them here."""
-        for algorithm, value in announced(self.request).items():
-            ours = checksum.encoded(self.reread(algorithm))
-            if ours != value:
-                raise ChecksumError(
-                    f"{self.source.path} has the {algorithm} {ours}, not {value} as announced",
-                    hint="Nothing was sent: find out which of the two is right.",
-                )
+        self.sender = RangeSender(self.integrity, listener=self.listener, abandoned=self.abandoned)
 
     def result(
         self,
         answer: Headers,
         *,
+        size: int,
+        part_count: int,
         crc32c: str | None,
         md5: str | None,
         parts: Sequence[SentPart],
@@ -71,13 +58,13 @@ class Job:
         """What the caller gets."""
         return UploadResult(
             headers=answer,
-            size=self.plan.size,
-            part_count=self.plan.part_count,
+            size=size,
+            part_count=part_count,
             upload_id=upload_id,
             crc32c=crc32c,
             md5=md5,
             bytes_sent=self.sender.sent_bytes,
-            bytes_resent=self.sender.sent_bytes - (self.plan.size - self.kept_bytes),
+            bytes_resent=self.sender.sent_bytes - (size - self.kept_bytes),
             seconds=time.monotonic() - self.started,
             parts=parts,
         )
@@ -92,6 +79,17 @@ def announced(request: UploadRequest) -> Mapping[str, str]:
         MD5: request.content_md5,
     }
     return {name: value for name, value in given.items() if value is not None}
+
+
+def check_announced(request: UploadRequest, source: FileSource) -> None:
+    """A multipart upload cannot carry checksums of the whole file: compare them here."""
+    for algorithm, value in announced(request).items():
+        ours = checksum.encoded(digest_range(source, 0, source.size, algorithm))
+        if ours != value:
+            raise ChecksumError(
+                f"{source.path} has the {algorithm} {ours}, not {value} as announced",
+                hint="Nothing was sent: find out which of the two is right.",
+            )
 
 
 def wished_algorithm(request: UploadRequest) -> str | None:

@@ -208,6 +208,10 @@ class Journal:
         with self._database.writing() as database:
             database.execute("DELETE FROM uploads WHERE id = ?", (entry.row,))
 
+    def private_file(self, target: Target, kind: str) -> Path:
+        """Where something that belongs to an upload can be kept apart from the journal."""
+        return self._directory / f"{kind}-{target.digest}.json"
+
     # What is finished
 
     def finish(

@@ -1,141 +1,136 @@
 """A file in parts: create or take up, send what is missing, commit, compare."""
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 
 from ocihaul.errors import (
     ChecksumError,
     Interrupted,
-    NetworkError,
     OcihaulError,
-    ServiceError,
+    SessionError,
     SourceChanged,
     SourceError,
     UploadStopped,
 )
 from ocihaul.events import MultipartUploadCreated, Notice, PartFinished
-from ocihaul.transfer import checksum
-from ocihaul.transfer.body import RangeBody, digest_range
-from ocihaul.transfer.checksum import CRC32C, MD5
-from ocihaul.transfer.headers import create_document, encryption_headers
-from ocihaul.transfer.integrity import SentPart, check_whole
+from ocihaul.transfer.body import digest_range
+from ocihaul.transfer.checksum import MD5
+from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.job import Job
+from ocihaul.transfer.outliving import assembly_for
 from ocihaul.transfer.parts import PartWorkers
-from ocihaul.transfer.plan import MIB
+from ocihaul.transfer.plan import MIB, Plan
 from ocihaul.transfer.request import UploadResult
 from ocihaul.transfer.resuming import Memory, confirmed, encryption_of
 from ocihaul.transfer.sending import Headers
+from ocihaul.transfer.source import FileSource, Piece
 
 
 class MultipartUpload:
-    """One multipart upload."""
+    """One multipart upload of a file."""
 
-    def __init__(self, job: Job, memory: Memory) -> None:
+    def __init__(self, job: Job, source: FileSource, plan: Plan, memory: Memory) -> None:
         self._job = job
+        self._source = source
+        self._plan = plan
         self._memory = memory
-        request = job.request
-        self._where = (request.namespace, request.bucket, request.name)
+        self._assembly = assembly_for(job, memory, size=source.size)
 
     def settled(self) -> UploadResult | None:
         """The result of an earlier run that lost its commit's reply, if that is how it ended."""
         if self._memory.entry is None:
             return None
         finished = self._memory.finished()
-        if len(finished) < self._job.plan.part_count:
+        if len(finished) < self._plan.part_count:
             return None
         parts = self._with_md5(finished)
-        expected = self._job.integrity.whole_headers(parts)
-        answer = self._job.target.settled(self._job.plan.size, expected)
+        answer = self._assembly.settled(parts)
         if answer is None:
             return None
-        self._job.kept_bytes = self._job.plan.size
-        return self._finish(self._memory.entry.upload_id, answer, expected, parts)
+        self._assembly.take_up(self._memory.entry.upload_id)
+        self._job.kept_bytes = self._plan.size
+        return self._finish(parts, answer)
 
     def run(self, preconditions: Headers) -> UploadResult:
         """Send what is missing and commit. Raises UploadStopped when parts are left behind."""
         job = self._job
-        upload_id, done = self._take_up() or (self._create(preconditions), {})
+        done = self._take_up()
+        if done is None:
+            self._create(preconditions)
+            done = {}
         try:
-            fresh = self._workers(upload_id, done).run()
+            fresh = self._workers(done).run()
             if job.stop.is_set():
                 raise Interrupted("stopped between two parts")
-            job.source.check_unchanged()
+            self._source.check_unchanged()
             parts = self._with_md5({**done, **fresh})
-            expected = job.integrity.whole_headers(parts)
-            etags = [part.etag for part in parts]
-            answer = self._commit(upload_id, etags, preconditions, expected)
+            answer = self._assembly.commit(parts, preconditions)
         except SourceChanged as error:
-            self._abort(upload_id, error)
+            self._abort(error)
             raise
         except OcihaulError as error:
-            raise self._stopped(upload_id, error) from error
-        return self._finish(upload_id, answer, expected, parts)
+            raise self._stopped(error) from error
+        return self._finish(parts, answer)
 
     # Beginning
 
-    def _take_up(self) -> tuple[str, dict[int, SentPart]] | None:
+    def _take_up(self) -> dict[int, SentPart] | None:
         memory, job = self._memory, self._job
         if memory.entry is None:
             return None
         entry = memory.entry
-        done = confirmed(memory, entry, job.storage)
+        self._assembly.take_up(entry.upload_id)
+        try:
+            done = confirmed(memory, entry, job.storage)
+        except SessionError:
+            if not self._assembly.outlives:
+                raise
+            done = memory.finished()
         if done is None:
             text = f"The service no longer knows upload {entry.upload_id}: beginning anew."
             job.listener(Notice(text))
             memory.forget()
             return None
         job.kept_bytes = sum(part.size for part in done.values())
-        job.listener(MultipartUploadCreated(entry.upload_id, job.plan.part_count))
-        count = f"{len(done)} of {job.plan.part_count} parts are there"
+        job.listener(MultipartUploadCreated(entry.upload_id, self._plan.part_count))
+        count = f"{len(done)} of {self._plan.part_count} parts are there"
         job.listener(Notice(f"Going on with upload {entry.upload_id}: {count}."))
         for number, part in done.items():
             job.listener(PartFinished(number, part.size))
-        return entry.upload_id, done
+        return done
 
-    def _create(self, preconditions: Headers) -> str:
-        job, request = self._job, self._job.request
-        headers = {
-            **preconditions,
-            **encryption_headers(request),
-            **job.integrity.request_headers(),
-        }
-        upload_id = job.storage.create_multipart_upload(
-            request.namespace, request.bucket, create_document(request), headers
-        )
+    def _create(self, preconditions: Headers) -> None:
+        upload_id = self._assembly.create(preconditions)
         self._memory.begin(
             upload_id,
-            source=job.source,
-            part_size=job.plan.part_size,
-            encryption=encryption_of(request),
-            algorithm=job.integrity.declared,
+            source=self._source,
+            part_size=self._plan.part_size,
+            encryption=encryption_of(self._job.request),
+            algorithm=self._job.integrity.declared,
         )
-        job.listener(MultipartUploadCreated(upload_id, job.plan.part_count))
-        return upload_id
+        self._job.listener(MultipartUploadCreated(upload_id, self._plan.part_count))
 
     # Sending
 
-    def _workers(self, upload_id: str, done: Mapping[int, SentPart]) -> PartWorkers:
-        job, request = self._job, self._job.request
+    def _workers(self, done: Mapping[int, SentPart]) -> PartWorkers:
+        missing = deque(n for n in range(1, self._plan.part_count + 1) if n not in done)
 
-        def upload_part(number: int, body: RangeBody) -> Headers:
-            return job.storage.upload_part(
-                *self._where,
-                upload_id=upload_id,
-                number=number,
-                body=body,
-                headers=encryption_headers(request) | job.integrity.request_headers(),
-                abandoned=job.sender.abandoned,
-            ).headers
+        def supply() -> Piece | None:
+            try:
+                number = missing.popleft()  # thread-safe
+            except IndexError:
+                return None
+            return Piece(number, self._source, *self._plan.part(number))
 
         return PartWorkers(
-            job.plan,
-            job.sender,
-            upload_part,
-            missing=[n for n in range(1, job.plan.part_count + 1) if n not in done],
+            supply,
+            self._job.sender,
+            self._assembly.add,
             record=self._memory.record,
-            parallel=request.parallel,
-            stop=job.stop,
-            pace=job.pace,
+            parallel=min(self._job.request.parallel, len(missing)),
+            stop=self._job.stop,
+            pace=self._job.pace,
         )
 
     def _with_md5(self, parts: Mapping[int, SentPart]) -> list[SentPart]:
@@ -148,69 +143,33 @@ class MultipartUpload:
             return ordered
         for number, part in enumerate(ordered, 1):
             if MD5 not in part.digests:
-                offset, length = self._job.plan.part(number)
-                digest = digest_range(self._job.source, offset, length, MD5)
+                offset, length = self._plan.part(number)
+                digest = digest_range(self._source, offset, length, MD5)
                 digests = {**part.digests, MD5: digest}
                 ordered[number - 1] = replace(part, digests=digests)
         return ordered
 
     # Ending
 
-    def _commit(
-        self, upload_id: str, etags: list[str], preconditions: Headers, expected: Headers
-    ) -> Headers:
-        job = self._job
-        try:
-            return job.storage.commit_multipart_upload(
-                *self._where, upload_id=upload_id, etags=etags, headers=preconditions
-            ).headers
-        except (NetworkError, ServiceError) as error:
-            if isinstance(error, ServiceError) and not error.after_retry:
-                raise
-            # The commit may have taken effect although its reply was lost and the retry refused.
-            settled = job.target.settled(job.plan.size, expected)
-            if settled is None:
-                raise
-            return settled
-
-    def _finish(
-        self, upload_id: str, answer: Headers, expected: Headers, parts: list[SentPart]
-    ) -> UploadResult:
+    def _finish(self, parts: list[SentPart], answer: Headers) -> UploadResult:
         """The upload is the service's object now; it is remembered until it has been compared."""
         try:
-            answer = self._checked(answer, expected)
+            return self._assembly.result(parts, answer)
         except ChecksumError:  # nothing to go on with
             self._memory.forget()
             raise
-        return self._job.result(
-            answer,
-            upload_id=upload_id,
-            crc32c=expected.get(checksum.multipart_header(CRC32C)),
-            md5=expected.get(checksum.multipart_header(MD5)),
-            parts=parts,
-        )
 
-    def _checked(self, answer: Headers, expected: Headers) -> Headers:
-        """The committed object's headers, once they have been compared with what was sent."""
-        job = self._job
-        wanted = checksum.multipart_header(MD5 if job.request.verify_checksum else CRC32C)
-        if wanted not in answer and (there := job.target.head()) is not None:
-            answer = {**there.headers, **answer}
-        if not check_whole(expected, answer, job.request.name):
-            text = "The service gives no checksum of the whole; each part was compared."
-            job.listener(Notice(text))
-        return answer
-
-    def _abort(self, upload_id: str, error: OcihaulError) -> None:
+    def _abort(self, error: OcihaulError) -> None:
         """The parts are of a file that is no more: nobody can use them."""
         self._memory.forget()
         try:
-            self._job.storage.abort_multipart_upload(*self._where, upload_id=upload_id)
+            self._assembly.abort()
         except OcihaulError as trouble:
-            error.add_note(f"The upload {upload_id} is left on the service: {trouble.message}")
+            left = f"The upload {self._assembly.upload_id} is left on the service"
+            error.add_note(f"{left}: {trouble.message}")
 
-    def _stopped(self, upload_id: str, error: OcihaulError) -> OcihaulError:
-        hint = self._how_to_go_on(upload_id)
+    def _stopped(self, error: OcihaulError) -> OcihaulError:
+        upload_id, hint = self._assembly.upload_id, self._how_to_go_on()
         if isinstance(error, Interrupted):
             return Interrupted(f"interrupted; upload {upload_id} is not complete", hint=hint)
         return UploadStopped(
@@ -220,15 +179,15 @@ class MultipartUpload:
             hint=hint,
         )
 
-    def _how_to_go_on(self, upload_id: str) -> str:
-        if self._memory.entry is not None:
+    def _how_to_go_on(self) -> str:
+        if self._memory.entry is not None and not self._memory.broken:
             return "Its finished parts are kept: the same command, run again, goes on with them."
         request = self._job.request
-        where = f"-ns {request.namespace} -bn {request.bucket}"
         return (
-            f"Its finished parts are kept. Go on with: oci os object resume-put {where} "
-            f"--name {request.name} --file {request.source} --upload-id {upload_id} "
-            f"--part-size {self._job.plan.part_size // MIB}\n"
-            f"or drop them with: oci os multipart abort {where} -on {request.name} "
-            f"--upload-id {upload_id}"
+            f"Its finished parts are kept. Go on with: oci os object resume-put "
+            f"-ns {request.namespace} -bn {request.bucket} "
+            f"--name {request.name} --file {request.source} "
+            f"--upload-id {self._assembly.upload_id} "
+            f"--part-size {self._plan.part_size // MIB}\n"
+            f"or drop them with: {self._assembly.how_to_abort()}"
         )

@@ -45,16 +45,8 @@ def plan_upload(size: int, *, part_size: int | None, multipart: bool, parallel: 
     parts of `part_size` (128 MiB when None), made larger, in whole MiB, when 10,000 of them
     would not do. Raises UsageError when a documented limit is broken.
     """
-    if part_size is not None and not SMALLEST_PART <= part_size <= LARGEST_PART:
-        raise UsageError(
-            f"a part size of {part_size / MIB:g} MiB is outside the service's limits",
-            hint=f"--part-size is in MiB, {SMALLEST_PART // MIB} to {LARGEST_PART // MIB}.",
-        )
-    if not 1 <= parallel <= MOST_PARALLEL:
-        raise UsageError(
-            f"{parallel} parts at a time cannot be",
-            hint=f"--parallel-upload-count is 1 to {MOST_PARALLEL}.",
-        )
+    check_part_size(part_size)
+    check_parallel(parallel)
     if size > LARGEST_OBJECT:
         raise UsageError(
             f"the file has {size} bytes; an object has at most 10 TiB",
@@ -70,3 +62,21 @@ def plan_upload(size: int, *, part_size: int | None, multipart: bool, parallel: 
             hint="Leave --no-multipart away.",
         )
     return Plan(size, size, multipart=False)
+
+
+def check_part_size(part_size: int | None) -> None:
+    """Raise UsageError for a part size that the service does not take."""
+    if part_size is not None and not SMALLEST_PART <= part_size <= LARGEST_PART:
+        raise UsageError(
+            f"a part size of {part_size / MIB:g} MiB is outside the service's limits",
+            hint=f"--part-size is in MiB, {SMALLEST_PART // MIB} to {LARGEST_PART // MIB}.",
+        )
+
+
+def check_parallel(parallel: int) -> None:
+    """Raise UsageError for a number of parts in flight that cannot be."""
+    if not 1 <= parallel <= MOST_PARALLEL:
+        raise UsageError(
+            f"{parallel} parts at a time cannot be",
+            hint=f"--parallel-upload-count is 1 to {MOST_PARALLEL}.",
+        )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ocihaul.storage.types import ObjectSummary, SseCustomerKey
 
@@ -12,6 +12,16 @@ if TYPE_CHECKING:
     # They bring the journal along, which those who only ask need not load.
     from ocihaul.transfer.integrity import SentPart
     from ocihaul.transfer.receipt import Receipt
+
+DEFAULT_MEMORY_LIMIT = 256 * 2**20
+
+
+class Stream(Protocol):
+    """A binary file object, as far as it is needed; `readinto` returns 0 at the end."""
+
+    def readinto(self, view: memoryview, /) -> int | None:
+        """Read some bytes into `view`; None when there are none yet."""
+        ...
 
 
 class Existing(Enum):
@@ -24,14 +34,20 @@ class Existing(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadRequest:
-    """One file to one object. Sizes are bytes; None means "not given by the caller".
+    """One file or stream to one object. Sizes are bytes; None means "not given by the caller".
+
+    `stream` is read instead of the file, to its end and once; `source` then names it in messages.
+    Its parts wait for the service in at most `memory_limit` bytes of memory, the rest of them in
+    files without a name in `spool_dir` (None: `spool.default_directory()`). What the stream has to
+    be is said by `expected_size` and the `content_*` values; of a file, `expected_size` too.
 
     `restart` drops what an earlier run has left unfinished; `wait` waits for another process that
     uploads to the same object. `upload_id` names an upload to go on with, whoever began it.
     `receipt` is a file to write the receipt to. `parallel` parts go at a time, or with `adaptive`
-    at most so many, as the line and the service allow. `metadata` has plain keys, without
-    `opc-meta-`. `content_md5` and the `content_*` checksum values are base64 and belong to the
-    whole object.
+    at most so many, as the line and the service allow. With `outlive_session` the parts go through
+    a PAR for this one object, which is valid for as long as they take at `expected_rate` (bytes
+    per second), and for a day at least. `metadata` has plain keys, without `opc-meta-`.
+    `content_md5` and the `content_*` checksum values are base64 and belong to the whole object.
     """
 
     source: Path
@@ -62,6 +78,12 @@ class UploadRequest:
     storage_tier: str | None = None
     kms_key_id: str | None = None
     sse_customer_key: SseCustomerKey | None = None
+    stream: Stream | None = field(default=None, repr=False)
+    expected_size: int | None = None
+    memory_limit: int = DEFAULT_MEMORY_LIMIT
+    spool_dir: Path | None = None
+    outlive_session: bool = False
+    expected_rate: float | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 

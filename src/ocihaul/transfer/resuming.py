@@ -5,11 +5,19 @@ its etag and size. Without an entry in the journal an upload is begun anew.
 """
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ocihaul.errors import JournalError, OcihaulError, ServiceError, SourceChanged, UsageError
+from ocihaul.errors import (
+    JournalError,
+    OcihaulError,
+    ServiceError,
+    SourceChanged,
+    UploadBusy,
+    UsageError,
+)
 from ocihaul.events import Listener, Notice
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.counting import Counter, Counts
@@ -22,6 +30,12 @@ from ocihaul.transfer.request import UploadRequest
 from ocihaul.transfer.source import FileSource, Identity
 
 _RESTART = "Run again with --restart to drop the unfinished upload and begin anew."
+
+#: What the journal has for the source of a stream.
+STREAM = "-"
+_NOTHING = Identity(0, 0, 0, 0)
+#: How long one wait for another process's upload is, so that a stop is noticed: seconds.
+_PATIENCE = 1.0
 
 
 @dataclass(slots=True)
@@ -65,21 +79,24 @@ class Memory:
         self,
         upload_id: str,
         *,
-        source: FileSource,
+        source: FileSource | None,
         part_size: int,
         encryption: str,
         algorithm: str,
         parts: Mapping[int, SentPart] | None = None,
     ) -> None:
-        """The service has given the upload its id; it has `parts` already."""
+        """The service has given the upload its id; it has `parts` already.
+
+        Without a `source` it is that of a stream.
+        """
         if self.journal is None:
             return
         with self._trouble_is_told():
             self.entry = self.journal.begin(
                 self.target,
                 upload_id=upload_id,
-                source=str(source.path.absolute()),
-                identity=source.identity,
+                source=STREAM if source is None else str(source.path.absolute()),
+                identity=_NOTHING if source is None else source.identity,
                 part_size=part_size,
                 encryption=encryption,
                 algorithm=algorithm,
@@ -177,6 +194,19 @@ class Memory:
         self.broken = True
 
 
+def memory_of(
+    storage: StorageClient,
+    request: UploadRequest,
+    journal: Journal | None,
+    listener: Listener,
+    counter: Counter | None,
+) -> Memory:
+    """The memory of the upload that is asked for."""
+    endpoint = storage.base_url(request.namespace)
+    target = Target(endpoint, request.namespace, request.bucket, request.name)
+    return Memory(journal, target, listener, counter)
+
+
 def encryption_of(request: UploadRequest) -> str:
     """How the parts are encrypted, in a form that gives no key away."""
     if request.sse_customer_key is not None:
@@ -199,8 +229,8 @@ def recall(
     if request.upload_id is not None and not (same and request.upload_id == entry.upload_id):
         memory.entry = None  # another upload, or of a copy: its parts tell what they are
         return None
-    if request.restart:
-        _drop(memory, entry, storage)
+    if request.restart or is_lost(entry, memory.listener):
+        drop(memory, entry, storage)
         return None
     if not same:
         raise SourceChanged(
@@ -250,7 +280,16 @@ def confirmed(memory: Memory, entry: Entry, storage: StorageClient) -> dict[int,
     }
 
 
-def _drop(memory: Memory, entry: Entry, storage: StorageClient) -> None:
+def is_lost(entry: Entry, listener: Listener) -> bool:
+    """Whether nobody can go on with it: a stream that was interrupted cannot be read again."""
+    if entry.source != STREAM:
+        return False
+    listener(Notice(f"Dropping upload {entry.upload_id}: its stream was interrupted."))
+    return True
+
+
+def drop(memory: Memory, entry: Entry, storage: StorageClient) -> None:
+    """Abort the upload and forget it."""
     target = entry.target
     try:
         storage.abort_multipart_upload(
@@ -259,3 +298,24 @@ def _drop(memory: Memory, entry: Entry, storage: StorageClient) -> None:
     except OcihaulError as error:
         memory.listener(Notice(f"Upload {entry.upload_id} could not be dropped: {error.message}"))
     memory.forget()
+
+
+@contextlib.contextmanager
+def alone(memory: Memory, request: UploadRequest, *, stop: threading.Event) -> Iterator[None]:
+    """Be the only process at this upload; waits for another one, if the request says so."""
+    with contextlib.ExitStack() as held:
+        wait = 0.0
+        while memory.journal is not None:
+            try:
+                held.enter_context(memory.journal.claim(memory.target, wait=wait))
+                break
+            except JournalError as error:
+                memory.fails(error)
+                memory.journal = None
+            except UploadBusy as busy:
+                if not request.wait or stop.is_set():
+                    raise
+                if not wait:
+                    memory.listener(Notice(f"{busy.message}: waiting for it to end."))
+                wait = _PATIENCE
+        yield

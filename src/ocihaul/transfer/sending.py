@@ -7,7 +7,7 @@ from ocihaul.errors import ChecksumError
 from ocihaul.events import Listener, PartFinished
 from ocihaul.transfer.body import BLOCK, RangeBody, digest_range
 from ocihaul.transfer.integrity import Integrity, SentPart
-from ocihaul.transfer.source import FileSource
+from ocihaul.transfer.source import Piece
 
 #: How often a range is sent whose checksum comes back wrong.
 MOST_SENDS = 3
@@ -20,16 +20,17 @@ Send = Callable[[RangeBody, Headers | None], Headers]
 
 
 class RangeSender:
-    """Sends ranges of one source and checks what arrived. Thread-safe.
+    """Sends ranges of sources and checks what arrived. Thread-safe.
 
     `sent_bytes` counts every body byte that was handed to a connection, repeats included.
     Once `abandoned` is set, bodies on their way end with AbandonedError.
     """
 
-    def __init__(self, source: FileSource, integrity: Integrity, *, listener: Listener) -> None:
-        self.abandoned = threading.Event()
+    def __init__(
+        self, integrity: Integrity, *, listener: Listener, abandoned: threading.Event | None = None
+    ) -> None:
+        self.abandoned = abandoned or threading.Event()
         self.sent_bytes = 0
-        self._source = source
         self._integrity = integrity
         self._listener = listener
         self._lock = threading.Lock()  # guards sent_bytes
@@ -38,21 +39,20 @@ class RangeSender:
         """A buffer to lend to `send`; one thread uses it at a time."""
         return bytearray(min(BLOCK, max(length, 1)))
 
-    def send(
-        self, number: int, offset: int, length: int, *, buffer: bytearray, send: Send
-    ) -> tuple[SentPart, Headers]:
-        """Send bytes `offset` to `offset + length` as part `number`; returns part and answer.
+    def send(self, piece: Piece, *, buffer: bytearray, send: Send) -> tuple[SentPart, Headers]:
+        """Send one range; returns the part and the answer.
 
         Raises ChecksumError when they arrive damaged three times, SourceError when the source
         changed meanwhile, and what `send` raises.
         """
+        source, offset, length = piece.source, piece.offset, piece.length
         damaged: Headers | None = None
         for attempt in range(1, MOST_SENDS + 1):
             body = RangeBody(
-                self._source,
+                source,
                 offset,
                 length,
-                part_number=number,
+                part_number=piece.number,
                 algorithms=self._integrity.algorithms,
                 buffer=buffer,
                 listener=self._listener,
@@ -63,23 +63,23 @@ class RangeSender:
             finally:
                 with self._lock:
                     self.sent_bytes += body.total_sent
-            self._source.check_unchanged()
+            source.check_unchanged()
             try:
                 digests = self._integrity.check_part(
                     body.digests,
                     answer,
-                    lambda algorithm: digest_range(self._source, offset, length, algorithm),
+                    lambda algorithm: digest_range(source, offset, length, algorithm),
                 )
             except ChecksumError as error:
                 body.throw_away(error.message)
                 if attempt == MOST_SENDS:
                     raise ChecksumError(
-                        f"part {number} arrived damaged {MOST_SENDS} times: {error.message}",
+                        f"part {piece.number} arrived damaged {MOST_SENDS} times: {error.message}",
                         hint="Check this machine's memory and disk, and the proxies on the way.",
                     ) from error
                 damaged = answer
             else:
-                self._listener(PartFinished(number, length))
+                self._listener(PartFinished(piece.number, length))
                 etag, request_id = answer.get("etag", ""), answer.get("opc-request-id")
                 return SentPart(length, etag, digests, request_id), answer
         raise AssertionError("the loop above returns or raises")

@@ -2,37 +2,41 @@
 
 from ocihaul.errors import ServiceError, SourceChanged
 from ocihaul.transfer import checksum
-from ocihaul.transfer.body import RangeBody
+from ocihaul.transfer.body import RangeBody, digest_range
 from ocihaul.transfer.checksum import CRC32C, MD5
 from ocihaul.transfer.job import Job
 from ocihaul.transfer.request import UploadResult
 from ocihaul.transfer.sending import Headers
+from ocihaul.transfer.source import Piece, Source
 
 
-def put_whole(job: Job, headers: Headers) -> UploadResult:
-    """Send the file; `headers` are those of the request, preconditions included."""
-    size = job.plan.size
+def put_whole(job: Job, source: Source, size: int, headers: Headers) -> UploadResult:
+    """Send all of `source`; `headers` are those of the request, preconditions included."""
 
     def put(body: RangeBody, damaged: Headers | None) -> Headers:
         wanted = {**headers, **job.integrity.request_headers()}
         if damaged is not None:  # the damaged object is there now, and ours to replace
             wanted.pop("if-none-match", None)
             wanted["if-match"] = damaged["etag"]
-        answer = _put(job, body, wanted)
-        _check_unchanged_although_stored(job)
+        answer = _put(job, source, body, wanted)
+        _check_unchanged_although_stored(job, source)
         return answer
 
-    part, answer = job.sender.send(1, 0, size, buffer=job.sender.buffer_for(size), send=put)
+    part, answer = job.sender.send(
+        Piece(1, source, 0, size), buffer=job.sender.buffer_for(size), send=put
+    )
     md5 = part.digests.get(MD5)
     return job.result(
         answer,
+        size=size,
+        part_count=1,
         crc32c=checksum.encoded(part.digests[CRC32C]),
         md5=checksum.encoded(md5) if md5 is not None else None,
         parts=[part],
     )
 
 
-def _put(job: Job, body: RangeBody, headers: Headers) -> Headers:
+def _put(job: Job, source: Source, body: RangeBody, headers: Headers) -> Headers:
     request = job.request
     try:
         return job.storage.put_object(
@@ -42,19 +46,21 @@ def _put(job: Job, body: RangeBody, headers: Headers) -> Headers:
         if error.status != 412 or not error.after_retry:
             raise
         # Our own first attempt may be what stands in the way: its reply was lost.
-        digests = body.digests or {CRC32C: job.reread(CRC32C), MD5: job.reread(MD5)}
+        digests = body.digests or {
+            name: digest_range(source, 0, body.length, name) for name in (CRC32C, MD5)
+        }
         body.digests = dict(digests)
         expected = {checksum.content_header(n): checksum.encoded(d) for n, d in digests.items()}
-        settled = job.target.settled(job.plan.size, expected)
+        settled = job.target.settled(body.length, expected)
         if settled is None:
             raise
         return settled
 
 
-def _check_unchanged_although_stored(job: Job) -> None:
+def _check_unchanged_although_stored(job: Job, source: Source) -> None:
     """A single object is there before its source can be looked at again: say so."""
     try:
-        job.source.check_unchanged()
+        source.check_unchanged()
     except SourceChanged as error:
         raise SourceChanged(
             error.message,

@@ -1,13 +1,44 @@
-"""A file that is being uploaded: read anywhere, and known again."""
+"""Where bytes come from: a file that is read anywhere, and known again."""
 
 import os
 import stat
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from ocihaul.errors import SourceChanged, SourceError
+
+_NO_FILE = "Open it and upload it as a stream, or copy it to a file first."
+
+
+class Source(Protocol):
+    """Bytes that can be read anywhere, and again until the service has them."""
+
+    def read_into(self, view: memoryview, offset: int) -> None:
+        """Fill `view` from `offset`. Raises SourceError."""
+
+    def check_unchanged(self) -> None:
+        """Raise SourceChanged when the bytes may not be those of the start any more."""
+
+
+def _nothing() -> None:
+    """A file's range needs no room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """`length` bytes of a source from `offset`, to be sent as part `number`.
+
+    `free` is called once, when the service has it or nobody will send it.
+    """
+
+    number: int
+    source: Source
+    offset: int
+    length: int
+    free: Callable[[], None] = _nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +59,7 @@ class FileSource:
         self.path = path
         try:
             if stat.S_ISFIFO(path.stat().st_mode):  # opening it would wait for a writer
-                raise SourceError(f"{path} is not a regular file", hint="Copy it to a file first.")
+                raise SourceError(f"{path} is not a regular file", hint=_NO_FILE)
             self._file = path.open("rb", buffering=0)
         except IsADirectoryError:
             raise SourceError(
@@ -43,7 +74,7 @@ class FileSource:
         status = os.fstat(self._file.fileno())
         if not stat.S_ISREG(status.st_mode):
             self._file.close()
-            raise SourceError(f"{path} is not a regular file", hint="Copy it to a file first.")
+            raise SourceError(f"{path} is not a regular file", hint=_NO_FILE)
         self.identity = _identity(status)
         self._seek_lock = threading.Lock()  # guards the file position where pread is missing
         self._check_end()

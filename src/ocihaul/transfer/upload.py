@@ -2,29 +2,27 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from ocihaul.errors import JournalError, UploadBusy
+from ocihaul.errors import SourceError
 from ocihaul.events import Listener, Notice, UploadFinished, UploadPlanned, ignore
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.adopting import adopt
-from ocihaul.transfer.concluding import conclude, finished_before
+from ocihaul.transfer.concluding import Origin, conclude, finished_before
 from ocihaul.transfer.counting import Counter
 from ocihaul.transfer.headers import check_request, put_headers
 from ocihaul.transfer.integrity import Integrity
-from ocihaul.transfer.job import Job, wished_algorithm
-from ocihaul.transfer.journal import Journal, Target
+from ocihaul.transfer.job import Job, check_announced, wished_algorithm
+from ocihaul.transfer.journal import Journal
 from ocihaul.transfer.multipart import MultipartUpload
 from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.plan import Plan, plan_upload
 from ocihaul.transfer.receipt_file import check_place
 from ocihaul.transfer.request import Confirm, UploadRequest, UploadResult
-from ocihaul.transfer.resuming import Memory, recall
+from ocihaul.transfer.resuming import Memory, alone, memory_of, recall
 from ocihaul.transfer.single import put_whole
 from ocihaul.transfer.source import FileSource
-
-#: How long one wait for another process's upload is, so that a stop is noticed: seconds.
-_PATIENCE = 1.0
+from ocihaul.transfer.stream_upload import upload_stream
 
 
 def upload(
@@ -34,26 +32,39 @@ def upload(
     listener: Listener = ignore,
     confirm: Confirm | None = None,
     stop: threading.Event | None = None,
-    before: Callable[[int], None] | None = None,
+    before: Callable[[int | None], None] | None = None,
     journal: Journal | None = None,
     counter: Counter | None = None,
     pace: Pace | None = None,
 ) -> UploadResult:
-    """Upload `request.source`; the object appears only when all of it is there and right.
+    """Upload `request.source` or `request.stream`; the object appears only when all is there.
 
     With a `journal`, an upload that an earlier run left unfinished is gone on with. `confirm` is
     asked before an existing object is replaced (`Existing.ASK`); without it the answer is no.
-    `stop` is the event that the storage client was made with. `before` is called with the size
-    before anything is sent, and may raise. Two have to hear the storage client's events, too:
-    `counter` counts renewals and retries for the receipt, and `pace` says how many parts go at a
-    time; never more than `request.parallel`.
+    `stop` is the event that the storage client was made with. `before` is called with the size,
+    as far as it is known, before anything is sent, and may raise. Two have to hear the storage
+    client's events, too: `counter` counts renewals and retries for the receipt, and `pace` says
+    how many parts go at a time; never more than `request.parallel`.
 
     Raises UsageError and SourceError before anything is sent; ObjectExists; ServiceError,
     NetworkError, SessionError; SourceChanged; UploadStopped when parts are left on the service;
-    ChecksumError; UploadBusy; JournalError; Interrupted; ReceiptError when everything is stored
-    and the receipt's file cannot be written.
+    ChecksumError; UploadBusy; JournalError; SpoolError; Interrupted; ReceiptError when everything
+    is stored and the receipt's file cannot be written.
     """
     stop = stop or threading.Event()
+    if request.stream is not None:
+        return upload_stream(
+            storage,
+            request,
+            request.stream,
+            listener=listener,
+            confirm=confirm,
+            stop=stop,
+            before=before,
+            journal=journal,
+            counter=counter,
+            pace=pace,
+        )
     with FileSource(request.source) as source:
         plan = plan_upload(
             source.size,
@@ -63,19 +74,22 @@ def upload(
         )
         # Everything that can be wrong with the request is found before a byte is sent.
         check_request(request)
+        if request.expected_size not in {None, source.size}:
+            raise SourceError(
+                f"{source.path} has {source.size} bytes, not {request.expected_size} as expected",
+                hint="Nothing was sent: find out which of the two is right.",
+            )
         if request.receipt is not None:
             check_place(request.receipt, request.source)
         if before is not None:
             before(plan.size)
         with contextlib.ExitStack() as held:
-            endpoint = storage.base_url(request.namespace)
-            target = Target(endpoint, request.namespace, request.bucket, request.name)
-            memory = Memory(journal, target, listener, counter)
+            memory = memory_of(storage, request, journal, listener, counter)
             entry = None
             # What was begun in parts goes on in parts, although it would be one PutObject now.
             begun = request.multipart and memory.find() is not None
             if plan.multipart or begun or request.upload_id is not None:
-                held.enter_context(_alone(memory, request, stop=stop))
+                held.enter_context(alone(memory, request, stop=stop))
                 entry = recall(memory, request, source, storage)
                 if entry is None and request.upload_id is not None:
                     entry = adopt(memory, request, source, storage, stop)
@@ -86,17 +100,19 @@ def upload(
                 want_md5=request.verify_checksum,
                 listener=listener,
             )
-            job = Job(storage, request, source, plan, listener, stop, integrity, pace=pace)
-            result = finished_before(job, memory) or conclude(
-                job, memory, _send(job, memory, confirm)
+            job = Job(storage, request, listener, stop, integrity, pace=pace)
+            origin = Origin(str(source.path.absolute()), source.identity, plan.part_size)
+            result = finished_before(job, memory, origin) or conclude(
+                job, memory, origin, _send(job, source, plan, memory, confirm)
             )
     listener(UploadFinished(request.name, result.size, result.seconds))
     return result
 
 
-def _send(job: Job, memory: Memory, confirm: Confirm | None) -> UploadResult:
-    plan = job.plan
-    many = MultipartUpload(job, memory) if plan.multipart else None
+def _send(
+    job: Job, source: FileSource, plan: Plan, memory: Memory, confirm: Confirm | None
+) -> UploadResult:
+    many = MultipartUpload(job, source, plan, memory) if plan.multipart else None
     # An upload that was adopted is still there: it was not committed.
     if many is not None and not memory.adopted and (settled := many.settled()) is not None:
         job.listener(Notice("The earlier run had finished; only its answer was lost."))
@@ -113,27 +129,6 @@ def _send(job: Job, memory: Memory, confirm: Confirm | None) -> UploadResult:
         )
     )
     if many is None:
-        return put_whole(job, put_headers(job.request) | preconditions)
-    job.check_announced()
+        return put_whole(job, source, plan.size, put_headers(job.request) | preconditions)
+    check_announced(job.request, source)
     return many.run(preconditions)
-
-
-@contextlib.contextmanager
-def _alone(memory: Memory, request: UploadRequest, *, stop: threading.Event) -> Iterator[None]:
-    """Be the only process at this upload; waits for another one, if the request says so."""
-    with contextlib.ExitStack() as held:
-        wait = 0.0
-        while memory.journal is not None:
-            try:
-                held.enter_context(memory.journal.claim(memory.target, wait=wait))
-                break
-            except JournalError as error:
-                memory.fails(error)
-                memory.journal = None
-            except UploadBusy as busy:
-                if not request.wait or stop.is_set():
-                    raise
-                if not wait:
-                    memory.listener(Notice(f"{busy.message}: waiting for it to end."))
-                wait = _PATIENCE
-        yield

@@ -42,6 +42,8 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
     body_sent: int
+    #: The request had gone out before, on an idle connection that ended without a word.
+    resent: bool = False
 
 
 class WireError(Exception):

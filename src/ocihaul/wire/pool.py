@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from typing import Self
 
 from ocihaul.errors import ConfigError
@@ -42,6 +43,10 @@ class Pool:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    def twin(self, stop: threading.Event) -> "Pool":
+        """Connections of its own to the same places, under another stop."""
+        return Pool(self._dialer, patience=self._patience, stop=stop, limiter=self._limiter)
+
     def close(self) -> None:
         """Close the idle connections, and each of the others when it comes back."""
         with self._lock:
@@ -60,9 +65,9 @@ class Pool:
         """Send the request once and return its answer.
 
         An idle connection that the server had closed does not count as a try: the request goes
-        out again at once on a new one. Raises WireError when there is no answer, Stopped when
-        the stop event is set, ConfigError when the origin's certificate is not trusted and never
-        was.
+        out again at once on a new one, and its answer says so. Raises WireError when there is no
+        answer, Stopped when the stop event is set, ConfigError when the origin's certificate is
+        not trusted and never was.
         """
         request = self._dialer.route(origin, request)
         connection = self._take_idle(origin)
@@ -72,6 +77,8 @@ class Pool:
             except WireError as error:
                 if not error.stale:
                     raise
+                answer = self._exchange_on(self._open(origin), origin, request)
+                return replace(answer, resent=True)
         return self._exchange_on(self._open(origin), origin, request)
 
     def _open(self, origin: Origin) -> Connection:

@@ -1,0 +1,135 @@
+"""What can be done with the URL of a pre-authenticated request, and no signature.
+
+The right is looked at on each use. Behind it are the same handlers as for signed requests.
+"""
+
+from urllib.parse import quote
+
+from . import handlers_lists, handlers_objects, handlers_uploads
+from .answers import Answer, ApiError, json_answer
+from .call import Call, Handler
+from .handlers_common import attributes_from_headers
+from .objects import Upload, check_write
+from .pars import Par
+from .service import Service
+from .timestamps import timestamp
+
+
+def get_object(service: Service, call: Call) -> Answer:
+    """GetObject; without an object's name, ListObjects."""
+    return _use(service, call, handlers_objects.get_object, write=False)
+
+
+def head_object(service: Service, call: Call) -> Answer:
+    """HeadObject."""
+    return _use(service, call, handlers_objects.head_object, write=False)
+
+
+def put_object(service: Service, call: Call) -> Answer:
+    """PutObject."""
+    return _use(service, call, handlers_objects.put_object, write=True)
+
+
+def list_objects(service: Service, call: Call) -> Answer:
+    """ListObjects, where the PAR lists; one that has a prefix shows what begins with it."""
+    par = _par(service, call)
+    if not par.lists:
+        raise _refused(service, "the PAR does not list")
+    prefix = par.object_name or ""
+    if not call.query.get("prefix", "").startswith(prefix):
+        call.query["prefix"] = prefix
+    return handlers_lists.list_objects(service, call)
+
+
+def create_upload(service: Service, call: Call) -> Answer:
+    """PUT with `opc-multipart: true`: the URL of a multipart upload."""
+    par = _allowed(service, call, write=True)
+    with service.store.lock:
+        bucket = service.store.bucket(call.namespace, call.bucket)
+        check_write(bucket.objects.get(call.name), call.headers)
+        attributes = attributes_from_headers(call.headers, bucket.storage_tier)
+        upload = Upload(name=call.name, attributes=attributes, par_secret=par.secret)
+        bucket.uploads[upload.upload_id] = upload
+    place = f"/n/{quote(call.namespace)}/b/{quote(call.bucket)}/u/{quote(call.name, safe='/')}"
+    value = {
+        "namespace": call.namespace,
+        "bucket": call.bucket,
+        "object": call.name,
+        "uploadId": upload.upload_id,
+        "timeCreated": timestamp(upload.created),
+        "accessUri": f"{par.prefix}{place}/id/{upload.upload_id}/",
+    }
+    return json_answer(value)
+
+
+def upload_part(service: Service, call: Call) -> Answer:
+    """UploadPart."""
+    return _use_upload(service, call, handlers_uploads.upload_part)
+
+
+def commit_upload(service: Service, call: Call) -> Answer:
+    """CommitMultipartUpload; without a body, of all parts."""
+    return _use_upload(service, call, handlers_uploads.commit_upload)
+
+
+def abort_upload(service: Service, call: Call) -> Answer:
+    """AbortMultipartUpload."""
+    return _use_upload(service, call, handlers_uploads.abort_upload)
+
+
+def list_parts(service: Service, call: Call) -> Answer:
+    """ListMultipartUploadParts, where the service has that."""
+    if not service.settings.par_lists_parts:
+        raise ApiError(405, "MethodNotAllowed", "GET is not possible here")
+    return _use_upload(service, call, handlers_uploads.list_parts)
+
+
+def _use(service: Service, call: Call, handler: Handler, *, write: bool) -> Answer:
+    _allowed(service, call, write=write)
+    return handler(service, call)
+
+
+def _use_upload(service: Service, call: Call, handler: Handler) -> Answer:
+    par = _allowed(service, call, write=True)
+    upload_id = call.parameters["upload"]
+    with service.store.lock:
+        bucket = service.store.bucket(call.namespace, call.bucket)
+        if bucket.upload(call.name, upload_id).par_secret != par.secret:
+            raise _refused(service, "the upload was not begun through this PAR")
+    call.query["uploadId"] = upload_id
+    if "part" in call.parameters:
+        call.query["uploadPartNum"] = call.parameters["part"]
+    return handler(service, call)
+
+
+def _allowed(service: Service, call: Call, *, write: bool) -> Par:
+    par = _par(service, call)
+    if not par.allows(call.name, write=write):
+        raise _refused(service, "the PAR is for something else")
+    return par
+
+
+def _par(service: Service, call: Call) -> Par:
+    """The PAR of the URL, if it can be used now; what PARs ignore is taken from the headers."""
+    settings = service.settings
+    with service.store.lock:
+        try:
+            bucket = service.store.bucket(call.namespace, call.bucket)
+        except ApiError:
+            raise _refused(service, "the bucket does not exist") from None
+        pars = [par for par in bucket.pars.values() if par.secret == call.parameters["par"]]
+    if not pars:
+        raise _refused(service, "the PAR does not exist")
+    if pars[0].expires <= service.now():
+        raise _refused(service, "the PAR is expired")
+    if not settings.par_rights:
+        raise _refused(service, "who made the PAR has no right any more")
+    for name in settings.par_ignores:
+        call.headers.pop(name, None)
+    return pars[0]
+
+
+def _refused(service: Service, detail: str) -> ApiError:
+    """One answer for whatever does not fit; the log has the reason."""
+    message = "The pre-authenticated request does not exist, is expired, or does not allow this"
+    return ApiError(service.settings.par_refusal, "NotAuthenticated", message, detail=detail)

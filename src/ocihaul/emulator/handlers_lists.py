@@ -1,0 +1,114 @@
+"""Lists of objects and of their versions."""
+
+from typing import Any
+from urllib.parse import quote, unquote
+
+from .answers import Answer, ApiError, json_answer
+from .call import Call
+from .handlers_common import page_size
+from .listing import page_of
+from .objects import Bucket, DeleteMarker, StoredObject
+from .service import Service
+from .timestamps import timestamp
+
+_FIELDS = (
+    *("name", "size", "etag", "md5", "timeCreated", "timeModified"),
+    *("storageTier", "archivalState"),
+)
+
+
+def list_objects(service: Service, call: Call) -> Answer:
+    """Names in order, in pages that continue at `nextStartWith`."""
+    fields = _fields(call)
+    with service.store.lock:
+        bucket = service.store.bucket(call.namespace, call.bucket)
+        page = page_of(bucket.sorted_names(), call.query, page_size(service, call))
+        now = service.now()
+        objects = [_summary(bucket.objects[name], fields, now) for name in page.names]
+    value: dict[str, Any] = {"objects": objects, "prefixes": page.prefixes}
+    if page.following is not None:
+        value["nextStartWith"] = page.following
+    return json_answer(value)
+
+
+def list_object_versions(service: Service, call: Call) -> Answer:
+    """All versions and delete markers, by name and the newest first; pages by opc-next-page."""
+    fields = _fields(call) | {"timeModified"}
+    limit = page_size(service, call)
+    start, before = _position(call.query.get("page"))
+    query = {**call.query, "start": max(call.query.get("start", ""), start)}
+    more: dict[str, str] = {}
+    items: list[dict[str, Any]] = []
+    with service.store.lock:
+        bucket = service.store.bucket(call.namespace, call.bucket)
+        page = page_of(sorted(bucket.names()), query, limit)
+        now = service.now()
+        room = limit - len(page.prefixes)
+        if page.following is not None:
+            more = {"opc-next-page": quote(page.following, safe="")}
+        for version in _versions(bucket, page.names, start, before):
+            if len(items) == room:
+                # The names that follow, and the prefixes among them, come on the next page.
+                page.prefixes = [each for each in page.prefixes if each <= version.name]
+                more = {"opc-next-page": f"{quote(version.name, safe='')};{version.sequence}"}
+                break
+            items.append(_version(version, fields, now))
+    return json_answer({"items": items, "prefixes": page.prefixes}, headers=more)
+
+
+def _position(page: str | None) -> tuple[str, int | None]:
+    """(name, newest version of it) where a page begins: one that goes in between loses nothing."""
+    name, semicolon, sequence = (page or "").partition(";")
+    if semicolon and not sequence.isdecimal():
+        raise ApiError(400, "InvalidParameter", "There is no such page")
+    return unquote(name), int(sequence) if semicolon else None
+
+
+def _versions(
+    bucket: Bucket, names: list[str], start: str, before: int | None
+) -> list[StoredObject | DeleteMarker]:
+    return [
+        version
+        for name in names
+        for version in bucket.versions(name)
+        if name != start or before is None or version.sequence <= before
+    ]
+
+
+def _version(version: StoredObject | DeleteMarker, fields: set[str], now: float) -> dict[str, Any]:
+    if isinstance(version, DeleteMarker):
+        shown: dict[str, Any] = {
+            "name": version.name,
+            "timeModified": timestamp(version.modified),
+            "isDeleteMarker": True,
+        }
+        if "timeCreated" in fields:
+            shown["timeCreated"] = timestamp(version.modified)
+    else:
+        shown = {**_summary(version, fields, now), "isDeleteMarker": False}
+    return {**shown, "versionId": version.version_id}
+
+
+def _fields(call: Call) -> set[str]:
+    known = {name.lower(): name for name in _FIELDS}
+    wanted = call.query.get("fields", "name").split(",")
+    unknown = [name for name in wanted if name.strip().lower() not in known]
+    if unknown:
+        raise ApiError(400, "InvalidParameter", f"'{unknown[0]}' is no field of an object")
+    return {known[name.strip().lower()] for name in wanted}
+
+
+def _summary(stored: StoredObject, fields: set[str], now: float) -> dict[str, Any]:
+    shown = stored.checksum_headers
+    values = {
+        "name": stored.name,
+        "size": stored.size,
+        "etag": stored.etag,
+        "md5": shown.get("content-md5", shown.get("opc-multipart-md5")),
+        "timeCreated": timestamp(stored.created),
+        "timeModified": timestamp(stored.modified),
+        "storageTier": stored.attributes.storage_tier,
+        "archivalState": stored.archival_state(now),
+    }
+    wanted = fields | {"name"}
+    return {key: value for key, value in values.items() if key in wanted and value is not None}

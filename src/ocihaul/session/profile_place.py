@@ -1,0 +1,151 @@
+"""Where the files of a profile are, laid out as the stock CLI lays them out.
+
+What belongs here: finding the place, and whether it can be written, before a person goes to any
+pains. Writing is `profile_files`' business.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ocihaul.config.ini import path_exists, read_ini
+from ocihaul.config.rcfile import expand_home
+from ocihaul.errors import ConfigError, CredentialError, UsageError
+
+KEY_NAME = "oci_api_key.pem"
+PUBLIC_KEY_NAME = "oci_api_key_public.pem"
+TOKEN_NAME = "token"  # noqa: S105  a file's name
+
+_PROFILE_NAME = re.compile(r"[A-Za-z0-9._\-@]+")
+
+
+@dataclass(frozen=True, slots=True)
+class ProfilePlace:
+    """Where the files of a profile are, or will be."""
+
+    profile: str
+    config_file: Path
+    directory: Path
+
+    @property
+    def key_file(self) -> Path:
+        """The private key."""
+        return self.directory / KEY_NAME
+
+    @property
+    def public_key_file(self) -> Path:
+        """The public key."""
+        return self.directory / PUBLIC_KEY_NAME
+
+    @property
+    def token_file(self) -> Path:
+        """The session token."""
+        return self.directory / TOKEN_NAME
+
+
+def check_profile_name(name: str) -> str:
+    """`name`, if it can be a section and a directory; the stock CLI's rule. Raises UsageError."""
+    if not _PROFILE_NAME.fullmatch(name) or name in {".", ".."}:
+        raise UsageError(
+            f"{name!r} cannot be the name of a profile",
+            hint="It is made of letters, digits and the characters . _ - @",
+        )
+    return name
+
+
+def find_place(
+    profile: str, *, config_file: Path, token_location: Path | None, home: Path
+) -> ProfilePlace:
+    """Where a new session of `profile` goes; raises before anything is asked of anybody.
+
+    Without `token_location` a profile that has its files in this layout keeps them where they
+    are (whoever uses them finds the new session), and any other gets `~/.oci/sessions/<profile>`.
+    Raises UsageError for a bad name, ConfigError for a config file that cannot be edited.
+    """
+    check_profile_name(profile)
+    section = _section(config_file, profile)
+    directory = None if token_location else _present_directory(section, home)
+    if directory is None:
+        directory = (token_location or home / ".oci" / "sessions").absolute() / profile
+    return ProfilePlace(profile, config_file, directory)
+
+
+def present_place(
+    profile: str, *, config_file: Path, token_file: Path, key_file: Path | None
+) -> ProfilePlace:
+    """The place of a session that is in use; it has to be laid out as a login lays it out.
+
+    Raises CredentialError when it is not, or cannot be written.
+    """
+    place = ProfilePlace(profile, config_file, token_file.parent)
+    if (key_file, token_file) != (place.key_file, place.token_file):
+        raise CredentialError(
+            f"key and token of profile {profile} are not called {KEY_NAME} and {TOKEN_NAME}, in "
+            "one directory, as a login names them"
+        )
+    _check_writable(place)
+    return place
+
+
+def is_api_key_profile(config_file: Path, profile: str) -> bool:
+    """Whether the section of that name holds an API key, whose settings a session would replace."""
+    section = _section(config_file, profile)
+    return "user" in section and "security_token_file" not in section
+
+
+def prepare(place: ProfilePlace) -> None:
+    """Make the directories, and see that all can be written, before a person goes to any pains.
+
+    Raises CredentialError or ConfigError.
+    """
+    try:
+        make_directory(place.directory)
+    except OSError as error:
+        raise cannot_write(place.directory, error.strerror) from error
+    _check_writable(place)
+    config = place.config_file
+    if config.parent.is_dir() and not _is_writable(config):
+        raise ConfigError(
+            f"{config}, section [{place.profile}] cannot be written: Permission denied",
+            hint="Make the file writable, or choose another one with --config-location.",
+        )
+
+
+def _check_writable(place: ProfilePlace) -> None:
+    for path in (place.key_file, place.token_file):
+        if not _is_writable(path):
+            raise cannot_write(path, "Permission denied")
+
+
+def _is_writable(path: Path) -> bool:
+    return os.access(path.parent, os.W_OK) or os.access(path, os.W_OK)
+
+
+def cannot_write(path: Path, why: str | None) -> CredentialError:
+    """The error for a session that cannot be written to `path`."""
+    return CredentialError(
+        f"the session cannot be written to {path}: {why}",
+        hint="Make it writable for this user, or choose another place with --token-location.",
+    )
+
+
+def make_directory(path: Path) -> None:
+    """With its parents, each one closed to others from birth."""
+    if not path.is_dir():
+        make_directory(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
+def _section(config_file: Path, profile: str) -> dict[str, str]:
+    """What stands in the section itself; empty when there is none."""
+    return read_ini(config_file).get(profile, {}) if path_exists(config_file) else {}
+
+
+def _present_directory(section: Mapping[str, str], home: Path) -> Path | None:
+    key = expand_home(section.get("key_file", "").strip(), home)
+    token = expand_home(section.get("security_token_file", "").strip(), home)
+    if (key.name, token.name) == (KEY_NAME, TOKEN_NAME) and key.parent == token.parent:
+        return token.parent.absolute()
+    return None

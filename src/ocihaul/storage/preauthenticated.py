@@ -1,0 +1,84 @@
+"""A multipart upload through the URL of a pre-authenticated request (PAR): nobody signs.
+
+As documented: https://docs.oracle.com/iaas/Content/Object/Tasks/usingpreauthenticatedrequests.htm
+A PUT with `opc-multipart: true` begins it, PUTs to the URL that comes back send parts, a POST
+commits, a DELETE aborts. Which other headers count is not documented.
+"""
+
+import threading
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from ocihaul.http.client import Call, Client
+from ocihaul.storage.calls import Headers, read
+from ocihaul.storage.names import check_headers
+from ocihaul.wire.message import Answer, Body
+from ocihaul.wire.origin import Origin
+
+_MULTIPART = {"opc-multipart": "true"}
+
+#: What events show in place of a path that is a secret.
+_SHOWN = "/p/[redacted]"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUpload:
+    """An upload and the URL that is the right to add to it; never shown by repr."""
+
+    upload_id: str
+    access_uri: str = field(repr=False)
+
+
+class PreauthenticatedUploads:
+    """Carries uploads that are begun through a PAR. Thread-safe.
+
+    `client` must not sign. Every method raises what `Client.call` raises; a PAR that is expired,
+    deleted or whose creator has lost the right is a ServiceError (401 or 404).
+    """
+
+    def __init__(self, client: Client, base_url: str) -> None:
+        self._client = client
+        self._origin = Origin.parse(base_url)
+
+    def create(self, par_uri: str, headers: Headers) -> OpenUpload:
+        """Begin an upload of the object that the PAR is for."""
+        answer = self._call("PUT", "CreateMultipartUpload", par_uri, {**headers, **_MULTIPART})
+        upload_id, uri = read(answer, lambda each: (str(each["uploadId"]), str(each["accessUri"])))
+        # Only its path counts: what was opened here is never sent anywhere else.
+        return OpenUpload(upload_id, urlsplit(uri).path)
+
+    def upload_part(
+        self,
+        upload: OpenUpload,
+        *,
+        number: int,
+        body: Body,
+        headers: Headers,
+        abandoned: threading.Event | None = None,
+    ) -> Answer:
+        """Send one part; `number` counts from 1 to 10,000."""
+        check_headers(headers)
+        call = Call(
+            "UploadPart",
+            "PUT",
+            f"{upload.access_uri}{number}",
+            headers=headers,
+            body=body,
+            abandoned=abandoned,
+            shown_as=f"{_SHOWN}/{number}",
+        )
+        return self._client.call(self._origin, call)
+
+    def commit(self, upload: OpenUpload, headers: Headers) -> Answer:
+        """Make all parts that are there an object."""
+        return self._call("POST", "CommitMultipartUpload", upload.access_uri, headers)
+
+    def abort(self, upload: OpenUpload) -> None:
+        """Drop the upload and its parts."""
+        self._call("DELETE", "AbortMultipartUpload", upload.access_uri, {})
+
+    def _call(self, method: str, operation: str, path: str, headers: Headers) -> Answer:
+        check_headers(headers)
+        empty = {} if method == "DELETE" else {"content-length": "0"}
+        call = Call(operation, method, path, headers={**headers, **empty}, shown_as=_SHOWN)
+        return self._client.call(self._origin, call)

@@ -1,0 +1,21 @@
+"""What holds only when session and connections are put together."""
+
+from pathlib import Path
+
+import pytest
+
+from ocihaul.errors import SessionOver
+from ocihaul.events import Parked
+from tests.world import world
+
+
+def test_a_parked_session_keeps_no_connection_open(tmp_path: Path) -> None:
+    with world(tmp_path) as w, w.storage(session_wait="1s") as storage:
+        idle = storage._client._pool._idle
+        storage.get_namespace()
+        assert any(idle.values()), "there is one to be closed"
+        w.oci.revoke_all(refreshable=False)
+        with pytest.raises(SessionOver):
+            storage.get_namespace()
+        assert w.heard.of(Parked)
+        assert not any(idle.values())
