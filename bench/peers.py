@@ -1,0 +1,155 @@
+"""Command lines: ours, the stock CLI's, rclone's and the limit's, for the same work."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.ground import MIB, ROOT, Ground
+from bench.service import NAMESPACE
+
+OURS = "ocihaul"
+STOCK = "stock CLI"
+RCLONE = "rclone"
+RAW = "raw limit"
+SENDFILE = "raw sendfile"
+MD5 = "bare MD5"
+SIGNING = "bare signatures"
+
+_COMPARTMENT = "ocid1.compartment.oc1..bench"
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Where the programs are; None for one that is not to be had."""
+
+    ocihaul: Path
+    stock: Path | None = None
+    rclone: Path | None = None
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line and what its environment has beyond `Ground.environ`."""
+
+    argv: tuple[str, ...]
+    environ: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to move, and how. `path` is the file or directory on this side; `part_size` in bytes."""
+
+    path: Path
+    bucket: str
+    name: str = ""
+    scheme: str = "http"
+    part_size: int = 128 * MIB
+    parallel: int = 15
+    verify: bool = False
+
+
+def ocihaul(ground: Ground, programs: Programs, what: str, job: Job) -> Command:
+    """Ours; the flags are the stock CLI's."""
+    return Command(
+        (str(programs.ocihaul), *_stock_words(what, job), "--auth", "security_token"),
+        (
+            ("OCI_CLI_ENDPOINT", ground.endpoint(job.scheme)),
+            ("OCIHAUL_AUTH_ENDPOINT", ground.endpoint(job.scheme)),
+            ("OCI_CLI_CERT_BUNDLE", str(ground.ca_file)),
+        ),
+    )
+
+
+def stock(ground: Ground, programs: Programs, what: str, job: Job) -> Command:
+    """The stock CLI, with the same words."""
+    words = (*_stock_words(what, job), "--auth", "security_token")
+    endpoint = ("--endpoint", ground.endpoint(job.scheme), "--cert-bundle", str(ground.ca_file))
+    return Command((str(programs.stock), *words, *endpoint))
+
+
+def _stock_words(what: str, job: Job) -> tuple[str, ...]:
+    where = ("--namespace", NAMESPACE, "--bucket-name", job.bucket)
+    match what:
+        case "put":
+            return (
+                *("os", "object", "put", *where, "--file", str(job.path), "--name", job.name),
+                *("--force", "--part-size", str(job.part_size // MIB)),
+                *("--parallel-upload-count", str(job.parallel)),
+                *(("--verify-checksum",) if job.verify else ()),
+            )
+        case "get":
+            return (
+                *("os", "object", "get", *where, "--file", str(job.path), "--name", job.name),
+                *("--part-size", str(job.part_size // MIB)),
+                *("--parallel-download-count", str(job.parallel)),
+            )
+        case "bulk-upload":
+            return (
+                *("os", "object", "bulk-upload", *where, "--src-dir", str(job.path)),
+                *("--overwrite", "--parallel-upload-count", str(job.parallel)),
+            )
+        case "sync":
+            return (
+                *("os", "object", "sync", *where, "--src-dir", str(job.path)),
+                *("--parallel-operations-count", str(job.parallel)),
+            )
+    raise ValueError(what)
+
+
+def rclone(ground: Ground, programs: Programs, what: str, job: Job) -> Command:
+    """rclone, with an API key: it knows no session tokens."""
+    there = f"oos:{job.bucket}/{job.name}"
+    concurrency = str(job.parallel)
+    part = str(job.part_size)
+    words = {
+        "put": ("copyto", str(job.path), there),
+        "get": ("copyto", there, str(job.path)),
+        "bulk-upload": ("copy", str(job.path), there, "--transfers", concurrency, "--ignore-times"),
+        "sync": ("sync", str(job.path), there, "--transfers", concurrency),
+    }[what]
+    flags = (
+        *("--oos-chunk-size", f"{part}B", "--oos-upload-cutoff", f"{part}B"),
+        *("--oos-upload-concurrency", concurrency, "--multi-thread-streams", concurrency),
+        *("--multi-thread-cutoff", f"{part}B", "--multi-thread-chunk-size", f"{part}B"),
+        *("--oos-no-check-bucket", "--retries", "1", "--low-level-retries", "1"),
+        *("--ca-cert", str(ground.ca_file)),
+    )
+    settings = {
+        "TYPE": "oracleobjectstorage",
+        "PROVIDER": "user_principal_auth",
+        "NAMESPACE": NAMESPACE,
+        "COMPARTMENT": _COMPARTMENT,
+        "REGION": "eu-frankfurt-1",
+        "ENDPOINT": ground.endpoint(job.scheme),
+        "CONFIG_FILE": str(ground.config),
+        "CONFIG_PROFILE": "APIKEY",
+    }
+    environ = {f"RCLONE_CONFIG_OOS_{name}": value for name, value in settings.items()}
+    environ["RCLONE_CONFIG"] = str(ground.home / "rclone.conf")
+    return Command((str(programs.rclone), *words, *flags), tuple(environ.items()))
+
+
+def raw(ground: Ground, mode: str, job: Job) -> Command:
+    """The limit; see `raw.py` for the modes."""
+    script = str(ROOT / "bench" / "raw.py")
+    return Command(
+        (
+            *(sys.executable, "-I", script, mode, str(job.path)),
+            *("--endpoint", ground.endpoint(job.scheme), "--ca-file", str(ground.ca_file)),
+            *("--bucket", job.bucket, "--name", job.name),
+            *("--part-size", str(job.part_size), "--parallel", str(job.parallel)),
+        )
+    )
+
+
+def signing(ground: Ground, count: int) -> Command:
+    """The RSA signatures that so many requests need."""
+    script = str(ROOT / "bench" / "signatures.py")
+    key = str(ground.home / "oci" / "key.pem")
+    return Command((sys.executable, "-I", script, key, str(count)))
+
+
+def help_of(programs: Programs, words: Sequence[str]) -> Command:
+    """Asks whether ocihaul has a command of its own."""
+    return Command((str(programs.ocihaul), *words, "--help"))
