@@ -74,6 +74,22 @@ def test_a_receipt_and_what_has_become_of_it(
         ocihaul.verify(here.home / "backup.tar", stored=False)
 
 
+def test_a_download_in_two_lines(
+    here: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    here.oci.put_object("backups", "backup.tar", b"what is in it", algorithm="CRC32C")
+    exec(example("ocihaul.download"), {"ocihaul": ocihaul})  # noqa: S102  the document's own text
+    assert capsys.readouterr().out == "CRC32C 13\n"
+    assert (tmp_path / "copy.tar").read_bytes() == b"what is in it"
+    stream = io.BytesIO()
+    ocihaul.download("backups", "backup.tar", stream, adaptive=True, listener=here.heard)
+    assert stream.getvalue() == b"what is in it"
+
+
 def test_a_stream_in_two_lines(here: World, tmp_path: Path) -> None:
     with gzip.open(tmp_path / "x.gz", "wb") as packed:
         packed.write(b"unpacked on the way")

@@ -10,6 +10,7 @@ from ocihaul.cli.doctor import doctor
 from ocihaul.cli.elsewhere import NotOurs, Tree, run_elsewhere
 from ocihaul.cli.exec_command import exec_command
 from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, USAGE, exit_code
+from ocihaul.cli.get import get
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.put import put
 from ocihaul.cli.receipts import receipts
@@ -46,6 +47,7 @@ def objects() -> None:
 
 
 objects.add_command(put)
+objects.add_command(get)
 os_commands.add_to(object_storage, objects)
 objects.add_command(resume_put)
 app.add_command(session)

@@ -4,6 +4,7 @@ import os
 import socket
 import ssl
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import h11
@@ -43,7 +44,7 @@ class Dialer:
         headers = dict(request.headers)
         if proxy.authorization:
             headers["proxy-authorization"] = proxy.authorization
-        return Request(request.method, f"{origin}{request.target}", headers, request.body)
+        return replace(request, target=f"{origin}{request.target}", headers=headers)
 
     def open(self, origin: Origin, *, timeout: float | None = None) -> socket.socket:
         """A connected socket, TLS done where the scheme asks for it, still in blocking mode.
