@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,12 +18,20 @@ from ocihaul.errors import UsageError
 from ocihaul.events import Listener, audience, ignore
 from ocihaul.session.opening import home_directory
 from ocihaul.storage.client import StorageClient
+from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer import download as downloading
 from ocihaul.transfer import upload as transfer
 from ocihaul.transfer.counting import Counter
 from ocihaul.transfer.download_request import DownloadRequest, DownloadResult
 from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.request import Existing, Stream, UploadRequest, UploadResult
+from ocihaul.transfer.verifying import (
+    FileVerdict,
+    ObjectVerdict,
+    load_receipt,
+    verify_file,
+    verify_object,
+)
 
 
 def upload(
@@ -148,6 +156,61 @@ def download(
     with _storage(flags, ("os", "object", "get"), tell, stop) as storage:
         request = replace(request, namespace=request.namespace or storage.get_namespace())
         return downloading.download(storage, request, listener=tell, stop=stop, pace=pace)
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What became of a file and an object since their receipt; None: not looked at."""
+
+    file: FileVerdict | None
+    object: ObjectVerdict | None
+
+    @property
+    def good(self) -> bool:
+        """Whatever was looked at is as it was stored."""
+        return all(each is None or each.good for each in (self.file, self.object))
+
+
+def verify(
+    receipt: str | Path,
+    *,
+    file: str | Path | None = None,
+    stored: bool = True,
+    profile: str | None = None,
+    config_file: str | Path | None = None,
+    auth: str | None = None,
+    region: str | None = None,
+    endpoint: str | None = None,
+    auth_endpoint: str | None = None,
+    sse_customer_key: SseCustomerKey | None = None,
+    listener: Listener = ignore,
+    stop: threading.Event | None = None,
+) -> Verification:
+    """Compare a local file and the object on the service with the receipt of their upload.
+
+    Only what is asked for is looked at: `file` is read once, and for the `stored` object one
+    HeadObject is made, which an archived object answers, too. The request goes where the
+    configuration leads, not to the receipt's endpoint.
+
+    Raises ReceiptError when the receipt cannot be read, SourceError and SourceChanged, UsageError
+    when a customer's key is missing; ConfigError, SessionError, ServiceError, NetworkError.
+    """
+    proof = load_receipt(Path(receipt))
+    stop = stop or threading.Event()
+    about_object: ObjectVerdict | None = None
+    if stored:
+        flags = Flags(
+            config_file=None if config_file is None else os.fspath(config_file),
+            profile=profile,
+            auth=auth,
+            region=region,
+            endpoint=endpoint,
+            auth_endpoint=auth_endpoint,
+        )
+        with _storage(flags, ("verify",), listener, stop) as storage:
+            about_object = verify_object(proof, storage, key=sse_customer_key)
+    about_file = verify_file(proof, Path(file), stop=stop) if file is not None else None
+    return Verification(about_file, about_object)
 
 
 @contextmanager

@@ -49,13 +49,29 @@ def test_a_status_in_two_lines(here: World, capsys: pytest.CaptureFixture[str]) 
 
 def test_an_upload_in_two_lines(here: World, capsys: pytest.CaptureFixture[str]) -> None:
     source = here.file(3 * MIB)
-    exec(example("upload(path"), {"ocihaul": ocihaul, "path": source})  # noqa: S102  the same
+    exec(example("storage_tier"), {"ocihaul": ocihaul, "path": source})  # noqa: S102  the same
     assert here.arrived_whole(source)
     assert capsys.readouterr().out.splitlines()[-1].endswith(" 0")
     with pytest.raises(ocihaul.errors.ObjectExists):
         ocihaul.upload(source, "backups")
     again = ocihaul.upload(source, "backups", existing=ocihaul.Existing.REPLACE, parallel=2)
     assert again.size == 3 * MIB
+
+
+def test_a_receipt_and_what_has_become_of_it(
+    here: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {"ocihaul": ocihaul, "path": here.file(1000), "receipt_path": here.home / "r.json"}
+    exec(example("ocihaul.verify"), names)  # noqa: S102  the document's own text
+    assert capsys.readouterr().out == "True () ()\n"
+    here.file(1001)
+    here.oci.put_object("backups", "backup.tar", b"another")
+    found = ocihaul.verify(here.home / "r.json", file=here.home / "backup.tar")
+    assert not found.good
+    assert found.object is not None
+    assert found.object.found
+    with pytest.raises(ocihaul.errors.ReceiptError):
+        ocihaul.verify(here.home / "backup.tar", stored=False)
 
 
 def test_a_download_in_two_lines(

@@ -14,6 +14,7 @@ from typing import cast
 
 import h11
 
+from ocihaul.wire.inflow import Inflow
 from ocihaul.wire.limiter import Limiter, unlimited
 from ocihaul.wire.message import Answer, Body, Request, Sink, Stopped, StopSign, WireError
 from ocihaul.wire.readiness import READ, WRITE, ready
@@ -24,8 +25,6 @@ _SLICE = 0.25
 _LAST_WORDS = 2.0
 #: The largest answer that is held in memory, bytes; Object Storage's documents stay far below.
 _MAX_ANSWER = 64 * 2**20
-
-_TOO_LONG = "it is longer than what was asked for"
 
 _WANT_READ = (BlockingIOError, InterruptedError, ssl.SSLWantReadError)
 _WANT_WRITE = (BlockingIOError, InterruptedError, ssl.SSLWantWriteError)
@@ -59,7 +58,6 @@ class Connection:
         self._response: h11.Response | None = None
         self._body_sent = 0
         self._body_received = 0
-        self._heard = 0.0
         self._used = False
         self.reusable = False
         self.idle_since = 0.0
@@ -285,87 +283,29 @@ class Connection:
     def _receive_into(self, sink: Sink, response: h11.Response) -> None:
         """The body into the sink: by h11 where it frames it, past it where its length is known."""
         length = _known_length(response)
+        inflow = Inflow(self._sock, sink, self._patience.read, self._stop, self._limiter)
         try:
             if length is None:
-                self._pour(sink)
+                self._pour(inflow)
                 return
             ahead = self._protocol.trailing_data[0]
-            _fill(sink, ahead[:length])
-            self._body_received += len(ahead[:length])
-            self._read_into(sink, length - len(ahead[:length]))
+            inflow.put(ahead[:length])
+            inflow.read(length - len(ahead[:length]))
         except (h11.RemoteProtocolError, WireError) as error:
             raise WireError(f"the answer was cut short: {error}") from error
+        finally:
+            self._body_received = inflow.count
         if len(ahead) <= length and _stays_open(response):
             self._protocol = _new_protocol()  # the old one still waits for the body
 
-    def _read_into(self, sink: Sink, left: int) -> None:
-        """`left` bytes from the socket into the sink, with nothing in between.
-
-        Nothing is to be sent meanwhile, so the waiting is left to the socket: for a body that
-        comes in pieces of 16 KiB (TLS) it costs a fraction of a selector.
-        """
-        self._sock.settimeout(_SLICE)
-        self._heard = time.monotonic()
-        try:
-            while left:
-                space = next(self._limiter.portions(sink.space()[:left]), None)
-                if space is None:
-                    raise WireError(_TOO_LONG)
-                before = self._body_received
-                try:
-                    self._read_some(space)
-                finally:  # what came counts, also when the connection breaks then
-                    count = self._body_received - before
-                    left -= count
-                    if count:
-                        sink.filled(count)
-                if pause := self._limiter.delay(count):
-                    self._rest(pause)
-        except EOFError:
-            raise WireError(f"the connection was closed, {left} bytes too early") from None
-        finally:
-            self._sock.settimeout(0.0)
-
-    def _read_some(self, space: memoryview) -> None:
-        """Fill the space, or as much of it as comes within a moment. Raises EOFError at the end."""
-        until = time.monotonic() + _SLICE
-        while space:
-            if self._stop.is_set():
-                raise Stopped
-            try:
-                count = self._sock.recv_into(space)
-            except TimeoutError:
-                if time.monotonic() - self._heard > self._patience.read:
-                    patience = f"{self._patience.read:g} s"
-                    raise WireError(f"the server took more than {patience} to go on") from None
-                return
-            except OSError as error:
-                raise WireError(f"the connection broke: {error}") from error
-            if not count:
-                raise EOFError
-            self._heard = time.monotonic()
-            self._body_received += count
-            space = space[count:]
-            if self._heard > until:
-                return
-
-    def _rest(self, seconds: float) -> None:
-        """Let what the server sends wait in the buffers between us."""
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            if self._stop.is_set():
-                raise Stopped
-            time.sleep(min(left, _SLICE))
-
-    def _pour(self, sink: Sink) -> None:
+    def _pour(self, inflow: Inflow) -> None:
         while True:
             event = self._protocol.next_event()
             if event is h11.NEED_DATA:
                 self._wait(READ, "to finish its answer")
                 self._protocol.receive_data(self._receive_some())
             elif isinstance(event, h11.Data):
-                _fill(sink, event.data)
-                self._body_received += len(event.data)
+                inflow.put(event.data)
             else:
                 return
 
@@ -409,15 +349,3 @@ def _known_length(response: h11.Response) -> int | None:
 def _stays_open(response: h11.Response) -> bool:
     wishes = _headers(response).get("connection", "").lower().split(",")
     return response.http_version == b"1.1" and "close" not in {wish.strip() for wish in wishes}
-
-
-def _fill(sink: Sink, data: bytes | bytearray) -> None:
-    left = memoryview(data)
-    while left:
-        space = sink.space()
-        if not space:
-            raise WireError(_TOO_LONG)
-        count = min(len(space), len(left))
-        space[:count] = left[:count]
-        sink.filled(count)
-        left = left[count:]
