@@ -1,5 +1,6 @@
 """A person at the terminal, and settings that come from elsewhere."""
 
+import base64
 import io
 import sys
 from pathlib import Path
@@ -7,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ocihaul.emulator.faults import Fault
-from tests.scenarios.trees import make, operations, run
-from tests.world import world
+from tests.scenarios.trees import content, make, operations, run
+from tests.world import MIB, world
 
 
 class Terminal(io.StringIO):
@@ -91,3 +92,25 @@ def test_a_session_that_is_too_short_is_told_before_the_first_byte(tmp_path: Pat
         assert ran.code == 1
         assert "will not last" in ran.err
         assert not w.oci.log.count(operation="PutObject")
+
+
+def test_a_customers_key_goes_both_ways(tmp_path: Path) -> None:
+    """Weakness 16: small files and parts alike."""
+    key = tmp_path / "key"
+    key.write_text(base64.b64encode(bytes(range(32))).decode())
+    with world(tmp_path) as w:
+        w.hidden.add(key.read_text())
+        src = make(tmp_path / "src", "small", "empty")
+        (src / "empty").write_bytes(b"")
+        w.file(11 * MIB, "src/large")
+        flags = ["--encryption-key-file", str(key)]
+        up = ["bulk-upload", "--src-dir", str(src), "--part-size", "10", *flags]
+        assert run(w, *up).code == 0
+        for name in ("small", "large"):
+            assert w.oci.object_info("backups", name).sse_key_sha256
+        down = ["bulk-download", "--dest-dir", str(tmp_path / "dest")]
+        ran = run(w, *down)
+        assert sorted(ran.json["download-failures"]) == ["large", "small"]
+        ran = run(w, *down, *flags, "--no-overwrite")
+        assert ran.code == 0, ran.err
+        assert content(tmp_path / "dest") == content(src)
