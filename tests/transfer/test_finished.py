@@ -57,7 +57,17 @@ def test_a_line_that_was_cut_costs_only_itself(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "rubbish",
-    [b"", b"\n", b"{}", b"[]", b"null", b"\xff\xfe", b'{"version": 9}', b'{"version": 1}' * 2],
+    [
+        b"",
+        b"\n",
+        b"[" * 10**6,
+        b"{}",
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b'{"version": 9}',
+        b'{"version": 1}' * 2,
+    ],
 )
 def test_rubbish_is_nothing_to_go_on_with(tmp_path: Path, rubbish: bytes) -> None:
     (tmp_path / "f").write_bytes(rubbish)
@@ -66,17 +76,30 @@ def test_rubbish_is_nothing_to_go_on_with(tmp_path: Path, rubbish: bytes) -> Non
 
 
 @pytest.mark.parametrize(
-    ("was", "now"), [('"part_size": 10', '"part_size": 0'), ('"end": 100', '"end": "100"')]
+    ("was", "now"),
+    [
+        ('"part_size": 10', '"part_size": 0'),
+        ('"part_size": 10', '"part_size": 1.5'),
+        ('"end": 100', '"end": "100"'),
+        ('"start": 0', '"start": true'),
+        ('"block": null', '"block": 0'),
+        ('"block": null', '"block": -5'),
+        ('"block": null', '"block": "5"'),
+    ],
 )
 def test_a_plan_that_cannot_be_is_not_believed(tmp_path: Path, was: str, now: str) -> None:
     path = tmp_path / "f"
     begun(path).close()
+    assert was in path.read_text()
     path.write_text(path.read_text().replace(was, now))
     with pytest.raises(LookupError):
         Finished(path, Recorder()).take_up("e1", 100)
 
 
-@pytest.mark.parametrize("line", ['[0,"",[]]', '[11,"",[]]', '["1","",[]]', "[1]", '[1,"x",[]]'])
+@pytest.mark.parametrize(
+    "line",
+    ['[0,"",[]]', '[11,"",[]]', '["1","",[]]', "[1]", '[1,"x",[]]', '[1.5,"",[]]', "[" * 10**6],
+)
 def test_ranges_that_cannot_be_are_not_believed(tmp_path: Path, line: str) -> None:
     path = tmp_path / "f"
     begun(path).close()

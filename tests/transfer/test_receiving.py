@@ -5,7 +5,7 @@ import threading
 import crc32c
 import pytest
 
-from ocihaul.errors import ObjectChanged
+from ocihaul.errors import NetworkError, ObjectChanged
 from ocihaul.events import BytesReceived
 from ocihaul.transfer.body import AbandonedError
 from ocihaul.transfer.receiving import Digests, Pinned, RangeSink
@@ -52,6 +52,7 @@ def test_full_buffers_are_put_away_and_the_rest_at_the_end() -> None:
     put, heard, digests = Taken(), Recorder(), Digests(None)
     one = sink(put=put, listener=heard, digests=digests, offset=1000)
     feed(one, bytes(range(20)))
+    one.end()
     assert put.pieces == [
         (1000, bytes(range(8))),
         (1008, bytes(range(8, 16))),
@@ -60,7 +61,6 @@ def test_full_buffers_are_put_away_and_the_rest_at_the_end() -> None:
     assert [event.count for event in heard.events if isinstance(event, BytesReceived)] == [8, 8, 4]
     assert digests.crc32c == crc32c.crc32c(bytes(range(20))).to_bytes(4)
     assert len(one.space()) == 0
-    one.end()
 
 
 def test_after_a_break_it_asks_for_what_is_missing() -> None:
@@ -76,6 +76,39 @@ def test_after_a_break_it_asks_for_what_is_missing() -> None:
     feed(one, bytes(9))
     one.end()
     assert sum(len(data) for _, data in put.pieces) == 20
+
+
+@pytest.mark.parametrize("length", [3, 8, 20])
+def test_an_answer_that_breaks_behind_its_last_byte_costs_a_block(length: int) -> None:
+    """A proxy in between may lose the end of a chunked answer, or go on where it should end."""
+    put, digests = Taken(), Digests(None)
+    one = sink(length=length, put=put, digests=digests)
+    one.wanted()
+    feed(one, bytes(range(length)))
+    block = (length - 1) // 8 * 8
+    assert one.wanted()["range"] == f"bytes={10 + block}-{9 + length}"
+    feed(one, bytes(range(block, length)))
+    one.end()
+    assert b"".join(data for _, data in put.pieces) == bytes(range(length))
+    assert digests.crc32c == crc32c.crc32c(bytes(range(length))).to_bytes(4)
+
+
+def test_answers_that_never_end_are_given_up() -> None:
+    one = sink(length=3)
+    feed(one, bytes(3))
+    for _ in range(5):
+        one.wanted()
+        feed(one, bytes(3))
+    with pytest.raises(NetworkError, match="do not end"):
+        one.wanted()
+
+
+def test_a_length_other_than_that_of_the_range_is_refused() -> None:
+    told = {"etag": "e1", "content-range": "bytes 10-29/100"}
+    sink().begin(206, told | {"content-length": "20"})
+    for length in ("21", "19", "x"):
+        with pytest.raises(WireError, match="asked for 20 bytes"):
+            sink().begin(206, told | {"content-length": length})
 
 
 @pytest.mark.parametrize(

@@ -51,15 +51,18 @@ class Finished:
             if [head[key] for key in ("version", "etag", "size")] != [_VERSION, etag, size]:
                 raise LookupError("it was another object")
             plan = RangePlan(**head["plan"])
-            if not (0 <= plan.start <= plan.end <= size and plan.part_size > 0):
+            numbers = [plan.start, plan.end, plan.part_size, plan.block or plan.part_size]
+            sound = all(type(each) is int for each in numbers) and plan.block != 0
+            if not (sound and 0 <= plan.start <= plan.end <= size and min(numbers[2:]) > 0):
                 raise ValueError("it has been meddled with")
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise LookupError("nothing to go on with") from error
         found: dict[int, FinishedRange] = {}
         for line in lines[1:]:
-            with contextlib.suppress(ValueError, TypeError):  # the last one may be cut
+            # The last one may be cut; the others may hold anything.
+            with contextlib.suppress(ValueError, TypeError, RecursionError):
                 number, crc32c, blocks = json.loads(line)
-                if 1 <= number <= plan.part_count:
+                if type(number) is int and 1 <= number <= plan.part_count:
                     found[number] = FinishedRange(
                         bytes.fromhex(crc32c), tuple(bytes.fromhex(block) for block in blocks)
                     )

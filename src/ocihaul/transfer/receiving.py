@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ocihaul.errors import ObjectChanged
+from ocihaul.errors import NetworkError, ObjectChanged
 from ocihaul.events import BytesReceived, Listener
 from ocihaul.transfer import checksum
 from ocihaul.transfer.body import AbandonedError
@@ -13,6 +13,9 @@ from ocihaul.wire.message import WireError
 
 #: Receive, hash and write in steps of this many bytes.
 BLOCK = 512 * 1024
+
+#: How often an answer may go on, or break, behind its last byte.
+MOST_ENDLESS = 5
 
 #: Takes bytes and where they belong, counted from the start of what is fetched.
 Put = Callable[[memoryview, int], None]
@@ -32,6 +35,14 @@ class Pinned:
             f"the object {self.name!r} has changed while it was fetched",
             hint="Nothing was kept: run the same command again to fetch it as it is now.",
         )
+
+
+def endless(name: str) -> NetworkError:
+    """The error to raise when all bytes came, again and again, and no answer ended there."""
+    return NetworkError(
+        f"the answers with the bytes of {name!r} do not end where they should",
+        hint="Check the proxies on the way: they may change what passes.",
+    )
 
 
 class Digests:
@@ -76,7 +87,9 @@ class Digests:
 class RangeSink:
     """A `wire.Sink` for the bytes `first` to `first + length` of an object.
 
-    Every full buffer is hashed and put away; what has come stays when a connection breaks.
+    Every full buffer is hashed and put away; what has come stays when a connection breaks. The
+    last one waits for the end of the answer: one that goes on, or breaks there, is asked for it
+    again.
     """
 
     def __init__(
@@ -100,13 +113,20 @@ class RangeSink:
         self._offset = offset
         self._view = memoryview(buffer)
         self._filled = 0
+        self._endless = 0
         self._digests = digests
         self._put = put
         self._listener = listener
         self._abandoned = abandoned
 
     def wanted(self) -> Mapping[str, str]:
-        """What is missing, and of which object."""
+        """What is missing, and of which object. Raises NetworkError when that has no end."""
+        if self._next == self._end:
+            self._endless += 1
+            if self._endless > MOST_ENDLESS:
+                raise endless(self._pinned.name)
+            self._next -= self._filled
+            self._filled = 0
         headers = {
             "range": f"bytes={self._next}-{self._end - 1}",
             "accept-encoding": "identity",  # as it is stored: nobody on the way may compress it
@@ -125,24 +145,30 @@ class RangeSink:
         asked = f"bytes {self._next}-{self._end - 1}/{size}"
         if told != asked:
             raise WireError(f"asked for {asked}, and the answer is {status} {told or 'all of it'}")
+        length = str(self._end - self._next)
+        if headers.get("content-length", length) != length:
+            raise WireError(
+                f"asked for {length} bytes, and {headers['content-length']} are to come"
+            )
 
     def space(self) -> memoryview:
         """The rest of the buffer, or of the range."""
         return self._view[self._filled : self._filled + self._end - self._next]
 
     def filled(self, count: int) -> None:
-        """Put the buffer away when it is full. Raises AbandonedError, and what `put` raises."""
+        """Put a full buffer away. Raises AbandonedError, and what `put` raises."""
         if self._abandoned.is_set():
             raise AbandonedError
         self._filled += count
         self._next += count
-        if self._filled == len(self._view) or self._next == self._end:
+        if self._filled == len(self._view) and self._next < self._end:
             self._flush()
 
     def end(self) -> None:
-        """Raises WireError when it was cut short without a sign."""
+        """Put the rest away. Raises WireError when it was cut short without a sign."""
         if self._next < self._end:
             raise WireError(f"the answer ended {self._end - self._next} bytes too early")
+        self._flush()
 
     def _flush(self) -> None:
         block = self._view[: self._filled]
