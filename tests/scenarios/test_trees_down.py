@@ -233,6 +233,43 @@ def test_delete_takes_files_without_objects_and_nothing_else(tmp_path: Path) -> 
         assert content(outside) == {"keep": b"keep"}
 
 
+def test_a_file_that_came_through_a_link_is_not_deleted(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        dest = make(tmp_path / "dest", "dir/old", "gone", "empty/x")
+        (dest / "dir" / "deep").mkdir()
+        (dest / "link").symlink_to("dir")
+        (dest / "again").symlink_to("link/deep")
+        (dest / "file").symlink_to("behind")
+        (dest / "behind").write_text("")
+        (dest / "to-empty").symlink_to("empty")
+        put(w, "link/a", "again/b", "file")
+        for _ in range(2):
+            ran = run(w, "sync", "--dest-dir", str(dest), "--delete")
+            assert ran.code == 0, ran.err
+            assert (dest / "link" / "a").read_bytes() == b"link/a"
+            assert (dest / "dir" / "deep" / "b").read_bytes() == b"again/b"
+            assert (dest / "behind").read_bytes() == b"file"
+        left = {path.name for path in dest.iterdir()}
+        assert left == {"dir", "link", "again", "file", "behind", "empty", "to-empty"}
+        assert not (dest / "dir" / "old").exists()
+
+
+def test_no_object_at_all_deletes_nothing(tmp_path: Path) -> None:
+    """A prefix that is misspelt."""
+    with world(tmp_path) as w:
+        put(w, "right/a")
+        dest = make(tmp_path / "dest", "a")
+        for wish in ((), ("--dry-run",)):
+            ran = run(w, "sync", "--dest-dir", str(dest), "--prefix", "wrong/", "--delete", *wish)
+            assert ran.code == 1
+            assert "'wrong/'" in ran.err
+            assert not ran.out
+        assert (dest / "a").exists()
+        (dest / "a").unlink()
+        ran = run(w, "sync", "--dest-dir", str(dest), "--prefix", "wrong/", "--delete")
+        assert ran.code == 0, ran.err
+
+
 def test_a_list_that_fails_deletes_nothing(tmp_path: Path) -> None:
     with world(tmp_path, page_limit=2) as w:
         put(w, "a", "b", "c", "d")

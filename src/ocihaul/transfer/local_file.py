@@ -147,6 +147,7 @@ class LocalFile:
     def complete(self) -> None:
         """Put the file in its target's place, on disk when this returns. Raises TargetError."""
         try:
+            self._check_name()
             with contextlib.suppress(OSError):  # an existing file keeps its permissions
                 self.temporary.chmod(stat.S_IMODE(self.target.stat().st_mode))
             os.fsync(self._file.fileno())
@@ -155,6 +156,12 @@ class LocalFile:
             _sync_directory(self.target.parent)
         except OSError as error:
             raise self._broken("put in place", error) from error
+
+    def _check_name(self) -> None:
+        """Raise OSError unless the name is still that of the file with the bytes in it."""
+        ours, named = os.fstat(self._file.fileno()), self.temporary.lstat()
+        if (ours.st_dev, ours.st_ino) != (named.st_dev, named.st_ino):
+            raise FileNotFoundError(errno.ENOENT, f"somebody has replaced {self.temporary.name}")
 
     def drop(self) -> None:
         """The bytes are of no use to anybody."""

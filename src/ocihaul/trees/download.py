@@ -55,9 +55,17 @@ def download_tree(request: TreeDownload, work: Work) -> None:
 
 
 def _download(request: TreeDownload, work: Work, destination: Destination, locks: Path) -> None:
-    _Downloader(request, work, destination, locks).run()
-    if request.delete:
-        delete_files(request, work, destination)
+    downloader = _Downloader(request, work, destination, locks)
+    downloader.run()
+    if not request.delete:
+        return
+    if downloader.found_nothing and os.path.isdir(request.root) and os.listdir(request.root):  # noqa: PTH112, PTH208
+        raise OcihaulError(
+            f"there is no object under the prefix {request.prefix!r} of bucket {request.bucket}, "
+            f"so nothing in {request.root} was deleted",
+            hint="Check --prefix and --bucket-name; if it is meant, empty the directory by hand.",
+        )
+    delete_files(request, work, destination)
 
 
 def download_key(request: TreeDownload, endpoint: str) -> str:
@@ -77,6 +85,7 @@ class _Downloader:
         self, request: TreeDownload, work: Work, destination: Destination, locks: Path
     ) -> None:
         self._locks = locks
+        self.found_nothing = True
         self._request = request
         self._work = work
         self._destination = destination
@@ -92,6 +101,7 @@ class _Downloader:
         bucket = Bucket(work.storage, request.namespace, request.bucket, request.prefix)
         with work.crew(request.parallel) as crew:
             for there in bucket.objects(delimiter=request.delimiter):
+                self.found_nothing = False
                 work.trouble.check()
                 try:
                     self._object(there, crew)
