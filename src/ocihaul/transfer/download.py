@@ -14,7 +14,7 @@ from ocihaul.storage.names import check_headers, check_text
 from ocihaul.storage.types import ObjectSummary
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C
-from ocihaul.transfer.claiming import claim
+from ocihaul.transfer.claims import alone
 from ocihaul.transfer.download_job import DownloadJob
 from ocihaul.transfer.download_request import DownloadRequest, DownloadResult
 from ocihaul.transfer.finished import Finished
@@ -80,7 +80,7 @@ def download(
             return _streamed(begin(), out, started)
     target = resolved(target)
     lock = (directory or state_directory()) / f"download-{_digest(str(target))}.lock"
-    with claim(lock, str(target), wait=request.wait, listener=listener, stop=stop):
+    with alone(lock, str(target), wait=request.wait, listener=listener, stop=stop):
         job = begin()
         temporary = _temporary(storage, request, target)
         finished = Finished(temporary.with_name(f"{temporary.name}-ranges"), listener)

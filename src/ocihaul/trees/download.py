@@ -2,12 +2,11 @@
 
 import os
 import stat
-import tempfile
 from pathlib import Path
 
 from ocihaul.errors import ObjectArchived, ObjectExists, OcihaulError, TargetError
 from ocihaul.storage.listing import ListedObject
-from ocihaul.transfer.claiming import claim
+from ocihaul.transfer.claims import alone
 from ocihaul.transfer.download import download
 from ocihaul.transfer.download_request import DownloadRequest
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE
@@ -38,24 +37,20 @@ def download_tree(request: TreeDownload, work: Work) -> None:
     check_root(request.root, flag="--dest-dir")
     check_wishes(part_size=request.part_size, parallel=request.parallel)
     if request.dry_run:
-        _download(request, work, Destination(request.root, make=False), Path())
+        _download(request, work, Destination(request.root, make=False))
         return
     destination = Destination(request.root)
     real = os.path.realpath(request.root)
     lock = work.directory / f"tree-{run_key(root=real)[:16]}.lock"
-    with (
-        claim(lock, real, wait=True, listener=work.listener, stop=work.stop),
-        # A lock for each file is not needed then, and would stay behind.
-        tempfile.TemporaryDirectory(prefix="ocihaul-") as locks,
-    ):
-        _download(request, work, destination, Path(locks))
+    with alone(lock, real, wait=True, listener=work.listener, stop=work.stop):
+        _download(request, work, destination)
         if work.results.count(DOWNLOADED) and hasattr(os, "sync"):
             os.sync()  # once, not once a file
         work.ended()
 
 
-def _download(request: TreeDownload, work: Work, destination: Destination, locks: Path) -> None:
-    downloader = _Downloader(request, work, destination, locks)
+def _download(request: TreeDownload, work: Work, destination: Destination) -> None:
+    downloader = _Downloader(request, work, destination)
     downloader.run()
     if not request.delete:
         return
@@ -81,10 +76,7 @@ def download_key(request: TreeDownload, endpoint: str) -> str:
 
 
 class _Downloader:
-    def __init__(
-        self, request: TreeDownload, work: Work, destination: Destination, locks: Path
-    ) -> None:
-        self._locks = locks
+    def __init__(self, request: TreeDownload, work: Work, destination: Destination) -> None:
         self.found_nothing = True
         self._request = request
         self._work = work
@@ -228,7 +220,13 @@ class _Downloader:
             multipart=request.multipart,
             sse_customer_key=request.sse_customer_key,
         )
-        download(work.storage, wish, listener=work.listener, stop=work.stop, directory=self._locks)
+        download(
+            work.storage,
+            wish,
+            listener=work.listener,
+            stop=work.stop,
+            directory=work.directory,
+        )
         if mtime is not None:
             os.utime(target, (mtime, mtime))
 
