@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import pytest
 
 from ocihaul.emulator.answers import Answer
 from ocihaul.emulator.exchange import Exchange
-from ocihaul.errors import ChecksumError, NetworkError, ObjectChanged, OcihaulError
+from ocihaul.emulator.wire import Wire
+from ocihaul.errors import ChecksumError, NetworkError, ObjectChanged, OcihaulError, ServiceError
 from tests.scenarios.trees import run
 from tests.world import MIB, World, world
 
@@ -81,6 +82,29 @@ def tamper(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
         return done
 
     return begin
+
+
+def test_an_object_without_a_size_is_no_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a proxy frames answers anew."""
+    write, changed = Wire.send_head, []
+
+    def sending(self: Wire, status: int, headers: Mapping[str, str], content: bytes = b"") -> None:
+        if "archival-state" not in headers and "etag" in headers:
+            changed.append(status)
+            headers = {key: headers[key] for key in headers if key != "content-length"}
+            headers["connection"] = "close"
+        write(self, status, headers, content)
+
+    monkeypatch.setattr(Wire, "send_head", sending)
+    with world(tmp_path) as w:
+        w.oci.put_object("backups", "x", b"something")
+        (tmp_path / "target").write_bytes(b"before")
+        with pytest.raises(ServiceError, match="how large"):
+            w.fetch("x", tmp_path / "target", verify=False)
+        assert changed == [200]
+        assert (tmp_path / "target").read_bytes() == b"before"
 
 
 def store(w: World, size: int = 3 * MIB + 5) -> bytes:

@@ -30,6 +30,7 @@ def test_ranges_as_http_has_them(text: str | None, expected: tuple[int, int]) ->
     [
         "bytes=100-",
         "bytes=-0",
+        "bytes=0-" + "9" * 5000,
         "bytes=5-4",
         "bytes=-",
         "bytes=",

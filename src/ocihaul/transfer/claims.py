@@ -16,7 +16,7 @@ from types import ModuleType
 
 from filelock import FileLock, Timeout
 
-from ocihaul.errors import DownloadBusy
+from ocihaul.errors import DownloadBusy, JournalError, UploadBusy
 from ocihaul.events import Listener, Notice
 
 fcntl: ModuleType | None
@@ -25,14 +25,20 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
+#: Somebody who only looks (`is_held`) has the lock for a moment: wait for that at least, seconds.
+_LOOK = 0.4
 #: Between two tries, seconds.
-_POLL = 0.2
+_POLL = 0.1
 #: How long one wait is, so that a stop is noticed: seconds.
 _PATIENCE = 1.0
 
 
 class HeldError(Exception):
-    """Another process has the lock; the text says which."""
+    """Another process has the lock; `who` names it."""
+
+    def __init__(self, who: str) -> None:
+        super().__init__(who)
+        self.who = who
 
 
 @contextlib.contextmanager
@@ -41,16 +47,40 @@ def hold(path: Path, *, wait: float) -> Iterator[None]:
 
     Raises HeldError after `wait` seconds, OSError when there can be no lock.
     """
-    with _windows_lock(path, wait) if fcntl is None else _lock(path, wait):
+    with _hold(path, max(wait, _LOOK)):
         yield
 
 
-def is_held(path: Path) -> bool:
+@contextlib.contextmanager
+def claimed(directory: Path, name: str, what: str, *, wait: float) -> Iterator[None]:
+    """Be the only process that uploads `what`, by the lock `name` in `directory`.
+
+    Raises UploadBusy after `wait` seconds, naming who has it; JournalError when there can be no
+    lock.
+    """
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(hold(directory / f"{name}.lock", wait=wait))
+        except HeldError as other:
+            raise UploadBusy(
+                f"{what!r} is already being uploaded by {other.who}",
+                hint="Wait until it has ended.",
+            ) from None
+        except OSError as error:
+            raise JournalError(
+                f"the journal in {directory} cannot be used: {error}",
+                hint="Check the space and the rights there, or set OCIHAUL_STATE_DIR.",
+            ) from error
+        yield
+
+
+def is_held(directory: Path, name: str) -> bool:
     """Whether a process has the lock; looks without leaving a trace."""
+    path = directory / f"{name}.lock"
     if not path.exists():
         return False
     try:
-        with hold(path, wait=0):
+        with _hold(path, 0):
             return False
     except FileNotFoundError:
         return False
@@ -73,9 +103,9 @@ def alone(
             try:
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 held.enter_context(hold(path, wait=_PATIENCE if told else 0))
-            except HeldError as who:
+            except HeldError as other:
                 busy = DownloadBusy(
-                    f"{what} is already being fetched by {who}",
+                    f"{what} is already being fetched by {other.who}",
                     hint="Wait for it, or run again without --no-wait.",
                 )
                 if not wait or stop.is_set():
@@ -89,6 +119,10 @@ def alone(
                 listener(Notice(f"{text}. Name a writable directory with OCIHAUL_STATE_DIR."))
             break
         yield
+
+
+def _hold(path: Path, wait: float) -> contextlib.AbstractContextManager[None]:
+    return _windows_lock(path, wait) if fcntl is None else _lock(path, wait)
 
 
 @contextlib.contextmanager

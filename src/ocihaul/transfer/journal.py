@@ -17,8 +17,7 @@ from typing import Any, Self
 
 from platformdirs import user_state_path
 
-from ocihaul.errors import JournalError, UploadBusy
-from ocihaul.transfer.claims import HeldError, hold, is_held
+from ocihaul.transfer.claims import claimed, is_held
 from ocihaul.transfer.counting import Counts
 from ocihaul.transfer.database import Database
 from ocihaul.transfer.integrity import SentPart
@@ -281,27 +280,12 @@ class Journal:
 
         Raises UploadBusy after `wait` seconds, naming who has it, and JournalError.
         """
-        with contextlib.ExitStack() as held:
-            try:
-                held.enter_context(hold(self._lock_file(target), wait=wait))
-            except HeldError as who:
-                raise UploadBusy(
-                    f"{target.object!r} is already being uploaded by {who}",
-                    hint="Wait until it has ended.",
-                ) from None
-            except OSError as error:
-                raise JournalError(
-                    f"the journal in {self._directory} cannot be used: {error}",
-                    hint="Check the space and the rights there, or set OCIHAUL_STATE_DIR.",
-                ) from error
+        with claimed(self._directory, f"upload-{target.digest}", target.object, wait=wait):
             yield
 
     def is_claimed(self, target: Target) -> bool:
         """Whether some process uploads to this target right now."""
-        return is_held(self._lock_file(target))
-
-    def _lock_file(self, target: Target) -> Path:
-        return self._directory / f"upload-{target.digest}.lock"
+        return is_held(self._directory, f"upload-{target.digest}")
 
     # Reading rows
 

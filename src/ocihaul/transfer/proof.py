@@ -20,7 +20,7 @@ _USUAL = (128, 64, 100, 10, 50, 256, 512, 1024, 5, 8, 16, 20, 32, 2048, 4096)
 _READING = 16 * 2**30
 _READINGS = 4
 
-_OF_PARTS = re.compile(r"([A-Za-z0-9+/]+=*)-([1-9][0-9]*)", re.ASCII)
+_OF_PARTS = re.compile(r"([A-Za-z0-9+/]+=*)-([1-9][0-9]{0,8})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ocihaul.errors import UsageError
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE, MOST_PARALLEL
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 #: Ranges are made this many times larger than wished, at most, to match the object's own parts.
 _LARGEST_STRETCH = 4
