@@ -404,7 +404,7 @@ def test_what_takes_the_place_of_the_temporary_file_is_not_taken_for_it(
         (directory / "target").write_bytes(b"before")
         (tmp_path / "victim").write_bytes(b"mine")
         (tmp_path / "victim").chmod(0o400)
-        meddled = []
+        meddled: list[Event] = []
 
         def meddle(event: Event) -> None:
             if not isinstance(event, PartFinished) or meddled:

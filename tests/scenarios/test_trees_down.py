@@ -1,8 +1,11 @@
 """`bulk-download`, `sync --dest-dir` and `bulk-delete` as a person runs them."""
 
+import errno
 import json
 import os
 from pathlib import Path
+
+import pytest
 
 from ocihaul.emulator.faults import Fault
 from tests.scenarios.trees import OLD, command, content, make, operations, run
@@ -268,6 +271,29 @@ def test_no_object_at_all_deletes_nothing(tmp_path: Path) -> None:
         (dest / "a").unlink()
         ran = run(w, "sync", "--dest-dir", str(dest), "--prefix", "wrong/", "--delete")
         assert ran.code == 0, ran.err
+
+
+def test_a_disk_that_is_full_or_gone_ends_the_run_and_deletes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Instead of a million objects, each fetched in vain."""
+    with world(tmp_path) as w:
+        put(w, *map(str, range(300)))
+        dest = make(tmp_path / "dest", "mine")
+
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "ftruncate", full)
+            ran = run(w, "sync", "--dest-dir", str(dest), "--delete")
+        assert ran.code == 1
+        assert "No space left on device" in ran.err
+        assert w.oci.log.count(operation="GetObject") < 100
+        assert content(dest) == {"mine": b"mine"}
+        ran = run(w, "sync", "--dest-dir", str(dest), "--delete")
+        assert (ran.code, len(ran.json["downloaded-objects"])) == (0, 300)
+        assert not (dest / "mine").exists()
 
 
 def test_a_list_that_fails_deletes_nothing(tmp_path: Path) -> None:
