@@ -20,6 +20,7 @@ from ocihaul.errors import (
 )
 from ocihaul.events import Listener, Notice
 from ocihaul.storage.client import StorageClient
+from ocihaul.transfer.access import access_of, end_access
 from ocihaul.transfer.counting import Counter, Counts
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.job import wished_algorithm
@@ -297,6 +298,7 @@ def drop(memory: Memory, entry: Entry, storage: StorageClient) -> None:
         )
     except OcihaulError as error:
         memory.listener(Notice(f"Upload {entry.upload_id} could not be dropped: {error.message}"))
+    end_access(access_of(memory.journal, target), storage, target, memory.listener)
     memory.forget()
 
 

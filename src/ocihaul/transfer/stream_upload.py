@@ -245,7 +245,7 @@ class _StreamUpload:
         stopped = self._job.stop.is_set()
         trouble = "the session is over"
         # Without a session there is nothing to sign an abort with, and asking might wait for one.
-        if not isinstance(error, SessionError):
+        if self._assembly.outlives or not isinstance(error, SessionError):
             try:
                 self._assembly.abort_soon(_LAST_WORD_WHEN_STOPPED if stopped else _LAST_WORD)
             except OcihaulError as error_:
