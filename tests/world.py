@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from ocihaul.config import Flags, resolve
 from ocihaul.config import Settings as ClientSettings
@@ -17,8 +18,10 @@ from ocihaul.connect import open_storage
 from ocihaul.emulator import Emulator
 from ocihaul.emulator import Session as EmulatorSession
 from ocihaul.emulator import Settings as EmulatorSettings
-from ocihaul.events import AttemptFinished, TokenAdopted
+from ocihaul.events import AttemptFinished, Listener, TokenAdopted, audience
 from ocihaul.storage.client import StorageClient
+from ocihaul.transfer.download import download
+from ocihaul.transfer.download_request import DownloadRequest, DownloadResult
 from ocihaul.transfer.request import Existing, UploadRequest, UploadResult
 from ocihaul.transfer.upload import upload
 from tests.support import Recorder
@@ -107,6 +110,36 @@ class World:
         with self.storage(**(flags or {})) as storage:
             return upload(storage, request, listener=self.heard, stop=self.stop)
 
+    def fetch(
+        self,
+        name: str,
+        target: Path | BinaryIO,
+        *,
+        listener: Listener | None = None,
+        flags: Mapping[str, object] | None = None,
+        **wishes: object,
+    ) -> DownloadResult:
+        """Download an object in ranges of 1 MiB; `listener` hears what `heard` has heard."""
+        tell = self.heard if listener is None else audience(self.heard, listener)
+        given: dict[str, object] = {
+            "namespace": self.oci.namespace,
+            "bucket": "backups",
+            "name": name,
+            "target": target,
+            "part_size": MIB,
+            "threshold": MIB,
+            "parallel": 3,
+        }
+        request = DownloadRequest(**(given | wishes))  # type: ignore[arg-type]  # by name
+        with self.storage(**(flags or {})) as storage:
+            return download(
+                storage,
+                request,
+                listener=tell,
+                stop=self.stop,
+                directory=self.home / "state",
+            )
+
     # The command
 
     def start(self, *args: str, **environ: str) -> "subprocess.Popen[str]":
@@ -149,6 +182,15 @@ class World:
             *("--debug", "--session-wait", "0", *args),
         )
 
+    def get(self, name: str, target: Path | str, *args: str) -> tuple[str, ...]:
+        """The way back, in ranges of 1 MiB."""
+        return (
+            *("os", "object", "get", "--bucket-name", "backups", "--namespace", "ns1"),
+            *("--name", name, "--file", str(target), "--part-size", "1"),
+            *("--multipart-download-threshold", "1", "--parallel-download-count", "3"),
+            *("--auth", "security_token", "--region", "us-ashburn-1", "--session-wait", "0", *args),
+        )
+
     def environ(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         ours = {
@@ -181,6 +223,14 @@ class World:
             entry.body_received
             for entry in self.oci.log.entries()
             if entry.operation in {"UploadPart", "ParUploadPart", "PutObject"}
+        )
+
+    def object_bytes_sent(self, after: int = 0) -> int:
+        """By requests later than the `after`th."""
+        return sum(
+            entry.body_sent
+            for entry in self.oci.log.entries(operation="GetObject")
+            if entry.status in {200, 206} and entry.sequence > after
         )
 
     def refreshes(self) -> int:

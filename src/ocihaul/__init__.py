@@ -5,7 +5,8 @@ once:
 
 * `Session`: the credential of a profile's session, kept alive; `Session.from_profile()`.
 * `SessionStatus`: what a session says of itself.
-* `upload`: one file to one object, in one call.
+* `upload`, `download`: one file to one object, in one call, and back.
+* `verify`: a file and an object against the receipt of their upload.
 * `errors`, `events`: what is raised, and what a listener hears.
 
 See docs/library.md.
@@ -16,36 +17,45 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ocihaul import errors, events
-    from ocihaul.library import upload
+    from ocihaul.library import Verification, download, upload, verify
     from ocihaul.session.credential import Credential
     from ocihaul.session.session import Session
     from ocihaul.session.status import SessionStatus
+    from ocihaul.transfer.download_request import DownloadResult
     from ocihaul.transfer.request import Existing, UploadResult
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Credential",
+    "DownloadResult",
     "Existing",
     "Session",
     "SessionStatus",
     "UploadResult",
+    "Verification",
     "__version__",
+    "download",
     "errors",
     "events",
     "upload",
+    "verify",
 ]
 
 #: Where each public name lives; None: it is a module of that name.
 _HOMES: dict[str, str | None] = {
     "Credential": "ocihaul.session.credential",
+    "DownloadResult": "ocihaul.transfer.download_request",
     "Existing": "ocihaul.transfer.request",
     "Session": "ocihaul.session.session",
     "SessionStatus": "ocihaul.session.status",
     "UploadResult": "ocihaul.transfer.request",
+    "Verification": "ocihaul.library",
+    "download": "ocihaul.library",
     "errors": None,
     "events": None,
     "upload": "ocihaul.library",
+    "verify": "ocihaul.library",
 }
 
 

@@ -19,6 +19,10 @@
      ├── UploadBusy             another process is at the same upload
      ├── ObjectExists           the target is there and must not be replaced
      ├── UploadStopped          a multipart upload stopped half-way; its cause is chained
+     ├── TargetError            the local file cannot be written
+     ├── ObjectChanged          the object is not what it was when the download began
+     ├── ObjectArchived         the object has to be restored before it can be read
+     ├── DownloadBusy           another process is downloading to the same file
      └── Interrupted            a person or the system asked us to stop
 
 A message says what is wrong and where; `hint` says what to do about it. Neither ever
@@ -167,6 +171,28 @@ class UploadStopped(OcihaulError):
         super().__init__(message, hint=hint)
         self.upload_id = upload_id
         self.resumable = resumable
+
+
+class TargetError(OcihaulError):
+    """The local file of a download cannot be written; `resumable` once bytes of it are kept."""
+
+    def __init__(self, message: str, *, hint: str | None = None, resumable: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.resumable = resumable
+
+
+class ObjectChanged(OcihaulError):
+    """The object was replaced or deleted while it was downloaded: no byte of it was kept."""
+
+
+class ObjectArchived(OcihaulError):
+    """The object is in the Archive tier and not restored."""
+
+
+class DownloadBusy(OcihaulError):
+    """Another process downloads to the same file right now."""
+
+    resumable = True
 
 
 class Interrupted(OcihaulError):

@@ -111,7 +111,8 @@ class ClockCorrected(Event):
 class AttemptFinished(Event):
     """One HTTP exchange ended: with a `status`, or with an `error` text and no status.
 
-    `body_sent` counts the bytes of the request body that were handed to the connection.
+    `body_sent` counts the bytes of the request body that were handed to the connection,
+    `body_received` those of an object that came.
     """
 
     operation: str
@@ -123,6 +124,7 @@ class AttemptFinished(Event):
     seconds: float
     generation: int
     body_sent: int
+    body_received: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ class BytesSent(Event):
 
 @dataclass(frozen=True, slots=True)
 class PartFinished(Event):
-    """The service has the part and its checksum is ours."""
+    """A part is where it belongs: at the service, with our checksum, or in the local file."""
 
     part_number: int
     size: int
@@ -191,3 +193,57 @@ class UploadFinished(Event):
     name: str
     size: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadPlanned(Event):
+    """What is going to be fetched, in `part_count` ranges."""
+
+    name: str
+    size: int
+    part_size: int
+    part_count: int
+    parallel: int
+
+
+@dataclass(frozen=True, slots=True)
+class BytesReceived(Event):
+    """`count` more bytes of a range have come."""
+
+    part_number: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadFinished(Event):
+    """The object is here; `checked_by` is the checksum that was compared, None for none."""
+
+    name: str
+    size: int
+    seconds: float
+    checked_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TreeWalked(Event):
+    """So many files and bytes of a tree have been found; `complete`: that is all of them."""
+
+    files: int
+    size: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FileFinished(Event):
+    """One file or object of a tree is done."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileFailed(Event):
+    """One file or object of a tree could not be done; the others go on."""
+
+    name: str
+    reason: str

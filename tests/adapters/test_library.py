@@ -49,13 +49,45 @@ def test_a_status_in_two_lines(here: World, capsys: pytest.CaptureFixture[str]) 
 
 def test_an_upload_in_two_lines(here: World, capsys: pytest.CaptureFixture[str]) -> None:
     source = here.file(3 * MIB)
-    exec(example("upload(path"), {"ocihaul": ocihaul, "path": source})  # noqa: S102  the same
+    exec(example("storage_tier"), {"ocihaul": ocihaul, "path": source})  # noqa: S102  the same
     assert here.arrived_whole(source)
     assert capsys.readouterr().out.splitlines()[-1].endswith(" 0")
     with pytest.raises(ocihaul.errors.ObjectExists):
         ocihaul.upload(source, "backups")
     again = ocihaul.upload(source, "backups", existing=ocihaul.Existing.REPLACE, parallel=2)
     assert again.size == 3 * MIB
+
+
+def test_a_receipt_and_what_has_become_of_it(
+    here: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {"ocihaul": ocihaul, "path": here.file(1000), "receipt_path": here.home / "r.json"}
+    exec(example("ocihaul.verify"), names)  # noqa: S102  the document's own text
+    assert capsys.readouterr().out == "True () ()\n"
+    here.file(1001)
+    here.oci.put_object("backups", "backup.tar", b"another")
+    found = ocihaul.verify(here.home / "r.json", file=here.home / "backup.tar")
+    assert not found.good
+    assert found.object is not None
+    assert found.object.found
+    with pytest.raises(ocihaul.errors.ReceiptError):
+        ocihaul.verify(here.home / "backup.tar", stored=False)
+
+
+def test_a_download_in_two_lines(
+    here: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    here.oci.put_object("backups", "backup.tar", b"what is in it", algorithm="CRC32C")
+    exec(example("ocihaul.download"), {"ocihaul": ocihaul})  # noqa: S102  the document's own text
+    assert capsys.readouterr().out == "CRC32C 13\n"
+    assert (tmp_path / "copy.tar").read_bytes() == b"what is in it"
+    stream = io.BytesIO()
+    ocihaul.download("backups", "backup.tar", stream, adaptive=True, listener=here.heard)
+    assert stream.getvalue() == b"what is in it"
 
 
 def test_a_stream_in_two_lines(here: World, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from ocihaul.cli import app, core
 from ocihaul.config import Settings
+from ocihaul.transfer.download_request import DownloadRequest
 from ocihaul.transfer.request import UploadRequest, UploadResult
 
 HEADERS = {
@@ -89,6 +90,24 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeCore:
     """The core, replaced."""
     double = FakeCore()
     monkeypatch.setattr(core, "run_upload", double)
+    return double
+
+
+@dataclass
+class FakeDownload:
+    """Remembers what it was asked to download."""
+
+    requests: list[DownloadRequest] = field(default_factory=list)
+
+    def __call__(self, _: Settings, request: DownloadRequest, **__: Any) -> None:
+        self.requests.append(request)
+
+
+@pytest.fixture
+def fake_download(monkeypatch: pytest.MonkeyPatch) -> FakeDownload:
+    """The core's other direction, replaced."""
+    double = FakeDownload()
+    monkeypatch.setattr(core, "run_download", double)
     return double
 
 

@@ -8,7 +8,10 @@ import pytest
 from ocihaul.cli.progress import INTERVAL, PlainScreen, Reporter, keep_beating, reporting
 from ocihaul.events import (
     AttemptFinished,
+    BytesReceived,
     BytesSent,
+    DownloadFinished,
+    DownloadPlanned,
     MultipartUploadCreated,
     Notice,
     PartFinished,
@@ -176,3 +179,19 @@ def test_with_debug_there_is_no_bar_even_on_a_terminal() -> None:
         listener(PLANNED)
         listener(BytesSent(1, 10 * MIB))
     assert "\x1b[" not in stream.getvalue()
+
+
+@pytest.mark.usefixtures("wide")
+def test_a_download_is_followed_like_an_upload() -> None:
+    stream = Terminal()
+    with reporting(stream, terminal=True, debug=False) as (listener, reporter):
+        listener(DownloadPlanned("x", 20 * MIB, 10 * MIB, 2, 2))
+        listener(BytesReceived(1, 10 * MIB))
+        listener(PartFinished(1, 10 * MIB))
+        listener(PartFinished(2, 10 * MIB))  # an earlier run had brought it
+        assert "100% (20.0 MiB of 20.0 MiB)" in reporter.state()
+        listener(DownloadFinished("x", 20 * MIB, 2.0, "CRC32C"))
+    text = stream.getvalue()
+    assert "downloading x: 20.0 MiB in 2 ranges of 10.0 MiB, 2 at a time" in text
+    assert "parts 2/2" in text
+    assert "downloaded x: 20.0 MiB in 2 s (10.0 MiB/s), CRC32C compared" in text

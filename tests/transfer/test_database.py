@@ -1,6 +1,7 @@
 """The journal's file: older versions are brought up to date, newer ones and damage are refused."""
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
@@ -11,6 +12,7 @@ from ocihaul.transfer.counting import Counts
 from ocihaul.transfer.database import VERSION
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal import Journal, Target
+from ocihaul.transfer.source import Identity
 
 TARGET = Target("http://e", "n", "b", "o")
 
@@ -116,6 +118,24 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="OCIHAUL_STATE_DIR"):
         Journal(tmp_path)
     assert (tmp_path / "journal.sqlite3").read_text().startswith("not a database")
+
+
+def test_an_upload_begins_with_the_parts_that_are_there_or_not_at_all(tmp_path: Path) -> None:
+    part = SentPart(10, "e", {"CRC32C": b"abcd"})
+    wishes = {
+        "source": "/f",
+        "identity": Identity(1, 2, 30, 4),
+        "part_size": 10,
+        "encryption": "service",
+        "algorithm": "MD5",
+    }
+    with Journal(tmp_path) as journal:
+        damaged = {1: part, 2: replace(part, etag=None)}  # type: ignore[arg-type]  # NOT NULL
+        with pytest.raises(JournalError):
+            journal.begin(TARGET, upload_id="u", parts=damaged, **wishes)  # type: ignore[arg-type]
+        assert journal.find(TARGET) is None
+        entry = journal.begin(TARGET, upload_id="u", parts={1: part}, **wishes)  # type: ignore[arg-type]
+        assert journal.parts(entry) == {1: part}
 
 
 def test_only_the_newest_receipt_of_an_object_can_be_owed(tmp_path: Path) -> None:

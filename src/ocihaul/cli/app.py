@@ -6,15 +6,20 @@ import click
 
 from ocihaul import __version__
 from ocihaul.cli import os_commands
+from ocihaul.cli.bulk_delete import bulk_delete
+from ocihaul.cli.bulk_download import bulk_download
+from ocihaul.cli.bulk_upload import bulk_upload
 from ocihaul.cli.doctor import doctor
 from ocihaul.cli.elsewhere import NotOurs, Tree, run_elsewhere
 from ocihaul.cli.exec_command import exec_command
 from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, USAGE, exit_code
+from ocihaul.cli.get import get
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.put import put
 from ocihaul.cli.receipts import receipts
 from ocihaul.cli.resume_put import resume_put
 from ocihaul.cli.session_group import session
+from ocihaul.cli.sync import sync
 from ocihaul.cli.uploads import uploads
 from ocihaul.cli.verify import verify
 
@@ -46,6 +51,11 @@ def objects() -> None:
 
 
 objects.add_command(put)
+objects.add_command(bulk_upload)
+objects.add_command(bulk_download)
+objects.add_command(bulk_delete)
+objects.add_command(sync)
+objects.add_command(get)
 os_commands.add_to(object_storage, objects)
 objects.add_command(resume_put)
 app.add_command(session)

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     # They bring cryptography and more along, which only some commands need.
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+    from ocihaul.cli.foretelling import Foreteller
     from ocihaul.session.credential import Authority
     from ocihaul.session.profile_files import NewSession
     from ocihaul.session.token import SessionToken
     from ocihaul.storage.client import StorageClient
+    from ocihaul.transfer.download_request import DownloadRequest, DownloadResult
     from ocihaul.transfer.journal import Journal
+    from ocihaul.transfer.pace import Pace
     from ocihaul.wire.message import StopSign
 
 
@@ -35,27 +38,16 @@ def run_upload(
     stop: threading.Event,
 ) -> UploadResult:
     """Upload one file; asks the service for the namespace if the request has none."""
-    from ocihaul.cli.foretelling import Foreteller
     from ocihaul.transfer.counting import Counter
-    from ocihaul.transfer.pace import Pace
     from ocihaul.transfer.upload import upload
-
-    wishes = settings.wishes
-    foreteller = Foreteller(
-        listener,
-        mints=wishes.renew_with,
-        expected_rate=wishes.expected_rate,
-        monotonic=time.monotonic,
-        now=time.time,
-    )
 
     if request.outlive_session:
         # A session that is over must not keep waiting what can go on without it.
-        settings = replace(settings, wishes=replace(wishes, session_wait=0.0))
+        wishes = settings.wishes
         request = replace(request, expected_rate=wishes.expected_rate)
+        settings = replace(settings, wishes=replace(wishes, session_wait=0.0))
     counter = Counter()
-    pace = Pace() if request.adaptive else None
-    tell = audience(listener, foreteller, counter, *([pace] if pace is not None else []))
+    tell, foreteller, pace = _listeners(settings, listener, counter, adaptive=request.adaptive)
     with (
         journal_for(listener) as journal,
         storage_for(settings, listener=tell, stop=stop) as storage,
@@ -68,11 +60,54 @@ def run_upload(
             listener=tell,
             confirm=confirm,
             stop=stop,
-            before=foreteller.require if wishes.require_session else None,
+            before=foreteller.require if settings.wishes.require_session else None,
             journal=journal,
             counter=counter,
             pace=pace,
         )
+
+
+def run_download(
+    settings: Settings, request: "DownloadRequest", *, listener: Listener, stop: threading.Event
+) -> "DownloadResult":
+    """Download one object; asks the service for the namespace if the request has none."""
+    from ocihaul.transfer.download import download
+
+    tell, foreteller, pace = _listeners(settings, listener, adaptive=request.adaptive)
+    with storage_for(settings, listener=tell, stop=stop) as storage:
+        if not request.namespace:
+            request = replace(request, namespace=storage.get_namespace())
+        return download(
+            storage,
+            request,
+            listener=tell,
+            stop=stop,
+            before=foreteller.require if settings.wishes.require_session else None,
+            pace=pace,
+        )
+
+
+def _listeners(
+    settings: Settings, *listeners: Listener, adaptive: bool
+) -> tuple[Listener, "Foreteller", "Pace | None"]:
+    """The listeners with those that a transfer needs beside them, which are returned, too.
+
+    What there is to be said is said by the first.
+    """
+    from ocihaul.cli.foretelling import Foreteller
+    from ocihaul.transfer.pace import Pace
+
+    wishes = settings.wishes
+    foreteller = Foreteller(
+        listeners[0],
+        mints=wishes.renew_with,
+        expected_rate=wishes.expected_rate,
+        monotonic=time.monotonic,
+        now=time.time,
+    )
+    pace = Pace() if adaptive else None
+    tell = audience(*listeners, foreteller, *([pace] if pace is not None else []))
+    return tell, foreteller, pace
 
 
 @contextmanager

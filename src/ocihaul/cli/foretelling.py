@@ -1,4 +1,4 @@
-"""Whether the session will last for the upload: said before it begins, and when the rate is known.
+"""Whether the session will last for a transfer: said before it begins, and when the rate is known.
 
 What belongs here: when to say it. The reckoning is `session.forecast`.
 """
@@ -7,10 +7,18 @@ import threading
 from collections.abc import Callable
 
 from ocihaul.errors import SessionError
-from ocihaul.events import BytesSent, Event, Notice, TokenAdopted, UploadPlanned
+from ocihaul.events import (
+    BytesReceived,
+    BytesSent,
+    DownloadPlanned,
+    Event,
+    Notice,
+    TokenAdopted,
+    UploadPlanned,
+)
 from ocihaul.session.forecast import Forecast, Outlook, forecast
 
-#: Seconds of sending after which the rate is believed. Before, it is the kernel's buffers filling.
+#: Seconds after which the rate is believed. Before, it is the kernel's buffers filling.
 MEASURED = 20.0
 
 Say = Callable[[Event], None]
@@ -36,7 +44,7 @@ class Foreteller:
         self._lock = threading.Lock()  # guards all below
         self._outlook: Outlook | None = None
         self._size: int | None = 0
-        self._sent = 0
+        self._moved = 0
         self._began: float | None = None
 
     def __call__(self, event: Event) -> None:
@@ -45,10 +53,10 @@ class Foreteller:
         with self._lock:
             if isinstance(event, TokenAdopted):
                 self._outlook = Outlook(event.expires_at, event.session_ends_at, self._mints)
-            elif isinstance(event, UploadPlanned):
+            elif isinstance(event, (UploadPlanned, DownloadPlanned)):
                 self._size, self._began = event.size, self._monotonic()
                 text = self._text(self._size, self._rate)
-            elif isinstance(event, BytesSent) and self._began is not None:
+            elif isinstance(event, (BytesSent, BytesReceived)) and self._began is not None:
                 text = self._measured(event)
         if text is not None:
             self._say(Notice(text))
@@ -67,15 +75,15 @@ class Foreteller:
             cure += " To be judged by its length, name the speed with --expected-rate 50M."
         raise SessionError(f"the session will not last for this: {told.text}", hint=cure)
 
-    def _measured(self, event: BytesSent) -> str | None:
-        self._sent += event.count
+    def _measured(self, event: BytesSent | BytesReceived) -> str | None:
+        self._moved += event.count
         seconds = self._monotonic() - (self._began or 0.0)
-        if seconds < MEASURED or self._sent <= 0:
+        if seconds < MEASURED or self._moved <= 0:
             return None
         self._began = None  # said once
         if self._size is None:
             return None  # nobody knows how much is still to come
-        return self._text(self._size - self._sent, self._sent / seconds)
+        return self._text(self._size - self._moved, self._moved / seconds)
 
     def _text(self, size: int | None, rate: float | None) -> str | None:
         told = self._forecast(size, rate)

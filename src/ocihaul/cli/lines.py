@@ -13,6 +13,8 @@ from ocihaul.events import (
     AttemptFinished,
     ClockCorrected,
     CredentialRejected,
+    DownloadFinished,
+    DownloadPlanned,
     Event,
     LoginOffered,
     MultipartUploadCreated,
@@ -83,14 +85,12 @@ class Speaker:
             case Parked():
                 until = time_text(event.until, self.zone)
                 return f"{event.reason}. Waiting for a new login until {until}"
-            case UploadPlanned():
+            case UploadPlanned() | DownloadPlanned():
                 return _planned(event)
             case TokenAdopted():
                 return self._token(event, now)
-            case UploadFinished():
-                rate = size_text(event.size / event.seconds) if event.seconds > 0 else "?"
-                took = duration_text(event.seconds)
-                return f"uploaded {event.name}: {size_text(event.size)} in {took} ({rate}/s)"
+            case UploadFinished() | DownloadFinished():
+                return _finished(event)
             case _:
                 return None
 
@@ -148,24 +148,40 @@ def _service(event: Event) -> str | None:
             return None
 
 
-def _planned(event: UploadPlanned) -> str:
+def _planned(event: UploadPlanned | DownloadPlanned) -> str:
+    verb = "uploading" if isinstance(event, UploadPlanned) else "downloading"
     size = "a stream" if event.size is None else size_text(event.size)
-    text = f"uploading {event.name}: {size}"
+    text = f"{verb} {event.name}: {size}"
     if event.part_count is None:
         first = f"parts of {size_text(event.part_size)} and more"
         return f"{text} in {first}, up to {event.parallel} at a time"
-    if not event.multipart:
+    if isinstance(event, UploadPlanned):
+        whole, parts = not event.multipart, "parts"
+    else:
+        whole, parts = event.part_count <= 1, "ranges"
+    if whole:
         return f"{text} in one piece"
-    pieces = f"{event.part_count} parts of {size_text(event.part_size)}"
+    pieces = f"{event.part_count} {parts} of {size_text(event.part_size)}"
     return f"{text} in {pieces}, {event.parallel} at a time"
+
+
+def _finished(event: UploadFinished | DownloadFinished) -> str:
+    rate = size_text(event.size / event.seconds) if event.seconds > 0 else "?"
+    took = f"{size_text(event.size)} in {duration_text(event.seconds)} ({rate}/s)"
+    if isinstance(event, UploadFinished):
+        return f"uploaded {event.name}: {took}"
+    checked = f", {event.checked_by} compared" if event.checked_by else ""
+    return f"downloaded {event.name}: {took}{checked}"
 
 
 def debug_line(event: AttemptFinished, now: float) -> str:
     """One HTTP exchange, for `--debug`; the caller redacts it."""
     stamp = datetime.fromtimestamp(now, UTC).astimezone().isoformat(" ", "milliseconds")
     outcome = event.status if event.status is not None else f"failed: {event.error}"
+    received = f"received={event.body_received} " if event.body_received else ""
     return (
         f"{stamp} DEBUG {event.method} {event.path} {outcome} {event.operation} "
         f"{event.seconds * 1000:.0f} ms generation={event.generation} sent={event.body_sent} "
+        f"{received}"
         f"opc-request-id={event.opc_request_id or '-'}"
     )

@@ -24,6 +24,22 @@ class ParallelCount(click.IntRange):
         return super().convert(value, param, ctx)
 
 
+class OptionalHours(click.IntRange):
+    """A number of hours, or nothing after the option: then the service's own number."""
+
+    name = "hours"
+    DEFAULT = "default"
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A number, or DEFAULT."""
+        if value == self.DEFAULT:
+            return value
+        return super().convert(value, param, ctx)
+
+
 class Moment(click.types.StringParamType):
     """A time, in any of the stock CLI's forms; the value is RFC 3339 in UTC."""
 

@@ -1,7 +1,7 @@
-"""Events on stderr while an upload runs: a bar on a terminal, plain lines everywhere else.
+"""Events on stderr while a transfer runs: a bar on a terminal, plain lines everywhere else.
 
 What belongs here: threads, locks and the terminal. What is said, and in which words, is in
-`lines.py`; how far the upload is, in `tally.py`. Everything passes through `redact` last.
+`lines.py`; how far it is, in `tally.py`. Everything passes through `redact` last.
 """
 
 import threading
@@ -14,7 +14,10 @@ from ocihaul.cli.lines import Speaker, cleaned, debug_line
 from ocihaul.cli.tally import Tally
 from ocihaul.events import (
     AttemptFinished,
+    BytesReceived,
     BytesSent,
+    DownloadFinished,
+    DownloadPlanned,
     Event,
     MultipartUploadCreated,
     PartFinished,
@@ -27,6 +30,8 @@ from ocihaul.redaction import redact
 INTERVAL = 30.0
 
 Clock = Callable[[], float]
+
+_MOVES = (BytesSent, BytesReceived, PartFinished, MultipartUploadCreated)
 
 
 class Screen(Protocol):
@@ -44,7 +49,7 @@ class PlainScreen:
         self._lock = threading.Lock()  # guards the stream: a line stays in one piece
 
     def say(self, text: str) -> None:
-        """Write one line; a reader that has gone away does not stop the upload."""
+        """Write one line; a reader that has gone away does not stop the work."""
         with self._lock:
             try:
                 self._stream.write(text + "\n")
@@ -79,9 +84,9 @@ class Reporter:
         with self._lock:
             self.tally.add(event, at)
             lines = self._speaker.lines(event, at=at, now=now)
-            if isinstance(event, UploadPlanned):
+            if isinstance(event, (UploadPlanned, DownloadPlanned)):
                 self.running = True
-            elif isinstance(event, UploadFinished):
+            elif isinstance(event, (UploadFinished, DownloadFinished)):
                 self.running = False
         if self._debug and isinstance(event, AttemptFinished):
             lines.append(debug_line(event, now))
@@ -98,7 +103,7 @@ class Reporter:
             return self.tally.line(self._monotonic(), self._now())
 
     def beat(self) -> None:
-        """Say how far the upload is, if it has begun and is not over."""
+        """Say how far the transfer is, if it has begun and is not over."""
         if self.running:
             self._screen.say(self._speaker.stamped(self.state(), self._now()))
 
@@ -134,9 +139,9 @@ class Bar:
 
     def __call__(self, event: Event) -> None:
         """Follow one event, from any thread."""
-        if isinstance(event, UploadFinished):
+        if isinstance(event, (UploadFinished, DownloadFinished)):
             self.close()
-        elif isinstance(event, (BytesSent, PartFinished, MultipartUploadCreated)):
+        elif isinstance(event, _MOVES):
             with self._lock:
                 self._follow()
 

@@ -1,7 +1,7 @@
-"""How far an upload is: events in, numbers out. No clock, no printing.
+"""How far a transfer is: events in, numbers out. No clock, no printing.
 
-Bytes of a part count while they go out, are taken back when its attempt is thrown away, and are
-exactly the part's size once the service has it (also when it had it from an earlier run).
+Bytes of a part count while they move, are taken back when its attempt is thrown away, and are
+exactly the part's size once it is where it belongs (also when an earlier run has brought it there).
 """
 
 from collections import deque
@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 
 from ocihaul.cli.units import duration_text, size_text
 from ocihaul.events import (
+    BytesReceived,
     BytesSent,
+    DownloadPlanned,
     Event,
     PartFinished,
     TokenAdopted,
@@ -22,7 +24,7 @@ WINDOW = 60.0
 
 @dataclass(slots=True)
 class Tally:
-    """The state of one upload; its owner takes care of locking. Times are monotonic seconds."""
+    """The state of one transfer; its owner takes care of locking. Times are monotonic seconds."""
 
     size: int | None = 0  # None: of a stream whose end nobody knows
     part_count: int | None = 0
@@ -36,10 +38,10 @@ class Tally:
     def add(self, event: Event, at: float) -> None:
         """Take note of `event`, which happened at `at`."""
         match event:
-            case UploadPlanned():
+            case UploadPlanned() | DownloadPlanned():
                 self.size, self.part_count = event.size, event.part_count
                 self._marks.append((at, 0))
-            case BytesSent():
+            case BytesSent() | BytesReceived():
                 self._count(event.part_number, event.count)
                 self._wire += event.count
                 self._mark(at)
@@ -63,7 +65,7 @@ class Tally:
 
     @property
     def done(self) -> int:
-        """Bytes that are at the service, or on their way."""
+        """Bytes that are where they belong, or on their way."""
         return max(0, self._counted if self.size is None else min(self._counted, self.size))
 
     def rate(self, at: float) -> float | None:

@@ -182,8 +182,18 @@ class Exchange:
         self._record.body_sent = len(content)
         if answer.stream is not None:
             for piece in spoiled(self._service, self._fault, self._record, answer.stream):
-                self._wire.send_raw(piece)
-                self._record.body_sent += len(piece)
+                self._send_piece(memoryview(piece))
+
+    def _send_piece(self, piece: memoryview) -> None:
+        """In small steps where the bandwidth is limited, so that it flows evenly."""
+        service, rate = self._service, self._service.settings.answer_bandwidth
+        step = service.throttle.chunk(rate)
+        for start in range(0, len(piece), step):
+            part = piece[start : start + step]
+            self._wire.send_raw(part)
+            self._record.body_sent += len(part)
+            if rate is not None:
+                service.throttle.spent(len(part), rate)
 
 
 def _headers(request: h11.Request) -> dict[str, str]:

@@ -121,11 +121,14 @@ def spoiled(
     if fault is None:
         yield from pieces
         return
-    marks = [mark for mark in (fault.stall_at_byte, fault.cut_at_byte) if mark is not None]
+    spoil_at = 0 if fault.corrupt else fault.corrupt_at_byte
+    marks = [
+        mark for mark in (fault.stall_at_byte, fault.cut_at_byte, spoil_at) if mark is not None
+    ]
     sent = 0
     for piece in _split(pieces, marks):
         _at_download_mark(service, fault, record, sent)
-        if fault.corrupt and sent == 0:
+        if sent == spoil_at:
             fault.fire(record)
             yield bytes([piece[0] ^ 1]) + piece[1:]
         else:

@@ -47,6 +47,8 @@ class Settings:
     # --- bodies
     #: Bytes a second over all request bodies together; None: as fast as they come.
     bandwidth: float | None = None
+    #: The same for the bytes of objects in answers.
+    answer_bandwidth: float | None = None
     #: 100 Continue is sent this late; None: at once.
     continue_delay: float | None = None
     #: Never send 100 Continue; read the body straight away.

@@ -78,7 +78,7 @@ class Wire:
         data = self._http.send(event)
         self._sock.sendall((data or b"") + content)
 
-    def send_raw(self, data: bytes) -> None:
+    def send_raw(self, data: bytes | memoryview) -> None:
         """Bytes as they are."""
         self._sock.sendall(data)
 

@@ -17,7 +17,7 @@ from ocihaul.events import AttemptFinished, Listener, RetryScheduled, ignore
 from ocihaul.http.failure import service_error
 from ocihaul.http.retry import Action, RetryPolicy, classify, rejection_delay, retry_after
 from ocihaul.session.credential import Authority, Credential
-from ocihaul.wire.message import Answer, Body, Request, Stopped, WireError
+from ocihaul.wire.message import Answer, Body, Request, Sink, Stopped, WireError
 from ocihaul.wire.origin import Origin
 from ocihaul.wire.pool import Pool
 
@@ -34,7 +34,8 @@ _MAX_REJECTIONS = 5
 class Call:
     """One operation to be carried out: everything about a request but its signature.
 
-    `path` is quoted already. A `document` is sent as signed JSON, a `body` as object bytes. Once
+    `path` is quoted already. A `document` is sent as signed JSON, a `body` as object bytes. A
+    `sink` takes the bytes of the answer; each attempt asks for what is missing in it. Once
     `abandoned` is set the call is not tried again. Events have `shown_as` for the path where
     that is a secret.
     """
@@ -46,6 +47,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     document: object = None
     body: Body | None = field(default=None, repr=False)
+    sink: Sink | None = field(default=None, repr=False)
     abandoned: threading.Event | None = None
     shown_as: str | None = None
 
@@ -183,6 +185,8 @@ class Client:
             if not self._mended(credential, call, redated=False, tally=tally):
                 raise NetworkError(f"{call.operation}: {error}") from error
             return
+        if error.body_received:
+            tally.failures = 0  # it came further than the attempt before
         tried = f" after {tally.failures + 1} attempts" if tally.failures else ""
         failure = NetworkError(
             f"{call.operation}: {error}{tried}",
@@ -232,7 +236,10 @@ class Client:
         started = time.monotonic()
 
         def finished(
-            status: int | None, error: str | None, request_id: str | None, sent: int
+            status: int | None,
+            error: str | None,
+            request_id: str | None,
+            moved: Answer | WireError,
         ) -> None:
             self._listener(
                 AttemptFinished(
@@ -244,16 +251,17 @@ class Client:
                     opc_request_id=request_id,
                     seconds=time.monotonic() - started,
                     generation=credential.generation,
-                    body_sent=sent,
+                    body_sent=moved.body_sent,
+                    body_received=moved.body_received,
                 )
             )
 
         try:
             answer = self._pool.exchange(origin, request)
         except WireError as error:
-            finished(None, str(error), None, error.body_sent)
+            finished(None, str(error), None, error)
             raise
-        finished(answer.status, None, answer.headers.get("opc-request-id"), answer.body_sent)
+        finished(answer.status, None, answer.headers.get("opc-request-id"), answer)
         return answer
 
     def _signed(self, origin: Origin, call: Call, credential: Credential) -> Request:
@@ -276,9 +284,10 @@ class Client:
             headers["content-length"] = str(call.body.length)
             if call.body.length > EXPECT_ABOVE:
                 headers["expect"] = "100-continue"
-        return Request(
-            call.method, call.target, headers | dict(call.headers), document or call.body
-        )
+        headers |= call.headers
+        if call.sink is not None:
+            headers |= call.sink.wanted()
+        return Request(call.method, call.target, headers, document or call.body, call.sink)
 
 
 def _service_date(answer: Answer) -> str | None:

@@ -22,7 +22,7 @@ from ocihaul.storage.paging import ALL, Extent, Listing
 from ocihaul.storage.paths import bucket_path, object_path, upload_path
 from ocihaul.storage.preauthenticated import PreauthenticatedUploads
 from ocihaul.storage.types import ObjectSummary, PartSummary
-from ocihaul.wire.message import Answer, Body
+from ocihaul.wire.message import Answer, Body, Sink
 
 #: Needs a valid credential and nothing else; see `Client.probe`.
 PROBE = Call("GetNamespace", "GET", "/n")
@@ -169,3 +169,30 @@ class StorageClient(ObjectOperations, BucketOperations):
         """The multipart uploads in progress, page by page."""
         call = Call("ListMultipartUploads", "GET", f"{bucket_path(namespace, bucket)}/u")
         return self._listing(namespace, call, UploadSummary.read, extent)
+
+    def get_object(
+        self,
+        namespace: str,
+        bucket: str,
+        name: str,
+        sink: Sink,
+        *,
+        headers: Headers,
+        query: Mapping[str, str],
+        abandoned: threading.Event | None = None,
+    ) -> Answer:
+        """Read an object, or the range of it that the sink wants; its bytes go into the sink.
+
+        `headers`: the SSE-C headers where the object has a customer's key. `query`: versionId,
+        and httpResponse… for headers that the answer shall have.
+        """
+        call = Call(
+            "GetObject",
+            "GET",
+            object_path(namespace, bucket, name),
+            query=query,
+            headers=headers,
+            sink=sink,
+            abandoned=abandoned,
+        )
+        return self._call(namespace, call)

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from ocihaul.events import AttemptFinished, BytesSent, Event
+from ocihaul.events import AttemptFinished, BytesReceived, BytesSent, Event
 from ocihaul.transfer.steering import Steering
 
 #: The length of one look at the rate, seconds: long enough for the buffers on the way to even out.
@@ -36,7 +36,7 @@ class Pace:
 
     def __call__(self, event: Event) -> None:
         """Take one event, from any thread."""
-        if isinstance(event, BytesSent):
+        if isinstance(event, (BytesSent, BytesReceived)):
             self._add(event.count)
         elif isinstance(event, AttemptFinished) and event.status in _THROTTLED:
             self._add(0, throttled=True)

@@ -30,6 +30,8 @@ class Existing(Enum):
     ASK = "ask"
     REPLACE = "replace"
     KEEP = "keep"
+    #: The caller has looked, and there is none: an object that appears meanwhile is an error.
+    ABSENT = "absent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,8 @@ class TargetObject:
         chosen = {"if-match": request.if_match} if request.if_match else {}
         if request.existing is Existing.REPLACE:
             return chosen
+        if request.existing is Existing.ABSENT:
+            return {"if-none-match": "*"}
         there = self.head(chosen)
         if there is None:
             return chosen or {"if-none-match": "*"}

@@ -14,8 +14,9 @@ from typing import cast
 
 import h11
 
+from ocihaul.wire.inflow import Inflow
 from ocihaul.wire.limiter import Limiter, unlimited
-from ocihaul.wire.message import Answer, Body, Request, Stopped, StopSign, WireError
+from ocihaul.wire.message import Answer, Body, Request, Sink, Stopped, StopSign, WireError
 from ocihaul.wire.readiness import READ, WRITE, ready
 
 #: How often a wait looks at the stop event, seconds.
@@ -53,9 +54,10 @@ class Connection:
         self._sock = sock
         self._patience = patience
         self._stop = stop
-        self._protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=256 * 1024)
+        self._protocol = _new_protocol()
         self._response: h11.Response | None = None
         self._body_sent = 0
+        self._body_received = 0
         self._used = False
         self.reusable = False
         self.idle_since = 0.0
@@ -76,26 +78,33 @@ class Connection:
         `reusable` says whether the connection can carry another request.
         """
         self._response = None
-        self._body_sent = 0
+        self._body_sent = self._body_received = 0
         self.reusable = False
+        body = b""
         try:
             self._send_request(request)
             response = self._receive_head()
-            body = self._receive_body(response.status_code)
+            status, headers = response.status_code, _headers(response)
+            if request.sink is not None and 200 <= status < 300:
+                request.sink.begin(status, headers)
+                self._receive_into(request.sink, response)
+                request.sink.end()
+            else:
+                body = self._receive_body(status)
         except WireError as error:
-            error.body_sent = self._body_sent
+            error.body_sent, error.body_received = self._body_sent, self._body_received
             error.stale = self._used and not self._has_answer() and not self._body_sent
             raise
         self._used = True
-        self.reusable = (
-            self._protocol.our_state is h11.DONE and self._protocol.their_state is h11.DONE
-        )
-        if self._protocol.trailing_data[0]:
+        protocol = self._protocol
+        self.reusable = protocol.our_state is h11.DONE and protocol.their_state is h11.DONE
+        if protocol.trailing_data[0]:
             self.reusable = False  # nobody asked for it: it must not answer the next request
         if self.reusable:
-            self._protocol.start_next_cycle()
-        headers = {name.decode(): value.decode("latin-1") for name, value in response.headers}
-        return Answer(response.status_code, headers, body, self._body_sent)
+            protocol.start_next_cycle()
+        elif protocol.our_state is h11.IDLE:
+            self.reusable = True  # the body went past h11
+        return Answer(status, headers, body, self._body_sent, self._body_received)
 
     def _has_answer(self) -> bool:
         return self._response is not None
@@ -271,6 +280,35 @@ class Connection:
                 return bytes(body)  # the status is what counts; its text may be lost to a reset
             raise WireError(f"the answer was cut short: {error}") from error
 
+    def _receive_into(self, sink: Sink, response: h11.Response) -> None:
+        """The body into the sink: by h11 where it frames it, past it where its length is known."""
+        length = _known_length(response)
+        inflow = Inflow(self._sock, sink, self._patience.read, self._stop, self._limiter)
+        try:
+            if length is None:
+                self._pour(inflow)
+                return
+            ahead = self._protocol.trailing_data[0]
+            inflow.put(ahead[:length])
+            inflow.read(length - len(ahead[:length]))
+        except (h11.RemoteProtocolError, WireError) as error:
+            raise WireError(f"the answer was cut short: {error}") from error
+        finally:
+            self._body_received = inflow.count
+        if len(ahead) <= length and _stays_open(response):
+            self._protocol = _new_protocol()  # the old one still waits for the body
+
+    def _pour(self, inflow: Inflow) -> None:
+        while True:
+            event = self._protocol.next_event()
+            if event is h11.NEED_DATA:
+                self._wait(READ, "to finish its answer")
+                self._protocol.receive_data(self._receive_some())
+            elif isinstance(event, h11.Data):
+                inflow.put(event.data)
+            else:
+                return
+
     def _receive_some(self) -> bytes:
         while (data := self._receive()) is None:
             self._wait(READ, "to finish its answer")
@@ -290,3 +328,24 @@ class Connection:
         if self._stop.is_set():
             raise Stopped
         return ready(self._sock, events, timeout)
+
+
+def _new_protocol() -> h11.Connection:
+    return h11.Connection(h11.CLIENT, max_incomplete_event_size=256 * 1024)
+
+
+def _headers(response: h11.Response) -> dict[str, str]:
+    return {name.decode(): value.decode("latin-1") for name, value in response.headers}
+
+
+def _known_length(response: h11.Response) -> int | None:
+    """The length of the body, where nothing but Content-Length frames it; bytes."""
+    headers = _headers(response)
+    if "transfer-encoding" in headers or "content-length" not in headers:
+        return None
+    return int(headers["content-length"])  # h11 has seen to it that it is a number
+
+
+def _stays_open(response: h11.Response) -> bool:
+    wishes = _headers(response).get("connection", "").lower().split(",")
+    return response.http_version == b"1.1" and "close" not in {wish.strip() for wish in wishes}

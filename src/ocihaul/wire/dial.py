@@ -4,6 +4,7 @@ import os
 import socket
 import ssl
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import h11
@@ -32,6 +33,8 @@ class Dialer:
         self._proxy = proxy
         self._environ = environ
         self._tls: ssl.SSLContext | None = None
+        # Every request asks, and reading the whole environment takes a while.
+        self._proxies: dict[Origin, Proxy | None] = {}
 
     def route(self, origin: Origin, request: Request) -> Request:
         """The request as it goes to the next hop.
@@ -43,7 +46,7 @@ class Dialer:
         headers = dict(request.headers)
         if proxy.authorization:
             headers["proxy-authorization"] = proxy.authorization
-        return Request(request.method, f"{origin}{request.target}", headers, request.body)
+        return replace(request, target=f"{origin}{request.target}", headers=headers)
 
     def open(self, origin: Origin, *, timeout: float | None = None) -> socket.socket:
         """A connected socket, TLS done where the scheme asks for it, still in blocking mode.
@@ -82,7 +85,10 @@ class Dialer:
             raise
 
     def _proxy_for(self, origin: Origin) -> Proxy | None:
-        return proxy_for(origin, explicit=self._proxy, environ=self._environ)
+        if origin not in self._proxies:  # two threads find the same
+            found = proxy_for(origin, explicit=self._proxy, environ=self._environ)
+            self._proxies[origin] = found
+        return self._proxies[origin]
 
     def _tls_context(self) -> ssl.SSLContext:
         # Two threads that meet here first make two equal contexts; one is dropped.

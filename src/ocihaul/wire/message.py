@@ -24,34 +24,72 @@ class Body(Protocol):
         ...
 
 
+class Sink(Protocol):
+    """Takes the body of a 2xx answer as it arrives.
+
+    It remembers what it has: after a break, the next answer brings what is missing.
+    """
+
+    def wanted(self) -> Mapping[str, str]:
+        """The headers that ask for what is missing."""
+        ...
+
+    def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """The head of a 2xx answer. Raises WireError when it does not bring what was wanted."""
+        ...
+
+    def space(self) -> memoryview:
+        """Where the next bytes go; empty when there is nothing missing."""
+        ...
+
+    def filled(self, count: int) -> None:
+        """The first `count` bytes of the space have arrived."""
+        ...
+
+    def end(self) -> None:
+        """The answer is over. Raises WireError when something is still missing."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request, headers complete. `target` is path and query as they go on the wire."""
+    """One request, headers complete. `target` is path and query as they go on the wire.
+
+    With a `sink` the body of a 2xx answer goes there; that of any other stays in the answer.
+    """
 
     method: str
     target: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes | Body | None = field(default=None, repr=False)
+    sink: Sink | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A final answer. `headers` has lower-case names. `body_sent` counts request body bytes."""
+    """A final answer. `headers` has lower-case names. `body_sent` counts request body bytes,
+    `body_received` those that went into a sink.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
     body_sent: int
+    body_received: int = 0
     #: The request had gone out before, on an idle connection that ended without a word.
     resent: bool = False
 
 
 class WireError(Exception):
-    """The exchange ended without an answer; `body_sent` counts request body bytes."""
+    """The exchange ended without a whole answer.
+
+    `body_sent` counts request body bytes, `body_received` those that a sink has got.
+    """
 
     def __init__(self, message: str, *, body_sent: int = 0, stale: bool = False) -> None:
         super().__init__(message)
         self.body_sent = body_sent
+        self.body_received = 0
         #: The connection had been idle and was closed before a byte of an answer came.
         self.stale = stale
 

@@ -1,0 +1,169 @@
+"""Many jobs at a time, few in memory; what is wrong for all of them stops them all."""
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Self
+
+from ocihaul.errors import (
+    ConfigError,
+    Interrupted,
+    JournalError,
+    NetworkError,
+    OcihaulError,
+    ServiceError,
+    SessionError,
+)
+
+Job = Callable[[], None]
+
+#: Codes that are about the place, not about one object.
+_PLACES = frozenset({"BucketNotFound", "NamespaceNotFound", "NotAuthenticated"})
+
+
+def concerns_all(error: BaseException) -> bool:
+    """Whether the next file would fail for the same reason."""
+    if isinstance(error, ServiceError):
+        return error.status == 401 or error.code in _PLACES
+    if isinstance(error, OcihaulError):
+        if isinstance(error.__cause__, OcihaulError) and concerns_all(error.__cause__):
+            return True
+        return isinstance(error, SessionError | Interrupted | ConfigError | JournalError)
+    return True  # a fault of ours
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the service was out of reach, for as long as one file is tried."""
+    if isinstance(error, ServiceError):
+        return error.status >= 500 or error.status == 429
+    if isinstance(error.__cause__, OcihaulError) and is_outage(error.__cause__):
+        return True
+    return isinstance(error, NetworkError)
+
+
+class Trouble:
+    """The first error that concerns all, and the outages in a row. Thread-safe.
+
+    `most` outages without a success in between are one that concerns all.
+    """
+
+    def __init__(self, most: int, stop: threading.Event) -> None:
+        self._lock = threading.Lock()  # guards all below
+        self._most = most
+        self._row = 0
+        self._stop = stop
+        self.error: BaseException | None = None
+
+    def judge(self, error: BaseException) -> bool:
+        """True when `error` is one file's own."""
+        with self._lock:
+            if is_outage(error):
+                self._row += 1
+            if concerns_all(error) or self._row >= self._most:
+                self.error = self.error or error
+                return False
+            return True
+
+    def success(self) -> None:
+        """The service is there."""
+        self._row = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more should be begun."""
+        return self.error is not None or self._stop.is_set()
+
+    def check(self) -> None:
+        """Raise the error that concerns all, or Interrupted."""
+        if self.error is not None:
+            raise self.error
+        if self._stop.is_set():
+            raise Interrupted("stopped between two files")
+
+
+class Crew:
+    """Workers for small jobs, and slots for large ones; leave the context to wait for them.
+
+    A job reports its own failures; what it raises concerns all. A large job takes as many of
+    `workers` slots as it has parts to send at a time, so large files never have more than
+    `workers` parts in flight together, however many they are.
+    """
+
+    def __init__(self, workers: int, trouble: Trouble) -> None:
+        self._workers = workers
+        self._trouble = trouble
+        self._small: queue.Queue[Job | None] = queue.Queue(max(4 * workers, 64))
+        self._large: queue.Queue[tuple[int, Job] | None] = queue.Queue(1000)
+        self._threads: list[threading.Thread] = []
+        self._dispatcher: threading.Thread | None = None
+        self._free = workers
+        self._freed = threading.Condition()  # guards _free
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, trace: object) -> None:
+        if isinstance(value, BaseException) and self._trouble.error is None:
+            self._trouble.error = value
+        for _ in self._threads:
+            self._small.put(None)
+        if self._dispatcher is not None:
+            self._large.put(None)
+            self._dispatcher.join()
+        for thread in self._threads:
+            thread.join()
+        if kind is None:
+            self._trouble.check()
+
+    def do(self, job: Job) -> None:
+        """Have a small job done; waits while there are enough. Raises what concerns all."""
+        self._trouble.check()
+        if len(self._threads) < self._workers:
+            self._threads.append(_start(self._work))
+        self._small.put(job)
+
+    def do_large(self, parts: int, job: Job) -> None:
+        """Have a job done that has `parts` parts."""
+        self._trouble.check()
+        if self._dispatcher is None:
+            self._dispatcher = _start(self._dispatch)
+        self._large.put((min(parts, self._workers), job))
+
+    def _work(self) -> None:
+        while (job := self._small.get()) is not None:
+            self._run(job)
+
+    def _run(self, job: Job) -> None:
+        if self._trouble.over:
+            return
+        try:
+            job()
+        except BaseException as error:  # noqa: BLE001  told by whoever waits for the crew
+            self._trouble.judge(error)
+            self._trouble.error = self._trouble.error or error
+
+    def _dispatch(self) -> None:
+        running: list[threading.Thread] = []
+        while (item := self._large.get()) is not None:
+            parts, job = item
+            with self._freed:
+                self._freed.wait_for(lambda wanted=parts: self._free >= wanted)  # type: ignore[misc]
+                self._free -= parts
+            running = [thread for thread in running if thread.is_alive()]
+            running.append(_start(lambda parts=parts, job=job: self._run_large(parts, job)))  # type: ignore[misc]
+        for thread in running:
+            thread.join()
+
+    def _run_large(self, parts: int, job: Job) -> None:
+        try:
+            self._run(job)
+        finally:
+            with self._freed:
+                self._free += parts
+                self._freed.notify_all()
+
+
+def _start(target: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=target, name="tree", daemon=True)
+    thread.start()
+    return thread

@@ -1,0 +1,237 @@
+"""What is under a prefix to a directory: what is new or different comes down."""
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from ocihaul.errors import ObjectArchived, ObjectExists, OcihaulError, TargetError
+from ocihaul.storage.listing import ListedObject
+from ocihaul.transfer.claiming import claim
+from ocihaul.transfer.download import download
+from ocihaul.transfer.download_request import DownloadRequest
+from ocihaul.transfer.plan import DEFAULT_PART_SIZE
+from ocihaul.transfer.ranges import check_wishes
+from ocihaul.trees.compare import Verdict, judge_download, whole_seconds
+from ocihaul.trees.crew import Crew
+from ocihaul.trees.destination import Destination, check_root
+from ocihaul.trees.ledger import Finished, run_key
+from ocihaul.trees.names import relative_path
+from ocihaul.trees.remote import Bucket
+from ocihaul.trees.request import TreeDownload
+from ocihaul.trees.results import DOWNLOADED, FILE
+from ocihaul.trees.small import SMALL
+from ocihaul.trees.small_get import SmallObjects
+from ocihaul.trees.tidy import delete_files
+from ocihaul.trees.work import Work
+
+_ASK = "Use --overwrite to replace it, or --no-overwrite to leave it as it is."
+
+
+def download_tree(request: TreeDownload, work: Work) -> None:
+    """Download what has to be. What became of each object is in `work.results`.
+
+    Raises UsageError before anything is fetched; SessionError, ServiceError, NetworkError when
+    they concern all objects; TargetError when the directory cannot be made; Interrupted;
+    JournalError when the results cannot be kept.
+    """
+    check_root(request.root, flag="--dest-dir")
+    check_wishes(part_size=request.part_size, parallel=request.parallel)
+    if request.dry_run:
+        _download(request, work, Destination(request.root, make=False), Path())
+        return
+    destination = Destination(request.root)
+    real = os.path.realpath(request.root)
+    lock = work.directory / f"tree-{run_key(root=real)[:16]}.lock"
+    with (
+        claim(lock, real, wait=True, listener=work.listener, stop=work.stop),
+        # A lock for each file is not needed then, and would stay behind.
+        tempfile.TemporaryDirectory(prefix="ocihaul-") as locks,
+    ):
+        _download(request, work, destination, Path(locks))
+        if work.results.count(DOWNLOADED) and hasattr(os, "sync"):
+            os.sync()  # once, not once a file
+        work.ended()
+
+
+def _download(request: TreeDownload, work: Work, destination: Destination, locks: Path) -> None:
+    _Downloader(request, work, destination, locks).run()
+    if request.delete:
+        delete_files(request, work, destination)
+
+
+def download_key(request: TreeDownload, endpoint: str) -> str:
+    """The name of this run in the ledger."""
+    return run_key(
+        direction="down",
+        endpoint=endpoint,
+        root=os.path.realpath(request.root),
+        where=[request.namespace, request.bucket, request.prefix],
+        mode=request.mode.value,
+        strip=request.strip_prefix,
+    )
+
+
+class _Downloader:
+    def __init__(
+        self, request: TreeDownload, work: Work, destination: Destination, locks: Path
+    ) -> None:
+        self._locks = locks
+        self._request = request
+        self._work = work
+        self._destination = destination
+        self._part_size = request.part_size or DEFAULT_PART_SIZE
+        self._threshold = max(self._part_size, request.threshold or 0)
+        key = request.sse_customer_key
+        headers = key.headers() if key else {}
+        self._small = SmallObjects(work.storage, request.namespace, request.bucket, headers)
+
+    def run(self) -> None:
+        """List and compare here, fetch in the workers."""
+        request, work = self._request, self._work
+        bucket = Bucket(work.storage, request.namespace, request.bucket, request.prefix)
+        with work.crew(request.parallel) as crew:
+            for there in bucket.objects(delimiter=request.delimiter):
+                work.trouble.check()
+                try:
+                    self._object(there, crew)
+                except OcihaulError as error:
+                    if not work.trouble.judge(error):
+                        raise
+                    work.failed(there.name, error)
+
+    def _object(self, there: ListedObject, crew: Crew) -> None:
+        request, work = self._request, self._work
+        path = relative_path(there.name, prefix=request.prefix if request.strip_prefix else "")
+        if not path:
+            work.skipped(there.name)  # the directory itself
+            return
+        if not request.filter(path):
+            return
+        if not work.results.add(FILE, self._destination.key(path), there.name):
+            other = work.results.value(FILE, self._destination.key(path))
+            raise TargetError(f"it would be the same file as the object {other!r}")
+        if path.endswith("/"):
+            self._directory(there, path)
+        elif (there.archival_state or "Restored") != "Restored":
+            if not request.strip_prefix:
+                raise ObjectArchived(
+                    f"the object is in the Archive tier ({there.archival_state})",
+                    hint="Restore it first, with: os object restore",
+                )
+            work.skipped(there.name)
+        else:
+            self._file(there, path, crew)
+
+    def _directory(self, there: ListedObject, path: str) -> None:
+        """An object that stands for a directory."""
+        if there.size:
+            raise TargetError(
+                f"its name ends with '/', so no file can hold its {there.size} bytes",
+                hint="Download it alone, under another name, with: os object get --file FILE",
+            )
+        status = self._destination.status(path.removesuffix("/"))
+        if status is not None and stat.S_ISDIR(status.st_mode):
+            self._work.skipped(there.name)
+            return
+        if not self._request.dry_run:
+            self._destination.directory(path)
+        self._work.finished(DOWNLOADED, there.name, 0)
+
+    def _file(self, there: ListedObject, path: str, crew: Crew) -> None:
+        request, work = self._request, self._work
+        status = self._destination.status(path)
+        if status is not None and not stat.S_ISREG(status.st_mode):
+            what = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
+            raise TargetError(
+                f"{self._destination.full(path)} is {what}",
+                hint="Rename it, or download to another directory.",
+            )
+        if status is not None:
+            if self._done_before(there, status):
+                return
+            verdict = judge_download(request.mode, there, status.st_size, status.st_mtime_ns)
+            if verdict is Verdict.ASK and not request.dry_run:
+                if work.confirm is None:
+                    raise ObjectExists("the file already exists", hint=_ASK)
+                verdict = Verdict.SEND if work.confirm(path) else Verdict.SKIP
+            if verdict is Verdict.SKIP:
+                work.skipped(there.name)
+                return
+        if request.dry_run:
+            work.results.add(DOWNLOADED, there.name)
+            return
+        fetching = _Fetching(self, there, path)
+        size = there.size or 0
+        if request.multipart and size > self._threshold:
+            crew.do_large(-(-size // self._part_size), fetching)
+        else:
+            crew.do(fetching)
+
+    def _done_before(self, there: ListedObject, status: os.stat_result) -> bool:
+        """Whether an interrupted run has fetched this very object, and the file is still that."""
+        before = self._work.recalled(there.name)
+        if before is None or before.headers.get("etag") != there.etag:
+            return False
+        if (before.size, before.mtime_ns) != (status.st_size, status.st_mtime_ns):
+            return False
+        self._work.finished(DOWNLOADED, there.name, before.size)
+        return True
+
+    # In the workers
+
+    def fetch(self, there: ListedObject, path: str) -> None:
+        """Fetch one object and note what came of it."""
+        work = self._work
+        try:
+            target = self._destination.place(path)
+            mtime = whole_seconds(there) if self._request.strip_prefix else None
+            size = there.size or 0
+            if size <= SMALL and "-" not in (there.md5 or ""):
+                self._small.get(there, target, mtime=mtime)
+            else:
+                self._large(there, target, mtime)
+            status = target.stat()
+        except OSError as error:
+            work.failed(there.name, TargetError(f"{path} cannot be looked at: {error.strerror}"))
+        except OcihaulError as error:
+            if not work.trouble.judge(error):
+                raise
+            work.failed(there.name, error)
+        else:
+            work.trouble.success()
+            work.finished(DOWNLOADED, there.name, size)
+            headers = {"etag": there.etag or ""}
+            work.remember(there.name, Finished(size, status.st_mtime_ns, headers))
+
+    def _large(self, there: ListedObject, target: Path, mtime: int | None) -> None:
+        request, work = self._request, self._work
+        wish = DownloadRequest(
+            namespace=request.namespace,
+            bucket=request.bucket,
+            name=there.name,
+            target=target,
+            if_match=there.etag,
+            part_size=request.part_size,
+            threshold=self._threshold,
+            parallel=request.parallel,
+            multipart=request.multipart,
+            sse_customer_key=request.sse_customer_key,
+        )
+        download(work.storage, wish, listener=work.listener, stop=work.stop, directory=self._locks)
+        if mtime is not None:
+            os.utime(target, (mtime, mtime))
+
+
+class _Fetching:
+    """One object on its way; many wait at a time, so it is small."""
+
+    __slots__ = ("_downloader", "_path", "_there")
+
+    def __init__(self, downloader: _Downloader, there: ListedObject, path: str) -> None:
+        self._downloader = downloader
+        self._there = there
+        self._path = path
+
+    def __call__(self) -> None:
+        self._downloader.fetch(self._there, self._path)

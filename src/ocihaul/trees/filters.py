@@ -1,0 +1,60 @@
+"""--include and --exclude: which names belong to the work; pure.
+
+As in the stock CLI: shell patterns, of which "*" matches "/" too, against the whole path below the
+directory (or the bucket). With a --prefix that has a "/", a pattern also counts behind it. An
+absolute pattern is compared with the absolute path.
+"""
+
+import fnmatch
+import os
+import re
+from collections.abc import Sequence
+
+from ocihaul.errors import UsageError
+
+
+def _any(patterns: Sequence[str]) -> re.Pattern[str] | None:
+    texts = [fnmatch.translate(os.path.normcase(each)) for each in patterns]
+    return re.compile("|".join(f"(?:{text})" for text in texts)) if texts else None
+
+
+class Filter:
+    """Whether relative paths belong to the work. Immutable."""
+
+    def __init__(
+        self, patterns: Sequence[str] = (), *, include: bool = False, root: str = ""
+    ) -> None:
+        self._relative = _any([each for each in patterns if not each.startswith("/")])
+        self._absolute = _any([each for each in patterns if each.startswith("/")])
+        self._include = include
+        self._root = root
+
+    def __call__(self, path: str) -> bool:
+        """Whether `path` belongs to the work."""
+        path = os.path.normcase(path)
+        found = self._relative is not None and self._relative.match(path)
+        if not found and self._absolute is not None:
+            found = self._absolute.match(os.path.join(self._root, path))  # noqa: PTH118  text
+        return bool(found) is self._include
+
+    def may_hold(self, directory: str) -> bool:
+        """Whether something in this directory, which ends with "/", may belong to the work."""
+        return self._include or self(directory)
+
+
+#: The filter without patterns.
+EVERYTHING = Filter()
+
+
+def make_filter(
+    include: Sequence[str], exclude: Sequence[str], *, root: str, prefix: str = ""
+) -> Filter:
+    """The filter for paths below `root`; raises UsageError when both kinds are given."""
+    if include and exclude:
+        raise UsageError("--include and --exclude exclude each other", hint="Leave one out.")
+    if not include and not exclude:
+        return EVERYTHING
+    patterns = list(include or exclude)
+    if "/" in prefix:
+        patterns += [os.path.join(prefix, each) for each in patterns]  # noqa: PTH118  text
+    return Filter(patterns, include=bool(include), root=root)

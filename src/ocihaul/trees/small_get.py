@@ -1,0 +1,181 @@
+"""A small object as one GetObject: into memory, compared, written beside its place, renamed."""
+
+import contextlib
+import hashlib
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+import crc32c
+
+from ocihaul.errors import ChecksumError, ObjectChanged, ServiceError, TargetError
+from ocihaul.storage.client import StorageClient
+from ocihaul.storage.listing import ListedObject
+from ocihaul.transfer import checksum
+from ocihaul.transfer.checksum import CRC32C, MD5
+from ocihaul.transfer.download import SUFFIX
+from ocihaul.transfer.sending import MOST_SENDS
+from ocihaul.wire.message import WireError
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+_FLAGS = (
+    os.O_RDWR
+    | os.O_CREAT
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+
+class Memory:
+    """A `wire.Sink` of a known size; what has come stays when a connection breaks."""
+
+    def __init__(self, size: int, etag: str | None) -> None:
+        self.data = bytearray(size)
+        self._etag = etag
+        self._filled = 0
+
+    def wanted(self) -> Mapping[str, str]:
+        """The object that was listed and no other, and of that what is missing."""
+        headers = {} if self._etag is None else {"if-match": self._etag}
+        if self._filled:
+            headers["range"] = f"bytes={self._filled}-{len(self.data) - 1}"
+        return headers
+
+    def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """Raises WireError when it is not what was wanted."""
+        size = len(self.data)
+        asked, told = str(size), headers.get("content-length", str(size))
+        if self._filled:
+            asked = f"bytes {self._filled}-{size - 1}/{size}"
+            told = headers.get("content-range", "") if status == 206 else "all of it"
+        if told != asked:
+            raise WireError(f"asked for {asked}, and the answer has {told}")
+
+    def space(self) -> memoryview:
+        """What is missing."""
+        return memoryview(self.data)[self._filled :]
+
+    def filled(self, count: int) -> None:
+        """More has arrived."""
+        self._filled += count
+
+    def end(self) -> None:
+        """Raises WireError when it was cut short without a sign."""
+        if self._filled < len(self.data):
+            raise WireError(f"the answer ended {len(self.data) - self._filled} bytes too early")
+
+
+class SmallObjects:
+    """Downloads small objects. Thread-safe: it keeps no state.
+
+    `headers` are those of a customer's key.
+    """
+
+    def __init__(
+        self, storage: StorageClient, namespace: str, bucket: str, headers: Mapping[str, str]
+    ) -> None:
+        self._storage = storage
+        self._where = (namespace, bucket)
+        self._headers = headers
+
+    def get(self, there: ListedObject, target: Path, *, mtime: int | None) -> None:
+        """Download the object that was listed; the file appears when all of it is here and right.
+
+        `mtime`: the file's time, epoch seconds. Raises ObjectChanged, ChecksumError, TargetError,
+        ServiceError and what `Client.call` raises.
+        """
+        data = self._fetched(there) if there.size else b""
+        _write(target, data, mtime)
+
+    def _fetched(self, there: ListedObject) -> bytearray:
+        for attempt in range(1, MOST_SENDS + 1):
+            sink = Memory(there.size or 0, there.etag)
+            try:
+                answer = self._storage.get_object(
+                    *self._where, there.name, sink, headers=self._headers, query={}
+                )
+            except ServiceError as error:
+                if error.status in {404, 412} and error.code != "BucketNotFound":
+                    raise ObjectChanged(
+                        "the object has changed since it was listed",
+                        hint="Run the same command again to fetch it as it is now.",
+                    ) from error
+                raise
+            try:
+                _check(sink.data, answer.headers, there.md5)
+            except ChecksumError:
+                if attempt == MOST_SENDS:
+                    raise
+            else:
+                break
+        return sink.data
+
+
+def _check(data: bytearray, answer: Mapping[str, str], md5: str | None) -> None:
+    """Raise ChecksumError unless the bytes are those of the object, as far as it can be told."""
+    theirs = answer.get(checksum.content_header(CRC32C))
+    if theirs is not None:
+        name, ours = CRC32C, checksum.encoded(crc32c.crc32c(data).to_bytes(4))
+    else:
+        theirs = answer.get("content-md5", md5)
+        if theirs is None:
+            return
+        name = MD5
+        ours = checksum.encoded(hashlib.md5(data, usedforsecurity=False).digest())
+    if ours != theirs:
+        raise ChecksumError(
+            f"{name} checksum does not match [Local: {ours}] [Service: {theirs}]: what came is "
+            "not the object",
+            hint="Check this machine's memory, and the proxies on the way.",
+        )
+
+
+def _write(target: Path, data: bytes | bytearray, mtime: int | None) -> None:
+    """Put the bytes in the target's place, which holds the old ones or the new ones at any time."""
+    digest = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
+    temporary = str(target.with_name(f".{digest}{SUFFIX}"))
+    try:
+        file = os.open(temporary, _FLAGS, 0o666)
+        try:
+            _alone(file, temporary, target)
+            os.ftruncate(file, 0)
+            view = memoryview(data)
+            while view:
+                view = view[os.write(file, view) :]
+            with contextlib.suppress(OSError):  # an existing file keeps its permissions
+                os.chmod(file, stat.S_IMODE(target.stat().st_mode))  # noqa: PTH101  descriptor
+            if mtime is not None:
+                os.utime(temporary, (mtime, mtime))
+            os.replace(temporary, target)  # noqa: PTH105
+        finally:
+            os.close(file)
+    except OSError as error:
+        if not isinstance(error, BlockingIOError):
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)  # noqa: PTH108
+        raise TargetError(
+            f"{target} cannot be written: {error.strerror}",
+            hint="Check the space and the rights there.",
+        ) from error
+
+
+def _alone(file: int, temporary: str, target: Path) -> None:
+    """Be the only one who writes this temporary file; one that a dead process left is ours."""
+    if fcntl is None:
+        return
+    busy = BlockingIOError(0, f"another process downloads to {target}")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        mine, there = os.fstat(file), os.stat(temporary)  # noqa: PTH116
+    except (BlockingIOError, FileNotFoundError):
+        raise busy from None
+    if (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
+        raise busy

@@ -1,0 +1,301 @@
+"""A directory to a bucket: what is new or different goes up, and what is gone may go, too."""
+
+import mimetypes
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ocihaul.errors import (
+    ObjectExists,
+    OcihaulError,
+    ServiceError,
+    SourceChanged,
+    SourceError,
+)
+from ocihaul.events import Notice, TreeWalked
+from ocihaul.storage.listing import ListedObject
+from ocihaul.transfer.headers import check_request
+from ocihaul.transfer.plan import DEFAULT_PART_SIZE, plan_upload
+from ocihaul.transfer.request import Existing, UploadRequest
+from ocihaul.transfer.sending import Headers
+from ocihaul.transfer.upload import upload
+from ocihaul.trees.compare import Mode, Verdict, judge_upload, side_by_side
+from ocihaul.trees.crew import Crew
+from ocihaul.trees.delete import delete_objects
+from ocihaul.trees.ledger import Finished, run_key
+from ocihaul.trees.names import object_name, sort_key
+from ocihaul.trees.remote import Bucket
+from ocihaul.trees.request import TreeUpload
+from ocihaul.trees.results import EXTRA, UPLOADED
+from ocihaul.trees.small import SMALL, SmallFiles
+from ocihaul.trees.walk import Found, Kind, check_root, walk
+from ocihaul.trees.work import Work
+
+#: What the summary shows of the service's headers, as the stock CLI does.
+SHOWN = ("etag", "last-modified", "opc-content-md5", "opc-multipart-md5")
+
+_ASK = "Use --overwrite to replace it, or --no-overwrite to leave it as it is."
+_CHANGED = "Somebody has written it since it was listed: look at it, then run again."
+#: How often the walk says how far it is, files.
+_TELL = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Local:
+    """Something in the tree, with the name of its object."""
+
+    name: str
+    found: Found
+
+
+def upload_tree(request: TreeUpload, work: Work) -> None:
+    """Upload what has to be. What became of each file is in `work.results`.
+
+    Raises UsageError before anything is sent; SessionError, ServiceError, NetworkError when they
+    concern all files; Interrupted; JournalError when the results cannot be kept.
+    """
+    check_root(request.root, flag="--src-dir")
+    each = request.each
+    plan_upload(0, part_size=each.part_size, multipart=True, parallel=each.parallel)
+    check_request(each)
+    uploader = _Uploader(request, work)
+    uploader.run()
+    if request.delete and not request.dry_run:
+        extra = work.results.items(EXTRA)
+        where = (each.namespace, each.bucket)
+        delete_objects(extra, work, *where, parallel=each.parallel)
+    if not request.dry_run:
+        work.ended()
+
+
+def upload_key(request: TreeUpload, endpoint: str) -> str:
+    """The name of this run in the ledger: everything that decides what an object is like."""
+    each = request.each
+    key = each.sse_customer_key
+    return run_key(
+        direction="up",
+        endpoint=endpoint,
+        root=os.path.realpath(request.root),
+        where=[each.namespace, each.bucket, request.prefix],
+        mode=request.mode.value,
+        guess_types=request.guess_types,
+        encryption=key.headers()["opc-sse-customer-key-sha256"] if key else each.kms_key_id,
+        metadata=sorted(each.metadata.items()),
+        headers=[
+            *(each.content_type, each.content_language, each.content_encoding),
+            *(each.content_disposition, each.cache_control, each.storage_tier),
+        ],
+    )
+
+
+class _Uploader:
+    def __init__(self, request: TreeUpload, work: Work) -> None:
+        self._request = request
+        self._work = work
+        self._small = SmallFiles(work.storage, request.each)
+        self._part_size = request.each.part_size or DEFAULT_PART_SIZE
+        self._closed = ""  # the directory, with "/", whose content is not known
+        self._files = self._bytes = 0
+
+    def run(self) -> None:
+        """Walk and compare here, send in the workers."""
+        with self._work.crew(self._request.each.parallel) as crew:
+            for local, there in self._pairs():
+                self._work.trouble.check()
+                if local is not None:
+                    self._local(local, there, crew)
+                elif there is not None:
+                    self._extra(there)
+            self._work.listener(TreeWalked(self._files, self._bytes, complete=True))
+
+    def _pairs(self) -> Iterator[tuple[_Local | None, ListedObject | None]]:
+        request, work = self._request, self._work
+        bucket = Bucket(work.storage, request.each.namespace, request.each.bucket, request.prefix)
+        local = self._walk()
+        if request.delete:
+            prefix = request.prefix.encode()
+            yield from side_by_side(
+                local, bucket.objects(), lambda item: prefix + sort_key(item.found.path)
+            )
+        elif request.mode is Mode.REPLACE and (work.ledger is None or not work.ledger.earlier):
+            bucket.check()
+            yield from ((item, None) for item in local)
+        else:
+            bucket.check()
+            finder = bucket.finder()
+            for item in local:
+                there = finder.find(item.name) if _has_object(item.found) else None
+                yield item, there
+
+    def _walk(self) -> Iterator[_Local]:
+        request = self._request
+        found = walk(
+            request.root, follow_links=request.follow_links, empty=request.empty_directories
+        )
+        for each in found:
+            closed = each.kind is Kind.CLOSED
+            if not (closed or request.local_filter(each.path)):
+                continue
+            try:
+                yield _Local(object_name(request.prefix, each.path), each)
+            except OcihaulError as error:
+                self._work.failed(request.prefix + each.path, error)
+
+    def _local(self, item: _Local, there: ListedObject | None, crew: Crew) -> None:
+        found, work = item.found, self._work
+        path = os.path.join(self._request.root, found.path)  # noqa: PTH118
+        if found.kind is Kind.SPECIAL:
+            work.listener(Notice(f"{path} is left out: it is {found.reason}."))
+        elif found.kind is Kind.BROKEN:
+            work.failed(item.name, SourceError(f"{path} cannot be read: {found.reason}"))
+        elif found.kind is Kind.CLOSED:
+            self._closed = item.name
+            if not self._request.local_filter.may_hold(found.path):
+                return
+            work.failed(item.name, SourceError(f"{path} cannot be read: {found.reason}"))
+        elif found.kind is Kind.EMPTY:
+            self._empty(item, there, crew)
+        else:
+            self._count(found.size)
+            self._file(item, path, there, crew)
+
+    def _count(self, size: int) -> None:
+        self._files += 1
+        self._bytes += size
+        if self._files % _TELL == 0:
+            self._work.listener(TreeWalked(self._files, self._bytes, complete=False))
+
+    def _empty(self, item: _Local, there: ListedObject | None, crew: Crew) -> None:
+        if there is not None:
+            self._work.skipped(item.name)
+        elif self._request.dry_run:
+            self._work.results.add(UPLOADED, item.found.path)
+        else:
+            crew.do(_Sending(self, item, "", {"if-none-match": "*"}))
+
+    def _file(self, item: _Local, path: str, there: ListedObject | None, crew: Crew) -> None:
+        found, work, request = item.found, self._work, self._request
+        if self._done_before(item, there):
+            return
+        verdict = judge_upload(request.mode, found.size, found.mtime_ns, there)
+        if verdict is Verdict.ASK and not request.dry_run:
+            if work.confirm is None:
+                error = ObjectExists("the object already exists", hint=_ASK)
+                work.failed(item.name, error)
+                return
+            verdict = Verdict.SEND if work.confirm(item.name) else Verdict.SKIP
+        if verdict is Verdict.SKIP:
+            work.skipped(item.name)
+            return
+        if request.dry_run:
+            work.results.add(UPLOADED, found.path)
+            return
+        sending = _Sending(self, item, path, self._preconditions(there))
+        if request.each.multipart and found.size > self._part_size:
+            crew.do_large(-(-found.size // self._part_size), sending)
+        else:
+            crew.do(sending)
+
+    def _done_before(self, item: _Local, there: ListedObject | None) -> bool:
+        """Whether an interrupted run has sent this very file, and the object is still that one."""
+        before = self._work.recalled(item.name) if there is not None else None
+        if before is None or there is None:
+            return False
+        if (before.size, before.mtime_ns) != (item.found.size, item.found.mtime_ns):
+            return False
+        if before.headers.get("etag") != there.etag:
+            return False
+        self._work.finished(UPLOADED, item.name, before.size, dict(before.headers))
+        return True
+
+    def _preconditions(self, there: ListedObject | None) -> Headers:
+        if self._request.mode is Mode.REPLACE:
+            return {}
+        if there is None:
+            return {"if-none-match": "*"}
+        return {"if-match": there.etag} if there.etag else {}
+
+    def _extra(self, there: ListedObject) -> None:
+        """An object without a file, unless it may have one in a directory that is closed to us."""
+        if self._closed and there.name.startswith(self._closed):
+            return
+        if self._request.remote_filter(there.name):
+            self._work.results.add(EXTRA, there.name, there.etag)
+
+    # In the workers
+
+    def send(self, item: _Local, path: str, preconditions: Headers) -> None:
+        """Send one file and note what came of it."""
+        work, found = self._work, item.found
+        try:
+            headers = self._sent(item, path, preconditions)
+        except OcihaulError as error:
+            if not work.trouble.judge(error):
+                raise
+            self._failed(item, error)
+            return
+        work.trouble.success()
+        shown = {name: headers[name] for name in SHOWN if name in headers}
+        if self._request.each.verify_checksum and found.kind is Kind.FILE:
+            md5 = headers.get("opc-content-md5") or headers.get("opc-multipart-md5")
+            shown["verify-md5-checksum"] = f"md5 checksum matches [Local: {md5}]"
+        work.finished(UPLOADED, item.name, found.size, shown)
+        work.remember(item.name, Finished(found.size, found.mtime_ns, shown))
+
+    def _failed(self, item: _Local, error: OcihaulError) -> None:
+        if isinstance(error, ServiceError) and error.status == 412:
+            if self._request.mode is Mode.KEEP:
+                self._work.skipped(item.name)  # it has appeared meanwhile, and is kept
+                return
+            error.hint = _CHANGED
+        self._work.failed(item.name, error)
+
+    def _sent(self, item: _Local, path: str, preconditions: Headers) -> Headers:
+        name, request = item.name, self._request
+        if item.found.kind is Kind.EMPTY:
+            return self._small.empty(name, preconditions)
+        content_type = mimetypes.guess_type(name)[0] if request.guess_types else None
+        if item.found.size <= SMALL:
+            return self._small.put(path, name, preconditions, content_type=content_type)
+        wish = replace(
+            request.each,
+            source=Path(path),
+            name=name,
+            existing=Existing.ABSENT if "if-none-match" in preconditions else Existing.REPLACE,
+            if_match=preconditions.get("if-match"),
+            content_type=content_type or request.each.content_type,
+        )
+        try:
+            return self._upload(wish)
+        except SourceChanged:
+            # An unfinished upload of the file as it was, or a writer at work: begin anew, once.
+            return self._upload(replace(wish, restart=True))
+
+    def _upload(self, wish: UploadRequest) -> Headers:
+        work = self._work
+        result = upload(
+            work.storage, wish, listener=work.listener, stop=work.stop, journal=work.journal
+        )
+        return result.headers
+
+
+class _Sending:
+    """One file on its way; many wait at a time, so it is small."""
+
+    __slots__ = ("_item", "_path", "_preconditions", "_uploader")
+
+    def __init__(
+        self, uploader: _Uploader, item: _Local, path: str, preconditions: Headers
+    ) -> None:
+        self._uploader = uploader
+        self._item = item
+        self._path = path
+        self._preconditions = preconditions
+
+    def __call__(self) -> None:
+        self._uploader.send(self._item, self._path, self._preconditions)
+
+
+def _has_object(found: Found) -> bool:
+    return found.kind in {Kind.FILE, Kind.EMPTY}

@@ -1,0 +1,86 @@
+"""What the stock CLI has stored, downloaded by ours: byte for byte, and proven."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import Stock
+
+MIB = 2**20
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "backup.tar"
+    path.write_bytes(os.urandom(20 * MIB + 1))
+    return path
+
+
+def fetched(stock: Stock, target: Path, *options: str) -> str:
+    """Download "x" to `target` with our command; what it said."""
+    command = (sys.executable, "-m", "ocihaul", "os", "object", "get", *stock.place())
+    flags = ("--config-file", str(stock.config), "--auth", "security_token")
+    here = ("--endpoint", stock.oci.endpoint, "--name", "x", "--file", str(target))
+    environment = {**os.environ, **stock.environment, "OCIHAUL_STATE_DIR": str(stock.home)}
+    ran = subprocess.run(
+        [*command, *flags, *here, *options],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout == ""
+    return ran.stderr
+
+
+def stored(stock: Stock, source: Path, *options: str) -> None:
+    stock.os(
+        *["object", "put", *stock.place(), "--file", str(source), "--name", "x", "--force"],
+        *options,
+    )
+
+
+@pytest.mark.parametrize("part_size", ["3", "7", "11", "19"])
+def test_parts_of_odd_sizes_are_found_out(stock: Stock, source: Path, part_size: str) -> None:
+    stored(stock, source, "--part-size", part_size)
+    target = source.with_name("target")
+    for options in ((), ("--part-size", "5", "--multipart-download-threshold", "1")):
+        assert "MD5 compared" in fetched(stock, target, *options)
+        assert target.read_bytes() == source.read_bytes()
+        target.unlink()
+
+
+@pytest.mark.parametrize(
+    ("options", "checked"),
+    [
+        (["--no-multipart"], "MD5"),
+        (["--no-multipart", "--opc-checksum-algorithm", "CRC32C"], "CRC32C"),
+        (["--part-size", "6", "--opc-checksum-algorithm", "CRC32C"], "CRC32C"),
+        (["--part-size", "6", "--opc-checksum-algorithm", "SHA256"], "MD5"),
+    ],
+)
+def test_each_kind_of_checksum(
+    stock: Stock, source: Path, options: list[str], checked: str
+) -> None:
+    stored(stock, source, *options)
+    target = source.with_name("target")
+    said = fetched(stock, target, "--part-size", "4", "--multipart-download-threshold", "4")
+    assert f"{checked} compared" in said
+    assert target.read_bytes() == source.read_bytes()
+
+
+def test_the_stock_cli_reads_the_same(stock: Stock, source: Path) -> None:
+    stored(stock, source, "--part-size", "7")
+    ours, theirs = source.with_name("ours"), source.with_name("theirs")
+    fetched(stock, ours, "--range", "bytes=1000000-9999999")
+    done = stock.run(
+        *["os", "object", "get", *stock.place(), "--name", "x", "--file", str(theirs)],
+        *["--range", "bytes=1000000-9999999"],
+    )
+    assert done.returncode == 0
+    assert ours.read_bytes() == theirs.read_bytes() == source.read_bytes()[1_000_000:10_000_000]

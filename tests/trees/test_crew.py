@@ -1,0 +1,133 @@
+"""Many jobs, few at a time, and what stops them."""
+
+import threading
+import time
+from collections.abc import Iterable
+
+import pytest
+
+from ocihaul.errors import (
+    Interrupted,
+    NetworkError,
+    OcihaulError,
+    ServiceError,
+    SessionOver,
+    SourceError,
+    UploadStopped,
+)
+from ocihaul.trees.crew import Crew, Job, Trouble, concerns_all, is_outage
+
+
+def service(status: int, code: str | None = None) -> ServiceError:
+    return ServiceError(status=status, code=code, message="", operation="PutObject")
+
+
+def feed(crew: Crew, jobs: Iterable[Job]) -> None:
+    with crew:
+        for job in jobs:
+            crew.do(job)
+
+
+def stopped(cause: OcihaulError) -> UploadStopped:
+    error = UploadStopped("stopped", upload_id="u", resumable=True)
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SessionOver("over"),
+        Interrupted("stop"),
+        service(401),
+        service(404, "BucketNotFound"),
+        stopped(SessionOver("over")),
+        ValueError("a fault of ours"),
+    ],
+)
+def test_what_concerns_all(error: Exception) -> None:
+    assert concerns_all(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [SourceError("one"), service(403), service(404, "ObjectNotFound"), service(412), service(503)],
+)
+def test_what_is_one_files_own(error: Exception) -> None:
+    assert not concerns_all(error)
+
+
+def test_outages_in_a_row_concern_all() -> None:
+    trouble = Trouble(3, threading.Event())
+    gone = NetworkError("gone")
+    assert is_outage(stopped(gone))
+    assert trouble.judge(gone)
+    assert trouble.judge(service(503))
+    trouble.success()
+    assert trouble.judge(gone)
+    assert trouble.judge(gone)
+    assert not trouble.judge(gone)
+    with pytest.raises(NetworkError):
+        trouble.check()
+
+
+def test_never_more_jobs_at_a_time_than_workers() -> None:
+    lock, now, most = threading.Lock(), 0, 0
+
+    def job() -> None:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.002)
+        with lock:
+            now -= 1
+
+    with Crew(3, Trouble(3, threading.Event())) as crew:
+        for _ in range(50):
+            crew.do(job)
+    assert most == 3
+
+
+def test_large_jobs_share_the_slots_by_their_parts() -> None:
+    lock, parts_now, most = threading.Lock(), 0, 0
+
+    def job(parts: int) -> None:
+        nonlocal parts_now, most
+        with lock:
+            parts_now += parts
+            most = max(most, parts_now)
+        time.sleep(0.005)
+        with lock:
+            parts_now -= parts
+
+    with Crew(4, Trouble(4, threading.Event())) as crew:
+        for parts in (1, 2, 2, 9, 1, 3, 4, 1) * 3:
+            crew.do_large(parts, lambda parts=parts: job(min(parts, 4)))  # type: ignore[misc]
+    assert most == 4
+
+
+def test_what_a_job_raises_ends_the_crew_and_the_rest_is_not_begun() -> None:
+    begun: list[int] = []
+
+    def bad() -> None:
+        raise SessionOver("over")
+
+    with pytest.raises(SessionOver):
+        feed(Crew(1, Trouble(2, threading.Event())), [bad, *[lambda: begun.append(1)] * 1000])
+    assert not begun
+
+
+def test_a_stop_is_an_interruption() -> None:
+    stop = threading.Event()
+    with pytest.raises(Interrupted):
+        feed(Crew(1, Trouble(2, stop)), [stop.set, *[lambda: time.sleep(0.001)] * 1000])
+
+
+def test_an_error_of_the_feeder_comes_through_and_ends_the_work() -> None:
+    def jobs() -> Iterable[Job]:
+        yield lambda: None
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        feed(Crew(2, Trouble(2, threading.Event())), jobs())
