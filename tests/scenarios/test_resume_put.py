@@ -268,7 +268,7 @@ def test_1463_parts_are_taken_up_with_two_pages_and_no_read(
                 for one in running.values():
                     one.update(view)
                 digests = {name: one.digest() for name, one in running.items()}
-                journal.record(entry, each.number, SentPart(part, each.etag, digests))
+                journal.record(entry, {each.number: SentPart(part, each.etag, digests)})
             w.oci.log.clear()
             read: list[int] = []
             read_into = FileSource.read_into

@@ -10,6 +10,9 @@ from filelock import FileLock, Timeout
 
 from ocihaul.errors import JournalError, UploadBusy
 
+#: Somebody who only looks (`is_held`) has the lock for a moment: wait for that at least, seconds.
+_LOOK = 0.4
+
 
 @contextlib.contextmanager
 def claimed(directory: Path, name: str, what: str, *, wait: float) -> Iterator[None]:
@@ -19,7 +22,7 @@ def claimed(directory: Path, name: str, what: str, *, wait: float) -> Iterator[N
     JournalError when there can be no lock.
     """
     path = directory / f"{name}.lock"
-    lock = FileLock(path, timeout=wait, poll_interval=0.5, mode=0o600)
+    lock = FileLock(path, timeout=max(wait, _LOOK), poll_interval=_LOOK / 4, mode=0o600)
     owner = path.with_suffix(".owner")
     try:
         lock.acquire()

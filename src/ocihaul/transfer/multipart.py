@@ -16,8 +16,10 @@ from ocihaul.errors import (
 from ocihaul.events import MultipartUploadCreated, Notice, PartFinished
 from ocihaul.transfer.body import digest_range
 from ocihaul.transfer.checksum import MD5
+from ocihaul.transfer.headers import attributes_of
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.job import Job
+from ocihaul.transfer.journal import Entry
 from ocihaul.transfer.outliving import assembly_for
 from ocihaul.transfer.parts import PartWorkers
 from ocihaul.transfer.plan import MIB, Plan
@@ -42,7 +44,7 @@ class MultipartUpload:
         if self._memory.entry is None:
             return None
         finished = self._memory.finished()
-        if len(finished) < self._plan.part_count:
+        if len(finished) < self._plan.part_count or self._is_open(self._memory.entry):
             return None
         parts = self._with_md5(finished)
         answer = self._assembly.settled(parts)
@@ -51,6 +53,15 @@ class MultipartUpload:
         self._assembly.take_up(self._memory.entry.upload_id)
         self._job.kept_bytes = self._plan.size
         return self._finish(parts, answer)
+
+    def _is_open(self, entry: Entry) -> bool:
+        """Whether it was not committed: an object with the same bytes is an older one then."""
+        try:
+            return confirmed(self._memory, entry, self._job.storage) is not None
+        except SessionError:
+            if not self._job.request.outlive_session:
+                raise
+            return True
 
     def run(self, preconditions: Headers) -> UploadResult:
         """Send what is missing and commit. Raises UploadStopped when parts are left behind."""
@@ -108,6 +119,7 @@ class MultipartUpload:
             part_size=self._plan.part_size,
             encryption=encryption_of(self._job.request),
             algorithm=self._job.integrity.declared,
+            attributes=attributes_of(self._job.request),
         )
         self._job.listener(MultipartUploadCreated(upload_id, self._plan.part_count))
 
@@ -169,6 +181,7 @@ class MultipartUpload:
             error.add_note(f"{left}: {trouble.message}")
 
     def _stopped(self, error: OcihaulError) -> OcihaulError:
+        self._memory.catch_up()
         upload_id, hint = self._assembly.upload_id, self._how_to_go_on()
         if isinstance(error, Interrupted):
             return Interrupted(f"interrupted; upload {upload_id} is not complete", hint=hint)

@@ -5,6 +5,7 @@ its etag and size. Without an entry in the journal an upload is begun anew.
 """
 
 import contextlib
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from ocihaul.events import Listener, Notice
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.access import access_of, end_access
 from ocihaul.transfer.counting import Counter, Counts
+from ocihaul.transfer.headers import attributes_of
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.job import wished_algorithm
 from ocihaul.transfer.journal import Entry, Journal, Target
@@ -35,6 +37,9 @@ _RESTART = "Run again with --restart to drop the unfinished upload and begin ane
 #: What the journal has for the source of a stream.
 STREAM = "-"
 _NOTHING = Identity(0, 0, 0, 0)
+#: How long a journal that failed is left alone, seconds: each try may take half as long, where
+#: another process has it.
+_AGAIN = 60.0
 #: How long one wait for another process's upload is, so that a stop is noticed: seconds.
 _PATIENCE = 1.0
 
@@ -44,9 +49,9 @@ class Memory:
     """What is remembered of one upload; `entry` is None before it has an id.
 
     Without a `journal` nothing outlives the process. A journal that fails costs the memory, not
-    the upload: it is said once, and `broken` from then. `counter` hears what the session and the
-    storage client tell, where somebody counts. `adopted` are the parts of an upload that the
-    journal did not know. `begun` is epoch seconds.
+    the upload: it is said once, and `broken` until what it lacks could be written. `counter` hears
+    what the session and the storage client tell, where somebody counts. `adopted` are the parts of
+    an upload that the journal did not know. `begun` is epoch seconds.
     """
 
     journal: Journal | None
@@ -58,6 +63,9 @@ class Memory:
     adopted: Mapping[int, SentPart] = field(default_factory=dict)
     begun: float = field(default_factory=time.time)
     _mark: Counts = field(init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock)  # guards the two below
+    _unrecorded: dict[int, SentPart] = field(default_factory=dict)
+    _again_at: float = 0.0
 
     def __post_init__(self) -> None:
         self._mark = self.counter.counts if self.counter else Counts()
@@ -84,6 +92,7 @@ class Memory:
         part_size: int,
         encryption: str,
         algorithm: str,
+        attributes: Mapping[str, object] | None = None,
         parts: Mapping[int, SentPart] | None = None,
     ) -> None:
         """The service has given the upload its id; it has `parts` already.
@@ -101,6 +110,7 @@ class Memory:
                 part_size=part_size,
                 encryption=encryption,
                 algorithm=algorithm,
+                attributes=attributes,
                 parts=parts,
             )
 
@@ -139,10 +149,30 @@ class Memory:
         return self.entry
 
     def record(self, number: int, part: SentPart) -> None:
-        """Remember a finished part."""
-        if self.journal is not None and self.entry is not None and not self.broken:
-            with self._trouble_is_told():
-                self.journal.record(self.entry, number, part, self.counts)
+        """Remember a finished part, and those that could not be remembered before."""
+        with self._lock:
+            self._unrecorded[number] = part
+            if not self.broken or time.monotonic() >= self._again_at:
+                self._write()
+
+    def catch_up(self) -> None:
+        """The run ends: the last chance to remember what could not be remembered before."""
+        with self._lock:
+            self._write()
+
+    def _write(self) -> None:
+        if self.journal is None or self.entry is None or not self._unrecorded:
+            return
+        try:
+            self.journal.record(self.entry, self._unrecorded, self.counts)
+        except JournalError as error:
+            self.fails(error)
+            self._again_at = time.monotonic() + _AGAIN
+            return
+        self._unrecorded.clear()
+        if self.broken:
+            self.broken = False
+            self.listener(Notice("The journal can be written again, and has all finished parts."))
 
     def finished(self) -> dict[int, SentPart]:
         """The parts that were finished, as the journal has them."""
@@ -236,13 +266,15 @@ def recall(
     if not same:
         raise SourceChanged(
             f"{source.path} is not the file of which upload {entry.upload_id} has parts already "
-            f"({entry.identity.size} bytes then, {source.size} now)",
+            f"({_difference(entry.identity, source.identity)})",
             hint=_RESTART,
         )
     if entry.encryption != encryption_of(request):
         raise UsageError(
             f"upload {entry.upload_id} was begun with another encryption key", hint=_RESTART
         )
+    if request.upload_id is None and entry.attributes is not None:
+        check_attributes(entry.upload_id, entry.attributes, attributes_of(request))
     wished = wished_algorithm(request)
     if wished not in {None, entry.algorithm}:
         raise UsageError(
@@ -258,6 +290,26 @@ def recall(
 def _same_file(then: Identity, now: Identity) -> bool:
     # Not the device: its number may be another after a reboot or in another container.
     return (then.inode, then.size, then.mtime_ns) == (now.inode, now.size, now.mtime_ns)
+
+
+def _difference(then: Identity, now: Identity) -> str:
+    if then.size != now.size:
+        return f"{then.size} bytes then, {now.size} now"
+    return "it was written since" if then.inode == now.inode else "another file of the same size"
+
+
+def check_attributes(upload_id: str, then: Mapping[str, object], now: Mapping[str, object]) -> None:
+    """Raise UsageError unless an upload was begun with the attributes that are wanted now; pure.
+
+    They were fixed when it was created: going on would silently give the object the old ones.
+    """
+    differing = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
+    if differing:
+        words = (re.sub("[A-Z]", lambda match: f" {match[0].lower()}", name) for name in differing)
+        raise UsageError(
+            f"upload {upload_id} was begun with another {' and another '.join(words)}",
+            hint=f"Give the same options as then to go on with it. {_RESTART}",
+        )
 
 
 def confirmed(memory: Memory, entry: Entry, storage: StorageClient) -> dict[int, SentPart] | None:
