@@ -9,7 +9,7 @@ import pytest
 
 from ocihaul.errors import Interrupted, JournalError
 from ocihaul.events import Event, PartFinished
-from ocihaul.transfer import resuming
+from ocihaul.transfer import memory
 from ocihaul.transfer.claims import is_held
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal import Journal, Target
@@ -63,7 +63,7 @@ def fillers_dropped(w: World) -> None:
 def test_a_disk_that_was_full_for_a_while_costs_no_finished_part(
     tmp_path: Path, wait: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resuming, "_AGAIN", wait)
+    monkeypatch.setattr(memory, "_AGAIN", wait)
     with world(tmp_path) as w:
         source = w.file(6 * PART)
         said = stopped_after_trouble(w, source, mended_after=4, stopped_after=5)
@@ -115,7 +115,7 @@ def test_a_long_reader_holds_nobody_up(tmp_path: Path) -> None:
 def test_a_writer_that_holds_it_for_a_while_costs_no_finished_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resuming, "_AGAIN", 0.0)
+    monkeypatch.setattr(memory, "_AGAIN", 0.0)
     with world(tmp_path) as w:
         source = w.file(5 * PART)
         interrupted_after(w, source, 1)

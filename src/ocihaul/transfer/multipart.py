@@ -20,11 +20,12 @@ from ocihaul.transfer.headers import attributes_of
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.job import Job
 from ocihaul.transfer.journal import Entry
+from ocihaul.transfer.memory import Memory
 from ocihaul.transfer.outliving import assembly_for
 from ocihaul.transfer.parts import PartWorkers
 from ocihaul.transfer.plan import MIB, Plan
 from ocihaul.transfer.request import UploadResult
-from ocihaul.transfer.resuming import Memory, confirmed, encryption_of
+from ocihaul.transfer.resuming import confirmed, encryption_of
 from ocihaul.transfer.sending import Headers
 from ocihaul.transfer.source import FileSource, Piece
 

@@ -33,8 +33,8 @@ from ocihaul.transfer.headers import encryption_headers, put_headers
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.job import Job
 from ocihaul.transfer.journal import Target
+from ocihaul.transfer.memory import Memory
 from ocihaul.transfer.request import UploadResult
-from ocihaul.transfer.resuming import Memory
 from ocihaul.transfer.sending import Headers
 
 #: How a PAR is refused that cannot be used (any more).

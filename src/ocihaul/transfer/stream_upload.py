@@ -31,12 +31,13 @@ from ocihaul.transfer.intake import Expectations, Intake
 from ocihaul.transfer.integrity import Integrity, SentPart
 from ocihaul.transfer.job import Job, wished_algorithm
 from ocihaul.transfer.journal import Journal
+from ocihaul.transfer.memory import Memory, alone, memory_of
 from ocihaul.transfer.outliving import assembly_for
 from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.parts import PartWorkers
 from ocihaul.transfer.receipt_file import check_place
 from ocihaul.transfer.request import Confirm, Stream, UploadRequest, UploadResult
-from ocihaul.transfer.resuming import Memory, alone, drop, encryption_of, is_lost, memory_of
+from ocihaul.transfer.resuming import drop, encryption_of, is_lost
 from ocihaul.transfer.schedule import Schedule, limit_text, plan_stream
 from ocihaul.transfer.sending import Headers
 from ocihaul.transfer.single import put_whole
