@@ -8,6 +8,7 @@ from ocihaul.errors import (
     ChecksumError,
     Interrupted,
     OcihaulError,
+    ServiceError,
     SessionError,
     SourceChanged,
     SourceError,
@@ -28,6 +29,9 @@ from ocihaul.transfer.request import UploadResult
 from ocihaul.transfer.resuming import confirmed, encryption_of
 from ocihaul.transfer.sending import Headers
 from ocihaul.transfer.source import FileSource, Piece
+
+#: What the service says of an upload that is no more; what it says otherwise is told as it is.
+_NO_UPLOAD = "NoSuchUpload"
 
 
 class MultipartUpload:
@@ -186,6 +190,15 @@ class MultipartUpload:
         upload_id, hint = self._assembly.upload_id, self._how_to_go_on()
         if isinstance(error, Interrupted):
             return Interrupted(f"interrupted; upload {upload_id} is not complete", hint=hint)
+        # After a lost reply of the commit it may be an object by now.
+        if isinstance(error, ServiceError) and error.code == _NO_UPLOAD and not error.after_retry:
+            return UploadStopped(
+                f"the service no longer knows upload {upload_id}: somebody has dropped it",
+                upload_id=upload_id,
+                resumable=True,
+                hint="The same command, run again, begins anew. Is there a rule or a job that "
+                "drops unfinished uploads?",
+            )
         return UploadStopped(
             f"upload {upload_id} is not complete",
             upload_id=upload_id,
