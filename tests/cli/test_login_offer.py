@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ocihaul.cli import core, login_offer
+from ocihaul.cli import login_core, login_offer
 from ocihaul.cli.login_offer import LoginOffer
 from ocihaul.config import Flags, Settings, resolve
 from ocihaul.errors import Interrupted, LoginFailed, OcihaulError, UsageError
@@ -86,7 +86,7 @@ def session(tenancy: str | None = None) -> NewSession:
 @pytest.fixture
 def login(monkeypatch: pytest.MonkeyPatch) -> Login:
     double = Login()
-    monkeypatch.setattr(core, "run_browser_login", double)
+    monkeypatch.setattr(login_core, "run_browser_login", double)
     monkeypatch.setattr(login_offer, "at_terminal", lambda: True)
     return double
 

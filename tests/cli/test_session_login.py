@@ -7,7 +7,7 @@ from typing import Any
 import click
 import pytest
 
-from ocihaul.cli import browser, core, session_login
+from ocihaul.cli import browser, login_core, session_login
 from ocihaul.cli.browser import has_browser, is_remote, tunnel_line
 from ocihaul.session.profile_files import NewSession
 from ocihaul.session.token import SessionToken
@@ -64,7 +64,7 @@ def login(home: Path, monkeypatch: pytest.MonkeyPatch) -> Login:
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "SSH_CONNECTION", "SSH_CLIENT"):
         monkeypatch.delenv(name, raising=False)
     double = Login()
-    monkeypatch.setattr(core, "run_browser_login", double)
+    monkeypatch.setattr(login_core, "run_browser_login", double)
     return double
 
 

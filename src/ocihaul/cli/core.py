@@ -5,7 +5,7 @@ Tests replace these functions; nothing else in `cli/` touches the core's machine
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -16,17 +16,12 @@ from ocihaul.transfer.request import Confirm, UploadRequest, UploadResult
 
 if TYPE_CHECKING:
     # They bring cryptography and more along, which only some commands need.
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
     from ocihaul.cli.foretelling import Foreteller
-    from ocihaul.session.credential import Authority
-    from ocihaul.session.profile_files import NewSession
-    from ocihaul.session.token import SessionToken
     from ocihaul.storage.client import StorageClient
     from ocihaul.transfer.download_request import DownloadRequest, DownloadResult
     from ocihaul.transfer.journal import Journal
     from ocihaul.transfer.pace import Pace
-    from ocihaul.wire.message import StopSign
 
 
 def run_upload(
@@ -154,54 +149,3 @@ def run_emulator(args: list[str]) -> int:
     from ocihaul.emulator.cli import main
 
     return main(args)
-
-
-def run_browser_login(
-    page: str,
-    *,
-    tenancy_name: str | None,
-    identity_provider_name: str | None,
-    port: int,
-    timeout: float,
-    show: Callable[[str, int], None],
-    warn: Callable[[str], None],
-    stop: "StopSign",
-) -> "NewSession":
-    """Log in by way of a browser; `show` gets the address to open and the port that waits."""
-    from ocihaul.session.login import BrowserLogin
-
-    with BrowserLogin(
-        page,
-        tenancy_name=tenancy_name,
-        identity_provider_name=identity_provider_name,
-        port=port,
-        warn=warn,
-    ) as login:
-        show(login.url, login.port)
-        return login.wait(timeout, stop)
-
-
-def run_mint(
-    signer: Settings,
-    public_key: "RSAPublicKey",
-    *,
-    minutes: int | None,
-    listener: Listener,
-    stop: threading.Event,
-) -> "SessionToken":
-    """A token for a public key, signed for by the profile that `signer` holds."""
-    from ocihaul.clock import ServerClock
-    from ocihaul.session.minting import mint_or_raise
-    from ocihaul.session.opening import open_api_key, open_minter
-    from ocihaul.session.session import Session
-
-    clock = ServerClock(listener=listener)
-    if signer.auth == "api_key":
-        authority: Authority = open_api_key(signer)
-    else:
-        authority = Session.from_settings(signer, clock=clock, stop=stop)
-    minter = open_minter(signer, signer=authority, minutes=minutes, clock=clock, stop=stop)
-    token, note = mint_or_raise(minter, public_key, timeout=signer.read_timeout)
-    if note:
-        listener(Notice(note))
-    return token

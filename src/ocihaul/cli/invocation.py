@@ -17,6 +17,7 @@ import click
 from ocihaul.cli.exit_codes import DONE
 from ocihaul.cli.global_options import Given
 from ocihaul.cli.surroundings import surroundings
+from ocihaul.events import Event, TokenAdopted
 
 if TYPE_CHECKING:
     # They cost time at start-up, which `--help` and other commands need not spend.
@@ -152,7 +153,14 @@ def at_work(invocation: Invocation) -> Iterator[tuple["StorageClient", threading
     ):
         for text in invocation.notices(settings):
             reporter.notice(f"Notice: {text}")
-        with storage_for(settings, listener=listener, stop=stopper.stop) as storage:
+
+        def tell(event: Event) -> None:
+            # Who asks a short question need not hear how long the session would last.
+            first = isinstance(event, TokenAdopted) and event.rung == "start"
+            if invocation.given.debug or not first:
+                listener(event)
+
+        with storage_for(settings, listener=tell, stop=stopper.stop) as storage:
             yield storage, stopper.stop
 
 

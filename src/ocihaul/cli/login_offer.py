@@ -82,7 +82,7 @@ class LoginOffer:
                 self._refused_until = None if again else until
 
     def _log_in(self, until: float, over: "_Over") -> None:
-        from ocihaul.cli import core
+        from ocihaul.cli import login_core
         from ocihaul.config.login import callback_port
         from ocihaul.session.login import PORT
         from ocihaul.session.profile_files import replace_session
@@ -90,7 +90,7 @@ class LoginOffer:
         if not at_terminal():
             raise ConfigError("there is no terminal here, so nobody is asked")
         place, page = self._place(), self._page()
-        session = core.run_browser_login(
+        session = login_core.run_browser_login(
             page.endpoint,
             tenancy_name=None,
             identity_provider_name=None,

@@ -224,7 +224,7 @@ class _Login:
     # The two ways to a session: the region that it is for, and what opens it
 
     def _browsed(self, place: "ProfilePlace") -> tuple[str, "Opener"]:
-        from ocihaul.cli import core
+        from ocihaul.cli import login_core
         from ocihaul.config.found import Found
         from ocihaul.config.login import callback_port, find_login_page
         from ocihaul.config.quantities import duration
@@ -253,7 +253,7 @@ class _Login:
             self.notices.append(page.notice)
 
         def open_session(stop: "threading.Event") -> "NewSession":
-            return core.run_browser_login(
+            return login_core.run_browser_login(
                 page.endpoint,
                 tenancy_name=options["tenancy_name"],
                 identity_provider_name=options["identity_provider_name"],
@@ -269,7 +269,7 @@ class _Login:
     def _minted(self, place: "ProfilePlace") -> tuple[str, "Opener"]:
         from cryptography.hazmat.primitives.asymmetric import rsa
 
-        from ocihaul.cli import core
+        from ocihaul.cli import login_core
         from ocihaul.config.login import resolve_signer
         from ocihaul.config.rcfile import expand_home
         from ocihaul.session.keys import read_public_key_file
@@ -286,7 +286,7 @@ class _Login:
 
         def open_session(stop: "threading.Event") -> "NewSession":
             minutes = signer.wishes.minutes
-            token = core.run_mint(
+            token = login_core.run_mint(
                 signer, public_key, minutes=minutes, listener=say_event, stop=stop
             )
             return NewSession(token, public_key, key)

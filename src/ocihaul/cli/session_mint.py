@@ -25,7 +25,7 @@ def mint(context: click.Context, /, **_: Any) -> None:
 def _mint(given: Given) -> int:
     from dataclasses import replace
 
-    from ocihaul.cli import core
+    from ocihaul.cli import login_core
     from ocihaul.cli.session_login import lasting, say_event, say_notice
     from ocihaul.cli.stopping import stopping
     from ocihaul.config import resolve
@@ -44,7 +44,7 @@ def _mint(given: Given) -> int:
             "OCIHAUL_RENEW_WITH.",
         )
     with stopping() as stopper:
-        token = core.run_mint(
+        token = login_core.run_mint(
             settings.minting,
             public_key_of(settings),
             minutes=settings.wishes.minutes,
