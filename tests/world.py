@@ -210,7 +210,7 @@ class World:
         lines = {line for key in keys for line in key.read_text().splitlines() if len(line) > 60}
         tokens = self.oci.auth.token_texts()
         signatures = {token.rpartition(".")[2] for token in tokens}
-        return lines | signatures | set(tokens) | set(self.oci.par_secrets()) | self.hidden
+        return lines | signatures | set(tokens) | self.oci.issued_par_secrets() | self.hidden
 
     # What the emulator has seen, and what the client has said
 

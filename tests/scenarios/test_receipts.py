@@ -160,6 +160,28 @@ def test_a_place_that_will_not_do_is_found_before_a_byte_is_sent(
         assert list(tmp_path.glob(".ocihaul-*")) == []
 
 
+def test_a_link_stays_one_and_leads_to_the_receipt(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        (tmp_path / "archive").mkdir()
+        link, behind = tmp_path / "r.json", tmp_path / "archive" / "r.json"
+        link.symlink_to(behind)
+        put(w, w.file(10), receipt=link)
+        assert link.is_symlink()
+        assert read(behind)["source"]["size"] == 10
+
+
+@pytest.mark.parametrize("to", ["r.json", "missing/r.json", "backup.tar"])
+def test_a_link_that_leads_nowhere_good_is_found_before_a_byte_is_sent(
+    tmp_path: Path, to: str
+) -> None:
+    with world(tmp_path) as w:
+        source, link = w.file(2 * PART), tmp_path / "r.json"
+        link.symlink_to(to)
+        with pytest.raises(UsageError, match="--receipt"):
+            put(w, source, receipt=link)
+        assert w.oci.log.count() == 0
+
+
 def test_an_older_receipt_is_replaced(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         receipt = tmp_path / "r.json"
@@ -248,7 +270,7 @@ def fill(journal: Journal) -> None:
     fillers = (
         (
             "INSERT INTO uploads SELECT NULL, 'e', 'n', 'b', hex(randomblob(9)), 'u', 's', "
-            "1, 1, 1, 1, 1, 'service', 'CRC32C', 1, '{}'"
+            "1, 1, 1, 1, 1, 'service', 'CRC32C', 1, '{}', NULL"
         ),
         (
             "INSERT INTO parts SELECT max(id), 1 + (SELECT count(*) FROM parts), "

@@ -364,7 +364,7 @@ def test_what_the_journal_knows_of_1463_parts_is_read_in_no_time(tmp_path: Path)
     journal = Journal(tmp_path)
     entry = begun_in(journal, part_size=128 * MIB)
     for number in range(1, 1464):
-        journal.record(entry, number, SentPart(128 * MIB, "e", {"CRC32C": b"abcd"}))
+        journal.record(entry, {number: SentPart(128 * MIB, "e", {"CRC32C": b"abcd"})})
     started = time.perf_counter()
     found = journal.find(entry.target)
     assert found == entry
@@ -389,7 +389,7 @@ def test_threads_record_into_one_journal(tmp_path: Path) -> None:
 
     def record(first: int) -> None:
         for number in range(first, 201, 10):
-            journal.record(entry, number, SentPart(1, "e", {"CRC32C": b"abcd"}))
+            journal.record(entry, {number: SentPart(1, "e", {"CRC32C": b"abcd"})})
 
     threads = [Thread(target=record, args=[first]) for first in range(1, 11)]
     for thread in threads:

@@ -67,7 +67,7 @@ def test_a_file_of_the_first_version_is_gone_on_with(tmp_path: Path) -> None:
             2: SentPart(10, "e2", {"CRC32C": b"efgh"}, None),
         }
         third = SentPart(10, "e3", {"CRC32C": b"ijkl"}, "request")
-        journal.record(entry, 3, third, Counts(runs=2, renewals=1))
+        journal.record(entry, {3: third}, Counts(runs=2, renewals=1))
         assert journal.parts(entry)[3] == third
         found = journal.find(TARGET)
         assert found is not None

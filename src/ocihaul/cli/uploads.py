@@ -1,8 +1,9 @@
 """`ocihaul uploads …`: what was begun and not finished, here and at the service."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
@@ -12,6 +13,7 @@ from ocihaul.cli.invocation import Invocation, namespace_option, run_question, s
 from ocihaul.cli.uploads_rule import rule
 
 if TYPE_CHECKING:
+    from ocihaul.events import Listener
     from ocihaul.storage.client import StorageClient
     from ocihaul.transfer.journal import Journal
     from ocihaul.transfer.leftovers import Leftover
@@ -78,7 +80,7 @@ def abort(context: click.Context, /, which: str, **options: Any) -> None:
     def work(storage: "StorageClient", journal: "Journal", found: "Sequence[Leftover]") -> None:
         chosen = leftovers.named(found, which)
         _confirm(invocation, f"Drop upload {_line(chosen, time.time())}?")
-        leftovers.abort(chosen, journal, storage)
+        leftovers.abort(chosen, journal, storage, _told_on(invocation.stderr))
         invocation.stderr.write(f"dropped upload {chosen.upload_id}\n")
 
     raise click.exceptions.Exit(_with_all(invocation, work))
@@ -94,7 +96,7 @@ def forget(which: str) -> None:
 
     with journal_to_read() as journal:
         chosen = leftovers.named(leftovers.in_journal(journal), which)
-        leftovers.forget(chosen, journal)
+        leftovers.forget(chosen, journal, _told_on(sys.stderr))
     click.echo(f"forgot upload {chosen.upload_id} of {chosen.target.object}", err=True)
 
 
@@ -171,11 +173,22 @@ def _drop(
         invocation.stderr.write(f"would drop {line}\n")
         return
     try:
-        drop(leftover, journal, storage)
+        drop(leftover, journal, storage, _told_on(invocation.stderr))
     except (UploadBusy, UsageError) as error:
         invocation.stderr.write(f"left alone: {line}: {error.message}\n")
     else:
         invocation.stderr.write(f"dropped {line}\n")
+
+
+def _told_on(stderr: TextIO) -> "Listener":
+    """A listener that tells what somebody has to do by hand."""
+    from ocihaul.events import Event, Notice
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Notice):
+            stderr.write(f"Notice: {event.text}\n")
+
+    return listen
 
 
 def _confirm(invocation: Invocation, question: str) -> None:

@@ -1,7 +1,8 @@
 """The right that an upload holds beside the session: a PAR, kept on disk for the next run.
 
 The file is a secret and made private before anything is written into it; it goes away with the
-upload.
+upload. It is there before the PAR is: whatever moment a run is killed at, the next one finds the
+PAR by the name that only it has, and ends it.
 """
 
 import contextlib
@@ -10,7 +11,10 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ocihaul.errors import JournalError
+from ocihaul.errors import JournalError, OcihaulError, ServiceError
+from ocihaul.events import Listener, Notice
+from ocihaul.storage.client import StorageClient
+from ocihaul.transfer.journal import Journal, Target
 
 #: What the right lasts at least, seconds.
 _LEAST = 24 * 3600.0
@@ -31,12 +35,23 @@ def lifetime(size: int | None, rate: float | None) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A PAR and the upload that was begun through it. `expires_at` is epoch seconds."""
+    """A PAR and the upload that was begun through it. `expires_at` is epoch seconds.
+
+    What is not known yet is empty: the PAR is about to be made, or its upload to be begun. No
+    other PAR has its `name`.
+    """
 
     par_id: str
     expires_at: float
     upload_id: str
     access_uri: str = field(repr=False)
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        texts = (self.par_id, self.upload_id, self.access_uri, self.name)
+        number = isinstance(self.expires_at, int | float)
+        if not (number and all(isinstance(text, str) for text in texts)):
+            raise TypeError("not the values of a PAR")
 
 
 class AccessFile:
@@ -79,3 +94,51 @@ class AccessFile:
         if self._path is not None:
             with contextlib.suppress(OSError):  # it is worthless without its PAR
                 self._path.unlink(missing_ok=True)
+
+
+def access_of(journal: Journal | None, target: Target) -> AccessFile:
+    """The right to upload to this target, where the journal lies; else only remembered."""
+    return AccessFile(journal.private_file(target, "par") if journal is not None else None)
+
+
+def end_access(
+    kept: AccessFile, storage: StorageClient, target: Target, listener: Listener
+) -> None:
+    """Delete the PAR that is kept, if there is one, and forget it; where that fails, say how."""
+    access = kept.load()
+    if access is None:
+        return
+    ids = [access.par_id] if access.par_id else []
+    try:
+        ids += _others(access, storage, target)
+    except OcihaulError:
+        if not ids:
+            return  # a later run may be able to look
+    for par_id in ids:
+        try:
+            storage.delete_preauthenticated_request(target.namespace, target.bucket, par_id)
+        except OcihaulError as error:
+            if not (isinstance(error, ServiceError) and error.status == 404):
+                listener(Notice(how_to_end(target, par_id)))
+    kept.remove()
+
+
+def how_to_end(target: Target, par_id: str) -> str:
+    """What to tell people of a PAR that could not be deleted."""
+    return (
+        "The pre-authenticated request of this upload is left. Delete it with: "
+        f"ocihaul os preauth-request delete -ns {target.namespace} -bn {target.bucket} "
+        f"--par-id '{par_id}'"
+    )
+
+
+def _others(access: Access, storage: StorageClient, target: Target) -> list[str]:
+    """A creation whose reply was lost has made a PAR that nobody knows but by its name."""
+    listed = storage.list_preauthenticated_requests(
+        target.namespace, target.bucket, object_name_prefix=target.object
+    )
+    return [
+        each.par_id
+        for each in listed
+        if access.name and each.name == access.name and each.par_id != access.par_id
+    ]

@@ -16,9 +16,10 @@ from ocihaul.transfer.checksum import CRC32C, MD5, encoded
 from ocihaul.transfer.digesting import digest_ranges
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal import Entry
+from ocihaul.transfer.memory import Memory
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE, MIB, MOST_PARTS, Plan
 from ocihaul.transfer.request import UploadRequest
-from ocihaul.transfer.resuming import Memory, encryption_of
+from ocihaul.transfer.resuming import encryption_of
 from ocihaul.transfer.source import FileSource
 
 

@@ -63,10 +63,12 @@ class RangeBody:
         self.digests = {name: one.digest() for name, one in running.items()}
 
     def sent(self, count: int) -> None:
-        """Called by the connection."""
+        """Called by the connection. Raises AbandonedError: on a slow line a block takes long."""
         self._sent_now += count
         self.total_sent += count
         self._listener(BytesSent(self._number, count))
+        if self._abandoned.is_set():
+            raise AbandonedError
 
     def throw_away(self, reason: str) -> None:
         """What was sent so far does not count; say so, if it was anything."""

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from ocihaul.errors import ReceiptError
 from ocihaul.events import Notice
 from ocihaul.transfer.job import Job
+from ocihaul.transfer.memory import Memory
 from ocihaul.transfer.receipt import Receipt, read_receipt, receipt_parts, service_headers
 from ocihaul.transfer.receipt_file import write_receipt
 from ocihaul.transfer.request import UploadResult
-from ocihaul.transfer.resuming import Memory, encryption_of
+from ocihaul.transfer.resuming import encryption_of
 from ocihaul.transfer.source import Identity
 
 

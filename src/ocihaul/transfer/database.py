@@ -51,6 +51,7 @@ _STEPS = (
     );
     CREATE INDEX receipts_by_object ON receipts (namespace, bucket, object)
     """,
+    "ALTER TABLE uploads ADD COLUMN attributes TEXT",
 )
 VERSION = len(_STEPS)
 
@@ -96,7 +97,7 @@ class Database:
         with self._lock:
             try:
                 yield self._connection
-            except sqlite3.Error as error:
+            except (sqlite3.Error, ValueError) as error:  # a disk can spoil what a cell says
                 raise JournalError(
                     f"the journal in {self._directory} cannot be used: {error}",
                     hint="Check the space and the rights there, or set OCIHAUL_STATE_DIR.",

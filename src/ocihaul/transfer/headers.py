@@ -60,5 +60,12 @@ def create_document(request: UploadRequest) -> dict[str, object]:
     return {name: value for name, value in document.items() if value is not None}
 
 
+def attributes_of(request: UploadRequest) -> dict[str, object]:
+    """What the object will have besides its bytes: fixed when a multipart upload is created."""
+    document = create_document(request)
+    del document["object"]
+    return document
+
+
 def _metadata(metadata: Mapping[str, str]) -> dict[str, str]:
     return {f"opc-meta-{name}": value for name, value in metadata.items()}

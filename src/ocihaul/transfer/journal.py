@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from platformdirs import user_state_path
 
+from ocihaul.transfer.checksum import CRC32C
 from ocihaul.transfer.claims import claimed, is_held
 from ocihaul.transfer.counting import Counts
 from ocihaul.transfer.database import Database
@@ -48,8 +49,9 @@ class Target:
 class Entry:
     """An upload that was begun and not finished. Sizes are bytes, `created_at` epoch seconds.
 
-    `encryption` says how its parts are encrypted, without the key. `counts` are those of the runs
-    before this one.
+    `encryption` says how its parts are encrypted, without the key. `attributes` are what the object
+    will have (`headers.attributes_of`), None where another has begun the upload. `counts` are those
+    of the runs before this one.
     """
 
     row: int
@@ -61,6 +63,7 @@ class Entry:
     encryption: str
     algorithm: str
     created_at: float
+    attributes: Mapping[str, object] | None = None
     counts: Counts = field(default_factory=Counts)
 
 
@@ -132,6 +135,7 @@ class Journal:
         part_size: int,
         encryption: str,
         algorithm: str,
+        attributes: Mapping[str, object] | None = None,
         parts: Mapping[int, SentPart] | None = None,
     ) -> Entry:
         """Remember an upload that the service has just created; it replaces an older one.
@@ -149,17 +153,19 @@ class Journal:
             encryption=encryption,
             algorithm=algorithm,
             created_at=time.time(),
+            attributes=attributes,
         )
         with self._database.writing() as database:
             database.execute(f"DELETE FROM uploads {_THIS_TARGET}", target.values())  # noqa: S608
             row = database.execute(
                 "INSERT INTO uploads (endpoint, namespace, bucket, object, upload_id, source, "
-                "device, inode, size, mtime_ns, part_size, encryption, algorithm, created_at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "device, inode, size, mtime_ns, part_size, encryption, algorithm, created_at, "
+                "attributes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(*target.values(), upload_id, entry.source),
                     *(identity.device, identity.inode, identity.size, identity.mtime_ns),
                     *(part_size, encryption, algorithm, entry.created_at),
+                    None if attributes is None else json.dumps(attributes),
                 ),
             ).lastrowid
             entry = replace(entry, row=row or 0)
@@ -169,14 +175,14 @@ class Journal:
         return entry
 
     def record(
-        self, entry: Entry, number: int, part: SentPart, counts: Counts | None = None
+        self, entry: Entry, parts: Mapping[int, SentPart], counts: Counts | None = None
     ) -> None:
-        """A part is at the service and right; on disk when this returns.
+        """Parts are at the service and right; a kill cannot undo it when this returns.
 
         `counts` are those of all runs up to now.
         """
         with self._database.writing() as database:
-            database.execute(_INSERT_PART, _row(entry, number, part))
+            database.executemany(_INSERT_PART, (_row(entry, *each) for each in parts.items()))
             if counts is not None:
                 database.execute(
                     "UPDATE uploads SET counts = ? WHERE id = ?",
@@ -184,15 +190,16 @@ class Journal:
                 )
 
     def parts(self, entry: Entry) -> dict[int, SentPart]:
-        """The finished parts by number."""
+        """The finished parts by number; what cannot be read was none."""
         with self._database.reading() as database:
             rows = database.execute(
                 "SELECT number, size, etag, digests, request_id FROM parts WHERE upload = ?",
                 (entry.row,),
             ).fetchall()
         return {
-            number: SentPart(size, etag, _digests(digests), request_id)
+            number: SentPart(size, etag, values, request_id)
             for number, size, etag, digests, request_id in rows
+            if CRC32C in (values := _digests(digests))
         }
 
     def progress(self, entry: Entry) -> tuple[int, int]:
@@ -292,12 +299,11 @@ class Journal:
     def _entries(self, where: str, *values: object) -> list[Entry]:
         columns = (
             "id, endpoint, namespace, bucket, object, upload_id, source, device, inode, size, "
-            "mtime_ns, part_size, encryption, algorithm, created_at, counts"
+            "mtime_ns, part_size, encryption, algorithm, created_at, counts, attributes"
         )
         with self._database.reading() as database:
             query = f"SELECT {columns} FROM uploads {where}"  # noqa: S608  our own words
-            rows = database.execute(query, values).fetchall()
-        return [_entry(*row) for row in rows]
+            return [_entry(*row) for row in database.execute(query, values)]
 
     def _receipts(self, where: str, *values: object) -> list[KeptReceipt]:
         columns = "id, endpoint, namespace, bucket, object, etag, size, finished_at, owed"
@@ -312,7 +318,7 @@ class Journal:
 
 def _entry(row: int, *columns: Any) -> Entry:
     upload_id, source = columns[4:6]
-    part_size, encryption, algorithm, created_at, counts = columns[10:]
+    part_size, encryption, algorithm, created_at, counts, attributes = columns[10:]
     return Entry(
         row=row,
         target=Target(*columns[:4]),
@@ -323,6 +329,7 @@ def _entry(row: int, *columns: Any) -> Entry:
         encryption=encryption,
         algorithm=algorithm,
         created_at=created_at,
+        attributes=None if attributes is None else json.loads(attributes),
         counts=Counts.from_document(json.loads(counts)),
     )
 
@@ -333,4 +340,8 @@ def _row(entry: Entry, number: int, part: SentPart) -> tuple[object, ...]:
 
 
 def _digests(text: str) -> dict[str, bytes]:
-    return {name: bytes.fromhex(value) for name, value in json.loads(text).items()}
+    """What was written; nothing where a disk has made something else of it."""
+    try:
+        return {name: bytes.fromhex(value) for name, value in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}

@@ -4,8 +4,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from ocihaul.errors import ServiceError, UsageError
+from ocihaul.events import Listener, Notice, ignore
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import UploadSummary, epoch
+from ocihaul.transfer.access import Access, access_of, end_access, how_to_end
 from ocihaul.transfer.journal import Entry, Journal, Target
 
 #: A bucket: namespace and name.
@@ -82,8 +84,10 @@ def named(leftovers: Iterable[Leftover], which: str) -> Leftover:
     return matching[0]
 
 
-def abort(leftover: Leftover, journal: Journal, storage: StorageClient) -> None:
-    """Drop it with its parts, at the service and in the journal.
+def abort(
+    leftover: Leftover, journal: Journal, storage: StorageClient, listener: Listener = ignore
+) -> None:
+    """Drop it with its parts and its PAR, at the service and in the journal.
 
     Raises UploadBusy when a process on this machine is at it, UsageError when it is at another
     endpoint, ServiceError.
@@ -103,13 +107,24 @@ def abort(leftover: Leftover, journal: Journal, storage: StorageClient) -> None:
         except ServiceError as error:
             if error.status != 404:  # committed or aborted meanwhile
                 raise
+        if _access(leftover, journal) is not None:
+            end_access(access_of(journal, target), storage, target, listener)
         _forget(leftover, journal)
 
 
-def forget(leftover: Leftover, journal: Journal) -> None:
-    """Drop it from the journal alone. Raises UploadBusy."""
+def forget(leftover: Leftover, journal: Journal, listener: Listener = ignore) -> None:
+    """Drop it from the journal alone; a PAR that it has is told of. Raises UploadBusy."""
     with journal.claim(leftover.target, wait=0):
+        if (access := _access(leftover, journal)) is not None:
+            listener(Notice(how_to_end(leftover.target, access.par_id)))
+            access_of(journal, leftover.target).remove()
         _forget(leftover, journal)
+
+
+def _access(leftover: Leftover, journal: Journal) -> Access | None:
+    """The PAR that this upload goes through, as far as it is known here."""
+    access = access_of(journal, leftover.target).load()
+    return access if access is not None and access.upload_id == leftover.upload_id else None
 
 
 def _forget(leftover: Leftover, journal: Journal) -> None:

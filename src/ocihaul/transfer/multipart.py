@@ -8,6 +8,7 @@ from ocihaul.errors import (
     ChecksumError,
     Interrupted,
     OcihaulError,
+    ServiceError,
     SessionError,
     SourceChanged,
     SourceError,
@@ -16,15 +17,21 @@ from ocihaul.errors import (
 from ocihaul.events import MultipartUploadCreated, Notice, PartFinished
 from ocihaul.transfer.body import digest_range
 from ocihaul.transfer.checksum import MD5
+from ocihaul.transfer.headers import attributes_of
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.job import Job
+from ocihaul.transfer.journal import Entry
+from ocihaul.transfer.memory import Memory
 from ocihaul.transfer.outliving import assembly_for
 from ocihaul.transfer.parts import PartWorkers
 from ocihaul.transfer.plan import MIB, Plan
 from ocihaul.transfer.request import UploadResult
-from ocihaul.transfer.resuming import Memory, confirmed, encryption_of
+from ocihaul.transfer.resuming import confirmed, encryption_of
 from ocihaul.transfer.sending import Headers
 from ocihaul.transfer.source import FileSource, Piece
+
+#: What the service says of an upload that is no more; what it says otherwise is told as it is.
+_NO_UPLOAD = "NoSuchUpload"
 
 
 class MultipartUpload:
@@ -42,7 +49,7 @@ class MultipartUpload:
         if self._memory.entry is None:
             return None
         finished = self._memory.finished()
-        if len(finished) < self._plan.part_count:
+        if len(finished) < self._plan.part_count or self._is_open(self._memory.entry):
             return None
         parts = self._with_md5(finished)
         answer = self._assembly.settled(parts)
@@ -51,6 +58,15 @@ class MultipartUpload:
         self._assembly.take_up(self._memory.entry.upload_id)
         self._job.kept_bytes = self._plan.size
         return self._finish(parts, answer)
+
+    def _is_open(self, entry: Entry) -> bool:
+        """Whether it was not committed: an object with the same bytes is an older one then."""
+        try:
+            return confirmed(self._memory, entry, self._job.storage) is not None
+        except SessionError:
+            if not self._job.request.outlive_session:
+                raise
+            return True
 
     def run(self, preconditions: Headers) -> UploadResult:
         """Send what is missing and commit. Raises UploadStopped when parts are left behind."""
@@ -108,6 +124,7 @@ class MultipartUpload:
             part_size=self._plan.part_size,
             encryption=encryption_of(self._job.request),
             algorithm=self._job.integrity.declared,
+            attributes=attributes_of(self._job.request),
         )
         self._job.listener(MultipartUploadCreated(upload_id, self._plan.part_count))
 
@@ -169,9 +186,19 @@ class MultipartUpload:
             error.add_note(f"{left}: {trouble.message}")
 
     def _stopped(self, error: OcihaulError) -> OcihaulError:
+        self._memory.catch_up()
         upload_id, hint = self._assembly.upload_id, self._how_to_go_on()
         if isinstance(error, Interrupted):
             return Interrupted(f"interrupted; upload {upload_id} is not complete", hint=hint)
+        # After a lost reply of the commit it may be an object by now.
+        if isinstance(error, ServiceError) and error.code == _NO_UPLOAD and not error.after_retry:
+            return UploadStopped(
+                f"the service no longer knows upload {upload_id}: somebody has dropped it",
+                upload_id=upload_id,
+                resumable=True,
+                hint="The same command, run again, begins anew. Is there a rule or a job that "
+                "drops unfinished uploads?",
+            )
         return UploadStopped(
             f"upload {upload_id} is not complete",
             upload_id=upload_id,

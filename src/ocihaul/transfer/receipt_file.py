@@ -18,6 +18,7 @@ _GLANCE = 200
 
 def check_place(path: Path, source: Path | None) -> None:
     """Raise UsageError when a receipt cannot be written there, or must not be."""
+    path = _behind_links(path)
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -43,7 +44,8 @@ def check_place(path: Path, source: Path | None) -> None:
 
 
 def write_receipt(path: Path, text: str) -> None:
-    """Put a receipt there, whole or not at all. Raises ReceiptError."""
+    """Put a receipt there, whole or not at all; a link stays one. Raises ReceiptError."""
+    path = _behind_links(path)
     new = _beside(path)
     try:
         with new.open("x", encoding="ascii") as file:
@@ -56,6 +58,13 @@ def write_receipt(path: Path, text: str) -> None:
         with contextlib.suppress(OSError):
             new.unlink()
         raise ReceiptError(f"the receipt {path} cannot be written: {error.strerror}") from error
+
+
+def _behind_links(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # links in a circle: told when it is looked at
+        return path
 
 
 def _check_replaceable(path: Path) -> None:

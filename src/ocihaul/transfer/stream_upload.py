@@ -31,12 +31,13 @@ from ocihaul.transfer.intake import Expectations, Intake
 from ocihaul.transfer.integrity import Integrity, SentPart
 from ocihaul.transfer.job import Job, wished_algorithm
 from ocihaul.transfer.journal import Journal
+from ocihaul.transfer.memory import Memory, alone, memory_of
 from ocihaul.transfer.outliving import assembly_for
 from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.parts import PartWorkers
 from ocihaul.transfer.receipt_file import check_place
 from ocihaul.transfer.request import Confirm, Stream, UploadRequest, UploadResult
-from ocihaul.transfer.resuming import Memory, alone, drop, encryption_of, is_lost, memory_of
+from ocihaul.transfer.resuming import drop, encryption_of, is_lost
 from ocihaul.transfer.schedule import Schedule, limit_text, plan_stream
 from ocihaul.transfer.sending import Headers
 from ocihaul.transfer.single import put_whole
@@ -245,7 +246,7 @@ class _StreamUpload:
         stopped = self._job.stop.is_set()
         trouble = "the session is over"
         # Without a session there is nothing to sign an abort with, and asking might wait for one.
-        if not isinstance(error, SessionError):
+        if self._assembly.outlives or not isinstance(error, SessionError):
             try:
                 self._assembly.abort_soon(_LAST_WORD_WHEN_STOPPED if stopped else _LAST_WORD)
             except OcihaulError as error_:

@@ -14,12 +14,13 @@ from ocihaul.transfer.headers import check_request, put_headers
 from ocihaul.transfer.integrity import Integrity
 from ocihaul.transfer.job import Job, check_announced, wished_algorithm
 from ocihaul.transfer.journal import Journal
+from ocihaul.transfer.memory import Memory, alone, memory_of
 from ocihaul.transfer.multipart import MultipartUpload
 from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.plan import Plan, plan_upload
 from ocihaul.transfer.receipt_file import check_place
 from ocihaul.transfer.request import Confirm, UploadRequest, UploadResult
-from ocihaul.transfer.resuming import Memory, alone, memory_of, recall
+from ocihaul.transfer.resuming import recall
 from ocihaul.transfer.single import put_whole
 from ocihaul.transfer.source import FileSource
 from ocihaul.transfer.stream_upload import upload_stream
