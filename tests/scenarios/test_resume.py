@@ -296,14 +296,15 @@ def test_an_interrupt_stops_within_two_seconds_and_the_next_run_goes_on(tmp_path
 
 
 def test_of_two_runs_at_once_the_second_waits_or_says_who_has_it(tmp_path: Path) -> None:
-    with world(tmp_path, bandwidth=20 * MIB) as w:
+    with world(tmp_path, bandwidth=6 * MIB) as w:
         source = w.file(60 * MIB)
         first = w.start(*w.put(source))
         w.oci.log.wait_for(lambda entry: entry.operation == "CreateMultipartUpload", timeout=30)
+        waiting = w.start(*w.put(source))
         refused = w.run(*w.put(source, "--no-wait"))
         assert refused.code == 75, refused.err
         assert f"already being uploaded by process {first.pid}" in refused.err
-        second = w.run(*w.put(source))
+        second = w.finish(waiting)
         assert w.finish(first).code == 0
         assert second.code == 0, second.err
         assert "waiting for it to end" in second.err
