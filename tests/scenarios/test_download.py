@@ -23,7 +23,7 @@ from ocihaul.errors import (
 )
 from ocihaul.events import BytesReceived, DownloadPlanned, Event, Notice, PartFinished
 from ocihaul.storage.types import SseCustomerKey
-from ocihaul.transfer import local_file
+from ocihaul.transfer.downloads import local_file
 from tests.world import MIB, World, world
 
 TLS = pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])

@@ -9,12 +9,12 @@ import pytest
 
 from ocihaul.errors import Interrupted, JournalError
 from ocihaul.events import Event, PartFinished
-from ocihaul.transfer import memory
 from ocihaul.transfer.claims import is_held
 from ocihaul.transfer.integrity import SentPart
-from ocihaul.transfer.journal import Journal, Target
+from ocihaul.transfer.journal.journal import Journal, Target
 from ocihaul.transfer.source import Identity
-from ocihaul.transfer.upload import upload
+from ocihaul.transfer.uploads import memory
+from ocihaul.transfer.uploads.upload import upload
 from tests.scenarios.test_receipts import fill
 from tests.scenarios.test_resume import again, interrupted_after, notices, parts_stored
 from tests.world import PART, World, world

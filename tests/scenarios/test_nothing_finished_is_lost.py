@@ -11,8 +11,8 @@ import pytest
 
 from ocihaul.errors import ServiceError, SourceError, UploadStopped
 from ocihaul.events import Event, PartFinished
-from ocihaul.transfer.journal import Journal
-from ocihaul.transfer.upload import upload
+from ocihaul.transfer.journal.journal import Journal
+from ocihaul.transfer.uploads.upload import upload
 from tests.scenarios.test_resume import again, notices, parts_stored
 from tests.world import MIB, PART, world
 

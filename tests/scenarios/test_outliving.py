@@ -16,10 +16,10 @@ from ocihaul.errors import JournalError
 from ocihaul.events import Notice
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.preauthenticated import PreauthenticatedUploads
-from ocihaul.transfer.access import Access, AccessFile
-from ocihaul.transfer.journal import Journal
-from ocihaul.transfer.request import UploadResult
-from ocihaul.transfer.upload import upload
+from ocihaul.transfer.journal.journal import Journal
+from ocihaul.transfer.uploads.access import Access, AccessFile
+from ocihaul.transfer.uploads.request import UploadResult
+from ocihaul.transfer.uploads.upload import upload
 from tests.world import MIB, Ran, World, world
 
 PARTS = 8

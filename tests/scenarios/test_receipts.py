@@ -12,13 +12,13 @@ from ocihaul.emulator import Fault
 from ocihaul.errors import ReceiptError, UsageError
 from ocihaul.events import Event, Notice, PartFinished
 from ocihaul.storage.types import SseCustomerKey
-from ocihaul.transfer import concluding
 from ocihaul.transfer.counting import Counter
-from ocihaul.transfer.journal import Journal
-from ocihaul.transfer.request import Existing, UploadResult
-from ocihaul.transfer.upload import upload
+from ocihaul.transfer.journal.journal import Journal
+from ocihaul.transfer.uploads import concluding
+from ocihaul.transfer.uploads.request import Existing, UploadResult
+from ocihaul.transfer.uploads.upload import upload
 from tests.scenarios.test_resume import interrupted_after, notices
-from tests.transfer.test_receipt import check_schema
+from tests.transfer.receipts.test_receipt import check_schema
 from tests.world import MIB, PART, World, world
 
 
@@ -322,7 +322,7 @@ def test_a_directory_without_room_for_a_lock_costs_the_memory_alone(tmp_path: Pa
     with world(tmp_path) as w:
         source = w.file(2 * PART)
         with Journal(w.home / "state") as journal, w.storage() as storage:
-            from ocihaul.transfer.journal import Target  # noqa: PLC0415  for its file's name
+            from ocihaul.transfer.journal.journal import Target  # noqa: PLC0415  for its file's name
 
             target = Target(w.oci.endpoint, w.oci.namespace, "backups", source.name)
             (w.home / "state" / f"upload-{target.digest}.lock").mkdir()

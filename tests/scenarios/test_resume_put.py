@@ -12,9 +12,9 @@ import pytest
 from ocihaul.events import Event, Notice
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.types import SseCustomerKey
-from ocihaul.transfer.journal import Journal
+from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.source import FileSource
-from ocihaul.transfer.upload import upload
+from ocihaul.transfer.uploads.upload import upload
 from tests.scenarios.test_resume import interrupted_after, parts_stored
 from tests.world import MIB, PART, Ran, World, world
 
@@ -245,7 +245,7 @@ def test_1463_parts_are_taken_up_in_under_2_s_with_two_pages_and_no_read(
         data = source.read_bytes()
         with begun_elsewhere(w, source) as upload_id, w.storage() as storage:
             from ocihaul.transfer.integrity import SentPart  # noqa: PLC0415  the journal's row
-            from ocihaul.transfer.journal import Target  # noqa: PLC0415
+            from ocihaul.transfer.journal.journal import Target  # noqa: PLC0415
 
             with FileSource(source) as opened:
                 entry = journal.begin(

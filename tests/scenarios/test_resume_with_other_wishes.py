@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from ocihaul.errors import SourceError, UsageError
-from ocihaul.transfer.assembly import Assembly
-from ocihaul.transfer.journal import Journal
-from ocihaul.transfer.request import Existing
+from ocihaul.transfer.journal.journal import Journal
+from ocihaul.transfer.uploads.assembly import Assembly
+from ocihaul.transfer.uploads.request import Existing
 from tests.scenarios.test_resume import again, interrupted_after, notices, parts_stored
 from tests.world import PART, world
 

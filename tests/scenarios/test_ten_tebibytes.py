@@ -17,12 +17,12 @@ from ocihaul.events import Event, Notice, PartFinished
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.types import PartSummary
 from ocihaul.transfer import checksum
-from ocihaul.transfer.body import RangeBody
 from ocihaul.transfer.checksum import CRC32C
 from ocihaul.transfer.integrity import SentPart
-from ocihaul.transfer.journal import Entry, Journal
-from ocihaul.transfer.request import Existing, UploadRequest, UploadResult
-from ocihaul.transfer.upload import upload
+from ocihaul.transfer.journal.journal import Entry, Journal
+from ocihaul.transfer.uploads.body import RangeBody
+from ocihaul.transfer.uploads.request import Existing, UploadRequest, UploadResult
+from ocihaul.transfer.uploads.upload import upload
 from ocihaul.wire.message import Answer
 
 TIB = 2**40

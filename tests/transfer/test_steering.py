@@ -9,13 +9,13 @@ import pytest
 
 from ocihaul.errors import SourceError
 from ocihaul.events import AttemptFinished, BytesSent, ignore
-from ocihaul.transfer.body import RangeBody
 from ocihaul.transfer.integrity import Integrity
 from ocihaul.transfer.pace import WINDOW, Pace
-from ocihaul.transfer.parts import PartWorkers
-from ocihaul.transfer.sending import Headers, RangeSender
 from ocihaul.transfer.source import FileSource, Piece
 from ocihaul.transfer.steering import FIRST, MOST, Steering
+from ocihaul.transfer.uploads.body import RangeBody
+from ocihaul.transfer.uploads.parts import PartWorkers
+from ocihaul.transfer.uploads.sending import Headers, RangeSender
 
 
 def drive(line: Callable[[int], float], windows: int) -> list[int]:

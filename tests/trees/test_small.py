@@ -19,7 +19,7 @@ from ocihaul.errors import (
 )
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer import checksum
-from ocihaul.transfer.request import UploadRequest
+from ocihaul.transfer.uploads.request import UploadRequest
 from ocihaul.trees.small import SMALL, SmallFiles
 from ocihaul.trees.small_get import Memory, _write
 from ocihaul.wire.message import Answer, WireError

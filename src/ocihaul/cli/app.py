@@ -5,21 +5,21 @@ from collections.abc import Sequence
 import click
 
 from ocihaul import __version__
-from ocihaul.cli import os_commands
-from ocihaul.cli.bulk_delete import bulk_delete
-from ocihaul.cli.bulk_download import bulk_download
-from ocihaul.cli.bulk_upload import bulk_upload
 from ocihaul.cli.doctor import doctor
 from ocihaul.cli.elsewhere import NotOurs, Tree, run_elsewhere
 from ocihaul.cli.exec_command import exec_command
 from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, USAGE, exit_code
-from ocihaul.cli.get import get
 from ocihaul.cli.global_options import Given, global_options
-from ocihaul.cli.put import put
+from ocihaul.cli.objects import os_commands
+from ocihaul.cli.objects.get import get
+from ocihaul.cli.objects.put import put
+from ocihaul.cli.objects.resume_put import resume_put
 from ocihaul.cli.receipts import receipts
-from ocihaul.cli.resume_put import resume_put
-from ocihaul.cli.session_group import session
-from ocihaul.cli.sync import sync
+from ocihaul.cli.session.group import session
+from ocihaul.cli.trees.bulk_delete import bulk_delete
+from ocihaul.cli.trees.bulk_download import bulk_download
+from ocihaul.cli.trees.bulk_upload import bulk_upload
+from ocihaul.cli.trees.sync import sync
 from ocihaul.cli.uploads import uploads
 from ocihaul.cli.verify import verify
 

@@ -15,8 +15,8 @@ from ocihaul.cli.uploads_rule import rule
 if TYPE_CHECKING:
     from ocihaul.events import Listener
     from ocihaul.storage.client import StorageClient
-    from ocihaul.transfer.journal import Journal
-    from ocihaul.transfer.leftovers import Leftover
+    from ocihaul.transfer.journal.journal import Journal
+    from ocihaul.transfer.uploads.leftovers import Leftover
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -73,7 +73,7 @@ def list_(context: click.Context, /, **options: Any) -> None:
 @click.pass_context
 def abort(context: click.Context, /, which: str, **options: Any) -> None:
     """Drop one with its parts, at the service and in the journal."""
-    from ocihaul.transfer import leftovers
+    from ocihaul.transfer.uploads import leftovers
 
     invocation = settle(context, options, command=("uploads", "abort"))
 
@@ -92,7 +92,7 @@ def abort(context: click.Context, /, which: str, **options: Any) -> None:
 def forget(which: str) -> None:
     """Drop one from the journal alone: what the service has is left as it is."""
     from ocihaul.cli.core import journal_to_read
-    from ocihaul.transfer import leftovers
+    from ocihaul.transfer.uploads import leftovers
 
     with journal_to_read() as journal:
         chosen = leftovers.named(leftovers.in_journal(journal), which)
@@ -132,7 +132,7 @@ uploads.add_command(rule)
 
 def _list(invocation: Invocation) -> int:
     from ocihaul.cli.core import journal_to_read
-    from ocihaul.transfer.leftovers import in_journal
+    from ocihaul.transfer.uploads.leftovers import in_journal
 
     if invocation.options["local"]:
         with journal_to_read() as journal:
@@ -147,7 +147,7 @@ def _with_all(
 ) -> int:
     """Run `work` with all that is left over, at the service too."""
     from ocihaul.cli.core import journal_to_read
-    from ocihaul.transfer.leftovers import everywhere, known_buckets
+    from ocihaul.transfer.uploads.leftovers import everywhere, known_buckets
 
     names = tuple(invocation.options["buckets"] or ())
 
@@ -163,7 +163,7 @@ def _drop(
     invocation: Invocation, leftover: "Leftover", journal: "Journal", storage: "StorageClient"
 ) -> None:
     from ocihaul.errors import UploadBusy, UsageError
-    from ocihaul.transfer.leftovers import abort as drop
+    from ocihaul.transfer.uploads.leftovers import abort as drop
 
     line = _line(leftover, time.time())
     if leftover.busy:

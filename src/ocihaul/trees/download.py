@@ -7,10 +7,10 @@ from pathlib import Path
 from ocihaul.errors import ObjectArchived, ObjectExists, OcihaulError, TargetError
 from ocihaul.storage.listing import ListedObject
 from ocihaul.transfer.claims import alone
-from ocihaul.transfer.download import download
-from ocihaul.transfer.download_request import DownloadRequest
+from ocihaul.transfer.downloads.download import download
+from ocihaul.transfer.downloads.ranges import check_wishes
+from ocihaul.transfer.downloads.request import DownloadRequest
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE
-from ocihaul.transfer.ranges import check_wishes
 from ocihaul.trees.compare import Verdict, judge_download, whole_seconds
 from ocihaul.trees.crew import Crew
 from ocihaul.trees.destination import Destination, check_root

@@ -15,9 +15,9 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import ListedObject
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, MD5
-from ocihaul.transfer.download import SUFFIX
-from ocihaul.transfer.receiving import MOST_ENDLESS, endless
-from ocihaul.transfer.sending import MOST_SENDS
+from ocihaul.transfer.downloads.download import SUFFIX
+from ocihaul.transfer.downloads.receiving import MOST_ENDLESS, endless
+from ocihaul.transfer.uploads.sending import MOST_SENDS
 from ocihaul.wire.message import WireError
 
 fcntl: ModuleType | None

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 from ocihaul.errors import TargetError
-from ocihaul.transfer.download import SUFFIX
+from ocihaul.transfer.downloads.download import SUFFIX
 from ocihaul.trees.destination import Destination
 from ocihaul.trees.request import TreeDownload
 from ocihaul.trees.results import DELETED, FILE

@@ -15,11 +15,11 @@ from ocihaul.errors import (
 )
 from ocihaul.events import Notice, TreeWalked
 from ocihaul.storage.listing import ListedObject
-from ocihaul.transfer.headers import check_request
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE, plan_upload
-from ocihaul.transfer.request import Existing, UploadRequest
-from ocihaul.transfer.sending import Headers
-from ocihaul.transfer.upload import upload
+from ocihaul.transfer.uploads.headers import check_request
+from ocihaul.transfer.uploads.request import Existing, UploadRequest
+from ocihaul.transfer.uploads.sending import Headers
+from ocihaul.transfer.uploads.upload import upload
 from ocihaul.trees.compare import Mode, Verdict, judge_upload, side_by_side
 from ocihaul.trees.crew import Crew
 from ocihaul.trees.delete import delete_objects
