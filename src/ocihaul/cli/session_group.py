@@ -3,24 +3,23 @@
 import click
 
 from ocihaul.cli.global_options import global_options
-from ocihaul.cli.session_keep import keep
-from ocihaul.cli.session_login import login
-from ocihaul.cli.session_mint import mint
-from ocihaul.cli.session_refresh import refresh
-from ocihaul.cli.session_status import status
-from ocihaul.cli.session_validate import validate
+from ocihaul.cli.lazy import LazyGroup
 
 
-@click.group("session")
+@click.group("session", cls=LazyGroup)
 @global_options(hidden=True)
 def session() -> None:
     """Sessions: opening them, what state they are in, and how they are kept alive."""
 
 
-session.add_command(login)
-session.add_command(login, "authenticate")
-session.add_command(mint)
-session.add_command(status)
-session.add_command(refresh)
-session.add_command(validate)
-session.add_command(keep)
+session.add_places(
+    {
+        "login": "session_login:login",
+        "authenticate": "session_login:login",
+        "mint": "session_mint:mint",
+        "status": "session_status:status",
+        "refresh": "session_refresh:refresh",
+        "validate": "session_validate:validate",
+        "keep": "session_keep:keep",
+    }
+)
