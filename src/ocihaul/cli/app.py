@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import click
 
 from ocihaul import __version__
-from ocihaul.cli import os_commands
 from ocihaul.cli.elsewhere import NotOurs, Tree, run_elsewhere
 from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, USAGE, exit_code
 from ocihaul.cli.global_options import Given, global_options
+from ocihaul.cli.objects import os_commands
 
 SETTINGS = {"help_option_names": ["-h", "-?", "--help"]}
 
@@ -42,7 +42,7 @@ object_storage.add_command(objects)
 os_commands.add_to(object_storage, objects)
 app.add_places(
     {
-        "session": "session_group:session",
+        "session": "session.group:session",
         "exec": "exec_command:exec_command",
         "doctor": "doctor:doctor",
         "receipts": "receipts:receipts",
