@@ -245,7 +245,7 @@ class Client:
                 AttemptFinished(
                     operation=call.operation,
                     method=call.method,
-                    path=call.shown_as or call.target,
+                    path=call.shown_as or request.target,
                     status=status,
                     error=error,
                     opc_request_id=request_id,
@@ -265,11 +265,12 @@ class Client:
         return answer
 
     def _signed(self, origin: Origin, call: Call, credential: Credential) -> Request:
+        target = call.target
         document = None if call.document is None else json.dumps(call.document).encode()
         headers = {
             **credential.sign(
                 method=call.method,
-                target=call.target,
+                target=target,
                 host=origin.host_header,
                 date=self._clock.http_date(),
                 json_body=document,
@@ -287,7 +288,7 @@ class Client:
         headers |= call.headers
         if call.sink is not None:
             headers |= call.sink.wanted()
-        return Request(call.method, call.target, headers, document or call.body, call.sink)
+        return Request(call.method, target, headers, document or call.body, call.sink)
 
 
 def _service_date(answer: Answer) -> str | None:

@@ -1,8 +1,9 @@
 """The steps in which bytes are moved, and how one ends that nobody needs any more."""
 
 #: Read, hash and send in steps of this many bytes. Larger steps cost memory per thread, smaller
-#: ones system calls.
-BLOCK = 512 * 1024
+#: ones handovers of the interpreter's lock: half of it costs 5 % more CPU over plain HTTP, and the
+#: same over TLS.
+BLOCK = 1024 * 1024
 
 
 class AbandonedError(Exception):

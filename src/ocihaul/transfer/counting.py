@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from ocihaul.events import Event, PartResent, RetryScheduled, TokenAdopted
@@ -25,7 +25,7 @@ class Counts:
         return Counts(*(a - b for a, b in zip(self._values(), other._values(), strict=True)))
 
     def _values(self) -> tuple[int, ...]:
-        return tuple(asdict(self).values())
+        return self.runs, self.renewals, self.retries, self.resends, self.resent_bytes
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
