@@ -46,7 +46,7 @@ class Call:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     document: object = None
-    body: Body | None = field(default=None, repr=False)
+    body: bytes | Body | None = field(default=None, repr=False)
     sink: Sink | None = field(default=None, repr=False)
     abandoned: threading.Event | None = None
     shown_as: str | None = None
@@ -281,8 +281,9 @@ class Client:
         }
         if call.body is not None:
             headers["content-type"] = "application/octet-stream"
-            headers["content-length"] = str(call.body.length)
-            if call.body.length > EXPECT_ABOVE:
+            length = len(call.body) if isinstance(call.body, bytes) else call.body.length
+            headers["content-length"] = str(length)
+            if length > EXPECT_ABOVE:
                 headers["expect"] = "100-continue"
         headers |= call.headers
         if call.sink is not None:
