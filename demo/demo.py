@@ -25,8 +25,8 @@ from ocihaul.http.client import Client
 from ocihaul.session.credential import Credential
 from ocihaul.session.store import CredentialStore
 from ocihaul.storage.client import StorageClient
-from ocihaul.transfer.request import UploadRequest
-from ocihaul.transfer.upload import upload
+from ocihaul.transfer.uploads.request import UploadRequest
+from ocihaul.transfer.uploads.upload import upload
 from ocihaul.wire.dial import Dialer
 from ocihaul.wire.pool import Pool
 

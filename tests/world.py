@@ -20,10 +20,10 @@ from ocihaul.emulator import Session as EmulatorSession
 from ocihaul.emulator import Settings as EmulatorSettings
 from ocihaul.events import AttemptFinished, Listener, TokenAdopted, audience
 from ocihaul.storage.client import StorageClient
-from ocihaul.transfer.download import download
-from ocihaul.transfer.download_request import DownloadRequest, DownloadResult
-from ocihaul.transfer.request import Existing, UploadRequest, UploadResult
-from ocihaul.transfer.upload import upload
+from ocihaul.transfer.downloads.download import download
+from ocihaul.transfer.downloads.request import DownloadRequest, DownloadResult
+from ocihaul.transfer.uploads.request import Existing, UploadRequest, UploadResult
+from ocihaul.transfer.uploads.upload import upload
 from tests.support import Recorder
 
 MIB = 2**20
@@ -210,7 +210,7 @@ class World:
         lines = {line for key in keys for line in key.read_text().splitlines() if len(line) > 60}
         tokens = self.oci.auth.token_texts()
         signatures = {token.rpartition(".")[2] for token in tokens}
-        return lines | signatures | set(tokens) | set(self.oci.par_secrets()) | self.hidden
+        return lines | signatures | set(tokens) | self.oci.issued_par_secrets() | self.hidden
 
     # What the emulator has seen, and what the client has said
 

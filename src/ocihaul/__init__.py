@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ocihaul.session.credential import Credential
     from ocihaul.session.session import Session
     from ocihaul.session.status import SessionStatus
-    from ocihaul.transfer.download_request import DownloadResult
-    from ocihaul.transfer.request import Existing, UploadResult
+    from ocihaul.transfer.downloads.request import DownloadResult
+    from ocihaul.transfer.uploads.request import Existing, UploadResult
 
 __version__ = "0.1.0"
 
@@ -45,11 +45,11 @@ __all__ = [
 #: Where each public name lives; None: it is a module of that name.
 _HOMES: dict[str, str | None] = {
     "Credential": "ocihaul.session.credential",
-    "DownloadResult": "ocihaul.transfer.download_request",
-    "Existing": "ocihaul.transfer.request",
+    "DownloadResult": "ocihaul.transfer.downloads.request",
+    "Existing": "ocihaul.transfer.uploads.request",
     "Session": "ocihaul.session.session",
     "SessionStatus": "ocihaul.session.status",
-    "UploadResult": "ocihaul.transfer.request",
+    "UploadResult": "ocihaul.transfer.uploads.request",
     "Verification": "ocihaul.library",
     "download": "ocihaul.library",
     "errors": None,

@@ -19,19 +19,19 @@ from ocihaul.events import Listener, audience, ignore
 from ocihaul.session.opening import home_directory
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.types import SseCustomerKey
-from ocihaul.transfer import download as downloading
-from ocihaul.transfer import upload as transfer
 from ocihaul.transfer.counting import Counter
-from ocihaul.transfer.download_request import DownloadRequest, DownloadResult
+from ocihaul.transfer.downloads import download as downloading
+from ocihaul.transfer.downloads.request import DownloadRequest, DownloadResult
 from ocihaul.transfer.pace import Pace
-from ocihaul.transfer.request import Existing, Stream, UploadRequest, UploadResult
-from ocihaul.transfer.verifying import (
+from ocihaul.transfer.receipts.verifying import (
     FileVerdict,
     ObjectVerdict,
     load_receipt,
     verify_file,
     verify_object,
 )
+from ocihaul.transfer.uploads import upload as transfer
+from ocihaul.transfer.uploads.request import Existing, Stream, UploadRequest, UploadResult
 
 
 def upload(
@@ -63,9 +63,9 @@ def upload(
     `Existing.ASK` an object that is there already raises ObjectExists; `Existing.REPLACE` replaces
     it. `session_wait` is how long, in seconds, a session that is over waits for a new login.
     `stop`, once set, ends the upload.
-    `wishes` are the other fields of `ocihaul.transfer.request.UploadRequest`: part_size (bytes),
-    parallel, storage_tier, metadata, verify_checksum, and so on. Everything else is settled as
-    the command line does it: argument, environment, rc file, config file.
+    `wishes` are the other fields of `ocihaul.transfer.uploads.request.UploadRequest`: part_size
+    (bytes), parallel, storage_tier, metadata, verify_checksum, and so on. Everything else is
+    settled as the command line does it: argument, environment, rc file, config file.
 
     Raises OcihaulError: ConfigError, SessionError, ServiceError, NetworkError, SourceError,
     ChecksumError, ObjectExists, UploadStopped.
@@ -128,7 +128,7 @@ def download(
 
     A file at `target` is replaced, once the object is complete; called again after it was
     stopped, it goes on with what is there. A binary stream gets the bytes in order. `wishes` are
-    the other fields of `ocihaul.transfer.download_request.DownloadRequest`: byte_range,
+    the other fields of `ocihaul.transfer.downloads.request.DownloadRequest`: byte_range,
     part_size (bytes), parallel, restore, and so on; the rest is as for `upload`.
 
     Raises OcihaulError: ConfigError, SessionError, ServiceError, NetworkError, TargetError,

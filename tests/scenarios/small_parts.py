@@ -11,9 +11,9 @@ from ocihaul.config import Flags, resolve
 from ocihaul.connect import open_storage
 from ocihaul.events import ignore
 from ocihaul.transfer import plan
-from ocihaul.transfer.journal import Journal, state_directory
-from ocihaul.transfer.request import Existing, UploadRequest
-from ocihaul.transfer.upload import upload
+from ocihaul.transfer.journal.journal import Journal, state_directory
+from ocihaul.transfer.uploads.request import Existing, UploadRequest
+from ocihaul.transfer.uploads.upload import upload
 
 
 def main() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from ocihaul.config import Flags, resolve
 from ocihaul.connect import open_storage
 from ocihaul.events import ignore
-from ocihaul.transfer.download import download
-from ocihaul.transfer.download_request import DownloadRequest
+from ocihaul.transfer.downloads.download import download
+from ocihaul.transfer.downloads.request import DownloadRequest
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from ocihaul.errors import (
 )
 from ocihaul.events import BytesReceived, DownloadPlanned, Event, Notice, PartFinished
 from ocihaul.storage.types import SseCustomerKey
-from ocihaul.transfer import local_file
+from ocihaul.transfer.downloads import local_file
 from tests.world import MIB, World, world
 
 TLS = pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
@@ -391,6 +391,46 @@ def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(tmp_path: Pat
         with pytest.raises(TargetError):
             w.fetch("x", tmp_path / "target")
         assert (tmp_path / "victim").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("how", ["link", "file", "gone", "moved"])
+def test_what_takes_the_place_of_the_temporary_file_is_not_taken_for_it(
+    tmp_path: Path, how: str
+) -> None:
+    with world(tmp_path) as w:
+        w.oci.put_object("backups", "x", noise(3 * MIB))
+        directory = tmp_path / "d"
+        directory.mkdir()
+        (directory / "target").write_bytes(b"before")
+        (tmp_path / "victim").write_bytes(b"mine")
+        (tmp_path / "victim").chmod(0o400)
+        meddled: list[Event] = []
+
+        def meddle(event: Event) -> None:
+            if not isinstance(event, PartFinished) or meddled:
+                return
+            meddled.append(event)
+            temporary = next(path for path in directory.iterdir() if path.suffix == ".ocihaul")
+            if how == "moved":
+                directory.rename(tmp_path / "elsewhere")
+                return
+            temporary.unlink()
+            if how == "link":
+                temporary.symlink_to(tmp_path / "victim")
+            elif how == "file":
+                temporary.write_bytes(b"not the object")
+
+        with pytest.raises(TargetError, match="put in place"):
+            w.fetch("x", directory / "target", listener=meddle, parallel=1)
+        assert meddled
+        target = (tmp_path / "elsewhere" if how == "moved" else directory) / "target"
+        assert target.read_bytes() == b"before"
+        assert not target.is_symlink()
+        assert (tmp_path / "victim").read_bytes() == b"mine"
+        assert (tmp_path / "victim").stat().st_mode & 0o777 == 0o400
+        if how in {"file", "gone"}:
+            w.fetch("x", target)
+            assert target.read_bytes() == noise(3 * MIB)
 
 
 def test_pipes_and_devices_are_written_in_order(tmp_path: Path) -> None:

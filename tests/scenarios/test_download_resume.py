@@ -260,3 +260,4 @@ def test_a_claim_ends_with_its_owner(tmp_path: Path) -> None:
         w.fetch("x", tmp_path / "target", listener=listen)
         w.fetch("x", tmp_path / "target")
         assert len(told) == 1
+        assert not list((tmp_path / "state").iterdir()), "no lock stays behind"

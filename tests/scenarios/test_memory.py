@@ -106,5 +106,14 @@ def test_a_download_needs_as_little_and_a_pipe_its_window(
     assert peak < (128 + 72) * MIB, f"{peak / MIB:.0f} MiB"
 
 
+def test_a_checksum_of_one_large_part_needs_as_little(tmp_path: Path, told: dict[str, str]) -> None:
+    """Weakness 15: above 100 MiB the stock CLI cannot, because it would have to keep the part."""
+    source = sparse(tmp_path / "sparse.img", 300 * MIB)
+    for wishes in (("--no-multipart",), ("--part-size", "300"), ("--part-size", "150")):
+        checked = ("--opc-checksum-algorithm", "CRC32C", "--force", *wishes)
+        peak, _ = measured(tmp_path, told, "put", "--file", str(source), *checked)
+        assert peak < 80 * MIB, f"{peak / MIB:.0f} MiB"
+
+
 def _clean(home: Path) -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", ""), "HOME": str(home)}

@@ -49,3 +49,23 @@ def test_auto_sends_everything_and_hears_the_service_ask_for_less(w: World) -> N
     assert ran.code == 0, ran.err
     w.oci.faults.assert_all_fired()
     assert w.arrived_whole(source)
+
+
+def test_a_slow_line_neither_starves_a_connection_nor_holds_up_an_error(tmp_path: Path) -> None:
+    """15 connections at a rate where one block would take hours."""
+    with world(tmp_path, body_timeout=5.0) as slow:
+        source = slow.file(15 * 10 * MIB)
+        slow.oci.faults.add(
+            Fault(operation="UploadPart", part_number=1, status=400, early_at_byte=1500)
+        )
+        started = time.monotonic()
+        ran = slow.run(
+            *("os", "object", "put", "-bn", "backups", "-ns", "ns1", "--file", str(source)),
+            *("--auth", "security_token", "--part-size", "10", "--parallel-upload-count", "15"),
+            *("--bandwidth", "2k", "--force"),
+        )
+        assert ran.code == 1, ran.err
+        slow.oci.faults.assert_all_fired()
+        assert time.monotonic() - started < 60
+        assert "400" in ran.err
+        assert slow.oci.log.count(operation="UploadPart") == 15, "nothing was cut and sent again"

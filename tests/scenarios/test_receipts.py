@@ -12,13 +12,13 @@ from ocihaul.emulator import Fault
 from ocihaul.errors import ReceiptError, UsageError
 from ocihaul.events import Event, Notice, PartFinished
 from ocihaul.storage.types import SseCustomerKey
-from ocihaul.transfer import concluding
 from ocihaul.transfer.counting import Counter
-from ocihaul.transfer.journal import Journal
-from ocihaul.transfer.request import Existing, UploadResult
-from ocihaul.transfer.upload import upload
+from ocihaul.transfer.journal.journal import Journal
+from ocihaul.transfer.uploads import concluding
+from ocihaul.transfer.uploads.request import Existing, UploadResult
+from ocihaul.transfer.uploads.upload import upload
 from tests.scenarios.test_resume import interrupted_after, notices
-from tests.transfer.test_receipt import check_schema
+from tests.transfer.receipts.test_receipt import check_schema
 from tests.world import MIB, PART, World, world
 
 
@@ -160,6 +160,28 @@ def test_a_place_that_will_not_do_is_found_before_a_byte_is_sent(
         assert list(tmp_path.glob(".ocihaul-*")) == []
 
 
+def test_a_link_stays_one_and_leads_to_the_receipt(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        (tmp_path / "archive").mkdir()
+        link, behind = tmp_path / "r.json", tmp_path / "archive" / "r.json"
+        link.symlink_to(behind)
+        put(w, w.file(10), receipt=link)
+        assert link.is_symlink()
+        assert read(behind)["source"]["size"] == 10
+
+
+@pytest.mark.parametrize("to", ["r.json", "missing/r.json", "backup.tar"])
+def test_a_link_that_leads_nowhere_good_is_found_before_a_byte_is_sent(
+    tmp_path: Path, to: str
+) -> None:
+    with world(tmp_path) as w:
+        source, link = w.file(2 * PART), tmp_path / "r.json"
+        link.symlink_to(to)
+        with pytest.raises(UsageError, match="--receipt"):
+            put(w, source, receipt=link)
+        assert w.oci.log.count() == 0
+
+
 def test_an_older_receipt_is_replaced(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         receipt = tmp_path / "r.json"
@@ -248,7 +270,7 @@ def fill(journal: Journal) -> None:
     fillers = (
         (
             "INSERT INTO uploads SELECT NULL, 'e', 'n', 'b', hex(randomblob(9)), 'u', 's', "
-            "1, 1, 1, 1, 1, 'service', 'CRC32C', 1, '{}'"
+            "1, 1, 1, 1, 1, 'service', 'CRC32C', 1, '{}', NULL"
         ),
         (
             "INSERT INTO parts SELECT max(id), 1 + (SELECT count(*) FROM parts), "
@@ -300,7 +322,7 @@ def test_a_directory_without_room_for_a_lock_costs_the_memory_alone(tmp_path: Pa
     with world(tmp_path) as w:
         source = w.file(2 * PART)
         with Journal(w.home / "state") as journal, w.storage() as storage:
-            from ocihaul.transfer.journal import Target  # noqa: PLC0415  for its file's name
+            from ocihaul.transfer.journal.journal import Target  # noqa: PLC0415  for its file's name
 
             target = Target(w.oci.endpoint, w.oci.namespace, "backups", source.name)
             (w.home / "state" / f"upload-{target.digest}.lock").mkdir()

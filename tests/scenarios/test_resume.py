@@ -16,10 +16,10 @@ from ocihaul.errors import Interrupted, SourceError, UploadBusy, UsageError
 from ocihaul.events import Event, MultipartUploadCreated, Notice, PartFinished
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer.integrity import SentPart
-from ocihaul.transfer.journal import Entry, Journal, Target
-from ocihaul.transfer.request import Existing, UploadResult
+from ocihaul.transfer.journal.journal import Entry, Journal, Target
 from ocihaul.transfer.source import Identity
-from ocihaul.transfer.upload import upload
+from ocihaul.transfer.uploads.request import Existing, UploadResult
+from ocihaul.transfer.uploads.upload import upload
 from tests.world import MIB, PART, World, world
 
 KILLS = 100
@@ -220,8 +220,8 @@ def test_a_part_that_the_service_has_otherwise_is_sent_again(tmp_path: Path) -> 
         interrupted_after(w, source, 2)
         (left,) = w.oci.uploads("backups")
         from ocihaul.transfer.integrity import Integrity  # noqa: PLC0415  to send by hand
-        from ocihaul.transfer.sending import RangeSender  # noqa: PLC0415
         from ocihaul.transfer.source import FileSource, Piece  # noqa: PLC0415
+        from ocihaul.transfer.uploads.sending import RangeSender  # noqa: PLC0415
 
         with w.storage() as storage, FileSource(other) as foreign:
             integrity = Integrity(declared=None, want_md5=False, listener=w.heard)
@@ -296,14 +296,15 @@ def test_an_interrupt_stops_within_two_seconds_and_the_next_run_goes_on(tmp_path
 
 
 def test_of_two_runs_at_once_the_second_waits_or_says_who_has_it(tmp_path: Path) -> None:
-    with world(tmp_path, bandwidth=20 * MIB) as w:
+    with world(tmp_path, bandwidth=6 * MIB) as w:
         source = w.file(60 * MIB)
         first = w.start(*w.put(source))
         w.oci.log.wait_for(lambda entry: entry.operation == "CreateMultipartUpload", timeout=30)
+        waiting = w.start(*w.put(source))
         refused = w.run(*w.put(source, "--no-wait"))
         assert refused.code == 75, refused.err
         assert f"already being uploaded by process {first.pid}" in refused.err
-        second = w.run(*w.put(source))
+        second = w.finish(waiting)
         assert w.finish(first).code == 0
         assert second.code == 0, second.err
         assert "waiting for it to end" in second.err
@@ -364,7 +365,7 @@ def test_what_the_journal_knows_of_1463_parts_is_read_in_no_time(tmp_path: Path)
     journal = Journal(tmp_path)
     entry = begun_in(journal, part_size=128 * MIB)
     for number in range(1, 1464):
-        journal.record(entry, number, SentPart(128 * MIB, "e", {"CRC32C": b"abcd"}))
+        journal.record(entry, {number: SentPart(128 * MIB, "e", {"CRC32C": b"abcd"})})
     started = time.perf_counter()
     found = journal.find(entry.target)
     assert found == entry
@@ -389,7 +390,7 @@ def test_threads_record_into_one_journal(tmp_path: Path) -> None:
 
     def record(first: int) -> None:
         for number in range(first, 201, 10):
-            journal.record(entry, number, SentPart(1, "e", {"CRC32C": b"abcd"}))
+            journal.record(entry, {number: SentPart(1, "e", {"CRC32C": b"abcd"})})
 
     threads = [Thread(target=record, args=[first]) for first in range(1, 11)]
     for thread in threads:

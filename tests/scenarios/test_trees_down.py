@@ -1,8 +1,11 @@
 """`bulk-download`, `sync --dest-dir` and `bulk-delete` as a person runs them."""
 
+import errno
 import json
 import os
 from pathlib import Path
+
+import pytest
 
 from ocihaul.emulator.faults import Fault
 from tests.scenarios.trees import OLD, command, content, make, operations, run
@@ -152,7 +155,7 @@ def test_large_objects_come_in_parts(tmp_path: Path) -> None:
             len([e for e in w.oci.log.entries(operation="GetObject") if "range" in e.headers]) > 1
         )
         state = [path.name for path in (tmp_path / "state").iterdir()]
-        assert not [name for name in state if name.startswith("download-")], "no lock for each file"
+        assert not [name for name in state if name.endswith(".lock")], "no lock stays behind"
         ran = run(w, "sync", "--dest-dir", str(dest))
         assert ran.json["skipped-objects"] == ["large", "parts"]
 
@@ -231,6 +234,66 @@ def test_delete_takes_files_without_objects_and_nothing_else(tmp_path: Path) -> 
         left = {"a", "d/", "d/b", "keep.tmp", "cold", ".x.ab.ocihaul", "link/"}
         assert set(content(dest)) - {"link/keep"} == left
         assert content(outside) == {"keep": b"keep"}
+
+
+def test_a_file_that_came_through_a_link_is_not_deleted(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        dest = make(tmp_path / "dest", "dir/old", "gone", "empty/x")
+        (dest / "dir" / "deep").mkdir()
+        (dest / "link").symlink_to("dir")
+        (dest / "again").symlink_to("link/deep")
+        (dest / "file").symlink_to("behind")
+        (dest / "behind").write_text("")
+        (dest / "to-empty").symlink_to("empty")
+        put(w, "link/a", "again/b", "file")
+        for _ in range(2):
+            ran = run(w, "sync", "--dest-dir", str(dest), "--delete")
+            assert ran.code == 0, ran.err
+            assert (dest / "link" / "a").read_bytes() == b"link/a"
+            assert (dest / "dir" / "deep" / "b").read_bytes() == b"again/b"
+            assert (dest / "behind").read_bytes() == b"file"
+        left = {path.name for path in dest.iterdir()}
+        assert left == {"dir", "link", "again", "file", "behind", "empty", "to-empty"}
+        assert not (dest / "dir" / "old").exists()
+
+
+def test_no_object_at_all_deletes_nothing(tmp_path: Path) -> None:
+    """A prefix that is misspelt."""
+    with world(tmp_path) as w:
+        put(w, "right/a")
+        dest = make(tmp_path / "dest", "a")
+        for wish in ((), ("--dry-run",)):
+            ran = run(w, "sync", "--dest-dir", str(dest), "--prefix", "wrong/", "--delete", *wish)
+            assert ran.code == 1
+            assert "'wrong/'" in ran.err
+            assert not ran.out
+        assert (dest / "a").exists()
+        (dest / "a").unlink()
+        ran = run(w, "sync", "--dest-dir", str(dest), "--prefix", "wrong/", "--delete")
+        assert ran.code == 0, ran.err
+
+
+def test_a_disk_that_is_full_or_gone_ends_the_run_and_deletes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Instead of a million objects, each fetched in vain."""
+    with world(tmp_path) as w:
+        put(w, *map(str, range(300)))
+        dest = make(tmp_path / "dest", "mine")
+
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "ftruncate", full)
+            ran = run(w, "sync", "--dest-dir", str(dest), "--delete")
+        assert ran.code == 1
+        assert "No space left on device" in ran.err
+        assert w.oci.log.count(operation="GetObject") < 100
+        assert content(dest) == {"mine": b"mine"}
+        ran = run(w, "sync", "--dest-dir", str(dest), "--delete")
+        assert (ran.code, len(ran.json["downloaded-objects"])) == (0, 300)
+        assert not (dest / "mine").exists()
 
 
 def test_a_list_that_fails_deletes_nothing(tmp_path: Path) -> None:

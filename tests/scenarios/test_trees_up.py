@@ -378,6 +378,37 @@ def test_delete_leaves_what_is_not_known_to_be_gone(tmp_path: Path) -> None:
         ]
 
 
+def test_an_empty_directory_deletes_nothing(tmp_path: Path) -> None:
+    """A disk that is not mounted."""
+    with world(tmp_path) as w:
+        src = make(tmp_path / "src")
+        assert run(w, "sync", "--src-dir", str(src), "--delete").code == 0
+        w.oci.put_object("backups", "precious", b"x")
+        for wish in ((), ("--dry-run",)):
+            ran = run(w, "sync", "--src-dir", str(src), "--delete", *wish)
+            assert ran.code == 1
+            assert "bulk-delete" in ran.err
+            assert not ran.out
+        assert w.oci.object_names("backups") == ["precious"]
+
+
+@pytest.mark.parametrize("prefix", ["", "p/", "p"])
+@pytest.mark.parametrize("pattern", ["keep/*", "keep/a", "{src}/keep/*", "k*", "*/a"])
+def test_what_the_patterns_leave_out_is_not_deleted(
+    tmp_path: Path, prefix: str, pattern: str
+) -> None:
+    """Patterns speak of files; their objects may be called otherwise."""
+    with world(tmp_path) as w:
+        src = make(tmp_path / "src", "keep/a", "z")
+        arguments = ["sync", "--src-dir", str(src), "--prefix", prefix]
+        assert run(w, *arguments).code == 0
+        w.oci.put_object("backups", prefix + "gone", b"")
+        ran = run(w, *arguments, "--delete", "--exclude", pattern.format(src=src))
+        assert ran.code == 0, ran.err
+        assert ran.json["deleted-objects"] == [prefix + "gone"]
+        assert w.oci.object_names("backups") == [prefix + "keep/a", prefix + "z"]
+
+
 def test_what_is_in_a_closed_directory_is_not_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

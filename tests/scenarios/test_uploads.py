@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ocihaul.errors import UploadBusy
-from ocihaul.transfer import leftovers
-from ocihaul.transfer.journal import Journal
+from ocihaul.transfer.journal.journal import Journal
+from ocihaul.transfer.uploads import leftovers
 from tests.scenarios.test_resume import interrupted_after
 from tests.scenarios.test_resume_put import begun_elsewhere, slices
 from tests.world import MIB, PART, Ran, World, world

@@ -1,13 +1,21 @@
 """How many parts at a time: the rule against lines of different kinds, then the gate itself."""
 
 import threading
+from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from ocihaul.events import AttemptFinished, BytesSent
+from ocihaul.errors import SourceError
+from ocihaul.events import AttemptFinished, BytesSent, ignore
+from ocihaul.transfer.integrity import Integrity
 from ocihaul.transfer.pace import WINDOW, Pace
+from ocihaul.transfer.source import FileSource, Piece
 from ocihaul.transfer.steering import FIRST, MOST, Steering
+from ocihaul.transfer.uploads.body import RangeBody
+from ocihaul.transfer.uploads.parts import PartWorkers
+from ocihaul.transfer.uploads.sending import Headers, RangeSender
 
 
 def drive(line: Callable[[int], float], windows: int) -> list[int]:
@@ -88,6 +96,57 @@ def test_an_answer_that_asks_for_less_closes_the_gate(clock: list[float], status
     pace(answered(200))
     pace(BytesSent(1, 1))
     assert pace.target == FIRST // 2
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds"), [(10**6, 3600.0), (-(10**6), WINDOW)], ids=["a park", "sent again"]
+)
+def test_what_says_nothing_of_the_line_does_not_steer(
+    clock: list[float], count: int, seconds: float
+) -> None:
+    pace = Pace(monotonic=lambda: clock[0])
+    pace(BytesSent(1, 1000))
+    clock[0] += seconds
+    pace(BytesSent(1, count))
+    assert pace.target == FIRST
+    pace(BytesSent(1, 10**6))
+    clock[0] += WINDOW
+    pace(BytesSent(1, 10**6))
+    assert pace.target > FIRST, "it goes on from there"
+
+
+def test_workers_are_let_go_when_others_end_with_an_error(tmp_path: Path) -> None:
+    """Of more workers than may work, none waits for ever."""
+    (tmp_path / "x").write_bytes(bytes(200))
+
+    def upload_part(number: int, body: RangeBody) -> Headers:
+        raise SourceError("gone")
+
+    with FileSource(tmp_path / "x") as source:
+        integrity = Integrity(declared=None, want_md5=False, listener=ignore)
+        pieces = deque(Piece(number, source, 10 * number - 10, 10) for number in range(1, 21))
+        workers = PartWorkers(
+            pieces.popleft,
+            RangeSender(integrity, listener=ignore),
+            upload_part,
+            record=lambda *_: None,
+            parallel=20,
+            stop=threading.Event(),
+            pace=Pace(),
+        )
+        outcome: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                workers.run()
+            except SourceError as error:
+                outcome.append(error)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        thread.join(10)
+        assert not thread.is_alive()
+        assert len(outcome) == 1
 
 
 def test_a_worker_whose_work_is_over_is_let_go(clock: list[float]) -> None:

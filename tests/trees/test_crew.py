@@ -13,6 +13,7 @@ from ocihaul.errors import (
     ServiceError,
     SessionOver,
     SourceError,
+    TargetError,
     UploadStopped,
 )
 from ocihaul.trees.crew import Crew, Job, Trouble, concerns_all, is_outage
@@ -51,7 +52,14 @@ def test_what_concerns_all(error: Exception) -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [SourceError("one"), service(403), service(404, "ObjectNotFound"), service(412), service(503)],
+    [
+        SourceError("one"),
+        TargetError("one"),
+        service(403),
+        service(404, "ObjectNotFound"),
+        service(412),
+        service(503),
+    ],
 )
 def test_what_is_one_files_own(error: Exception) -> None:
     assert not concerns_all(error)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocihaul.cli.output import View
-from ocihaul.cli.tree_summary import DELETE, UPLOAD, document, json_pieces, print_summary, rows
+from ocihaul.cli.trees.summary import DELETE, UPLOAD, document, json_pieces, print_summary, rows
 from ocihaul.errors import JournalError
 from ocihaul.trees.results import FAILED, NOT_DELETED, SKIPPED, UPLOADED, Results
 

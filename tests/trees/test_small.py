@@ -9,10 +9,17 @@ from typing import Any, cast
 import crc32c
 import pytest
 
-from ocihaul.errors import ChecksumError, SourceChanged, SourceError, TargetError
+from ocihaul.errors import (
+    ChecksumError,
+    NetworkError,
+    ObjectChanged,
+    SourceChanged,
+    SourceError,
+    TargetError,
+)
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer import checksum
-from ocihaul.transfer.request import UploadRequest
+from ocihaul.transfer.uploads.request import UploadRequest
 from ocihaul.trees.small import SMALL, SmallFiles
 from ocihaul.trees.small_get import Memory, _write
 from ocihaul.wire.message import Answer, WireError
@@ -156,16 +163,32 @@ def fill(sink: Memory, data: bytes) -> None:
 
 def test_what_has_come_stays_and_the_rest_is_asked_for() -> None:
     sink = Memory(6, "e")
-    assert sink.wanted() == {"if-match": "e"}
+    wanted = {"accept-encoding": "identity", "if-match": "e"}
+    assert sink.wanted() == wanted
     sink.begin(200, {"content-length": "6"})
     fill(sink, b"abcd")
     with pytest.raises(WireError, match="2 bytes too early"):
         sink.end()
-    assert sink.wanted() == {"if-match": "e", "range": "bytes=4-5"}
+    assert sink.wanted() == wanted | {"range": "bytes=4-5"}
     sink.begin(206, {"content-length": "2", "content-range": "bytes 4-5/6"})
     fill(sink, b"ef")
     sink.end()
     assert sink.data == b"abcdef"
+
+
+def test_an_answer_that_breaks_behind_its_last_byte_is_asked_for_again() -> None:
+    sink = Memory(6, "e")
+    for _ in range(5):
+        fill(sink, b"abcdef")
+        assert "range" not in sink.wanted()
+    fill(sink, b"abcdef")
+    with pytest.raises(NetworkError, match="do not end"):
+        sink.wanted()
+
+
+def test_an_answer_with_another_etag_is_another_object() -> None:
+    with pytest.raises(ObjectChanged):
+        Memory(6, "e").begin(200, {"content-length": "6", "etag": "f"})
 
 
 def test_other_bytes_than_asked_for_are_refused() -> None:

@@ -53,5 +53,24 @@ def test_large_blocks_go_in_portions_that_keep_a_slow_line_busy() -> None:
     assert Limiter(unlimited).delay(10**12) == 0.0
 
 
+@pytest.mark.parametrize("rate", [1.0, 100.0, 1000.0, 16_000.0, 10 * MIB])
+def test_no_flow_of_many_is_silent_until_a_server_gives_up(rate: float) -> None:
+    """A server waits a minute for the next byte; 64 flows take turns."""
+    limiter = Limiter(lambda: rate)
+    sizes = {len(portion) for portion in limiter.portions(memoryview(bytes(5000)))}
+    turn = 64 * max(sizes) / rate
+    assert turn <= (64.0 if rate < 4 else 16.1)
+
+
+def test_a_limit_that_ends_at_midnight_lets_go_what_waits_within_a_portion() -> None:
+    clock = Clock()
+    rates: list[float | None] = [1000.0]
+    limiter = Limiter(lambda: rates[0], monotonic=clock)
+    waits = [limiter.delay(250) for _ in range(15)]
+    assert max(waits) < 4.0
+    rates[0] = None
+    assert limiter.delay(10**9) == 0.0
+
+
 def test_an_empty_block_has_no_portions() -> None:
     assert list(Limiter(unlimited).portions(memoryview(b""))) == []

@@ -5,23 +5,10 @@ from collections.abc import Sequence
 import click
 
 from ocihaul import __version__
-from ocihaul.cli import os_commands
-from ocihaul.cli.bulk_delete import bulk_delete
-from ocihaul.cli.bulk_download import bulk_download
-from ocihaul.cli.bulk_upload import bulk_upload
-from ocihaul.cli.doctor import doctor
 from ocihaul.cli.elsewhere import NotOurs, Tree, run_elsewhere
-from ocihaul.cli.exec_command import exec_command
 from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, USAGE, exit_code
-from ocihaul.cli.get import get
 from ocihaul.cli.global_options import Given, global_options
-from ocihaul.cli.put import put
-from ocihaul.cli.receipts import receipts
-from ocihaul.cli.resume_put import resume_put
-from ocihaul.cli.session_group import session
-from ocihaul.cli.sync import sync
-from ocihaul.cli.uploads import uploads
-from ocihaul.cli.verify import verify
+from ocihaul.cli.objects import os_commands
 
 SETTINGS = {"help_option_names": ["-h", "-?", "--help"]}
 
@@ -38,32 +25,31 @@ def app() -> None:
     """
 
 
-@app.group("os")
+@click.group("os", cls=Tree)
 @global_options(hidden=True)
 def object_storage() -> None:
     """Object Storage."""
 
 
-@object_storage.group("object")
+@click.group("object", cls=Tree)
 @global_options(hidden=True)
 def objects() -> None:
     """Objects in a bucket."""
 
 
-objects.add_command(put)
-objects.add_command(bulk_upload)
-objects.add_command(bulk_download)
-objects.add_command(bulk_delete)
-objects.add_command(sync)
-objects.add_command(get)
+app.add_command(object_storage)
+object_storage.add_command(objects)
 os_commands.add_to(object_storage, objects)
-objects.add_command(resume_put)
-app.add_command(session)
-app.add_command(exec_command)
-app.add_command(doctor)
-app.add_command(receipts)
-app.add_command(uploads)
-app.add_command(verify)
+app.add_places(
+    {
+        "session": "session.group:session",
+        "exec": "exec_command:exec_command",
+        "doctor": "doctor:doctor",
+        "receipts": "receipts:receipts",
+        "uploads": "uploads:uploads",
+        "verify": "verify:verify",
+    }
+)
 
 
 @app.command(

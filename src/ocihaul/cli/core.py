@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 from ocihaul.config import SDK_AUTH, Settings
 from ocihaul.events import Listener, Notice, audience
-from ocihaul.transfer.request import Confirm, UploadRequest, UploadResult
+from ocihaul.transfer.uploads.request import Confirm, UploadRequest, UploadResult
 
 if TYPE_CHECKING:
     # They bring cryptography and more along, which only some commands need.
 
     from ocihaul.cli.foretelling import Foreteller
     from ocihaul.storage.client import StorageClient
-    from ocihaul.transfer.download_request import DownloadRequest, DownloadResult
-    from ocihaul.transfer.journal import Journal
+    from ocihaul.transfer.downloads.request import DownloadRequest, DownloadResult
+    from ocihaul.transfer.journal.journal import Journal
     from ocihaul.transfer.pace import Pace
 
 
@@ -34,7 +34,7 @@ def run_upload(
 ) -> UploadResult:
     """Upload one file; asks the service for the namespace if the request has none."""
     from ocihaul.transfer.counting import Counter
-    from ocihaul.transfer.upload import upload
+    from ocihaul.transfer.uploads.upload import upload
 
     if request.outlive_session:
         # A session that is over must not keep waiting what can go on without it.
@@ -66,7 +66,7 @@ def run_download(
     settings: Settings, request: "DownloadRequest", *, listener: Listener, stop: threading.Event
 ) -> "DownloadResult":
     """Download one object; asks the service for the namespace if the request has none."""
-    from ocihaul.transfer.download import download
+    from ocihaul.transfer.downloads.download import download
 
     tell, foreteller, pace = _listeners(settings, listener, adaptive=request.adaptive)
     with storage_for(settings, listener=tell, stop=stop) as storage:
@@ -127,7 +127,7 @@ def storage_for(
 def journal_for(listener: Listener) -> AbstractContextManager["Journal | None"]:
     """The user's journal; without one an upload still works, but is not gone on with."""
     from ocihaul.errors import JournalError
-    from ocihaul.transfer.journal import Journal, state_directory
+    from ocihaul.transfer.journal.journal import Journal, state_directory
 
     try:
         return Journal(state_directory())
@@ -139,7 +139,7 @@ def journal_for(listener: Listener) -> AbstractContextManager["Journal | None"]:
 
 def journal_to_read() -> "Journal":
     """The user's journal, for commands that are about it; raises JournalError."""
-    from ocihaul.transfer.journal import Journal, state_directory
+    from ocihaul.transfer.journal.journal import Journal, state_directory
 
     return Journal(state_directory())
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import click
 
 from ocihaul.cli.exit_codes import USAGE
+from ocihaul.cli.lazy import LazyGroup
 
 #: Our own options, which the official CLI does not know: (option, takes a value). They stay in
 #: force by their variables.
@@ -32,7 +33,7 @@ class NotOurs(Exception):
         self.name = name
 
 
-class Tree(click.Group):
+class Tree(LazyGroup):
     """A group whose unknown commands are the official CLI's."""
 
     # A group that is made in this one is of the same kind.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ocihaul.cli.global_options import Given, global_options
-from ocihaul.cli.session_settings import (
+from ocihaul.cli.session.settings import (
     chosen_profiles,
     session_settings,
 )

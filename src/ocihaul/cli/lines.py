@@ -7,7 +7,7 @@ moment make one line, and the next one counts the others.
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 
-from ocihaul.cli.browser import directions
+from ocihaul.cli.session.browser import directions
 from ocihaul.cli.units import duration_text, size_text, time_text
 from ocihaul.events import (
     AttemptFinished,

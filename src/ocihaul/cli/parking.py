@@ -6,7 +6,7 @@ import threading
 from datetime import UTC, datetime
 
 from ocihaul.cli.foretelling import Say
-from ocihaul.cli.login_offer import LoginOffer
+from ocihaul.cli.session.login_offer import LoginOffer
 from ocihaul.cli.surroundings import surroundings
 from ocihaul.config import Settings
 from ocihaul.events import Event, Listener, Notice, Parked

@@ -9,7 +9,7 @@ from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import settle
 
 if TYPE_CHECKING:
-    from ocihaul.transfer.journal import KeptReceipt
+    from ocihaul.transfer.journal.journal import KeptReceipt
 
 
 @click.group("receipts")

@@ -1,8 +1,9 @@
 """`ocihaul uploads …`: what was begun and not finished, here and at the service."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
@@ -12,9 +13,10 @@ from ocihaul.cli.invocation import Invocation, namespace_option, run_question, s
 from ocihaul.cli.uploads_rule import rule
 
 if TYPE_CHECKING:
+    from ocihaul.events import Listener
     from ocihaul.storage.client import StorageClient
-    from ocihaul.transfer.journal import Journal
-    from ocihaul.transfer.leftovers import Leftover
+    from ocihaul.transfer.journal.journal import Journal
+    from ocihaul.transfer.uploads.leftovers import Leftover
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -71,14 +73,14 @@ def list_(context: click.Context, /, **options: Any) -> None:
 @click.pass_context
 def abort(context: click.Context, /, which: str, **options: Any) -> None:
     """Drop one with its parts, at the service and in the journal."""
-    from ocihaul.transfer import leftovers
+    from ocihaul.transfer.uploads import leftovers
 
     invocation = settle(context, options, command=("uploads", "abort"))
 
     def work(storage: "StorageClient", journal: "Journal", found: "Sequence[Leftover]") -> None:
         chosen = leftovers.named(found, which)
         _confirm(invocation, f"Drop upload {_line(chosen, time.time())}?")
-        leftovers.abort(chosen, journal, storage)
+        leftovers.abort(chosen, journal, storage, _told_on(invocation.stderr))
         invocation.stderr.write(f"dropped upload {chosen.upload_id}\n")
 
     raise click.exceptions.Exit(_with_all(invocation, work))
@@ -90,11 +92,11 @@ def abort(context: click.Context, /, which: str, **options: Any) -> None:
 def forget(which: str) -> None:
     """Drop one from the journal alone: what the service has is left as it is."""
     from ocihaul.cli.core import journal_to_read
-    from ocihaul.transfer import leftovers
+    from ocihaul.transfer.uploads import leftovers
 
     with journal_to_read() as journal:
         chosen = leftovers.named(leftovers.in_journal(journal), which)
-        leftovers.forget(chosen, journal)
+        leftovers.forget(chosen, journal, _told_on(sys.stderr))
     click.echo(f"forgot upload {chosen.upload_id} of {chosen.target.object}", err=True)
 
 
@@ -130,7 +132,7 @@ uploads.add_command(rule)
 
 def _list(invocation: Invocation) -> int:
     from ocihaul.cli.core import journal_to_read
-    from ocihaul.transfer.leftovers import in_journal
+    from ocihaul.transfer.uploads.leftovers import in_journal
 
     if invocation.options["local"]:
         with journal_to_read() as journal:
@@ -145,7 +147,7 @@ def _with_all(
 ) -> int:
     """Run `work` with all that is left over, at the service too."""
     from ocihaul.cli.core import journal_to_read
-    from ocihaul.transfer.leftovers import everywhere, known_buckets
+    from ocihaul.transfer.uploads.leftovers import everywhere, known_buckets
 
     names = tuple(invocation.options["buckets"] or ())
 
@@ -161,7 +163,7 @@ def _drop(
     invocation: Invocation, leftover: "Leftover", journal: "Journal", storage: "StorageClient"
 ) -> None:
     from ocihaul.errors import UploadBusy, UsageError
-    from ocihaul.transfer.leftovers import abort as drop
+    from ocihaul.transfer.uploads.leftovers import abort as drop
 
     line = _line(leftover, time.time())
     if leftover.busy:
@@ -171,11 +173,22 @@ def _drop(
         invocation.stderr.write(f"would drop {line}\n")
         return
     try:
-        drop(leftover, journal, storage)
+        drop(leftover, journal, storage, _told_on(invocation.stderr))
     except (UploadBusy, UsageError) as error:
         invocation.stderr.write(f"left alone: {line}: {error.message}\n")
     else:
         invocation.stderr.write(f"dropped {line}\n")
+
+
+def _told_on(stderr: TextIO) -> "Listener":
+    """A listener that tells what somebody has to do by hand."""
+    from ocihaul.events import Event, Notice
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Notice):
+            stderr.write(f"Notice: {event.text}\n")
+
+    return listen
 
 
 def _confirm(invocation: Invocation, question: str) -> None:

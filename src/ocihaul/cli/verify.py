@@ -12,8 +12,8 @@ from ocihaul.cli.invocation import Invocation, is_terminal, settle
 
 if TYPE_CHECKING:
     from ocihaul.events import Listener
-    from ocihaul.transfer.receipt import Receipt
-    from ocihaul.transfer.verifying import FileVerdict, ObjectVerdict
+    from ocihaul.transfer.receipts.receipt import Receipt
+    from ocihaul.transfer.receipts.verifying import FileVerdict, ObjectVerdict
 
 COMMAND = ("verify",)
 
@@ -40,7 +40,7 @@ def _verify(invocation: Invocation, path: Path) -> int:
     from ocihaul.cli.progress import reporting
     from ocihaul.cli.stopping import stopping
     from ocihaul.errors import UsageError
-    from ocihaul.transfer.verifying import load_receipt
+    from ocihaul.transfer.receipts.verifying import load_receipt
 
     options = invocation.options
     if options["no_file"] and (options["no_object"] or options["file"]):
@@ -74,7 +74,7 @@ def _object(
     from ocihaul.cli.core import storage_for
     from ocihaul.cli.option_values import customer_key
     from ocihaul.events import Notice
-    from ocihaul.transfer.verifying import verify_object
+    from ocihaul.transfer.receipts.verifying import verify_object
 
     key = customer_key(invocation.options["encryption_key_file"], invocation.home)
     settings = invocation.settings()
@@ -91,7 +91,7 @@ def _object(
 
 def _file(invocation: Invocation, receipt: "Receipt", stop: threading.Event) -> "FileVerdict":
     from ocihaul.errors import SourceError, UsageError
-    from ocihaul.transfer.verifying import FileVerdict, verify_file
+    from ocihaul.transfer.receipts.verifying import FileVerdict, verify_file
 
     name = invocation.options["file"] or receipt.path
     if name is None:

@@ -208,10 +208,16 @@ class Emulator:
         self._service.store.create_bucket(name, storage_tier, versioning)
 
     def par_secrets(self) -> list[str]:
-        """What the URLs of all PARs have that nobody else may know: to be looked for in output."""
+        """What the URLs of the PARs there are have that nobody else may know."""
         store = self._service.store
         with store.lock:
             return [par.secret for bucket in store.buckets() for par in bucket.pars.values()]
+
+    def issued_par_secrets(self) -> set[str]:
+        """Those of deleted PARs, too: to be looked for in output."""
+        store = self._service.store
+        with store.lock:
+            return set[str]().union(*(bucket.par_secrets for bucket in store.buckets()))
 
     def put_object(
         self,

@@ -178,20 +178,27 @@ class Exchange:
         self._record.status = answer.status
         self._service.log.show(self._record)
         content = b"" if is_head else answer.content
-        self._wire.send_head(answer.status, headers, content)
         self._record.body_sent = len(content)
+        self._wire.send_head(answer.status, headers, content)
         if answer.stream is not None:
             for piece in spoiled(self._service, self._fault, self._record, answer.stream):
                 self._send_piece(memoryview(piece))
 
     def _send_piece(self, piece: memoryview) -> None:
-        """In small steps where the bandwidth is limited, so that it flows evenly."""
+        """In small steps where the bandwidth is limited, so that it flows evenly.
+
+        Bytes count before they go out: whoever has them may look at the log at once.
+        """
         service, rate = self._service, self._service.settings.answer_bandwidth
         step = service.throttle.chunk(rate)
         for start in range(0, len(piece), step):
             part = piece[start : start + step]
-            self._wire.send_raw(part)
             self._record.body_sent += len(part)
+            try:
+                self._wire.send_raw(part)
+            except OSError:
+                self._record.body_sent -= len(part)
+                raise
             if rate is not None:
                 service.throttle.spent(len(part), rate)
 

@@ -53,7 +53,7 @@ class Fault:
     stall_at_byte: int | None = None
     #: One bit of the body is flipped on its way.
     corrupt: bool = False
-    #: GetObject: the same, at this byte of the answer.
+    #: The same, at this byte of the body or (GetObject) of the answer.
     corrupt_at_byte: int | None = None
     #: The checksums in the answer are wrong; what is stored is right.
     corrupt_answer_checksum: bool = False

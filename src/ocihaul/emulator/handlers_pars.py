@@ -38,6 +38,7 @@ def create_par(service: Service, call: Call) -> Answer:
     with service.store.lock:
         bucket = service.store.bucket(call.namespace, call.bucket)
         bucket.pars[par.par_id] = par
+        bucket.par_secrets.add(par.secret)
     uri = par.access_uri(call.namespace, call.bucket)
     scheme = "https" if service.settings.tls else "http"
     full = f"{scheme}://{call.headers.get('host', '')}{uri}"

@@ -126,6 +126,8 @@ class Bucket:
     older: dict[str, list[StoredObject | DeleteMarker]] = field(default_factory=dict)
     uploads: dict[str, Upload] = field(default_factory=dict)
     pars: dict[str, Par] = field(default_factory=dict)
+    #: The secrets of all PARs there ever were.
+    par_secrets: set[str] = field(default_factory=set)
     #: The names of `objects` in order, until one comes or goes: pages of a long list ask again.
     _sorted: list[str] | None = None
 

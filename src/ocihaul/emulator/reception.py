@@ -115,9 +115,14 @@ class Reception:
         raise Cut(reset=True)
 
     def _corrupt(self, chunk: memoryview) -> None:
-        if self.fault and self.fault.corrupt and self._record.fault is None:
-            chunk[0] ^= 1
-            self.fault.fire(self._record)
+        fault = self.fault
+        if fault is None or self._record.fault is not None:
+            return
+        at = 0 if fault.corrupt else fault.corrupt_at_byte
+        start = self._record.body_received - len(chunk)
+        if at is not None and start <= at < self._record.body_received:
+            chunk[at - start] ^= 1 << at % 8
+            fault.fire(self._record)
 
     def _check_hash(self, digest: bytes) -> None:
         if base64.b64encode(digest).decode() != self._call.headers.get("x-content-sha256"):

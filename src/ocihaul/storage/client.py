@@ -34,8 +34,10 @@ class StorageClient(ObjectOperations, BucketOperations):
     @contextlib.contextmanager
     def bounded(self, seconds: float) -> Iterator["StorageClient"]:
         """The same service for a last word: it does not hear the stop, but has only `seconds`."""
-        with self._client.bounded(seconds) as client:
-            yield StorageClient(client, self._endpoint)
+        with contextlib.ExitStack() as stack:
+            client = stack.enter_context(self._client.bounded(seconds))
+            unsigned = self._unsigned and stack.enter_context(self._unsigned.bounded(seconds))
+            yield StorageClient(client, self._endpoint, unsigned=unsigned)
 
     def preauthenticated(self, namespace: str) -> PreauthenticatedUploads | None:
         """What uploads through PARs; None where this client was made without it."""

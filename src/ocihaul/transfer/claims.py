@@ -1,47 +1,77 @@
-"""Who is at an upload right now: a lock file per object, which ends with its process."""
+"""Being the only process at something, on this machine: a lock file, which ends with its process.
+
+The file is removed when its lock is given up, so that they do not pile up. That is safe because a
+lock counts only if the file that has it still has the name: who locks one that was removed
+meanwhile tries again with the new one.
+"""
 
 import contextlib
 import os
 import platform
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 from filelock import FileLock, Timeout
 
-from ocihaul.errors import JournalError, UploadBusy
+from ocihaul.errors import DownloadBusy, JournalError, UploadBusy
+from ocihaul.events import Listener, Notice
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+#: Somebody who only looks (`is_held`) has the lock for a moment: wait for that at least, seconds.
+_LOOK = 0.4
+#: Between two tries, seconds.
+_POLL = 0.1
+#: How long one wait is, so that a stop is noticed: seconds.
+_PATIENCE = 1.0
+
+
+class HeldError(Exception):
+    """Another process has the lock; `who` names it."""
+
+    def __init__(self, who: str) -> None:
+        super().__init__(who)
+        self.who = who
+
+
+@contextlib.contextmanager
+def hold(path: Path, *, wait: float) -> Iterator[None]:
+    """Have the lock file `path` for as long as the context lasts.
+
+    Raises HeldError after `wait` seconds, OSError when there can be no lock.
+    """
+    with _hold(path, max(wait, _LOOK)):
+        yield
 
 
 @contextlib.contextmanager
 def claimed(directory: Path, name: str, what: str, *, wait: float) -> Iterator[None]:
-    """Hold the lock `name` in `directory` for as long as the context lasts.
+    """Be the only process that uploads `what`, by the lock `name` in `directory`.
 
-    `what` is what an error calls it. Raises UploadBusy after `wait` seconds, naming who has it;
-    JournalError when there can be no lock.
+    Raises UploadBusy after `wait` seconds, naming who has it; JournalError when there can be no
+    lock.
     """
-    path = directory / f"{name}.lock"
-    lock = FileLock(path, timeout=wait, poll_interval=0.5, mode=0o600)
-    owner = path.with_suffix(".owner")
-    try:
-        lock.acquire()
-    except Timeout:
-        who = _read(owner) or "another process"
-        raise UploadBusy(
-            f"{what!r} is already being uploaded by {who}",
-            hint="Wait until it has ended.",
-        ) from None
-    except OSError as error:
-        raise JournalError(
-            f"the journal in {directory} cannot be used: {error}",
-            hint="Check the space and the rights there, or set OCIHAUL_STATE_DIR.",
-        ) from error
-    try:
-        with contextlib.suppress(OSError):  # only told to others, nothing depends on it
-            owner.write_text(f"process {os.getpid()} on {platform.node()}")
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(hold(directory / f"{name}.lock", wait=wait))
+        except HeldError as other:
+            raise UploadBusy(
+                f"{what!r} is already being uploaded by {other.who}",
+                hint="Wait until it has ended.",
+            ) from None
+        except OSError as error:
+            raise JournalError(
+                f"the journal in {directory} cannot be used: {error}",
+                hint="Check the space and the rights there, or set OCIHAUL_STATE_DIR.",
+            ) from error
         yield
-    finally:
-        with contextlib.suppress(OSError):
-            owner.unlink(missing_ok=True)
-        lock.release()
 
 
 def is_held(directory: Path, name: str) -> bool:
@@ -49,17 +79,107 @@ def is_held(directory: Path, name: str) -> bool:
     path = directory / f"{name}.lock"
     if not path.exists():
         return False
-    lock = FileLock(path, timeout=0, mode=0o600)
     try:
-        lock.acquire()
-    except (Timeout, OSError):
+        with _hold(path, 0):
+            return False
+    except FileNotFoundError:
+        return False
+    except (HeldError, OSError):
         return True
-    lock.release()
-    return False
+
+
+@contextlib.contextmanager
+def alone(
+    path: Path, what: str, *, wait: bool, listener: Listener, stop: threading.Event
+) -> Iterator[None]:
+    """Be the only process that downloads to `what`, by the lock file `path`.
+
+    While there is another: waits, or raises DownloadBusy, which says who it is. Where no lock
+    file can be made there is no lock, and it is said.
+    """
+    with contextlib.ExitStack() as held:
+        told = False
+        while True:
+            try:
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                held.enter_context(hold(path, wait=_PATIENCE if told else 0))
+            except HeldError as other:
+                busy = DownloadBusy(
+                    f"{what} is already being fetched by {other.who}",
+                    hint="Wait for it, or run again without --no-wait.",
+                )
+                if not wait or stop.is_set():
+                    raise busy from None
+                if not told:
+                    listener(Notice(f"{busy.message}: waiting for it to end."))
+                told = True
+                continue
+            except OSError as error:
+                text = f"Nobody is kept from writing {what} at the same time: {error}"
+                listener(Notice(f"{text}. Name a writable directory with OCIHAUL_STATE_DIR."))
+            break
+        yield
+
+
+def _hold(path: Path, wait: float) -> contextlib.AbstractContextManager[None]:
+    return _windows_lock(path, wait) if fcntl is None else _lock(path, wait)
+
+
+@contextlib.contextmanager
+def _lock(path: Path, wait: float) -> Iterator[None]:
+    until = time.monotonic() + wait
+    while (file := _locked(path)) is None:
+        if time.monotonic() >= until:
+            raise HeldError(_read(path) or "another process")
+        time.sleep(_POLL)
+    try:
+        with contextlib.suppress(OSError):  # only told to others, nothing depends on it
+            os.ftruncate(file, 0)
+            os.write(file, f"process {os.getpid()} on {platform.node()}".encode())
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            if _is_named(file, path):
+                path.unlink()
+        os.close(file)
+
+
+def _locked(path: Path) -> int | None:
+    """A descriptor of the file that has this name, with its lock; None while somebody has that."""
+    assert fcntl is not None  # noqa: S101  for the type checker
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_named(file, path):
+                return file
+        except BlockingIOError:
+            os.close(file)
+            return None
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)  # it was removed by who had it
+
+
+def _is_named(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
+@contextlib.contextmanager
+def _windows_lock(path: Path, wait: float) -> Iterator[None]:
+    try:
+        with FileLock(path, timeout=wait, poll_interval=_POLL):
+            yield
+    except Timeout:
+        raise HeldError("another process") from None
 
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text() or None
+        return path.read_text(errors="replace") or None
     except OSError:
         return None

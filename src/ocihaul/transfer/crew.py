@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 from ocihaul.errors import Interrupted, SessionError
-from ocihaul.transfer.body import AbandonedError
+from ocihaul.transfer.blocks import AbandonedError
 from ocihaul.transfer.pace import Pace
 
 T = TypeVar("T")

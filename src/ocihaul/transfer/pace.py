@@ -9,6 +9,8 @@ from ocihaul.transfer.steering import Steering
 
 #: The length of one look at the rate, seconds: long enough for the buffers on the way to even out.
 WINDOW = 3.0
+#: A look that has taken so long had a pause in it, seconds.
+_PAUSE = 4 * WINDOW
 #: How often a waiting worker looks whether it is over, seconds.
 _GLANCE = 0.25
 _THROTTLED = frozenset({429, 503})
@@ -57,7 +59,9 @@ class Pace:
             seconds = now - self._began
             if seconds < WINDOW:
                 return
-            rate = self._bytes / seconds
-            self._steering = self._steering.after(rate, throttled=self._throttled)
+            # A pause (a park, a machine asleep) and bytes taken back tell nothing of the line.
+            if self._throttled or (seconds < _PAUSE and self._bytes > 0):
+                rate = self._bytes / seconds
+                self._steering = self._steering.after(rate, throttled=self._throttled)
             self._began, self._bytes, self._throttled = now, 0, False
             self._changed.notify_all()

@@ -1,5 +1,6 @@
 """Many jobs at a time, few in memory; what is wrong for all of them stops them all."""
 
+import errno
 import queue
 import threading
 from collections.abc import Callable
@@ -13,12 +14,17 @@ from ocihaul.errors import (
     OcihaulError,
     ServiceError,
     SessionError,
+    TargetError,
 )
 
 Job = Callable[[], None]
 
 #: Codes that are about the place, not about one object.
 _PLACES = frozenset({"BucketNotFound", "NamespaceNotFound", "NotAuthenticated"})
+
+
+#: A disk that is full, broken or gone: it is for the next file, too.
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOENT}
 
 
 def concerns_all(error: BaseException) -> bool:
@@ -33,7 +39,9 @@ def concerns_all(error: BaseException) -> bool:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether the service was out of reach, for as long as one file is tried."""
+    """Whether the service was out of reach, for as long as one file is tried, or the disk."""
+    if isinstance(error, TargetError) and isinstance(error.__cause__, OSError):
+        return error.__cause__.errno in _DISK
     if isinstance(error, ServiceError):
         return error.status >= 500 or error.status == 429
     if isinstance(error.__cause__, OcihaulError) and is_outage(error.__cause__):

@@ -2,16 +2,15 @@
 
 import os
 import stat
-import tempfile
 from pathlib import Path
 
 from ocihaul.errors import ObjectArchived, ObjectExists, OcihaulError, TargetError
 from ocihaul.storage.listing import ListedObject
-from ocihaul.transfer.claiming import claim
-from ocihaul.transfer.download import download
-from ocihaul.transfer.download_request import DownloadRequest
+from ocihaul.transfer.claims import alone
+from ocihaul.transfer.downloads.download import download
+from ocihaul.transfer.downloads.ranges import check_wishes
+from ocihaul.transfer.downloads.request import DownloadRequest
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE
-from ocihaul.transfer.ranges import check_wishes
 from ocihaul.trees.compare import Verdict, judge_download, whole_seconds
 from ocihaul.trees.crew import Crew
 from ocihaul.trees.destination import Destination, check_root
@@ -38,26 +37,30 @@ def download_tree(request: TreeDownload, work: Work) -> None:
     check_root(request.root, flag="--dest-dir")
     check_wishes(part_size=request.part_size, parallel=request.parallel)
     if request.dry_run:
-        _download(request, work, Destination(request.root, make=False), Path())
+        _download(request, work, Destination(request.root, make=False))
         return
     destination = Destination(request.root)
     real = os.path.realpath(request.root)
     lock = work.directory / f"tree-{run_key(root=real)[:16]}.lock"
-    with (
-        claim(lock, real, wait=True, listener=work.listener, stop=work.stop),
-        # A lock for each file is not needed then, and would stay behind.
-        tempfile.TemporaryDirectory(prefix="ocihaul-") as locks,
-    ):
-        _download(request, work, destination, Path(locks))
+    with alone(lock, real, wait=True, listener=work.listener, stop=work.stop):
+        _download(request, work, destination)
         if work.results.count(DOWNLOADED) and hasattr(os, "sync"):
             os.sync()  # once, not once a file
         work.ended()
 
 
-def _download(request: TreeDownload, work: Work, destination: Destination, locks: Path) -> None:
-    _Downloader(request, work, destination, locks).run()
-    if request.delete:
-        delete_files(request, work, destination)
+def _download(request: TreeDownload, work: Work, destination: Destination) -> None:
+    downloader = _Downloader(request, work, destination)
+    downloader.run()
+    if not request.delete:
+        return
+    if downloader.found_nothing and os.path.isdir(request.root) and os.listdir(request.root):  # noqa: PTH112, PTH208
+        raise OcihaulError(
+            f"there is no object under the prefix {request.prefix!r} of bucket {request.bucket}, "
+            f"so nothing in {request.root} was deleted",
+            hint="Check --prefix and --bucket-name; if it is meant, empty the directory by hand.",
+        )
+    delete_files(request, work, destination)
 
 
 def download_key(request: TreeDownload, endpoint: str) -> str:
@@ -73,10 +76,8 @@ def download_key(request: TreeDownload, endpoint: str) -> str:
 
 
 class _Downloader:
-    def __init__(
-        self, request: TreeDownload, work: Work, destination: Destination, locks: Path
-    ) -> None:
-        self._locks = locks
+    def __init__(self, request: TreeDownload, work: Work, destination: Destination) -> None:
+        self.found_nothing = True
         self._request = request
         self._work = work
         self._destination = destination
@@ -92,6 +93,7 @@ class _Downloader:
         bucket = Bucket(work.storage, request.namespace, request.bucket, request.prefix)
         with work.crew(request.parallel) as crew:
             for there in bucket.objects(delimiter=request.delimiter):
+                self.found_nothing = False
                 work.trouble.check()
                 try:
                     self._object(there, crew)
@@ -218,7 +220,13 @@ class _Downloader:
             multipart=request.multipart,
             sse_customer_key=request.sse_customer_key,
         )
-        download(work.storage, wish, listener=work.listener, stop=work.stop, directory=self._locks)
+        download(
+            work.storage,
+            wish,
+            listener=work.listener,
+            stop=work.stop,
+            directory=work.directory,
+        )
         if mtime is not None:
             os.utime(target, (mtime, mtime))
 

@@ -17,10 +17,10 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.storage.names import check_headers
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, MD5
-from ocihaul.transfer.headers import put_headers
-from ocihaul.transfer.request import UploadRequest
-from ocihaul.transfer.sending import MOST_SENDS, Headers
-from ocihaul.transfer.target import TargetObject
+from ocihaul.transfer.uploads.headers import put_headers
+from ocihaul.transfer.uploads.request import UploadRequest
+from ocihaul.transfer.uploads.sending import MOST_SENDS, Headers
+from ocihaul.transfer.uploads.target import TargetObject
 
 #: A file of at most so many bytes is small. It is held in memory once for each worker.
 SMALL = 2**20

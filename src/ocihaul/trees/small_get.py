@@ -15,8 +15,9 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import ListedObject
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, MD5
-from ocihaul.transfer.download import SUFFIX
-from ocihaul.transfer.sending import MOST_SENDS
+from ocihaul.transfer.downloads.download import SUFFIX
+from ocihaul.transfer.downloads.receiving import MOST_ENDLESS, endless
+from ocihaul.transfer.uploads.sending import MOST_SENDS
 from ocihaul.wire.message import WireError
 
 fcntl: ModuleType | None
@@ -40,17 +41,29 @@ class Memory:
     def __init__(self, size: int, etag: str | None) -> None:
         self.data = bytearray(size)
         self._etag = etag
-        self._filled = 0
+        self._filled = self._endless = 0
 
     def wanted(self) -> Mapping[str, str]:
-        """The object that was listed and no other, and of that what is missing."""
-        headers = {} if self._etag is None else {"if-match": self._etag}
+        """The object that was listed and no other, and of that what is missing.
+
+        Raises NetworkError when that has no end.
+        """
+        headers = {"accept-encoding": "identity"}  # as it is stored: nobody may compress it
+        if self._etag is not None:
+            headers["if-match"] = self._etag
+        if self._filled and self._filled == len(self.data):
+            self._filled = 0  # all was here, and the answer did not end there
+            self._endless += 1
+            if self._endless > MOST_ENDLESS:
+                raise endless("the object")
         if self._filled:
             headers["range"] = f"bytes={self._filled}-{len(self.data) - 1}"
         return headers
 
     def begin(self, status: int, headers: Mapping[str, str]) -> None:
-        """Raises WireError when it is not what was wanted."""
+        """Raises WireError for other bytes than wanted, ObjectChanged for another object."""
+        if self._etag is not None and headers.get("etag", self._etag) != self._etag:
+            raise changed()
         size = len(self.data)
         asked, told = str(size), headers.get("content-length", str(size))
         if self._filled:
@@ -71,6 +84,14 @@ class Memory:
         """Raises WireError when it was cut short without a sign."""
         if self._filled < len(self.data):
             raise WireError(f"the answer ended {len(self.data) - self._filled} bytes too early")
+
+
+def changed() -> ObjectChanged:
+    """The error to raise when it is another object."""
+    return ObjectChanged(
+        "the object has changed since it was listed",
+        hint="Run the same command again to fetch it as it is now.",
+    )
 
 
 class SmallObjects:
@@ -104,10 +125,7 @@ class SmallObjects:
                 )
             except ServiceError as error:
                 if error.status in {404, 412} and error.code != "BucketNotFound":
-                    raise ObjectChanged(
-                        "the object has changed since it was listed",
-                        hint="Run the same command again to fetch it as it is now.",
-                    ) from error
+                    raise changed() from error
                 raise
             try:
                 _check(sink.data, answer.headers, there.md5)

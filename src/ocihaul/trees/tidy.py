@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 from ocihaul.errors import TargetError
-from ocihaul.transfer.download import SUFFIX
+from ocihaul.transfer.downloads.download import SUFFIX
 from ocihaul.trees.destination import Destination
 from ocihaul.trees.request import TreeDownload
 from ocihaul.trees.results import DELETED, FILE
@@ -18,20 +18,60 @@ def delete_files(request: TreeDownload, work: Work, destination: Destination) ->
     """Delete the files below the directory that were not listed, and what is empty then.
 
     Symbolic links to directories are left alone, and what they lead to: it is not ours. So are
-    downloads that have begun.
+    downloads that have begun, and files that an object has under the name of a link.
     """
     kept = {_LINK}
+    links = _Links(destination)
     for directory, below, names in _upwards(destination.root):
         work.trouble.check()
         remains = any(each in kept for each in below)
         for name in names:
             path = _joined(directory, name)
             stays = _ours(name) or _belongs(path, request, work, destination)
+            stays = stays or any(
+                work.results.has(FILE, destination.key(other)) for other in links.names(path)
+            )
             remains |= stays or not _delete_file(path, request, work, destination)
-        stays = remains or not directory
+        stays = remains or not directory or links.lead_to(directory)
         stays = stays or work.results.has(FILE, destination.key(directory + "/"))
         if stays or not _delete_directory(directory, request, work, destination):
             kept.add(directory)
+
+
+class _Links:
+    """The symbolic links below a directory that do not lead out of it; paths are relative."""
+
+    def __init__(self, destination: Destination) -> None:
+        self._links: list[tuple[str, str]] = []  # (where it leads, its own path)
+        root = os.path.realpath(destination.root)
+        below = [root]
+        while below:
+            try:
+                with os.scandir(below.pop()) as entries:
+                    for entry in entries:
+                        if entry.is_symlink():
+                            self._add(root, entry.path)
+                        elif entry.is_dir():
+                            below.append(entry.path)
+            except OSError:
+                continue  # nothing can be deleted there either
+
+    def _add(self, root: str, path: str) -> None:
+        real = os.path.realpath(path)
+        if os.path.commonpath([root, real]) == root:
+            self._links.append((os.path.relpath(real, root), os.path.relpath(path, root)))
+
+    def names(self, path: str, *, most: int = 8) -> Iterator[str]:
+        """The other names of a file, through `most` links at most."""
+        for real, link in self._links if most else ():
+            if path == real or path.startswith(real + "/"):
+                other = link + path[len(real) :]
+                yield other
+                yield from self.names(other, most=most - 1)
+
+    def lead_to(self, directory: str) -> bool:
+        """Whether it is what a link stands for."""
+        return any(real == directory for real, _ in self._links)
 
 
 def _upwards(root: str) -> Iterator[tuple[str, list[str], list[str]]]:

@@ -15,11 +15,11 @@ from ocihaul.errors import (
 )
 from ocihaul.events import Notice, TreeWalked
 from ocihaul.storage.listing import ListedObject
-from ocihaul.transfer.headers import check_request
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE, plan_upload
-from ocihaul.transfer.request import Existing, UploadRequest
-from ocihaul.transfer.sending import Headers
-from ocihaul.transfer.upload import upload
+from ocihaul.transfer.uploads.headers import check_request
+from ocihaul.transfer.uploads.request import Existing, UploadRequest
+from ocihaul.transfer.uploads.sending import Headers
+from ocihaul.transfer.uploads.upload import upload
 from ocihaul.trees.compare import Mode, Verdict, judge_upload, side_by_side
 from ocihaul.trees.crew import Crew
 from ocihaul.trees.delete import delete_objects
@@ -61,6 +61,12 @@ def upload_tree(request: TreeUpload, work: Work) -> None:
     check_request(each)
     uploader = _Uploader(request, work)
     uploader.run()
+    if uploader.found_nothing and work.results.count(EXTRA):
+        raise OcihaulError(
+            f"{request.root} is empty, so nothing was deleted: a directory that is not mounted "
+            "looks the same",
+            hint="If all objects are to go: oci os object bulk-delete",
+        )
     if request.delete and not request.dry_run:
         extra = work.results.items(EXTRA)
         where = (each.namespace, each.bucket)
@@ -97,6 +103,7 @@ class _Uploader:
         self._part_size = request.each.part_size or DEFAULT_PART_SIZE
         self._closed = ""  # the directory, with "/", whose content is not known
         self._files = self._bytes = 0
+        self.found_nothing = True
 
     def run(self) -> None:
         """Walk and compare here, send in the workers."""
@@ -134,6 +141,7 @@ class _Uploader:
             request.root, follow_links=request.follow_links, empty=request.empty_directories
         )
         for each in found:
+            self.found_nothing = False
             closed = each.kind is Kind.CLOSED
             if not (closed or request.local_filter(each.path)):
                 continue
@@ -217,10 +225,16 @@ class _Uploader:
         return {"if-match": there.etag} if there.etag else {}
 
     def _extra(self, there: ListedObject) -> None:
-        """An object without a file, unless it may have one in a directory that is closed to us."""
+        """An object without a file, unless it may have one that we have not looked for.
+
+        That is in a directory that is closed to us, or left out by the patterns, which may speak
+        of the file's path in a way that does not fit the object's name.
+        """
         if self._closed and there.name.startswith(self._closed):
             return
-        if self._request.remote_filter(there.name):
+        request = self._request
+        path = there.name.removeprefix(request.prefix)
+        if request.remote_filter(there.name) and request.local_filter(path):
             self._work.results.add(EXTRA, there.name, there.etag)
 
     # In the workers

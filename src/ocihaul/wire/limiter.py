@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 #: on a sender that is silent between large blocks.
 _PER_SECOND = 20
 _SMALLEST_PORTION = 4 * 1024
+#: A portion is smaller still where it would take longer than this, seconds: with many connections
+#: each of them waits for a portion of all the others.
+_LONGEST_PORTION = 0.25
 #: How much of the past may be made up for, seconds: a pause (a park, a retry) must not be
 #: followed by a burst.
 _CATCH_UP = 0.25
@@ -40,7 +43,7 @@ class Limiter:
     def portions(self, block: memoryview) -> Iterator[memoryview]:
         """`block` in pieces that may be reserved one by one; in one piece where it is small."""
         rate = self._rate()
-        most = len(block) if rate is None else max(_SMALLEST_PORTION, int(rate / _PER_SECOND))
+        most = len(block) if rate is None else _portion(rate)
         for start in range(0, len(block), most or 1):
             yield block[start : start + most]
 
@@ -54,3 +57,8 @@ class Limiter:
             start = max(self._free_at, now - _CATCH_UP)
             self._free_at = start + count / rate
         return max(0.0, start - now)
+
+
+def _portion(rate: float) -> int:
+    smallest = min(_SMALLEST_PORTION, int(rate * _LONGEST_PORTION))
+    return max(1, smallest, int(rate / _PER_SECOND))

@@ -1,0 +1,1 @@
+"""`ocihaul os …`, but for whole trees."""

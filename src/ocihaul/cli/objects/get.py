@@ -1,0 +1,70 @@
+"""`os object get`: its options."""
+
+from typing import Any
+
+import click
+
+from ocihaul.cli.global_options import global_options
+from ocihaul.cli.invocation import bucket_options, from_json_option, settle
+from ocihaul.cli.option_types import OptionalHours, ParallelCount
+
+COMMAND = ("os", "object", "get")
+
+_MIB = click.IntRange(min=1)
+_HEADER = "What the answer's {} header shall say."
+
+
+@click.command("get")
+@bucket_options
+@click.option("--name", help="The name of the object. [required]")
+@click.option("--file", help="The file to write, or - for stdout. [required]")
+@click.option("--version-id", help="The version of the object.")
+@click.option("--if-match", help="Download the object only if it has this etag.")
+@click.option("--if-none-match", help="Download the object only if it has another etag.")
+@click.option("--range", help="Only these bytes, such as bytes=0-99, bytes=100- or bytes=-100.")
+@click.option(
+    "--multipart-download-threshold",
+    type=_MIB,
+    help="Fetch objects larger than this many MiB in several ranges. [128]",
+)
+@click.option("--part-size", type=_MIB, help="Size of a range in MiB. [128]")
+@click.option(
+    "--parallel-download-count",
+    type=ParallelCount(),
+    help="Ranges in flight; auto finds out how many pay. [10]",
+)
+@click.option("--no-multipart", is_flag=True, help="Fetch the object in one piece.")
+@click.option("--encryption-key-file", help="A file with a base64 AES-256 key of yours (SSE-C).")
+@click.option("--http-response-content-disposition", help=_HEADER.format("Content-Disposition"))
+@click.option("--http-response-cache-control", help=_HEADER.format("Cache-Control"))
+@click.option("--http-response-content-type", help=_HEADER.format("Content-Type"))
+@click.option("--http-response-content-language", help=_HEADER.format("Content-Language"))
+@click.option("--http-response-content-encoding", help=_HEADER.format("Content-Encoding"))
+@click.option("--http-response-expires", help=_HEADER.format("Expires"))
+@click.option(
+    "--restore",
+    type=OptionalHours(),
+    is_flag=False,
+    flag_value=OptionalHours.DEFAULT,
+    help="Restore an archived object first, for so many hours, and wait for it. [24]",
+)
+@click.option(
+    "--no-verify-checksum", is_flag=True, help="Do not compare what came with the checksum."
+)
+@click.option("--restart", is_flag=True, help="Drop what an earlier run left unfinished.")
+@click.option("--no-wait", is_flag=True, help="End at once if another process is fetching this.")
+@from_json_option
+@global_options(hidden=True)
+@click.pass_context
+def get(context: click.Context, /, **options: Any) -> None:
+    """Download an object to a file.
+
+    The file appears, or is replaced, when all of it is there and compared with the object's
+    checksum. Run again after an interruption, the same command goes on.
+    """
+    from ocihaul.cli.objects.get_request import build_request
+    from ocihaul.cli.objects.get_run import run_get
+
+    invocation = settle(context, options, command=COMMAND)
+    request = build_request(invocation.options, home=invocation.home, stdout=invocation.stdout)
+    raise click.exceptions.Exit(run_get(invocation, request))

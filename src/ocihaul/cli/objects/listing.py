@@ -1,0 +1,116 @@
+"""`os object list`."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ocihaul.cli.invocation import Invocation, at_work, bucket_options
+from ocihaul.cli.objects.paging_options import all_option, check_all
+from ocihaul.cli.objects.question import command
+from ocihaul.errors import UsageError
+
+if TYPE_CHECKING:
+    from ocihaul.storage.client import StorageClient
+    from ocihaul.storage.listing import ObjectPage
+
+#: The stock CLI's default for `--limit`, and the page it asks for.
+_STOCK_PAGE = 100
+
+
+@bucket_options
+@click.option("--prefix", help="Only names that begin with this.")
+@click.option("--start", help="Only names from this one on.")
+@click.option("--end", help="Only names before this one.")
+@click.option("--start-after", help="Only names after this one.")
+@all_option
+@click.option("--delimiter", help="Tell names up to this character, once. It can only be /.")
+@click.option("--fields", help="What to tell of each object, separated by commas. [everything]")
+@click.option("--stream-output", is_flag=True, help="With --all: print while the list comes in.")
+def _list() -> None:
+    """List the objects in a bucket: 100, unless --limit or --all says otherwise."""
+
+
+def run(invocation: Invocation) -> int:
+    """Print the list; returns the exit status."""
+    options = invocation.options
+    check_all(invocation)
+    if options["stream_output"] and not options["all_pages"]:
+        raise UsageError("--stream-output goes with --all only", hint="Add --all.")
+    streams = options["stream_output"] and invocation.view.is_plain_json
+    document: dict[str, Any] | None = None
+    with at_work(invocation) as (storage, _):
+        pages = _pages(invocation, storage)
+        if streams:
+            for text in streamed(pages):
+                invocation.stdout.write(text)
+        else:
+            document = gathered(pages)
+    if document is None:
+        invocation.stdout.flush()
+    else:
+        invocation.answer(document)
+    return 0
+
+
+def _pages(invocation: Invocation, storage: "StorageClient") -> Iterator["ObjectPage"]:
+    from ocihaul.cli.option_values import namespace_or_none
+    from ocihaul.storage.listing import ALL_FIELDS, PAGE, Selection
+
+    options = invocation.options
+    namespace = namespace_or_none(options["namespace"]) or storage.get_namespace()
+    selection = Selection(
+        prefix=options["prefix"],
+        start=options["start"] or None,
+        end=options["end"],
+        start_after=options["start_after"],
+        delimiter=options["delimiter"],
+        fields=options["fields"] or ALL_FIELDS,
+    )
+    everything = options["all_pages"]
+    return storage.list_objects(
+        namespace,
+        options["bucket_name"],
+        selection,
+        limit=None if everything else options["limit"] or _STOCK_PAGE,
+        page_size=min(options["page_size"] or (PAGE if everything else _STOCK_PAGE), PAGE),
+    )
+
+
+def gathered(pages: Iterator["ObjectPage"]) -> dict[str, Any]:
+    """The whole list as one document."""
+    from ocihaul.cli.objects.stock_json import listed_object
+
+    objects: list[Mapping[str, Any]] = []
+    prefixes: list[str] = []
+    following = None
+    for page in pages:
+        objects += map(listed_object, page.objects)
+        prefixes += page.prefixes
+        following = page.following
+    document: dict[str, Any] = {"prefixes": prefixes}
+    if objects:
+        document["data"] = objects
+    if following is not None:
+        document["next-start-with"] = following
+    return document
+
+
+def streamed(pages: Iterator["ObjectPage"]) -> Iterator[str]:
+    """The same text as for the document of `gathered`, with no more than a page in memory."""
+    from ocihaul.cli.objects.stock_json import listed_object
+
+    prefixes: list[str] = []
+    before = '{\n  "data": [\n'
+    for page in pages:
+        for each in page.objects:
+            shown = json.dumps(listed_object(each), indent=2, sort_keys=True, ensure_ascii=False)
+            yield before + "    " + shown.replace("\n", "\n    ")
+            before = ",\n"
+        prefixes += page.prefixes
+    tail = json.dumps({"prefixes": prefixes}, indent=2, ensure_ascii=False)
+    yield tail + "\n" if before.startswith("{") else "\n  ],\n" + tail.removeprefix("{\n") + "\n"
+
+
+object_list = command("os", "object", "list", required=("bucket_name",), like=_list)(run)

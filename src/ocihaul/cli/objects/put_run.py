@@ -1,0 +1,90 @@
+"""One upload, seen by the person who started it: signals, question, progress, answer."""
+
+from collections.abc import Callable
+from typing import TextIO
+
+from ocihaul.cli import core
+from ocihaul.cli.asking import yes_or_no
+from ocihaul.cli.exit_codes import DONE, FAILED
+from ocihaul.cli.invocation import Invocation, is_terminal
+from ocihaul.cli.objects.pipes import piped, reads_stdin
+from ocihaul.cli.output import checksum_verdict, put_answer
+from ocihaul.cli.progress import Reporter, reporting
+from ocihaul.cli.stopping import Stopper, stopping
+from ocihaul.config import Settings
+from ocihaul.errors import Interrupted, ObjectExists, OcihaulError, ReceiptError
+from ocihaul.storage.types import ObjectSummary
+from ocihaul.transfer.uploads.request import Existing, UploadRequest, UploadResult
+
+KEPT = "The object already exists and was not overwritten"
+QUESTION = "WARNING: This object already exists. Are you sure you want to overwrite it? [y/N]: "
+
+
+def run_put(invocation: Invocation, request: UploadRequest) -> int:
+    """Upload, print the answer on stdout, and return the exit status."""
+    settings = invocation.settings()
+    with piped(request, invocation.stdin) as given:
+        return _run_put(invocation, settings, given)
+
+
+def _run_put(invocation: Invocation, settings: Settings, request: UploadRequest) -> int:
+    stdin, stderr = invocation.stdin, invocation.stderr
+    may_ask = invocation.may_ask() and not reads_stdin(request)
+    failure: ReceiptError | None = None
+    with stopping() as stopper:
+        with reporting(stderr, terminal=is_terminal(stderr), debug=invocation.given.debug) as (
+            listener,
+            reporter,
+        ):
+            for text in invocation.notices(settings):
+                reporter.notice(f"Notice: {text}")
+            try:
+                result = core.run_upload(
+                    settings,
+                    request,
+                    listener=listener,
+                    confirm=_question(stdin, stderr, stopper) if may_ask else None,
+                    stop=stopper.stop,
+                )
+            except ReceiptError as error:  # the object is there all the same
+                if not isinstance(error.result, UploadResult):
+                    raise
+                result, failure = error.result, error
+            except ObjectExists as error:
+                return _exists(error, request, reporter, asked=may_ask)
+            except KeyboardInterrupt:
+                raise Interrupted("stopped before the upload began") from None
+        code = _answer(invocation, request, result)
+        if failure is not None:
+            raise failure
+        return code
+
+
+def _answer(invocation: Invocation, request: UploadRequest, result: UploadResult) -> int:
+    answer = put_answer(result.headers)
+    if answer:
+        invocation.answer(answer)
+    if not request.verify_checksum:
+        return DONE
+    verdict, good = checksum_verdict(result.headers, result.md5)
+    invocation.stderr.write(verdict + "\n")
+    return DONE if good else FAILED
+
+
+def _exists(error: ObjectExists, request: UploadRequest, reporter: Reporter, *, asked: bool) -> int:
+    if request.existing is Existing.KEEP:
+        reporter.notice(KEPT)
+        return DONE
+    if asked:
+        reporter.notice("Aborted!")
+        return FAILED
+    cure = error.hint or "Use --force to replace it, or --no-overwrite to keep it."
+    raise OcihaulError(error.message, hint=f"There is no terminal to ask on. {cure}") from None
+
+
+def _question(stdin: TextIO, stderr: TextIO, stopper: Stopper) -> Callable[[ObjectSummary], bool]:
+    def confirm(existing: ObjectSummary) -> bool:  # noqa: ARG001  the question is the stock one
+        with stopper.asking():
+            return yes_or_no(stdin, stderr, QUESTION)
+
+    return confirm

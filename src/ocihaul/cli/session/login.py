@@ -1,0 +1,350 @@
+"""`session login`: a new session, by browser or minted with an API key, in the profile's files."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ocihaul.cli.global_options import Given, global_options
+from ocihaul.cli.surroundings import at_terminal, surroundings
+from ocihaul.config import Flags
+from ocihaul.errors import UsageError
+
+if TYPE_CHECKING:
+    import threading
+
+    from ocihaul.config.found import Found
+    from ocihaul.session.profile_files import NewSession
+    from ocihaul.session.profile_place import ProfilePlace
+
+    #: Opens the session; stops early when the event is set.
+    Opener = Callable[[threading.Event], NewSession]
+
+COMMAND = ("session", "authenticate")
+
+
+@click.command("login")
+@click.option("--profile-name", help="The profile to make or to renew. [the one in use]")
+@click.option("--tenancy-name", help="The tenancy to log in to, so that the page need not ask.")
+@click.option("--identity-provider-name", help="The identity provider to log in with.")
+@click.option("--config-location", help="The config file to write. [~/.oci/config]")
+@click.option("--token-location", help="The directory for key and token. [~/.oci/sessions]")
+@click.option(
+    "--no-browser", is_flag=True, help="Mint with an API key: of --renew-with, or of --profile."
+)
+@click.option(
+    "--public-key-file-path",
+    help="With --no-browser: the public key of a pair of yours, instead of a new pair.",
+)
+@click.option("--use-passphrase", is_flag=True, help="Protect the new key with a passphrase.")
+@click.option("--timeout", help="How long to wait for the browser. [5m]")
+@click.option("--login-endpoint", help="Base URL of the login page. [OCIHAUL_LOGIN_ENDPOINT]")
+@click.option(
+    "--callback-port",
+    type=click.IntRange(1, 65535),
+    help="The port of 127.0.0.1 that the login page leads back to. "
+    "[OCIHAUL_CALLBACK_PORT, 8181: OCI knows no other]",
+)
+@click.option("--force", is_flag=True, help="Replace the settings of an API key, if it has some.")
+@global_options(hidden=True)
+@click.pass_context
+def login(context: click.Context, /, **options: Any) -> None:
+    """Open a session: log in with a browser, or mint it with an API key (--no-browser).
+
+    Writes a new key, the token and the profile's section, where the stock CLI reads them too. A
+    transfer that waits for a login goes on by itself.
+    """
+    given = context.ensure_object(Given)
+    _fill_in(context, given, options)
+    raise click.exceptions.Exit(_Login(given, options).run())
+
+
+def _fill_in(context: click.Context, given: Given, options: dict[str, Any]) -> None:
+    """Defaults of the rc file for what is not on the command line."""
+    from ocihaul.cli.defaults import Defaults
+    from ocihaul.config import load_rc, profile_name
+
+    environ, home = surroundings()
+    rc = load_rc(given.flags(), environ, home)
+    defaults = Defaults(rc, profile_name(given.flags(), environ, rc), COMMAND)
+    for option in context.command.params:
+        name = option.name or ""
+        source = context.get_parameter_source(name)
+        if (
+            isinstance(option, click.Option)
+            and name in options
+            and source is not click.core.ParameterSource.COMMANDLINE
+        ):
+            options[name] = defaults.value(option)
+
+
+@dataclass(frozen=True, slots=True)
+class _Passphrase:
+    """Protects the new key; `keep` writes it into the profile."""
+
+    text: str | None = None
+    keep: bool = False
+
+    def __repr__(self) -> str:
+        return "_Passphrase()"
+
+
+class _Login:
+    """One run of the command: everything is asked and checked before the browser is."""
+
+    def __init__(self, given: Given, options: Mapping[str, Any]) -> None:
+        self.environ, self.home = surroundings()
+        self.flags: Flags = given.flags()
+        self.options = options
+        self.notices = given.notices()
+        self.terminal = at_terminal()
+        self._mints = bool(options["no_browser"])
+
+    def run(self) -> int:
+        """Open the session, write it, tell about it."""
+        from ocihaul.cli.stopping import stopping
+        from ocihaul.session.profile_files import write_session
+        from ocihaul.session.profile_place import prepare
+
+        place = self._place()
+        # Every question comes before `stopping`, where Ctrl-C would not end one.
+        region, open_session = self._minted(place) if self._mints else self._browsed(place)
+        passphrase = self._passphrase(place)
+        prepare(place)
+        for text in self.notices:
+            say_notice(text)
+        with stopping() as stopper:
+            session = open_session(stopper.stop)
+        write_session(
+            place,
+            session,
+            tenancy=session.token.tenancy,
+            region=region,
+            passphrase=passphrase.text,
+            keep_passphrase=passphrase.keep,
+        )
+        self._tell(place, session)
+        return 0
+
+    # What is known beforehand
+
+    def _place(self) -> "ProfilePlace":
+        from ocihaul.config.login import login_config_file
+        from ocihaul.config.rcfile import expand_home
+        from ocihaul.session.profile_place import find_place, is_api_key_profile
+
+        given = self.options["config_location"]
+        config_file = login_config_file(self.flags, self.environ, self.home, given=given)
+        location = self.options["token_location"]
+        profile = self._profile(config_file)
+        place = find_place(
+            profile,
+            config_file=config_file,
+            token_location=expand_home(location, self.home) if location else None,
+            home=self.home,
+        )
+        if not self.options["force"] and is_api_key_profile(config_file, profile):
+            self._ask_to_replace(place)
+        return place
+
+    def _profile(self, config_file: Path) -> str:
+        """The profile to write; with --no-browser alone, --profile names the one that signs."""
+        signs = self._mints and not self._renew_with()
+        name: str | None = self.options["profile_name"]
+        if not name and not signs:
+            name = self.flags.profile or self.environ.get("OCI_CLI_PROFILE")
+        if name:
+            return name
+        if not config_file.exists():
+            return "DEFAULT"
+        if self.terminal:
+            answer: str = click.prompt("The name of the profile for the new session", err=True)
+            return answer
+        raise UsageError(
+            "--profile-name is missing, and there is no terminal to ask on",
+            hint=f"Name the profile of {config_file} to make or to renew.",
+        )
+
+    def _renew_with(self) -> str | None:
+        return self.flags.renew_with or self.environ.get("OCIHAUL_RENEW_WITH")
+
+    def _ask_to_replace(self, place: "ProfilePlace") -> None:
+        what = f"{place.config_file}, section [{place.profile}] holds an API key"
+        question = f"{what}. Replace its settings by the session?"
+        if self.terminal and click.confirm(question, default=False, err=True):
+            return
+        raise UsageError(
+            f"{what}, whose settings the session would replace",
+            hint="Choose another --profile-name, or say --force.",
+        )
+
+    def _region(self, place: "ProfilePlace") -> "Found":
+        from ocihaul.config.found import Found
+        from ocihaul.config.login import find_region
+
+        region = find_region(
+            self.flags,
+            self.environ,
+            self.home,
+            profile=place.profile,
+            config_file=place.config_file,
+            command=COMMAND,
+        )
+        if region is not None:
+            return region
+        if self.terminal:
+            return Found(click.prompt("The region, such as eu-frankfurt-1", err=True), "the region")
+        raise UsageError(
+            "--region is missing, and there is no terminal to ask on",
+            hint="Say --region us-ashburn-1 (or yours), or set OCI_CLI_REGION.",
+        )
+
+    def _passphrase(self, place: "ProfilePlace") -> _Passphrase:
+        from ocihaul.config.editing import check_value
+
+        if not self.options["use_passphrase"]:
+            return _Passphrase()
+        if self.terminal:
+            text: str = click.prompt(
+                "A passphrase for the new key", hide_input=True, confirmation_prompt=True, err=True
+            )
+            keep = click.confirm("Write it into the config file?", default=False, err=True)
+            if keep:
+                check_value(place.profile, "pass_phrase", text)
+            return _Passphrase(text, keep)
+        if passphrase := self.environ.get("OCI_CLI_PASSPHRASE"):
+            return _Passphrase(passphrase)
+        raise UsageError(
+            "--use-passphrase: there is no terminal to ask for it on",
+            hint="Put it in OCI_CLI_PASSPHRASE.",
+        )
+
+    # The two ways to a session: the region that it is for, and what opens it
+
+    def _browsed(self, place: "ProfilePlace") -> tuple[str, "Opener"]:
+        from ocihaul.cli.session import login_core
+        from ocihaul.config.found import Found
+        from ocihaul.config.login import callback_port, find_login_page
+        from ocihaul.config.quantities import duration
+        from ocihaul.session.login import PORT
+
+        options = self.options
+        if options["public_key_file_path"]:
+            raise UsageError(
+                "--public-key-file-path goes with --no-browser only",
+                hint="A login in the browser makes its own pair of keys.",
+            )
+        timeout = duration(Found(options["timeout"] or "5m", "--timeout"))
+        page = find_login_page(
+            self._region(place),
+            given=options["login_endpoint"],
+            dual_stack=self.flags.enable_dual_stack,
+            environ=self.environ,
+            home=self.home,
+        )
+        if self.flags.session_expiration_in_minutes is not None:
+            self.notices.append(
+                "--session-expiration-in-minutes has no effect on a login in the browser: "
+                "the service decides"
+            )
+        if page.notice:
+            self.notices.append(page.notice)
+
+        def open_session(stop: "threading.Event") -> "NewSession":
+            return login_core.run_browser_login(
+                page.endpoint,
+                tenancy_name=options["tenancy_name"],
+                identity_provider_name=options["identity_provider_name"],
+                port=callback_port(options["callback_port"], self.environ) or PORT,
+                timeout=timeout,
+                show=self._show,
+                warn=say_notice,
+                stop=stop,
+            )
+
+        return page.region, open_session
+
+    def _minted(self, place: "ProfilePlace") -> tuple[str, "Opener"]:
+        from cryptography.hazmat.primitives.asymmetric import rsa
+
+        from ocihaul.cli.session import login_core
+        from ocihaul.config.login import resolve_signer
+        from ocihaul.config.rcfile import expand_home
+        from ocihaul.session.keys import read_public_key_file
+        from ocihaul.session.profile_files import NewSession
+
+        signer = resolve_signer(self.flags, self.environ, self.home, command=COMMAND)
+        self.notices += signer.notices
+        key = None
+        if path := self.options["public_key_file_path"]:
+            public_key = read_public_key_file(expand_home(path, self.home))
+        else:
+            key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+            public_key = key.public_key()
+
+        def open_session(stop: "threading.Event") -> "NewSession":
+            minutes = signer.wishes.minutes
+            token = login_core.run_mint(
+                signer, public_key, minutes=minutes, listener=say_event, stop=stop
+            )
+            return NewSession(token, public_key, key)
+
+        return signer.region or self._region(place).value, open_session
+
+    def _show(self, url: str, port: int) -> None:
+        from ocihaul.cli.session.browser import directions, offer, open_page
+
+        offered = offer(url, port, self.environ)
+        for text in directions(offered):
+            _say(text)
+        if offered.opened:
+            open_page(url)
+
+    # What a person is told
+
+    def _tell(self, place: "ProfilePlace", session: "NewSession") -> None:
+        _say(lasting(session.token.expires_at, session.token.session_ends_at))
+        _say(f"Config written to: {place.config_file}")
+        if session.key is None:
+            _say(
+                f"Put the path of your private key after key_file= in section [{place.profile}]; "
+                "until then the session cannot be used."
+            )
+        else:
+            _say(f"Use it with: --profile {place.profile} --auth security_token")
+
+
+def lasting(expires_at: float, session_ends_at: float | None) -> str:
+    """One sentence on how long a new token and its session are good for."""
+    import time
+
+    from ocihaul.cli.units import duration_text, time_text
+
+    now = time.time()
+    text = f"The token is good until {time_text(expires_at)} ({duration_text(expires_at - now)})"
+    if session_ends_at is not None and session_ends_at > expires_at:
+        text += f", and can be renewed until {time_text(session_ends_at)}"
+    return text + "."
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def say_notice(text: str) -> None:
+    """A notice on stderr, after redaction."""
+    from ocihaul.redaction import redact
+
+    _say(redact(f"Notice: {text}"))
+
+
+def say_event(event: object) -> None:
+    """What a person should hear of the core's events."""
+    from ocihaul.events import ClockCorrected, Notice
+
+    if isinstance(event, Notice):
+        say_notice(event.text)
+    elif isinstance(event, ClockCorrected):
+        say_notice(f"the local clock is off by {-event.offset:.0f} s; the service's is used")

@@ -1,0 +1,88 @@
+"""`session status`: what is known of sessions, for people and as JSON."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ocihaul.cli.exit_codes import DONE, FAILED
+from ocihaul.cli.global_options import Given, global_options
+from ocihaul.cli.session.settings import (
+    chosen_profiles,
+    session_settings,
+    several_profiles,
+)
+
+if TYPE_CHECKING:
+    from ocihaul.cli.session.report import Report
+
+COMMAND = ("session", "status")
+
+
+@click.command("status")
+@several_profiles
+@click.option("--online", is_flag=True, help="Ask the auth service for its time as well.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, as --output json does.")
+@global_options(hidden=True, without=("profile",))
+@click.pass_context
+def status(
+    context: click.Context,
+    /,
+    *,
+    profiles: tuple[str, ...],
+    online: bool,
+    as_json: bool,
+) -> None:
+    """Tell how long sessions last, how they are renewed, and whether they can be used.
+
+    Nothing is sent anywhere, unless --online asks for the service's time. The exit status is 0
+    when every session can be used, 1 otherwise.
+    """
+    given = context.ensure_object(Given)
+    names = chosen_profiles(given, profiles)
+    reports = [_report(given, name, online=online) for name in names]
+    if as_json or given.values.get("output") or given.values.get("query"):
+        _print_json(given, [each.document() for each in reports])
+    else:
+        from ocihaul.redaction import redact
+
+        click.echo(redact("\n\n".join(each.text() for each in reports)))
+    usable = all(each.usable for each in reports)
+    raise click.exceptions.Exit(DONE if usable else FAILED)
+
+
+def _report(given: Given, profile: str, *, online: bool) -> "Report":
+    from ocihaul.cli.session.report import Report
+    from ocihaul.errors import OcihaulError
+    from ocihaul.session.inspection import inspect
+
+    now = time.time()
+    try:
+        settings = session_settings(given, profile, command=COMMAND)
+        seen = inspect(settings)
+    except OcihaulError as error:
+        return Report(profile, now, problem=error)
+    reply = None
+    if online and (settings.auth_endpoint or settings.endpoint):
+        from ocihaul.session.asking import ask_time
+        from ocihaul.session.opening import dialer_for
+
+        url = settings.auth_endpoint or settings.endpoint or ""
+        reply = ask_time(dialer_for(settings), url, timeout=settings.connection_timeout)
+    return Report(profile, now, seen=seen, reply=reply)
+
+
+def _print_json(given: Given, documents: list[dict[str, Any]]) -> None:
+    from ocihaul.cli.output import EMPTY_RESULT, make_view
+    from ocihaul.cli.surroundings import surroundings
+    from ocihaul.config import load_rc
+
+    environ, home = surroundings()
+    view = make_view(
+        output=given.values.get("output"),
+        query=given.values.get("query"),
+        raw=bool(given.values.get("raw_output")),
+        queries=load_rc(given.flags(), environ, home).queries,
+    )
+    text = view.render({"data": documents})
+    click.echo(EMPTY_RESULT if text is None else text, err=text is None)

@@ -1,0 +1,71 @@
+"""`session validate`: whether the session is valid, in the stock CLI's words. Never prompts."""
+
+import time
+from datetime import UTC, datetime
+
+import click
+
+from ocihaul.cli.exit_codes import DONE, FAILED
+from ocihaul.cli.global_options import Given, global_options
+from ocihaul.cli.session.settings import chosen_profiles, session_settings
+
+COMMAND = ("session", "validate")
+#: What the stock CLI asks: every user may list the regions.
+LIST_REGIONS = "/20160918/regions"
+
+
+@click.command("validate")
+@click.option("--local", is_flag=True, help="Look at the token's expiry only.")
+@global_options(hidden=True)
+@click.pass_context
+def validate(context: click.Context, /, *, local: bool) -> None:
+    """Test whether the session is valid, by a call that needs it.
+
+    The token is neither renewed nor changed. The exit status is 1 when it is not valid, and 75
+    when the service could not be asked.
+    """
+    given = context.ensure_object(Given)
+    raise click.exceptions.Exit(_validate(given, local=local))
+
+
+def _validate(given: Given, *, local: bool) -> int:
+    from ocihaul.session.opening import store_for
+
+    (profile,) = chosen_profiles(given, ())
+    settings = session_settings(given, profile, command=COMMAND)
+    for text in [*settings.notices, *given.notices()]:
+        click.echo(f"Notice: {text}", err=True)
+    pair = store_for(settings).read()
+    if local:
+        if time.time() >= pair.token.expires_at:
+            click.echo("Session has expired", err=True)
+            return FAILED
+    else:
+        from ocihaul.errors import ConfigError, NetworkError
+        from ocihaul.session.asking import ask_signed
+        from ocihaul.session.opening import dialer_for
+
+        url = settings.identity_endpoint()
+        if url is None:
+            raise ConfigError(
+                "no region is known, so there is no address to ask",
+                hint="Give --region or --endpoint; or say --local to look at the expiry only.",
+            )
+        reply = ask_signed(
+            dialer_for(settings),
+            url,
+            LIST_REGIONS,
+            token=pair.token,
+            key=pair.key,
+            timeout=settings.read_timeout,
+        )
+        if reply.status == 401:
+            click.echo("Session was deemed invalid by service", err=True)
+            return FAILED
+        # 403 and 404 are said to somebody whom the service has recognised.
+        if reply.status not in {200, 403, 404}:
+            why = reply.error or f"it answered {reply.status} {reply.code or ''}".rstrip()
+            raise NetworkError(f"{reply.url} could not be asked: {why}", hint=reply.cure)
+    expiry = datetime.fromtimestamp(pair.token.expires_at, UTC).astimezone()
+    click.echo(f"Session is valid until {expiry:%Y-%m-%d %H:%M:%S}", err=True)
+    return DONE

@@ -1,0 +1,1 @@
+"""`ocihaul os object bulk-…` and `sync`."""

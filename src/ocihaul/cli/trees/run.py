@@ -1,0 +1,143 @@
+"""One run over a tree, seen by the person who started it: signals, questions, lines, summary."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TextIO
+
+from ocihaul.cli.core import journal_for, storage_for
+from ocihaul.cli.exit_codes import DONE, FAILED
+from ocihaul.cli.foretelling import Foreteller
+from ocihaul.cli.invocation import Invocation
+from ocihaul.cli.option_values import namespace_or_none
+from ocihaul.cli.output import EMPTY_RESULT
+from ocihaul.cli.stopping import Stopper, stopping
+from ocihaul.cli.trees.progress import TreeReporter, one_line, tree_reporting
+from ocihaul.cli.trees.summary import Layout, print_summary
+from ocihaul.errors import Interrupted, JournalError
+from ocihaul.events import Listener, Notice, audience, ignore
+from ocihaul.storage.client import StorageClient
+from ocihaul.transfer.journal.journal import state_directory
+from ocihaul.trees.ledger import Ledger
+from ocihaul.trees.request import Confirm
+from ocihaul.trees.results import FAILED as FAILURES
+from ocihaul.trees.results import NOT_DELETED, Results
+from ocihaul.trees.work import Work
+
+#: Does the work in a namespace.
+Run = Callable[[Work, str], None]
+#: The ledger's name of the run, from the endpoint and the namespace; None: nothing to remember.
+Key = Callable[[str, str], str]
+
+
+def run_tree(
+    invocation: Invocation,
+    run: Run,
+    layout: Layout,
+    *,
+    key: Key | None = None,
+    question: str = "",
+    dry_run: Callable[[Results, TextIO], None] | None = None,
+    size: Callable[[], int] | None = None,
+) -> int:
+    """Run it and print the summary; returns the exit status.
+
+    `question` asks about one name, `{}` in it. `dry_run` prints the results instead. `size` tells
+    how many bytes there are at most, for --require-session.
+    """
+    settings = invocation.settings()
+    debug = invocation.given.debug
+    with (
+        stopping() as stopper,
+        Results() as results,
+        tree_reporting(invocation.stderr, debug=debug) as reporter,
+    ):
+        for text in invocation.notices(settings):
+            reporter.notice(f"Notice: {text}")
+        wishes = settings.wishes
+        foreteller = Foreteller(
+            ignore,  # what one large file of many takes is no forecast
+            mints=wishes.renew_with,
+            expected_rate=wishes.expected_rate,
+            monotonic=time.monotonic,
+            now=time.time,
+        )
+        with (
+            journal_for(reporter) as journal,
+            storage_for(
+                settings, listener=audience(reporter, foreteller), stop=stopper.stop
+            ) as storage,
+        ):
+            if wishes.require_session and size is not None:
+                foreteller.require(size())
+            namespace = namespace_or_none(invocation.options.get("namespace"))
+            namespace = namespace or storage.get_namespace()
+            with _ledger(key, storage, namespace, reporter) as ledger:
+                work = Work(
+                    storage,
+                    results,
+                    reporter,
+                    stopper.stop,
+                    journal=journal,
+                    ledger=ledger,
+                    confirm=_confirm(invocation, question, stopper),
+                )
+                _run(run, work, namespace, reporter)
+        if dry_run is not None:
+            dry_run(results, invocation.stdout)
+        elif not print_summary(results, layout, invocation.view, invocation.stdout):
+            invocation.stderr.write(EMPTY_RESULT + "\n")
+        failed = results.count(FAILURES) + results.count(NOT_DELETED)
+        if failed:
+            reporter.notice(f"{failed} failed; the others are done.")
+        return FAILED if failed else DONE
+
+
+def _run(run: Run, work: Work, namespace: str, reporter: TreeReporter) -> None:
+    try:
+        run(work, namespace)
+    except KeyboardInterrupt:
+        raise Interrupted("stopped while asking") from None
+    finally:
+        reporter.beat()
+
+
+def _ledger(
+    key: Key | None, storage: StorageClient, namespace: str, listener: Listener
+) -> AbstractContextManager[Ledger | None]:
+    if key is None:
+        return nullcontext()
+    try:
+        return Ledger(state_directory(), key(storage.base_url(namespace), namespace))
+    except JournalError as error:
+        text = f"An interrupted run will begin anew: {error.message}. {error.hint}"
+        listener(Notice(text))
+        return nullcontext()
+
+
+def _confirm(invocation: Invocation, question: str, stopper: Stopper) -> Confirm | None:
+    """Who is asked before something is replaced; None where there is nobody."""
+    if not question or not invocation.may_ask():
+        return None
+    everything = False
+
+    def confirm(name: str) -> bool:
+        nonlocal everything
+        if everything:
+            return True
+        with stopper.asking():
+            word = ask(invocation, question.format(one_line(name)), "y/N/yes to (a)ll")
+        everything = word in {"a", "all"}
+        return everything or word in {"y", "yes"}
+
+    return confirm
+
+
+def ask(invocation: Invocation, question: str, choices: str) -> str:
+    """The answer to a question, in lower case; empty for none."""
+    invocation.stderr.write(f"WARNING: {question} [{choices}]: ")
+    invocation.stderr.flush()
+    line = invocation.stdin.readline()
+    if not line:
+        invocation.stderr.write("\n")
+    return line.strip().lower()

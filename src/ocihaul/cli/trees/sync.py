@@ -1,0 +1,170 @@
+"""`os object sync`: a directory and a bucket made alike, in one direction."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+from ocihaul.cli.global_options import global_options
+from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
+from ocihaul.cli.trees import options as tree
+
+COMMAND = ("os", "object", "sync")
+
+_ONLY_UP = (
+    "metadata",
+    "content_type",
+    "content_language",
+    "content_encoding",
+    "content_disposition",
+    "cache_control",
+    "storage_tier",
+)
+
+
+@click.command("sync")
+@bucket_options
+@click.option("--src-dir", help="The directory whose files go into the bucket.")
+@click.option("--dest-dir", help="The directory that gets the bucket's objects. It is made.")
+@click.option("--prefix", help="What the names of the objects begin with, and the files' do not.")
+@click.option("--delete", is_flag=True, help="Delete what the source does not have.")
+@tree.options(tree.OF_OBJECTS)
+@click.option("--no-multipart", is_flag=True, help="Transfer each object in one piece.")
+@click.option("--part-size", type=click.IntRange(min=128), help="Size of a part in MiB. [128]")
+@tree.options(tree.PARALLEL, tree.FILTERS, tree.KEY_FILE, tree.DRY_RUN, tree.LINKS)
+@from_json_option
+@global_options(hidden=True)
+@click.pass_context
+def sync(context: click.Context, /, **options: Any) -> None:
+    """Upload or download what is new or different.
+
+    A file goes up when it has another size than its object, or is newer; an object comes down
+    when it has another size than its file, or is newer. A file that fails does not stop the
+    others.
+    """
+    invocation = settle(context, options, command=COMMAND)
+    given = invocation.options
+    from ocihaul.cli.option_values import check_required
+    from ocihaul.errors import UsageError
+
+    check_required(given, "bucket_name")
+    tree.refuse_both(given, "src_dir", "dest_dir")
+    if given.get("src_dir"):
+        raise click.exceptions.Exit(_up(invocation, given))
+    if not given.get("dest_dir"):
+        raise UsageError("--src-dir or --dest-dir is missing", hint="Give one of them.")
+    for name in _ONLY_UP:
+        tree.refuse_both(given, "dest_dir", name)
+    raise click.exceptions.Exit(_down(invocation, given))
+
+
+def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
+    from ocihaul.cli.trees.run import run_tree
+    from ocihaul.cli.trees.summary import DELETE, UPLOAD
+    from ocihaul.transfer.uploads.request import UploadRequest
+    from ocihaul.trees.compare import Mode
+    from ocihaul.trees.filters import make_filter
+    from ocihaul.trees.request import TreeUpload
+    from ocihaul.trees.results import EXTRA, SKIPPED, UPLOADED, Results
+    from ocihaul.trees.upload import upload_tree
+    from ocihaul.trees.walk import check_root, size_of
+    from ocihaul.trees.work import Work
+
+    root = tree.directory(given["src_dir"])
+    check_root(root, flag="--src-dir")
+    prefix, delete = given.get("prefix") or "", bool(given.get("delete"))
+    include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
+    local = make_filter(include, exclude, root=root)
+    remote = make_filter(include, exclude, root=given["bucket_name"], prefix=prefix)
+    common = tree.of_each(given, home=invocation.home)
+
+    def run(work: Work, namespace: str) -> None:
+        request = TreeUpload(
+            root=root,
+            prefix=prefix,
+            each=UploadRequest(
+                **(common | {"namespace": namespace}),
+                source=Path(root),
+                name="-",
+                parallel=tree.parallel(given.get("parallel_operations_count")),
+            ),
+            mode=Mode.SYNC,
+            local_filter=local,
+            remote_filter=remote,
+            follow_links=not given.get("no_follow_symlinks"),
+            guess_types=given.get("content_type") == "auto",
+            empty_directories=True,
+            delete=delete,
+            dry_run=bool(given.get("dry_run")),
+        )
+        upload_tree(request, work)
+
+    def dry_run(results: Results, stdout: TextIO) -> None:
+        def told() -> Iterator[str]:
+            for path, _ in results.items(UPLOADED):
+                yield f"Uploading file: {os.path.join(root, path)}\n"  # noqa: PTH118
+            for name, _ in results.items(SKIPPED):
+                path = os.path.join(root, name.removeprefix(prefix))  # noqa: PTH118
+                yield f"Skipping file: {path}\n"
+            for name, _ in results.items(EXTRA):
+                yield f"Deleting object: {name}\n"
+
+        stdout.writelines(told())
+        stdout.flush()
+
+    return run_tree(
+        invocation,
+        run,
+        UPLOAD + (DELETE if delete else ()),
+        dry_run=dry_run if given.get("dry_run") else None,
+        size=lambda: size_of(root, follow_links=not given.get("no_follow_symlinks")),
+    )
+
+
+def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
+    from ocihaul.cli.option_values import customer_key
+    from ocihaul.cli.trees.run import run_tree
+    from ocihaul.cli.trees.summary import DELETE_FILES, DOWNLOAD
+    from ocihaul.trees.compare import Mode
+    from ocihaul.trees.destination import check_root
+    from ocihaul.trees.download import download_tree
+    from ocihaul.trees.filters import make_filter
+    from ocihaul.trees.request import TreeDownload
+    from ocihaul.trees.results import DELETED, DOWNLOADED, SKIPPED, Results
+    from ocihaul.trees.work import Work
+
+    root, prefix = tree.directory(given["dest_dir"]), given.get("prefix") or ""
+    check_root(root, flag="--dest-dir")
+    include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
+    key = customer_key(given.get("encryption_key_file"), invocation.home)
+    delete = bool(given.get("delete"))
+
+    def run(work: Work, namespace: str) -> None:
+        request = TreeDownload(
+            root=root,
+            namespace=namespace,
+            bucket=given["bucket_name"],
+            prefix=prefix,
+            mode=Mode.SYNC,
+            filter=make_filter(include, exclude, root=root, prefix=prefix),
+            follow_links=not given.get("no_follow_symlinks"),
+            strip_prefix=True,
+            delete=delete,
+            dry_run=bool(given.get("dry_run")),
+            multipart=not given.get("no_multipart"),
+            part_size=tree.part_size(given),
+            parallel=tree.parallel(given.get("parallel_operations_count")),
+            sse_customer_key=key,
+        )
+        download_tree(request, work)
+
+    def dry_run(results: Results, stdout: TextIO) -> None:
+        stdout.writelines(f"Downloading object: {name}\n" for name, _ in results.items(DOWNLOADED))
+        stdout.writelines(f"Skipping object: {name}\n" for name, _ in results.items(SKIPPED))
+        stdout.writelines(f"Deleting : {path}\n" for path, _ in results.items(DELETED))
+        stdout.flush()
+
+    layout = DOWNLOAD + (DELETE_FILES if delete else ())
+    return run_tree(invocation, run, layout, dry_run=dry_run if given.get("dry_run") else None)

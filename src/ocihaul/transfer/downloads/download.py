@@ -1,0 +1,179 @@
+"""One object to one file: look, fetch, compare, put in place."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from ocihaul.errors import ServiceError
+from ocihaul.events import DownloadFinished, Listener, Notice, ignore
+from ocihaul.storage.client import StorageClient
+from ocihaul.storage.names import check_headers, check_text
+from ocihaul.storage.types import ObjectSummary
+from ocihaul.transfer import checksum
+from ocihaul.transfer.checksum import CRC32C
+from ocihaul.transfer.claims import alone
+from ocihaul.transfer.downloads.finished import Finished
+from ocihaul.transfer.downloads.into_file import IntoFile
+from ocihaul.transfer.downloads.into_stream import IntoStream
+from ocihaul.transfer.downloads.job import DownloadJob
+from ocihaul.transfer.downloads.local_file import LocalFile, is_special, opened, resolved
+from ocihaul.transfer.downloads.ranges import check_wishes
+from ocihaul.transfer.downloads.request import DownloadRequest, DownloadResult
+from ocihaul.transfer.downloads.restoring import readable
+from ocihaul.transfer.journal.journal import state_directory
+from ocihaul.transfer.pace import Pace
+
+#: What unfinished files beside a target end with; nobody's own files should.
+SUFFIX = ".ocihaul"
+#: How much of a target's name its temporary file shows: a file name has at most 255 bytes.
+_SHOWN = 40
+
+#: HeadObject says no more than a status.
+_HINTS = {
+    304: "The object still has the etag that it should not have.",
+    404: "There is no such object, bucket or namespace, or no policy lets you see it: check "
+    "--name, --bucket-name, --namespace and --region.",
+    412: "The object does not have the etag that it should have.",
+}
+
+
+def download(
+    storage: StorageClient,
+    request: DownloadRequest,
+    *,
+    listener: Listener = ignore,
+    stop: threading.Event | None = None,
+    before: Callable[[int], None] | None = None,
+    directory: Path | None = None,
+    pace: Pace | None = None,
+) -> DownloadResult:
+    """Download `request.name`; its file appears only when all of it is here and right.
+
+    Run again after it was stopped or killed, it goes on with the ranges that are here. `stop` is
+    the event that the storage client was made with. `before` is called with the size before
+    anything is fetched, and may raise. `directory` is for lock files (None: the state directory).
+    With a `pace`, which has to hear the events, it says how many ranges are fetched at a time.
+
+    Raises UsageError and TargetError before anything is fetched; ServiceError, NetworkError,
+    SessionError; ObjectArchived; ObjectChanged; ChecksumError; DownloadBusy; Interrupted; and
+    BrokenPipeError when the target is a stream that nobody reads any more.
+    """
+    stop = stop or threading.Event()
+    _check(request)
+    started = time.monotonic()
+
+    def begin() -> DownloadJob:
+        job = _job(storage, request, listener=listener, stop=stop, pace=pace)
+        size = job.plan().size  # what cannot be fetched makes no file
+        if before is not None:
+            before(size)
+        return job
+
+    target = request.target
+    if not isinstance(target, Path):
+        return _streamed(begin(), target, started)
+    if is_special(target) and not target.is_dir():
+        with opened(target) as out:
+            return _streamed(begin(), out, started)
+    target = resolved(target)
+    lock = (directory or state_directory()) / f"download-{_digest(str(target))}.lock"
+    with alone(lock, str(target), wait=request.wait, listener=listener, stop=stop):
+        job = begin()
+        temporary = _temporary(storage, request, target)
+        finished = Finished(temporary.with_name(f"{temporary.name}-ranges"), listener)
+        try:
+            with LocalFile(target, temporary) as file:
+                into = IntoFile(job, file, finished)
+                into.run()
+        finally:
+            finished.close()
+    return _result(job, into, started)
+
+
+def _streamed(job: DownloadJob, out: BinaryIO, started: float) -> DownloadResult:
+    into = IntoStream(job, out)
+    into.run()
+    return _result(job, into, started)
+
+
+def _check(request: DownloadRequest) -> None:
+    """Raise UsageError for what no request could carry, before any is made."""
+    check_text(request.namespace, "namespace")
+    check_text(request.bucket, "bucket name")
+    check_text(request.name, "object name")
+    check_headers(_preconditions(request))
+    check_wishes(part_size=request.part_size, parallel=request.parallel)
+
+
+def _preconditions(request: DownloadRequest) -> dict[str, str]:
+    given = {"if-match": request.if_match, "if-none-match": request.if_none_match}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _job(
+    storage: StorageClient,
+    request: DownloadRequest,
+    *,
+    listener: Listener,
+    stop: threading.Event,
+    pace: Pace | None,
+) -> DownloadJob:
+    key = request.sse_customer_key
+    headers = _preconditions(request) | (key.headers() if key else {})
+
+    def look() -> ObjectSummary:
+        return storage.head_object(
+            request.namespace,
+            request.bucket,
+            request.name,
+            headers,
+            version_id=request.version_id,
+        )
+
+    try:
+        there = look()
+    except ServiceError as error:
+        error.hint = _HINTS.get(error.status, error.hint)
+        raise
+    if "content-length" not in there.headers:
+        raise ServiceError(
+            status=200,
+            code=None,
+            message=f"the answer does not say how large {request.name!r} is",
+            operation="HeadObject",
+        )
+    there = readable(storage, request, there, look=look, listener=listener, stop=stop)
+    return DownloadJob(storage, request, there, listener, stop, pace)
+
+
+def _temporary(storage: StorageClient, request: DownloadRequest, target: Path) -> Path:
+    """Where this object's bytes for this target gather: the same name in every run."""
+    where = (storage.base_url(request.namespace), request.namespace, request.bucket, request.name)
+    what = (*where, request.version_id or "", request.byte_range or "", target.name)
+    return target.with_name(f".{target.name[:_SHOWN]}.{_digest(*what)}{SUFFIX}")
+
+
+def _digest(*words: str) -> str:
+    text = "\n".join(words)
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+def _result(job: DownloadJob, into: IntoFile | IntoStream, started: float) -> DownloadResult:
+    request, plan = job.request, into.plan
+    if into.checked_by is None and request.byte_range is None and request.verify:
+        text = f"The service gives no checksum of {request.name}: what came was not compared."
+        job.listener(Notice(text))
+    result = DownloadResult(
+        headers=job.there.headers,
+        size=plan.size,
+        part_count=plan.part_count,
+        bytes_received=job.received,
+        crc32c=checksum.whole(CRC32C, into.ranges),
+        checked_by=into.checked_by,
+        seconds=time.monotonic() - started,
+    )
+    job.listener(DownloadFinished(request.name, plan.size, result.seconds, into.checked_by))
+    return result

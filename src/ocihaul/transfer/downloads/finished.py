@@ -1,0 +1,119 @@
+"""Which ranges of a download are there: lines of JSON beside the temporary file.
+
+A line is written when a range is in the file. It is believed only as far as the file has those
+bytes: after a power failure a line may be there, and the bytes it speaks of not. It never holds
+a token, a key or a URL.
+"""
+
+import contextlib
+import json
+import os
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ocihaul.events import Listener, Notice
+from ocihaul.transfer.downloads.ranges import RangePlan
+
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRange:
+    """A range that is in the file: the CRC32C of its bytes, and the MD5 of each block of it."""
+
+    crc32c: bytes
+    blocks: tuple[bytes, ...] = ()
+
+
+class Finished:
+    """The finished ranges of one download. Thread-safe.
+
+    A file that cannot be written costs the memory, not the download.
+    """
+
+    def __init__(self, path: Path, listener: Listener) -> None:
+        self._path = path
+        self._listener = listener
+        self._lock = threading.Lock()  # guards the two below
+        self._broken = False
+        self._descriptor: int | None = None
+
+    def take_up(self, etag: str | None, size: int) -> tuple[RangePlan, dict[int, FinishedRange]]:
+        """The plan of an earlier run of the same object and its finished ranges.
+
+        Raises LookupError when there is none, or it was another object.
+        """
+        try:
+            lines = self._path.read_text(encoding="ascii", errors="replace").split("\n")
+            head = json.loads(lines[0])
+            if [head[key] for key in ("version", "etag", "size")] != [_VERSION, etag, size]:
+                raise LookupError("it was another object")
+            plan = RangePlan(**head["plan"])
+            numbers = [plan.start, plan.end, plan.part_size, plan.block or plan.part_size]
+            sound = all(type(each) is int for each in numbers) and plan.block != 0
+            if not (sound and 0 <= plan.start <= plan.end <= size and min(numbers[2:]) > 0):
+                raise ValueError("it has been meddled with")
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise LookupError("nothing to go on with") from error
+        found: dict[int, FinishedRange] = {}
+        for line in lines[1:]:
+            # The last one may be cut; the others may hold anything.
+            with contextlib.suppress(ValueError, TypeError, RecursionError):
+                number, crc32c, blocks = json.loads(line)
+                if type(number) is int and 1 <= number <= plan.part_count:
+                    found[number] = FinishedRange(
+                        bytes.fromhex(crc32c), tuple(bytes.fromhex(block) for block in blocks)
+                    )
+        return plan, found
+
+    def go_on(self) -> None:
+        """Add to what is there. A line that was cut stays alone."""
+        self._open(os.O_APPEND)
+        self._write("\n")
+
+    def begin(self, etag: str | None, size: int, plan: RangePlan) -> None:
+        """Forget what was there, and remember this object and plan."""
+        self._open(os.O_TRUNC | os.O_APPEND)
+        head = {"version": _VERSION, "etag": etag, "size": size, "plan": asdict(plan)}
+        self._write(json.dumps(head) + "\n")
+
+    def record(self, number: int, finished: FinishedRange) -> None:
+        """A range is in the file."""
+        line: list[Any] = [number, finished.crc32c.hex(), [each.hex() for each in finished.blocks]]
+        self._write(json.dumps(line) + "\n")
+
+    def forget(self) -> None:
+        """The download is over, one way or the other."""
+        self.close()
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+            self._descriptor = None
+
+    def _open(self, flags: int) -> None:
+        self.close()
+        try:
+            flags |= os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+            self._descriptor = os.open(self._path, flags, 0o600)
+        except OSError as error:
+            self._give_up(error)
+
+    def _write(self, text: str) -> None:
+        with self._lock:
+            if self._descriptor is None or self._broken:
+                return
+            try:
+                os.write(self._descriptor, text.encode("ascii"))
+            except OSError as error:
+                self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        self._broken = True
+        self._listener(Notice(f"From here on nothing can be remembered: {error}."))

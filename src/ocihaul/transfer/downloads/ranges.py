@@ -1,0 +1,96 @@
+"""Which bytes of an object are fetched, and how they are cut into ranges; pure."""
+
+import re
+from dataclasses import dataclass
+
+from ocihaul.errors import UsageError
+from ocihaul.transfer.plan import DEFAULT_PART_SIZE, MOST_PARALLEL
+
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
+
+#: Ranges are made this many times larger than wished, at most, to match the object's own parts.
+_LARGEST_STRETCH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class RangePlan:
+    """Bytes `start` to `end` (exclusive) of an object, in ranges of `part_size`.
+
+    `block` is what each MD5 taken on the way covers, in bytes; `part_size` is a multiple of it.
+    None: no MD5 is taken on the way.
+    """
+
+    start: int
+    end: int
+    part_size: int
+    block: int | None
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return self.end - self.start
+
+    @property
+    def part_count(self) -> int:
+        """How many ranges; none for no bytes."""
+        return -(-self.size // self.part_size)
+
+    def part(self, number: int) -> tuple[int, int]:
+        """Offset (from `start`) and length of range `number`, counted from 1; bytes."""
+        offset = (number - 1) * self.part_size
+        return offset, min(self.part_size, self.size - offset)
+
+
+def wanted_bytes(byte_range: str | None, size: int) -> tuple[int, int]:
+    """Start and end (exclusive) of what a Range header asks for of `size` bytes.
+
+    Raises UsageError for what is no single range, or has no bytes in it.
+    """
+    if byte_range is None:
+        return 0, size
+    match = _RANGE.fullmatch(byte_range.strip())
+    if match is None or not any(match.groups()):
+        raise UsageError(
+            f"--range {byte_range!r} is not one range of bytes",
+            hint="Write bytes=FIRST-LAST, bytes=FIRST- or bytes=-COUNT.",
+        )
+    first, last = match.groups()
+    start = max(size - int(last), 0) if not first else int(first)
+    end = size if not first or not last else min(int(last) + 1, size)
+    if start >= end:
+        raise UsageError(f"--range {byte_range}: there is no such byte, the object has {size}")
+    return start, end
+
+
+def check_wishes(*, part_size: int | None, parallel: int) -> None:
+    """Raise UsageError for numbers that cannot be."""
+    if part_size is not None and part_size < 1:
+        raise UsageError(f"a part size of {part_size} cannot be", hint="--part-size is in MiB.")
+    if not 1 <= parallel <= MOST_PARALLEL:
+        raise UsageError(
+            f"{parallel} ranges at a time cannot be",
+            hint=f"--parallel-download-count is 1 to {MOST_PARALLEL}.",
+        )
+
+
+def plan_download(
+    span: tuple[int, int],
+    *,
+    part_size: int | None,
+    threshold: int,
+    multipart: bool,
+    block: int | None,
+) -> RangePlan:
+    """Cut the bytes from `span[0]` to `span[1]` into ranges.
+
+    `block`: the object's parts as it was uploaded. Ranges become whole numbers of them, so that
+    their MD5 can be taken on the way, unless that would make them far too large.
+    """
+    start, end = span
+    size = end - start
+    wished = part_size or DEFAULT_PART_SIZE
+    if not multipart or size <= max(wished, threshold):
+        return RangePlan(start, end, max(size, 1), block)
+    if block is None or block >= size or block > wished * _LARGEST_STRETCH:
+        return RangePlan(start, end, wished, None)
+    return RangePlan(start, end, max(wished // block, 1) * block, block)

@@ -1,0 +1,248 @@
+"""The proof of what was sent: a receipt as a value and as a JSON document; pure.
+
+The document is described in docs/receipts.md and in receipt.schema.json beside this module. It
+holds no secret: a customer's key appears only as its SHA-256.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ocihaul import __version__
+from ocihaul.errors import ReceiptError
+from ocihaul.transfer.checksum import CRC32C, MD5, SHA256, SHA384, encoded
+from ocihaul.transfer.counting import Counts
+from ocihaul.transfer.integrity import SentPart
+from ocihaul.transfer.journal.journal import Target
+from ocihaul.transfer.source import Identity
+
+SCHEMA = "ocihaul-receipt"
+VERSION = 1
+
+_ALGORITHMS = (CRC32C, MD5, SHA256, SHA384)
+#: The service's headers that say something about the object's bytes or its time.
+_SERVICE = ("opc-content-", "opc-multipart-", "content-md5", "last-modified")
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptPart:
+    """One part, numbered from 1; checksums are base64, by algorithm."""
+
+    number: int
+    size: int
+    etag: str
+    request_id: str | None
+    checksums: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """One finished upload. Sizes are bytes, times epoch seconds, checksums base64.
+
+    `path` is None where the source was no file; `identity` too. `crc32c` and `md5` are of the
+    whole object, the latter with `-N` where it had N parts. `service` has the headers that the
+    service sent about it. `counts` is None where nobody counted.
+    """
+
+    path: str | None
+    identity: Identity | None
+    size: int
+    target: Target
+    etag: str
+    version_id: str | None
+    upload_id: str | None
+    encryption: str
+    part_size: int
+    parts: Sequence[ReceiptPart]
+    crc32c: str | None
+    md5: str | None
+    service: Mapping[str, str]
+    begun: float
+    finished: float
+    counts: Counts | None
+    ocihaul: str = __version__
+
+    def text(self) -> str:
+        """The document, one line for each part, in ASCII."""
+        document = self._document()
+        parts = document.pop("parts")
+        head = json.dumps(document, indent=2).removesuffix("\n}")
+        lines = ",\n".join("    " + json.dumps(part) for part in parts)
+        return f'{head},\n  "parts": [\n{lines}\n  ]\n}}\n'
+
+    def _document(self) -> dict[str, Any]:
+        identity = self.identity
+        return {
+            "schema": SCHEMA,
+            "version": VERSION,
+            "ocihaul": self.ocihaul,
+            "source": {
+                "path": self.path,
+                "size": self.size,
+                "mtime-ns": identity.mtime_ns if identity else None,
+                "inode": identity.inode if identity else None,
+                "device": identity.device if identity else None,
+            },
+            "target": {
+                **asdict(self.target),
+                "etag": self.etag,
+                "version-id": self.version_id,
+                "upload-id": self.upload_id,
+                "encryption": self.encryption,
+            },
+            "whole": {"size": self.size, "crc32c": self.crc32c, "md5": self.md5},
+            "service": dict(self.service),
+            "times": {"begun": _iso(self.begun), "finished": _iso(self.finished)},
+            "counts": _counts(self.counts),
+            "part-size": self.part_size,
+            "parts": [
+                {
+                    "number": part.number,
+                    "size": part.size,
+                    "etag": part.etag,
+                    "opc-request-id": part.request_id,
+                    **{name.lower(): value for name, value in part.checksums.items()},
+                }
+                for part in self.parts
+            ],
+        }
+
+
+def receipt_parts(parts: Sequence[SentPart]) -> list[ReceiptPart]:
+    """Sent parts, in order, as a receipt has them."""
+    return [
+        ReceiptPart(
+            number,
+            part.size,
+            part.etag,
+            part.request_id,
+            {name: encoded(part.digests[name]) for name in _ALGORITHMS if name in part.digests},
+        )
+        for number, part in enumerate(parts, 1)
+    ]
+
+
+def service_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """What the service said of the object itself."""
+    return {name: headers[name] for name in sorted(headers) if name.startswith(_SERVICE)}
+
+
+def read_receipt(text: str, *, where: str) -> Receipt:
+    """A receipt from its document; `where` names its origin in the error.
+
+    Raises ReceiptError for what is no receipt, is damaged, or is of a newer version.
+    """
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise _unreadable(where, f"it is not JSON ({error})") from None
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise _unreadable(where, f'it has no "schema": "{SCHEMA}"')
+    version = document.get("version")
+    if isinstance(version, int) and version > VERSION:
+        raise ReceiptError(
+            f"{where} was written by a newer version of ocihaul (receipt version {version}, "
+            f"this is {__version__} and knows {VERSION})",
+            hint="Use that version or a later one.",
+        )
+    try:
+        receipt = _receipt(document)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _unreadable(where, f"{type(error).__name__}: {error}") from None
+    if trouble := _inconsistency(receipt):
+        raise _unreadable(where, trouble)
+    return receipt
+
+
+def _receipt(document: Mapping[str, Any]) -> Receipt:
+    source, target, whole = document["source"], document["target"], document["whole"]
+    names = ("device", "inode", "size", "mtime-ns")
+    known = all(isinstance(source[name], int) for name in names)
+    counts = document["counts"]
+    return Receipt(
+        path=_text_or_none(source["path"]),
+        identity=Identity(*(source[name] for name in names)) if known else None,
+        size=_whole_number(whole["size"]),
+        target=Target(
+            *(_text(target[name]) for name in ("endpoint", "namespace", "bucket", "object"))
+        ),
+        etag=_text(target["etag"]),
+        version_id=_text_or_none(target["version-id"]),
+        upload_id=_text_or_none(target["upload-id"]),
+        encryption=_text(target["encryption"]),
+        part_size=_whole_number(document["part-size"]),
+        parts=[_part(part) for part in document["parts"]],
+        crc32c=_text_or_none(whole["crc32c"]),
+        md5=_text_or_none(whole["md5"]),
+        service={_text(name): _text(value) for name, value in document["service"].items()},
+        begun=_epoch(document["times"]["begun"]),
+        finished=_epoch(document["times"]["finished"]),
+        counts=None if counts is None else _counted(counts),
+        ocihaul=_text(document["ocihaul"]),
+    )
+
+
+def _part(part: Mapping[str, Any]) -> ReceiptPart:
+    return ReceiptPart(
+        _whole_number(part["number"]),
+        _whole_number(part["size"]),
+        _text(part["etag"]),
+        _text_or_none(part["opc-request-id"]),
+        {name: _text(part[name.lower()]) for name in _ALGORITHMS if name.lower() in part},
+    )
+
+
+def _inconsistency(receipt: Receipt) -> str | None:
+    """What cannot be: a receipt that was cut, or edited by hand."""
+    if [part.number for part in receipt.parts] != list(range(1, len(receipt.parts) + 1)):
+        return "its parts are not numbered 1, 2, 3, …"
+    if sum(part.size for part in receipt.parts) != receipt.size:
+        return f"its parts do not add up to {receipt.size} bytes"
+    return None
+
+
+def _counts(counts: Counts | None) -> dict[str, int] | None:
+    if counts is None:
+        return None
+    return {name.replace("_", "-"): value for name, value in asdict(counts).items()}
+
+
+def _counted(document: Mapping[str, Any]) -> Counts:
+    return Counts.from_document({name.replace("-", "_"): n for name, n in document.items()})
+
+
+def _iso(epoch: float) -> str:
+    return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="milliseconds")
+
+
+def _epoch(text: str) -> float:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"the time {text!r} has no zone")
+    return moment.timestamp()
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _whole_number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError(f"{value!r} is not a number of bytes or parts")
+    return value
+
+
+def _unreadable(where: str, reason: str) -> ReceiptError:
+    return ReceiptError(
+        f"{where} is not a receipt that can be read: {reason}",
+        hint="A receipt is what --receipt has written; those that are kept in the journal are "
+        "listed by: ocihaul receipts list",
+    )

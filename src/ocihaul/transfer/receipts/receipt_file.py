@@ -1,0 +1,101 @@
+"""The file that a receipt goes to: looked at before a byte is sent, replaced as a whole.
+
+It holds no secret, so it gets the rights that files get.
+"""
+
+import contextlib
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from ocihaul.errors import ReceiptError, UsageError
+from ocihaul.transfer.receipts.receipt import SCHEMA
+
+#: How much of a file is looked at to see whether it is a receipt: its first line but one says so.
+_GLANCE = 200
+
+
+def check_place(path: Path, source: Path | None) -> None:
+    """Raise UsageError when a receipt cannot be written there, or must not be."""
+    path = _behind_links(path)
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise _impossible(path, error) from None
+    else:
+        if not stat.S_ISREG(status.st_mode):
+            raise UsageError(
+                f"--receipt {path} is not a regular file", hint="Name a file of its own for it."
+            )
+        if source is not None and source.exists() and path.samefile(source):
+            raise UsageError(
+                f"--receipt {path} is the file to upload", hint="Name another file for it."
+            )
+        _check_replaceable(path)
+    trial = _beside(path)
+    try:
+        trial.touch(exist_ok=False)
+        trial.unlink()
+    except OSError as error:
+        raise _impossible(path, error) from None
+
+
+def write_receipt(path: Path, text: str) -> None:
+    """Put a receipt there, whole or not at all; a link stays one. Raises ReceiptError."""
+    path = _behind_links(path)
+    new = _beside(path)
+    try:
+        with new.open("x", encoding="ascii") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            new.unlink()
+        raise ReceiptError(f"the receipt {path} cannot be written: {error.strerror}") from error
+
+
+def _behind_links(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # links in a circle: told when it is looked at
+        return path
+
+
+def _check_replaceable(path: Path) -> None:
+    """What is there may be an older receipt, but nobody's data."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(_GLANCE)
+    except OSError as error:
+        raise _impossible(path, error) from None
+    if start and SCHEMA.encode() not in start:
+        raise UsageError(
+            f"--receipt {path} exists and is not a receipt",
+            hint="Name another file, or remove this one.",
+        )
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".ocihaul-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def _sync_directory(directory: Path) -> None:
+    with contextlib.suppress(OSError):  # not every file system can; the file itself is on disk
+        handle = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _impossible(path: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"--receipt {path} cannot be written: {error.strerror}",
+        hint="Name a file in a directory that exists and can be written to.",
+    )

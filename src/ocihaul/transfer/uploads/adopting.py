@@ -1,0 +1,116 @@
+"""An upload that the journal does not know: which of its parts are of this file, by their MD5.
+
+The service lists etag, MD5 and size of each part. A part counts when its MD5 is that of the same
+range of the file; what is not is sent again, so a foreign part is never committed.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+
+from ocihaul.errors import UsageError
+from ocihaul.events import Notice
+from ocihaul.storage.client import StorageClient
+from ocihaul.storage.types import PartSummary
+from ocihaul.transfer.checksum import CRC32C, MD5, encoded
+from ocihaul.transfer.digesting import digest_ranges
+from ocihaul.transfer.integrity import SentPart
+from ocihaul.transfer.journal.journal import Entry
+from ocihaul.transfer.plan import DEFAULT_PART_SIZE, MIB, MOST_PARTS, Plan
+from ocihaul.transfer.source import FileSource
+from ocihaul.transfer.uploads.memory import Memory
+from ocihaul.transfer.uploads.request import UploadRequest
+from ocihaul.transfer.uploads.resuming import encryption_of
+
+
+def adopt(
+    memory: Memory,
+    request: UploadRequest,
+    source: FileSource,
+    storage: StorageClient,
+    stop: threading.Event,
+) -> Entry:
+    """Take up `request.upload_id`, with those of its parts that are the file's.
+
+    Raises ServiceError when the service does not know it, UsageError when it cannot be of this
+    file, SourceError, Interrupted.
+    """
+    upload_id = request.upload_id or ""
+    where = (request.namespace, request.bucket, request.name)
+    listed = list(storage.list_multipart_upload_parts(*where, upload_id=upload_id))
+    part_size = part_size_of(listed, source.size, request.part_size)
+    plan = Plan(source.size, part_size, multipart=True)
+    _check_fits(listed, plan, upload_id)
+    if request.part_size not in {None, part_size}:
+        text = f"Going on with parts of {part_size / MIB:g} MiB, as the upload was begun."
+        memory.listener(Notice(text))
+    memory.listener(Notice(f"Reading {len(listed)} parts, to see whether they are of this file."))
+    right = _confirmed(listed, plan, source, request, stop)
+    entry = memory.adopt(
+        upload_id,
+        right,
+        source=source,
+        part_size=part_size,
+        encryption=encryption_of(request),
+        # What it was created with is not known: nothing is declared, MD5 is always there.
+        algorithm=MD5,
+    )
+    if wrong := len(listed) - len(right):
+        text = f"{wrong} of the {len(listed)} parts there are not of this file: they are sent again"
+        memory.listener(Notice(f"{text}."))
+    return entry
+
+
+def part_size_of(listed: Sequence[PartSummary], size: int, given: int | None) -> int:
+    """The part size of an upload of `size` bytes whose parts are `listed`; pure, bytes.
+
+    All parts but the last have it. Without any part that tells, it is what was given. Raises
+    UsageError when the parts are none of such a file.
+    """
+    if size == 0:
+        raise UsageError("the file is empty: there is nothing to go on with")
+    sizes = Counter(part.size for part in listed if part.size > 0)
+    if len(listed) == 1 and (whole := _before_the_last(listed[0], size)) is not None:
+        return whole
+    if sizes:
+        # A part that somebody sent in another size does not outvote the others.
+        most = max(sizes.values())
+        return max(each for each, count in sizes.items() if count == most)
+    smallest = -(-size // MOST_PARTS)
+    return max(given or DEFAULT_PART_SIZE, -(-smallest // MIB) * MIB)
+
+
+def _before_the_last(part: PartSummary, size: int) -> int | None:
+    """The size of the other parts, if this one can only be the last: others are of whole MiB."""
+    if part.size % MIB == 0 or part.number == 1:
+        return None
+    others, left = divmod(size - part.size, part.number - 1)
+    return others if left == 0 and others >= part.size and others % MIB == 0 else None
+
+
+def _check_fits(listed: Sequence[PartSummary], plan: Plan, upload_id: str) -> None:
+    beyond = [part.number for part in listed if part.number > plan.part_count]
+    if beyond:
+        raise UsageError(
+            f"upload {upload_id} has a part {max(beyond)}, but {plan.size} bytes in parts of "
+            f"{plan.part_size} bytes are {plan.part_count}",
+            hint="Is it the right file, and the right upload? List its parts with: "
+            "oci os multipart list",
+        )
+
+
+def _confirmed(
+    listed: Sequence[PartSummary],
+    plan: Plan,
+    source: FileSource,
+    request: UploadRequest,
+    stop: threading.Event,
+) -> dict[int, SentPart]:
+    likely = [part for part in listed if part.md5 and part.size == plan.part(part.number)[1]]
+    ranges = (plan.part(part.number) for part in likely)
+    digests = digest_ranges(source, ranges, (CRC32C, MD5), stop=stop, threads=request.parallel)
+    return {
+        part.number: SentPart(part.size, part.etag, each)
+        for part, each in zip(likely, digests, strict=True)
+        if encoded(each[MD5]) == part.md5
+    }

@@ -1,0 +1,71 @@
+"""From what a caller asks for to the headers and documents of the requests; pure."""
+
+from collections.abc import Mapping
+
+from ocihaul.storage.names import check_headers, check_text
+from ocihaul.transfer.uploads.request import UploadRequest
+
+_CONTENT = {
+    "content-type": "content_type",
+    "content-language": "content_language",
+    "content-encoding": "content_encoding",
+    "content-disposition": "content_disposition",
+    "cache-control": "cache_control",
+    "storage-tier": "storage_tier",
+}
+
+
+def check_request(request: UploadRequest) -> None:
+    """Raise UsageError for what no request could carry, before any is made."""
+    check_text(request.namespace, "namespace")
+    check_text(request.bucket, "bucket name")
+    check_text(request.name, "object name")
+    check_headers(put_headers(request))
+    check_headers({} if request.if_match is None else {"if-match": request.if_match})
+
+
+def encryption_headers(request: UploadRequest) -> dict[str, str]:
+    """What every request that touches the object's bytes needs: KMS key or customer's key."""
+    headers = request.sse_customer_key.headers() if request.sse_customer_key else {}
+    if request.kms_key_id:
+        headers["opc-sse-kms-key-id"] = request.kms_key_id
+    return headers
+
+
+def put_headers(request: UploadRequest) -> dict[str, str]:
+    """The headers of a single PutObject, but for checksums and preconditions."""
+    headers = {name: getattr(request, field) for name, field in _CONTENT.items()}
+    headers |= {
+        "content-md5": request.content_md5,
+        "opc-content-crc32c": request.content_crc32c,
+        "opc-content-sha256": request.content_sha256,
+        "opc-content-sha384": request.content_sha384,
+    }
+    headers |= _metadata(request.metadata) | encryption_headers(request)
+    return {name: value for name, value in headers.items() if value is not None}
+
+
+def create_document(request: UploadRequest) -> dict[str, object]:
+    """The document of CreateMultipartUpload."""
+    document: dict[str, object | None] = {
+        "object": request.name,
+        "contentType": request.content_type,
+        "contentLanguage": request.content_language,
+        "contentEncoding": request.content_encoding,
+        "contentDisposition": request.content_disposition,
+        "cacheControl": request.cache_control,
+        "storageTier": request.storage_tier,
+        "metadata": _metadata(request.metadata) or None,
+    }
+    return {name: value for name, value in document.items() if value is not None}
+
+
+def attributes_of(request: UploadRequest) -> dict[str, object]:
+    """What the object will have besides its bytes: fixed when a multipart upload is created."""
+    document = create_document(request)
+    del document["object"]
+    return document
+
+
+def _metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    return {f"opc-meta-{name}": value for name, value in metadata.items()}

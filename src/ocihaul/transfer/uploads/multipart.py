@@ -1,0 +1,220 @@
+"""A file in parts: create or take up, send what is missing, commit, compare."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ocihaul.errors import (
+    ChecksumError,
+    Interrupted,
+    OcihaulError,
+    ServiceError,
+    SessionError,
+    SourceChanged,
+    SourceError,
+    UploadStopped,
+)
+from ocihaul.events import MultipartUploadCreated, Notice, PartFinished
+from ocihaul.transfer.checksum import MD5
+from ocihaul.transfer.digesting import digest_range
+from ocihaul.transfer.integrity import SentPart
+from ocihaul.transfer.journal.journal import Entry
+from ocihaul.transfer.plan import MIB, Plan
+from ocihaul.transfer.source import FileSource, Piece
+from ocihaul.transfer.uploads.headers import attributes_of
+from ocihaul.transfer.uploads.job import Job
+from ocihaul.transfer.uploads.memory import Memory
+from ocihaul.transfer.uploads.outliving import assembly_for
+from ocihaul.transfer.uploads.parts import PartWorkers
+from ocihaul.transfer.uploads.request import UploadResult
+from ocihaul.transfer.uploads.resuming import confirmed, encryption_of
+from ocihaul.transfer.uploads.sending import Headers
+
+#: What the service says of an upload that is no more; what it says otherwise is told as it is.
+_NO_UPLOAD = "NoSuchUpload"
+
+
+class MultipartUpload:
+    """One multipart upload of a file."""
+
+    def __init__(self, job: Job, source: FileSource, plan: Plan, memory: Memory) -> None:
+        self._job = job
+        self._source = source
+        self._plan = plan
+        self._memory = memory
+        self._assembly = assembly_for(job, memory, size=source.size)
+
+    def settled(self) -> UploadResult | None:
+        """The result of an earlier run that lost its commit's reply, if that is how it ended."""
+        if self._memory.entry is None:
+            return None
+        finished = self._memory.finished()
+        if len(finished) < self._plan.part_count or self._is_open(self._memory.entry):
+            return None
+        parts = self._with_md5(finished)
+        answer = self._assembly.settled(parts)
+        if answer is None:
+            return None
+        self._assembly.take_up(self._memory.entry.upload_id)
+        self._job.kept_bytes = self._plan.size
+        return self._finish(parts, answer)
+
+    def _is_open(self, entry: Entry) -> bool:
+        """Whether it was not committed: an object with the same bytes is an older one then."""
+        try:
+            return confirmed(self._memory, entry, self._job.storage) is not None
+        except SessionError:
+            if not self._job.request.outlive_session:
+                raise
+            return True
+
+    def run(self, preconditions: Headers) -> UploadResult:
+        """Send what is missing and commit. Raises UploadStopped when parts are left behind."""
+        job = self._job
+        done = self._take_up()
+        if done is None:
+            self._create(preconditions)
+            done = {}
+        try:
+            fresh = self._workers(done).run()
+            if job.stop.is_set():
+                raise Interrupted("stopped between two parts")
+            self._source.check_unchanged()
+            parts = self._with_md5({**done, **fresh})
+            answer = self._assembly.commit(parts, preconditions)
+        except SourceChanged as error:
+            self._abort(error)
+            raise
+        except OcihaulError as error:
+            raise self._stopped(error) from error
+        return self._finish(parts, answer)
+
+    # Beginning
+
+    def _take_up(self) -> dict[int, SentPart] | None:
+        memory, job = self._memory, self._job
+        if memory.entry is None:
+            return None
+        entry = memory.entry
+        self._assembly.take_up(entry.upload_id)
+        try:
+            done = confirmed(memory, entry, job.storage)
+        except SessionError:
+            if not self._assembly.outlives:
+                raise
+            done = memory.finished()
+        if done is None:
+            text = f"The service no longer knows upload {entry.upload_id}: beginning anew."
+            job.listener(Notice(text))
+            memory.forget()
+            return None
+        job.kept_bytes = sum(part.size for part in done.values())
+        job.listener(MultipartUploadCreated(entry.upload_id, self._plan.part_count))
+        count = f"{len(done)} of {self._plan.part_count} parts are there"
+        job.listener(Notice(f"Going on with upload {entry.upload_id}: {count}."))
+        for number, part in done.items():
+            job.listener(PartFinished(number, part.size))
+        return done
+
+    def _create(self, preconditions: Headers) -> None:
+        upload_id = self._assembly.create(preconditions)
+        self._memory.begin(
+            upload_id,
+            source=self._source,
+            part_size=self._plan.part_size,
+            encryption=encryption_of(self._job.request),
+            algorithm=self._job.integrity.declared,
+            attributes=attributes_of(self._job.request),
+        )
+        self._job.listener(MultipartUploadCreated(upload_id, self._plan.part_count))
+
+    # Sending
+
+    def _workers(self, done: Mapping[int, SentPart]) -> PartWorkers:
+        missing = deque(n for n in range(1, self._plan.part_count + 1) if n not in done)
+
+        def supply() -> Piece | None:
+            try:
+                number = missing.popleft()  # thread-safe
+            except IndexError:
+                return None
+            return Piece(number, self._source, *self._plan.part(number))
+
+        return PartWorkers(
+            supply,
+            self._job.sender,
+            self._assembly.add,
+            record=self._memory.record,
+            parallel=min(self._job.request.parallel, len(missing)),
+            stop=self._job.stop,
+            pace=self._job.pace,
+        )
+
+    def _with_md5(self, parts: Mapping[int, SentPart]) -> list[SentPart]:
+        """The parts in order; where only some have an MD5 that is wanted, it is read for the rest.
+
+        That happens when an earlier run did not want it.
+        """
+        ordered = [parts[number] for number in sorted(parts)]
+        if MD5 not in self._job.integrity.algorithms:
+            return ordered
+        for number, part in enumerate(ordered, 1):
+            if MD5 not in part.digests:
+                offset, length = self._plan.part(number)
+                digest = digest_range(self._source, offset, length, MD5)
+                digests = {**part.digests, MD5: digest}
+                ordered[number - 1] = replace(part, digests=digests)
+        return ordered
+
+    # Ending
+
+    def _finish(self, parts: list[SentPart], answer: Headers) -> UploadResult:
+        """The upload is the service's object now; it is remembered until it has been compared."""
+        try:
+            return self._assembly.result(parts, answer)
+        except ChecksumError:  # nothing to go on with
+            self._memory.forget()
+            raise
+
+    def _abort(self, error: OcihaulError) -> None:
+        """The parts are of a file that is no more: nobody can use them."""
+        self._memory.forget()
+        try:
+            self._assembly.abort()
+        except OcihaulError as trouble:
+            left = f"The upload {self._assembly.upload_id} is left on the service"
+            error.add_note(f"{left}: {trouble.message}")
+
+    def _stopped(self, error: OcihaulError) -> OcihaulError:
+        self._memory.catch_up()
+        upload_id, hint = self._assembly.upload_id, self._how_to_go_on()
+        if isinstance(error, Interrupted):
+            return Interrupted(f"interrupted; upload {upload_id} is not complete", hint=hint)
+        # After a lost reply of the commit it may be an object by now.
+        if isinstance(error, ServiceError) and error.code == _NO_UPLOAD and not error.after_retry:
+            return UploadStopped(
+                f"the service no longer knows upload {upload_id}: somebody has dropped it",
+                upload_id=upload_id,
+                resumable=True,
+                hint="The same command, run again, begins anew. Is there a rule or a job that "
+                "drops unfinished uploads?",
+            )
+        return UploadStopped(
+            f"upload {upload_id} is not complete",
+            upload_id=upload_id,
+            resumable=error.resumable or isinstance(error, SourceError),
+            hint=hint,
+        )
+
+    def _how_to_go_on(self) -> str:
+        if self._memory.entry is not None and not self._memory.broken:
+            return "Its finished parts are kept: the same command, run again, goes on with them."
+        request = self._job.request
+        return (
+            f"Its finished parts are kept. Go on with: oci os object resume-put "
+            f"-ns {request.namespace} -bn {request.bucket} "
+            f"--name {request.name} --file {request.source} "
+            f"--upload-id {self._assembly.upload_id} "
+            f"--part-size {self._plan.part_size // MIB}\n"
+            f"or drop them with: {self._assembly.how_to_abort()}"
+        )

@@ -1,0 +1,144 @@
+"""Going on where an earlier run stopped: which parts are there, and whether they are of this file.
+
+The journal says what was finished; the service says what it has. A part counts when both agree on
+its etag and size. Without an entry in the journal an upload is begun anew.
+"""
+
+import re
+from collections.abc import Mapping
+
+from ocihaul.errors import (
+    OcihaulError,
+    ServiceError,
+    SourceChanged,
+    UsageError,
+)
+from ocihaul.events import Listener, Notice
+from ocihaul.storage.client import StorageClient
+from ocihaul.transfer.integrity import SentPart
+from ocihaul.transfer.journal.journal import Entry
+from ocihaul.transfer.plan import MIB
+from ocihaul.transfer.source import FileSource, Identity
+from ocihaul.transfer.uploads.access import access_of, end_access
+from ocihaul.transfer.uploads.headers import attributes_of
+from ocihaul.transfer.uploads.job import wished_algorithm
+from ocihaul.transfer.uploads.memory import STREAM, Memory
+from ocihaul.transfer.uploads.request import UploadRequest
+
+_RESTART = "Run again with --restart to drop the unfinished upload and begin anew."
+
+
+def encryption_of(request: UploadRequest) -> str:
+    """How the parts are encrypted, in a form that gives no key away."""
+    if request.sse_customer_key is not None:
+        return "sse-c " + request.sse_customer_key.headers()["opc-sse-customer-key-sha256"]
+    return f"kms {request.kms_key_id}" if request.kms_key_id else "service"
+
+
+def recall(
+    memory: Memory, request: UploadRequest, source: FileSource, storage: StorageClient
+) -> Entry | None:
+    """The unfinished upload that this request goes on with, if there is one.
+
+    With `request.restart` it is dropped, here and at the service. Raises SourceChanged when the
+    file is not the one that was begun, UsageError when its encryption or checksum is not.
+    """
+    entry = memory.find()
+    if entry is None:
+        return None
+    same = _same_file(entry.identity, source.identity)
+    if request.upload_id is not None and not (same and request.upload_id == entry.upload_id):
+        memory.entry = None  # another upload, or of a copy: its parts tell what they are
+        return None
+    if request.restart or is_lost(entry, memory.listener):
+        drop(memory, entry, storage)
+        return None
+    if not same:
+        raise SourceChanged(
+            f"{source.path} is not the file of which upload {entry.upload_id} has parts already "
+            f"({_difference(entry.identity, source.identity)})",
+            hint=_RESTART,
+        )
+    if entry.encryption != encryption_of(request):
+        raise UsageError(
+            f"upload {entry.upload_id} was begun with another encryption key", hint=_RESTART
+        )
+    if request.upload_id is None and entry.attributes is not None:
+        check_attributes(entry.upload_id, entry.attributes, attributes_of(request))
+    wished = wished_algorithm(request)
+    if wished not in {None, entry.algorithm}:
+        raise UsageError(
+            f"upload {entry.upload_id} was begun with {entry.algorithm}, not {wished}",
+            hint=_RESTART,
+        )
+    if request.part_size not in {None, entry.part_size}:
+        size = entry.part_size // MIB
+        memory.listener(Notice(f"Going on with parts of {size} MiB, as the upload was begun."))
+    return entry
+
+
+def _same_file(then: Identity, now: Identity) -> bool:
+    # Not the device: its number may be another after a reboot or in another container.
+    return (then.inode, then.size, then.mtime_ns) == (now.inode, now.size, now.mtime_ns)
+
+
+def _difference(then: Identity, now: Identity) -> str:
+    if then.size != now.size:
+        return f"{then.size} bytes then, {now.size} now"
+    return "it was written since" if then.inode == now.inode else "another file of the same size"
+
+
+def check_attributes(upload_id: str, then: Mapping[str, object], now: Mapping[str, object]) -> None:
+    """Raise UsageError unless an upload was begun with the attributes that are wanted now; pure.
+
+    They were fixed when it was created: going on would silently give the object the old ones.
+    """
+    differing = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
+    if differing:
+        words = (re.sub("[A-Z]", lambda match: f" {match[0].lower()}", name) for name in differing)
+        raise UsageError(
+            f"upload {upload_id} was begun with another {' and another '.join(words)}",
+            hint=f"Give the same options as then to go on with it. {_RESTART}",
+        )
+
+
+def confirmed(memory: Memory, entry: Entry, storage: StorageClient) -> dict[int, SentPart] | None:
+    """The finished parts that the service has too; None when it does not know the upload."""
+    target = entry.target
+    try:
+        there = {
+            part.number: part
+            for part in storage.list_multipart_upload_parts(
+                target.namespace, target.bucket, target.object, upload_id=entry.upload_id
+            )
+        }
+    except ServiceError as error:
+        if error.status == 404:
+            return None
+        raise
+    return {
+        number: part
+        for number, part in memory.finished().items()
+        if number in there and (there[number].etag, there[number].size) == (part.etag, part.size)
+    }
+
+
+def is_lost(entry: Entry, listener: Listener) -> bool:
+    """Whether nobody can go on with it: a stream that was interrupted cannot be read again."""
+    if entry.source != STREAM:
+        return False
+    listener(Notice(f"Dropping upload {entry.upload_id}: its stream was interrupted."))
+    return True
+
+
+def drop(memory: Memory, entry: Entry, storage: StorageClient) -> None:
+    """Abort the upload and forget it."""
+    target = entry.target
+    try:
+        storage.abort_multipart_upload(
+            target.namespace, target.bucket, target.object, upload_id=entry.upload_id
+        )
+    except OcihaulError as error:
+        memory.listener(Notice(f"Upload {entry.upload_id} could not be dropped: {error.message}"))
+    end_access(access_of(memory.journal, target), storage, target, memory.listener)
+    memory.forget()

@@ -1,0 +1,117 @@
+"""What a download remembers, and what it makes of a file that was cut or meddled with."""
+
+from pathlib import Path
+
+import pytest
+
+from ocihaul.events import Notice
+from ocihaul.transfer.downloads.finished import Finished, FinishedRange
+from ocihaul.transfer.downloads.ranges import RangePlan
+from tests.support import Recorder
+
+PLAN = RangePlan(start=0, end=100, part_size=10, block=None)
+ONE = FinishedRange(b"abcd", (b"m1", b"m2"))
+
+
+def begun(path: Path) -> Finished:
+    finished = Finished(path, Recorder())
+    finished.begin("e1", 100, PLAN)
+    return finished
+
+
+def test_what_was_recorded_is_found_again(tmp_path: Path) -> None:
+    finished = begun(tmp_path / "f")
+    finished.record(3, ONE)
+    finished.close()
+    again = Finished(tmp_path / "f", Recorder())
+    assert again.take_up("e1", 100) == (PLAN, {3: ONE})
+    again.go_on()
+    again.record(4, ONE)
+    again.close()
+    assert set(Finished(tmp_path / "f", Recorder()).take_up("e1", 100)[1]) == {3, 4}
+    again.forget()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("etag", "size"), [("e2", 100), ("e1", 101), (None, 100)])
+def test_another_object_is_not_gone_on_with(tmp_path: Path, etag: str | None, size: int) -> None:
+    begun(tmp_path / "f").close()
+    with pytest.raises(LookupError):
+        Finished(tmp_path / "f", Recorder()).take_up(etag, size)
+
+
+def test_a_line_that_was_cut_costs_only_itself(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    finished = begun(path)
+    for number in (1, 2, 3):
+        finished.record(number, ONE)
+    finished.close()
+    path.write_bytes(path.read_bytes()[:-5])
+    again = Finished(path, Recorder())
+    assert set(again.take_up("e1", 100)[1]) == {1, 2}
+    again.go_on()
+    again.record(5, ONE)
+    again.close()
+    assert set(Finished(path, Recorder()).take_up("e1", 100)[1]) == {1, 2, 5}
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        b"",
+        b"\n",
+        b"[" * 10**6,
+        b"{}",
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b'{"version": 9}',
+        b'{"version": 1}' * 2,
+    ],
+)
+def test_rubbish_is_nothing_to_go_on_with(tmp_path: Path, rubbish: bytes) -> None:
+    (tmp_path / "f").write_bytes(rubbish)
+    with pytest.raises(LookupError):
+        Finished(tmp_path / "f", Recorder()).take_up("e1", 100)
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        ('"part_size": 10', '"part_size": 0'),
+        ('"part_size": 10', '"part_size": 1.5'),
+        ('"end": 100', '"end": "100"'),
+        ('"start": 0', '"start": true'),
+        ('"block": null', '"block": 0'),
+        ('"block": null', '"block": -5'),
+        ('"block": null', '"block": "5"'),
+    ],
+)
+def test_a_plan_that_cannot_be_is_not_believed(tmp_path: Path, was: str, now: str) -> None:
+    path = tmp_path / "f"
+    begun(path).close()
+    assert was in path.read_text()
+    path.write_text(path.read_text().replace(was, now))
+    with pytest.raises(LookupError):
+        Finished(path, Recorder()).take_up("e1", 100)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['[0,"",[]]', '[11,"",[]]', '["1","",[]]', "[1]", '[1,"x",[]]', '[1.5,"",[]]', "[" * 10**6],
+)
+def test_ranges_that_cannot_be_are_not_believed(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "f"
+    begun(path).close()
+    path.write_text(path.read_text() + line + "\n")
+    assert Finished(path, Recorder()).take_up("e1", 100)[1] == {}
+
+
+def test_a_file_that_cannot_be_written_is_told_once(tmp_path: Path) -> None:
+    heard = Recorder()
+    finished = Finished(tmp_path / "missing" / "f", heard)
+    finished.begin("e1", 100, PLAN)
+    finished.record(1, ONE)
+    finished.record(2, ONE)
+    assert len(heard.of(Notice)) == 1
+    finished.forget()

@@ -1,0 +1,150 @@
+"""The journal's file: older versions are brought up to date, newer ones and damage are refused."""
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from ocihaul.errors import JournalError
+from ocihaul.transfer.counting import Counts
+from ocihaul.transfer.integrity import SentPart
+from ocihaul.transfer.journal.database import VERSION
+from ocihaul.transfer.journal.journal import Journal, Target
+from ocihaul.transfer.source import Identity
+
+TARGET = Target("http://e", "n", "b", "o")
+
+#: The tables as the first version made them, with one upload of two parts.
+FIRST_VERSION = """
+PRAGMA journal_mode = WAL;
+CREATE TABLE uploads (
+    id INTEGER PRIMARY KEY,
+    endpoint TEXT NOT NULL, namespace TEXT NOT NULL, bucket TEXT NOT NULL, object TEXT NOT NULL,
+    upload_id TEXT NOT NULL,
+    source TEXT NOT NULL,
+    device INTEGER NOT NULL, inode INTEGER NOT NULL,
+    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    part_size INTEGER NOT NULL,
+    encryption TEXT NOT NULL,
+    algorithm TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    UNIQUE (endpoint, namespace, bucket, object)
+);
+CREATE TABLE parts (
+    upload INTEGER NOT NULL REFERENCES uploads (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    etag TEXT NOT NULL,
+    digests TEXT NOT NULL,
+    PRIMARY KEY (upload, number)
+) WITHOUT ROWID;
+PRAGMA user_version = 1;
+INSERT INTO uploads VALUES
+    (7, 'http://e', 'n', 'b', 'o', 'u', '/f', 1, 2, 30, 4, 10, 'service', 'CRC32C', 1800000000.5);
+INSERT INTO parts VALUES
+    (7, 1, 10, 'e1', '{"CRC32C": "61626364"}'), (7, 2, 10, 'e2', '{"CRC32C": "65666768"}');
+"""
+
+
+def left_by(version: str, directory: Path) -> Path:
+    path = directory / "journal.sqlite3"
+    database = sqlite3.connect(path)
+    database.executescript(version)
+    database.close()
+    return path
+
+
+def test_a_file_of_the_first_version_is_gone_on_with(tmp_path: Path) -> None:
+    left_by(FIRST_VERSION, tmp_path)
+    with Journal(tmp_path) as journal:
+        entry = journal.find(TARGET)
+        assert entry is not None
+        assert (entry.upload_id, entry.identity.size, entry.counts) == ("u", 30, Counts())
+        assert journal.parts(entry) == {
+            1: SentPart(10, "e1", {"CRC32C": b"abcd"}, None),
+            2: SentPart(10, "e2", {"CRC32C": b"efgh"}, None),
+        }
+        third = SentPart(10, "e3", {"CRC32C": b"ijkl"}, "request")
+        journal.record(entry, {3: third}, Counts(runs=2, renewals=1))
+        assert journal.parts(entry)[3] == third
+        found = journal.find(TARGET)
+        assert found is not None
+        assert found.counts == Counts(runs=2, renewals=1)
+        row = journal.finish(TARGET, entry, etag="e", size=30, document="{}", owed=True)
+        assert journal.entries() == []
+        assert [each.row for each in journal.receipts()] == [row]
+    with Journal(tmp_path) as journal:
+        assert journal.receipt(row) == "{}"
+
+
+def test_two_processes_bring_it_up_to_date_at_once(tmp_path: Path) -> None:
+    left_by(FIRST_VERSION, tmp_path)
+    failures: list[Exception] = []
+
+    def open_it() -> None:
+        try:
+            with Journal(tmp_path) as journal:
+                assert journal.find(TARGET) is not None
+        except Exception as error:  # noqa: BLE001  told below
+            failures.append(error)
+
+    threads = [Thread(target=open_it) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_a_file_that_was_left_half_made_is_completed(tmp_path: Path) -> None:
+    left_by("PRAGMA user_version = 1", tmp_path)
+    with Journal(tmp_path) as journal:
+        assert journal.entries() == []
+        assert journal.receipts() == []
+
+
+def test_a_newer_version_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = left_by(f"PRAGMA user_version = {VERSION + 1}", tmp_path)
+    before = path.read_bytes()
+    with pytest.raises(JournalError, match="newer version"):
+        Journal(tmp_path)
+    assert path.read_bytes()[:18] == before[:18]
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "journal.sqlite3").write_text("not a database " * 100)
+    with pytest.raises(JournalError, match="OCIHAUL_STATE_DIR"):
+        Journal(tmp_path)
+    assert (tmp_path / "journal.sqlite3").read_text().startswith("not a database")
+
+
+def test_an_upload_begins_with_the_parts_that_are_there_or_not_at_all(tmp_path: Path) -> None:
+    part = SentPart(10, "e", {"CRC32C": b"abcd"})
+    wishes = {
+        "source": "/f",
+        "identity": Identity(1, 2, 30, 4),
+        "part_size": 10,
+        "encryption": "service",
+        "algorithm": "MD5",
+    }
+    with Journal(tmp_path) as journal:
+        damaged = {1: part, 2: replace(part, etag=None)}  # type: ignore[arg-type]  # NOT NULL
+        with pytest.raises(JournalError):
+            journal.begin(TARGET, upload_id="u", parts=damaged, **wishes)  # type: ignore[arg-type]
+        assert journal.find(TARGET) is None
+        entry = journal.begin(TARGET, upload_id="u", parts={1: part}, **wishes)  # type: ignore[arg-type]
+        assert journal.parts(entry) == {1: part}
+
+
+def test_only_the_newest_receipt_of_an_object_can_be_owed(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        first = journal.finish(TARGET, None, etag="1", size=1, document="1", owed=True)
+        assert journal.owed(TARGET) is not None
+        journal.finish(TARGET, None, etag="2", size=1, document="2", owed=False)
+        assert journal.owed(TARGET) is None
+        assert journal.receipt(first) == "1"
+        assert journal.drop_receipts(before=journal.receipts()[0].finished_at + 3600) == 2
+        assert journal.receipts() == []
+        assert journal.receipt(first) is None
