@@ -2,10 +2,10 @@
 
 import contextlib
 import json
+import os
 import random
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
@@ -144,11 +144,11 @@ class Client:
         self, answer: Answer, call: Call, credential: Credential, redated: bool, tally: _Tally
     ) -> bool:
         """True for success, False when the call is worth another attempt, else raises."""
+        if 200 <= answer.status < 300:
+            return True
         failure = service_error(answer, call.operation)
         failure.after_retry = tally.failures > 0 or tally.unanswered
         action = classify(answer.status, failure.code)
-        if action is Action.DONE:
-            return True
         if action is Action.RETRY:
             wanted = retry_after(answer.headers, self._clock.now())
             self._pause(call, tally, failure, wanted)
@@ -276,7 +276,7 @@ class Client:
             ),
             "accept": "application/json",
             "user-agent": f"ocihaul/{__version__}",
-            "opc-request-id": uuid.uuid4().hex.upper(),
+            "opc-request-id": os.urandom(16).hex().upper(),
             "opc-client-retries": "true",
         }
         if call.body is not None:
