@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC
 from email.utils import formatdate, parsedate_to_datetime
+from functools import lru_cache
 
 from ocihaul.events import ClockCorrected, Listener, ignore
 
@@ -12,6 +13,7 @@ from ocihaul.events import ClockCorrected, Listener, ignore
 _TOLERANCE = 5.0
 
 
+@lru_cache(maxsize=8)  # answers that come in the same second bear the same
 def read_date(text: str) -> float | None:
     """Epoch seconds of a date as mails and HTTP write it; None when it is none.
 
@@ -22,6 +24,11 @@ def read_date(text: str) -> float | None:
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
+
+
+@lru_cache(maxsize=8)
+def _http_date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
 
 
 class ServerClock:
@@ -48,7 +55,7 @@ class ServerClock:
 
     def http_date(self) -> str:
         """The present moment as an HTTP date, by the service's clock."""
-        return formatdate(self.now(), usegmt=True)
+        return _http_date(int(self.now()))
 
     def observe(self, date: str | None, *, signed_with: float | None = None) -> bool:
         """Learn from the Date header of an answer that has just arrived.

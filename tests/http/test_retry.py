@@ -9,8 +9,6 @@ from tests.support import NOW
 @pytest.mark.parametrize(
     ("status", "code", "action"),
     [
-        (200, None, Action.DONE),
-        (204, None, Action.DONE),
         (301, None, Action.FAIL),
         (400, "InvalidParameter", Action.FAIL),
         (401, "NotAuthenticated", Action.ASK_SESSION),

@@ -89,7 +89,7 @@ def test_a_file_of_too_many_parts_gets_larger_ones(
 def test_what_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         src = make(tmp_path / "src", "x")
-        fault = w.oci.faults.add(Fault(operation="PutObject", stall_seconds=1.0))
+        fault = w.oci.faults.add(Fault(operation="PutObject", stall_seconds=1.0, stall_at_byte=0))
         process = w.start(*command("bulk-upload", "--src-dir", str(src)))
         w.oci.log.wait_for(lambda entry: entry.operation == "ListObjects")
         w.oci.put_object("backups", "x", b"somebody else's")

@@ -34,8 +34,7 @@ class Service:
         self.conditions: list[dict[str, str]] = []
         self.damage = 0
 
-    def put_object(self, _ns: str, _bucket: str, _name: str, body: Any, headers: Any) -> Answer:
-        data = b"".join(body.blocks())
+    def put_object(self, _ns: str, _bucket: str, _name: str, data: bytes, headers: Any) -> Answer:
         self.bodies.append(data)
         self.conditions.append({name: v for name, v in headers.items() if name.startswith("if-")})
         self.during(len(self.bodies))

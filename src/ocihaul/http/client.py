@@ -2,10 +2,10 @@
 
 import contextlib
 import json
+import os
 import random
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
@@ -46,7 +46,7 @@ class Call:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     document: object = None
-    body: Body | None = field(default=None, repr=False)
+    body: bytes | Body | None = field(default=None, repr=False)
     sink: Sink | None = field(default=None, repr=False)
     abandoned: threading.Event | None = None
     shown_as: str | None = None
@@ -144,11 +144,11 @@ class Client:
         self, answer: Answer, call: Call, credential: Credential, redated: bool, tally: _Tally
     ) -> bool:
         """True for success, False when the call is worth another attempt, else raises."""
+        if 200 <= answer.status < 300:
+            return True
         failure = service_error(answer, call.operation)
         failure.after_retry = tally.failures > 0 or tally.unanswered
         action = classify(answer.status, failure.code)
-        if action is Action.DONE:
-            return True
         if action is Action.RETRY:
             wanted = retry_after(answer.headers, self._clock.now())
             self._pause(call, tally, failure, wanted)
@@ -277,13 +277,14 @@ class Client:
             ),
             "accept": "application/json",
             "user-agent": f"ocihaul/{__version__}",
-            "opc-request-id": uuid.uuid4().hex.upper(),
+            "opc-request-id": os.urandom(16).hex().upper(),
             "opc-client-retries": "true",
         }
         if call.body is not None:
             headers["content-type"] = "application/octet-stream"
-            headers["content-length"] = str(call.body.length)
-            if call.body.length > EXPECT_ABOVE:
+            length = len(call.body) if isinstance(call.body, bytes) else call.body.length
+            headers["content-length"] = str(length)
+            if length > EXPECT_ABOVE:
                 headers["expect"] = "100-continue"
         headers |= call.headers
         if call.sink is not None:

@@ -13,7 +13,6 @@ _LONGEST_RETRY_AFTER = 300.0
 class Action(Enum):
     """The kinds of answer."""
 
-    DONE = "done"
     ASK_SESSION = "ask session"
     RETRY = "retry"
     FAIL = "fail"
@@ -56,13 +55,13 @@ def rejection_delay(rejections: int, chance: float) -> float:
 
 
 def classify(status: int, code: str | None) -> Action:
-    """What an answer asks for.
+    """What an answer that is no success asks for.
 
     400, 403, 404, 412 and the like are final: the same request would fail again. 409 is final
     but for ConcurrentObjectUpdate, which is another writer's passing doing.
     """
     if status < 400:
-        return Action.DONE if 200 <= status < 300 else Action.FAIL
+        return Action.FAIL
     if status == 401:
         return Action.ASK_SESSION
     if status in {408, 429} or (status >= 500 and status != 501):

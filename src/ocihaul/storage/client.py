@@ -75,7 +75,7 @@ class StorageClient(ObjectOperations, BucketOperations):
         return ObjectSummary(size, answer.headers.get("etag"), answer.headers)
 
     def put_object(
-        self, namespace: str, bucket: str, name: str, body: Body, headers: Headers
+        self, namespace: str, bucket: str, name: str, body: bytes | Body, headers: Headers
     ) -> Answer:
         """Store a whole object, at most 50 GiB."""
         path = object_path(namespace, bucket, name)

@@ -1,8 +1,11 @@
 """Where buckets, objects, uploads and PARs are, as paths of the API; pure."""
 
+from functools import lru_cache
+
 from ocihaul.storage.names import quoted
 
 
+@lru_cache(maxsize=8)  # all files of a tree go to the same one
 def bucket_path(namespace: str, bucket: str) -> str:
     """Of one bucket."""
     return f"/n/{quoted(namespace, 'namespace')}/b/{quoted(bucket, 'bucket name')}"

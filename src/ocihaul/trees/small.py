@@ -7,7 +7,7 @@ what was damaged on the way, and a file that changes while it is read stores not
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import crc32c
@@ -28,22 +28,6 @@ SMALL = 2**20
 _CRC = checksum.content_header(CRC32C)
 _MD5 = checksum.content_header(MD5)
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
-
-
-class Bytes:
-    """Bytes in memory as a `wire.Body`."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.length = len(data)
-
-    def blocks(self) -> Iterator[bytes]:
-        """All of them at once."""
-        if self._data:
-            yield self._data
-
-    def sent(self, count: int) -> None:
-        """Nobody counts them."""
 
 
 class SmallFiles:
@@ -116,7 +100,7 @@ class SmallFiles:
         request = self._request
         try:
             return self._storage.put_object(
-                request.namespace, request.bucket, name, Bytes(data), headers
+                request.namespace, request.bucket, name, data, headers
             ).headers
         except ServiceError as error:
             if error.status == 412 and error.after_retry:

@@ -3,21 +3,20 @@
 An upload's answer may come before its body has gone out (401, 403, 412, 503), and a server that
 answers early often closes without reading on. A client that only looks for the answer after the
 last byte loses it to a reset. So the socket is non-blocking, and every wait is for both
-directions. h11 frames the messages; this module moves them.
+directions. `heads` and `reply` take the messages apart; this module moves them.
 """
 
 import socket
 import ssl
 import time
 from dataclasses import dataclass
-from typing import cast
 
-import h11
-
+from ocihaul.wire.heads import AnswerHead, request_head
 from ocihaul.wire.inflow import Inflow
 from ocihaul.wire.limiter import Limiter, unlimited
-from ocihaul.wire.message import Answer, Body, Request, Sink, Stopped, StopSign, WireError
-from ocihaul.wire.readiness import READ, WRITE, ready
+from ocihaul.wire.message import Answer, Block, Body, Request, Sink, Stopped, StopSign, WireError
+from ocihaul.wire.readiness import READ, WRITE, Watch
+from ocihaul.wire.reply import Reply
 
 #: How often a wait looks at the stop event, seconds.
 _SLICE = 0.25
@@ -25,6 +24,8 @@ _SLICE = 0.25
 _LAST_WORDS = 2.0
 #: The largest answer that is held in memory, bytes; Object Storage's documents stay far below.
 _MAX_ANSWER = 64 * 2**20
+#: A body of bytes goes out with its head where both together are no larger than this.
+_TOGETHER = 64 * 1024
 
 _WANT_READ = (BlockingIOError, InterruptedError, ssl.SSLWantReadError)
 _WANT_WRITE = (BlockingIOError, InterruptedError, ssl.SSLWantWriteError)
@@ -54,8 +55,9 @@ class Connection:
         self._sock = sock
         self._patience = patience
         self._stop = stop
-        self._protocol = _new_protocol()
-        self._response: h11.Response | None = None
+        self._watch = Watch(sock)
+        self._reply = Reply("")
+        self._head_left = 0  # bytes of the request's head that have not gone out
         self._body_sent = 0
         self._body_received = 0
         self._used = False
@@ -69,7 +71,7 @@ class Connection:
 
     def is_quiet(self) -> bool:
         """Nothing has arrived while idle: neither a close nor bytes that nobody asked for."""
-        return not ready(self._sock, READ, 0.0)
+        return not self._watch.ready(READ, 0.0)
 
     def exchange(self, request: Request) -> Answer:
         """Send one request and return its final answer.
@@ -77,61 +79,48 @@ class Connection:
         Raises WireError when there is no answer, Stopped when the stop event is set. Afterwards
         `reusable` says whether the connection can carry another request.
         """
-        self._response = None
+        self._reply = reply = Reply(request.method)
         self._body_sent = self._body_received = 0
         self.reusable = False
         body = b""
         try:
-            self._send_request(request)
-            response = self._receive_head()
-            status, headers = response.status_code, _headers(response)
-            if request.sink is not None and 200 <= status < 300:
-                request.sink.begin(status, headers)
-                self._receive_into(request.sink, response)
+            all_sent = self._send_request(request)
+            head = self._receive_head()
+            if request.sink is not None and 200 <= head.status < 300:
+                request.sink.begin(head.status, head.headers)
+                self._receive_into(request.sink, head)
                 request.sink.end()
             else:
-                body = self._receive_body(status)
+                body = self._receive_body(head.status)
         except WireError as error:
             error.body_sent, error.body_received = self._body_sent, self._body_received
             error.stale = self._used and not self._has_answer() and not self._body_sent
             raise
         self._used = True
-        protocol = self._protocol
-        self.reusable = protocol.our_state is h11.DONE and protocol.their_state is h11.DONE
-        if protocol.trailing_data[0]:
-            self.reusable = False  # nobody asked for it: it must not answer the next request
-        if self.reusable:
-            protocol.start_next_cycle()
-        elif protocol.our_state is h11.IDLE:
-            self.reusable = True  # the body went past h11
-        return Answer(status, headers, body, self._body_sent, self._body_received)
+        self.reusable = all_sent and not reply.is_last
+        return Answer(head.status, head.headers, body, self._body_sent, self._body_received)
 
     def _has_answer(self) -> bool:
-        return self._response is not None
+        return self._reply.head is not None
 
     # Sending. Each step stops as soon as the final answer is there.
 
-    def _send_request(self, request: Request) -> None:
-        body = request.body
-        head = self._protocol.send(
-            h11.Request(
-                method=request.method,
-                target=request.target,
-                headers=list(request.headers.items()),
-            )
-        )
-        if isinstance(body, bytes):
-            head += self._protocol.send(h11.Data(data=body))
-        self._send(memoryview(head))
-        if isinstance(body, bytes):
-            self._body_sent = len(body)
-        elif body is not None:
+    def _send_request(self, request: Request) -> bool:
+        """True when all of it went out before there was an answer."""
+        body, head = request.body, request_head(request)
+        self._head_left = len(head)
+        if isinstance(body, bytes) and self._may_go_together(head, body):
+            self._send(memoryview(head + body))
+        else:
+            self._send(memoryview(head))
             if "expect" in request.headers:
                 self._wait_for_go_ahead()
-            if self._has_answer() or not self._send_body(body):
-                return
-        if not self._has_answer():
-            self._protocol.send(h11.EndOfMessage())
+            if body is not None and (self._has_answer() or not self._send_body(body)):
+                return False
+        return not self._has_answer()
+
+    def _may_go_together(self, head: bytes, body: bytes) -> bool:
+        return len(head) + len(body) <= _TOGETHER and not self._limiter.limits()
 
     def _wait_for_go_ahead(self) -> None:
         """Wait for `100 Continue` or a final answer, but not for ever.
@@ -143,24 +132,34 @@ class Connection:
             if self._poll(READ, min(remaining, _SLICE)) and self._listen():
                 return
 
-    def _send_body(self, body: Body) -> bool:
+    def _send_body(self, body: bytes | Body) -> bool:
         """True when all of it went out, False when a final answer came before that.
 
         An answer that comes after the last byte is no early one, however fast it is.
         """
+        if isinstance(body, bytes):
+            return self._send_block(body)
+        left = body.length
         for block in body.blocks():
-            for portion in self._limiter.portions(memoryview(block)):
-                self._await_turn(len(portion))
-                if self._has_answer():
-                    return False
-                # h11 counts the bytes against Content-Length and hands back the portion itself,
-                # which may be any bytes-like object.
-                self._protocol.send_with_data_passthrough(h11.Data(data=cast("bytes", portion)))
-                before = self._body_sent
-                complete = self._send(portion, is_body=True)
-                body.sent(self._body_sent - before)
-                if not complete:
-                    return False
+            left -= len(block)
+            if left < 0:
+                break
+            before = self._body_sent
+            complete = self._send_block(block)
+            body.sent(self._body_sent - before)
+            if not complete:
+                return False
+        if left:
+            raise ValueError(f"a body that should have {body.length} bytes has others")
+        return True
+
+    def _send_block(self, block: Block) -> bool:
+        for portion in self._limiter.portions(memoryview(block)):
+            self._await_turn(len(portion))
+            if self._has_answer():
+                return False
+            if not self._send(portion):
+                return False
         return True
 
     def _await_turn(self, count: int) -> None:
@@ -173,7 +172,7 @@ class Connection:
             if (left := until - time.monotonic()) <= 0:
                 return
 
-    def _send(self, data: memoryview, *, is_body: bool = False) -> bool:
+    def _send(self, data: memoryview) -> bool:
         while data and not self._has_answer():
             try:
                 count = self._sock.send(data)
@@ -185,7 +184,9 @@ class Connection:
                 self._hear_last_words(error)
             else:
                 data = data[count:]
-                self._body_sent += count if is_body else 0
+                of_head = min(count, self._head_left)
+                self._head_left -= of_head
+                self._body_sent += count - of_head
         return not data
 
     def _wait_to_send(self, events: int) -> None:
@@ -214,28 +215,7 @@ class Connection:
         data = self._receive()
         if data is None:
             return False
-        try:
-            self._protocol.receive_data(data)
-            return self._next_message()
-        except h11.RemoteProtocolError as error:
-            if not data:
-                raise WireError("the server closed the connection without an answer") from error
-            raise WireError(f"the answer is not HTTP: {error}") from error
-
-    def _next_message(self) -> bool:
-        heard = False
-        while self._response is None:
-            event = self._protocol.next_event()
-            if isinstance(event, h11.InformationalResponse):
-                heard = heard or event.status_code == 100
-            elif isinstance(event, h11.Response):
-                self._response = event
-                heard = True
-            elif isinstance(event, h11.ConnectionClosed):
-                raise WireError("the server closed the connection without an answer")
-            else:
-                break
-        return heard
+        return self._reply.take(data)
 
     def _receive(self) -> bytes | None:
         """What is there to read: None for nothing yet, empty for the end."""
@@ -251,63 +231,45 @@ class Connection:
         except OSError as error:
             raise WireError(f"the connection broke: {error}") from error
 
-    def _receive_head(self) -> h11.Response:
+    def _receive_head(self) -> AnswerHead:
         deadline = time.monotonic() + self._patience.read
-        while self._response is None:
+        while (head := self._reply.head) is None:
             self._wait(READ, "to answer", deadline=deadline)
             self._listen()
             if not self._has_answer() and time.monotonic() > deadline:
                 # Headers that drip and 1xx answers without end are no progress.
                 raise WireError(f"the server took more than {self._patience.read:g} s to answer")
-        return self._response
+        return head
 
     def _receive_body(self, status: int) -> bytes:
         body = bytearray()
         try:
-            while True:
-                event = self._protocol.next_event()
-                if event is h11.NEED_DATA:
-                    self._wait(READ, "to finish its answer")
-                    self._protocol.receive_data(self._receive_some())
-                elif isinstance(event, h11.Data):
-                    body += event.data
-                    if len(body) > _MAX_ANSWER:
-                        raise WireError(f"the answer is longer than {_MAX_ANSWER} bytes")
-                else:
-                    return bytes(body)
-        except (h11.RemoteProtocolError, WireError) as error:
-            if status >= 400:
-                return bytes(body)  # the status is what counts; its text may be lost to a reset
-            raise WireError(f"the answer was cut short: {error}") from error
+            for piece in self._reply.body(self._receive_some):
+                body += piece
+                if len(body) > _MAX_ANSWER:
+                    raise WireError(f"the answer is longer than {_MAX_ANSWER} bytes")
+        except WireError as error:
+            if status < 400:  # else it is what counts; its text may be lost to a reset
+                raise WireError(f"the answer was cut short: {error}") from error
+        return bytes(body)
 
-    def _receive_into(self, sink: Sink, response: h11.Response) -> None:
-        """The body into the sink: by h11 where it frames it, past it where its length is known."""
-        length = _known_length(response)
+    def _receive_into(self, sink: Sink, head: AnswerHead) -> None:
+        """The body into the sink: piece by piece, or straight where its length is known."""
+        reply = self._reply
         inflow = Inflow(self._sock, sink, self._patience.read, self._stop, self._limiter)
         try:
-            if length is None:
-                self._pour(inflow)
-                return
-            ahead = self._protocol.trailing_data[0]
-            inflow.put(ahead[:length])
-            inflow.read(length - len(ahead[:length]))
-        except (h11.RemoteProtocolError, WireError) as error:
+            if head.length is None:
+                for piece in reply.body(self._receive_some):
+                    inflow.put(piece)
+            else:
+                ahead = reply.ahead(head.length)
+                inflow.put(ahead)
+                inflow.read(head.length - len(ahead))
+                reply.finished()
+        except WireError as error:
             raise WireError(f"the answer was cut short: {error}") from error
         finally:
             self._body_received = inflow.count
-        if len(ahead) <= length and _stays_open(response):
-            self._protocol = _new_protocol()  # the old one still waits for the body
-
-    def _pour(self, inflow: Inflow) -> None:
-        while True:
-            event = self._protocol.next_event()
-            if event is h11.NEED_DATA:
-                self._wait(READ, "to finish its answer")
-                self._protocol.receive_data(self._receive_some())
-            elif isinstance(event, h11.Data):
-                inflow.put(event.data)
-            else:
-                return
 
     def _receive_some(self) -> bytes:
         while (data := self._receive()) is None:
@@ -327,25 +289,4 @@ class Connection:
     def _poll(self, events: int, timeout: float) -> int:
         if self._stop.is_set():
             raise Stopped
-        return ready(self._sock, events, timeout)
-
-
-def _new_protocol() -> h11.Connection:
-    return h11.Connection(h11.CLIENT, max_incomplete_event_size=256 * 1024)
-
-
-def _headers(response: h11.Response) -> dict[str, str]:
-    return {name.decode(): value.decode("latin-1") for name, value in response.headers}
-
-
-def _known_length(response: h11.Response) -> int | None:
-    """The length of the body, where nothing but Content-Length frames it; bytes."""
-    headers = _headers(response)
-    if "transfer-encoding" in headers or "content-length" not in headers:
-        return None
-    return int(headers["content-length"])  # h11 has seen to it that it is a number
-
-
-def _stays_open(response: h11.Response) -> bool:
-    wishes = _headers(response).get("connection", "").lower().split(",")
-    return response.http_version == b"1.1" and "close" not in {wish.strip() for wish in wishes}
+        return self._watch.ready(events, timeout)

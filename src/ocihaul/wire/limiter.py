@@ -36,6 +36,10 @@ class Limiter:
         self._lock = threading.Lock()  # guards _free_at
         self._free_at = 0.0
 
+    def limits(self) -> bool:
+        """Whether there is a limit at this moment."""
+        return self._rate() is not None
+
     def portions(self, block: memoryview) -> Iterator[memoryview]:
         """`block` in pieces that may be reserved one by one; in one piece where it is small."""
         rate = self._rate()

@@ -4,6 +4,7 @@ import base64
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ocihaul.errors import ConfigError
@@ -20,6 +21,7 @@ class Origin:
     port: int
 
     @classmethod
+    @lru_cache(maxsize=8)  # asked for each request, and nearly always the same
     def parse(cls, url: str) -> "Origin":
         """The origin of a base URL; ConfigError when it is not http(s)://host[:port]."""
         parts = urlsplit(url)

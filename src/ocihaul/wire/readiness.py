@@ -11,14 +11,25 @@ WRITE = selectors.EVENT_WRITE
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
-def ready(sock: socket.socket, events: int, timeout: float) -> int:
-    """Which of `events` are possible on `sock` within `timeout` seconds; 0 for none.
+class Watch:
+    """Waits for one socket, as often as it is asked to."""
 
-    A broken or closed connection counts as both, so that the next call on it tells why.
-    """
-    if events & READ and isinstance(sock, ssl.SSLSocket) and sock.pending():
-        return READ  # decrypted already: the descriptor would not show it
-    with _Selector() as selector:
-        selector.register(sock, events)
-        found: list[tuple[selectors.SelectorKey, int]] = selector.select(timeout)
-    return found[0][1] if found else 0
+    def __init__(self, sock: socket.socket) -> None:
+        self._tls = sock if isinstance(sock, ssl.SSLSocket) else None
+        self._selector = _Selector()
+        self._selector.register(sock, READ)
+        self._sock = sock
+        self._events = READ
+
+    def ready(self, events: int, timeout: float) -> int:
+        """Which of `events` are possible within `timeout` seconds; 0 for none.
+
+        A broken or closed connection counts as both, so that the next call on it tells why.
+        """
+        if events & READ and self._tls is not None and self._tls.pending():
+            return READ  # decrypted already: the descriptor would not show it
+        if events != self._events:
+            self._selector.modify(self._sock, events)
+            self._events = events
+        found: list[tuple[selectors.SelectorKey, int]] = self._selector.select(timeout)
+        return found[0][1] if found else 0
