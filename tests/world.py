@@ -212,6 +212,12 @@ class World:
         signatures = {token.rpartition(".")[2] for token in tokens}
         return lines | signatures | set(tokens) | self.oci.issued_par_secrets() | self.hidden
 
+    def end_sessions(self) -> None:
+        """No login of this world can be used or renewed any more."""
+        for session in self.logins:
+            self.oci.end_session(session)
+        self.oci.revoke_all()
+
     # What the emulator has seen, and what the client has said
 
     def arrived_whole(self, source: Path, name: str | None = None) -> bool:

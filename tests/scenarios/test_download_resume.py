@@ -221,16 +221,18 @@ def test_of_two_runs_at_once_the_second_waits_or_says_who_has_it(tmp_path: Path)
 
 
 def test_a_session_that_ends_is_gone_on_with_after_the_login(tmp_path: Path) -> None:
-    with world(tmp_path, token_ttl=3.0, session_ttl=5.0, answer_bandwidth=5 * MIB) as w:
+    with world(tmp_path, answer_bandwidth=8 * MIB) as w:
         data, target = noise(60 * MIB), tmp_path / "target"
         w.oci.put_object("backups", "x", data)
-        w.log_in()
-        ran = w.run(*w.get("x", target))
+        process = w.start(*w.get("x", target))
+        w.oci.log.wait_for(lambda entry: entry.operation == "GetObject", timeout=60)
+        w.end_sessions()
+        ran = w.finish(process)
         assert ran.code == 75, ran.err
         assert "the same command, run again, goes on" in ran.err
         before = w.object_bytes_sent()
         assert 0 < before < 60 * MIB
-        w.oci.configure(session_ttl=3600.0, token_ttl=3600.0, answer_bandwidth=None)
+        w.oci.configure(answer_bandwidth=None)
         w.log_in()
         ran = w.run(*w.get("x", target))
         assert ran.code == 0, ran.err

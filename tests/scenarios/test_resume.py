@@ -261,14 +261,17 @@ def test_a_run_that_died_after_its_commit_is_settled_without_sending_a_byte(
 
 
 def test_a_session_that_ends_is_gone_on_with_after_the_login(tmp_path: Path) -> None:
-    with world(tmp_path, token_ttl=5.0, session_ttl=12.0, bandwidth=6 * MIB) as w:
+    with world(tmp_path, bandwidth=12 * MIB) as w:
         source = w.file(120 * MIB)
-        ran = w.run(*w.put(source, "--parallel-upload-count", "3"))
+        process = w.start(*w.put(source, "--parallel-upload-count", "3"))
+        w.oci.log.wait_for(lambda entry: entry.operation == "UploadPart", timeout=60)
+        w.end_sessions()
+        ran = w.finish(process)
         assert ran.code == 75, ran.err
         assert "the same command, run again, goes on" in ran.err
         kept = len(w.oci.uploads("backups")[0].parts)
         assert kept > 0
-        w.oci.configure(session_ttl=3600.0, token_ttl=3600.0, bandwidth=None)
+        w.oci.configure(bandwidth=None)
         w.oci.write_profile(w.home / "oci")
         ran = w.run(*w.put(source))
         assert ran.code == 0, ran.err

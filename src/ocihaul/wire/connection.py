@@ -9,6 +9,7 @@ directions. `heads` and `reply` take the messages apart; this module moves them.
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ocihaul.wire.heads import AnswerHead, request_head
@@ -144,21 +145,22 @@ class Connection:
             left -= len(block)
             if left < 0:
                 break
-            before = self._body_sent
-            complete = self._send_block(block)
-            body.sent(self._body_sent - before)
-            if not complete:
+            if not self._send_block(block, body.sent):
                 return False
         if left:
             raise ValueError(f"a body that should have {body.length} bytes has others")
         return True
 
-    def _send_block(self, block: Block) -> bool:
+    def _send_block(self, block: Block, sent: Callable[[int], None] | None = None) -> bool:
         for portion in self._limiter.portions(memoryview(block)):
             self._await_turn(len(portion))
             if self._has_answer():
                 return False
-            if not self._send(portion):
+            before = self._body_sent
+            complete = self._send(portion)
+            if sent is not None:
+                sent(self._body_sent - before)
+            if not complete:
                 return False
         return True
 
