@@ -24,7 +24,8 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from bench.service import Arrived, record_path, token
+from bench.records import Records
+from bench.service import Arrived, token
 
 MIB = 2**20
 GIB = 2**30
@@ -46,6 +47,7 @@ class Ground:
     ports: Mapping[str, int]
     sink: "subprocess.Popen[str]"
     key: rsa.RSAPrivateKey
+    records: Records
 
     @property
     def ca_file(self) -> Path:
@@ -83,22 +85,21 @@ class Ground:
 
     def arrived(self, bucket: str, name: str) -> Arrived | None:
         """What the sink has of an object."""
-        path = record_path(self.home / "records", bucket, name)
-        return Arrived(**json.loads(path.read_text())) if path.exists() else None
+        record = self.records.find(bucket, name)
+        return None if record is None else Arrived.of_record(record)
 
     def all_arrived(self) -> list[Arrived]:
         """Every object that the sink has."""
-        paths = (self.home / "records").iterdir()
-        return [Arrived(**json.loads(path.read_text())) for path in paths]
+        return [Arrived.of_record(record) for record in self.records.all()]
 
     def forget(self) -> None:
         """Clear the table for the next command: the sink's objects, the journal, what was fetched.
 
         Every command begins as if it were the first one ever run.
         """
-        for name in ("records", "state", "fetched"):
+        self.records.forget()
+        for name in ("state", "fetched"):
             shutil.rmtree(self.home / name, ignore_errors=True)
-        (self.home / "records").mkdir()
         (self.home / "fetched").mkdir()
 
     def log_in(self, life: float = LONG_LIFE) -> None:
@@ -136,7 +137,7 @@ def ground(size: int, directory: Path | None = None) -> Iterator[Ground]:
     """A ground with a source of `size` bytes, for as long as the context lasts."""
     with tempfile.TemporaryDirectory(prefix="ocihaul-bench-", dir=directory) as name:
         home = Path(name)
-        for part in ("records", "oci", "fetched"):
+        for part in ("oci", "fetched"):
             (home / part).mkdir(mode=0o700)
         source = home / "source"
         _fill(source, size)
@@ -154,7 +155,8 @@ def ground(size: int, directory: Path | None = None) -> Iterator[Ground]:
         with sink:
             if sink.stdout is None or not (line := sink.stdout.readline()):
                 raise RuntimeError("the sink did not start")
-            here = Ground(home, source, size, crc, json.loads(line), sink, key)
+            records = Records(home / "records")
+            here = Ground(home, source, size, crc, json.loads(line), sink, key, records)
             here.log_in()
             try:
                 yield here
@@ -163,6 +165,7 @@ def ground(size: int, directory: Path | None = None) -> Iterator[Ground]:
                     with contextlib.suppress(OSError):
                         sink.stdin.close()
                 sink.wait(timeout=10)
+                records.close()
 
 
 def crc_of(path: Path) -> int:

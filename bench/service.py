@@ -1,8 +1,8 @@
 """What the sink answers: as much of Object Storage as uploads and downloads call.
 
 Nothing is kept of a body but its size and checksums. The etag of a part carries them, so a commit
-needs no memory, and any of the sink's processes can answer it. Of each object one small file is
-left behind for whoever asks what arrived.
+needs no memory, and any of the sink's processes can answer it. What arrived of each object is noted
+for whoever asks (`records.py`).
 """
 
 import base64
@@ -10,8 +10,8 @@ import hashlib
 import json
 import mmap
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from email.utils import formatdate
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import crc32c
 import jwt
 
 from bench.exchange import Exchange, Head
+from bench.records import Records
 from ocihaul.transfer.checksum import combine_crc32c
 
 NAMESPACE = "ns1"
@@ -54,6 +55,15 @@ class Arrived:
         size, crc, md5 = etag.split(".")
         return cls(int(size, 16), int(crc, 16), base64.b64encode(bytes.fromhex(md5)).decode())
 
+    @classmethod
+    def of_record(cls, record: Mapping[str, object]) -> "Arrived":
+        """As `record` noted it."""
+        return cls(int(str(record["size"])), int(str(record["crc32c"])), str(record["md5"]))
+
+    def record(self) -> dict[str, object]:
+        """To be noted."""
+        return {"size": self.size, "crc32c": self.crc32c, "md5": self.md5}
+
     def headers(self) -> dict[str, object]:
         """As the service tells them in the answer to a body."""
         told: dict[str, object] = {"etag": self.etag, "last-modified": formatdate(usegmt=True)}
@@ -64,16 +74,16 @@ class Arrived:
 class Service:
     """Answers one request at a time on any number of connections.
 
-    `records` is the directory for what arrived; `readable` the file behind the readable objects;
-    `count` is told (requests, body bytes in, body bytes out, renewals) of each request.
+    `records` takes what arrived; `readable` is the file behind the readable objects, its CRC32C
+    beside it; `count` is told (requests, body bytes in, body bytes out, renewals) of each request.
     """
 
     def __init__(
-        self, records: Path, readable: Path, count: Callable[[int, int, int, int], None]
+        self, records: Records, readable: Path, count: Callable[[int, int, int, int], None]
     ) -> None:
         self._records = records
         self._count = count
-        self._crc = int((records.parent / "readable.crc32c").read_text())
+        self._crc = int((readable.parent / "readable.crc32c").read_text())
         with readable.open("rb") as file:
             self._bytes = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
@@ -163,11 +173,11 @@ class Service:
         if bucket == READABLE:
             self._read(head, exchange, self._bytes[:1] if name == TINY else self._bytes)
             return
-        try:
-            arrived = Arrived(**json.loads(record_path(self._records, bucket, name).read_text()))
-        except FileNotFoundError:
+        known = self._records.find(bucket, name)
+        if known is None:
             exchange.answer(404, {})
             return
+        arrived = Arrived.of_record(known)
         headers = arrived.headers() | {"content-length": arrived.size}
         if arrived.md5:
             headers["content-md5"] = arrived.md5
@@ -212,7 +222,7 @@ class Service:
         exchange.answer(200, headers)
 
     def _remember(self, bucket: str, name: str, arrived: Arrived) -> None:
-        record_path(self._records, bucket, name).write_text(json.dumps(asdict(arrived)))
+        self._records.add(bucket, name, arrived.record())
 
     # Tokens
 
@@ -241,8 +251,3 @@ def combined(parts: Iterable[Arrived]) -> Arrived:
         md5.update(base64.b64decode(part.md5))
         complete = complete and bool(part.md5)
     return Arrived(size, crc, base64.b64encode(md5.digest()).decode() if complete else "")
-
-
-def record_path(records: Path, bucket: str, name: str) -> Path:
-    """Where the sink notes what arrived as this object."""
-    return records / hashlib.sha256(f"{bucket}/{name}".encode()).hexdigest()

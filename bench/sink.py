@@ -20,6 +20,7 @@ from pathlib import Path
 import trustme
 
 from bench.exchange import Exchange
+from bench.records import Records
 from bench.service import Service
 
 HOST = "127.0.0.1"
@@ -88,7 +89,7 @@ def main(directory: Path, readable: Path) -> int:
     counters = Counters(processes)
     plain, tls = _listen(), _listen()
     context = _context(directory / "ca.pem")
-    service = Service(directory / "records", readable, counters.add)
+    service = Service(Records(directory / "records"), readable, counters.add)
     children = []
     for slot in range(processes):
         child = os.fork()
