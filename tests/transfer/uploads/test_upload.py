@@ -277,7 +277,7 @@ def test_an_object_that_appears_meanwhile_is_not_replaced(tmp_path: Path, size: 
             if isinstance(event, BytesSent) and not w.oci.object_names("backups"):
                 w.oci.put_object("backups", source.name, b"theirs")
 
-        w.oci.faults.add(Fault(operation=operation, stall_seconds=0.3, times=1))
+        w.oci.faults.add(Fault(operation=operation, stall_at_byte=1, stall_seconds=0.5))
         from ocihaul.transfer.uploads.upload import upload  # noqa: PLC0415  with a listener of its own
 
         request = w.request(source, existing=Existing.ASK)
