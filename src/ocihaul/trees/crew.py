@@ -16,6 +16,7 @@ from ocihaul.errors import (
     SessionError,
     TargetError,
 )
+from ocihaul.trees.backlog import Backlog
 
 Job = Callable[[], None]
 
@@ -100,7 +101,7 @@ class Crew:
     def __init__(self, workers: int, trouble: Trouble) -> None:
         self._workers = workers
         self._trouble = trouble
-        self._small: queue.Queue[Job | None] = queue.Queue(max(4 * workers, 64))
+        self._small: Backlog[Job] = Backlog(max(2 * workers, 32))
         self._large: queue.Queue[tuple[int, Job] | None] = queue.Queue(1000)
         self._threads: list[threading.Thread] = []
         self._dispatcher: threading.Thread | None = None
@@ -113,8 +114,7 @@ class Crew:
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: object) -> None:
         if isinstance(value, BaseException) and self._trouble.error is None:
             self._trouble.error = value
-        for _ in self._threads:
-            self._small.put(None)
+        self._small.end(len(self._threads))
         if self._dispatcher is not None:
             self._large.put(None)
             self._dispatcher.join()

@@ -26,6 +26,7 @@ EXTRA = "extra"
 FILE = "file"
 
 _BATCH = 1000
+_as_json = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 
 
 class Results:
@@ -60,7 +61,7 @@ class Results:
 
         Raises JournalError when there is no room.
         """
-        text = None if value is None else json.dumps(value, sort_keys=True, ensure_ascii=False)
+        text = None if value is None else _as_json(value)
         with self._using() as database:
             cursor = database.execute(
                 "INSERT OR IGNORE INTO results VALUES (?, ?, ?)", (kind, printable(name), text)
