@@ -181,6 +181,10 @@ class TargetError(OcihaulError):
         self.resumable = resumable
 
 
+class OutputError(OcihaulError):
+    """The work is done, but its answer cannot be written to standard output."""
+
+
 class ObjectChanged(OcihaulError):
     """The object was replaced or deleted while it was downloaded: no byte of it was kept."""
 

@@ -11,6 +11,9 @@ from typing import NoReturn
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line `argv` (default: the process's own) and exit with its status."""
+    from ocihaul.cli.standard_streams import settle
+
+    settle()
     from ocihaul.cli.app import run
 
     sys.exit(run(sys.argv[1:] if argv is None else argv))

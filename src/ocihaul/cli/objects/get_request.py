@@ -1,5 +1,6 @@
 """From the options of `os object get` to a DownloadRequest."""
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -80,5 +81,7 @@ def _checked(path: Path) -> Path:
 
 def _unbuffered(stdout: TextIO) -> BinaryIO:
     """The bytes below a text stream: what is written is out, and nothing is left to flush."""
-    below = stdout.buffer
-    return getattr(below, "raw", below)
+    try:
+        return io.FileIO(stdout.fileno(), "wb", closefd=False)
+    except io.UnsupportedOperation:  # it is no file at all
+        return stdout.buffer
