@@ -66,10 +66,10 @@ def test_head_is_the_same(stock: Stock) -> None:
 def test_namespace_and_buckets_are_the_same(stock: Stock) -> None:
     seed(stock)
     stock.oci.create_bucket("second", versioning="Enabled")
-    assert json.loads(both(stock, "os ns get")) == {"data": "ns1"}
+    assert json.loads(both(stock, "os ns get -c c")) == {"data": "ns1"}
     both(stock, "os bucket get -ns ns1 --name backups")
     both(stock, "os bucket get -bn second --fields approximateCount --fields autoTiering")
-    both(stock, "os bucket list -ns ns1 --compartment-id c --fields tags")
+    both(stock, "os bucket list -ns ns1 --compartment-id c --fields TAGS")
     both(stock, "os bucket list -ns ns1 --compartment-id c --limit 1")
     both(stock, "os bucket list -ns ns1 --compartment-id c --page 1")
 
