@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 import urllib.parse
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,19 @@ def test_ocihaul_hands_a_command_on_that_only_signs(program: Stock) -> None:
     url = base64.urlsafe_b64decode(answer["status"]["token"]).decode()
     assert f'keyId="ST${token}"' in urllib.parse.unquote_plus(url)
     assert program.oci.log.entries() == []
+
+
+def test_ocihaul_hands_on_what_it_lacks_of_sessions(program: Stock) -> None:
+    program.oci.write_profile(program.config.parent, "other")
+    copy = program.home / "copy"
+    done = ocihaul(program, f"session export --profile other --output-file {copy}")
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(f"{copy}.zip") as archive:
+        assert "token" in archive.namelist()
+    done = ocihaul(program, "session terminate --profile other")
+    assert done.returncode == 0, done.stderr
+    assert "[other]" not in program.config.read_text()
+    assert token_file(program).exists()
 
 
 @pytest.mark.parametrize("line", HANDED_ON)
