@@ -120,6 +120,20 @@ def test_a_401_in_a_command_that_was_handed_on_is_mended(program: Stock, line: s
     assert json.loads(done.stdout)["data"]
 
 
+@pytest.mark.parametrize(
+    "line", ["--renew-with APIKEY iam region list", "iam region list --renew-with=APIKEY"]
+)
+def test_our_own_options_stay_in_force_where_a_command_is_handed_on(
+    program: Stock, line: str
+) -> None:
+    program.oci.write_api_key_profile(program.config.parent)
+    program.oci.revoke_all()
+    done = ocihaul(program, line)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["data"]
+    assert (program.oci.auth.refreshes, program.oci.auth.minted) == (0, 1)
+
+
 @pytest.mark.parametrize("line", [*HANDED_ON, CLUSTER_TOKEN])
 def test_a_command_that_was_handed_on_ends_with_its_session(program: Stock, line: str) -> None:
     if line == CLUSTER_TOKEN:
