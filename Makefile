@@ -29,7 +29,7 @@ $(VENV)/.made: pyproject.toml constraints.txt
 $(STOCK_VENV)/.made: tests/stock/constraints.txt Makefile
 	$(PYTHON) -m venv $(STOCK_VENV)
 	$(STOCK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c $< \
-		oci-cli ocifs filelock h11 platformdirs rich
+		oci-cli ocifs pandas pyarrow dask filelock h11 platformdirs rich
 	@touch $@
 
 # What people get from `pip install`: its size and its start-up are measured.

@@ -1,6 +1,7 @@
 """Our storage client on a signer of the SDK's kind."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -53,14 +54,30 @@ class Signer:
             self.api_key = f"ST${self.oci.issue_token(self.session)}"
 
 
+class InstanceSigner(Signer):
+    """What a refresh has brought is in use from the next signature on, as an instance's is."""
+
+    fetched: str | None = None
+
+    def __call__(self, request: Any, enforce_content_headers: bool) -> Any:
+        self.api_key = self.fetched or self.api_key
+        return super().__call__(request, enforce_content_headers)
+
+    def refresh_security_token(self) -> None:
+        before = self.api_key
+        super().refresh_security_token()
+        self.fetched, self.api_key = self.api_key, before
+
+
 def settings_of(oci: Emulator, auth: str = "instance_principal", **flags: Any) -> Any:
     flags = {"auth": auth, "endpoint": oci.endpoint} | flags
     return resolve(Flags(**flags), {}, Path("/nonexistent"))
 
 
-def test_our_client_signs_with_it_and_refreshes_after_a_401() -> None:
+@pytest.mark.parametrize("kind", [Signer, InstanceSigner])
+def test_our_client_signs_with_it_and_refreshes_after_a_401(kind: type[Signer]) -> None:
     with Emulator() as oci:
-        signer = Signer(oci)
+        signer = kind(oci)
         oci.revoke_all()
         principal = Principal(signer)
         settings = settings_of(oci)
@@ -82,6 +99,37 @@ def test_many_threads_refused_with_one_token_refresh_once() -> None:
             said = list(threads.map(lambda _: principal.rejected(credential, "X"), range(64)))
         assert all(said)
         assert signer.refreshed == 1
+
+
+def test_nobody_signs_while_the_signer_refreshes() -> None:
+    """The SDK's signers have their new key before they have the token for it."""
+    with Emulator() as oci:
+        begun, refreshing = threading.Event(), threading.Event()
+        calls = []
+
+        class Watched(Signer):
+            def __call__(self, request: Any, enforce_content_headers: bool) -> Any:
+                calls.append(refreshing.is_set())
+                return super().__call__(request, enforce_content_headers)
+
+            def refresh_security_token(self) -> None:
+                refreshing.set()
+                begun.set()
+                time.sleep(0.3)
+                super().refresh_security_token()
+                refreshing.clear()
+
+        principal = Principal(Watched(oci))
+
+        def sign(_: int) -> None:
+            assert begun.wait(30)
+            principal.credential().sign(method="GET", target="/n", host="h", date="d")
+
+        with ThreadPoolExecutor(9) as threads:
+            signed = threads.map(sign, range(8))
+            assert threads.submit(principal.rejected, principal.credential(), "X").result()
+            assert len(list(signed)) == 8
+        assert calls == [False] * 9  # those, and the one that takes the new token
 
 
 def test_a_token_that_comes_from_outside_lets_the_401_stand() -> None:

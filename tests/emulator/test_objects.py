@@ -239,6 +239,8 @@ def test_http_response_overrides(client: Client) -> None:
 
 def test_namespace_buckets_and_unknown_operations(oci: Emulator, client: Client) -> None:
     assert client.call("GET", "/n").json() == "ns1"
+    assert client.call("GET", "/n/ns1").json()["defaultSwiftCompartmentId"].startswith("ocid1.")
+    assert client.call("GET", "/n/other").code == "NamespaceNotFound"
     assert client.call("HEAD", "/n/ns1/b/backups").status == 200
     assert client.call("GET", "/n/ns1/b/backups").json()["name"] == "backups"
     assert client.call("GET", "/n/other/b/backups").code == "NamespaceNotFound"

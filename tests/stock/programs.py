@@ -1,4 +1,4 @@
-"""Running programs of the stock environment that import ocihaul from the source tree."""
+"""Running programs of the stock environment: on the SDK alone, and with ocihaul from src/."""
 
 import threading
 import time
@@ -10,6 +10,25 @@ from .conftest import Stock
 
 SOURCES = Path(__file__).parents[2] / "src"
 MIB = 2**20
+
+_CLIENT = """
+import sys, oci
+config = oci.config.from_file(sys.argv[1])
+token = open(config["security_token_file"]).read()
+key = oci.signer.load_private_key_from_file(config["key_file"])
+signer = oci.auth.signers.SecurityTokenSigner(token, key)
+client = oci.object_storage.ObjectStorageClient(
+    config, signer=signer, service_endpoint=sys.argv[2])
+models = oci.object_storage.models
+arguments = sys.argv[3:]
+"""
+
+
+def with_client(stock: Stock, code: str, *arguments: str) -> str:
+    """Run a program that begins with a `client` of the SDK's own; what it printed."""
+    done = stock.script(_CLIENT + code, str(stock.config), stock.oci.endpoint, *arguments)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode().strip()
 
 
 def with_ocihaul(stock: Stock) -> Stock:

@@ -6,12 +6,14 @@ import os
 import subprocess
 import time
 import urllib.parse
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from ocihaul.emulator import Settings
 from ocihaul.emulator.faults import Fault
+from ocihaul.emulator.log import LogEntry
 
 from .conftest import Stock
 from .programs import MIB, assert_no_secret, meanwhile, with_ocihaul
@@ -34,6 +36,10 @@ def oci(program: Stock, *arguments: str, module: str = "ocihaul.adapters.stock_c
 Ran = subprocess.CompletedProcess[bytes]
 
 
+def token_file(program: Stock) -> Path:
+    return program.config.parent / "sessions" / "DEFAULT" / "token"
+
+
 def test_the_session_is_used_without_being_asked_for(program: Stock) -> None:
     """No --auth, and the profile is one of a session: the stock CLI alone would fail."""
     ours = oci(program, "os", "bucket", "get", *program.place())
@@ -44,19 +50,118 @@ def test_the_session_is_used_without_being_asked_for(program: Stock) -> None:
     assert program.bare("os", "bucket", "get", *program.place()).returncode != 0
 
 
-def test_ocihaul_hands_unknown_commands_on(program: Stock) -> None:
-    done = oci(program, "--session-wait", "0", "os", "ns", "get", module="ocihaul")
+#: Commands that ocihaul does not have, and the operation that each asks for: a GET of another
+#: service, a GET and a POST of Object Storage, whose other commands are ours.
+HANDED_ON = {
+    "iam region list": "ListRegions",
+    "os object list-object-versions -ns ns1 -bn backups --all": "ListObjectVersions",
+    "os bucket update -ns ns1 -bn backups --versioning Enabled": "UpdateBucket",
+}
+CLUSTER_TOKEN = "ce cluster generate-token --cluster-id ocid1.cluster.x"
+
+
+def ocihaul(program: Stock, line: str) -> "Ran":
+    """`ocihaul …`, which waits for no login."""
+    return oci(program, "--session-wait", "0", *line.split(), module="ocihaul")
+
+
+def by_the_cli(entry: LogEntry) -> bool:
+    return "Oracle-PythonCLI" in entry.headers["user-agent"]
+
+
+@pytest.mark.parametrize("line", HANDED_ON)
+def test_ocihaul_hands_unknown_commands_on(program: Stock, line: str) -> None:
+    program.oci.put_object("backups", "x", b"1")
+    done = ocihaul(program, line)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"data": "ns1"}
-    done = oci(program, "os", "object", "list", "-bn", "backups", "--all", module="ocihaul")
+    assert done.stderr == b""
+    (entry,) = program.oci.log.entries()
+    assert (entry.operation, by_the_cli(entry)) == (HANDED_ON[line], True)
+    assert json.loads(done.stdout) == json.loads(program.run(*line.split()).stdout)
+
+
+def test_ocihaul_hands_a_command_on_that_only_signs(program: Stock) -> None:
+    del program.environment["OCI_CLI_ENDPOINT"]
+    done = ocihaul(program, CLUSTER_TOKEN)
     assert done.returncode == 0, done.stderr
-    missing = oci(
-        program, "os", "object", "head", *program.place(), "--name", "x", module="ocihaul"
-    )
-    assert missing.returncode == 1
+    answer = json.loads(done.stdout)
+    assert (answer["kind"], done.stderr) == ("ExecCredential", b"")
+    (token,) = program.oci.auth.token_texts()
+    url = base64.urlsafe_b64decode(answer["status"]["token"]).decode()
+    assert f'keyId="ST${token}"' in urllib.parse.unquote_plus(url)
+    assert program.oci.log.entries() == []
+
+
+def test_ocihaul_hands_on_what_it_lacks_of_sessions(program: Stock) -> None:
+    program.oci.write_profile(program.config.parent, "other")
+    copy = program.home / "copy"
+    done = ocihaul(program, f"session export --profile other --output-file {copy}")
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(f"{copy}.zip") as archive:
+        assert "token" in archive.namelist()
+    done = ocihaul(program, "session terminate --profile other")
+    assert done.returncode == 0, done.stderr
+    assert "[other]" not in program.config.read_text()
+    assert token_file(program).exists()
+
+
+@pytest.mark.parametrize("line", HANDED_ON)
+def test_a_401_in_a_command_that_was_handed_on_is_mended(program: Stock, line: str) -> None:
+    operation = HANDED_ON[line]
+    program.oci.put_object("backups", "x", b"1")
+    program.oci.faults.add(Fault(operation=operation, status=401, code="NotAuthenticated"))
+    done = ocihaul(program, line)
+    assert done.returncode == 0, done.stderr
+    program.oci.faults.assert_all_fired()
+    assert program.oci.auth.refreshes == 1
+    refused, accepted = program.oci.log.entries(operation=operation)
+    assert (refused.status, accepted.status) == (401, 200)
+    assert refused.token_id != accepted.token_id
+    assert json.loads(done.stdout)["data"]
+
+
+@pytest.mark.parametrize(
+    "line", ["--renew-with APIKEY iam region list", "iam region list --renew-with=APIKEY"]
+)
+def test_our_own_options_stay_in_force_where_a_command_is_handed_on(
+    program: Stock, line: str
+) -> None:
+    program.oci.write_api_key_profile(program.config.parent)
+    program.oci.revoke_all()
+    done = ocihaul(program, line)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["data"]
+    assert (program.oci.auth.refreshes, program.oci.auth.minted) == (0, 1)
+
+
+@pytest.mark.parametrize("line", [*HANDED_ON, CLUSTER_TOKEN])
+def test_a_command_that_was_handed_on_ends_with_its_session(program: Stock, line: str) -> None:
+    if line == CLUSTER_TOKEN:
+        # Nobody would refuse what is only signed: the token itself must be at its end.
+        session = program.oci.login()
+        program.oci.write_profile(program.config.parent, session=session)
+        token_file(program).write_text(program.oci.issue_token(session, exp=1))
+    program.oci.revoke_all()
+    done = ocihaul(program, line)
+    assert done.returncode == 75, done.stderr
+    assert done.stdout == b""
+    assert b"session is over" in done.stderr
+    assert b"session authenticate" in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert program.oci.log.count(operation="RefreshToken", status=401) >= 1
+    assert program.oci.auth.refreshes == 0
+    refused = program.oci.log.entries(operation=HANDED_ON.get(line))
+    assert {entry.status for entry in refused} == {401}
+
+
+def test_what_the_cli_has_to_say_about_a_command_comes_through(program: Stock) -> None:
+    missing = ocihaul(program, "os bucket update -ns ns1 -bn none --versioning Enabled")
+    assert (missing.returncode, missing.stdout) == (1, b"")
     assert b'"status": 404' in missing.stderr
-    wrong = oci(program, "os", "object", "delete", "--nonsense", module="ocihaul")
-    assert wrong.returncode == program.run("os", "object", "delete", "--nonsense").returncode == 2
+    line = "iam region list --nonsense"
+    wrong, theirs = ocihaul(program, line), program.run(*line.split())
+    assert wrong.returncode == theirs.returncode == 2
+    assert wrong.stdout == theirs.stdout != b""
 
 
 @pytest.mark.parametrize("how", ["refused", "revoked"])
@@ -68,7 +173,7 @@ def test_an_ended_session_is_75_and_a_clear_text_on_stderr(program: Stock, how: 
         session = program.oci.login()
         program.oci.write_profile(program.config.parent, session=session)
         dead = program.oci.issue_token(session, exp=1)
-        (program.config.parent / "sessions" / "DEFAULT" / "token").write_text(dead)
+        token_file(program).write_text(dead)
     done = (
         oci(program, "ce", "cluster", "generate-token", "--cluster-id", "ocid1.cluster.x")
         if how == "refused"
@@ -88,7 +193,7 @@ def test_a_cluster_token_is_signed_with_a_token_that_lives(program: Stock) -> No
     program.oci.write_profile(program.config.parent, session=session)
     now = int(time.time())
     old = program.oci.issue_token(session, iat=now - 100, exp=now + 10)
-    (program.config.parent / "sessions" / "DEFAULT" / "token").write_text(old)
+    token_file(program).write_text(old)
     python = str(program.venv / "bin" / "python")
     command = [python, "-m", "ocihaul.adapters.stock_cli"]
     done = program.program(
@@ -99,7 +204,7 @@ def test_a_cluster_token_is_signed_with_a_token_that_lives(program: Stock) -> No
     assert answer["kind"] == "ExecCredential"
     signed = urllib.parse.unquote(base64.urlsafe_b64decode(answer["status"]["token"]).decode())
     (new,) = [token for token in program.oci.auth.token_texts() if f"ST${token}" in signed]
-    assert new == (program.config.parent / "sessions" / "DEFAULT" / "token").read_text() != old
+    assert new == token_file(program).read_text() != old
 
 
 def test_debug_shows_requests_without_their_secrets(program: Stock) -> None:

@@ -1,4 +1,4 @@
-"""What the stock CLI has stored, downloaded by ours: byte for byte, and proven."""
+"""What the stock CLI and SDK have stored, downloaded by ours: byte for byte, and proven."""
 
 import os
 import subprocess
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import Stock
+from .programs import with_client
 
 MIB = 2**20
 
@@ -84,3 +85,39 @@ def test_the_stock_cli_reads_the_same(stock: Stock, source: Path) -> None:
     )
     assert done.returncode == 0
     assert ours.read_bytes() == theirs.read_bytes() == source.read_bytes()[1_000_000:10_000_000]
+
+
+#: Stores a file as "x" with the SDK's own manager, in parts of 6 MiB.
+MANAGED = """
+manager = oci.object_storage.UploadManager(client, allow_parallel_uploads=True)
+wishes = {"part_size": 6 * 2**20}
+source, how, algorithm = arguments
+if algorithm != "none":
+    wishes["opc_checksum_algorithm"] = algorithm
+if how == "file":
+    manager.upload_file("ns1", "backups", "x", source, **wishes)
+else:
+    with open(source, "rb") as stream:
+        manager.upload_stream("ns1", "backups", "x", stream, **wishes)
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "algorithm", "checked"),
+    [
+        ("file", "none", "MD5"),
+        ("file", "CRC32C", "CRC32C"),
+        ("file", "SHA256", "MD5"),
+        ("stream", "none", "MD5"),
+    ],
+)
+def test_what_the_sdks_manager_has_sent_in_parts(
+    stock: Stock, source: Path, how: str, algorithm: str, checked: str
+) -> None:
+    with_client(stock, MANAGED, str(source), how, algorithm)
+    assert stock.oci.object_info("backups", "x").part_count == 4
+    target = source.with_name("target")
+    for options in ((), ("--part-size", "5", "--multipart-download-threshold", "1")):
+        assert f"{checked} compared" in fetched(stock, target, *options)
+        assert target.read_bytes() == source.read_bytes()
+        target.unlink()

@@ -1,13 +1,18 @@
 """Sessions go both ways: what ours writes the stock CLI reads, and the other way round."""
 
+import os
 import re
 import sys
 from pathlib import Path
 
+import pytest
+
 from ocihaul.config import Flags, resolve
+from ocihaul.emulator import Settings
 from ocihaul.session.opening import store_for
 
 from .conftest import Stock
+from .programs import MIB, assert_no_secret, meanwhile
 
 MINT = ("--no-browser", "--session-expiration-in-minutes", "5", "--region", "eu-frankfurt-1")
 
@@ -119,3 +124,59 @@ def test_both_write_the_same_layout(stock: Stock) -> None:
             assert ((folder / name / file).stat().st_mode & 0o777) == 0o600
     tails = {(folder / name / "oci_api_key.pem").read_bytes()[-36:] for name in ("one", "two")}
     assert len(tails) == 1
+
+
+class TestAnUploadThatWaits:
+    """The stock CLI's login, in another process and with another key, lets ours go on."""
+
+    @pytest.fixture
+    def settings(self) -> Settings:
+        return Settings(bandwidth=20 * MIB)
+
+    def test_it_goes_on_after_a_login_with_the_stock_cli(
+        self, stock: Stock, tmp_path: Path
+    ) -> None:
+        stock.oci.write_api_key_profile(stock.config.parent)
+        key = stock.config.parent / "sessions" / "DEFAULT" / "oci_api_key.pem"
+        before = key.read_bytes()
+        source, parked = tmp_path / "night.tar", tmp_path / "parked"
+        source.write_bytes(os.urandom(65 * MIB))
+        logins = []
+
+        def log_in() -> None:
+            logins.append(
+                stock.bare(
+                    *("session", "authenticate", "--config-file", str(stock.config), *MINT),
+                    *("--config-location", str(stock.config), "--endpoint", stock.oci.endpoint),
+                    *("--profile", "APIKEY", "--auth", "api_key", "--profile-name", "DEFAULT"),
+                )
+            )
+
+        with (
+            meanwhile(
+                lambda: stock.oci.log.count(operation="UploadPart", status=200) > 1,
+                stock.oci.revoke_all,
+            ) as revoked,
+            meanwhile(parked.exists, log_in) as logged_in,
+        ):
+            said = ours(
+                stock,
+                *("--config-file", str(stock.config), "--auth", "security_token"),
+                *("--endpoint", stock.oci.endpoint, "--auth-endpoint", stock.oci.endpoint),
+                *("os", "object", "put", *stock.place(), "--file", str(source), "--no-overwrite"),
+                *("--part-size", "10", "--parallel-upload-count", "2", "--session-wait", "5m"),
+                *("--on-park", f"touch {parked}"),
+            )
+        assert revoked.is_set()
+        assert logged_in.is_set()
+        (login,) = logins
+        assert login.returncode == 0, login.stdout + login.stderr
+        assert stock.oci.auth.minted == 1
+        assert key.read_bytes() != before
+        assert_no_secret(stock, said.encode())
+        assert "Waiting for a new login" in said
+        assert "a new login has appeared" in said
+        assert stock.oci.read_object("backups", "night.tar") == source.read_bytes()
+        sent = stock.oci.log.entries(operation="UploadPart", status=200)
+        assert sorted(entry.part_number or 0 for entry in sent) == list(range(1, 8))
+        assert len({entry.session_id for entry in sent}) == 2

@@ -9,6 +9,7 @@ import crc32c
 import pytest
 
 from .conftest import Stock
+from .programs import with_client
 
 MIB = 2**20
 
@@ -117,25 +118,16 @@ def test_get_in_ranges(stock: Stock, tmp_path: Path) -> None:
 
 #: Begins a multipart upload of "resumed" and sends its first part; prints the upload's id.
 BEGIN = """
-import sys, oci
-config = oci.config.from_file(sys.argv[1])
-token = open(config["security_token_file"]).read()
-key = oci.signer.load_private_key_from_file(config["key_file"])
-signer = oci.auth.signers.SecurityTokenSigner(token, key)
-client = oci.object_storage.ObjectStorageClient(
-    config, signer=signer, service_endpoint=sys.argv[2])
-details = oci.object_storage.models.CreateMultipartUploadDetails(object="resumed")
+details = models.CreateMultipartUploadDetails(object="resumed")
 upload = client.create_multipart_upload("ns1", "backups", details).data.upload_id
-data = open(sys.argv[3], "rb").read(2**20)
+data = open(*arguments, "rb").read(2**20)
 client.upload_part("ns1", "backups", "resumed", upload, 1, data)
 print(upload)
 """
 
 
 def begun(stock: Stock, source: Path) -> str:
-    done = stock.script(BEGIN, str(stock.config), stock.oci.endpoint, str(source))
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout.decode().strip()
+    return with_client(stock, BEGIN, str(source))
 
 
 def test_multipart_abort_drops_what_was_begun(stock: Stock, source: Path) -> None:

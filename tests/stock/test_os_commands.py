@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from .conftest import Stock
+from .programs import with_client
 
 #: What differs between two requests, or only one of the two sends.
 _VOLATILE = re.compile(r'^  "(date|opc-request-id|opc-client-request-id)": .*\n', re.MULTILINE)
@@ -65,40 +66,25 @@ def test_head_is_the_same(stock: Stock) -> None:
 def test_namespace_and_buckets_are_the_same(stock: Stock) -> None:
     seed(stock)
     stock.oci.create_bucket("second", versioning="Enabled")
-    assert json.loads(both(stock, "os ns get")) == {"data": "ns1"}
+    assert json.loads(both(stock, "os ns get -c c")) == {"data": "ns1"}
     both(stock, "os bucket get -ns ns1 --name backups")
     both(stock, "os bucket get -bn second --fields approximateCount --fields autoTiering")
-    both(stock, "os bucket list -ns ns1 --compartment-id c --fields tags")
+    both(stock, "os bucket list -ns ns1 --compartment-id c --fields TAGS")
     both(stock, "os bucket list -ns ns1 --compartment-id c --limit 1")
     both(stock, "os bucket list -ns ns1 --compartment-id c --page 1")
 
 
-BEGIN = """
-import sys, oci
-config = oci.config.from_file(sys.argv[1])
-token = open(config["security_token_file"]).read()
-key = oci.signer.load_private_key_from_file(config["key_file"])
-signer = oci.auth.signers.SecurityTokenSigner(token, key)
-client = oci.object_storage.ObjectStorageClient(
-    config, signer=signer, service_endpoint=sys.argv[2])
-models = oci.object_storage.models
-"""
-
-UPLOADS = (
-    BEGIN
-    + """
+UPLOADS = """
 for name in ("one", "two", "three"):
     details = models.CreateMultipartUploadDetails(object=name, storage_tier="Archive")
     client.create_multipart_upload("ns1", "backups", details)
 """
-)
 
 
 def test_uploads_are_the_same_and_ours_aborts_them(stock: Stock) -> None:
     place = "-ns ns1 -bn backups"
     assert both(stock, f"os multipart list {place}") == ""
-    done = stock.script(UPLOADS, str(stock.config), stock.oci.endpoint)
-    assert done.returncode == 0, done.stderr.decode()
+    with_client(stock, UPLOADS)
     listed = json.loads(both(stock, f"os multipart list {place}"))
     assert len(listed["data"]) == 3
     first = json.loads(both(stock, f"os multipart list {place} --limit 2"))
@@ -192,9 +178,7 @@ def test_what_we_do_not_have_still_goes_to_the_official_cli(stock: Stock) -> Non
     assert b"official CLI" in done.stderr
 
 
-SDK = (
-    BEGIN
-    + """
+SDK = """
 import datetime, urllib.request
 client.update_bucket("ns1", "backups", models.UpdateBucketDetails(versioning="Enabled"))
 put = lambda name, data: client.put_object("ns1", "backups", name, data).headers["version-id"]
@@ -242,9 +226,7 @@ assert client.list_preauthenticated_requests("ns1", "backups").data == []
 pages = client.list_objects("ns1", "backups", limit=1, fields="name,archivalState").data
 assert pages.next_start_with == "it"
 """
-)
 
 
 def test_the_sdk_finds_versions_batches_pars_and_pages_as_it_knows_them(stock: Stock) -> None:
-    done = stock.script(SDK, str(stock.config), stock.oci.endpoint)
-    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    with_client(stock, SDK)

@@ -10,6 +10,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -45,8 +46,9 @@ class Principal:
 
     def __init__(self, signer: Any) -> None:
         self._signer = signer
-        self._lock = threading.Lock()  # guards the refresh and _present
-        self._present = _of(signer, 1)
+        # Guards _present and the signer, which has its new key before it has the token for it.
+        self._lock = threading.RLock()
+        self._present = self._signing(1)
 
     @property
     def region(self) -> str | None:
@@ -69,9 +71,17 @@ class Principal:
             before = self._signer.api_key
             with _told_apart("the signer's token could not be renewed"):
                 refresh()
-            self._present = _of(self._signer, credential.generation + 1)
+            # An instance's signer takes the token that it has got only when it signs.
+            self._present.sign(method="GET", target="/", host="localhost", date="")
+            self._present = self._signing(credential.generation + 1)
             # Signers whose token comes from outside give the same one back.
             return bool(self._signer.api_key != before)
+
+    def _signing(self, generation: int) -> "PrincipalCredential":
+        signer = self._signer
+        return PrincipalCredential(
+            signer.private_key, signer.api_key, generation, signer=signer, lock=self._lock
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +89,7 @@ class PrincipalCredential(Credential):
     """A credential whose signature is made by the SDK's signer."""
 
     signer: Any = field(default=None, repr=False)
+    lock: AbstractContextManager[Any] = field(default_factory=threading.RLock, repr=False)
 
     def sign(
         self, *, method: str, target: str, host: str, date: str, json_body: bytes | None = None
@@ -89,7 +100,7 @@ class PrincipalCredential(Credential):
         if json_body is not None:
             request.headers["content-type"] = "application/json"
             request.headers["content-length"] = str(len(json_body))
-        with _told_apart("the signer has no token"):
+        with self.lock, _told_apart("the signer has no token"):
             self.signer(request, enforce_content_headers=json_body is not None)
         headers = {name.lower(): value for name, value in request.headers.items()}
         headers.pop("(request-target)", None)
@@ -107,10 +118,6 @@ class _Request:
     path_url: str
     body: bytes | None
     headers: dict[str, str] = field(default_factory=dict, repr=False)
-
-
-def _of(signer: Any, generation: int) -> PrincipalCredential:
-    return PrincipalCredential(signer.private_key, signer.api_key, generation, signer=signer)
 
 
 @contextlib.contextmanager

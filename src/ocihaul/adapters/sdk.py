@@ -14,6 +14,7 @@ to attach to a client, no retry strategy to pass, and nothing in the SDK is repl
 works where somebody else makes the clients: UploadManager, ocifs, raw `requests`.
 """
 
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from ocihaul.adapters.extras import SDK, require
@@ -53,6 +54,7 @@ class SessionSigner(SecurityTokenSigner):  # type: ignore[misc]  # the SDK has n
     def __init__(self, authority: Authority, *, region: str | None = None) -> None:
         # Not the SDK's own __init__: it would freeze the token.
         self._authority = authority
+        self._unique = uuid.uuid4().hex
         self._clock = ServerClock()
         self._made: tuple[Credential, Any] | None = None
         if region is not None:  # clients ask with hasattr
@@ -77,6 +79,13 @@ class SessionSigner(SecurityTokenSigner):  # type: ignore[misc]  # the SDK has n
             self._sign(request, credential, enforce_content_headers)
 
         return sign_and_watch(request, self._authority, self._clock, sign)
+
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        """What tells this signer from others, for Dask, which names its work by all that goes in.
+
+        It would pickle a signer to find out, and this one cannot leave its process.
+        """
+        return type(self).__qualname__, self._unique
 
     # What others read from a signer: always of the present credential.
 

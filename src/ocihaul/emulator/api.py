@@ -93,6 +93,12 @@ OPERATIONS: tuple[Operation, ...] = (
     _row("HeadBucket", "HEAD", _BUCKET + "/?", handlers_buckets.head_bucket),
     _row("ListBuckets", "GET", _NAMESPACE + "/b/?", handlers_buckets.list_buckets),
     _row("GetNamespace", "GET", "/n/?", handlers_buckets.get_namespace),
+    _row(
+        "GetNamespaceMetadata",
+        "GET",
+        _NAMESPACE + "/?",
+        handlers_buckets.get_namespace_metadata,
+    ),
     _par_row(
         "UploadPart", "PUT", _PAR_UPLOAD + r"(?P<part>[0-9]+)", handlers_anonymous.upload_part
     ),

@@ -16,6 +16,18 @@ def get_namespace(service: Service, _call: Call) -> Answer:
     return json_answer(service.store.namespace)
 
 
+def get_namespace_metadata(service: Service, call: Call) -> Answer:
+    """Where buckets land that are made through the other APIs: in the tenancy itself."""
+    service.store.check_namespace(call.namespace)
+    return json_answer(
+        {
+            "namespace": call.namespace,
+            "defaultS3CompartmentId": TENANCY,
+            "defaultSwiftCompartmentId": TENANCY,
+        }
+    )
+
+
 def create_bucket(service: Service, call: Call) -> Answer:
     """A new bucket; 409 if its name is taken."""
     body = call.json()

@@ -15,7 +15,7 @@ _FIELDS = ("approximateCount", "approximateSize", "autoTiering")
 
 
 @question("os", "ns", "get", needs_namespace=False)
-@click.option("--compartment-id", help="The OCID of a compartment. [our tenancy]")
+@click.option("-c", "--compartment-id", help="The OCID of a compartment. [our tenancy]")
 def namespace_get(invocation: Invocation, storage: "StorageClient", _namespace: str) -> object:
     """Show the tenancy's Object Storage namespace."""
     return {"data": storage.get_namespace(invocation.options["compartment_id"])}
@@ -52,7 +52,12 @@ def bucket_get(invocation: Invocation, storage: "StorageClient", namespace: str)
 @namespace_option
 @click.option("-c", "--compartment-id", help="The OCID of the compartment. [required]")
 @paging_options
-@click.option("--fields", multiple=True, type=click.Choice(["tags"]), help="tags: with their tags.")
+@click.option(
+    "--fields",
+    multiple=True,
+    type=click.Choice(["tags"], case_sensitive=False),
+    help="tags: with their tags.",
+)
 def bucket_list(invocation: Invocation, storage: "StorageClient", namespace: str) -> object:
     """List the buckets of a compartment."""
     from ocihaul.cli.objects.stock_json import bucket_summary

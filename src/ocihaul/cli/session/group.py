@@ -2,11 +2,11 @@
 
 import click
 
+from ocihaul.cli.elsewhere import Tree
 from ocihaul.cli.global_options import global_options
-from ocihaul.cli.lazy import LazyGroup
 
 
-@click.group("session", cls=LazyGroup)
+@click.group("session", cls=Tree)
 @global_options(hidden=True)
 def session() -> None:
     """Sessions: opening them, what state they are in, and how they are kept alive."""
