@@ -149,6 +149,12 @@ class ReceiptError(OcihaulError):
     result: object = None
 
 
+class TooManyThreads(OcihaulError):
+    """The system lets this process start no thread at all."""
+
+    resumable = True
+
+
 class UploadBusy(OcihaulError):
     """Another process uploads to the same object right now."""
 

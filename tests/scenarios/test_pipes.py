@@ -202,14 +202,17 @@ def test_a_producer_that_fails_leaves_nothing(
         assert run(w, 25 * MIB, "--expected-size", "25M")[0].code == 0
 
 
-def test_an_interrupt_while_the_producer_is_silent_drops_the_upload(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_while_the_producer_is_silent_drops_the_upload(
+    tmp_path: Path, number: int
+) -> None:
     with world(tmp_path) as w:
         process = start(w, *pipe())
         for block in stream(15 * MIB):
             push(process, block)
         w.oci.log.wait_for(lambda entry: entry.operation == "UploadPart", timeout=30)
         began = time.monotonic()
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         process.wait(30)
         assert time.monotonic() - began < 10
         ran = finish(w, process)

@@ -25,6 +25,7 @@ from ocihaul.events import (
     UploadPlanned,
 )
 from ocihaul.redaction import redact
+from ocihaul.threads import started
 
 #: Seconds between two plain lines.
 INTERVAL = 30.0
@@ -112,6 +113,22 @@ def keep_beating(beat: Callable[[], None], wait: Callable[[float], bool]) -> Non
     """Call `beat` every INTERVAL until `wait` (such as Event.wait) says that it is over."""
     while not wait(INTERVAL):
         beat()
+
+
+@contextmanager
+def beating(beat: Callable[[], None]) -> Iterator[None]:
+    """Keep beating for the length of a command; without a thread to be had, nothing beats."""
+    over = threading.Event()
+    thread = threading.Thread(
+        target=keep_beating, args=(beat, over.wait), name="progress", daemon=True
+    )
+    beats = started(thread)
+    try:
+        yield
+    finally:
+        over.set()
+        if beats:
+            thread.join(timeout=1)
 
 
 class Bar:
@@ -216,13 +233,5 @@ def reporting(
             bar.close()
         return
     reporter = Reporter(PlainScreen(stream), debug=debug)
-    over = threading.Event()
-    beating = threading.Thread(
-        target=keep_beating, args=(reporter.beat, over.wait), name="progress", daemon=True
-    )
-    beating.start()
-    try:
+    with beating(reporter.beat):
         yield reporter, reporter
-    finally:
-        over.set()
-        beating.join(timeout=1)

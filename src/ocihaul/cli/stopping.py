@@ -1,5 +1,6 @@
-"""SIGINT and SIGTERM: the first one asks the upload to stop, the second one ends the process.
+"""SIGINT, SIGTERM, SIGHUP: the first asks the work to stop, another one ends the process.
 
+A terminal that goes away is told by the kernel and by the shell, so SIGHUP is never that other one.
 While a question is being asked, the first one ends the question instead.
 """
 
@@ -14,7 +15,7 @@ from ocihaul.cli.exit_codes import INTERRUPTED
 
 _SIGNALS = tuple(
     number
-    for number in (getattr(signal, name, None) for name in ("SIGINT", "SIGTERM"))
+    for number in (getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP"))
     if number is not None
 )
 
@@ -30,7 +31,7 @@ class Stopper:
         """The signal handler; runs in the main thread."""
         if self._asking:
             raise KeyboardInterrupt
-        if self.stop.is_set():
+        if self.stop.is_set() and number != getattr(signal, "SIGHUP", None):
             os._exit(INTERRUPTED)  # asked twice: nothing may delay it any more
         self.stop.set()
 

@@ -40,6 +40,7 @@ from ocihaul.session.policy import Verdict
 from ocihaul.session.status import SessionStatus
 from ocihaul.session.store import CredentialStore
 from ocihaul.session.token import SessionToken
+from ocihaul.threads import start_as_many
 from ocihaul.wire.dial import Dialer
 
 #: How often a request that waits for another's renewal looks whether it has to stop, seconds.
@@ -191,10 +192,10 @@ class Session:
         self.close()
 
     def start(self) -> Self:
-        """Start the background renewal."""
+        """Start the background renewal. Raises TooManyThreads when there is no thread for it."""
         if not self._is_kept():
-            self._thread = threading.Thread(target=self._keep, name="ocihaul-session", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._keep, name="ocihaul-session", daemon=True)
+            (self._thread,) = start_as_many([thread])
         return self
 
     def close(self) -> None:

@@ -1,11 +1,12 @@
-"""N threads that share a list of things to do: the next free one takes the next thing."""
+"""N threads that take from one supply: the next free one takes the next thing."""
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 from ocihaul.errors import Interrupted, SessionError
+from ocihaul.threads import start_as_many
 from ocihaul.transfer.blocks import AbandonedError
 from ocihaul.transfer.pace import Pace
 
@@ -13,38 +14,53 @@ T = TypeVar("T")
 
 #: How often the waiting thread looks up, so that a signal is noticed: seconds.
 _GLANCE = 0.2
-#: How long threads are waited for that do not hear a stop, seconds.
+#: How long threads are waited for that do not hear a stop, seconds. The session's renewal, which
+#: is waited for next, has its own patience: together they stay near 2 s.
 _STOP_PATIENCE = 1.0
 
 
-class Crew(Generic[T]):
-    """Does `todo` with as many threads as `parallel`.
+def one_by_one(things: Iterable[T]) -> Callable[[], T | None]:
+    """A supply of what is known beforehand."""
+    left, lock = iter(things), threading.Lock()
 
-    `worker` is called once in each thread; what it returns does one thing after the other. Once
-    one has failed no new thing is begun, and `abandoned` is set, so that those in hand are given
-    up. Not so when the session ended: what was let in may finish. With a `pace` there may be
-    fewer at a time.
+    def supply() -> T | None:
+        with lock:
+            return next(left, None)
+
+    return supply
+
+
+class Crew(Generic[T]):
+    """Does what `supply` gives until that is None, with as many threads as `parallel`.
+
+    `supply` is called from all threads at once, and may wait. `worker` is called once in each
+    thread; what it returns does one thing after the other. Once one has failed no new thing is
+    begun, and `abandoned` is set, so that those in hand are given up; not so when the session ended
+    and what is finished can be gone on with (`resumable`): what was let in may finish. With a
+    `pace` there may be fewer at a time.
     """
 
     def __init__(
         self,
-        todo: Iterable[T],
+        supply: Callable[[], T | None],
         worker: Callable[[], Callable[[T], None]],
         *,
         parallel: int,
         stop: threading.Event,
         abandoned: threading.Event,
         pace: Pace | None = None,
+        resumable: bool = True,
     ) -> None:
-        self._pace = pace
+        self._supply = supply
         self._worker = worker
         self._parallel = parallel
         self._stop = stop
         self._abandoned = abandoned
-        self._lock = threading.Lock()  # guards the three below
-        self._todo: Iterator[T] = iter(todo)
-        self._exhausted = False
+        self._pace = pace
+        self._resumable = resumable
+        self._lock = threading.Lock()  # guards the error
         self._error: BaseException | None = None
+        self._exhausted = False
         self._threads: list[threading.Thread] = []
 
     def run(self) -> None:
@@ -54,14 +70,14 @@ class Crew(Generic[T]):
 
     def start(self) -> None:
         """Begin."""
-        self._threads = [
-            threading.Thread(
-                target=self._work, args=[member], name=f"ocihaul-{member}", daemon=True
-            )
-            for member in range(self._parallel)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._threads = start_as_many(
+            [
+                threading.Thread(
+                    target=self._work, args=[member], name=f"ocihaul-{member}", daemon=True
+                )
+                for member in range(self._parallel)
+            ]
+        )
 
     @property
     def over(self) -> bool:
@@ -74,18 +90,26 @@ class Crew(Generic[T]):
         if self._error is not None:
             raise self._error
         if self._stop.is_set():
-            raise Interrupted("stopped between two ranges")
+            raise Interrupted("stopped between two of them")
 
     def _wait(self) -> None:
-        """A thread that looks up a name or opens a connection hears no stop: it is left behind."""
-        stopped_at: float | None = None
+        """Wait for the threads; but for a while only, once we were asked to stop.
+
+        A thread that looks up a name or opens a connection cannot hear it: it is left behind. So
+        is one that waits for its supply, after an error that makes an end of it.
+        """
+        over_at: float | None = None
         for thread in self._threads:
             while thread.is_alive():
                 thread.join(_GLANCE)
-                if self._stop.is_set():
-                    stopped_at = time.monotonic() if stopped_at is None else stopped_at
-                    if time.monotonic() - stopped_at > _STOP_PATIENCE:
+                given_up = not self._resumable and self._abandoned.is_set()
+                if not self._stop.is_set() and not given_up:
+                    continue
+                over_at = time.monotonic() if over_at is None else over_at
+                if time.monotonic() - over_at > _STOP_PATIENCE:
+                    if self._stop.is_set():
                         raise Interrupted("stopped while a connection was being opened")
+                    return
 
     def _work(self, member: int) -> None:
         try:
@@ -98,18 +122,18 @@ class Crew(Generic[T]):
         except BaseException as error:  # noqa: BLE001  join() raises it
             with self._lock:
                 self._error = self._error or error
-            if not isinstance(error, SessionError):
+            if not (self._resumable and isinstance(error, SessionError)):
                 self._abandoned.set()
 
     def _next(self, member: int) -> T | None:
         if self._pace is not None:
             self._pace.wait_turn(member, self._is_over)
-        with self._lock:
-            if self._error is not None or self._stop.is_set():
-                return None
-            thing = next(self._todo, None)
-            self._exhausted = thing is None
-            return thing
+        if self._error is not None or self._stop.is_set():
+            return None
+        thing = self._supply()
+        if thing is None:
+            self._exhausted = True
+        return thing
 
     def _is_over(self) -> bool:
         return self._exhausted or self._error is not None or self._stop.is_set()

@@ -15,7 +15,9 @@ from ocihaul.errors import (
     ServiceError,
     SessionError,
     TargetError,
+    TooManyThreads,
 )
+from ocihaul.threads import start_as_many, started
 from ocihaul.trees.backlog import Backlog
 
 Job = Callable[[], None]
@@ -99,7 +101,7 @@ class Crew:
     """
 
     def __init__(self, workers: int, trouble: Trouble) -> None:
-        self._workers = workers
+        self._workers = self._most = workers
         self._trouble = trouble
         self._small: Backlog[Job] = Backlog(max(2 * workers, 32))
         self._large: queue.Queue[tuple[int, Job] | None] = queue.Queue(1000)
@@ -126,16 +128,24 @@ class Crew:
     def do(self, job: Job) -> None:
         """Have a small job done; waits while there are enough. Raises what concerns all."""
         self._trouble.check()
-        if len(self._threads) < self._workers:
-            self._threads.append(_start(self._work))
+        if len(self._threads) < self._most:
+            self._hire()
         self._small.put(job)
 
     def do_large(self, parts: int, job: Job) -> None:
         """Have a job done that has `parts` parts."""
         self._trouble.check()
         if self._dispatcher is None:
-            self._dispatcher = _start(self._dispatch)
+            (self._dispatcher,) = start_as_many([_thread(self._dispatch)])
         self._large.put((min(parts, self._workers), job))
+
+    def _hire(self) -> None:
+        try:
+            self._threads += start_as_many([_thread(self._work)])
+        except TooManyThreads:
+            if not self._threads:
+                raise
+            self._most = len(self._threads)
 
     def _work(self) -> None:
         while (job := self._small.get()) is not None:
@@ -158,7 +168,11 @@ class Crew:
                 self._freed.wait_for(lambda wanted=parts: self._free >= wanted)  # type: ignore[misc]
                 self._free -= parts
             running = [thread for thread in running if thread.is_alive()]
-            running.append(_start(lambda parts=parts, job=job: self._run_large(parts, job)))  # type: ignore[misc]
+            thread = _thread(lambda parts=parts, job=job: self._run_large(parts, job))  # type: ignore[misc]
+            if started(thread):
+                running.append(thread)
+            else:
+                self._run_large(parts, job)
         for thread in running:
             thread.join()
 
@@ -171,7 +185,5 @@ class Crew:
                 self._freed.notify_all()
 
 
-def _start(target: Callable[[], None]) -> threading.Thread:
-    thread = threading.Thread(target=target, name="tree", daemon=True)
-    thread.start()
-    return thread
+def _thread(target: Callable[[], None]) -> threading.Thread:
+    return threading.Thread(target=target, name="tree", daemon=True)

@@ -101,7 +101,7 @@ def test_nobody_is_asked_unless_both_ends_are_a_terminal(
     assert confirms == [None]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_asks_the_upload_to_stop(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
@@ -136,6 +136,7 @@ def test_the_second_signal_ends_the_process_at_once(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(os, "_exit", exits.append)
     stopper = Stopper()
     stopper.handle(signal.SIGINT, None)
+    stopper.handle(signal.SIGHUP, None)  # the terminal goes away, too
     assert exits == []
     stopper.handle(signal.SIGTERM, None)
     assert exits == [130]

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from ocihaul.cli.lines import Speaker, debug_line
-from ocihaul.cli.progress import PlainScreen, keep_beating
+from ocihaul.cli.progress import PlainScreen, beating
 from ocihaul.cli.units import size_text
 from ocihaul.events import (
     AttemptFinished,
@@ -131,13 +131,5 @@ def one_line(text: str) -> str:
 def tree_reporting(stream: TextIO, *, debug: bool) -> Iterator[TreeReporter]:
     """A reporter that says every now and then how far the tree is."""
     reporter = TreeReporter(stream, debug=debug)
-    over = threading.Event()
-    beating = threading.Thread(
-        target=keep_beating, args=(reporter.beat, over.wait), name="progress", daemon=True
-    )
-    beating.start()
-    try:
+    with beating(reporter.beat):
         yield reporter
-    finally:
-        over.set()
-        beating.join(timeout=1)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from ocihaul.errors import ChecksumError, ObjectChanged, OcihaulError
 from ocihaul.events import Notice, PartFinished
-from ocihaul.transfer.crew import Crew
+from ocihaul.transfer.crew import Crew, one_by_one
 from ocihaul.transfer.downloads.finished import Finished, FinishedRange
 from ocihaul.transfer.downloads.job import DownloadJob
 from ocihaul.transfer.downloads.local_file import LocalFile
@@ -53,7 +53,7 @@ class IntoFile:
         try:
             job.announce(self._plan)
             Crew(
-                range(1, self._plan.part_count + 1),
+                one_by_one(range(1, self._plan.part_count + 1)),
                 self._worker,
                 parallel=min(job.request.parallel, self._plan.part_count),
                 stop=job.stop,

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from ocihaul.errors import ChecksumError, Interrupted, TargetError
 from ocihaul.events import PartFinished
-from ocihaul.transfer.crew import Crew
+from ocihaul.transfer.crew import Crew, one_by_one
 from ocihaul.transfer.downloads.job import DownloadJob
 from ocihaul.transfer.downloads.proof import compare, of_parts, part_sizes, unknown_parts
 from ocihaul.transfer.downloads.ranges import RangePlan
@@ -65,7 +65,7 @@ class IntoStream:
         job, count = self._job, self.plan.part_count
         job.announce(self.plan)
         crew = Crew(
-            range(1, count + 1),
+            one_by_one(range(1, count + 1)),
             lambda: self._fetch,
             parallel=self._parallel,
             stop=job.stop,

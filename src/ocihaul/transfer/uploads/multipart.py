@@ -1,6 +1,5 @@
 """A file in parts: create or take up, send what is missing, commit, compare."""
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -16,6 +15,7 @@ from ocihaul.errors import (
 )
 from ocihaul.events import MultipartUploadCreated, Notice, PartFinished
 from ocihaul.transfer.checksum import MD5
+from ocihaul.transfer.crew import one_by_one
 from ocihaul.transfer.digesting import digest_range
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.journal import Entry
@@ -70,15 +70,12 @@ class MultipartUpload:
 
     def run(self, preconditions: Headers) -> UploadResult:
         """Send what is missing and commit. Raises UploadStopped when parts are left behind."""
-        job = self._job
         done = self._take_up()
         if done is None:
             self._create(preconditions)
             done = {}
         try:
             fresh = self._workers(done).run()
-            if job.stop.is_set():
-                raise Interrupted("stopped between two parts")
             self._source.check_unchanged()
             parts = self._with_md5({**done, **fresh})
             answer = self._assembly.commit(parts, preconditions)
@@ -131,17 +128,10 @@ class MultipartUpload:
     # Sending
 
     def _workers(self, done: Mapping[int, SentPart]) -> PartWorkers:
-        missing = deque(n for n in range(1, self._plan.part_count + 1) if n not in done)
-
-        def supply() -> Piece | None:
-            try:
-                number = missing.popleft()  # thread-safe
-            except IndexError:
-                return None
-            return Piece(number, self._source, *self._plan.part(number))
-
+        plan, source = self._plan, self._source
+        missing = [number for number in range(1, plan.part_count + 1) if number not in done]
         return PartWorkers(
-            supply,
+            one_by_one(Piece(number, source, *plan.part(number)) for number in missing),
             self._job.sender,
             self._assembly.add,
             record=self._memory.record,

@@ -217,8 +217,6 @@ class _StreamUpload:
             resumable=False,
         )
         done = workers.run()
-        if self._job.stop.is_set():
-            raise Interrupted("stopped between two parts")
         return [done[number] for number in sorted(done)]
 
     def _failed(self, error: OcihaulError) -> OcihaulError:
