@@ -94,5 +94,5 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
         UPLOAD,
         key=lambda endpoint, namespace: upload_key(request(namespace), endpoint),
         question="{} already exists. Are you sure you want to overwrite it?",
-        size=lambda: size_of(root, follow_links=not given.get("no_follow_symlinks")),
+        size=lambda *_: size_of(root, follow_links=not given.get("no_follow_symlinks")),
     )
