@@ -1,9 +1,11 @@
 """Flags of the stock CLI's commands on trees, seen by what arrives at the service or on disk."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from ocihaul.emulator import Fault
 from tests.scenarios.trees import content, make, operations, run
 from tests.world import MIB, World, world
 
@@ -148,6 +150,55 @@ def test_another_delimiter_is_one_error_and_moves_nothing(tmp_path: Path, name: 
         assert "elimiter" in ran.err
         assert w.oci.object_names("backups") == ["a:b"]
         assert not (dest / "a:b").exists()
+
+
+# How many at a time
+
+AT_A_TIME = {
+    "bulk-upload": "parallel-upload-count",
+    "bulk-download": "parallel-operations-count",
+    "bulk-delete": "parallel-operations-count",
+    "sync": "parallel-operations-count",
+}
+
+
+@pytest.mark.parametrize("name", AT_A_TIME)
+@pytest.mark.parametrize("place", ["flag", "oci_cli_rc", "from-json"])
+def test_auto_is_for_one_object_and_says_what_to_do_instead(
+    tmp_path: Path, name: str, place: str
+) -> None:
+    option = AT_A_TIME[name]
+    with world(tmp_path) as w:
+        flags = []
+        if place == "flag":
+            flags = [f"--{option}", "auto"]
+        elif place == "oci_cli_rc":
+            rc = tmp_path / "rc"
+            rc.write_text(f"[DEFAULT]\nos.object.{name}.{option}=auto\n")
+            flags = ["--cli-rc-file", str(rc)]
+        else:
+            first, *others = option.split("-")
+            key = first + "".join(map(str.title, others))
+            flags = ["--from-json", json.dumps({key: "auto"})]
+        ran = run(w, name, "--dest-dir" if name == "bulk-download" else "--prefix", "x", *flags)
+        assert (ran.code, ran.out) == (2, "")
+        assert "auto is for one object" in ran.err
+        assert "name a number" in ran.err
+        assert operations(w) == {}
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_so_many_files_go_at_a_time(tmp_path: Path, workers: int) -> None:
+    with world(tmp_path) as w:
+        src = make(tmp_path / "src", *map(str, range(6)))
+        fault = w.oci.faults.add(Fault(operation="PutObject", stall_seconds=0.3, times=None))
+        flags = ["--parallel-operations-count", str(workers)]
+        assert run(w, "sync", "--src-dir", str(src), *flags).code == 0
+        assert fault.fired == 6
+        begun = [entry.started_at for entry in w.oci.log.entries(operation="PutObject")]
+        # Each is in hand for 0.3 s at least.
+        at_a_time = [sum(0 <= at - other < 0.25 for other in begun) for at in begun]
+        assert max(at_a_time) == workers
 
 
 # Symbolic links
