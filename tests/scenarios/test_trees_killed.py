@@ -5,13 +5,17 @@ ranges, too. OCIHAUL_TREE_KILLS says how often `sync` is killed on each way; the
 share its engine and differ in their memory, so they are killed a quarter as often.
 """
 
+import contextlib
 import json
+import math
 import os
 import random
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +36,10 @@ LARGE, PARTS = 3, 6
 pytestmark = pytest.mark.timeout(120 + 5 * KILLS)
 
 
+#: An object, or a part or range of it: the name and the number, 0 for all of it.
+Piece = tuple[str, int]
+
+
 @dataclass
 class Killed:
     """One tree, moved by runs of which all but the last were killed."""
@@ -44,24 +52,34 @@ class Killed:
     told: dict[str, Any] | None = None
     requests: list[LogEntry] = field(default_factory=list)
     #: After each kill, what is finished, and the moment when that was seen: epoch seconds.
-    finished: list[tuple[set[str], float]] = field(default_factory=list)
+    finished: list[tuple[set[Piece], float]] = field(default_factory=list)
 
     def count(self, operation: str) -> int:
         return sum(entry.operation == operation for entry in self.requests)
 
-    def moved_again(self, operation: str) -> set[str]:
-        """What was asked for although an earlier run had finished it."""
-        moved = [
-            (entry.path.partition("/o/")[2].replace("%2F", "/"), entry.started_at)
-            for entry in self.requests
-            if entry.operation == operation
-        ]
+    def moved_again(self) -> set[Piece]:
+        """What a run moved although an earlier one had finished it."""
+        until = [seen_at for _, seen_at in self.finished[1:]] + [math.inf]
         return {
-            name
-            for names, seen_at in self.finished
-            for name, started_at in moved
-            if started_at > seen_at and name in names
+            piece_of(entry)
+            for (pieces, since), end in zip(self.finished, until, strict=True)
+            for entry in self.requests
+            if entry.operation in {"PutObject", "UploadPart", "GetObject"}
+            if since < entry.started_at <= end and piece_of(entry) in pieces
         }
+
+    def lost(self) -> set[Piece]:
+        """What was finished at one kill and not at the next, parts of what is not whole aside."""
+        whole = [{piece for piece in pieces if not piece[1]} for pieces, _ in self.finished]
+        return {piece for one, next_ in pairwise(whole) for piece in one - next_}
+
+
+def piece_of(entry: LogEntry) -> Piece:
+    """What a request moves."""
+    name = entry.path.split("/", 6)[6].replace("%2F", "/")
+    start = re.match(r"bytes=(\d+)-", entry.headers.get("range", ""))
+    number = int(start[1]) // PART + 1 if start else 0
+    return name, entry.part_number or number
 
 
 class Way:
@@ -83,12 +101,12 @@ class Way:
     def arguments(self, prefix: str) -> tuple[str, ...]:
         raise NotImplementedError
 
-    def half_way(self, prefix: str) -> bool:
-        """Whether a large file is half-way."""
-        raise NotImplementedError
-
     def finished(self, prefix: str) -> set[str]:
         """The objects that no later run may move again."""
+        raise NotImplementedError
+
+    def parts(self, prefix: str) -> set[Piece]:
+        """The parts and ranges of unfinished files that the next run may not move again."""
         raise NotImplementedError
 
     def there(self, prefix: str) -> set[str]:
@@ -109,9 +127,10 @@ class Up(Way):
         names = self.w.oci.object_names("backups")
         return {name for name in names if name.startswith(prefix)}
 
-    def half_way(self, prefix: str) -> bool:
-        uploads = self.w.oci.uploads("backups")
-        return any(each.parts and each.object_name.startswith(prefix) for each in uploads)
+    def parts(self, prefix: str) -> set[Piece]:
+        query = "SELECT object, number FROM parts JOIN uploads ON uploads.id = parts.upload"
+        rows = select(self.w.home / "state" / "journal.sqlite3", query)
+        return {(name, number) for name, number in rows if name.startswith(prefix)}
 
 
 class Down(Way):
@@ -129,12 +148,19 @@ class Down(Way):
         return self.w.home / "dest" / prefix
 
     def there(self, prefix: str) -> set[str]:
-        dest = self.dest(prefix)
-        paths = (path for path in dest.rglob("[!.]*") if path.is_file())
-        return {prefix + str(path.relative_to(dest)).removeprefix(prefix) for path in paths}
+        paths = (path for path in self.dest(prefix).rglob("[!.]*") if path.is_file())
+        return {self.object_of(path, prefix) for path in paths}
 
-    def half_way(self, prefix: str) -> bool:
-        return any(self.dest(prefix).rglob(".large*"))
+    def object_of(self, path: Path, prefix: str) -> str:
+        return prefix + str(path.relative_to(self.dest(prefix))).removeprefix(prefix)
+
+    def parts(self, prefix: str) -> set[Piece]:
+        return {
+            (self.object_of(ranges.with_name("large"), prefix), number)
+            for ranges in self.dest(prefix).rglob(".large*-ranges")
+            if ranges.with_name(ranges.name.removesuffix("-ranges")).exists()
+            for number in numbers(ranges)
+        }
 
 
 class SyncUp(Up):
@@ -161,19 +187,15 @@ class Remembering(Way):
     kills = max(KILLS // 4, 1)
 
     def finished(self, prefix: str) -> set[str]:
-        names = self.column("SELECT name FROM files")
-        return {name for name in names if name.startswith(prefix)}
+        return {name for name in self.column("name FROM files") if name.startswith(prefix)}
 
     def over(self, prefix: str) -> bool:
         """Whether a run that was killed had ended: the next one would begin anew."""
         all_there = len(self.there(prefix)) == self.small + LARGE
-        return all_there and not self.column("SELECT key FROM runs")
+        return all_there and not self.column("key FROM runs")
 
     def column(self, query: str) -> set[str]:
-        path = self.w.home / "state" / "trees.sqlite3"
-        with sqlite3.connect(path) as database:
-            rows = database.execute(query).fetchall()
-        database.close()
+        rows = select(self.w.home / "state" / "trees.sqlite3", f"SELECT {query}")
         return {value for (value,) in rows}
 
 
@@ -187,6 +209,20 @@ class BulkDown(Remembering, Down):
     def arguments(self, prefix: str) -> tuple[str, ...]:
         place = ("--dest-dir", str(self.dest(prefix)), "--prefix", prefix)
         return ("bulk-download", *place, "--overwrite", *workers("operations"))
+
+
+def select(path: Path, query: str) -> list[Any]:
+    with sqlite3.connect(path) as database:
+        rows = database.execute(query).fetchall()
+    database.close()
+    return rows
+
+
+def numbers(ranges: Path) -> Iterator[int]:
+    """The numbers of the ranges that a download has noted; the last line may be cut."""
+    for line in ranges.read_text().splitlines()[1:]:
+        with contextlib.suppress(ValueError):
+            yield json.loads(line)[0]
 
 
 def workers(kind: str) -> tuple[str, str]:
@@ -212,11 +248,13 @@ def killed_again_and_again(way: Way) -> Iterator[Killed]:
                 if process.kill():
                     kills += 1
                     tree.kills += 1
-                    tree.half_way += way.half_way(tree.prefix)
-                    tree.finished.append((way.finished(tree.prefix), time.time()))
                     check_databases(w)
                     if isinstance(way, Remembering) and way.over(tree.prefix):
                         break
+                    parts = way.parts(tree.prefix)
+                    whole = {(name, 0) for name in way.finished(tree.prefix)}
+                    tree.finished.append((whole | parts, time.time()))
+                    tree.half_way += bool(parts)
                     continue
             ran = process.finish()
             assert ran.code == 0, ran.err
@@ -243,9 +281,7 @@ def check_databases(w: World) -> None:
     for name in ("journal.sqlite3", "trees.sqlite3"):
         path = w.home / "state" / name
         if path.exists():
-            with sqlite3.connect(path) as database:
-                assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-            database.close()
+            assert select(path, "PRAGMA integrity_check") == [("ok",)]
 
 
 def check_summary(tree: Killed, key: str, names: set[str]) -> None:
@@ -271,7 +307,7 @@ def test_an_upload_goes_on_where_it_was_killed(tmp_path: Path, command_: type[Up
             left = w.oci.uploads("backups")
             assert not any(upload.parts for upload in left), "nothing that costs is left behind"
             check_summary(tree, "uploaded-objects", set(names))
-            assert tree.moved_again("PutObject") == set()
+            assert tree.moved_again() == tree.lost() == set()
             # What was in flight; a bulk command may also lose that a large file has just ended.
             parts = WORKERS if command_ is SyncUp else PARTS
             assert tree.count("UploadPart") <= LARGE * PARTS + tree.kills * parts
@@ -297,7 +333,7 @@ def test_a_download_goes_on_where_it_was_killed(tmp_path: Path, command_: type[D
                 for name in names
             }, "all of them, and no litter"
             check_summary(tree, "downloaded-objects", names)
-            assert tree.moved_again("GetObject") == set()
+            assert tree.moved_again() == tree.lost() == set()
             if command_ is SyncDown:
                 # What was in flight: small objects and ranges.
                 all_of_it = way.small + LARGE * PARTS
