@@ -8,13 +8,14 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help demo test test-browser test-stock check format bench bench-quick clean
+.PHONY: help demo test test-browser test-stock test-many check format bench bench-quick clean
 
 help:
 	@echo "make demo        the report's upload against tokens that live 20 s (about 90 s)"
 	@echo "make test        all tests but those of the next two lines"
 	@echo "make test-browser  a real Chromium logs in (skipped where there is none)"
 	@echo "make test-stock  the official CLI and SDK as judges"
+	@echo "make test-many   trees at full size: 100,000 files, a million names, 1000 kills (long)"
 	@echo "make check       ruff, mypy --strict, import-linter"
 	@echo "make bench-quick  does an upload cost what it may cost? (a minute)"
 	@echo "make bench       ocihaul, the stock CLI, rclone and the limits, side by side (long)"
@@ -57,6 +58,11 @@ test-browser: $(VENV)/.made
 
 test-stock: $(VENV)/.made $(STOCK_VENV)/.made
 	OCIHAUL_STOCK_VENV=$(abspath $(STOCK_VENV)) $(BIN)/python -m pytest --override-ini addopts="--strict-markers -ra" tests/stock $(PYTEST_ARGS)
+
+test-many: $(VENV)/.made
+	OCIHAUL_TREE_FILES=100000 OCIHAUL_TREE_NAMES=1000000 OCIHAUL_TREE_KILLS=400 \
+		$(BIN)/python -m pytest -s tests/scenarios/test_trees_many.py \
+		tests/scenarios/test_trees_killed.py $(PYTEST_ARGS)
 
 check: $(VENV)/.made
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """A disk, a person, the service: each fails half-way, says so, and costs no finished part."""
 
 import errno
+import json
 import os
 import resource
 import signal
@@ -14,7 +15,8 @@ from ocihaul.events import Event, PartFinished
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.uploads.upload import upload
 from tests.scenarios.test_resume import again, notices, parts_stored
-from tests.world import MIB, PART, world
+from tests.scenarios.trees import command, make
+from tests.world import MIB, PART, World, world
 
 
 def test_a_source_that_fails_half_way_is_gone_on_with_when_it_can_be_read(
@@ -84,6 +86,113 @@ def test_a_second_interrupt_ends_it_at_once_and_the_next_run_goes_on(tmp_path: P
         assert again_.code == 0, again_.err
         assert w.arrived_whole(source)
         assert parts_stored(w).count(1) == 1, "what was finished is not sent again"
+
+
+#: The command, with a disk that hangs for ever at one of its calls, on paths that end like that.
+_HANGING = """
+import os, pathlib, sys, threading
+
+mark, name, ending, *words = sys.argv[1:]
+real = getattr(os, name)
+
+
+def hanging(what, *more, **named):
+    if str(what).endswith(ending):
+        pathlib.Path(mark).touch()
+        threading.Event().wait()
+    return real(what, *more, **named)
+
+
+setattr(os, name, hanging)
+
+from ocihaul.cli import main
+
+main(words)
+"""
+
+
+def interrupted_twice(w: World, name: str, ending: str, *words: str, requests: int) -> None:
+    """The first interrupt cannot end a command that hangs; the second one does.
+
+    They come when it hangs and has moved as many objects or ranges as `requests`.
+    """
+    mark = w.home / "it hangs"
+    process = w.start_python("-c", _HANGING, str(mark), name, ending, *words)
+    deadline = time.monotonic() + 30
+    while not mark.exists() or moves(w) < requests:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)  # another process: there is nothing else to wait on
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert process.poll() is None, "it hangs, and has heard one interrupt"
+    process.send_signal(signal.SIGINT)
+    ran = w.finish(process, timeout=10)
+    assert (ran.code, ran.out) == (130, "")
+    assert "Traceback" not in ran.err
+
+
+def moves(w: World) -> int:
+    return w.oci.log.count(operation="PutObject") + w.oci.log.count(operation="GetObject")
+
+
+def test_a_second_interrupt_ends_a_sync_that_hangs_and_the_next_run_goes_on(
+    tmp_path: Path,
+) -> None:
+    names = ["a", "d/b", "stuck", "z"]
+    with world(tmp_path) as w:
+        src = make(tmp_path / "src", *names)
+        w.file(2 * MIB, "src/larger")
+        sync = command("sync", "--src-dir", str(src))
+        interrupted_twice(w, "open", "/stuck", *sync, requests=4)
+        there = w.oci.object_names("backups")
+        assert "stuck" not in there
+        ran = w.run(*sync)
+        assert ran.code == 0, ran.err
+        assert json.loads(ran.out)["skipped-objects"] == there
+        assert w.oci.object_names("backups") == sorted([*names, "larger"])
+        assert w.oci.log.count(operation="PutObject") == 5, "what was finished is not sent again"
+        assert w.arrived_whole(src / "larger")
+
+
+def test_a_second_interrupt_ends_a_get_that_hangs_and_the_next_run_goes_on(
+    tmp_path: Path,
+) -> None:
+    with world(tmp_path) as w:
+        data = os.urandom(5 * MIB)
+        w.oci.put_object("backups", "x", data, algorithm="CRC32C")
+        target = tmp_path / "target"
+        interrupted_twice(w, "fsync", "", *w.get("x", target), requests=5)
+        assert not target.exists()
+        assert w.object_bytes_sent() == 5 * MIB
+        ran = w.run(*w.get("x", target))
+        assert ran.code == 0, ran.err
+        assert target.read_bytes() == data
+        assert w.object_bytes_sent() == 5 * MIB, "what is here is not fetched again"
+        assert [path.name for path in tmp_path.glob(".*.ocihaul*")] == []
+
+
+def test_a_second_interrupt_ends_a_get_under_way_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    with world(tmp_path, answer_bandwidth=1.0 * MIB) as w:
+        data = os.urandom(6 * MIB)
+        w.oci.put_object("backups", "x", data, algorithm="CRC32C")
+        target = tmp_path / "target"
+        one = ("--parallel-download-count", "1")
+        process = w.start(*w.get("x", target, *one))
+        deadline = time.monotonic() + 30
+        while w.oci.log.count(operation="GetObject") < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)  # as above
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        ran = w.finish(process, timeout=10)
+        assert ran.code == 130, ran.err
+        assert not target.exists()
+        before = w.oci.log.entries()[-1].sequence
+        w.oci.configure(answer_bandwidth=None)
+        ran = w.run(*w.get("x", target))
+        assert ran.code == 0, ran.err
+        assert target.read_bytes() == data
+        assert w.object_bytes_sent(after=before) <= 4 * MIB, "two ranges were here"
 
 
 def test_an_upload_that_vanishes_under_a_run_is_said_and_the_next_run_begins_anew(

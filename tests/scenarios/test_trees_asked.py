@@ -82,16 +82,56 @@ def test_an_outage_ends_the_run_instead_of_every_file_in_turn(tmp_path: Path) ->
         assert operations(w)["PutObject"] < 60
 
 
-def test_a_session_that_is_too_short_is_told_before_the_first_byte(tmp_path: Path) -> None:
+UP = ("--src-dir", "{home}/src")
+DOWN = ("--dest-dir", "{home}/dest")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("bulk-upload", *UP), ("sync", *UP), ("bulk-download", *DOWN), ("sync", *DOWN)],
+    ids=["bulk-upload", "sync up", "bulk-download", "sync down"],
+)
+def test_a_session_that_is_too_short_is_told_before_the_first_byte(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
     with world(tmp_path, token_ttl=60, session_ttl=60) as w:
-        src = make(tmp_path / "src")
-        with (src / "sparse").open("wb") as file:
-            file.truncate(10 * 2**30)
-        arguments = ["--require-session", "--expected-rate", "10M"]
-        ran = run(w, "sync", "--src-dir", str(src), *arguments)
-        assert ran.code == 1
+        make(tmp_path / "src")
+        w.file(200_000, "src/up")
+        w.oci.put_object("backups", "down", bytes(200_000))
+        arguments = [*(word.format(home=tmp_path) for word in words), "--require-session"]
+        ran = run(w, *arguments, "--expected-rate", "1k")
+        assert (ran.code, ran.out) == (1, "")
         assert "will not last" in ran.err
-        assert not w.oci.log.count(operation="PutObject")
+        assert "needs 3 min" in ran.err
+        assert set(operations(w)) <= {"ListObjects"}
+        assert not (tmp_path / "dest").exists()
+        ran = run(w, *arguments, "--expected-rate", "1k", "--dry-run")
+        assert ran.code == 0, "which moves nothing"
+        assert set(operations(w)) <= {"ListObjects", "GetBucket"}
+        ran = run(w, *arguments, "--expected-rate", "100M")
+        assert ran.code == 0, ran.err
+        assert operations(w)["GetObject" if DOWN[0] in words else "PutObject"] == 1
+
+
+def test_nothing_is_deleted_on_a_session_of_which_nobody_knows_whether_it_lasts(
+    tmp_path: Path,
+) -> None:
+    with world(tmp_path) as w:
+        w.oci.put_object("backups", "a", b"")
+        arguments = ["bulk-delete", "--force", "--require-session", "--expected-rate", "100M"]
+        w.oci.configure(token_ttl=60, session_ttl=60)
+        w.log_in()  # its session ends with the token
+        ran = run(w, *arguments)
+        assert (ran.code, ran.out) == (1, "")
+        assert "cannot be renewed" in ran.err
+        assert "--expected-rate" not in ran.err, "it would not help"
+        assert operations(w) == {}
+        assert run(w, *arguments, "--dry-run").json["deleted-objects"] == ["a"]
+        w.oci.configure(token_ttl=60, session_ttl=3600)
+        w.log_in()
+        ran = run(w, *arguments)
+        assert ran.code == 0, ran.err
+        assert w.oci.object_names("backups") == []
 
 
 def test_a_customers_key_goes_both_ways(tmp_path: Path) -> None:

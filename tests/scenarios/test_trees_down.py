@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ocihaul.emulator.faults import Fault
+from ocihaul.transfer.downloads.finished import Finished
 from tests.scenarios.trees import OLD, command, content, make, operations, run
 from tests.world import MIB, World, world
 
@@ -158,6 +159,26 @@ def test_large_objects_come_in_parts(tmp_path: Path) -> None:
         assert not [name for name in state if name.endswith(".lock")], "no lock stays behind"
         ran = run(w, "sync", "--dest-dir", str(dest))
         assert ran.json["skipped-objects"] == ["large", "parts"]
+
+
+def test_what_a_kill_between_the_last_two_steps_leaves_is_tidied_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with world(tmp_path) as w:
+        w.oci.put_object("backups", "d/large", os.urandom(3 * MIB))
+        dest = tmp_path / "dest"
+        arguments = ["sync", "--dest-dir", str(dest)]
+        with monkeypatch.context() as killed:
+            killed.setattr(Finished, "forget", Finished.close)
+            assert run(w, *arguments).code == 0
+        (ranges,) = dest.rglob("*.ocihaul-ranges")
+        half = ranges.with_name(ranges.name.removesuffix("-ranges"))
+        half.touch()
+        assert run(w, *arguments).json["skipped-objects"] == ["d/large"]
+        assert ranges.exists(), "it belongs to a download that is not finished"
+        half.unlink()
+        assert run(w, *arguments).json["skipped-objects"] == ["d/large"]
+        assert sorted(content(dest)) == ["d/", "d/large"]
 
 
 # sync

@@ -44,6 +44,15 @@ def test_a_full_batch_is_on_disk_at_once(tmp_path: Path) -> None:
             assert other.finished("199") == DONE
 
 
+def test_a_large_file_is_on_disk_at_once_with_all_before_it(tmp_path: Path) -> None:
+    with Ledger(tmp_path, "k") as ledger:
+        ledger.add("small", DONE)
+        ledger.add("large", Finished(2**20 + 1, 7, {}))
+        with Ledger(tmp_path, "k") as other:
+            assert other.finished("large") is not None
+            assert other.finished("small") == DONE
+
+
 def test_it_is_private(tmp_path: Path) -> None:
     with Ledger(tmp_path / "new", "k"):
         assert (tmp_path / "new" / "trees.sqlite3").stat().st_mode & 0o777 == 0o600

@@ -64,14 +64,14 @@ class Foreteller:
     def require(self, size: int | None) -> None:
         """Raise SessionError when the session is known not to last for `size` bytes.
 
-        None stands for a stream of unknown length.
+        None stands for what no number of bytes can measure, such as a stream of unknown length.
         """
         with self._lock:
             told = self._forecast(size, self._rate)
         if told is None or told.fits:
             return
         cure = "Log in first, or use --renew-with PROFILE."
-        if told.fits is None:
+        if told.fits is None and size is not None:
             cure += " To be judged by its length, name the speed with --expected-rate 50M."
         raise SessionError(f"the session will not last for this: {told.text}", hint=cure)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from ocihaul.errors import ObjectArchived, ObjectExists, OcihaulError, TargetError
 from ocihaul.storage.listing import ListedObject
 from ocihaul.transfer.claims import alone
-from ocihaul.transfer.downloads.download import download
+from ocihaul.transfer.downloads.download import download, tidy
 from ocihaul.transfer.downloads.ranges import check_wishes
 from ocihaul.transfer.downloads.request import DownloadRequest
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE
@@ -150,6 +150,9 @@ class _Downloader:
                 hint="Rename it, or download to another directory.",
             )
         if status is not None:
+            if not (request.dry_run or _is_small(there)):
+                target = Path(self._destination.full(path))
+                tidy(work.storage, self._wish(there, target), target)
             if self._done_before(there, status):
                 return
             verdict = judge_download(request.mode, there, status.st_size, status.st_mtime_ns)
@@ -189,7 +192,7 @@ class _Downloader:
             target = self._destination.place(path)
             mtime = whole_seconds(there) if self._request.strip_prefix else None
             size = there.size or 0
-            if size <= SMALL and "-" not in (there.md5 or ""):
+            if _is_small(there):
                 self._small.get(there, target, mtime=mtime)
             else:
                 self._large(there, target, mtime)
@@ -206,9 +209,9 @@ class _Downloader:
             headers = {"etag": there.etag or ""}
             work.remember(there.name, Finished(size, status.st_mtime_ns, headers))
 
-    def _large(self, there: ListedObject, target: Path, mtime: int | None) -> None:
-        request, work = self._request, self._work
-        wish = DownloadRequest(
+    def _wish(self, there: ListedObject, target: Path) -> DownloadRequest:
+        request = self._request
+        return DownloadRequest(
             namespace=request.namespace,
             bucket=request.bucket,
             name=there.name,
@@ -220,9 +223,12 @@ class _Downloader:
             multipart=request.multipart,
             sse_customer_key=request.sse_customer_key,
         )
+
+    def _large(self, there: ListedObject, target: Path, mtime: int | None) -> None:
+        work = self._work
         download(
             work.storage,
-            wish,
+            self._wish(there, target),
             listener=work.listener,
             stop=work.stop,
             directory=work.directory,
@@ -243,3 +249,8 @@ class _Fetching:
 
     def __call__(self) -> None:
         self._downloader.fetch(self._there, self._path)
+
+
+def _is_small(there: ListedObject) -> bool:
+    """Whether one request is enough, whose bytes fit into memory and can be proved there."""
+    return (there.size or 0) <= SMALL and "-" not in (there.md5 or "")

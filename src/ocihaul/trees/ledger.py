@@ -1,7 +1,8 @@
 """What an interrupted run had finished, so that the next one does not do it again.
 
 One SQLite file beside the journal. A run goes by what it was to do; its rows are dropped when it
-ends well. Rows are committed a few at a time: a kill costs at most those of the last moment.
+ends well. Rows of small files are committed a few at a time: a kill costs at most those of the last
+moment.
 """
 
 import hashlib
@@ -32,6 +33,8 @@ CREATE TABLE IF NOT EXISTS files (
 #: Rows and seconds after which what is new is committed.
 _BATCH = 200
 _DELAY = 0.25
+#: A file of more bytes is committed at once: to move it again would cost more than that.
+_SMALL = 2**20
 #: Runs that nobody has come back to are forgotten after so many seconds: 30 days.
 _KEPT = 30 * 86400.0
 
@@ -123,11 +126,12 @@ class Ledger:
         return None if row is None else Finished(row[0], row[1], json.loads(row[2]))
 
     def add(self, name: str, finished: Finished) -> None:
-        """Note a file that is done; on disk a moment later."""
+        """Note a file that is done; on disk a moment later, a large one at once."""
         row = (self._run, printable(name), finished.size, finished.mtime_ns)
         with self._telling(), self._lock:
             self._fresh.append((*row, json.dumps(dict(finished.headers))))
-            if len(self._fresh) >= _BATCH or time.monotonic() - self._committed >= _DELAY:
+            full = len(self._fresh) >= _BATCH or finished.size > _SMALL
+            if full or time.monotonic() - self._committed >= _DELAY:
                 self._commit()
 
     def forget(self) -> None:

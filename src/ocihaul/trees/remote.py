@@ -34,6 +34,10 @@ class Bucket:
         pages = self._storage.list_objects(*self._where, selection)
         return in_order(each for page in pages for each in page.objects)
 
+    def size(self, *, delimiter: str | None = None) -> int:
+        """The bytes of all objects, by a list of its own."""
+        return sum(each.size or 0 for each in self.objects(delimiter=delimiter))
+
     def finder(self) -> "Finder":
         """Look-ups by name, in ascending order."""
         return Finder(self)

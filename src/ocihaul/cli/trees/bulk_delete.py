@@ -70,7 +70,9 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
         delete_tree(request, work, confirm=None if force else confirm)
 
     try:
-        return run_tree(invocation, run, DELETE)
+        # No bytes are moved: only a session that can be renewed is known to last.
+        size = None if given.get("dry_run") else lambda *_: None
+        return run_tree(invocation, run, DELETE, size=size)
     except NothingToDelete:
         invocation.stderr.write(f"There are no objects to delete in {bucket}\n")
         return DONE

@@ -41,10 +41,12 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.cli.option_values import check_required, customer_key
     from ocihaul.cli.trees.run import run_tree
     from ocihaul.cli.trees.summary import DOWNLOAD
+    from ocihaul.storage.client import StorageClient
     from ocihaul.trees.compare import Mode
     from ocihaul.trees.destination import check_root
     from ocihaul.trees.download import download_key, download_tree
     from ocihaul.trees.filters import make_filter
+    from ocihaul.trees.remote import Bucket
     from ocihaul.trees.request import TreeDownload
     from ocihaul.trees.results import DOWNLOADED, Results
     from ocihaul.trees.work import Work
@@ -73,6 +75,10 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     def run(work: Work, namespace: str) -> None:
         download_tree(TreeDownload(namespace=namespace, **common), work)
 
+    def size(storage: StorageClient, namespace: str) -> int:
+        bucket = Bucket(storage, namespace, given["bucket_name"], prefix)
+        return bucket.size(delimiter=given.get("delimiter"))
+
     def dry_run(results: Results, stdout: TextIO) -> None:
         stdout.writelines(f"{name}\n" for name, _ in results.items(DOWNLOADED))
         stdout.flush()
@@ -87,4 +93,5 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
             TreeDownload(namespace=namespace, **common), endpoint
         ),
         question="{} already exists. Are you sure you want to overwrite it?",
+        size=size,
     )

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from ocihaul.cli.option_types import FilesAtATime
 from ocihaul.cli.option_values import customer_key, metadata, namespace_or_none
 from ocihaul.cli.units import MIB
 from ocihaul.errors import UsageError
@@ -46,7 +47,7 @@ LINKS = (
 PARALLEL = (
     click.option(
         "--parallel-operations-count",
-        type=click.IntRange(1, 1000),
+        type=FilesAtATime(),
         help="Operations at the same time. [10]",
     ),
 )

@@ -28,6 +28,8 @@ from ocihaul.trees.work import Work
 Run = Callable[[Work, str], None]
 #: The ledger's name of the run, from the endpoint and the namespace; None: nothing to remember.
 Key = Callable[[str, str], str]
+#: How many bytes there are at most, in a namespace; None where no number says how long it takes.
+Size = Callable[[StorageClient, str], int | None]
 
 
 def run_tree(
@@ -38,12 +40,12 @@ def run_tree(
     key: Key | None = None,
     question: str = "",
     dry_run: Callable[[Results, TextIO], None] | None = None,
-    size: Callable[[], int] | None = None,
+    size: Size | None = None,
 ) -> int:
     """Run it and print the summary; returns the exit status.
 
-    `question` asks about one name, `{}` in it. `dry_run` prints the results instead. `size` tells
-    how many bytes there are at most, for --require-session.
+    `question` asks about one name, `{}` in it. `dry_run` prints the results instead. With `size`,
+    --require-session is heard.
     """
     settings = invocation.settings()
     debug = invocation.given.debug
@@ -68,10 +70,10 @@ def run_tree(
                 settings, listener=audience(reporter, foreteller), stop=stopper.stop
             ) as storage,
         ):
-            if wishes.require_session and size is not None:
-                foreteller.require(size())
             namespace = namespace_or_none(invocation.options.get("namespace"))
             namespace = namespace or storage.get_namespace()
+            if wishes.require_session and size is not None:
+                foreteller.require(size(storage, namespace))
             with _ledger(key, storage, namespace, reporter) as ledger:
                 work = Work(
                     storage,

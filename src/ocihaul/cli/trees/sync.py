@@ -101,6 +101,9 @@ def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
         )
         upload_tree(request, work)
 
+    def size(*_: object) -> int:
+        return size_of(root, follow_links=not given.get("no_follow_symlinks"))
+
     def dry_run(results: Results, stdout: TextIO) -> None:
         def told() -> Iterator[str]:
             for path, _ in results.items(UPLOADED):
@@ -119,7 +122,7 @@ def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
         run,
         UPLOAD + (DELETE if delete else ()),
         dry_run=dry_run if given.get("dry_run") else None,
-        size=lambda: size_of(root, follow_links=not given.get("no_follow_symlinks")),
+        size=None if given.get("dry_run") else size,
     )
 
 
@@ -127,10 +130,12 @@ def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.cli.option_values import customer_key
     from ocihaul.cli.trees.run import run_tree
     from ocihaul.cli.trees.summary import DELETE_FILES, DOWNLOAD
+    from ocihaul.storage.client import StorageClient
     from ocihaul.trees.compare import Mode
     from ocihaul.trees.destination import check_root
     from ocihaul.trees.download import download_tree
     from ocihaul.trees.filters import make_filter
+    from ocihaul.trees.remote import Bucket
     from ocihaul.trees.request import TreeDownload
     from ocihaul.trees.results import DELETED, DOWNLOADED, SKIPPED, Results
     from ocihaul.trees.work import Work
@@ -160,11 +165,19 @@ def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
         )
         download_tree(request, work)
 
+    def size(storage: StorageClient, namespace: str) -> int:
+        return Bucket(storage, namespace, given["bucket_name"], prefix).size()
+
     def dry_run(results: Results, stdout: TextIO) -> None:
         stdout.writelines(f"Downloading object: {name}\n" for name, _ in results.items(DOWNLOADED))
         stdout.writelines(f"Skipping object: {name}\n" for name, _ in results.items(SKIPPED))
         stdout.writelines(f"Deleting : {path}\n" for path, _ in results.items(DELETED))
         stdout.flush()
 
-    layout = DOWNLOAD + (DELETE_FILES if delete else ())
-    return run_tree(invocation, run, layout, dry_run=dry_run if given.get("dry_run") else None)
+    return run_tree(
+        invocation,
+        run,
+        DOWNLOAD + (DELETE_FILES if delete else ()),
+        dry_run=dry_run if given.get("dry_run") else None,
+        size=None if given.get("dry_run") else size,
+    )

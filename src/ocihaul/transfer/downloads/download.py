@@ -1,5 +1,6 @@
 """One object to one file: look, fetch, compare, put in place."""
 
+import contextlib
 import hashlib
 import threading
 import time
@@ -83,7 +84,7 @@ def download(
     with alone(lock, str(target), wait=request.wait, listener=listener, stop=stop):
         job = begin()
         temporary = _temporary(storage, request, target)
-        finished = Finished(temporary.with_name(f"{temporary.name}-ranges"), listener)
+        finished = Finished(_ranges_of(temporary), listener)
         try:
             with LocalFile(target, temporary) as file:
                 into = IntoFile(job, file, finished)
@@ -91,6 +92,17 @@ def download(
         finally:
             finished.close()
     return _result(job, into, started)
+
+
+def tidy(storage: StorageClient, request: DownloadRequest, target: Path) -> None:
+    """Remove what a kill between the last two steps of a download leaves beside a finished file.
+
+    That is the list of the ranges in a temporary file which has the target's name by now.
+    """
+    with contextlib.suppress(OSError):
+        temporary = _temporary(storage, request, target.resolve())
+        if not temporary.exists():
+            _ranges_of(temporary).unlink(missing_ok=True)
 
 
 def _streamed(job: DownloadJob, out: BinaryIO, started: float) -> DownloadResult:
@@ -154,6 +166,11 @@ def _temporary(storage: StorageClient, request: DownloadRequest, target: Path) -
     where = (storage.base_url(request.namespace), request.namespace, request.bucket, request.name)
     what = (*where, request.version_id or "", request.byte_range or "", target.name)
     return target.with_name(f".{target.name[:_SHOWN]}.{_digest(*what)}{SUFFIX}")
+
+
+def _ranges_of(temporary: Path) -> Path:
+    """Where it is written which ranges a temporary file has."""
+    return temporary.with_name(f"{temporary.name}-ranges")
 
 
 def _digest(*words: str) -> str:
