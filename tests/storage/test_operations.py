@@ -58,13 +58,14 @@ def test_lists_page_by_page_as_wished(oci: Emulator, storage: StorageClient) -> 
     for name in ("a", "b/1", "b/2", "c", "d", "e"):
         oci.put_object(BUCKET, name, b"x")
     assert names(storage, Selection(delimiter="/"), page_size=2) == ["a", "c", "d", "e"]
-    assert oci.log.count(operation="ListObjects") == 3
     assert names(storage, Selection(start="b", end="d")) == ["b/1", "b/2", "c"]
     assert names(storage, Selection(prefix="b/", start_after="b/1")) == ["b/2"]
-    oci.log.clear()
     assert names(storage, Selection(), limit=3, page_size=2) == ["a", "b/1", "b/2"]
+    oci.log.wait_for(
+        lambda _: oci.log.count(operation="ListObjects") == 7
+    )  # noted after the answer
     asked = [entry.query["limit"] for entry in oci.log.entries(operation="ListObjects")]
-    assert asked == ["2", "1"]
+    assert asked == ["2", "2", "2", "1000", "1000", "2", "1"]
 
 
 def test_a_list_goes_on_after_an_error_in_the_middle(oci: Emulator, storage: StorageClient) -> None:
