@@ -525,4 +525,5 @@ def test_a_token_without_more_life_is_the_last_resort(sockets: dict[str, int]) -
     assert climbed is not None
     assert climbed.token is not None
     assert climbed.token.raw == json.loads(same_end.body)["token"]
+    assert (climbed.giver, climbed.rung) == (REFRESH, MINT)
     assert climbed.spent.keys() == {REFRESH, MINT}

@@ -94,14 +94,15 @@ class Climber:
             self._listener(RenewalFailed(rung, climbed.spent[rung], None))
         if climbed.note is not None:
             self._notice(climbed.note)
-        if climbed.token is not None and climbed.token.raw != state.token.raw:
-            self._replace(state, climbed.token, climbed.rung, climbed.spent)
-            return
-        refused = refusal(self._rungs, climbed.spent)
-        history = replace(state.history, spent=climbed.spent, refused=refused)
-        self._held.set_history(state, history)
+        token, giver = climbed.token, climbed.giver
+        if token is not None and giver is not None and token.raw != state.token.raw:
+            self._replace(state, token, giver, climbed.spent)
+        else:
+            refused = refusal(self._rungs, climbed.spent)
+            history = replace(state.history, spent=climbed.spent, refused=refused)
+            self._held.set_history(state, history)
         if climbed.failure is not None:
-            self._failed(replace(state, history=history), climbed.rung, climbed.failure)
+            self._failed(self._held.state, climbed.rung, climbed.failure)
 
     def _failed(self, state: State, rung: str, reason: str) -> None:
         history = replace(state.history, failures=state.history.failures + 1)
