@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ocihaul.emulator.faults import Fault
+from ocihaul.session.lockfile import lock_file_for
 from tests.world import World, world
 
 
@@ -264,3 +265,47 @@ def test_doctor_names_what_cannot_be_reached_and_the_proxy(oci: World) -> None:
     ran = oci.run("doctor", "--proxy", "http://someone:pass-word-1@127.0.0.1:9")
     assert "through 127.0.0.1:9" in ran.out
     assert "pass-word-1" not in ran.out + ran.err
+
+
+def test_doctor_knows_a_certificate_that_is_not_trusted_and_how_to_trust_it(
+    tmp_path: Path,
+) -> None:
+    with world(tmp_path, tls=True) as w:
+        assert w.run("doctor").code == 0
+        before = w.oci.log.count()
+        ran = w.run("doctor", "--json", OCI_CLI_CERT_BUNDLE="", REQUESTS_CA_BUNDLE="")
+        assert ran.code == 1
+        found = json.loads(ran.out)["findings"]
+        problems = [each for each in found if each["verdict"] == "problem"]
+        assert [each["topic"] for each in problems] == ["tls", "tls"], ran.out
+        for each, service in zip(problems, ("Object Storage", "auth"), strict=True):
+            assert f"{service}: the certificate of {w.oci.endpoint} is not trusted" in each["what"]
+            assert "--cert-bundle FILE" in each["mend"]
+        assert w.oci.log.count() == before, "nobody was sent anything"
+
+
+def test_doctor_names_who_holds_the_lock_and_how_to_end_it(oci: World) -> None:
+    code = (
+        "import sys, time; from filelock import FileLock; lock = FileLock(sys.argv[1]);"
+        "lock.acquire(); print('held', flush=True); time.sleep(100)"
+    )
+    lock = lock_file_for(oci.token_file)
+    holder = oci.start_python("-c", code, str(lock))
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    ran = oci.run("doctor", "--offline")
+    assert ran.code == 0, "it may well be renewing"
+    assert re.search(rf"process {holder.pid} \(\S+\) holds {lock}", ran.out), ran.out
+    assert f"kill {holder.pid}" in ran.out
+    holder.kill()
+    oci.finish(holder)
+    assert lock.exists()
+    ran = oci.run("doctor", "--offline")
+    assert "nobody holds the lock" in ran.out, "a lock file that was left behind holds nothing up"
+    assert oci.run("session", "refresh").code == 0
+
+
+def test_doctor_tells_of_an_rc_file_that_is_not_there(oci: World) -> None:
+    ran = oci.run("doctor", "--offline", "--cli-rc-file", str(oci.home / "gone"))
+    assert ran.code == 1
+    assert f"the rc file {oci.home}/gone does not exist" in ran.out
