@@ -10,7 +10,7 @@ import pytest
 
 from ocihaul.emulator.faults import Fault
 from ocihaul.session.lockfile import lock_file_for
-from tests.world import World, world
+from tests.world import Ran, World, world
 
 
 @pytest.fixture
@@ -208,6 +208,59 @@ def test_validate_that_cannot_ask_says_so(oci: World) -> None:
     ran = oci.run("session", "validate", OCI_CLI_ENDPOINT="http://127.0.0.1:9")
     assert ran.code == 75
     assert "could not be asked" in ran.err
+
+
+# Several profiles
+
+
+def test_refresh_and_validate_take_several_profiles_each_by_its_name(oci: World) -> None:
+    oci.oci.configure(token_ttl=7200.0)
+    second = oci.oci.write_profile(oci.home / "oci", "SECOND")
+    tokens = [oci.token_file, second.parent / "sessions" / "SECOND" / "token"]
+    before = [path.read_text() for path in tokens]
+    both = ("--profile", "DEFAULT", "--profile", "SECOND", "--profile", "DEFAULT")
+    oci.token_file.with_name("oci_api_key.pem").chmod(0o640)
+    ran = oci.run("session", "validate", *both)
+    assert (ran.code, ran.out) == (0, ""), ran.err
+    said = re.findall(r"^(\w+): Session is valid until", ran.err, re.MULTILINE)
+    assert said == ["DEFAULT", "SECOND"]
+    assert "DEFAULT: Notice: " in ran.err
+    assert oci.oci.log.count(status=200) == 2, "each once"
+    ran = oci.run("session", "refresh", *both)
+    assert (ran.code, ran.out) == (0, ""), ran.err
+    for name in ("DEFAULT", "SECOND"):
+        assert f"{name}: Successfully refreshed token" in ran.err
+    assert oci.refreshes() == 2
+    assert all(path.read_text() != old for path, old in zip(tokens, before, strict=True))
+
+
+@pytest.mark.parametrize("command", ["refresh", "validate"])
+def test_of_several_profiles_the_worst_decides_and_none_keeps_the_others_from_their_turn(
+    oci: World, command: str
+) -> None:
+    def run(*profiles: str, **environ: str) -> Ran:
+        named = [word for name in profiles for word in ("--profile", name)]
+        return oci.run("session", command, "--no-retry", *named, **environ)
+
+    oci.oci.configure(token_ttl=7200.0)
+    oci.oci.write_profile(oci.home / "oci", "SECOND")
+    dead = oci.oci.login()
+    oci.oci.write_profile(oci.home / "oci", "DEAD", session=dead)
+    oci.oci.end_session(dead)
+    ran = run("NOBODY", "DEAD", "DEFAULT", "SECOND")
+    assert ran.code == 1, ran.err
+    assert "NOBODY: Error: " in ran.err
+    assert re.search(r"DEAD: .*(no longer valid|deemed invalid)", ran.err)
+    good = "Successfully refreshed token" if command == "refresh" else "Session is valid until"
+    assert [f"{name}: {good}" in ran.err for name in ("DEFAULT", "SECOND", "DEAD")] == [
+        *(True, True, False),
+    ]
+    nowhere = "http://127.0.0.1:9"
+    away = {"OCIHAUL_AUTH_ENDPOINT": nowhere, "OCI_CLI_ENDPOINT": nowhere}
+    ran = run("DEFAULT", "SECOND", **away)
+    assert ran.code == 75, ran.err
+    assert ran.err.count("Error: ") == 2
+    assert run("NOBODY", "SECOND", **away).code == 1
 
 
 # doctor
