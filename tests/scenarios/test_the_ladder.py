@@ -8,6 +8,7 @@ import re
 import shutil
 import time
 from dataclasses import replace
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from threading import Thread
@@ -147,6 +148,24 @@ def test_a_parked_upload_goes_on_after_a_login_with_a_new_key(tmp_path: Path) ->
         assert "session is over" in reason
         assert until.endswith("+00:00")
         assert json.loads(ran.out)["opc-multipart-md5"].endswith("-15")
+
+
+def test_without_a_word_about_it_an_upload_parks_for_twelve_hours(tmp_path: Path) -> None:
+    marker = tmp_path / "until"
+    with world(tmp_path) as w:
+        argv = list(w.put(w.file(MIB), "--on-park", f'printf %s "$OCIHAUL_PARK_UNTIL" > {marker}'))
+        at = argv.index("--session-wait")
+        del argv[at : at + 2]
+        w.oci.revoke_all()
+        started = time.time()
+        process = w.start(*argv)
+        while not marker.exists() or not marker.read_text():
+            assert process.poll() is None
+            w.stop.wait(0.1)
+        process.terminate()
+        assert w.finish(process).code == 130
+        waits = datetime.fromisoformat(marker.read_text()).timestamp() - started
+        assert 12 * 3600 - 1 <= waits <= 12 * 3600 + 100
 
 
 def test_a_session_that_will_not_last_is_not_begun(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """`session status|refresh|validate` and `doctor` as they are run, against the emulator."""
 
 import json
+import os
 import re
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,20 @@ def test_status_as_json_is_complete_and_can_be_queried(oci: World) -> None:
     ran = oci.run("session", "status", "--query", "data[0].renewal.refresh")
     assert ran.out.strip() == "true"
     assert oci.oci.log.count(operation="RefreshToken") == 0
+
+
+def test_status_tells_when_the_token_was_last_written(oci: World) -> None:
+    written = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    os.utime(oci.token_file, (written.timestamp(),) * 2)
+    ran = oci.run("session", "status", TZ="UTC")
+    assert re.search(r"^  written +2026-01-02 03:04:05\+00:00 \(.* ago\)$", ran.out, re.MULTILINE)
+    (session,) = json.loads(oci.run("session", "status", "--json").out)["data"]
+    assert session["last-renewal"] == written.isoformat()
+    assert oci.run("session", "refresh").code == 0
+    (session,) = json.loads(oci.run("session", "status", "--json").out)["data"]
+    renewed = datetime.fromisoformat(session["last-renewal"])
+    assert renewed.timestamp() == pytest.approx(oci.token_file.stat().st_mtime, abs=0.001)
+    assert renewed > written
 
 
 def test_status_asks_for_the_time_without_signing(oci: World) -> None:
