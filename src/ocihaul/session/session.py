@@ -377,14 +377,15 @@ class Session:
     def _renew(self, generation: int) -> None:
         """Climb the ladder for this generation, or wait for the thread that does."""
         with self._changed:
-            if self._held.state.credential.generation != generation or self._closed:
+            state = self._held.state  # the one to renew: what is held later may be fresh
+            if state.credential.generation != generation or self._closed:
                 return
             if self._renewing:
                 self._changed.wait(_GLANCE)
                 return
             self._renewing = True
         try:
-            self._climber.climb(self._held.state)
+            self._climber.climb(state)
         finally:
             with self._changed:
                 self._renewing = False
