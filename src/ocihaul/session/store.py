@@ -116,7 +116,7 @@ class CredentialStore:
             write_private(self.token_file, token.raw.encode())
         except OSError as error:
             return f"{self.token_file} cannot be written: {error.strerror}"
-        self._seen = self._signature()
+        # It is news for `changed`: somebody may have written after us, before we could look.
         return None
 
     def _token_there(self) -> SessionToken | None:
