@@ -68,7 +68,7 @@ def work(home):
     store = CredentialStore(place.token_file, place.key_file)
     with store.lock(1.0):
         assert store.replace(second, instead_of=first) is None
-    write_token(place.token_file, third)
+    write_token(store, third)
     Sign(place.token_file).give()
     assert store.read_once().token == third
 

@@ -110,7 +110,7 @@ class CredentialStore:
                 return "another login has replaced it"
             if there.expires_at > token.expires_at:
                 return "a newer token has replaced it"
-        if not self._key_there_fits(token):
+        if not self.key_fits(token):
             return "another login is replacing it"
         try:
             write_private(self.token_file, token.raw.encode())
@@ -126,7 +126,8 @@ class CredentialStore:
         except (OSError, CredentialError):
             return None
 
-    def _key_there_fits(self, token: SessionToken) -> bool:
+    def key_fits(self, token: SessionToken) -> bool:
+        """Whether the key that is there now is the token's; True when it cannot be read."""
         try:
             return token.belongs_to(self._key().public_key())
         except CredentialError:
