@@ -53,6 +53,30 @@ def lock_file_for(token_file: Path, kind: str = "lock") -> Path:
     return Path(tempfile.gettempdir()) / name
 
 
+def make_lock_file(path: Path, token_file: Path) -> None:
+    """Make the file, if it is not there: closed to others, and the token's owner's.
+
+    Root may renew a user's session: a lock of root's could not be taken by the user. Only a file
+    that we have made is given away, as any other could be a link to something. Raises OSError.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    try:
+        give_to_owner_of(token_file, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def give_to_owner_of(path: Path, descriptor: int) -> None:
+    """Give an open file to the owner of `path`, where there is one and the system lets us."""
+    if hasattr(os, "fchown"):
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            os.fchown(descriptor, status.st_uid, status.st_gid)
+
+
 def lock_at(path: Path) -> Lock:
     """The state of the lock at `path`."""
     held = _is_held(path, shared=False)

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from ocihaul.config.login_command import login_command
 from ocihaul.errors import CredentialError
 from ocihaul.session.keys import load_key
-from ocihaul.session.lockfile import lock_file_for
+from ocihaul.session.lockfile import give_to_owner_of, lock_file_for, make_lock_file
 from ocihaul.session.token import SessionToken
 
 #: How often and how long a broken pair is read again, seconds. The gap between a stock writer's
@@ -201,7 +201,8 @@ def _stage(path: Path, data: bytes) -> Path | None:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         temporary = Path(name)
         with os.fdopen(descriptor, "wb") as file:
-            _give_to_owner_of(path, file.fileno())
+            # Root may renew a user's session: a file of root's would lock the user out of it.
+            give_to_owner_of(path, file.fileno())
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -222,14 +223,6 @@ def _moved(temporary: Path, path: Path) -> bool:
             raise
         return False
     return True
-
-
-def _give_to_owner_of(path: Path, descriptor: int) -> None:
-    # Root may renew a user's session: a file of root's, 0600, would lock the user out of it.
-    if hasattr(os, "fchown"):
-        with contextlib.suppress(OSError):
-            status = path.stat()
-            os.fchown(descriptor, status.st_uid, status.st_gid)
 
 
 def _write_in_place(path: Path, data: bytes) -> None:
