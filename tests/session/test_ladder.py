@@ -395,7 +395,7 @@ def after_rereading(
         clock=files.clock(),
         listener=files.heard,
         notice=lambda _: None,
-        stop=threading.Event(),
+        stopped=lambda: False,
         chance=lambda: 0.5,
     )
     if not usable:

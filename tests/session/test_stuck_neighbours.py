@@ -25,7 +25,7 @@ class Stuck(CredentialStore):
     asked = 0
 
     @contextlib.contextmanager
-    def lock(self, timeout: float) -> Iterator[None]:  # noqa: ARG002  CredentialStore
+    def lock(self, timeout: float, *, stopped: object = None) -> Iterator[None]:  # noqa: ARG002
         self.asked += 1
         if self.error is not None:
             raise self.error

@@ -5,7 +5,6 @@ What belongs here: doing it once, now. When it is due, and that only one thread 
 """
 
 import contextlib
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -25,8 +24,8 @@ _LOCK_PATIENCE = 15.0
 class Climber:
     """Renews what is held. Not for two threads at once.
 
-    `notice` takes what a person should know, in one sentence; `stop`, once set, lets nothing new
-    begin; `chance` spreads the retries of many processes.
+    `notice` takes what a person should know, in one sentence; once `stopped` says so, nothing new
+    is begun; `chance` spreads the retries of many processes.
     """
 
     def __init__(
@@ -38,7 +37,7 @@ class Climber:
         clock: ServerClock,
         listener: Listener,
         notice: Callable[[str], None],
-        stop: threading.Event,
+        stopped: Callable[[], bool],
         chance: Callable[[], float],
     ) -> None:
         self._store = store
@@ -47,7 +46,7 @@ class Climber:
         self._clock = clock
         self._listener = listener
         self._notice = notice
-        self._stop = stop
+        self._stopped = stopped
         self._chance = chance
 
     def climb(self, state: State) -> None:
@@ -58,8 +57,10 @@ class Climber:
         """
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(self._store.lock(_LOCK_PATIENCE))
+                stack.enter_context(self._store.lock(_LOCK_PATIENCE, stopped=self._stopped))
             except (StoreBusy, OSError) as error:
+                if self._stopped():
+                    return
                 reason = f"the lock cannot be taken: {error}"
                 if isinstance(error, StoreBusy):
                     reason = f"another process holds {self._store.token_file}.lock"
@@ -73,7 +74,7 @@ class Climber:
 
     def _ask(self, state: State) -> None:
         def ask(rung: Rung) -> Outcome:
-            if self._stop.is_set():
+            if self._stopped():
                 return Failed("stopped")  # what is under way may end, nothing new is begun
             timeout = policy.attempt_timeout(self._clock.now(), state.token, state.history)
             return rung(state.credential, timeout)

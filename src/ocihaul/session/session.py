@@ -104,7 +104,7 @@ class Session:
             clock=self._clock,
             listener=listener,
             notice=self._notice,
-            stop=self._stop,
+            stopped=lambda: self._closed or self._stop.is_set(),
             chance=chance,
         )
         # The holding's lock guards _renewing, _closed and _parked_* too: who waits for one of

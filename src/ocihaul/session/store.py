@@ -26,6 +26,8 @@ from ocihaul.session.token import SessionToken
 #: truncate and its write is microseconds; between a login's two files, milliseconds.
 _REREAD_EVERY = 0.05
 _REREAD_FOR = 0.5
+#: How often somebody who waits for the lock looks whether to stop, seconds.
+_GLANCE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +136,29 @@ class CredentialStore:
             return True  # nothing is known against it
 
     @contextlib.contextmanager
-    def lock(self, timeout: float) -> Iterator[None]:
-        """Hold the session's lock across processes. Raises StoreBusy after `timeout` seconds."""
+    def lock(
+        self, timeout: float, *, stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[None]:
+        """Hold the session's lock across processes.
+
+        Raises StoreBusy after `timeout` seconds, or soon after `stopped` has become true; OSError
+        where there can be no lock.
+        """
+        path = self.lock_file()
+        make_lock_file(path, self.token_file)
+        lock = FileLock(path, poll_interval=0.05, mode=0o600)
+        deadline = time.monotonic() + timeout
+        while not lock.is_locked:
+            left = deadline - time.monotonic()
+            try:
+                lock.acquire(timeout=max(min(left, _GLANCE), 0.0))
+            except Timeout:
+                if left <= _GLANCE or stopped():
+                    raise StoreBusy from None
         try:
-            with FileLock(self.lock_file(), timeout=timeout, poll_interval=0.05, mode=0o600):
-                yield
-        except Timeout:
-            raise StoreBusy from None
+            yield
+        finally:
+            lock.release()
 
     def lock_file(self) -> Path:
         """The file that is locked. Raises OSError when the token's place cannot be looked at."""
