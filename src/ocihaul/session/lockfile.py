@@ -53,19 +53,18 @@ def lock_file_for(token_file: Path, kind: str = "lock") -> Path:
     return Path(tempfile.gettempdir()) / name
 
 
-def make_lock_file(path: Path, token_file: Path) -> None:
-    """Make the file, if it is not there: closed to others, and the token's owner's.
+def make_for_owner(path: Path, token_file: Path) -> None:
+    """Make a lock file for the token's owner, where that is somebody else, unless it is there.
 
     Root may renew a user's session: a lock of root's could not be taken by the user. Only a file
-    that we have made is given away, as any other could be a link to something. Raises OSError.
+    that we have made is given away, as any other could be a link to something. Whatever goes wrong
+    is told by who takes the lock.
     """
-    try:
+    with contextlib.suppress(OSError):
+        if not hasattr(os, "geteuid") or token_file.stat().st_uid == os.geteuid():
+            return
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return
-    try:
         give_to_owner_of(token_file, descriptor)
-    finally:
         os.close(descriptor)
 
 

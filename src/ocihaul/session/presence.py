@@ -8,7 +8,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from ocihaul.session.lockfile import Holder, lock_file_for, make_lock_file, sharers_of
+from ocihaul.session.lockfile import Holder, lock_file_for, make_for_owner, sharers_of
 
 _KIND = "keepers"
 
@@ -28,8 +28,8 @@ class Sign:
             import fcntl  # noqa: PLC0415  POSIX only
 
             path = lock_file_for(self._token_file, _KIND)
-            make_lock_file(path, self._token_file)
-            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+            make_for_owner(path, self._token_file)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except OSError:

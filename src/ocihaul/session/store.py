@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from ocihaul.config.login_command import login_command
 from ocihaul.errors import CredentialError
 from ocihaul.session.keys import load_key
-from ocihaul.session.lockfile import give_to_owner_of, lock_file_for, make_lock_file
+from ocihaul.session.lockfile import give_to_owner_of, lock_file_for, make_for_owner
 from ocihaul.session.token import SessionToken
 
 #: How often and how long a broken pair is read again, seconds. The gap between a stock writer's
@@ -145,7 +145,7 @@ class CredentialStore:
         where there can be no lock.
         """
         path = self.lock_file()
-        make_lock_file(path, self.token_file)
+        make_for_owner(path, self.token_file)
         lock = FileLock(path, poll_interval=0.05, mode=0o600)
         deadline = time.monotonic() + timeout
         while not lock.is_locked:
