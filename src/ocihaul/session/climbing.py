@@ -50,27 +50,32 @@ class Climber:
         self._chance = chance
 
     def climb(self, state: State) -> None:
-        """Climb the ladder under the lock that makes this process the only one.
-
-        A neighbour that is stopped with the lock in its hand, or a place where none can be made,
-        puts a renewal off, but must not cost the session: without time left it goes unlocked.
-        """
+        """Climb the ladder under the lock that makes this process the only one."""
         with contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(self._store.lock(_LOCK_PATIENCE, stopped=self._stopped))
             except (StoreBusy, OSError) as error:
-                if self._stopped():
+                if self._stopped() or not self._may_go_unlocked(state, error):
                     return
-                reason = f"the lock cannot be taken: {error}"
-                if isinstance(error, StoreBusy):
-                    reason = f"another process holds {self._store.token_file}.lock"
-                if self._held.verdict(self._held.state) is not Verdict.RENEW_NOW:
-                    self._failed(state, "lock", reason)
-                    return
-                self._notice(f"The token is renewed without a lock: {reason}.")
-            # The token on disk may be newer since we hold the lock.
+            # The token on disk may be newer by now.
             if not self._held.reread(state):
                 self._ask(state)
+
+    def _may_go_unlocked(self, state: State, error: Exception) -> bool:
+        """Whether to renew without the lock.
+
+        A neighbour that is stopped with the lock in its hand puts a renewal off, but must not cost
+        the session. Where no lock can be made nothing is won by waiting: all would come at the same
+        last moment, when no outage can be ridden out any more.
+        """
+        reason = f"the lock cannot be taken: {error}"
+        if isinstance(error, StoreBusy):
+            reason = f"another process holds {self._store.token_file}.lock"
+            if self._held.verdict(self._held.state) is not Verdict.RENEW_NOW:
+                self._failed(state, "lock", reason)
+                return False
+        self._notice(f"The token is renewed without a lock: {reason}.")
+        return True
 
     def _ask(self, state: State) -> None:
         def ask(rung: Rung) -> Outcome:
