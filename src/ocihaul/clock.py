@@ -34,7 +34,11 @@ def _http_date(seconds: int) -> str:
 class ServerClock:
     """Wall time as the service sees it: the local clock plus an offset learned from answers.
 
-    Reads and writes of the one float are atomic, so there is no lock.
+    A local clock that is set back is not followed: the offset was learned before, and a token would
+    seem to live longer than it does. One that goes ahead is: the machine may have slept, and then
+    its monotonic clock stood still. The next answer decides, whatever happened.
+
+    Reads and writes of a float are atomic, so there is no lock.
     """
 
     def __init__(
@@ -47,11 +51,18 @@ class ServerClock:
         self.monotonic = monotonic
         self.offset = 0.0
         self._wall = wall
+        self._lead = wall() - monotonic()
         self._listener = listener
 
     def now(self) -> float:
         """Epoch seconds by the service's clock."""
-        return self._wall() + self.offset
+        return self._steady() + self.offset
+
+    def _steady(self) -> float:
+        """The local wall clock, as if it had never been set back."""
+        monotonic = self.monotonic()
+        self._lead = max(self._lead, self._wall() - monotonic)
+        return monotonic + self._lead
 
     def http_date(self) -> str:
         """The present moment as an HTTP date, by the service's clock."""
@@ -74,7 +85,7 @@ class ServerClock:
         if theirs is None:
             return
         # Dates are cut to whole seconds: on average half a second is missing.
-        offset = theirs + 0.5 - self._wall()
+        offset = theirs + 0.5 - self._steady()
         if abs(offset - self.offset) <= _TOLERANCE:
             return
         self.offset = 0.0 if abs(offset) <= _TOLERANCE else offset

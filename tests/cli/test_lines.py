@@ -128,6 +128,9 @@ def test_different_troubles_do_not_silence_each_other() -> None:
     speaker = Speaker(TOKYO)
     assert said(RetryScheduled("UploadPart", 1, 2.0, "503"), speaker)
     assert said(PartResent(7, 1, "cut"), speaker)
+    assert said(RenewalFailed("refresh", "it has ended", None), speaker)
+    assert said(RenewalFailed("mint", "no such user", None), speaker)
+    assert not said(RenewalFailed("mint", "no such user", None), speaker)
 
 
 def test_a_rejected_token_is_named_once() -> None:

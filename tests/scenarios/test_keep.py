@@ -1,5 +1,6 @@
 """`session keep`: sessions kept alive for everybody who reads their files."""
 
+import json
 import os
 import signal
 import socket
@@ -212,3 +213,31 @@ def test_the_files_stay_a_readable_pair_for_our_own_reader(tmp_path: Path) -> No
         stop(keeper)
         assert w.finish(keeper).code == 0
         assert w.refreshes() >= 2
+
+
+def test_an_idle_keeper_is_seen_by_status_and_doctor_until_it_is_gone(tmp_path: Path) -> None:
+    with world(tmp_path, token_ttl=3600.0) as w:
+        keepers = [w.start("session", "keep") for _ in range(2)]
+        for each in keepers:
+            assert each.stderr is not None
+            assert "session token 1" in each.stderr.readline()
+
+        def seen() -> set[int]:
+            (document,) = json.loads(w.run("session", "status", "--json").out)["data"]
+            return {each["pid"] for each in document["keepers"]}
+
+        until(lambda: seen() == {each.pid for each in keepers}, 60)
+        ran = w.run("doctor", "--offline")
+        assert ran.code == 0, ran.out
+        assert "keep this session alive: one would do" in ran.out
+        keepers[0].kill()
+        w.finish(keepers[0])
+        assert seen() == {keepers[1].pid}, "kill -9 leaves no sign behind"
+        ran = w.run("session", "status")
+        assert f"process {keepers[1].pid} (" in ran.out
+        assert "keeps this session alive" in ran.out
+        stop(keepers[1])
+        assert w.finish(keepers[1]).code == 0
+        assert seen() == set()
+        assert "keeps this session" not in w.run("session", "status").out
+        assert w.refreshes() == 0

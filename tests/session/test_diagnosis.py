@@ -11,7 +11,7 @@ from ocihaul.regions import Region
 from ocihaul.session.asking import Reply
 from ocihaul.session.diagnosis import Facts, Verdict, findings, is_well
 from ocihaul.session.inspection import FileFact, Inspection
-from ocihaul.session.lockfile import Lock
+from ocihaul.session.lockfile import Holder, Lock
 from ocihaul.session.token import SessionToken
 from tests.support import NOW, make_token, rsa_key
 
@@ -113,6 +113,28 @@ def test_a_sound_session_has_only_good_findings() -> None:
             "proxy",
         ),
         (
+            replace(
+                WELL,
+                replies={
+                    "auth": Reply(
+                        "https://auth.example",
+                        error="the certificate of https://auth.example is not trusted: self-signed",
+                        cure="Name the CA with --cert-bundle FILE",
+                        untrusted=True,
+                    )
+                },
+            ),
+            "tls",
+            "auth: the certificate of https://auth.example is not trusted",
+            "--cert-bundle",
+        ),
+        (
+            replace(WELL, rc_notice="the rc file /x does not exist; using none"),
+            "configuration",
+            "the rc file /x does not exist",
+            "--cli-rc-file",
+        ),
+        (
             replace(WELL, signed=Reply("https://os.example", status=401)),
             "request",
             "does not accept",
@@ -152,6 +174,26 @@ def test_what_is_not_known_is_no_trouble(change: Callable[[Facts], Facts]) -> No
     found = findings(change(WELL))
     assert is_well(found)
     assert any(each.verdict is Verdict.UNKNOWN for each in found)
+
+
+@pytest.mark.parametrize(
+    ("keepers", "words"),
+    [
+        ((Holder(7, "ocihaul"),), "process 7 (ocihaul) keeps this session alive"),
+        ((Holder(),), "a process keeps this session alive"),
+        (
+            (Holder(7, "ocihaul"), Holder(8, "ocihaul")),
+            (
+                "process 7 (ocihaul) and process 8 (ocihaul) keep this session alive: one would "
+                "do, and the others wait for it"
+            ),
+        ),
+    ],
+)
+def test_who_keeps_the_session_is_named(keepers: tuple[Holder, ...], words: str) -> None:
+    found = findings(seen(keepers=keepers))
+    assert [each.what for each in found if each.topic == "keeper"] == [words]
+    assert is_well(found)
 
 
 def test_a_clock_that_is_behind_does_not_make_a_good_token_one_from_the_future() -> None:

@@ -1,105 +1,529 @@
-"""Every rung and every outcome: what comes next, as one table."""
+"""Every rung and every outcome: what the other end did, and what comes next, as one table.
+
+The inputs are what really happens there: answers of the auth service as they are read, a socket
+that nobody listens on and one that nobody answers on, files as others leave them, a browser's
+posts. What comes next is what the policy makes of them.
+"""
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
+from ocihaul.clock import ServerClock
+from ocihaul.errors import LoginFailed, SessionOver
+from ocihaul.events import RenewalFailed
+from ocihaul.session import climbing
+from ocihaul.session import session as session_module
+from ocihaul.session.credential import ApiKey, Credential
+from ocihaul.session.holding import Holding
 from ocihaul.session.ladder import (
     MINT,
+    NOT_MOVED,
     REFRESH,
     Climbed,
-    Failed,
-    Move,
-    NotExtended,
     Outcome,
     Refused,
     Renewed,
     Rung,
     climb,
-    move,
     reason_of,
+    refusal,
 )
+from ocihaul.session.login import BrowserLogin
+from ocihaul.session.minting import Minter
+from ocihaul.session.policy import History, Verdict, decide
+from ocihaul.session.profile_files import NewSession, replace_session
+from ocihaul.session.profile_place import ProfilePlace
+from ocihaul.session.renewal import AuthService, Refresher, Send
+from ocihaul.session.session import Session
+from ocihaul.session.store import CredentialStore
 from ocihaul.session.token import SessionToken
-from tests.support import NOW
+from ocihaul.wire.dial import Dialer
+from ocihaul.wire.message import Answer, Request
+from ocihaul.wire.origin import Origin
+from ocihaul.wire.pool import exchange_once
+from tests.session.test_login import Visitor, id_token
+from tests.support import NOW, Hand, Recorder, make_token, pem, rsa_key
 
-TOKEN = SessionToken("t", NOW, NOW + 3600, None, None, None)
+HALF = NOW + 1800  # the time of every cell: the present token is at half of its hour
+PATIENCE = 0.2  # seconds that a rung may take
 
-#: How the world's answers become outcomes is tested with each rung; the names say which is which.
-OUTCOMES: dict[str, Outcome] = {
-    "success": Renewed(TOKEN),
-    "not extended": NotExtended(TOKEN),
-    "refused": Refused("401 NotAuthenticated"),
-    "network error": Failed("connection refused"),
-    "garbage": Failed("answered 200 with something that is not JSON"),
-    "hang": Failed("the server took more than 10 s to answer"),
+COLUMNS = ("success", "refused", "network error", "garbage", "not extended", "hang")
+
+# What comes next
+ADOPT = "adopt it"
+LATER = "try again after a pause"
+USE_UP = "use the token to its end"
+PARK = "park"
+WAIT_ON = "stay parked to the limit"
+
+#: Rung and column: what comes next while the present token stands, and when it is gone. None: the
+#: rung is not reached then. Instead of a row of two, why the cell cannot occur.
+NEXT: dict[str, dict[str, tuple[str | None, str] | str]] = {
+    "reread": {
+        "success": (ADOPT, ADOPT),
+        "refused": "a file says no to nobody; one that may not be read is as good as gone",
+        "network error": (REFRESH, REFRESH),
+        "garbage": (REFRESH, REFRESH),
+        "not extended": (REFRESH, REFRESH),
+        "hang": (LATER, REFRESH),
+    },
+    REFRESH: {
+        "success": (ADOPT, ADOPT),
+        "refused": (MINT, MINT),
+        "network error": (LATER, MINT),
+        "garbage": (LATER, MINT),
+        "not extended": (MINT, MINT),
+        "hang": (LATER, MINT),
+    },
+    MINT: {
+        "success": (ADOPT, ADOPT),
+        "refused": (USE_UP, PARK),
+        "network error": (LATER, LATER),
+        "garbage": (LATER, LATER),
+        "not extended": (LATER, LATER),
+        "hang": (LATER, LATER),
+    },
+    "log in": {
+        "success": (None, ADOPT),
+        "refused": (None, WAIT_ON),
+        "network error": "the network is the browser's: what it cannot reach never comes back here",
+        "garbage": (None, WAIT_ON),
+        "not extended": "a login opens another session: there is no end that could be moved",
+        "hang": (None, WAIT_ON),
+    },
+    "park": {
+        "success": (None, ADOPT),
+        "refused": "nobody is asked: the files are watched",
+        "network error": (None, WAIT_ON),
+        "garbage": (None, WAIT_ON),
+        "not extended": (None, WAIT_ON),
+        "hang": (None, WAIT_ON),
+    },
 }
 
-STANDS = {
-    "success": Move.ADOPT,
-    "not extended": Move.CLIMB,
-    "refused": Move.CLIMB,
-    "network error": Move.LATER,
-    "garbage": Move.LATER,
-    "hang": Move.LATER,
+
+def text_of(*, which: int = 0, iat: float = HALF, exp: float = HALF + 3600) -> str:
+    return make_token(rsa_key(which), iat=iat, exp=exp)
+
+
+OLD = SessionToken.parse(text_of(iat=NOW, exp=NOW + 3600))
+MINE = Credential.of_token(rsa_key(), OLD, 1)
+
+# What an auth service does: an answer, or a socket of this machine that gives none.
+
+
+def answer(status: int, document: object) -> Answer:
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return Answer(status, {"date": formatdate(HALF, usegmt=True)}, body, 0)
+
+
+def no(status: int) -> Answer:
+    return answer(status, {"code": "NotAuthenticated", "message": "it has ended"})
+
+
+def token_answer(text: str) -> Answer:
+    return answer(200, {"token": text})
+
+
+PAGE = b"<html>Log in to the Wi-Fi</html>"
+#: Answers, or the name of such a socket, each with the words of the reason that comes of it.
+Done = tuple[Answer | str, str]
+GARBAGE: list[Done] = [
+    (answer(200, PAGE), "answered 200 with something that is not JSON"),
+    (answer(403, PAGE), "answered 403 with something that is not JSON"),
+    (answer(200, {}), "the token is empty"),
+    (token_answer(text_of()[:-9]), "the token is cut"),
+    (token_answer(text_of(which=1)), "a token for another key"),
+]
+ASKED: dict[str, dict[str, list[Done]]] = {
+    REFRESH: {
+        "success": [(token_answer(text_of()), "")],
+        "refused": [(no(status), f"{status} NotAuthenticated") for status in (400, 401, 403)],
+        "network error": [("closed", "Connection refused"), (no(503), "answered 503")],
+        "garbage": GARBAGE,
+        "not extended": [
+            (token_answer(text_of(exp=NOW + 3600)), NOT_MOVED),
+            (token_answer(OLD.raw), NOT_MOVED),
+        ],
+        "hang": [("silent", f"took more than {PATIENCE:g} s to answer")],
+    },
+    MINT: {
+        # It opens a session of its own, which may well end sooner than the present one.
+        "success": [(token_answer(text_of()), ""), (token_answer(text_of(exp=HALF + 300)), "")],
+        "refused": [(no(status), f"{status} NotAuthenticated") for status in (401, 403, 404)],
+        "network error": [("closed", "Connection refused"), (no(503), "answered 503")],
+        "garbage": GARBAGE,
+        "not extended": [(token_answer(OLD.raw), "the token that we have")],
+        "hang": [("silent", f"took more than {PATIENCE:g} s to answer")],
+    },
 }
-GONE = {**STANDS, "network error": Move.SKIP, "garbage": Move.SKIP, "hang": Move.SKIP}
+
+# What others do to the files, and a browser to the login.
 
 
-@pytest.mark.parametrize("name", OUTCOMES)
-@pytest.mark.parametrize(("usable", "table"), [(True, STANDS), (False, GONE)])
-def test_what_follows_an_outcome(name: str, usable: bool, table: dict[str, Move]) -> None:
-    assert move(OUTCOMES[name], usable=usable) is table[name]
+@dataclass
+class Files:
+    """Key and token of a session, a clock in hand, and what lets go of everything at the end."""
+
+    folder: Path
+    hand: Hand
+    holding: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    heard: Recorder = field(default_factory=Recorder)
+
+    def __post_init__(self) -> None:
+        self.key_file.write_bytes(pem(rsa_key()))
+        self.token_file.write_text(OLD.raw)
+
+    @property
+    def place(self) -> ProfilePlace:
+        return ProfilePlace("NIGHT", self.folder / "config", self.folder)
+
+    @property
+    def token_file(self) -> Path:
+        return self.place.token_file
+
+    @property
+    def key_file(self) -> Path:
+        return self.place.key_file
+
+    def store(self) -> CredentialStore:
+        return CredentialStore(self.token_file, self.key_file, sleep=self.hand.forward)
+
+    def clock(self) -> ServerClock:
+        return ServerClock(wall=self.hand, monotonic=self.hand)
 
 
-#: The first rung is *reread*: it succeeds when somebody else has renewed meanwhile.
+def put(text: str, *, key: int | None = None) -> Callable[[Files], None]:
+    def write(files: Files) -> None:
+        if key is not None:
+            files.key_file.write_bytes(pem(rsa_key(key)))
+        files.token_file.write_text(text)
+
+    return write
+
+
+def remove(files: Files) -> None:
+    files.token_file.unlink()
+
+
+def put_in_the_way(files: Files) -> None:
+    remove(files)
+    files.token_file.mkdir()
+
+
+def hold_the_lock(files: Files) -> None:
+    files.holding.enter_context(FileLock(f"{files.token_file}.lock", is_singleton=False))
+
+
+def nothing(files: Files) -> None:
+    """Nobody comes."""
+
+
+TORN = [put(""), put(PAGE.decode()), put(text_of()[:-9]), put(text_of(which=1))]
+REREAD: dict[str, list[Callable[[Files], None]]] = {
+    "success": [put(text_of()), put(text_of(which=1), key=1)],
+    "network error": [remove, put_in_the_way],
+    "garbage": TORN,
+    "not extended": [nothing, put(text_of(iat=NOW - 1800, exp=HALF))],
+    "hang": [hold_the_lock],
+}
+PARKED: dict[str, list[Callable[[Files], None]]] = {
+    "success": [put(text_of()), put(text_of(which=1), key=1)],
+    "network error": [remove, put_in_the_way],
+    "garbage": TORN,
+    "not extended": [put(OLD.raw), put(text_of(iat=NOW - 3600, exp=HALF - 1))],
+    "hang": [nothing],
+}
+#: The fields of a browser's post, made from what the login has asked for; and what comes of it.
+Post = tuple[Callable[[Visitor], dict[str, str]], str]
+POSTS: dict[str, list[Post | None]] = {
+    "success": [(lambda v: {"security_token": v.token(), "nonce": v.query["nonce"]}, "")],
+    "refused": [(lambda _: {"error": "access_denied"}, "the login page answered: access_denied")],
+    "garbage": [
+        (lambda _: {"security_token": PAGE.decode()}, "not a JWT"),
+        (lambda _: {}, "there is no token in it"),
+        (lambda v: {"security_token": v.token()[:-9]}, "the token is cut"),
+        (lambda _: {"security_token": text_of(which=1)}, "its token belongs to another key"),
+        (
+            lambda v: {"security_token": v.token(), "id_token": id_token("theirs")},
+            "it belongs to another login",
+        ),
+    ],
+    "hang": [None],
+}
+WORLD: dict[str, Mapping[str, Sequence[object]]] = {
+    "reread": REREAD,
+    **ASKED,
+    "log in": POSTS,
+    "park": PARKED,
+}
+
+
+def cells() -> Iterator[object]:
+    for rung, row in NEXT.items():
+        for column, nexts in row.items():
+            if isinstance(nexts, str):
+                continue
+            for number, deed in enumerate(WORLD[rung][column]):
+                for following, usable in zip(nexts, (True, False), strict=True):
+                    if following is not None:
+                        name = f"{rung}-{column}-{number}-{'stands' if usable else 'gone'}"
+                        yield pytest.param(rung, deed, usable, following, id=name)
+
+
+def test_the_table_is_whole() -> None:
+    """No cell is missing: each has inputs, or says why it has none; no two columns share one."""
+    assert NEXT.keys() == WORLD.keys()
+    for rung, row in NEXT.items():
+        assert tuple(row) == COLUMNS
+        for column, nexts in row.items():
+            assert isinstance(nexts, str) != bool(WORLD[rung].get(column))
+        inputs = [id(deed) for deeds in WORLD[rung].values() for deed in deeds]
+        assert len(inputs) == len(set(inputs))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Iterator[Files]:
+    made = Files(tmp_path, Hand(HALF))
+    with made.holding:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def sockets() -> Iterator[dict[str, int]]:
+    """Ports of this machine: one that is closed, one where nobody ever says a word."""
+    with socket.socket() as closed, socket.socket() as silent:
+        for each in (closed, silent):
+            each.bind(("127.0.0.1", 0))
+        silent.listen(100)
+        yield {"closed": closed.getsockname()[1], "silent": silent.getsockname()[1]}
+
+
+def auth_that(did: Answer | str, ports: dict[str, int]) -> Send:
+    def send(_origin: Origin, request: Request, timeout: float) -> Answer:
+        if isinstance(did, Answer):
+            return did
+        origin = Origin.parse(f"http://127.0.0.1:{ports[did]}")
+        dialer = Dialer(connect_timeout=10.0, environ={})
+        return exchange_once(dialer, origin, request, timeout=timeout, stop=threading.Event())
+
+    return send
+
+
+def real_rung(name: str, did: Answer | str, ports: dict[str, int]) -> Rung:
+    clock, send = ServerClock(wall=Hand(HALF), monotonic=Hand()), auth_that(did, ports)
+    if name == REFRESH:
+        return Refresher("http://auth.example", send, clock)
+    signer = ApiKey(rsa_key(1), tenancy="t", user="u", fingerprint="f")
+    return Minter(AuthService("http://auth.example", send, clock), signer)
+
+
+def ask(rung: Rung) -> Outcome:
+    return rung(MINE, PATIENCE)
+
+
 RUNGS = (REFRESH, MINT)
 
 
-@pytest.mark.parametrize("rung", RUNGS)
-@pytest.mark.parametrize("name", OUTCOMES)
-@pytest.mark.parametrize("usable", [True, False], ids=["the token stands", "the token is gone"])
-@pytest.mark.parametrize("reread", [False, True], ids=["alone", "somebody else renewed"])
-def test_every_rung_and_every_outcome(rung: str, name: str, usable: bool, reread: bool) -> None:
-    """The rungs below it are spent; the one above it, if there is one, renews."""
+def after_asking(name: str, done: Done, ports: dict[str, int], *, usable: bool) -> str:
+    """The rungs below are spent, and those above would renew."""
     asked: list[str] = []
-    outcome, above = OUTCOMES[name], SessionToken("above", NOW, NOW + 7200, None, None, None)
 
-    def make(each: str) -> Rung:
-        def ask(*_: object) -> Outcome:
+    def above(each: str) -> Rung:
+        def renew(*_: object) -> Outcome:
             asked.append(each)
-            return outcome if each == rung else Renewed(above)
+            return Renewed(SessionToken.parse(text_of(exp=HALF + 7200)))
 
-        return ask
+        return renew
 
-    index = RUNGS.index(rung)
-    spent = dict.fromkeys(RUNGS[:index], "spent before")
-    climbed = climb(
-        {each: make(each) for each in RUNGS},
-        spent,
-        ask=lambda each: each(None, 1.0),  # type: ignore[arg-type]  # nobody looks at it
-        is_usable=lambda: usable,
-        has_moved_on=lambda: reread,
+    did, words = done
+    rungs = {each: above(each) for each in RUNGS}
+    rungs[name] = real_rung(name, did, ports)
+    spent = dict.fromkeys(RUNGS[: RUNGS.index(name)], "spent before")
+    climbed = climb(rungs, spent, ask=ask, is_usable=lambda: usable, has_moved_on=lambda: False)
+    assert climbed is not None
+    reason = climbed.spent.get(name) or climbed.failure or ""
+    if asked:  # what was skipped for now is not spent, and its reason is not kept
+        assert words in (reason or reason_of(ask(real_rung(name, did, ports))))
+        assert (climbed.rung, asked) == (asked[0], [climbed.rung])
+        return climbed.rung
+    assert words in reason
+    assert bool(words) == bool(reason)
+    if not reason:
+        assert climbed.rung == name
+        return ADOPT
+    refused = refusal(rungs, climbed.spent)
+    if refused is None:
+        assert climbed.failure == reason
+        return LATER
+    history = History(NOW, rejected=not usable, spent=climbed.spent, refused=refused)
+    return {Verdict.KEEP: USE_UP, Verdict.OVER: PARK}[decide(HALF, OLD, history)]
+
+
+def after_rereading(
+    files: Files, deed: Callable[[Files], None], patch: pytest.MonkeyPatch, *, usable: bool
+) -> str:
+    """The climb as it is: the lock, the files, then the first rung that asks."""
+    patch.setattr(climbing, "_LOCK_PATIENCE", 0.1)
+    asked: list[str] = []
+
+    def renew(*_: object) -> Outcome:
+        asked.append(REFRESH)
+        return Renewed(SessionToken.parse(text_of(exp=HALF + 7200)))
+
+    adopted: list[str] = []
+    held = Holding(
+        files.store(),
+        clock=files.clock(),
+        chance=lambda: 0.5,
+        refused=lambda _: None,
+        adopted=adopted.append,
     )
-    step = (STANDS if usable else GONE)[name]
-    next_rung = RUNGS[index + 1] if index + 1 < len(RUNGS) else None
-    if step is Move.ADOPT:
-        assert climbed == Climbed(rung, TOKEN, spent)
-    elif step is Move.CLIMB and reread:
-        assert climbed is None, "a refusal may be somebody else's doing"
-    elif step is Move.LATER:
-        assert climbed == Climbed(rung, None, spent, failure=reason_of(outcome))
+    climber = climbing.Climber(
+        files.store(),
+        {REFRESH: renew},
+        held,
+        clock=files.clock(),
+        listener=files.heard,
+        notice=lambda _: None,
+        stopped=lambda: False,
+        chance=lambda: 0.5,
+    )
+    if not usable:
+        held.reject(held.state.credential)
+    deed(files)
+    climber.climb(held.state)
+    if asked:
+        assert adopted == [REFRESH]
+        return REFRESH
+    if adopted:
+        assert adopted == ["reread"]
+        return ADOPT
+    (failed,) = files.heard.of(RenewalFailed)
+    assert "another process holds" in str(failed)
+    return LATER
+
+
+def after_parking(files: Files, deed: Callable[[Files], None], patch: pytest.MonkeyPatch) -> str:
+    """The session is over, and an hour is what it waits."""
+    session = Session(
+        files.store(),
+        {REFRESH: lambda *_: Refused("ended")},
+        clock=files.clock(),
+        chance=lambda: 0.5,
+        session_wait=3600.0,
+    )
+    done: list[bool] = []
+
+    def time_passes(seconds: float) -> None:
+        files.hand.forward(seconds)
+        if session.status().parked and not done:
+            done.append(True)
+            deed(files)
+
+    patch.setattr(session, "_sleep", time_passes)
+    assert session.rejected(session.credential()), "the last try"
+    try:
+        session.rejected(session.credential())
+    except SessionOver:
+        assert done, "nothing was done to it"
+        assert files.hand.time >= HALF + 3600
+        return WAIT_ON
+    assert done, "nothing was done to it"
+    assert session.credential().token != OLD
+    return ADOPT
+
+
+def after_logging_in(files: Files, post: Post | None, patch: pytest.MonkeyPatch) -> str:
+    """As the offer of a parked transfer does it: what the login brings is put on disk."""
+    patch.setattr(session_module, "LOOK_EVERY", 60.0)
+    brought: list[NewSession] = []
+    with BrowserLogin("https://login.example", port=0) as login:
+        if post is not None:
+            assert Visitor(login).post(post[0](Visitor(login)))[0] == 200
+        words = "nobody has logged in" if post is None else post[1]
+        if words:
+            with pytest.raises(LoginFailed) as caught:
+                login.wait(0.3)
+            assert words in str(caught.value)
+        else:
+            brought.append(login.wait(5.0))
+
+    def write(files: Files) -> None:
+        for each in brought:
+            # The browser's hour began at NOW, as all of them do here.
+            fresh = SessionToken.parse(make_token(each.key, iat=HALF, exp=HALF + 3600))
+            replace_session(
+                files.place, NewSession(fresh, each.public_key, each.key), passphrase=None
+            )
+
+    return after_parking(files, write, patch)
+
+
+@pytest.mark.parametrize(("rung", "deed", "usable", "following"), list(cells()))
+def test_every_rung_and_every_outcome(  # noqa: PLR0917  a cell, and what pytest brings
+    rung: str,
+    deed: object,
+    usable: bool,
+    following: str,
+    files: Files,
+    sockets: dict[str, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if rung in RUNGS:
+        found = after_asking(rung, deed, sockets, usable=usable)  # type: ignore[arg-type]  # of this row
+    elif rung == "reread":
+        found = after_rereading(files, deed, monkeypatch, usable=usable)  # type: ignore[arg-type]  # same
+    elif rung == "park":
+        found = after_parking(files, deed, monkeypatch)  # type: ignore[arg-type]  # of this row
     else:
-        assert climbed is not None
-        now_spent = spent | ({rung: reason_of(outcome)} if step is Move.CLIMB else {})
-        assert climbed.spent == now_spent
-        if next_rung is not None:
-            assert (climbed.rung, climbed.token) == (next_rung, above)
-        else:  # the last one: what is left is to park, or to try again
-            spare = TOKEN if isinstance(outcome, NotExtended) else None
-            failure = reason_of(outcome) if step is Move.SKIP else None
-            assert (climbed.token, climbed.failure) == (spare, failure)
-    goes_on = step in {Move.CLIMB, Move.SKIP} and climbed is not None
-    assert asked == [rung, *([next_rung] if goes_on and next_rung else [])]
+        found = after_logging_in(files, deed, monkeypatch)  # type: ignore[arg-type]  # of this row
+    assert found == following
 
 
-def test_every_failure_has_a_reason() -> None:
-    for name, outcome in OUTCOMES.items():
-        assert bool(reason_of(outcome)) == (name != "success")
+def test_when_ours_is_gone_another_that_still_lives_is_tried_though_it_ends_sooner(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sooner = put(text_of(iat=NOW - 60, exp=NOW + 3540))
+    assert after_rereading(files, sooner, monkeypatch, usable=True) == REFRESH
+    put(OLD.raw)(files)
+    assert after_rereading(files, sooner, monkeypatch, usable=False) == ADOPT
+
+
+@pytest.mark.parametrize("column", ["refused", "not extended"])
+def test_a_refusal_may_be_the_doing_of_somebody_else_who_has_just_renewed(
+    column: str, sockets: dict[str, int]
+) -> None:
+    for did, _ in ASKED[REFRESH][column]:
+        climbed: Climbed | None = climb(
+            {REFRESH: real_rung(REFRESH, did, sockets), MINT: lambda *_: pytest.fail("minted")},
+            {},
+            ask=ask,
+            is_usable=lambda: True,
+            has_moved_on=lambda: True,
+        )
+        assert climbed is None, "no rung is spent"
+
+
+def test_a_token_without_more_life_is_the_last_resort(sockets: dict[str, int]) -> None:
+    """The old one may have died of it."""
+    same_end = token_answer(text_of(exp=NOW + 3600))
+    rungs = {
+        REFRESH: real_rung(REFRESH, same_end, sockets),
+        MINT: real_rung(MINT, no(401), sockets),
+    }
+    climbed = climb(rungs, {}, ask=ask, is_usable=lambda: True, has_moved_on=lambda: False)
+    assert climbed is not None
+    assert climbed.token is not None
+    assert climbed.token.raw == json.loads(same_end.body)["token"]
+    assert (climbed.giver, climbed.rung) == (REFRESH, MINT)
+    assert climbed.spent.keys() == {REFRESH, MINT}

@@ -117,7 +117,15 @@ def test_a_nonce_that_does_not_come_back_is_no_reason(
     assert visitor.post({"security_token": visitor.token(), **fields})[1]["good"] is True
 
 
+def test_a_token_that_names_no_key_counts_with_our_nonce_only(visitor: Visitor) -> None:
+    """One of the two has to show that the answer is to our question."""
+    nameless = make_token()
+    assert visitor.post({"security_token": nameless, "nonce": visitor.query["nonce"]})[1]["good"]
+    assert visitor.login.wait(5).token.raw == nameless
+
+
 BAD = {
+    "neither nonce nor key": ({"security_token": make_token()}, "nothing in it shows"),
     "nothing": ({}, "no token"),
     "another nonce": ({"nonce": "theirs"}, "its nonce is not ours"),
     "another nonce in the id_token": ({"id_token": id_token("theirs")}, "its nonce is not ours"),

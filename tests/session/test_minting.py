@@ -17,13 +17,15 @@ from ocihaul.session.ladder import Failed, Outcome, Refused, Renewed
 from ocihaul.session.minting import TARGET, Minter
 from ocihaul.session.opening import open_minter
 from ocihaul.session.renewal import AuthService
+from ocihaul.session.session import Session
+from ocihaul.session.store import CredentialStore
 from ocihaul.session.token import SessionToken
 from ocihaul.wire.message import Answer, Request, Stopped, WireError
 from ocihaul.wire.origin import Origin
 from tests.support import NOW, Hand, make_token, pem, rsa_key
 
 SIGNER = ApiKey(rsa_key(1), tenancy="t", user="u", fingerprint="f")
-MINE = Credential.of_token(rsa_key(), SessionToken.parse(make_token(rsa_key())), 1)
+MINE = Credential.of_token(rsa_key(), SessionToken.parse(make_token(rsa_key(), iat=NOW - 60)), 1)
 
 
 def answer(status: int, document: object, *, date: float = NOW) -> Answer:
@@ -126,6 +128,29 @@ def test_every_other_end_is_a_refusal_or_a_failure(
     assert isinstance(outcome, kind)
     assert reason in getattr(outcome, "reason", "")
     assert script.answers == []
+
+
+def test_a_service_that_gives_the_same_token_again_is_not_asked_without_a_pause(
+    tmp_path: Path,
+) -> None:
+    """As one would that keeps a token per key; the present one is used as long as it stands."""
+    (tmp_path / "key.pem").write_bytes(pem(rsa_key()))
+    (tmp_path / "token").write_text(make_token(rsa_key()))
+    hand = Hand(NOW + 1900)
+    clock = ServerClock(wall=hand, monotonic=hand)
+    same = Answer(200, {}, granted().body, 0)
+    script = Script([same] * 100)
+    rung = Minter(AuthService("http://auth.example", script, clock), SIGNER)
+    session = Session(
+        CredentialStore(tmp_path / "token", tmp_path / "key.pem"), {"mint": rung}, clock=clock
+    )
+    for _ in range(40):
+        assert session.credential().generation == 1
+        hand.forward(0.02)
+    assert len(script.asked) == 1
+    hand.forward(60)
+    session.credential()
+    assert len(script.asked) == 2
 
 
 def test_a_refusal_for_a_wrong_date_is_mended() -> None:

@@ -211,7 +211,7 @@ def test_a_token_alone_is_replaced_even_when_the_old_one_is_broken(tmp_path: Pat
     token_file = tmp_path / "token"
     token_file.write_text("cut")
     fresh = new_session().token
-    write_token(token_file, fresh)
+    write_token(CredentialStore(token_file, None), fresh)
     assert token_file.read_text() == fresh.raw
     assert mode(token_file) == 0o600
 

@@ -17,7 +17,7 @@ from ocihaul.events import (
     Unparked,
 )
 from ocihaul.session.credential import Credential
-from ocihaul.session.ladder import Failed, NotExtended, Outcome, Refused, Renewed
+from ocihaul.session.ladder import NOT_MOVED, Failed, NotExtended, Outcome, Refused, Renewed
 from ocihaul.session.session import Session
 from ocihaul.session.status import SessionStatus
 from ocihaul.session.store import CredentialStore, Pair, write_private
@@ -488,6 +488,40 @@ def test_a_refresh_that_does_not_extend_is_followed_by_a_mint(tmp_path: Path) ->
     rig.session.credential()
     assert rig.rungs() == ["start", "mint", "mint"]
     assert len(rig.auth.calls) == 1, "a minted session is not refreshed"
+
+
+def test_a_mint_that_fails_after_a_refresh_that_moved_nothing_is_told_and_put_off(
+    tmp_path: Path,
+) -> None:
+    """The refresh gave another token, which is used meanwhile; nobody has minted it."""
+    same_end = token(NOW + HOUR, iat=NOW + HOUR / 2)
+    mint = Auth(Failed("it hangs"), Renewed(token(NOW + 2 * HOUR)))
+    rig = Rig(tmp_path, Auth(NotExtended(same_end)), mint=mint)
+    rig.hand.forward(HOUR / 2)
+    assert rig.session.credential().token == same_end
+    assert rig.rungs() == ["start", "refresh"]
+    failed = [
+        (each.rung, each.reason) for each in rig.heard.events if isinstance(each, RenewalFailed)
+    ]
+    assert failed == [("refresh", NOT_MOVED), ("mint", "it hangs")]
+    assert rig.session._held.state.history.failures == 1, "backing off"
+    rig.hand.forward(HOUR / 4 + 61)
+    assert rig.session.credential().generation == 3
+    assert rig.rungs() == ["start", "refresh", "mint"]
+    assert (len(rig.auth.calls), len(mint.calls)) == (1, 2)
+
+
+def test_a_mint_that_refuses_after_a_refresh_that_moved_nothing_is_not_asked_again(
+    tmp_path: Path,
+) -> None:
+    same_end = token(NOW + HOUR, iat=NOW + HOUR / 2)
+    mint = Auth(Refused("no such user"))
+    rig = Rig(tmp_path, Auth(NotExtended(same_end)), mint=mint)
+    for _ in range(4):
+        rig.hand.forward(HOUR / 2 if not mint.calls else HOUR / 8)
+        assert rig.session.credential().token == same_end
+    assert (len(rig.auth.calls), len(mint.calls)) == (1, 1)
+    assert rig.session.refusal == f"refresh: {NOT_MOVED}; mint: no such user"
 
 
 def test_a_refusal_is_followed_by_a_mint(tmp_path: Path) -> None:

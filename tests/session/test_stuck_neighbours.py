@@ -25,7 +25,7 @@ class Stuck(CredentialStore):
     asked = 0
 
     @contextlib.contextmanager
-    def lock(self, timeout: float) -> Iterator[None]:  # noqa: ARG002  CredentialStore
+    def lock(self, timeout: float, *, stopped: object = None) -> Iterator[None]:  # noqa: ARG002
         self.asked += 1
         if self.error is not None:
             raise self.error
@@ -55,12 +55,24 @@ class Rig:
         return Renewed(SessionToken.parse(make_token(rsa_key(), iat=now, exp=now + HOUR)))
 
 
-ERRORS = pytest.mark.parametrize("error", [StoreBusy(), PermissionError(13, "Permission denied")])
+NO_LOCKS = PermissionError(13, "Permission denied")
+ERRORS = pytest.mark.parametrize("error", [StoreBusy(), NO_LOCKS])
 
 
-@ERRORS
-def test_while_there_is_time_the_lock_is_waited_for(tmp_path: Path, error: Exception) -> None:
-    rig = Rig(tmp_path, error)
+def test_where_no_lock_can_be_made_nothing_is_put_off(tmp_path: Path) -> None:
+    """Half an hour before the end an outage can be ridden out; two minutes before, it cannot."""
+    rig = Rig(tmp_path, NO_LOCKS)
+    rig.hand.forward(2400)
+    assert rig.session.credential().generation == 2
+    assert (rig.store.asked, rig.calls) == (1, 1)
+    assert rig.heard.of(RenewalFailed) == []
+    rig.hand.forward(2400)
+    assert rig.session.credential().generation == 3
+    assert len(rig.heard.of(Notice)) == 1, "said once"
+
+
+def test_while_there_is_time_the_lock_is_waited_for(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, StoreBusy())
     rig.hand.forward(2400)
     rig.session.credential()
     assert (rig.store.asked, rig.calls) == (1, 0)

@@ -55,6 +55,8 @@ def doctor(context: click.Context, /, *, offline: bool, as_json: bool) -> None:
 
 
 def _gather(given: Given, profile: str, *, offline: bool) -> "Facts":
+    from ocihaul.cli.surroundings import surroundings
+    from ocihaul.config.rcfile import find_rc_file
     from ocihaul.errors import OcihaulError
     from ocihaul.session.diagnosis import Facts
     from ocihaul.session.inspection import inspect
@@ -64,6 +66,7 @@ def _gather(given: Given, profile: str, *, offline: bool) -> "Facts":
         seen = inspect(settings)
     except OcihaulError as error:
         return Facts(time.time(), profile, config_error=error)
+    environ, home = surroundings()
     endpoints = _endpoints(settings)
     replies, signed = None, None
     if not offline:
@@ -73,7 +76,7 @@ def _gather(given: Given, profile: str, *, offline: bool) -> "Facts":
         profile=profile,
         seen=seen,
         region=settings.resolved_region,
-        notices=settings.notices,
+        rc_notice=find_rc_file(given.flags().cli_rc_file, environ=environ, home=home)[1],
         replies=replies,
         signed=signed,
         proxies=_proxies(settings, endpoints),

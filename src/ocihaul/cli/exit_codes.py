@@ -4,6 +4,8 @@
 again, goes on); 130 a person or the system asked us to stop.
 """
 
+from collections.abc import Iterable
+
 from ocihaul.errors import Interrupted, OcihaulError, UsageError
 
 DONE = 0
@@ -11,6 +13,12 @@ FAILED = 1
 USAGE = 2
 RESUMABLE = 75  # EX_TEMPFAIL of sysexits.h
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The status of several things that were done: a failure outweighs what may work later."""
+    rest = set(codes)
+    return next((code for code in (FAILED, RESUMABLE) if code in rest), max(rest, default=DONE))
 
 
 def exit_code(error: BaseException) -> int:

@@ -65,7 +65,7 @@ class Speaker:
         if text is None:
             return []
         if isinstance(event, _TROUBLE):
-            kind = type(event).__name__
+            kind = _kind(event)
             if at - self._said.get(kind, -QUIET) < QUIET:
                 self._held_back[kind] = self._held_back.get(kind, 0) + 1
                 return []
@@ -127,6 +127,11 @@ class Speaker:
 def cleaned(line: str, event: Event) -> str:
     """A line about `event` without secrets; a login's public key looks like one and stays."""
     return line if isinstance(event, LoginOffered) else redact(line)
+
+
+def _kind(event: Event) -> str:
+    # Each rung says why it failed, also when the next one fails at once.
+    return f"{type(event).__name__} {event.rung if isinstance(event, RenewalFailed) else ''}"
 
 
 def _service(event: Event) -> str | None:

@@ -87,6 +87,8 @@ class Authority:
         self.refreshes = 0
         self.minted = 0
         self.logins = 0
+        #: The life in minutes that each GenerateUpst wished for, as it was written; None: no wish.
+        self.wishes: list[object] = []
 
     # --- opening and ending
 

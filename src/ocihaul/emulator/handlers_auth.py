@@ -31,6 +31,7 @@ def refresh_token(service: Service, call: Call) -> Answer:
 def generate_upst(service: Service, call: Call) -> Answer:
     """A session of fixed length for the caller's public key."""
     body = call.json()
+    service.auth.wishes.append(body.get("sessionExpirationInMinutes"))
     minutes = _minutes(body.get("sessionExpirationInMinutes", 60))
     try:
         key = load_pem_public_key(str(body.get("publicKey", "")).encode())

@@ -5,6 +5,7 @@ answers are for people who want to know how things stand.
 """
 
 import json
+import ssl
 import threading
 import time
 from dataclasses import dataclass
@@ -27,8 +28,9 @@ from ocihaul.wire.pool import exchange_once
 class Reply:
     """What came back from `url`: a `status`, or an `error` with the `cure` if one is known.
 
-    `clock_offset` is how many seconds the service's clock is ahead of ours, None where the answer
-    had no Date. `code` and `message` are the service's own words.
+    `untrusted`: what is wrong is the certificate. `clock_offset` is how many seconds the service's
+    clock is ahead of ours, None where the answer had no Date. `code` and `message` are the
+    service's own words.
     """
 
     url: str
@@ -38,6 +40,7 @@ class Reply:
     clock_offset: float | None = None
     error: str | None = None
     cure: str | None = None
+    untrusted: bool = False
 
 
 def ask_time(dialer: Dialer, url: str, *, timeout: float) -> Reply:
@@ -84,7 +87,8 @@ def _ask(dialer: Dialer, origin: Origin, request: Request, timeout: float) -> Re
     try:
         answer = exchange_once(dialer, origin, request, timeout=timeout, stop=threading.Event())
     except ConfigError as error:
-        return Reply(url, error=error.message, cure=error.hint)
+        untrusted = isinstance(error.__cause__, ssl.SSLCertVerificationError)
+        return Reply(url, error=error.message, cure=error.hint, untrusted=untrusted)
     except (WireError, Stopped) as error:
         return Reply(url, error=str(error))
     code, message = _words(answer)

@@ -5,7 +5,6 @@ What belongs here: doing it once, now. When it is due, and that only one thread 
 """
 
 import contextlib
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -25,8 +24,8 @@ _LOCK_PATIENCE = 15.0
 class Climber:
     """Renews what is held. Not for two threads at once.
 
-    `notice` takes what a person should know, in one sentence; `stop`, once set, lets nothing new
-    begin; `chance` spreads the retries of many processes.
+    `notice` takes what a person should know, in one sentence; once `stopped` says so, nothing new
+    is begun; `chance` spreads the retries of many processes.
     """
 
     def __init__(
@@ -38,7 +37,7 @@ class Climber:
         clock: ServerClock,
         listener: Listener,
         notice: Callable[[str], None],
-        stop: threading.Event,
+        stopped: Callable[[], bool],
         chance: Callable[[], float],
     ) -> None:
         self._store = store
@@ -47,33 +46,40 @@ class Climber:
         self._clock = clock
         self._listener = listener
         self._notice = notice
-        self._stop = stop
+        self._stopped = stopped
         self._chance = chance
 
     def climb(self, state: State) -> None:
-        """Climb the ladder under the lock that makes this process the only one.
-
-        A neighbour that is stopped with the lock in its hand, or a place where none can be made,
-        puts a renewal off, but must not cost the session: without time left it goes unlocked.
-        """
+        """Climb the ladder under the lock that makes this process the only one."""
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(self._store.lock(_LOCK_PATIENCE))
+                stack.enter_context(self._store.lock(_LOCK_PATIENCE, stopped=self._stopped))
             except (StoreBusy, OSError) as error:
-                reason = f"the lock cannot be taken: {error}"
-                if isinstance(error, StoreBusy):
-                    reason = f"another process holds {self._store.token_file}.lock"
-                if self._held.verdict(self._held.state) is not Verdict.RENEW_NOW:
-                    self._failed(state, "lock", reason)
+                if self._stopped() or not self._may_go_unlocked(state, error):
                     return
-                self._notice(f"The token is renewed without a lock: {reason}.")
-            # The token on disk may be newer since we hold the lock.
+            # The token on disk may be newer by now.
             if not self._held.reread(state):
                 self._ask(state)
 
+    def _may_go_unlocked(self, state: State, error: Exception) -> bool:
+        """Whether to renew without the lock.
+
+        A neighbour that is stopped with the lock in its hand puts a renewal off, but must not cost
+        the session. Where no lock can be made nothing is won by waiting: all would come at the same
+        last moment, when no outage can be ridden out any more.
+        """
+        reason = f"the lock cannot be taken: {error}"
+        if isinstance(error, StoreBusy):
+            reason = f"another process holds {self._store.token_file}.lock"
+            if self._held.verdict(self._held.state) is not Verdict.RENEW_NOW:
+                self._failed(state, "lock", reason)
+                return False
+        self._notice(f"The token is renewed without a lock: {reason}.")
+        return True
+
     def _ask(self, state: State) -> None:
         def ask(rung: Rung) -> Outcome:
-            if self._stop.is_set():
+            if self._stopped():
                 return Failed("stopped")  # what is under way may end, nothing new is begun
             timeout = policy.attempt_timeout(self._clock.now(), state.token, state.history)
             return rung(state.credential, timeout)
@@ -94,14 +100,15 @@ class Climber:
             self._listener(RenewalFailed(rung, climbed.spent[rung], None))
         if climbed.note is not None:
             self._notice(climbed.note)
-        if climbed.token is not None and climbed.token.raw != state.token.raw:
-            self._replace(state, climbed.token, climbed.rung, climbed.spent)
-            return
-        refused = refusal(self._rungs, climbed.spent)
-        history = replace(state.history, spent=climbed.spent, refused=refused)
-        self._held.set_history(state, history)
+        token, giver = climbed.token, climbed.giver
+        if token is not None and giver is not None and token.raw != state.token.raw:
+            self._replace(state, token, giver, climbed.spent)
+        else:
+            refused = refusal(self._rungs, climbed.spent)
+            history = replace(state.history, spent=climbed.spent, refused=refused)
+            self._held.set_history(state, history)
         if climbed.failure is not None:
-            self._failed(replace(state, history=history), climbed.rung, climbed.failure)
+            self._failed(self._held.state, climbed.rung, climbed.failure)
 
     def _failed(self, state: State, rung: str, reason: str) -> None:
         history = replace(state.history, failures=state.history.failures + 1)

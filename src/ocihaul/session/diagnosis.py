@@ -48,7 +48,8 @@ class Facts:
 
     `config_error` replaces all the rest when the configuration leads nowhere. `replies` are the
     unsigned questions by service, `signed` is a signed one (None: not asked). `proxies` are the
-    proxies by service, without their passwords.
+    proxies by service, without their passwords. `rc_notice` tells of an rc file that was named and
+    is not there.
     """
 
     now: float
@@ -56,7 +57,7 @@ class Facts:
     config_error: OcihaulError | None = None
     seen: Inspection | None = None
     region: Region | None = None
-    notices: tuple[str, ...] = ()
+    rc_notice: str | None = None
     replies: Mapping[str, Reply] | None = None
     signed: Reply | None = None
     proxies: Mapping[str, str] | None = None
@@ -98,6 +99,14 @@ def _all(facts: Facts) -> Iterator[Finding]:
         return
     where = seen.config_file or "the environment"
     yield Finding("configuration", Verdict.OK, f"profile {facts.profile} from {where}")
+    if facts.rc_notice is not None:
+        yield Finding(
+            "configuration",
+            Verdict.PROBLEM,
+            facts.rc_notice,
+            "What it says of profile, region and endpoint is not heeded.",
+            "--cli-rc-file with the right path, or without it",
+        )
     yield from _permissions(seen)
     yield from _pair(seen)
     yield from _token(facts, seen)
@@ -226,7 +235,15 @@ def _network(facts: Facts) -> Iterator[Finding]:
         yield Finding("network", Verdict.UNKNOWN, "not asked")
         return
     for service, reply in facts.replies.items():
-        if reply.error is not None:
+        if reply.untrusted:
+            yield Finding(
+                "tls",
+                Verdict.PROBLEM,
+                f"{service}: {reply.error}",
+                "Whoever answers there cannot prove to be the service, and is sent nothing.",
+                reply.cure or "",
+            )
+        elif reply.error is not None:
             yield Finding(
                 "network",
                 Verdict.PROBLEM,
@@ -288,12 +305,17 @@ def _signed(facts: Facts) -> Iterator[Finding]:
 
 
 def _neighbours(seen: Inspection) -> Iterator[Finding]:
+    if seen.keepers:
+        who = " and ".join(str(each) for each in seen.keepers)
+        several = len(seen.keepers) > 1
+        what = f"{who} {'keep' if several else 'keeps'} this session alive"
+        what += ": one would do, and the others wait for it" if several else ""
+        yield Finding("keeper", Verdict.OK, what)
     if seen.lock is not None and seen.lock.held:
-        who = f"process {seen.lock.pid} ({seen.lock.program})" if seen.lock.pid else "a process"
         yield Finding(
             "neighbours",
             Verdict.UNKNOWN,
-            f"{who} holds {seen.lock.path}",
+            f"{seen.lock.holder} holds {seen.lock.path}",
             "It renews the session right now, which takes seconds. If it is there the next time "
             "too, it hangs, and keeps everybody else from renewing.",
             f"kill {seen.lock.pid}" if seen.lock.pid else "",

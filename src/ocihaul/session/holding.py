@@ -135,7 +135,12 @@ class Holding:
         if problem is not None and self.reread(state):
             return None
         self._dead.add(state.token.digest)
-        self.adopt(Pair(token, state.credential.key), rung, spent=spent)
+
+        def may_follow(token: SessionToken, held: State) -> bool:
+            generation = state.credential.generation
+            return held.credential.generation == generation or self._is_better(token, held)
+
+        self.adopt(Pair(token, state.credential.key), rung, spent=spent, only_if=may_follow)
         return problem
 
     # The disk

@@ -15,7 +15,8 @@ from pathlib import Path
 from ocihaul.config import Settings
 from ocihaul.errors import ConfigError, CredentialError
 from ocihaul.session.keys import load_key, read_key_file
-from ocihaul.session.lockfile import Lock, lock_at, lock_file_for
+from ocihaul.session.lockfile import Holder, Lock, lock_at, lock_file_for
+from ocihaul.session.presence import keepers_of
 from ocihaul.session.token import SessionToken
 
 #: A pair that is torn by a writer is looked at again: so often, so many seconds apart.
@@ -49,7 +50,8 @@ class Inspection:
     """What was seen. `key_matches` is None when token or key could not be read.
 
     `replaceable`: "rename", "in place" or None, how a renewed token gets to disk. `mint_with` is
-    the API-key profile that can open a new session for the same key.
+    the API-key profile that can open a new session for the same key. `keepers` are the processes
+    of `session keep` that are there for it.
     """
 
     profile: str
@@ -63,6 +65,7 @@ class Inspection:
     lock: Lock | None
     leftovers: tuple[Path, ...]
     mint_with: str | None = None
+    keepers: tuple[Holder, ...] = ()
 
     def file(self, what: str) -> FileFact | None:
         """The file of that kind: config, key or token."""
@@ -156,6 +159,7 @@ def inspect(
         lock=lock,
         leftovers=tuple(_leftovers((token_file, settings.key_file), now())),
         mint_with=settings.wishes.renew_with,
+        keepers=keepers_of(token_file),
     )
 
 

@@ -99,14 +99,15 @@ def reason_of(outcome: Outcome) -> str:
 class Climbed:
     """How far a climb got, and on which rung it ended.
 
-    `token` is to be adopted (`note`: what a person should know about it), `spent` are the rungs
-    that will not renew this session and why, `failure` is why the last rung did not answer: a
-    later climb may succeed.
+    `token` is to be adopted: it came from the rung `giver` (`note`: what a person should know about
+    it). `spent` are the rungs that will not renew this session and why, `failure` is why the last
+    rung did not answer: a later climb may succeed.
     """
 
     rung: str
-    token: SessionToken | None
     spent: Mapping[str, str]
+    token: SessionToken | None = None
+    giver: str | None = None
     failure: str | None = None
     note: str | None = None
 
@@ -126,25 +127,26 @@ def climb(
     """
     spent = dict(spent)
     spare: SessionToken | None = None
-    last, failure = "", None
+    giver, last, failure = None, "", None
     for name, rung in rungs.items():
         if name in spent:
             continue
         outcome = ask(rung)
         if isinstance(outcome, Renewed):
-            return Climbed(name, outcome.token, spent, note=outcome.note)
+            return Climbed(name, spent, outcome.token, name, note=outcome.note)
         step = move(outcome, usable=is_usable())
         last = name
         if step is Move.CLIMB:
             if has_moved_on():
                 return None
             spent[name] = reason_of(outcome)
-            spare = outcome.token if isinstance(outcome, NotExtended) else spare
+            if isinstance(outcome, NotExtended):
+                spare, giver = outcome.token, name
         else:
             failure = reason_of(outcome)
         if step is Move.LATER:
             break
-    return Climbed(last, spare, spent, failure)
+    return Climbed(last, spent, spare, giver, failure)
 
 
 def refusal(rungs: Mapping[str, Rung], spent: Mapping[str, str]) -> str | None:

@@ -2,9 +2,10 @@
 
 The browser opens `{login}/v1/oauth2/authorize` with our new public key and comes back to
 `http://localhost:8181` with the token in the fragment; query parameters and port are those of the
-stock CLI, as the service knows no others. An answer counts only if it is to our question: the
-nonce, where it comes back, has to be ours, and the token has to belong to the key that was made
-for this login.
+stock CLI, as the service knows no others. An answer counts only if it is to our question, and two
+things prove that: the nonce, where it comes back, has to be ours, and the token has to name the key
+that was made for this login. The key alone will do, as it is just as new and cannot be guessed,
+and nobody has seen whether the service sends the nonce back (the stock CLI does not look).
 """
 
 import base64
@@ -126,12 +127,15 @@ class BrowserLogin:
         """The token, if it answers our question; raises CredentialError."""
         if "security_token" not in fields:
             raise CredentialError("there is no token in it")
-        returned = [fields.get("nonce"), _claim(fields.get("id_token"), "nonce")]
-        if any(nonce is not None and nonce != self._nonce for nonce in returned):
+        found = [fields.get("nonce"), _claim(fields.get("id_token"), "nonce")]
+        returned = [nonce for nonce in found if nonce is not None]
+        if any(nonce != self._nonce for nonce in returned):
             raise CredentialError("it belongs to another login (its nonce is not ours)")
         token = SessionToken.parse(fields["security_token"])
         if not token.belongs_to(self._key.public_key()):
             raise CredentialError("its token belongs to another key")
+        if token.modulus is None and not returned:
+            raise CredentialError("nothing in it shows to which login it belongs")
         return token
 
 

@@ -38,13 +38,17 @@ class Minter:
 
     def __call__(self, credential: Credential, timeout: float) -> Outcome:
         """A new token for the key of `credential`; at most two calls, each within `timeout`."""
-        return mint(
+        outcome = mint(
             self.service,
             self.signer.credential(),
             credential.key.public_key(),
             minutes=self.minutes,
             timeout=timeout,
         )
+        if isinstance(outcome, Renewed) and outcome.token == credential.token:
+            # Taken for a success it would be asked for again at once, and for ever.
+            return Failed(f"{self.service.origin} answered with the token that we have")
+        return outcome
 
 
 def mint_or_raise(

@@ -93,14 +93,19 @@ def _write_files(place: ProfilePlace, session: NewSession, passphrase: str | Non
         raise cannot_write(place.directory, error.strerror) from error
 
 
-def write_token(token_file: Path, token: SessionToken) -> None:
+def write_token(store: CredentialStore, token: SessionToken) -> None:
     """Replace the token of a session whose key stays. Raises CredentialError."""
     try:
-        with _locked(CredentialStore(token_file, None)):
-            write_private(token_file, token.raw.encode())
+        with _locked(store):
+            if not store.key_fits(token):
+                raise CredentialError(
+                    f"another login has replaced the key of {store.token_file} meanwhile",
+                    hint="Its token is left alone. Run the same command again to mint for its key.",
+                )
+            write_private(store.token_file, token.raw.encode())
     except OSError as error:
         raise CredentialError(
-            f"the token cannot be written to {token_file}: {error.strerror}",
+            f"the token cannot be written to {store.token_file}: {error.strerror}",
             hint="Make the file or its directory writable for this user.",
         ) from error
 

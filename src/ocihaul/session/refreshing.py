@@ -52,7 +52,7 @@ def refresh_once(
         if attempt and stop.wait(chance() * _PAUSE):
             break
         try:
-            with _locked(store, timeout):
+            with _locked(store, timeout, stop):
                 pair = store.read()
                 if pair.token.raw != before.raw and pair.token.expires_at > before.expires_at:
                     return Refreshed(pair.token, by_another=True)
@@ -70,12 +70,12 @@ def refresh_once(
 
 
 @contextlib.contextmanager
-def _locked(store: CredentialStore, timeout: float) -> Iterator[None]:
+def _locked(store: CredentialStore, timeout: float, stop: threading.Event) -> Iterator[None]:
     """The session's lock, where there can be one; StoreBusy when another has it for too long."""
     with contextlib.ExitStack() as stack:
         # Some file systems have no locks: a person who asks for a refresh gets it all the same.
         with contextlib.suppress(OSError):
-            stack.enter_context(store.lock(timeout))
+            stack.enter_context(store.lock(timeout, stopped=stop.is_set))
         yield
 
 

@@ -7,9 +7,11 @@ thread climbs the ladder while the rest wait for it, and a lock file makes that 
 """
 
 import contextlib
+import os
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
@@ -103,12 +105,13 @@ class Session:
             clock=self._clock,
             listener=listener,
             notice=self._notice,
-            stop=self._stop,
+            stopped=lambda: self._closed or self._stop.is_set(),
             chance=chance,
         )
         # The holding's lock guards _renewing, _closed and _parked_* too: who waits for one of
         # them waits for a new state as well.
         self._changed = self._held.changed
+        _after_forks(self)
         self._announce("start")
 
     #: The region of the profile, where it was opened by one and has one.
@@ -378,18 +381,24 @@ class Session:
     def _renew(self, generation: int) -> None:
         """Climb the ladder for this generation, or wait for the thread that does."""
         with self._changed:
-            if self._held.state.credential.generation != generation or self._closed:
+            state = self._held.state  # the one to renew: what is held later may be fresh
+            if state.credential.generation != generation or self._closed:
                 return
             if self._renewing:
                 self._changed.wait(_GLANCE)
                 return
             self._renewing = True
         try:
-            self._climber.climb(self._held.state)
+            self._climber.climb(state)
         finally:
             with self._changed:
                 self._renewing = False
                 self._changed.notify_all()
+
+    def leave_threads_behind(self) -> None:
+        """Called in a forked child: threads, and what they were at, are its parent's business."""
+        self._changed = self._held.changed = threading.Condition()
+        self._renewing, self._thread = False, None
 
     # Telling
 
@@ -409,3 +418,16 @@ class Session:
         if text not in self._said:
             self._said.add(text)
             self._listener(Notice(text))
+
+
+def _after_forks(session: Session) -> None:
+    # A registration cannot be taken back: it must not keep the session alive.
+    known = weakref.ref(session)
+
+    def leave_threads_behind() -> None:
+        here = known()
+        if here is not None:
+            here.leave_threads_behind()
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=leave_threads_behind)

@@ -19,13 +19,15 @@ from filelock import FileLock, Timeout
 from ocihaul.config.login_command import login_command
 from ocihaul.errors import CredentialError
 from ocihaul.session.keys import load_key
-from ocihaul.session.lockfile import lock_file_for
+from ocihaul.session.lockfile import give_to_owner_of, lock_file_for, make_for_owner
 from ocihaul.session.token import SessionToken
 
 #: How often and how long a broken pair is read again, seconds. The gap between a stock writer's
 #: truncate and its write is microseconds; between a login's two files, milliseconds.
 _REREAD_EVERY = 0.05
 _REREAD_FOR = 0.5
+#: How often somebody who waits for the lock looks whether to stop, seconds.
+_GLANCE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +112,13 @@ class CredentialStore:
                 return "another login has replaced it"
             if there.expires_at > token.expires_at:
                 return "a newer token has replaced it"
-        if not self._key_there_fits(token):
+        if not self.key_fits(token):
             return "another login is replacing it"
         try:
             write_private(self.token_file, token.raw.encode())
         except OSError as error:
             return f"{self.token_file} cannot be written: {error.strerror}"
-        self._seen = self._signature()
+        # It is news for `changed`: somebody may have written after us, before we could look.
         return None
 
     def _token_there(self) -> SessionToken | None:
@@ -126,20 +128,37 @@ class CredentialStore:
         except (OSError, CredentialError):
             return None
 
-    def _key_there_fits(self, token: SessionToken) -> bool:
+    def key_fits(self, token: SessionToken) -> bool:
+        """Whether the key that is there now is the token's; True when it cannot be read."""
         try:
             return token.belongs_to(self._key().public_key())
         except CredentialError:
             return True  # nothing is known against it
 
     @contextlib.contextmanager
-    def lock(self, timeout: float) -> Iterator[None]:
-        """Hold the session's lock across processes. Raises StoreBusy after `timeout` seconds."""
+    def lock(
+        self, timeout: float, *, stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[None]:
+        """Hold the session's lock across processes.
+
+        Raises StoreBusy after `timeout` seconds, or soon after `stopped` has become true; OSError
+        where there can be no lock.
+        """
+        path = self.lock_file()
+        make_for_owner(path, self.token_file)
+        lock = FileLock(path, poll_interval=0.05, mode=0o600)
+        deadline = time.monotonic() + timeout
+        while not lock.is_locked:
+            left = deadline - time.monotonic()
+            try:
+                lock.acquire(timeout=max(min(left, _GLANCE), 0.0))
+            except Timeout:
+                if left <= _GLANCE or stopped():
+                    raise StoreBusy from None
         try:
-            with FileLock(self.lock_file(), timeout=timeout, poll_interval=0.05, mode=0o600):
-                yield
-        except Timeout:
-            raise StoreBusy from None
+            yield
+        finally:
+            lock.release()
 
     def lock_file(self) -> Path:
         """The file that is locked. Raises OSError when the token's place cannot be looked at."""
@@ -200,7 +219,8 @@ def _stage(path: Path, data: bytes) -> Path | None:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         temporary = Path(name)
         with os.fdopen(descriptor, "wb") as file:
-            _give_to_owner_of(path, file.fileno())
+            # Root may renew a user's session: a file of root's would lock the user out of it.
+            give_to_owner_of(path, file.fileno())
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -221,14 +241,6 @@ def _moved(temporary: Path, path: Path) -> bool:
             raise
         return False
     return True
-
-
-def _give_to_owner_of(path: Path, descriptor: int) -> None:
-    # Root may renew a user's session: a file of root's, 0600, would lock the user out of it.
-    if hasattr(os, "fchown"):
-        with contextlib.suppress(OSError):
-            status = path.stat()
-            os.fchown(descriptor, status.st_uid, status.st_gid)
 
 
 def _write_in_place(path: Path, data: bytes) -> None:

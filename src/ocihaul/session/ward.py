@@ -16,6 +16,7 @@ from ocihaul.errors import OcihaulError, RenewalUnavailable, SessionError
 from ocihaul.events import Event, Listener, Notice, RenewalFailed, TokenAdopted
 from ocihaul.session.metrics import Sample
 from ocihaul.session.moments import moment
+from ocihaul.session.presence import Sign
 from ocihaul.session.session import Session
 
 #: Seconds between two tries to open a session.
@@ -45,6 +46,7 @@ class Ward:
         self._now = now
         self._settings: Settings | None = None
         self._session: Session | None = None
+        self._sign: Sign | None = None
         self._clock = ServerClock()
         self._stop = threading.Event()
         self._try_at = 0.0
@@ -63,6 +65,8 @@ class Ward:
             self._try_to_open()
         if self._session is not None:
             self._say(self._trouble(self._session))
+        if self._sign is not None:
+            self._sign.give()
 
     def reload(self) -> None:
         """Read the configuration again; a session whose settings are the same goes on."""
@@ -80,6 +84,9 @@ class Ward:
     def close(self, *, grace: float) -> None:
         """Let a renewal that is under way finish, for `grace` seconds at the most."""
         session, self._session = self._session, None
+        sign, self._sign = self._sign, None
+        if sign is not None:
+            sign.take_back()
         if session is not None:
             close_gently(session, self._stop, grace=grace)
 
@@ -112,6 +119,7 @@ class Ward:
             self._say(f"there is no session to keep: {error.message}{hint}; waiting for one")
             return
         self._session = session.start()
+        self._sign = None if settings.token_file is None else Sign(settings.token_file)
 
     def _open(self, settings: Settings, stop: threading.Event) -> Session:
         self._clock = ServerClock(listener=self._hear)

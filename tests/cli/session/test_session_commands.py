@@ -1,15 +1,18 @@
 """`session status|refresh|validate` and `doctor` as they are run, against the emulator."""
 
 import json
+import os
 import re
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from ocihaul.emulator.faults import Fault
-from tests.world import World, world
+from ocihaul.session.lockfile import lock_file_for
+from tests.world import Ran, World, world
 
 
 @pytest.fixture
@@ -56,6 +59,20 @@ def test_status_as_json_is_complete_and_can_be_queried(oci: World) -> None:
     ran = oci.run("session", "status", "--query", "data[0].renewal.refresh")
     assert ran.out.strip() == "true"
     assert oci.oci.log.count(operation="RefreshToken") == 0
+
+
+def test_status_tells_when_the_token_was_last_written(oci: World) -> None:
+    written = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    os.utime(oci.token_file, (written.timestamp(),) * 2)
+    ran = oci.run("session", "status", TZ="UTC")
+    assert re.search(r"^  written +2026-01-02 03:04:05\+00:00 \(.* ago\)$", ran.out, re.MULTILINE)
+    (session,) = json.loads(oci.run("session", "status", "--json").out)["data"]
+    assert session["last-renewal"] == written.isoformat()
+    assert oci.run("session", "refresh").code == 0
+    (session,) = json.loads(oci.run("session", "status", "--json").out)["data"]
+    renewed = datetime.fromisoformat(session["last-renewal"])
+    assert renewed.timestamp() == pytest.approx(oci.token_file.stat().st_mtime, abs=0.001)
+    assert renewed > written
 
 
 def test_status_asks_for_the_time_without_signing(oci: World) -> None:
@@ -209,6 +226,59 @@ def test_validate_that_cannot_ask_says_so(oci: World) -> None:
     assert "could not be asked" in ran.err
 
 
+# Several profiles
+
+
+def test_refresh_and_validate_take_several_profiles_each_by_its_name(oci: World) -> None:
+    oci.oci.configure(token_ttl=7200.0)
+    second = oci.oci.write_profile(oci.home / "oci", "SECOND")
+    tokens = [oci.token_file, second.parent / "sessions" / "SECOND" / "token"]
+    before = [path.read_text() for path in tokens]
+    both = ("--profile", "DEFAULT", "--profile", "SECOND", "--profile", "DEFAULT")
+    oci.token_file.with_name("oci_api_key.pem").chmod(0o640)
+    ran = oci.run("session", "validate", *both)
+    assert (ran.code, ran.out) == (0, ""), ran.err
+    said = re.findall(r"^(\w+): Session is valid until", ran.err, re.MULTILINE)
+    assert said == ["DEFAULT", "SECOND"]
+    assert "DEFAULT: Notice: " in ran.err
+    assert oci.oci.log.count(status=200) == 2, "each once"
+    ran = oci.run("session", "refresh", *both)
+    assert (ran.code, ran.out) == (0, ""), ran.err
+    for name in ("DEFAULT", "SECOND"):
+        assert f"{name}: Successfully refreshed token" in ran.err
+    assert oci.refreshes() == 2
+    assert all(path.read_text() != old for path, old in zip(tokens, before, strict=True))
+
+
+@pytest.mark.parametrize("command", ["refresh", "validate"])
+def test_of_several_profiles_the_worst_decides_and_none_keeps_the_others_from_their_turn(
+    oci: World, command: str
+) -> None:
+    def run(*profiles: str, **environ: str) -> Ran:
+        named = [word for name in profiles for word in ("--profile", name)]
+        return oci.run("session", command, "--no-retry", *named, **environ)
+
+    oci.oci.configure(token_ttl=7200.0)
+    oci.oci.write_profile(oci.home / "oci", "SECOND")
+    dead = oci.oci.login()
+    oci.oci.write_profile(oci.home / "oci", "DEAD", session=dead)
+    oci.oci.end_session(dead)
+    ran = run("NOBODY", "DEAD", "DEFAULT", "SECOND")
+    assert ran.code == 1, ran.err
+    assert "NOBODY: Error: " in ran.err
+    assert re.search(r"DEAD: .*(no longer valid|deemed invalid)", ran.err)
+    good = "Successfully refreshed token" if command == "refresh" else "Session is valid until"
+    assert [f"{name}: {good}" in ran.err for name in ("DEFAULT", "SECOND", "DEAD")] == [
+        *(True, True, False),
+    ]
+    nowhere = "http://127.0.0.1:9"
+    away = {"OCIHAUL_AUTH_ENDPOINT": nowhere, "OCI_CLI_ENDPOINT": nowhere}
+    ran = run("DEFAULT", "SECOND", **away)
+    assert ran.code == 75, ran.err
+    assert ran.err.count("Error: ") == 2
+    assert run("NOBODY", "SECOND", **away).code == 1
+
+
 # doctor
 
 
@@ -264,3 +334,47 @@ def test_doctor_names_what_cannot_be_reached_and_the_proxy(oci: World) -> None:
     ran = oci.run("doctor", "--proxy", "http://someone:pass-word-1@127.0.0.1:9")
     assert "through 127.0.0.1:9" in ran.out
     assert "pass-word-1" not in ran.out + ran.err
+
+
+def test_doctor_knows_a_certificate_that_is_not_trusted_and_how_to_trust_it(
+    tmp_path: Path,
+) -> None:
+    with world(tmp_path, tls=True) as w:
+        assert w.run("doctor").code == 0
+        before = w.oci.log.count()
+        ran = w.run("doctor", "--json", OCI_CLI_CERT_BUNDLE="", REQUESTS_CA_BUNDLE="")
+        assert ran.code == 1
+        found = json.loads(ran.out)["findings"]
+        problems = [each for each in found if each["verdict"] == "problem"]
+        assert [each["topic"] for each in problems] == ["tls", "tls"], ran.out
+        for each, service in zip(problems, ("Object Storage", "auth"), strict=True):
+            assert f"{service}: the certificate of {w.oci.endpoint} is not trusted" in each["what"]
+            assert "--cert-bundle FILE" in each["mend"]
+        assert w.oci.log.count() == before, "nobody was sent anything"
+
+
+def test_doctor_names_who_holds_the_lock_and_how_to_end_it(oci: World) -> None:
+    code = (
+        "import sys, time; from filelock import FileLock; lock = FileLock(sys.argv[1]);"
+        "lock.acquire(); print('held', flush=True); time.sleep(100)"
+    )
+    lock = lock_file_for(oci.token_file)
+    holder = oci.start_python("-c", code, str(lock))
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    ran = oci.run("doctor", "--offline")
+    assert ran.code == 0, "it may well be renewing"
+    assert re.search(rf"process {holder.pid} \(\S+\) holds {lock}", ran.out), ran.out
+    assert f"kill {holder.pid}" in ran.out
+    holder.kill()
+    oci.finish(holder)
+    assert lock.exists()
+    ran = oci.run("doctor", "--offline")
+    assert "nobody holds the lock" in ran.out, "a lock file that was left behind holds nothing up"
+    assert oci.run("session", "refresh").code == 0
+
+
+def test_doctor_tells_of_an_rc_file_that_is_not_there(oci: World) -> None:
+    ran = oci.run("doctor", "--offline", "--cli-rc-file", str(oci.home / "gone"))
+    assert ran.code == 1
+    assert f"the rc file {oci.home}/gone does not exist" in ran.out

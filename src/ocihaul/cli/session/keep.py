@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, RESUMABLE, exit_code
+from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, exit_code, worst
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.session.settings import (
     chosen_profiles,
@@ -120,7 +120,7 @@ def _once(
 
         text = exposition((ward.sample() for ward in wards), keeper_up=False)
         write_metrics(metrics_file, text)
-    return next(code for code in (FAILED, RESUMABLE, *codes) if code in codes)
+    return worst(codes)
 
 
 def _wards(names: Sequence[str], load: "Callable[[str], Settings]", log: "Log") -> "list[Ward]":

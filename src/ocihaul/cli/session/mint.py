@@ -29,7 +29,7 @@ def _mint(given: Given) -> int:
     from ocihaul.cli.session.login import lasting, say_event, say_notice
     from ocihaul.cli.stopping import stopping
     from ocihaul.config import resolve
-    from ocihaul.session.opening import public_key_of
+    from ocihaul.session.opening import public_key_of, store_for
     from ocihaul.session.profile_files import write_token
 
     environ, home = surroundings()
@@ -51,7 +51,7 @@ def _mint(given: Given) -> int:
             listener=say_event,
             stop=stopper.stop,
         )
-    write_token(settings.token_file, token)
+    write_token(store_for(settings), token)
     click.echo(lasting(token.expires_at, token.session_ends_at), err=True)
     click.echo(f"Token written to: {settings.token_file}", err=True)
     return 0

@@ -74,9 +74,10 @@ class Report:
             yield "", "a renewed token cannot be written here: it stays in the process"
         elif seen.replaceable == "in place":
             yield "", "the directory is closed: a renewed token is written in place"
+        for keeper in seen.keepers:
+            yield "keeper", f"{keeper} keeps this session alive"
         if seen.lock is not None and seen.lock.held:
-            who = f"process {seen.lock.pid} ({seen.lock.program})" if seen.lock.pid else "a process"
-            yield "lock", f"{who} is renewing this session"
+            yield "lock", f"{seen.lock.holder} is renewing this session"
         for path in seen.leftovers:
             yield (
                 "left over",
@@ -148,6 +149,7 @@ class Report:
             "lock": None
             if seen.lock is None
             else {"path": str(seen.lock.path), "held": seen.lock.held, "pid": seen.lock.pid},
+            "keepers": [{"pid": each.pid, "program": each.program} for each in seen.keepers],
             "leftovers": [str(path) for path in seen.leftovers],
             "clock-offset": self.reply.clock_offset if self.reply else None,
         }

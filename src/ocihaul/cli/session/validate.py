@@ -7,7 +7,8 @@ import click
 
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.global_options import Given, global_options
-from ocihaul.cli.session.settings import chosen_profiles, session_settings
+from ocihaul.cli.session.settings import chosen_profiles, session_settings, several_profiles
+from ocihaul.cli.session.several import Say, for_each
 
 COMMAND = ("session", "validate")
 #: What the stock CLI asks: every user may list the regions.
@@ -15,30 +16,36 @@ LIST_REGIONS = "/20160918/regions"
 
 
 @click.command("validate")
+@several_profiles
 @click.option("--local", is_flag=True, help="Look at the token's expiry only.")
-@global_options(hidden=True)
+@global_options(hidden=True, without=("profile",))
 @click.pass_context
-def validate(context: click.Context, /, *, local: bool) -> None:
-    """Test whether the session is valid, by a call that needs it.
+def validate(context: click.Context, /, *, profiles: tuple[str, ...], local: bool) -> None:
+    """Test whether sessions are valid, by a call that needs them.
 
-    The token is neither renewed nor changed. The exit status is 1 when it is not valid, and 75
+    Tokens are neither renewed nor changed. The exit status is 1 when one is not valid, and 75
     when the service could not be asked.
     """
     given = context.ensure_object(Given)
-    raise click.exceptions.Exit(_validate(given, local=local))
+    names = chosen_profiles(given, profiles)
+    for text in given.notices():
+        click.echo(f"Notice: {text}", err=True)
+    code = for_each(
+        names, lambda name, say: _validate(given, name, say, local=local), debug=given.debug
+    )
+    raise click.exceptions.Exit(code)
 
 
-def _validate(given: Given, *, local: bool) -> int:
+def _validate(given: Given, profile: str, say: Say, *, local: bool) -> int:
     from ocihaul.session.opening import store_for
 
-    (profile,) = chosen_profiles(given, ())
     settings = session_settings(given, profile, command=COMMAND)
-    for text in [*settings.notices, *given.notices()]:
-        click.echo(f"Notice: {text}", err=True)
+    for text in settings.notices:
+        say(f"Notice: {text}")
     pair = store_for(settings).read()
     if local:
         if time.time() >= pair.token.expires_at:
-            click.echo("Session has expired", err=True)
+            say("Session has expired")
             return FAILED
     else:
         from ocihaul.errors import ConfigError, NetworkError
@@ -60,12 +67,12 @@ def _validate(given: Given, *, local: bool) -> int:
             timeout=settings.read_timeout,
         )
         if reply.status == 401:
-            click.echo("Session was deemed invalid by service", err=True)
+            say("Session was deemed invalid by service")
             return FAILED
         # 403 and 404 are said to somebody whom the service has recognised.
         if reply.status not in {200, 403, 404}:
             why = reply.error or f"it answered {reply.status} {reply.code or ''}".rstrip()
             raise NetworkError(f"{reply.url} could not be asked: {why}", hint=reply.cure)
     expiry = datetime.fromtimestamp(pair.token.expires_at, UTC).astimezone()
-    click.echo(f"Session is valid until {expiry:%Y-%m-%d %H:%M:%S}", err=True)
+    say(f"Session is valid until {expiry:%Y-%m-%d %H:%M:%S}")
     return DONE

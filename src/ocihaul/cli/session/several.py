@@ -1,0 +1,46 @@
+"""One command for several profiles: each gets its turn, and the worst end is the exit status."""
+
+from collections.abc import Callable, Sequence
+
+import click
+
+from ocihaul.cli.exit_codes import exit_code, worst
+
+#: A line for people, on stderr.
+Say = Callable[[str], None]
+
+
+def for_each(
+    profiles: Sequence[str], act: Callable[[str, Say], int], *, debug: bool = False
+) -> int:
+    """Have `act` work on each profile, and return the worst of the exit statuses.
+
+    What it says and the errors that it raises bear the profile's name where there are several;
+    one's error does not keep the others from their turn. Raises Interrupted, and what `act` raises
+    for a single profile.
+    """
+    from ocihaul.cli.complain import error_text
+    from ocihaul.errors import Interrupted, OcihaulError
+
+    if len(profiles) == 1:
+        return act(profiles[0], _speaker(""))
+    codes = []
+    for profile in profiles:
+        say = _speaker(f"{profile}: ")
+        try:
+            codes.append(act(profile, say))
+        except Interrupted:
+            raise
+        except OcihaulError as error:
+            say(error_text(error, debug=debug))
+            codes.append(exit_code(error))
+    return worst(codes)
+
+
+def _speaker(label: str) -> Say:
+    def say(text: str) -> None:
+        from ocihaul.redaction import redact
+
+        click.echo(redact("\n".join(f"{label}{line}" for line in text.splitlines())), err=True)
+
+    return say
