@@ -23,9 +23,10 @@ from ocihaul.session.lockfile import give_to_owner_of, lock_file_for, make_for_o
 from ocihaul.session.token import SessionToken
 
 #: How often and how long a broken pair is read again, seconds. The gap between a stock writer's
-#: truncate and its write is microseconds; between a login's two files, milliseconds.
+#: truncate and its write is microseconds, between a login's two files milliseconds; on a busy
+#: machine the writer may have to wait in between.
 _REREAD_EVERY = 0.05
-_REREAD_FOR = 0.5
+_REREAD_FOR = 2.0
 #: How often somebody who waits for the lock looks whether to stop, seconds.
 _GLANCE = 0.25
 
@@ -73,7 +74,7 @@ class CredentialStore:
         return self._signature() != self._seen
 
     def read(self) -> Pair:
-        """The present pair. Raises CredentialError when it stays broken for half a second."""
+        """The present pair. Raises CredentialError when it stays broken for two seconds."""
         for _ in range(round(_REREAD_FOR / _REREAD_EVERY)):
             with contextlib.suppress(CredentialError):
                 return self.read_once()
