@@ -17,7 +17,7 @@ def w(tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.mark.parametrize("multipart", ["--no-multipart", "--part-size=10"])
-def test_an_upload_keeps_to_its_bandwidth(w: World, multipart: str) -> None:
+def test_weakness_27_an_upload_keeps_to_its_bandwidth(w: World, multipart: str) -> None:
     source = w.file(24 * MIB)
     put = ("os", "object", "put", "-bn", "backups", "--file", str(source), "--auth")
     began = time.monotonic()

@@ -31,7 +31,7 @@ def parts_stored(w: World) -> list[int]:
 
 
 @pytest.mark.timeout(600)
-def test_killed_a_hundred_times_it_never_loses_a_finished_part(tmp_path: Path) -> None:
+def test_weakness_09_killed_a_hundred_times_it_never_loses_a_finished_part(tmp_path: Path) -> None:
     part_size, parallel, count = MIB, 3, 60
     chance = random.Random(998)  # noqa: S311  the moments of the kills
     with world(tmp_path, bandwidth=float(part_size * count / 10)) as w:
