@@ -200,6 +200,7 @@ def test_a_pipe_has_a_receipt_that_names_no_file_and_is_verified_by_the_object(
         unnamed = w.run(*verify)
         assert unnamed.code == 2
         assert "--file" in unnamed.err
+        assert len(w.oci.log.entries()) == before + 1, "that is known without asking"
         copy = tmp_path / "copy"
         copy.write_bytes(w.oci.read_object("backups", "dump"))
         assert hashlib.sha256(copy.read_bytes()).hexdigest() == digest
