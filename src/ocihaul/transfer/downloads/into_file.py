@@ -207,6 +207,6 @@ class IntoFile:
         )
 
     def _say_what_is_kept(self) -> None:
-        if self._fresh or self._done or self._half_kept:
+        if self._fresh or self._done or self._begun or self._half_kept:
             text = "The bytes that are here are kept: the same command, run again, goes on."
             self._job.listener(Notice(text))
