@@ -452,6 +452,10 @@ def test_a_pipe_that_fails_leaves_nothing(w: World, session: str) -> None:
     assert ran.code == 130, ran.err
     assert w.oci.uploads("backups") == []
     assert w.oci.object_names("backups") == []
+    aborts = [each for each in w.oci.log.entries() if "Abort" in each.operation]
+    assert [(each.operation, each.status) for each in aborts] == [
+        ("ParAbortMultipartUpload", 204)
+    ], "no session was waited for"
     if session == "lives":
         nothing_is_left(w)
     else:
