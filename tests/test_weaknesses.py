@@ -1,4 +1,7 @@
-"""The table of weaknesses names a test for each, and each of these tests is there."""
+"""The table of weaknesses names a test for each, and each of these tests is there.
+
+At least one of a weakness's tests is called by its number.
+"""
 
 import re
 from pathlib import Path
@@ -28,3 +31,21 @@ def test_the_tests_that_are_named_are_there() -> None:
                 named += 1
         assert named == shown.count("`test_"), f"{number}: a test without its file"
         assert named, f"{number}: no test"
+
+
+def test_each_weakness_has_a_test_of_its_number_and_only_its_own() -> None:
+    for number, shown in rows().items():
+        numbers = re.findall(r"`test_weakness_([0-9]+)_\w+`", shown)
+        assert numbers, f"{number}: no test is called test_weakness_{number:02}_…"
+        assert set(numbers) == {f"{number:02}"}, f"{number}: a test of another weakness"
+
+
+def test_all_tests_that_are_called_by_a_number_are_in_the_table() -> None:
+    called = {
+        name
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(
+            r"^ *def (test_weakness_[0-9]\w*)\(", file.read_text(encoding="utf-8"), re.MULTILINE
+        )
+    }
+    assert called == set(re.findall(r"test_weakness_[0-9]\w*", " ".join(rows().values())))

@@ -293,7 +293,9 @@ def test_realm_specific_endpoints_can_be_asked_for_in_three_ways(
     )
 
 
-def test_the_cert_bundle_flag_goes_before_the_environment_of_requests(home: Path) -> None:
+def test_weakness_25_the_cert_bundle_flag_goes_before_the_environment_of_requests(
+    home: Path,
+) -> None:
     for name in ("flag.pem", "env.pem"):
         (home / name).touch()
     environ = {"REQUESTS_CA_BUNDLE": str(home / "env.pem")}

@@ -122,6 +122,28 @@ def test_a_flipped_bit_shows_in_the_checksums(oci: Emulator, client: Client) -> 
     oci.faults.assert_all_fired()
 
 
+def test_a_bit_that_turns_over_in_storage_stays_so(oci: Emulator, client: Client) -> None:
+    oci.put_object("backups", "it", DATA, part_size=1000)
+    oci.faults.add(Fault(operation="GetObject", object_name="it", rot_at_byte=2345))
+    spoilt = DATA[:2345] + bytes([DATA[2345] ^ (1 << 2345 % 8)]) + DATA[2346:]
+    honest = client.head("it").headers
+    first, second = client.get("it"), client.get("it")
+    assert first.body == second.body == oci.read_object("backups", "it") == spoilt
+    for name in ("etag", "opc-multipart-md5"):
+        assert first.headers[name] == honest[name], "the service does not know"
+    oci.faults.assert_all_fired()
+
+
+def test_a_bit_turns_over_after_the_object_was_written(oci: Emulator, client: Client) -> None:
+    beyond = oci.faults.add(Fault(object_name="short", rot_at_byte=len(DATA)))
+    oci.faults.add(Fault(operation="PutObject", object_name="it", rot_at_byte=0))
+    for name in ("it", "short"):
+        assert client.put(name, DATA).status == 200
+    assert oci.read_object("backups", "it") == bytes([DATA[0] ^ 1]) + DATA[1:]
+    assert oci.read_object("backups", "short") == DATA
+    assert oci.faults.unfired() == [beyond], "there is no such byte"
+
+
 def test_a_wrong_checksum_in_the_answer_only(oci: Emulator, client: Client) -> None:
     honest = client.put("it", DATA).headers["opc-content-md5"]
     oci.faults.add(Fault(operation="PutObject", corrupt_answer_checksum=True))

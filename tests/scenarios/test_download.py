@@ -44,7 +44,9 @@ def notices(w: World) -> str:
 
 @TLS
 @pytest.mark.parametrize("size", [0, 1, MIB - 1, MIB, MIB + 1, 3 * MIB, 3 * MIB + 1])
-def test_every_byte_arrives_the_last_one_too(tmp_path: Path, tls: bool, size: int) -> None:
+def test_weakness_06_every_byte_arrives_the_last_one_too(
+    tmp_path: Path, tls: bool, size: int
+) -> None:
     """Weakness 6: k parts and one byte lose that byte."""
     with world(tmp_path, tls=tls) as w:
         data, target = noise(size), tmp_path / "target"
@@ -84,7 +86,9 @@ def test_the_whole_is_compared_with_what_the_service_has(
 @pytest.mark.parametrize(
     "seed", [{"algorithm": "CRC32C"}, {}, {"part_size": MIB}], ids=["crc32c", "md5", "md5-of-parts"]
 )
-def test_no_flipped_bit_gets_through(tmp_path: Path, seed: dict[str, object], stream: bool) -> None:
+def test_weakness_06_no_flipped_bit_gets_through(
+    tmp_path: Path, seed: dict[str, object], stream: bool
+) -> None:
     chance = random.Random(str(seed))  # noqa: S311  the places of the bits
     target = tmp_path / "target"
     target.write_bytes(b"what was there")
@@ -207,7 +211,7 @@ def test_a_token_that_dies_on_the_way_is_renewed(tmp_path: Path, stream: bool) -
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("gone", [False, True], ids=["replaced", "deleted"])
-def test_an_object_that_changes_on_the_way_is_an_error_and_no_mixture(
+def test_weakness_06_an_object_that_changes_on_the_way_is_an_error_and_no_mixture(
     tmp_path: Path, gone: bool, stream: bool
 ) -> None:
     """Weakness 6: ranges are pinned to one etag."""
@@ -272,7 +276,9 @@ def test_a_range_that_is_none_makes_no_file(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("multipart", [False, True])
-def test_versions_and_response_headers_go_with_every_range(tmp_path: Path, multipart: bool) -> None:
+def test_weakness_13_versions_and_response_headers_go_with_every_range(
+    tmp_path: Path, multipart: bool
+) -> None:
     """Weakness 13: response headers in multipart, too."""
     with world(tmp_path) as w:
         version = w.oci.put_object("backups", "x", noise(3 * MIB)).version_id
@@ -306,8 +312,7 @@ def test_conditions(tmp_path: Path) -> None:
         assert not (tmp_path / "two").exists()
 
 
-def test_the_threshold_has_an_effect(tmp_path: Path) -> None:
-    """Weakness 13."""
+def test_weakness_13_the_threshold_has_an_effect(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         w.oci.put_object("backups", "x", noise(3 * MIB))
         for threshold, count in ((2 * MIB, 3), (3 * MIB, 1)):
@@ -348,7 +353,7 @@ def test_an_object_that_is_being_restored_is_waited_for_without_asking_again(
 # The disk
 
 
-def test_an_existing_file_stays_until_the_object_is_there(tmp_path: Path) -> None:
+def test_weakness_08_an_existing_file_stays_until_the_object_is_there(tmp_path: Path) -> None:
     """Weakness 8: a target is truncated before the first request."""
     target = tmp_path / "target"
     target.write_bytes(b"what was there")

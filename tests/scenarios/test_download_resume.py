@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ocihaul.errors import DownloadBusy, Interrupted
-from ocihaul.events import Event, Notice, PartFinished
+from ocihaul.events import BytesReceived, Event, Notice, PartFinished
 from tests.scenarios.test_download import left_behind, noise
 from tests.world import MIB, World, world
 
@@ -49,12 +49,12 @@ def test_killed_a_hundred_times_it_never_fetches_a_finished_range_again(tmp_path
         assert downloads >= 1
 
 
-def start(w: World, target: Path, parallel: int) -> "subprocess.Popen[bytes]":
+def start(w: World, target: Path, parallel: int, *, size: int = MIB) -> "subprocess.Popen[bytes]":
     script = Path(__file__).with_name("small_ranges.py")
     return subprocess.Popen(
         [
             *(sys.executable, str(script), str(w.config), w.oci.endpoint),
-            *("x", str(target), str(MIB), str(parallel)),
+            *("x", str(target), str(size), str(parallel)),
         ],
         env=w.environ(),
         stderr=subprocess.PIPE,
@@ -111,6 +111,92 @@ def test_the_same_call_goes_on_where_it_stopped(tmp_path: Path, seed: dict[str, 
         assert "4 of 6 ranges are here" in notices(w)
         assert "kept" in notices(w)
         assert left_behind(tmp_path) == []
+
+
+def interrupted_within(w: World, target: Path, count: int, size: int) -> int:
+    """Download in ranges of `size` until `count` bytes have come; the last request till then."""
+    came = 0
+
+    def listen(event: Event) -> None:
+        nonlocal came
+        came += event.count if isinstance(event, BytesReceived) else 0
+        if came >= count:
+            w.stop.set()
+
+    with pytest.raises(Interrupted):
+        w.fetch("x", target, listener=listen, part_size=size, threshold=size, parallel=1)
+    w.stop.clear()
+    return w.oci.log.entries()[-1].sequence
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [{"algorithm": "CRC32C"}, {}, {"part_size": 2 * MIB}],
+    ids=["CRC32C", "MD5", "MD5 of parts"],
+)
+def test_a_range_that_was_begun_is_gone_on_with_at_its_byte(
+    tmp_path: Path, seed: dict[str, object]
+) -> None:
+    with world(tmp_path) as w:
+        data, target = noise(20 * MIB), tmp_path / "target"
+        w.oci.put_object("backups", "x", data, **seed)  # type: ignore[arg-type]  # by name
+        size = 8 * MIB
+        here = 0
+        for stop_after in (11 * MIB, 3 * MIB):  # in the second range, and a second time there
+            before = interrupted_within(w, target, stop_after, size)
+            here += stop_after
+            assert not target.exists()
+        w.heard.events.clear()
+        result = w.fetch("x", target, part_size=size, threshold=size)
+        assert target.read_bytes() == data
+        assert result.checked_by is not None
+        assert result.bytes_received == w.object_bytes_sent(before) == 20 * MIB - here
+        assert "1 of 3 ranges are here, and something of 1 more" in notices(w)
+        asked = w.oci.log.entries(operation="GetObject")
+        ranges = {entry.headers["range"] for entry in asked if entry.sequence > before}
+        assert ranges == {f"bytes={here}-{2 * size - 1}", f"bytes={2 * size}-{20 * MIB - 1}"}
+        assert left_behind(tmp_path) == []
+
+
+@pytest.mark.parametrize("harm", ["a bit", "cut"])
+def test_a_begun_range_that_was_meddled_with_is_fetched_whole(tmp_path: Path, harm: str) -> None:
+    with world(tmp_path) as w:
+        data, target = noise(6 * MIB), tmp_path / "target"
+        w.oci.put_object("backups", "x", data, algorithm="CRC32C")
+        before = interrupted_within(w, target, 4 * MIB, 6 * MIB)
+        (temporary,) = (path for path in tmp_path.iterdir() if path.suffix == ".ocihaul")
+        there = bytearray(temporary.read_bytes())
+        if harm == "a bit":
+            there[3 * MIB] ^= 1
+        else:
+            del there[3 * MIB :]
+        temporary.write_bytes(there)
+        w.fetch("x", target, part_size=6 * MIB, threshold=6 * MIB)
+        assert target.read_bytes() == data
+        assert w.object_bytes_sent(before) == 6 * MIB
+
+
+def test_a_kill_in_the_middle_of_a_range_costs_little_of_it(tmp_path: Path) -> None:
+    """What was here is noted every 16 MiB."""
+    target = tmp_path / "target"
+    with world(tmp_path, answer_bandwidth=30.0 * MIB) as w:
+        data = noise(64 * MIB)
+        w.oci.put_object("backups", "x", data, algorithm="CRC32C")
+        process = start(w, target, 1, size=64 * MIB)
+        while w.object_bytes_sent() < 44 * MIB:
+            assert process.poll() is None
+            time.sleep(0.01)  # another process: there is nothing else to wait on
+        process.kill()
+        process.communicate()
+        before = w.oci.log.entries()[-1].sequence
+        w.oci.configure(answer_bandwidth=None)
+        w.fetch("x", target, part_size=64 * MIB, threshold=64 * MIB)
+        assert target.read_bytes() == data
+        (again,) = (e for e in w.oci.log.entries(operation="GetObject") if e.sequence > before)
+        assert again.headers["range"].endswith(f"-{64 * MIB - 1}")
+        at = int(again.headers["range"].removeprefix("bytes=").partition("-")[0])
+        assert at % (16 * MIB) == 0
+        assert at >= 16 * MIB, "some of the 44 MiB were in buffers"
 
 
 def test_an_object_that_has_changed_since_is_fetched_anew(tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ class TestByBrowser:
         assert "access_denied" in ran.err
         assert w.config.read_bytes() == before
 
-    def test_nobody_comes(self, w: World) -> None:
+    def test_weakness_26_nobody_comes(self, w: World) -> None:
         ran = self.start(w, "--timeout", "0.3s").ends()
         assert ran.code == 1
         assert "nobody has logged in within" in ran.err

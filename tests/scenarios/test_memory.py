@@ -90,7 +90,7 @@ def test_fifteen_parts_of_128_mib_in_flight_stay_under_80_mib(
     assert peak < 80 * MIB, f"{peak / MIB:.0f} MiB"
 
 
-def test_a_download_needs_as_little_and_a_pipe_its_window(
+def test_weakness_07_a_download_needs_as_little_and_a_pipe_its_window(
     tmp_path: Path, told: dict[str, str]
 ) -> None:
     """Weakness 7: memory grows with the object."""
@@ -106,7 +106,9 @@ def test_a_download_needs_as_little_and_a_pipe_its_window(
     assert peak < (128 + 72) * MIB, f"{peak / MIB:.0f} MiB"
 
 
-def test_a_checksum_of_one_large_part_needs_as_little(tmp_path: Path, told: dict[str, str]) -> None:
+def test_weakness_15_a_checksum_of_one_large_part_needs_as_little(
+    tmp_path: Path, told: dict[str, str]
+) -> None:
     """Weakness 15: above 100 MiB the stock CLI cannot, because it would have to keep the part."""
     source = sparse(tmp_path / "sparse.img", 300 * MIB)
     for wishes in (("--no-multipart",), ("--part-size", "300"), ("--part-size", "150")):

@@ -12,14 +12,18 @@ from pathlib import Path
 import pytest
 
 from ocihaul.emulator import Fault
+from ocihaul.emulator.pars import Par
 from ocihaul.errors import JournalError
 from ocihaul.events import Notice
+from ocihaul.http.client import Call, Client
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.preauthenticated import PreauthenticatedUploads
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.uploads.access import Access, AccessFile
 from ocihaul.transfer.uploads.request import UploadResult
 from ocihaul.transfer.uploads.upload import upload
+from ocihaul.wire.message import Answer
+from ocihaul.wire.origin import Origin
 from tests.world import MIB, Ran, World, world
 
 PARTS = 8
@@ -78,6 +82,43 @@ def test_the_upload_ends_after_its_session(tmp_path: Path, ignored: frozenset[st
         assert len(w.oci.par_secrets()) == 1
         assert w.part_bytes_received() == source.stat().st_size
         assert not list((w.home / "state").glob("par-*"))
+
+
+def test_the_par_is_a_right_to_write_this_one_object_for_a_day_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the service is asked for, and what it understands of that."""
+    documents: list[dict[str, object]] = []
+    real = Client.call
+
+    def listen(self: Client, origin: Origin, call: Call) -> Answer:
+        if call.operation == "CreatePreauthenticatedRequest":
+            assert isinstance(call.document, dict)
+            documents.append(call.document)
+        elif call.operation == "UploadPart" and not pars:
+            bucket = w.oci._service.store.bucket("ns1", "backups")
+            pars.extend(bucket.pars.values())
+        return real(self, origin, call)
+
+    pars: list[Par] = []
+    monkeypatch.setattr(Client, "call", listen)
+    with world(tmp_path) as w:
+        source = w.file(3 * 10 * MIB, "dir name.tar")
+        before = int(time.time())
+        request = w.request(source, name="nightly/dir name.tar", outlive_session=True)
+        with Journal(w.home / "state") as journal, w.storage() as storage:
+            upload(storage, request, listener=w.heard, stop=w.stop, journal=journal)
+        (document,), (par,) = documents, pars
+        assert set(document) == {"name", "accessType", "timeExpires", "objectName"}
+        assert document["accessType"] == par.access_type == "ObjectWrite"
+        assert document["objectName"] == par.object_name == "nightly/dir name.tar"
+        assert par.listing is None
+        assert par.allows("nightly/dir name.tar", write=True)
+        assert not par.allows("nightly/dir name.tar", write=False)
+        assert not par.allows("nightly/dir name.tar2", write=True)
+        assert before + 24 * 3600 <= par.expires <= time.time() + 24 * 3600
+        assert w.arrived_whole(source, "nightly/dir name.tar")
+        assert w.oci.par_secrets() == []
 
 
 def test_while_the_session_lives_the_par_is_gone_at_the_end(w: World) -> None:
@@ -411,6 +452,10 @@ def test_a_pipe_that_fails_leaves_nothing(w: World, session: str) -> None:
     assert ran.code == 130, ran.err
     assert w.oci.uploads("backups") == []
     assert w.oci.object_names("backups") == []
+    aborts = [each for each in w.oci.log.entries() if "Abort" in each.operation]
+    assert [(each.operation, each.status) for each in aborts] == [
+        ("ParAbortMultipartUpload", 204)
+    ], "no session was waited for"
     if session == "lives":
         nothing_is_left(w)
     else:

@@ -1,12 +1,18 @@
 """`--bandwidth` and `--parallel-upload-count auto`, by the real command."""
 
+import statistics
+import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from ocihaul.emulator import Fault
+from ocihaul import connect
+from ocihaul.emulator import Fault, LogEntry
+from ocihaul.transfer import pace
+from tests.scenarios.trees import content, run
 from tests.world import MIB, World, world
 
 
@@ -17,7 +23,7 @@ def w(tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.mark.parametrize("multipart", ["--no-multipart", "--part-size=10"])
-def test_an_upload_keeps_to_its_bandwidth(w: World, multipart: str) -> None:
+def test_weakness_27_an_upload_keeps_to_its_bandwidth(w: World, multipart: str) -> None:
     source = w.file(24 * MIB)
     put = ("os", "object", "put", "-bn", "backups", "--file", str(source), "--auth")
     began = time.monotonic()
@@ -36,6 +42,127 @@ def test_the_variable_does_the_same_and_a_wrong_rate_is_told(w: World) -> None:
     assert "OCIHAUL_BANDWIDTH" in ran.err
     assert "200M" in ran.err
     assert w.oci.log.count(operation="PutObject") == 0
+
+
+class Wall:
+    """A clock on the wall, for `datetime`; somebody sets it."""
+
+    def __init__(self, shows: str) -> None:
+        self.shows = shows
+
+    def now(self) -> "Wall":
+        return self
+
+    def astimezone(self) -> datetime:
+        return datetime.fromisoformat(f"2026-11-24T{self.shows}:59+09:00")
+
+
+def seconds_of(entry: LogEntry) -> float:
+    assert entry.finished_at is not None
+    return entry.finished_at - entry.started_at
+
+
+@pytest.mark.parametrize("begins", ["slow", "fast"])
+def test_the_rate_changes_at_its_time_of_day_in_the_middle_of_an_upload(
+    w: World, monkeypatch: pytest.MonkeyPatch, begins: str
+) -> None:
+    """Each part takes 2.5 s while it is slow, and next to nothing while it is not."""
+    early, late = ("4M", "off") if begins == "slow" else ("off", "4M")
+    clock = Wall("17:59")
+    monkeypatch.setattr(connect, "datetime", clock)
+
+    def when_the_first_part_is_there() -> None:
+        w.oci.log.wait_for(lambda entry: entry.operation == "UploadPart" and entry.status == 200)
+        clock.shows = "18:00"
+
+    source = w.file(40 * MIB)
+    hand = threading.Thread(target=when_the_first_part_is_there, daemon=True)
+    hand.start()
+    ran = run(
+        *(w, "put", "--file", str(source), "--force", "--part-size", "10"),
+        *("--parallel-upload-count", "1", "--bandwidth", f"8:00,{early} 18:00,{late}"),
+    )
+    hand.join(10)
+    assert ran.code == 0, ran.err
+    assert w.arrived_whole(source)
+    first, *_, last = w.oci.log.entries(operation="UploadPart", status=200)
+    slow, fast = (first, last) if begins == "slow" else (last, first)
+    assert seconds_of(slow) > 2.0
+    assert seconds_of(fast) < 2.0
+
+
+def keeps_to(rate: float, w: World, operation: str, amount: int) -> bool:
+    """Whether so many bytes since the first such request fit the rate.
+
+    With a wide margin: what was read before it is waited for, and a busy machine.
+    """
+    seconds = time.time() - w.oci.log.entries(operation=operation)[0].started_at
+    return rate / 10 < amount / seconds < 2 * rate
+
+
+def test_a_download_keeps_to_its_bandwidth(w: World, tmp_path: Path) -> None:
+    data = w.file(24 * MIB).read_bytes()
+    w.oci.put_object("backups", "x", data)
+    target = tmp_path / "target"
+    get = ("get", "--name", "x", "--file", str(target), "--part-size", "2")
+    ran = run(w, *get, "--multipart-download-threshold", "2", "--bandwidth", "12M")
+    kept = keeps_to(12 * MIB, w, "GetObject", w.object_bytes_sent())
+    assert ran.code == 0, ran.err
+    assert kept
+    assert target.read_bytes() == data
+    assert w.oci.log.count(operation="GetObject") == 12
+
+
+def test_a_sync_keeps_to_its_bandwidth_both_ways(w: World, tmp_path: Path) -> None:
+    """Small files and a large one: they go by different ways."""
+    src, dest = tmp_path / "src", tmp_path / "dest"
+    src.mkdir()
+    for index in range(120):
+        (src / f"{index:03}").write_bytes(index.to_bytes(1) * 100_000)
+    (src / "large").write_bytes(w.file(12 * MIB).read_bytes())
+    amount = sum(path.stat().st_size for path in src.iterdir())
+    limited = ("--bandwidth", "8M")
+    ran = run(w, "sync", "--src-dir", str(src), *limited)
+    kept = keeps_to(8 * MIB, w, "PutObject", w.part_bytes_received())
+    assert ran.code == 0, ran.err
+    assert kept
+    assert w.part_bytes_received() == amount
+    ran = run(w, "sync", "--dest-dir", str(dest), *limited)
+    kept = keeps_to(8 * MIB, w, "GetObject", w.object_bytes_sent())
+    assert ran.code == 0, ran.err
+    assert kept
+    assert content(dest) == content(src)
+    assert w.object_bytes_sent() == amount
+
+
+@pytest.mark.parametrize("refusals", [0, 4])
+def test_auto_has_half_as_many_parts_in_flight_once_the_service_asks_for_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusals: int
+) -> None:
+    """What is in flight then is finished; the looks at the rate are shorter here, and so is all."""
+    monkeypatch.setattr(pace, "WINDOW", 0.3)
+    with world(tmp_path, bandwidth=60 * MIB) as w:
+        for _ in range(refusals):
+            w.oci.faults.add(Fault(operation="UploadPart", status=503, early=True, retry_after=1))
+        source = w.file(160 * MIB)
+        put = ("put", "--file", str(source), "--force", "--part-size", "10")
+        ran = run(w, *put, "--parallel-upload-count", "auto")
+        assert ran.code == 0, ran.err
+        w.oci.faults.assert_all_fired()
+        assert w.oci.log.count(operation="UploadPart", status=503) == refusals
+        assert w.arrived_whole(source)
+        parts = w.oci.log.entries(operation="UploadPart", status=200)
+        # The first four were begun before anything was known, the last ones have few beside them.
+        later = [entry for entry in parts if 4 < (entry.part_number or 0) <= 14]
+        in_flight = statistics.median(
+            sum(is_under_way(each, entry.started_at + seconds_of(entry) / 2) for each in parts)
+            for entry in later
+        )
+        assert in_flight <= 2 if refusals else in_flight >= 4
+
+
+def is_under_way(entry: LogEntry, moment: float) -> bool:
+    return entry.started_at <= moment < entry.started_at + seconds_of(entry)
 
 
 def test_auto_sends_everything_and_hears_the_service_ask_for_less(w: World) -> None:

@@ -1,6 +1,8 @@
 """`… | ocihaul os object put --file -`: the real command, fed by the test."""
 
+import base64
 import hashlib
+import json
 import os
 import resource
 import signal
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from ocihaul.emulator import Fault
+from tests.transfer.receipts.test_receipt import check_schema
 from tests.world import MIB, Ran, World, world
 
 PART = 10 * MIB
@@ -164,6 +167,48 @@ def test_a_small_stream_is_one_put_and_an_empty_one_too(tmp_path: Path) -> None:
             assert ran.code == 0, ran.err
             assert w.oci.object_digest("backups", "dump") == digest
         assert w.oci.log.count(operation="CreateMultipartUpload") == 0
+
+
+@pytest.mark.parametrize("size", [1000, 25 * MIB], ids=["one piece", "parts"])
+def test_a_pipe_has_a_receipt_that_names_no_file_and_is_verified_by_the_object(
+    tmp_path: Path, size: int
+) -> None:
+    with world(tmp_path) as w:
+        place = tmp_path / "dump.receipt"
+        ran, digest = run(w, size, "--receipt", str(place), "--verify-checksum")
+        assert ran.code == 0, ran.err
+        document = json.loads(place.read_text())
+        check_schema(document)
+        nothing = {"path": None, "mtime-ns": None, "inode": None, "device": None}
+        assert document["source"] == nothing | {"size": size}
+        assert [part["size"] for part in document["parts"]] == [
+            min(PART, size - start) for start in range(0, size, PART)
+        ]
+        stored = w.oci.object_info("backups", "dump")
+        assert document["target"]["etag"] == stored.etag
+        assert document["whole"]["crc32c"] == base64.b64encode(stored.crc32c.to_bytes(4)).decode()
+
+        verify = ("verify", str(place), "--auth", "security_token")
+        before = len(w.oci.log.entries())
+        good = w.run(*verify, "--no-file")
+        assert good.code == 0, good.err
+        verdict = json.loads(good.out)
+        assert verdict["verified"] is True
+        assert {"etag", "size", "opc-content-crc32c"} <= set(verdict["object"]["compared"])
+        asked = [entry.operation for entry in w.oci.log.entries()[before:]]
+        assert asked == ["HeadObject"]
+        unnamed = w.run(*verify)
+        assert unnamed.code == 2
+        assert "--file" in unnamed.err
+        assert len(w.oci.log.entries()) == before + 1, "that is known without asking"
+        copy = tmp_path / "copy"
+        copy.write_bytes(w.oci.read_object("backups", "dump"))
+        assert hashlib.sha256(copy.read_bytes()).hexdigest() == digest
+        assert w.run(*verify, "--file", str(copy)).code == 0
+
+        w.oci.put_object("backups", "dump", b"another")
+        bad = w.run(*verify, "--no-file")
+        assert (bad.code, json.loads(bad.out)["verified"]) == (1, False)
 
 
 @pytest.mark.parametrize("existing", [(), ("--no-overwrite",)], ids=["ask", "keep"])

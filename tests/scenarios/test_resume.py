@@ -31,7 +31,7 @@ def parts_stored(w: World) -> list[int]:
 
 
 @pytest.mark.timeout(600)
-def test_killed_a_hundred_times_it_never_loses_a_finished_part(tmp_path: Path) -> None:
+def test_weakness_09_killed_a_hundred_times_it_never_loses_a_finished_part(tmp_path: Path) -> None:
     part_size, parallel, count = MIB, 3, 60
     chance = random.Random(998)  # noqa: S311  the moments of the kills
     with world(tmp_path, bandwidth=float(part_size * count / 10)) as w:
@@ -163,6 +163,35 @@ def test_a_checksum_that_only_the_second_run_wants_is_computed(tmp_path: Path) -
         interrupted_after(w, source, 2)
         result = again(w, source, verify_checksum=True)
         assert result.md5 == result.headers["opc-multipart-md5"]
+
+
+@pytest.mark.parametrize("other", ["endpoint", "namespace", "bucket"])
+def test_the_same_object_elsewhere_is_another_upload(tmp_path: Path, other: str) -> None:
+    with world(tmp_path) as w:
+        source = w.file(4 * PART)
+        interrupted_after(w, source, 2)
+        flags: dict[str, object] = {}
+        wishes: dict[str, object] = {}
+        if other == "endpoint":
+            flags = {"endpoint": w.oci.endpoint.replace("127.0.0.1", "localhost")}
+        elif other == "namespace":
+            wishes = {"namespace": "ns2"}
+            w.oci._service.store.namespace = "ns2"
+        else:
+            wishes = {"bucket": "elsewhere"}
+            w.oci.create_bucket("elsewhere")
+        with Journal(w.home / "state") as journal, w.storage(**flags) as storage:
+            request = w.request(source, existing=Existing.ASK, **wishes)
+            there = upload(storage, request, listener=w.heard, stop=w.stop, journal=journal)
+            (kept,) = journal.entries()
+        assert there.bytes_sent == 4 * PART, "what is here is nothing there"
+        assert w.oci.log.count(operation="CreateMultipartUpload") == 2
+        assert "parts are there" not in notices(w)
+        w.oci._service.store.namespace = "ns1"
+        here = again(w, source, existing=Existing.REPLACE)
+        assert here.upload_id == kept.upload_id != there.upload_id
+        assert here.bytes_sent == 2 * PART, "and what is there is nothing here"
+        assert w.arrived_whole(source)
 
 
 def test_a_changed_source_is_refused_and_restart_begins_anew(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_what_is_there_is_confirmed_and_the_rest_is_sent(tmp_path: Path) -> None
         assert document["whole"]["md5"] == document["service"]["opc-multipart-md5"]
 
 
-def test_weakness_9_foreign_parts_are_never_committed(tmp_path: Path) -> None:
+def test_weakness_09_foreign_parts_are_never_committed(tmp_path: Path) -> None:
     """An upload full of somebody else's bytes: the stock CLI commits it as the user's file."""
     with world(tmp_path) as w:
         source = w.file(4 * PART)

@@ -1,10 +1,14 @@
 """10 TiB in 10,000 parts: what a part costs does not grow, neither memory nor the journal's time.
 
-The source is sparse and the service answers at once: no byte is moved.
+The source is sparse. All 10,000 parts go to a service that answers at once and takes no byte; the
+first and the last few go over a socket, read and hashed, to an emulator that keeps none.
 """
 
+import dataclasses
+import json
+import os
 import statistics
-import time
+import sys
 import tracemalloc
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,11 +28,16 @@ from ocihaul.transfer.uploads.body import RangeBody
 from ocihaul.transfer.uploads.request import Existing, UploadRequest, UploadResult
 from ocihaul.transfer.uploads.upload import upload
 from ocihaul.wire.message import Answer
+from tests.scenarios.measured_upload import Timed
+from tests.scenarios.test_memory import _MEASURED
+from tests.world import MIB, World, world
 
 TIB = 2**40
 PARTS = 10_000
 #: Parts that are really gone through at the start and at the end.
 SOME = 200
+#: The same where each of them is a gibibyte that is really read, hashed and sent.
+FEW = 3
 
 
 class Service:
@@ -65,19 +74,6 @@ class Service:
 
     def head_object(self, *_: object, **__: object) -> Any:
         raise ServiceError(status=404, code=None, message="", operation="HeadObject")
-
-
-class Timed(Journal):
-    """A journal that knows how long each part took to be written."""
-
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
-        self.seconds: list[float] = []
-
-    def record(self, entry: Entry, parts: Mapping[int, SentPart], *more: Any) -> None:
-        started = time.perf_counter()
-        super().record(entry, parts, *more)
-        self.seconds.append(time.perf_counter() - started)
 
 
 def largest_sparse(path: Path) -> int:
@@ -187,3 +183,63 @@ def test_each_of_10000_parts_in_one_run_costs_the_same(tmp_path: Path) -> None:
     assert result.part_count == len(service.committed)
     early, late = run.seconds[100:1100], run.seconds[-1000:]
     assert statistics.median(late) < 10 * statistics.median(early)
+
+
+def measured(w: World, source: Path, *, parallel: int, stop_after: int = 0) -> dict[str, Any]:
+    """Run the real client in a process of its own; its figures, and its peak (bytes)."""
+    figures, peak = w.home / "figures.json", w.home / "peak"
+    ran = w.finish(
+        w.start_python(
+            *("-c", _MEASURED, str(peak), sys.executable),
+            *("-m", "tests.scenarios.measured_upload", str(w.config), w.oci.endpoint),
+            *(str(source), str(figures), str(parallel), str(stop_after)),
+        )
+    )
+    assert ran.code == 0, ran.err
+    told: dict[str, Any] = json.loads(figures.read_text())
+    return told | {"peak": int(peak.read_text()) * 1024}
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="Linux tells the memory")  # noqa: PTH110
+@pytest.mark.timeout(300)
+def test_the_last_gibibytes_of_ten_tebibytes_cost_what_the_first_did(tmp_path: Path) -> None:
+    """Between the two runs, as if all the rest had been sent: parts of zeros are all alike."""
+    with world(tmp_path, discard=True, fast=True) as w:
+        source = tmp_path / "sparse.img"
+        size = largest_sparse(source)
+        first = measured(w, source, parallel=2, stop_after=FEW)
+        entry, part_size = part_size_of(w.home / "state")
+        count = -(-size // part_size)
+        add_parts(w, entry, range(1, count - FEW + 1))
+        before = w.oci.log.entries()[-1].sequence
+        last = measured(w, source, parallel=2)
+        assert last["part-count"] == count
+        stored = w.oci.object_info("backups", "x")
+        assert (stored.size, stored.part_count) == (size, count)
+        sent = [
+            (each.part_number, each.body_received)
+            for each in w.oci.log.entries(operation="UploadPart", status=200)
+            if each.sequence > before
+        ]
+        whole = dict.fromkeys(range(count - FEW + 1, count), part_size)
+        assert dict(sent) == whole | {count: size - (count - 1) * part_size}
+        assert len(sent) == len(last["journal"]) == FEW
+        assert any(f"{count - FEW} of {count} parts are there" in text for text in last["said"])
+        assert FEW <= len(first["journal"]) <= FEW + 1
+        assert statistics.median(last["journal"]) < 10 * statistics.median(first["journal"])
+        for run in (first, last):
+            assert run["memory"][-1] - run["memory"][0] < 4 * MIB, "per part next to nothing stays"
+            assert run["peak"] < 80 * MIB
+        assert last["peak"] - first["peak"] < 20 * MIB, "what is known of 10,000 parts"
+
+
+def add_parts(w: World, entry: Entry, numbers: range) -> None:
+    """What the service and the journal have of the first part they get for the others, too."""
+    with Journal(w.home / "state") as journal:
+        known = journal.parts(entry)
+        (upload,) = w.oci._service.store.bucket("ns1", "backups").uploads.values()
+        part = upload.parts[1]
+        assert known[1].etag == part.etag
+        for number in numbers:
+            upload.parts[number] = dataclasses.replace(part, number=number)
+        journal.record(entry, dict.fromkeys(numbers, known[1]))

@@ -30,7 +30,7 @@ def tokens_used(w: World) -> set[str | None]:
     return {entry.token_id for entry in w.oci.log.entries(operation="UploadPart")}
 
 
-def test_tokens_of_four_seconds_fifteen_threads_forty_seconds(tmp_path: Path) -> None:
+def test_weakness_01_tokens_of_four_seconds_fifteen_threads_forty_seconds(tmp_path: Path) -> None:
     with world(tmp_path, token_ttl=4.0, bandwidth=10.5 * MIB) as w:
         source = w.file(420 * MIB)
         w.log_in()

@@ -61,7 +61,7 @@ def test_options_come_from_a_document_too(tmp_path: Path) -> None:
         assert sorted(ran.json["uploaded-objects"]) == ["p/a.txt", "p/c.log"]
 
 
-def test_no_retry_is_no_retry(tmp_path: Path) -> None:
+def test_weakness_14_no_retry_is_no_retry(tmp_path: Path) -> None:
     """Weakness 14: the stock CLI tries again whatever one says."""
     with world(tmp_path) as w:
         src = make(tmp_path / "src", "a", "b", "c")

@@ -33,7 +33,7 @@ def test_a_prefix_comes_down(tmp_path: Path) -> None:
         assert operations(w) == {"ListObjects": 1, "GetObject": 2}
 
 
-def test_no_object_is_written_outside_of_the_directory(tmp_path: Path) -> None:
+def test_weakness_18_no_object_is_written_outside_of_the_directory(tmp_path: Path) -> None:
     """Weakness 18: names with "..", and links that lead out."""
     with world(tmp_path) as w:
         outside = make(tmp_path / "outside", "keep")
@@ -216,7 +216,7 @@ def test_a_failed_file_keeps_its_time(tmp_path: Path) -> None:
         assert (dest / "x").read_text() == "old, of another size"
 
 
-def test_placeholders_become_directories(tmp_path: Path) -> None:
+def test_weakness_17_placeholders_become_directories(tmp_path: Path) -> None:
     """Weakness 17: the stock CLI breaks where the prefix itself is an object."""
     with world(tmp_path) as w:
         for name in ("dir/", "dir/empty/", "dir/full/"):
@@ -361,8 +361,7 @@ def test_a_dry_run_makes_nothing(tmp_path: Path) -> None:
 # bulk-delete
 
 
-def test_a_prefix_is_deleted_in_batches_and_listed_once(tmp_path: Path) -> None:
-    """Weakness 19."""
+def test_weakness_19_a_prefix_is_deleted_in_batches_and_listed_once(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         put(w, *[f"p/{index:04}" for index in range(1100)], "q")
         ran = run(w, "bulk-delete", "--prefix", "p/", "--force")
@@ -387,7 +386,7 @@ def test_a_service_without_batches_gets_single_deletions(tmp_path: Path) -> None
         assert counts == {"ListObjects": 1, "BatchDeleteObjects": 1, "DeleteObject": 30}
 
 
-def test_objects_that_cannot_be_deleted_make_no_endless_loop(tmp_path: Path) -> None:
+def test_weakness_19_objects_that_cannot_be_deleted_make_no_endless_loop(tmp_path: Path) -> None:
     with world(tmp_path, page_limit=10) as w:
         put(w, *[f"{index:02}" for index in range(40)])
         w.oci.faults.add(Fault(operation="BatchDeleteObjects", status=501, code="NotImplemented"))

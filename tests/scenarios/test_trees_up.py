@@ -52,7 +52,7 @@ def test_every_header_goes_along(tmp_path: Path) -> None:
         assert operations(w) == {"GetBucket": 1, "PutObject": 2}, "--overwrite needs no list"
 
 
-def test_existing_objects_are_replaced_kept_or_told(tmp_path: Path) -> None:
+def test_weakness_22_existing_objects_are_replaced_kept_or_told(tmp_path: Path) -> None:
     """Weakness 22: nothing is asked where there is nobody, and stdout is the answer alone."""
     with world(tmp_path) as w:
         src = make(tmp_path / "src", "new", "old")
@@ -71,7 +71,7 @@ def test_existing_objects_are_replaced_kept_or_told(tmp_path: Path) -> None:
         assert w.oci.read_object("backups", "old") == b"old"
 
 
-def test_a_file_of_too_many_parts_gets_larger_ones(
+def test_weakness_30_a_file_of_too_many_parts_gets_larger_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Weakness 30: with two parts allowed, as if the file had more than 10,000."""
@@ -312,7 +312,7 @@ def test_a_token_that_dies_under_way_is_renewed(tmp_path: Path) -> None:
 # sync
 
 
-def test_a_second_sync_has_nothing_to_do_and_asks_for_no_object(tmp_path: Path) -> None:
+def test_weakness_17_a_second_sync_has_nothing_to_do_and_asks_for_no_object(tmp_path: Path) -> None:
     """Weakness 17: one list, and no HEAD for each file."""
     names = [f"d{index % 7}/{index:04}" for index in range(1100)]
     with world(tmp_path) as w:

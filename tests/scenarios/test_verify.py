@@ -40,7 +40,7 @@ def test_all_is_well_and_one_head_says_so_of_an_archived_object(tmp_path: Path) 
         assert [entry.operation for entry in w.oci.log.entries()] == ["HeadObject"]
 
 
-def test_weakness_4_the_parts_that_differ_are_named(tmp_path: Path) -> None:
+def test_weakness_04_the_parts_that_differ_are_named(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         source, receipt = uploaded(w, 4 * PART)
         with source.open("r+b") as file:

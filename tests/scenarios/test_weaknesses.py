@@ -11,7 +11,7 @@ from ocihaul.errors import UploadStopped
 from tests.world import MIB, PART, world
 
 
-def test_weakness_3_a_doomed_part_costs_no_body(tmp_path: Path) -> None:
+def test_weakness_03_a_doomed_part_costs_no_body(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         w.oci.faults.add(Fault(operation="UploadPart", status=403, code="No", early=True))
         with pytest.raises(UploadStopped):
@@ -24,7 +24,7 @@ def test_weakness_3_a_doomed_part_costs_no_body(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/io"), reason="Linux counts what is read")  # noqa: PTH110
-def test_weakness_5_the_kernel_sees_each_byte_read_once(tmp_path: Path) -> None:
+def test_weakness_05_the_kernel_sees_each_byte_read_once(tmp_path: Path) -> None:
     """All that the process reads, the interpreter's own files included."""
     run = (
         "import sys; from ocihaul.cli.app import run; code = run(sys.argv[1:]);"

@@ -136,7 +136,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("fields", "reason"), BAD.values(), ids=BAD.keys())
-def test_a_wrong_answer_is_turned_away_and_the_right_one_still_counts(
+def test_weakness_26_a_wrong_answer_is_turned_away_and_the_right_one_still_counts(
     visitor: Visitor, fields: dict[str, str], reason: str
 ) -> None:
     given = fields if reason == "no token" else {"security_token": visitor.token(), **fields}
@@ -202,7 +202,7 @@ def test_an_unused_connection_holds_nobody_up(visitor: Visitor) -> None:
         assert visitor.login.wait(5).key is not None
 
 
-def test_only_this_machine_can_reach_it(visitor: Visitor) -> None:
+def test_weakness_26_only_this_machine_can_reach_it(visitor: Visitor) -> None:
     assert visitor.login._callback._server.server_address[0] == "127.0.0.1"
 
 

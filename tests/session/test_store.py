@@ -204,7 +204,7 @@ def test_the_lock_excludes_and_gives_up_in_time(tmp_path: Path) -> None:
         pass
 
 
-def test_no_reader_ever_sees_a_torn_pair_while_it_is_replaced(tmp_path: Path) -> None:
+def test_weakness_20_no_reader_ever_sees_a_torn_pair_while_it_is_replaced(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     old = first = store.read().token
     done = threading.Event()

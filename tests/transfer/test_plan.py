@@ -25,7 +25,9 @@ def plan(
         (1463 * 128 * MIB, 128 * MIB, True, 1463),
     ],
 )
-def test_stock_rules(size: int, part_size: int | None, multipart: bool, parts: int) -> None:
+def test_weakness_12_stock_rules(
+    size: int, part_size: int | None, multipart: bool, parts: int
+) -> None:
     result = plan(size, part_size=part_size, multipart=multipart)
     assert result.part_count == parts
     assert result.multipart == (parts > 1)
@@ -50,7 +52,7 @@ def test_parts_cover_the_file_exactly(size: int, part_mib: int) -> None:
 
 
 @pytest.mark.parametrize("mib", [0, 9, 60000, -1])
-def test_part_sizes_outside_the_limits_name_the_limits(mib: int) -> None:
+def test_weakness_12_part_sizes_outside_the_limits_name_the_limits(mib: int) -> None:
     with pytest.raises(UsageError, match="10 to 51200"):
         plan(1, part_size=mib * MIB)
 

@@ -27,7 +27,7 @@ def drive(line: Callable[[int], float], windows: int) -> list[int]:
     return targets
 
 
-def test_it_grows_while_each_connection_brings_more() -> None:
+def test_weakness_27_it_grows_while_each_connection_brings_more() -> None:
     assert drive(lambda n: 5e6 * n, 6)[-1] == MOST
 
 

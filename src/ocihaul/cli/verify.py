@@ -46,6 +46,10 @@ def _verify(invocation: Invocation, path: Path) -> int:
     if options["no_file"] and (options["no_object"] or options["file"]):
         raise UsageError("--no-file leaves nothing to compare, or --file with it makes no sense")
     receipt = load_receipt(path)
+    if not (options["no_file"] or options["file"] or receipt.path):
+        raise UsageError(
+            "what was sent was no file", hint="Name one with --file, or add --no-file."
+        )
     terminal = is_terminal(invocation.stderr)
     about_object: ObjectVerdict | None = None
     about_file: FileVerdict | None = None
@@ -90,15 +94,10 @@ def _object(
 
 
 def _file(invocation: Invocation, receipt: "Receipt", stop: threading.Event) -> "FileVerdict":
-    from ocihaul.errors import SourceError, UsageError
+    from ocihaul.errors import SourceError
     from ocihaul.transfer.receipts.verifying import FileVerdict, verify_file
 
-    name = invocation.options["file"] or receipt.path
-    if name is None:
-        raise UsageError(
-            "what was sent was no file", hint="Name one with --file, or add --no-file."
-        )
-    path = Path(name)
+    path = Path(invocation.options["file"] or receipt.path or "")
     try:
         if not path.exists():
             raise SourceError(

@@ -117,6 +117,15 @@ class Blob:
                 if segment.path is not None:
                     segment.path.unlink(missing_ok=True)
 
+    def rot(self, at: int) -> bool:
+        """Turn one bit of byte `at` over in its file; False when no file has that byte."""
+        bit = 1 << at % 8
+        for segment in self.segments:
+            if at < segment.size:
+                return segment.path is not None and _turn_over(segment.path, at, bit)
+            at -= segment.size
+        return False
+
     def read(self, start: int, length: int) -> Iterator[bytes]:
         """The bytes from `start`, in pieces of at most 1 MiB; discarded ones are zeros."""
         for segment in self.segments:
@@ -129,6 +138,15 @@ class Blob:
             yield from _read(segment, start, wanted)
             start = 0
             length -= wanted
+
+
+def _turn_over(path: Path, at: int, bit: int) -> bool:
+    with path.open("r+b", buffering=0) as file:
+        file.seek(at)
+        (byte,) = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte ^ bit]))
+    return True
 
 
 def _read(segment: Segment, start: int, length: int) -> Iterator[bytes]:

@@ -112,7 +112,7 @@ class Exchange:
         answer = operation.handler(service, self._call)
         self._cleanup = answer.cleanup
         if self._fault is not None:
-            after_operation(service, self._fault, self._record, answer)
+            after_operation(service, self._call, self._fault, self._record, answer)
         return answer
 
     def _take_fault(self, operation: str, *, clock: bool) -> Fault | None:

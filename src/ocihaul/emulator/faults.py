@@ -20,7 +20,7 @@ class Fault:
     byte that the body never reaches does not count.
 
     On GetObject the byte marks and `corrupt` count in the bytes of the answer; everywhere else
-    in the bytes of the request's body.
+    in the bytes of the request's body. `rot_at_byte` counts in the bytes of the whole object.
     """
 
     operation: str | None = None
@@ -55,6 +55,9 @@ class Fault:
     corrupt: bool = False
     #: The same, at this byte of the body or (GetObject) of the answer.
     corrupt_at_byte: int | None = None
+    #: One bit of the object, at this byte, turns over where it is stored and stays so: before a
+    #: GetObject reads it, after any other operation.
+    rot_at_byte: int | None = None
     #: The checksums in the answer are wrong; what is stored is right.
     corrupt_answer_checksum: bool = False
     #: The service's clock is off by so much for this one request, the signature check included.

@@ -4,6 +4,7 @@ import http
 from collections.abc import Callable, Iterator
 
 from .answers import Answer, ApiError
+from .call import Call
 from .faults import Fault
 from .log import Record
 from .service import Service
@@ -90,8 +91,12 @@ def planned_error(fault: Fault) -> Exception:
     return ApiError(status, code, message, detail=fault.label, headers=headers)
 
 
-def after_operation(service: Service, fault: Fault, record: Record, answer: Answer) -> None:
-    """What happens once the operation has had its effect."""
+def after_operation(
+    service: Service, call: Call, fault: Fault, record: Record, answer: Answer
+) -> None:
+    """What happens once the operation has had its effect, before its answer leaves."""
+    if fault.rot_at_byte is not None and _rot(service, call, fault.rot_at_byte):
+        fault.fire(record)
     if fault.stall_seconds is not None and fault.stall_at_byte is None:
         fault.fire(record)
         service.closing.wait(fault.stall_seconds)
@@ -100,6 +105,12 @@ def after_operation(service: Service, fault: Fault, record: Record, answer: Answ
         raise Cut(reset=False)
     if fault.corrupt_answer_checksum and _spoil_checksums(answer):
         fault.fire(record)
+
+
+def _rot(service: Service, call: Call, at: int) -> bool:
+    with service.store.lock:
+        stored = service.store.bucket(call.namespace, call.bucket).objects.get(call.name)
+        return stored is not None and stored.blob.rot(at)
 
 
 def _spoil_checksums(answer: Answer) -> bool:
@@ -130,7 +141,7 @@ def spoiled(
         _at_download_mark(service, fault, record, sent)
         if sent == spoil_at:
             fault.fire(record)
-            yield bytes([piece[0] ^ 1]) + piece[1:]
+            yield bytes([piece[0] ^ (1 << sent % 8)]) + piece[1:]
         else:
             yield piece
         sent += len(piece)

@@ -9,8 +9,9 @@ import threading
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from ocihaul.errors import ServiceError
 from ocihaul.http.client import Call, Client
-from ocihaul.storage.calls import Headers, read
+from ocihaul.storage.calls import Headers, already_gone, read
 from ocihaul.storage.names import check_headers
 from ocihaul.wire.message import Answer, Body
 from ocihaul.wire.origin import Origin
@@ -75,7 +76,11 @@ class PreauthenticatedUploads:
 
     def abort(self, upload: OpenUpload) -> None:
         """Drop the upload and its parts."""
-        self._call("DELETE", "AbortMultipartUpload", upload.access_uri, {})
+        try:
+            self._call("DELETE", "AbortMultipartUpload", upload.access_uri, {})
+        except ServiceError as error:
+            if not already_gone(error):
+                raise
 
     def _call(self, method: str, operation: str, path: str, headers: Headers) -> Answer:
         check_headers(headers)

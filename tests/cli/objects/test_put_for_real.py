@@ -57,7 +57,9 @@ def secrets(home: Path) -> list[str]:
     return found
 
 
-def test_no_output_holds_a_secret_even_with_debug(put: Put, emulator: Emulator, home: Path) -> None:
+def test_weakness_24_no_output_holds_a_secret_even_with_debug(
+    put: Put, emulator: Emulator, home: Path
+) -> None:
     (home / "aes").write_text(SSE_KEY)
     outcome = put(
         "--part-size", 10, "--verify-checksum", "--debug", "--encryption-key-file", home / "aes"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ocihaul.events import Notice
-from ocihaul.transfer.downloads.finished import Finished, FinishedRange
+from ocihaul.transfer.downloads.finished import BegunRange, Finished, FinishedRange
 from ocihaul.transfer.downloads.ranges import RangePlan
 from tests.support import Recorder
 
@@ -24,13 +24,32 @@ def test_what_was_recorded_is_found_again(tmp_path: Path) -> None:
     finished.record(3, ONE)
     finished.close()
     again = Finished(tmp_path / "f", Recorder())
-    assert again.take_up("e1", 100) == (PLAN, {3: ONE})
+    assert again.take_up("e1", 100) == (PLAN, {3: ONE}, {})
     again.go_on()
     again.record(4, ONE)
     again.close()
     assert set(Finished(tmp_path / "f", Recorder()).take_up("e1", 100)[1]) == {3, 4}
     again.forget()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_how_far_a_range_is_is_found_again(tmp_path: Path) -> None:
+    finished = begun(tmp_path / "f")
+    finished.record_begun(3, BegunRange(4, b"abcd"))
+    finished.record_begun(4, BegunRange(1, b"abcd"))
+    finished.record_begun(3, BegunRange(9, b"efgh"))
+    finished.record(4, ONE)
+    finished.close()
+    half = {3: BegunRange(9, b"efgh"), 4: BegunRange(1, b"abcd")}
+    assert Finished(tmp_path / "f", Recorder()).take_up("e1", 100) == (PLAN, {4: ONE}, half)
+
+
+@pytest.mark.parametrize("line", ['[1,"",0]', '[1,"",10]', '[1,"",-1]', '[1,"",true]', '[11,"",5]'])
+def test_begun_ranges_that_cannot_be_are_not_believed(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "f"
+    begun(path).close()
+    path.write_text(path.read_text() + line + "\n")
+    assert Finished(path, Recorder()).take_up("e1", 100)[1:] == ({}, {})
 
 
 @pytest.mark.parametrize(("etag", "size"), [("e2", 100), ("e1", 101), (None, 100)])

@@ -16,7 +16,7 @@ def growing() -> list[int]:
     return [schedule.part_size(number) for number in range(1, MOST_PARTS + 1)]
 
 
-def test_ten_tebibytes_of_unknown_length_fit_in_ten_thousand_parts() -> None:
+def test_weakness_29_ten_tebibytes_of_unknown_length_fit_in_ten_thousand_parts() -> None:
     assert sum(growing()) >= LARGEST_OBJECT == Schedule(None).most
 
 

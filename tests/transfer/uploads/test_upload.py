@@ -171,7 +171,7 @@ def test_damage_on_the_way_is_resent(tmp_path: Path, size: int) -> None:
 
 
 @pytest.mark.parametrize("fault", [{"corrupt": True}, {"corrupt_answer_checksum": True}])
-def test_damage_that_does_not_stop_is_an_error_and_nothing_is_committed(
+def test_weakness_04_damage_that_does_not_stop_is_an_error_and_nothing_is_committed(
     tmp_path: Path, fault: dict[str, bool]
 ) -> None:
     with world(tmp_path) as w:
@@ -241,7 +241,7 @@ def test_a_lost_reply_to_the_commit_is_settled(tmp_path: Path, existing: Existin
         assert result.bytes_resent == 0
 
 
-def test_a_lost_reply_to_a_part_sends_only_that_part_again(tmp_path: Path) -> None:
+def test_weakness_02_a_lost_reply_to_a_part_sends_only_that_part_again(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         w.oci.faults.add(Fault(operation="UploadPart", part_number=2, cut_before_answer=True))
         source = w.file(4 * PART)
@@ -323,7 +323,7 @@ def rewrite(path: Path) -> None:
 
 @pytest.mark.parametrize("change", [shrink, grow, rewrite])
 @pytest.mark.parametrize("multipart", [True, False])
-def test_a_file_that_changes_is_an_error_and_nothing_is_committed(
+def test_weakness_28_a_file_that_changes_is_an_error_and_nothing_is_committed(
     tmp_path: Path, change: Callable[[Path], None], multipart: bool
 ) -> None:
     with world(tmp_path, bandwidth=30 * MIB) as w:
@@ -399,7 +399,7 @@ def test_the_first_error_stops_new_parts_at_once(tmp_path: Path) -> None:
         assert w.part_bytes_received() < 4 * PART
 
 
-def test_throttling_is_waited_out_as_long_as_the_service_says(tmp_path: Path) -> None:
+def test_weakness_14_throttling_is_waited_out_as_long_as_the_service_says(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         w.oci.faults.add(Fault(operation="UploadPart", status=429, retry_after=1, early=True))
         source = w.file(2 * PART)

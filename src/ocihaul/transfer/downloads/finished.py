@@ -1,8 +1,8 @@
 """Which ranges of a download are there: lines of JSON beside the temporary file.
 
-A line is written when a range is in the file. It is believed only as far as the file has those
-bytes: after a power failure a line may be there, and the bytes it speaks of not. It never holds
-a token, a key or a URL.
+A line is written when a range is in the file, and now and then while it comes. It is believed only
+as far as the file has those bytes: after a power failure a line may be there, and the bytes it
+speaks of not. It never holds a token, a key or a URL.
 """
 
 import contextlib
@@ -27,8 +27,16 @@ class FinishedRange:
     blocks: tuple[bytes, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class BegunRange:
+    """A range of which so many bytes, from its start, are in the file; and their CRC32C."""
+
+    length: int
+    crc32c: bytes
+
+
 class Finished:
-    """The finished ranges of one download. Thread-safe.
+    """The finished ranges of one download, and how far the others are. Thread-safe.
 
     A file that cannot be written costs the memory, not the download.
     """
@@ -40,8 +48,10 @@ class Finished:
         self._broken = False
         self._descriptor: int | None = None
 
-    def take_up(self, etag: str | None, size: int) -> tuple[RangePlan, dict[int, FinishedRange]]:
-        """The plan of an earlier run of the same object and its finished ranges.
+    def take_up(
+        self, etag: str | None, size: int
+    ) -> tuple[RangePlan, dict[int, FinishedRange], dict[int, BegunRange]]:
+        """The plan of an earlier run of the same object, and its finished and begun ranges.
 
         Raises LookupError when there is none, or it was another object.
         """
@@ -57,16 +67,21 @@ class Finished:
                 raise ValueError("it has been meddled with")
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise LookupError("nothing to go on with") from error
-        found: dict[int, FinishedRange] = {}
+        finished: dict[int, FinishedRange] = {}
+        begun: dict[int, BegunRange] = {}
         for line in lines[1:]:
             # The last one may be cut; the others may hold anything.
             with contextlib.suppress(ValueError, TypeError, RecursionError):
-                number, crc32c, blocks = json.loads(line)
-                if type(number) is int and 1 <= number <= plan.part_count:
-                    found[number] = FinishedRange(
-                        bytes.fromhex(crc32c), tuple(bytes.fromhex(block) for block in blocks)
+                number, crc32c, rest = json.loads(line)
+                if type(number) is not int or not 1 <= number <= plan.part_count:
+                    continue
+                if type(rest) is not int:
+                    finished[number] = FinishedRange(
+                        bytes.fromhex(crc32c), tuple(bytes.fromhex(block) for block in rest)
                     )
-        return plan, found
+                elif 0 < rest < plan.part(number)[1]:
+                    begun[number] = BegunRange(rest, bytes.fromhex(crc32c))
+        return plan, finished, begun
 
     def go_on(self) -> None:
         """Add to what is there. A line that was cut stays alone."""
@@ -83,6 +98,10 @@ class Finished:
         """A range is in the file."""
         line: list[Any] = [number, finished.crc32c.hex(), [each.hex() for each in finished.blocks]]
         self._write(json.dumps(line) + "\n")
+
+    def record_begun(self, number: int, begun: BegunRange) -> None:
+        """So much of a range is in the file."""
+        self._write(json.dumps([number, begun.crc32c.hex(), begun.length]) + "\n")
 
     def forget(self) -> None:
         """The download is over, one way or the other."""

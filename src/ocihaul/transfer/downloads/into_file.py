@@ -6,13 +6,44 @@ from collections.abc import Callable
 from ocihaul.errors import ChecksumError, ObjectChanged, OcihaulError
 from ocihaul.events import Notice, PartFinished
 from ocihaul.transfer.crew import Crew, one_by_one
-from ocihaul.transfer.downloads.finished import Finished, FinishedRange
+from ocihaul.transfer.downloads.finished import BegunRange, Finished, FinishedRange
 from ocihaul.transfer.downloads.job import DownloadJob
 from ocihaul.transfer.downloads.local_file import LocalFile
 from ocihaul.transfer.downloads.proof import UnknownPartsError, compare
 from ocihaul.transfer.downloads.ranges import RangePlan
 from ocihaul.transfer.downloads.receiving import BLOCK, Digests
 from ocihaul.transfer.plan import MIB
+
+#: How far a range is gets noted after so many bytes: more than that is not lost by a kill.
+_NOTE = 16 * MIB
+
+
+class _Writing:
+    """A `Put` for one range, of which `here` bytes are in the file; it notes how far that is."""
+
+    def __init__(
+        self, file: LocalFile, finished: Finished, number: int, here: int, digests: Digests
+    ) -> None:
+        self._file = file
+        self._finished = finished
+        self._number = number
+        self._digests = digests
+        self.here = self._noted = here
+        self._crc32c = digests.crc32c
+
+    def __call__(self, data: memoryview, offset: int) -> None:
+        """The digests have taken these bytes already. Raises TargetError."""
+        self._file.write(data, offset)
+        self.here += len(data)
+        self._crc32c = self._digests.crc32c
+        if self.here - self._noted >= _NOTE:
+            self.note()
+
+    def note(self) -> None:
+        """The next run may go on here."""
+        if self.here > self._noted:
+            self._finished.record_begun(self._number, BegunRange(self.here, self._crc32c))
+            self._noted = self.here
 
 
 class IntoFile:
@@ -27,6 +58,8 @@ class IntoFile:
         self._finished = finished
         self._plan = job.plan()
         self._done: dict[int, FinishedRange] = {}
+        self._begun: dict[int, BegunRange] = {}
+        self._half_kept = False
         self._lock = threading.Lock()  # guards _fresh
         self._fresh: dict[int, FinishedRange] = {}
         self.checked_by: str | None = None
@@ -77,7 +110,7 @@ class IntoFile:
         try:
             if job.request.restart:
                 raise LookupError("the caller wants it so")
-            plan, self._done = self._finished.take_up(pinned.etag, pinned.size)
+            plan, self._done, self._begun = self._finished.take_up(pinned.etag, pinned.size)
             if (plan.start, plan.end) != (self._plan.start, self._plan.end):
                 raise LookupError("it was another range")
         except LookupError:
@@ -91,6 +124,8 @@ class IntoFile:
             job.listener(Notice(text))
         self._plan = plan
         count = f"{len(self._done)} of {plan.part_count} ranges are here"
+        if half := self._begun.keys() - self._done.keys():
+            count += f", and something of {len(half)} more"
         job.listener(Notice(f"Going on with what an earlier run has fetched: {count}."))
 
     def _worker(self) -> Callable[[int], None]:
@@ -99,17 +134,37 @@ class IntoFile:
         def work(number: int) -> None:
             finished = self._done.get(number)
             if finished is None or self._reread(number, finished, buffer) != finished.crc32c:
-                digests = Digests(self._plan.block)
-                self._job.fetch(
-                    self._plan, number, buffer=buffer, digests=digests, put=self._file.write
-                )
-                finished = FinishedRange(digests.crc32c, digests.blocks())
+                finished = self._fetch(number, buffer)
                 self._finished.record(number, finished)
             with self._lock:
                 self._fresh[number] = finished
             self._job.listener(PartFinished(number, self._plan.part(number)[1]))
 
         return work
+
+    def _fetch(self, number: int, buffer: bytearray) -> FinishedRange:
+        """Fetch a range, or what is missing of it; how far that came is noted if it breaks off."""
+        digests, here = self._half(number, buffer)
+        writing = _Writing(self._file, self._finished, number, here, digests)
+        try:
+            self._job.fetch(
+                self._plan, number, here=here, buffer=buffer, digests=digests, put=writing
+            )
+        except BaseException:
+            writing.note()
+            self._half_kept = self._half_kept or writing.here > 0
+            raise
+        return FinishedRange(digests.crc32c, digests.blocks())
+
+    def _half(self, number: int, buffer: bytearray) -> tuple[Digests, int]:
+        """Digests that have taken what an earlier run has fetched of a range, and its length."""
+        digests, begun = Digests(self._plan.block), self._begun.get(number)
+        if begun is not None:
+            offset, _ = self._plan.part(number)
+            whole = self._digest(offset, begun.length, digests, buffer)
+            if whole and digests.crc32c == begun.crc32c:
+                return digests, begun.length
+        return Digests(self._plan.block), 0
 
     def _reread(self, number: int, finished: FinishedRange, buffer: bytearray) -> bytes | None:
         """The CRC32C of what the file has there; None when it cannot be what was finished.
@@ -152,6 +207,6 @@ class IntoFile:
         )
 
     def _say_what_is_kept(self) -> None:
-        if self._fresh or self._done:
-            text = "The ranges that are here are kept: the same command, run again, goes on."
+        if self._fresh or self._done or self._begun or self._half_kept:
+            text = "The bytes that are here are kept: the same command, run again, goes on."
             self._job.listener(Notice(text))

@@ -74,16 +74,20 @@ class DownloadJob:
         buffer: bytearray,
         digests: Digests | None,
         put: Put,
+        here: int = 0,
     ) -> None:
-        """Fetch one range. Raises ObjectChanged, AbandonedError, what `put` and the call raise."""
+        """Fetch one range, but for the `here` bytes of it that `digests` have taken already.
+
+        Raises ObjectChanged, AbandonedError, what `put` and the call raise.
+        """
         request = self.request
         offset, length = plan.part(number)
         sink = RangeSink(
             self.pinned,
-            plan.start + offset,
-            length,
+            plan.start + offset + here,
+            length - here,
             number=number,
-            offset=offset,
+            offset=offset + here,
             buffer=buffer,
             digests=digests,
             put=put,
@@ -109,4 +113,4 @@ class DownloadJob:
                 raise self.pinned.changed() from error
             raise
         with self._lock:
-            self.received += length
+            self.received += length - here

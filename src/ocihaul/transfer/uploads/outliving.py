@@ -14,7 +14,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from ocihaul.errors import (
-    Interrupted,
     JournalError,
     NetworkError,
     OcihaulError,
@@ -219,15 +218,22 @@ class OutlivingAssembly(Assembly):
             self._abort(storage)
 
     def _abort(self, storage: StorageClient) -> None:
+        """Through the PAR first: there is no session to wait for, which may be over by now."""
         try:
-            storage.abort_multipart_upload(*self._where, upload_id=self.upload_id)
-        except (SessionError, Interrupted):  # a session that is told to stop gives no credential
-            door = storage.preauthenticated(self._target.namespace)
-            if self._open is None or door is None:
-                raise
-            door.abort(self._open)
+            if not self._aborted_through_par(storage):
+                storage.abort_multipart_upload(*self._where, upload_id=self.upload_id)
         finally:
             self._end(storage)
+
+    def _aborted_through_par(self, storage: StorageClient) -> bool:
+        door = storage.preauthenticated(self._target.namespace)
+        if self._open is None or door is None:
+            return False
+        try:
+            door.abort(self._open)
+        except ServiceError:
+            return False
+        return True
 
     def _look(self) -> ObjectSummary | None:
         try:
