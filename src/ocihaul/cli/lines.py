@@ -84,7 +84,8 @@ class Speaker:
                 return event.text
             case Parked():
                 until = time_text(event.until, self.zone)
-                return f"{event.reason}. Waiting for a new login until {until}"
+                text = f"{event.reason}. Waiting for a new login until {until}"
+                return f"{text}. {event.cure}" if event.cure else text
             case UploadPlanned() | DownloadPlanned():
                 return _planned(event)
             case TokenAdopted():
