@@ -5,10 +5,10 @@ moment make one line, and the next one counts the others.
 """
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 
 from ocihaul.cli.session.browser import directions
-from ocihaul.cli.units import duration_text, size_text, time_text
+from ocihaul.cli.units import duration_text, one_line, size_text, time_text
 from ocihaul.events import (
     AttemptFinished,
     ClockCorrected,
@@ -139,6 +139,8 @@ def _service(event: Event) -> str | None:
             )
         case Unparked():
             return "a new login has appeared: going on"
+        case ClockCorrected(0.0):
+            return "the local clock agrees with the service's again"
         case ClockCorrected():
             way = "behind" if event.offset > 0 else "ahead of"
             return (
@@ -152,7 +154,7 @@ def _service(event: Event) -> str | None:
 def _planned(event: UploadPlanned | DownloadPlanned) -> str:
     verb = "uploading" if isinstance(event, UploadPlanned) else "downloading"
     size = "a stream" if event.size is None else size_text(event.size)
-    text = f"{verb} {event.name}: {size}"
+    text = f"{verb} {one_line(event.name)}: {size}"
     if event.part_count is None:
         first = f"parts of {size_text(event.part_size)} and more"
         return f"{text} in {first}, up to {event.parallel} at a time"
@@ -170,14 +172,14 @@ def _finished(event: UploadFinished | DownloadFinished) -> str:
     rate = size_text(event.size / event.seconds) if event.seconds > 0 else "?"
     took = f"{size_text(event.size)} in {duration_text(event.seconds)} ({rate}/s)"
     if isinstance(event, UploadFinished):
-        return f"uploaded {event.name}: {took}"
+        return f"uploaded {one_line(event.name)}: {took}"
     checked = f", {event.checked_by} compared" if event.checked_by else ""
-    return f"downloaded {event.name}: {took}{checked}"
+    return f"downloaded {one_line(event.name)}: {took}{checked}"
 
 
 def debug_line(event: AttemptFinished, now: float) -> str:
     """One HTTP exchange, for `--debug`; the caller redacts it."""
-    stamp = datetime.fromtimestamp(now, UTC).astimezone().isoformat(" ", "milliseconds")
+    stamp = time_text(now, unit="milliseconds")
     outcome = event.status if event.status is not None else f"failed: {event.error}"
     received = f"received={event.body_received} " if event.body_received else ""
     return (
