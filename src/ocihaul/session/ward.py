@@ -17,6 +17,7 @@ from ocihaul.events import Event, Listener, Notice, RenewalFailed, TokenAdopted
 from ocihaul.session.metrics import Sample
 from ocihaul.session.moments import moment
 from ocihaul.session.session import Session
+from ocihaul.session.store import replaceable
 
 #: Seconds between two tries to open a session.
 _TRY_EVERY = 1.0
@@ -113,6 +114,12 @@ class Ward:
         self._session = session.start()
 
     def _open(self, settings: Settings, stop: threading.Event) -> Session:
+        file = settings.token_file
+        if file is not None and replaceable(file) is None:
+            raise SessionError(
+                f"{file} cannot be written, and a renewed token that nobody can read may end it",
+                hint="Run the keeper as the user whose file it is, or make the file writable",
+            )
         self._clock = ServerClock(listener=self._hear)
         return Session.from_settings(settings, clock=self._clock, listener=self._hear, stop=stop)
 
