@@ -89,6 +89,10 @@ def said(event: Event, speaker: Speaker | None = None, at: float = 0.0) -> list[
             RetryScheduled("UploadPart", 1, 2.0, "503 ServiceUnavailable"),
             "UploadPart: 503 ServiceUnavailable; trying again in 2 s",
         ),
+        (
+            RetryScheduled("UploadPart", 1, 2.0, "UploadPart: cannot connect to x:443"),
+            "UploadPart: cannot connect to x:443; trying again in 2 s",
+        ),
         (PartResent(7, 2 * MIB, "cut"), "part 7 is sent again (2.0 MiB lost): cut"),
         (UploadFinished("a", 10 * MIB, 5.0), "uploaded a: 10.0 MiB in 5 s (2.0 MiB/s)"),
     ],

@@ -106,7 +106,8 @@ class Speaker:
                 return f"renewing the session ({event.rung}) failed: {event.reason}; {then}"
             case RetryScheduled():
                 wait = duration_text(event.delay)
-                return f"{event.operation}: {event.reason}; trying again in {wait}"
+                what = event.reason.removeprefix(f"{event.operation}: ")
+                return f"{event.operation}: {what}; trying again in {wait}"
             case PartResent():
                 lost = size_text(event.wasted)
                 return f"part {event.part_number} is sent again ({lost} lost): {event.reason}"
