@@ -102,8 +102,9 @@ def test_a_deletion_is_done_when_the_object_is_gone_after_a_lost_reply(
     storage.delete_object(NS, BUCKET, "it")
     oci.faults.assert_all_fired()
     assert oci.object_names(BUCKET) == []
-    with pytest.raises(ServiceError, match="ObjectNotFound"):
+    with pytest.raises(ServiceError, match="ObjectNotFound") as gone:
         storage.delete_object(NS, BUCKET, "it")
+    assert "Check the object's name" in str(gone.value)
     oci.faults.add(Fault(operation="DeleteObject", status=503))
     with pytest.raises(ServiceError, match="BucketNotFound"):
         storage.delete_object(NS, "nowhere", "it")

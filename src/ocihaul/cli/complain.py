@@ -20,8 +20,8 @@ _HINTS = {
     401: "Check that the profile, its key and --region belong together; a new login is made with: "
     f"{login_command()}",
     403: "The policies of the tenancy do not allow this; ask its administrator.",
-    404: "Check the names, --namespace and --region. The answer is the same for what is there and "
-    "no policy lets you see.",
+    404: "Check --bucket-name, --namespace and --region. The answer is the same when the bucket "
+    "exists and no policy lets you see it.",
     412: "The object on the service is not the one that --if-match (or --no-overwrite) expects.",
     413: "The object or part is too large; leave --no-multipart out or raise --part-size.",
 }
