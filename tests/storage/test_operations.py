@@ -61,10 +61,11 @@ def test_lists_page_by_page_as_wished(oci: Emulator, storage: StorageClient) -> 
     assert oci.log.count(operation="ListObjects") == 3
     assert names(storage, Selection(start="b", end="d")) == ["b/1", "b/2", "c"]
     assert names(storage, Selection(prefix="b/", start_after="b/1")) == ["b/2"]
-    oci.log.clear()
     assert names(storage, Selection(), limit=3, page_size=2) == ["a", "b/1", "b/2"]
+    # An entry ends after the client has its bytes.
+    oci.log.wait_for(lambda entry: entry.query.get("limit") == "1", timeout=5)
     asked = [entry.query["limit"] for entry in oci.log.entries(operation="ListObjects")]
-    assert asked == ["2", "1"]
+    assert asked[-2:] == ["2", "1"]
 
 
 def test_a_list_goes_on_after_an_error_in_the_middle(oci: Emulator, storage: StorageClient) -> None:
