@@ -1,7 +1,8 @@
 """Sizes, durations, times and names as people read them."""
 
-import contextlib
 from datetime import UTC, datetime, tzinfo
+
+from ocihaul.clock import local_time
 
 MIB = 1024 * 1024
 
@@ -26,14 +27,8 @@ def duration_text(seconds: float) -> str:
 
 
 def time_text(epoch: float, zone: tzinfo | None = None, *, unit: str = "seconds") -> str:
-    """A moment in local time (or in `zone`), with the zone: `2026-11-23 05:02:47+09:00`.
-
-    A local zone that Python cannot reckon with (TZ=UTC+26) is UTC.
-    """
-    moment = datetime.fromtimestamp(epoch, UTC)
-    with contextlib.suppress(ValueError):
-        moment = moment.astimezone(zone)
-    return moment.isoformat(" ", unit)
+    """A moment in local time (or in `zone`), with the zone: `2026-11-23 05:02:47+09:00`."""
+    return local_time(epoch, zone).isoformat(" ", unit)
 
 
 def iso(epoch: float) -> str:
