@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from datetime import UTC
+from datetime import UTC, datetime, tzinfo
 from email.utils import formatdate, parsedate_to_datetime
 from functools import lru_cache
 
@@ -24,6 +24,18 @@ def read_date(text: str) -> float | None:
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
+
+
+def local_time(epoch: float, zone: tzinfo | None = None) -> datetime:
+    """A moment in the local zone, or in `zone`.
+
+    In UTC where Python cannot reckon with the zone (TZ=UTC+26): nothing is to fail for that.
+    """
+    moment = datetime.fromtimestamp(epoch, UTC)
+    try:
+        return moment.astimezone(zone)
+    except ValueError:
+        return moment
 
 
 @lru_cache(maxsize=8)

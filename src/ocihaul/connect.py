@@ -2,10 +2,10 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
-from datetime import datetime
 
-from ocihaul.clock import ServerClock
+from ocihaul.clock import ServerClock, local_time
 from ocihaul.config import Settings
 from ocihaul.events import Event, Listener, Parked
 from ocihaul.http.client import Client
@@ -76,7 +76,7 @@ def limiter_for(settings: Settings) -> Limiter | None:
     bandwidth = settings.bandwidth
     if bandwidth is None:
         return None
-    return Limiter(lambda: bandwidth.at(datetime.now().astimezone()))
+    return Limiter(lambda: bandwidth.at(local_time(time.time())))
 
 
 def parking(listener: Listener, pool: Pool) -> Listener:

@@ -65,11 +65,12 @@ class RenewalFailed(Event):
 class Parked(Event):
     """Nothing but a login helps: requests wait for one, `until` at the latest.
 
-    Said when it begins and once a minute.
+    Said when it begins and once a minute. `cure` is how to log in, as a sentence.
     """
 
     reason: str
     until: float
+    cure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,9 @@ def upload(
     if stream is not None and not (name and hasattr(stream, "readinto")):
         raise UsageError("a stream has to be a binary file object, and needs a name")
     path = Path(source) if isinstance(source, (str, Path)) else Path("-")
+    for wish in ("receipt", "spool_dir"):
+        if isinstance(wishes.get(wish), str):
+            wishes[wish] = Path(wishes[wish])
     request = UploadRequest(
         source=path,
         stream=stream,

@@ -58,10 +58,12 @@ def test_an_upload_in_two_lines(here: World, capsys: pytest.CaptureFixture[str])
     assert again.size == 3 * MIB
 
 
+@pytest.mark.parametrize("kind", [Path, str])
 def test_a_receipt_and_what_has_become_of_it(
-    here: World, capsys: pytest.CaptureFixture[str]
+    here: World, capsys: pytest.CaptureFixture[str], kind: type
 ) -> None:
-    names = {"ocihaul": ocihaul, "path": here.file(1000), "receipt_path": here.home / "r.json"}
+    receipt = here.home / "r.json"
+    names = {"ocihaul": ocihaul, "path": here.file(1000), "receipt_path": kind(receipt)}
     exec(example("ocihaul.verify"), names)  # noqa: S102  the document's own text
     assert capsys.readouterr().out == "True () ()\n"
     here.file(1001)

@@ -30,7 +30,7 @@ def test_it_is_said_before_the_first_byte_and_once_when_the_rate_is_known() -> N
         hand.forward(1)
         told(BytesSent(1, 10**6))
     assert len(texts(heard)) == 2
-    assert texts(heard)[1].startswith("at 1 MB/s this needs 2.8 h; ")
+    assert texts(heard)[1].startswith("at 0.95 MiB/s this needs 2.8 h; ")
     assert "it will park then" in texts(heard)[1]
 
 

@@ -1,5 +1,6 @@
 """What is said about events, and how often."""
 
+import time
 from datetime import timedelta, timezone
 
 import pytest
@@ -88,6 +89,10 @@ def said(event: Event, speaker: Speaker | None = None, at: float = 0.0) -> list[
             RetryScheduled("UploadPart", 1, 2.0, "503 ServiceUnavailable"),
             "UploadPart: 503 ServiceUnavailable; trying again in 2 s",
         ),
+        (
+            RetryScheduled("UploadPart", 1, 2.0, "UploadPart: cannot connect to x:443"),
+            "UploadPart: cannot connect to x:443; trying again in 2 s",
+        ),
         (PartResent(7, 2 * MIB, "cut"), "part 7 is sent again (2.0 MiB lost): cut"),
         (UploadFinished("a", 10 * MIB, 5.0), "uploaded a: 10.0 MiB in 5 s (2.0 MiB/s)"),
     ],
@@ -158,3 +163,26 @@ def test_the_debug_line_of_a_broken_connection_has_the_reason() -> None:
 
 def test_of_a_stream_the_number_of_parts_is_not_said() -> None:
     assert said(MultipartUploadCreated("u1", None)) == ["Upload ID: u1"]
+
+
+def test_a_name_cannot_break_its_line() -> None:
+    (line,) = said(UploadFinished("a\nb\x1b[2J", 3, 1.0))
+    assert line == rf"{STAMP} uploaded a\nb\x1b[2J: 3 bytes in 1 s (3 bytes/s)"
+
+
+def test_a_clock_that_is_right_again_is_said_to_be() -> None:
+    (line,) = said(ClockCorrected(0.0))
+    assert line.endswith("the local clock agrees with the service's again")
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone of a process cannot be set here")
+def test_a_zone_that_python_cannot_reckon_with_costs_no_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TZ", "UTC+26")
+    time.tzset()
+    try:
+        assert said(Notice("well"), Speaker()) == ["2025-11-24 16:00:00+00:00 well"]
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ocihaul.emulator import Emulator
-from ocihaul.emulator.cli import size
+from ocihaul.emulator.cli import main, size
 
 from .client import Client
 
@@ -73,3 +73,17 @@ def test_no_secret_is_in_the_log(oci: Emulator) -> None:
     entries = str(oci.log.entries())
     assert client.session.token not in entries
     assert "sha256:" in entries
+
+
+def test_where_it_cannot_begin_it_says_why(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Emulator() as other:
+        port = other.endpoint.rpartition(":")[2]
+        with pytest.raises(SystemExit, match="2"):
+            main(["--port", port])
+    assert "Address already in use" in capfd.readouterr().err
+    monkeypatch.setitem(sys.modules, "ocihaul.emulator.tls", None)
+    with pytest.raises(SystemExit, match="2"):
+        main(["--tls"])
+    assert "pip install 'ocihaul[emulator]'" in capfd.readouterr().err

@@ -194,6 +194,11 @@ def test_once_tells_by_its_exit_whether_it_is_worth_another_try(tmp_path: Path) 
         ran = w.run("session", "keep", "--once")
         assert ran.code == 1, ran.err
         assert "cannot be renewed any more" in ran.err
+        w.token_file.write_text(w.oci.issue_token(w.logins[0], iat=now - 3600, exp=now - 1))
+        ran = w.run("session", "keep", "--once")
+        assert ran.code == 1, "a token that is dead and refused needs a person, too: " + ran.err
+        assert "the session is over" in ran.err
+        assert "ocihaul session login --profile-name DEFAULT" in ran.err
 
 
 def test_the_files_stay_a_readable_pair_for_our_own_reader(tmp_path: Path) -> None:

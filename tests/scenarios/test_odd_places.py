@@ -146,6 +146,15 @@ def test_files_of_another_user_that_can_be_read_are_enough(w: World) -> None:
 
 
 @somebody_elses
+def test_a_keeper_that_cannot_write_renews_nothing(w: World) -> None:
+    give_away(w.config.parent, mode=0o644)
+    ran = run_in(w, "true", "session", "keep", "--once", mounts=False)
+    assert ran.code == 1, ran.err
+    assert f"{w.token_file} cannot be written" in ran.err
+    assert w.refreshes() == 0
+
+
+@somebody_elses
 def test_files_of_another_user_that_cannot_be_read_are_named(w: World) -> None:
     command = w.put(w.file(MIB))
     give_away(w.config.parent, mode=0o600)

@@ -142,7 +142,9 @@ def test_a_parked_upload_goes_on_after_a_login_with_a_new_key(tmp_path: Path) ->
         assert ran.code == 0, ran.err
         assert w.arrived_whole(source)
         assert w.part_bytes_received() == 150 * MIB, "nothing was sent twice"
-        assert "Waiting for a new login until" in ran.err
+        waiting = next(line for line in ran.err.splitlines() if "Waiting for a new login" in line)
+        assert "Log in again with: ocihaul session login --profile-name DEFAULT" in waiting
+        assert ".." not in waiting
         assert "a new login has appeared" in ran.err
         reason, until = marker.read_text().split("|")
         assert "session is over" in reason

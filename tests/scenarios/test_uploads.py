@@ -153,7 +153,13 @@ def test_cleaning_drops_what_is_old_and_ours(tmp_path: Path) -> None:
         assert uploads(w, "clean", "--older-than", "7d", "-bn", "backups").code == 0
         assert {each.object_name for each in w.oci.uploads("backups")} == {"young"}
         assert [each["object"] for each in listed(w)] == ["young"]
+        ran = uploads(w, "clean", "--older-than", "7d")
+        assert "none of 1 is ours and that old" in ran.err
         assert uploads(w, "clean").code == 2
+        ran = uploads(w, "clean", "--older-than", "7")
+        assert ran.code == 2, "seven seconds are what nobody means"
+        assert "has no unit" in ran.err
+        assert {each.object_name for each in w.oci.uploads("backups")} == {"young"}
         assert uploads(w, "clean", "--older-than", "old").code == 2
 
 

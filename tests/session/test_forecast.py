@@ -17,7 +17,7 @@ MINTED = Outlook(NOW + 0.6 * HOUR, NOW + 0.6 * HOUR, "BACKUP")
 @pytest.mark.parametrize(
     ("outlook", "size", "rate", "fits", "words"),
     [
-        (BROWSER, 180 * GB, 50e6, True, "at 50 MB/s this needs 60 min; the token ends in 36 min"),
+        (BROWSER, 180 * GB, 50e6, True, "at 48 MiB/s this needs 60 min; the token ends in 36 min"),
         (BROWSER, 180 * GB, 50e6, True, "can be renewed until 2027-01-15 14:00:00 UTC"),
         (BROWSER, 180 * GB, None, True, "the token ends in 36 min and can be renewed until"),
         (BROWSER, 1800 * GB, 50e6, False, "this needs 10.0 h"),
@@ -28,6 +28,8 @@ MINTED = Outlook(NOW + 0.6 * HOUR, NOW + 0.6 * HOUR, "BACKUP")
         (NO_BROWSER, 180 * GB, None, None, "--renew-with"),
         (NO_BROWSER, 18 * GB, 50e6, True, "cannot be renewed"),
         (MINTED, 1800 * GB, 50e6, True, "BACKUP mints new ones"),
+        (BROWSER, GB, 300 * 2**10, True, "at 0.29 MiB/s this needs 54 min"),
+        (BROWSER, GB, 20 * 2**20, True, "at 20 MiB/s this needs 48 s"),
     ],
 )
 def test_forecasts(

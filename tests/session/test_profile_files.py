@@ -115,6 +115,19 @@ def test_a_profile_that_has_its_files_elsewhere_keeps_them_there(tmp_path: Path)
     assert not (tmp_path / ".oci" / "sessions").exists()
 
 
+def test_paths_that_count_in_a_container_too_stay_as_they_are_written(tmp_path: Path) -> None:
+    write(tmp_path)
+    config = tmp_path / ".oci" / "config"
+    config.write_text(config.read_text().replace(f"{tmp_path}/", "~/"))
+    assert "key_file=~/.oci/sessions/night/oci_api_key.pem\n" in config.read_text()
+    paths = [line for line in config.read_text().splitlines() if "_file=" in line]
+    write(tmp_path, which=1)
+    assert [line for line in config.read_text().splitlines() if "_file=" in line] == paths
+    folder = tmp_path / ".oci" / "sessions" / "night"
+    pair = CredentialStore(folder / "token", folder / "oci_api_key.pem").read_once()
+    assert pair.token.belongs_to(rsa_key(1).public_key())
+
+
 def test_the_key_of_somebody_else_is_never_overwritten(tmp_path: Path) -> None:
     config = tmp_path / ".oci" / "config"
     config.parent.mkdir()

@@ -98,3 +98,13 @@ def test_what_another_did_while_we_waited_is_not_done_again(tmp_path: Path) -> N
     assert desk.refresh() == Refreshed(NEW, by_another=True)
     assert desk.calls == 0
     thread.join()
+
+
+def test_a_token_that_could_not_be_kept_is_not_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(tmp_path, Renewed(NEW))
+    monkeypatch.setattr("ocihaul.session.refreshing.replaceable", lambda _: None)
+    with pytest.raises(SessionError, match=r"was not refreshed: .*token cannot be written"):
+        desk.refresh()
+    assert desk.calls == 0

@@ -365,7 +365,7 @@ def test_a_token_that_is_expired_at_the_start_is_an_answer_not_a_hang(
 ) -> None:
     rig = Rig(tmp_path, Auth(Refused("401")), first=token(NOW - 1, iat=NOW - HOUR))
     monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
-    with pytest.raises(SessionOver, match="the token ended at"):
+    with pytest.raises(SessionOver, match="token, which ended at"):
         rig.last_try()
 
 

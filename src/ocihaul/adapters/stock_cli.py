@@ -180,8 +180,8 @@ def speak(event: Event) -> None:
         case RenewalFailed(rung, reason, next_try_in):
             then = "no further try" if next_try_in is None else f"next try in {next_try_in:.0f} s"
             _say(f"renewing the session ({rung}) failed: {reason}; {then}")
-        case Parked(reason, _):
-            _say(f"waiting for a new login: {reason}")
+        case Parked(reason, _, cure):
+            _say(f"waiting for a new login: {reason}" + (f". {cure}" if cure else ""))
         case Unparked():
             _say("a new token is there: going on")
 

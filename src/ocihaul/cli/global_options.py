@@ -53,7 +53,11 @@ _FLAGS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     ),
     "max_retries": (
         ("--max-retries",),
-        {"type": int, "help": "Attempts for each request, the first one included."},
+        {
+            "type": int,
+            "help": "Attempts for each request, the first one included. "
+            "[at least 8, for at least 10 minutes]",
+        },
     ),
     "no_retry": (("--no-retry",), {"is_flag": True, "help": "One attempt for each request."}),
     "proxy": (("--proxy",), {"help": "The proxy: http://[user:password@]host:port/"}),
@@ -63,15 +67,21 @@ _FLAGS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     ),
     "session_expiration_in_minutes": (
         ("--session-expiration-in-minutes",),
-        {"type": int, "help": "The life to ask for when a token is minted."},
+        {"type": int, "help": "The life to ask for when a token is minted. [the service's]"},
     ),
     "session_wait": (
         ("--session-wait",),
-        {"help": "How long to wait for a new login when the session is over. [12h]"},
+        {
+            "help": "How long to wait for a new login when the session is over, such as 30m or "
+            "12h; 0 ends at once. [12h; OCIHAUL_SESSION_WAIT]"
+        },
     ),
     "on_park": (
         ("--on-park",),
-        {"help": "A command to run when that wait begins, with OCIHAUL_PARK_REASON and _UNTIL."},
+        {
+            "help": "A shell command to run when that wait begins, with OCIHAUL_PARK_REASON and "
+            "OCIHAUL_PARK_UNTIL in its environment. Its output is not shown."
+        },
     ),
     "login": (
         ("--login",),
@@ -82,15 +92,24 @@ _FLAGS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     ),
     "require_session": (
         ("--require-session",),
-        {"is_flag": True, "help": "Do not begin if the session will not last."},
+        {
+            "is_flag": True,
+            "help": "Do not begin if the session will not last, as far as that is known.",
+        },
     ),
     "expected_rate": (
         ("--expected-rate",),
-        {"help": "Bytes per second to reckon with before any was measured, such as 50M."},
+        {
+            "help": "Bytes per second to reckon with before any was measured, such as 50M "
+            "(50 MiB/s)."
+        },
     ),
     "bandwidth": (
         ("--bandwidth",),
-        {"help": "Bytes per second to use at most, such as 200M, or '08:00,50M 18:00,off'."},
+        {
+            "help": "Bytes per second to use at most, such as 200M (200 MiB/s), or by the local "
+            "time of day: '08:00,50M 18:00,off'."
+        },
     ),
 }
 

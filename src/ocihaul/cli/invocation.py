@@ -41,7 +41,7 @@ def bucket_options(command: Command) -> Command:
 def namespace_option(command: Command) -> Command:
     """The option that names a namespace; without it the service is asked."""
     names = ("-ns", "--namespace", "--namespace-name")
-    return click.option(*names, help="The namespace. [asked for]")(command)
+    return click.option(*names, help="The namespace. [the tenancy's own]")(command)
 
 
 def from_json_option(command: Command) -> Command:

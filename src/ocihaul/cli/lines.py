@@ -5,10 +5,10 @@ moment make one line, and the next one counts the others.
 """
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 
 from ocihaul.cli.session.browser import directions
-from ocihaul.cli.units import duration_text, size_text, time_text
+from ocihaul.cli.units import duration_text, one_line, size_text, time_text
 from ocihaul.events import (
     AttemptFinished,
     ClockCorrected,
@@ -84,7 +84,8 @@ class Speaker:
                 return event.text
             case Parked():
                 until = time_text(event.until, self.zone)
-                return f"{event.reason}. Waiting for a new login until {until}"
+                text = f"{event.reason}. Waiting for a new login until {until}"
+                return f"{text}. {event.cure}" if event.cure else text
             case UploadPlanned() | DownloadPlanned():
                 return _planned(event)
             case TokenAdopted():
@@ -105,7 +106,8 @@ class Speaker:
                 return f"renewing the session ({event.rung}) failed: {event.reason}; {then}"
             case RetryScheduled():
                 wait = duration_text(event.delay)
-                return f"{event.operation}: {event.reason}; trying again in {wait}"
+                what = event.reason.removeprefix(f"{event.operation}: ")
+                return f"{event.operation}: {what}; trying again in {wait}"
             case PartResent():
                 lost = size_text(event.wasted)
                 return f"part {event.part_number} is sent again ({lost} lost): {event.reason}"
@@ -143,6 +145,8 @@ def _service(event: Event) -> str | None:
             )
         case Unparked():
             return "a new login has appeared: going on"
+        case ClockCorrected(0.0):
+            return "the local clock agrees with the service's again"
         case ClockCorrected():
             way = "behind" if event.offset > 0 else "ahead of"
             return (
@@ -156,7 +160,7 @@ def _service(event: Event) -> str | None:
 def _planned(event: UploadPlanned | DownloadPlanned) -> str:
     verb = "uploading" if isinstance(event, UploadPlanned) else "downloading"
     size = "a stream" if event.size is None else size_text(event.size)
-    text = f"{verb} {event.name}: {size}"
+    text = f"{verb} {one_line(event.name)}: {size}"
     if event.part_count is None:
         first = f"parts of {size_text(event.part_size)} and more"
         return f"{text} in {first}, up to {event.parallel} at a time"
@@ -174,14 +178,14 @@ def _finished(event: UploadFinished | DownloadFinished) -> str:
     rate = size_text(event.size / event.seconds) if event.seconds > 0 else "?"
     took = f"{size_text(event.size)} in {duration_text(event.seconds)} ({rate}/s)"
     if isinstance(event, UploadFinished):
-        return f"uploaded {event.name}: {took}"
+        return f"uploaded {one_line(event.name)}: {took}"
     checked = f", {event.checked_by} compared" if event.checked_by else ""
-    return f"downloaded {event.name}: {took}{checked}"
+    return f"downloaded {one_line(event.name)}: {took}{checked}"
 
 
 def debug_line(event: AttemptFinished, now: float) -> str:
     """One HTTP exchange, for `--debug`; the caller redacts it."""
-    stamp = datetime.fromtimestamp(now, UTC).astimezone().isoformat(" ", "milliseconds")
+    stamp = time_text(now, unit="milliseconds")
     outcome = event.status if event.status is not None else f"failed: {event.error}"
     received = f"received={event.body_received} " if event.body_received else ""
     return (

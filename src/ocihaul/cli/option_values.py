@@ -40,9 +40,15 @@ def namespace_or_none(value: str | None) -> str | None:
 
 
 def age(value: str | None) -> float:
-    """The seconds of `--older-than`; raises UsageError."""
+    """The seconds of `--older-than`; raises UsageError, for a number without a unit too.
+
+    Who writes 7 means days, and seconds would drop nearly everything.
+    """
     check_required({"older_than": value}, "older_than")
-    return duration(Found(str(value), "--older-than"))
+    text = str(value).strip()
+    if text[-1:].isdigit() and float(text) > 0:
+        raise UsageError(f"--older-than: {text} has no unit", hint="Write it as 7d or 12h.")
+    return duration(Found(text, "--older-than"))
 
 
 def customer_key(file: str | None, home: Path) -> SseCustomerKey | None:

@@ -25,7 +25,7 @@ def receipts() -> None:
 def list_(context: click.Context, /, **options: Any) -> None:
     """List them, the oldest first."""
     from ocihaul.cli.core import journal_to_read
-    from ocihaul.cli.units import size_text, time_text
+    from ocihaul.cli.units import one_line, size_text, time_text
     from ocihaul.redaction import redact
 
     invocation = settle(context, options, command=("receipts", "list"))
@@ -36,7 +36,7 @@ def list_(context: click.Context, /, **options: Any) -> None:
         invocation.answer({"data": [_document(each) for each in kept]})
         return
     for each in kept:
-        where = f"{each.target.bucket}/{each.target.object}"
+        where = one_line(f"{each.target.bucket}/{each.target.object}")
         line = f"{each.row:6}  {time_text(each.finished_at)}  {size_text(each.size):>10}  {where}"
         click.echo(redact(line + ("  (its file was not written)" if each.owed else "")))
     if not kept:

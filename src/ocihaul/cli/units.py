@@ -1,6 +1,8 @@
-"""Sizes, durations and times as people read them."""
+"""Sizes, durations, times and names as people read them."""
 
 from datetime import UTC, datetime, tzinfo
+
+from ocihaul.clock import local_time
 
 MIB = 1024 * 1024
 
@@ -24,11 +26,16 @@ def duration_text(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
-def time_text(epoch: float, zone: tzinfo | None = None) -> str:
+def time_text(epoch: float, zone: tzinfo | None = None, *, unit: str = "seconds") -> str:
     """A moment in local time (or in `zone`), with the zone: `2026-11-23 05:02:47+09:00`."""
-    return datetime.fromtimestamp(epoch, UTC).astimezone(zone).isoformat(" ", "seconds")
+    return local_time(epoch, zone).isoformat(" ", unit)
 
 
 def iso(epoch: float) -> str:
     """A moment for programs, in UTC: `2026-11-22T20:02:47+00:00`."""
     return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="seconds")
+
+
+def one_line(text: str) -> str:
+    """`text` with what would break a line, or a terminal would act upon, written out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

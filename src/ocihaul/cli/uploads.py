@@ -119,10 +119,15 @@ def clean(context: click.Context, /, **options: Any) -> None:
 
     def work(storage: "StorageClient", journal: "Journal", found: "Sequence[Leftover]") -> None:
         now, named = time.time(), set(invocation.options["buckets"] or ())
-        for each in found:
-            ours = each.source is not None or each.target.bucket in named
-            if ours and each.age(now) >= seconds:
-                _drop(invocation, each, journal, storage)
+        old = [
+            each
+            for each in found
+            if (each.source is not None or each.target.bucket in named) and each.age(now) >= seconds
+        ]
+        for each in old:
+            _drop(invocation, each, journal, storage)
+        if not old:
+            invocation.stderr.write(f"none of {len(found)} is ours and that old\n")
 
     raise click.exceptions.Exit(_with_all(invocation, work))
 
@@ -224,9 +229,9 @@ def _show(invocation: Invocation, found: "Sequence[Leftover]") -> None:
 
 
 def _line(leftover: "Leftover", now: float) -> str:
-    from ocihaul.cli.units import duration_text, size_text
+    from ocihaul.cli.units import duration_text, one_line, size_text
 
-    where = f"{leftover.target.bucket}/{leftover.target.object}"
+    where = one_line(f"{leftover.target.bucket}/{leftover.target.object}")
     notes = [
         note
         for note, true in (
@@ -237,7 +242,8 @@ def _line(leftover: "Leftover", now: float) -> str:
         )
         if true
     ]
-    size = f"{leftover.parts} parts, {size_text(leftover.size)}"
+    parts = "1 part" if leftover.parts == 1 else f"{leftover.parts} parts"
+    size = f"{parts}, {size_text(leftover.size)}"
     age = duration_text(leftover.age(now))
     text = f"{leftover.upload_id}  {where}  {size}, begun {age} ago"
     return text + (f" ({'; '.join(notes)})" if notes else "")

@@ -9,11 +9,12 @@ from typing import Any
 import click
 
 from ocihaul.cli.global_options import global_options
-from ocihaul.cli.invocation import Invocation, bucket_options, settle
+from ocihaul.cli.invocation import Invocation, namespace_option, settle
 
 
 @click.command("rule")
-@bucket_options
+@click.option("-bn", "--bucket-name", help="The bucket, for the commands that are shown.")
+@namespace_option
 @click.option("--days", type=click.IntRange(1, 36500), default=7, help="After so many days. [7]")
 @global_options(hidden=True)
 @click.pass_context

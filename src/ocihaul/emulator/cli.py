@@ -28,28 +28,76 @@ def _parser() -> argparse.ArgumentParser:
         prog="ocihaul emulator", description="A small OCI on this machine, to develop against."
     )
     add = parser.add_argument
-    add("--host", default="127.0.0.1")
+    add("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1)")
     add("--port", type=int, default=0, help="default: the system chooses")
-    add("--tls", action="store_true", help="HTTPS with a throw-away CA")
-    add("--token-ttl", type=float, default=3600.0, metavar="SECONDS")
-    add("--session-ttl", type=float, default=86400.0, metavar="SECONDS")
+    add("--tls", action="store_true", help="HTTPS with a throw-away CA (needs ocihaul[emulator])")
+    add(
+        "--token-ttl",
+        type=float,
+        default=3600.0,
+        metavar="SECONDS",
+        help="life of a token (default: 3600)",
+    )
+    add(
+        "--session-ttl",
+        type=float,
+        default=86400.0,
+        metavar="SECONDS",
+        help="how long after the login tokens can be refreshed (default: 86400)",
+    )
     add("--no-refresh-extends", action="store_true", help="refresh answers, exp does not move")
-    add("--refresh-kills-old-after", type=float, metavar="SECONDS")
-    add("--check-token-at", choices=["headers", "end"], default="headers")
-    add("--bandwidth", type=size, metavar="BYTES/S", help="for all uploads together, e.g. 5M")
-    add("--continue-delay", type=float, metavar="SECONDS")
+    add(
+        "--refresh-kills-old-after",
+        type=float,
+        metavar="SECONDS",
+        help="older tokens die so long after a refresh (default: at their own end)",
+    )
+    add(
+        "--check-token-at",
+        choices=["headers", "end"],
+        default="headers",
+        help="look at a token before a body, or after it as well (default: headers)",
+    )
+    add(
+        "--bandwidth",
+        type=size,
+        metavar="BYTES/S",
+        help="for all uploads together, such as 5M (default: no limit)",
+    )
+    add(
+        "--continue-delay",
+        type=float,
+        metavar="SECONDS",
+        help="send 100 Continue so late (default: at once)",
+    )
     add("--ignore-expect", action="store_true", help="never send 100 Continue")
     add("--no-early-close", action="store_true", help="read the body before closing on an error")
-    add("--clock-offset", type=float, default=0.0, metavar="SECONDS")
-    add("--checksums", choices=["declared", "always", "never"], default="declared")
+    add(
+        "--clock-offset",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="added to the service's clock (default: 0)",
+    )
+    add(
+        "--checksums",
+        choices=["declared", "always", "never"],
+        default="declared",
+        help="which come back beside the MD5: those that were declared, CRC32C always, none "
+        "(default: declared)",
+    )
     add("--discard", action="store_true", help="hash bodies and forget them")
     add("--fast", action="store_true", help="compute no MD5")
     add("--data-dir", type=Path, help="keep bodies here (default: a temporary directory)")
-    add("--namespace", default="ns1")
-    add("--bucket", default="backups")
-    add("--profile-dir", type=Path, help="write a profile as the stock CLI would")
-    add("--profile", default="DEFAULT")
-    add("--region", help="region for the profile")
+    add("--namespace", default="ns1", help="default: ns1")
+    add("--bucket", default="backups", help="the bucket that is there (default: backups)")
+    add(
+        "--profile-dir",
+        type=Path,
+        help="write config, key and token of a new session there, as the stock CLI would",
+    )
+    add("--profile", default="DEFAULT", help="name of that profile (default: DEFAULT)")
+    add("--region", help="region of that profile (default: eu-frankfurt-1)")
     add("--ready-file", type=Path, help="gets JSON with endpoint, ca_file, config when listening")
     add("--log-file", type=Path, help="gets one line of JSON for each request")
     return parser
@@ -68,8 +116,19 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run until SIGINT or SIGTERM."""
-    options = _parser().parse_args(argv)
+    """Run until SIGINT or SIGTERM; exits with 2 where it cannot begin."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    try:
+        return _run(options)
+    except ModuleNotFoundError as error:
+        cure = "pip install 'ocihaul[emulator]'"
+        parser.exit(2, f"{parser.prog}: --tls needs the package {error.name}: {cure}\n")
+    except OSError as error:
+        parser.exit(2, f"{parser.prog}: {error}\nName another --port, address or path.\n")
+
+
+def _run(options: argparse.Namespace) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

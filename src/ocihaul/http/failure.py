@@ -9,6 +9,7 @@ from ocihaul.wire.message import Answer
 _HIDDEN = "The service also says this where the policy does not allow access."
 _HINTS = {
     "BucketNotFound": f"Check --bucket-name, --namespace and --region. {_HIDDEN}",
+    "ObjectNotFound": f"Check the object's name, --bucket-name and --region. {_HIDDEN}",
     "NamespaceNotFound": f"Check --namespace and --region. {_HIDDEN}",
     "NotAuthorizedOrNotFound": f"Check the names and the region. {_HIDDEN}",
     "NotAuthenticated": "The credential was not accepted: check the profile, its key and the clock "

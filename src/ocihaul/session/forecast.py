@@ -32,10 +32,15 @@ class Forecast:
     fits: bool | None
 
 
+def _rate(rate: float) -> str:
+    """In the units of `--expected-rate` and `--bandwidth`, with two digits at least."""
+    return f"{rate / 2**20:.0f} MiB/s" if rate >= 10 * 2**20 else f"{rate / 2**20:.2g} MiB/s"
+
+
 def forecast(now: float, size: int | None, rate: float | None, outlook: Outlook) -> Forecast:
     """Whether `size` bytes at `rate` bytes per second (None: not known) fit the session."""
     need = size / rate if rate and size is not None else None
-    begin = f"at {rate / 1e6:.0f} MB/s this needs {length(need)}; " if rate and need else ""
+    begin = f"at {_rate(rate)} this needs {length(need)}; " if rate and need else ""
     left = f"the token ends in {length(outlook.token_ends_at - now)}"
     if outlook.mints is not None:
         return Forecast(f"{begin}{left} and {outlook.mints} mints new ones", fits=True)

@@ -17,6 +17,7 @@ from ocihaul.errors import ConfigError, CredentialError
 from ocihaul.session.keys import load_key, read_key_file
 from ocihaul.session.lockfile import Holder, Lock, lock_at, lock_file_for
 from ocihaul.session.presence import keepers_of
+from ocihaul.session.store import replaceable
 from ocihaul.session.token import SessionToken
 
 #: A pair that is torn by a writer is looked at again: so often, so many seconds apart.
@@ -155,7 +156,7 @@ def inspect(
         key_matches=key_matches,
         problems=problems,
         files=tuple(_fact(what, path) for what, path in named if path is not None),
-        replaceable=_replaceable(token_file),
+        replaceable=replaceable(token_file),
         lock=lock,
         leftovers=tuple(_leftovers((token_file, settings.key_file), now())),
         mint_with=settings.wishes.renew_with,
@@ -199,13 +200,6 @@ def _fact(what: str, path: Path) -> FileFact:
     except OSError:
         return FileFact(what, path, None, None)
     return FileFact(what, path, stat.S_IMODE(status.st_mode), status.st_mtime)
-
-
-def _replaceable(token_file: Path) -> str | None:
-    real = token_file.resolve()
-    if os.access(real.parent, os.W_OK):
-        return "rename"
-    return "in place" if os.access(real, os.W_OK) else None
 
 
 def _leftovers(paths: Iterable[Path | None], now: float) -> Iterable[Path]:

@@ -52,13 +52,15 @@ def write_session(
 
     Raises CredentialError when a file cannot be written, ConfigError when the section cannot.
     """
+    paths = (place.key_file, place.token_file)
+    key_file, token_file = (None if place.named else str(path) for path in paths)
     values = {
         "fingerprint": fingerprint(session.public_key),
-        "key_file": NO_KEY_PATH if session.key is None else str(place.key_file),
+        "key_file": NO_KEY_PATH if session.key is None else key_file,
         "tenancy": tenancy,
         "region": region,
         "pass_phrase": passphrase if keep_passphrase else None,
-        "security_token_file": str(place.token_file),
+        "security_token_file": token_file,
     }
     given = {key: value for key, value in values.items() if value is not None}
     with_section("", place.profile, given)  # a value that does not fit is known before any write

@@ -28,6 +28,9 @@ class ProfilePlace:
     profile: str
     config_file: Path
     directory: Path
+    #: The section names key and token there already, perhaps as `~/…`, which is another place in a
+    #: container: so it stays as it is written.
+    named: bool = False
 
     @property
     def key_file(self) -> Path:
@@ -67,8 +70,9 @@ def find_place(
     check_profile_name(profile)
     section = _section(config_file, profile)
     directory = None if token_location else _present_directory(section, home)
-    if directory is None:
-        directory = (token_location or home / ".oci" / "sessions").absolute() / profile
+    if directory is not None:
+        return ProfilePlace(profile, config_file, directory.absolute(), directory.is_absolute())
+    directory = (token_location or home / ".oci" / "sessions").absolute() / profile
     return ProfilePlace(profile, config_file, directory)
 
 
@@ -147,5 +151,5 @@ def _present_directory(section: Mapping[str, str], home: Path) -> Path | None:
     key = expand_home(section.get("key_file", "").strip(), home)
     token = expand_home(section.get("security_token_file", "").strip(), home)
     if (key.name, token.name) == (KEY_NAME, TOKEN_NAME) and key.parent == token.parent:
-        return token.parent.absolute()
+        return token.parent
     return None

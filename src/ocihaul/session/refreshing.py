@@ -15,7 +15,7 @@ from ocihaul.errors import RenewalUnavailable, SessionError, SessionOver
 from ocihaul.session.credential import Credential
 from ocihaul.session.ladder import Failed, NotExtended, Refused, Renewed, Rung
 from ocihaul.session.moments import moment
-from ocihaul.session.store import CredentialStore, StoreBusy
+from ocihaul.session.store import CredentialStore, StoreBusy, replaceable
 from ocihaul.session.token import SessionToken
 
 #: Attempts, if nobody asked for a number, and the longest pause between two, seconds.
@@ -47,6 +47,12 @@ def refresh_once(
     """
     stop = stop or threading.Event()
     before = store.read().token
+    if replaceable(store.token_file) is None:
+        raise SessionError(
+            f"the token was not refreshed: {store.token_file} cannot be written, and a token that "
+            "is not on disk may end the one that is",
+            hint="Run the command as the user whose file it is, or make the file writable.",
+        )
     reason = "no attempt was made"
     for attempt in range(max(attempts, 1)):
         if attempt and stop.wait(chance() * _PAUSE):

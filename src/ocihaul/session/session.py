@@ -317,7 +317,8 @@ class Session:
             self._parked_until = until
             self._parked_said_at = now if say else self._parked_said_at
         if say:
-            self._listener(Parked(self._over(state).message, until))
+            over = self._over(state)
+            self._listener(Parked(over.message, until, over.hint))
         self._sleep(LOOK_EVERY)
 
     def _renew_when_due(self, state: State) -> None:
@@ -329,16 +330,20 @@ class Session:
 
     def _over(self, state: State) -> SessionOver:
         history, token = state.history, state.token
-        end = f"the token {'ended' if token.expires_at <= self._clock.now() else 'ends'} at "
-        end += moment(token.expires_at)
+        end = self._end(token.expires_at)
+        what = f"the token {end}"
         if history.rejected:
-            end = f"the service no longer accepts the token ({end})"
+            what = f"the service no longer accepts the token, which {end}"
         if token.session_ends_at is not None:
-            end += f", its session at {moment(token.session_ends_at)}"
+            what += f" (its login {self._end(token.session_ends_at)})"
+        why = (history.refused or "").rstrip(".")
         return SessionOver(
-            f"the session is over: {end}; it cannot be renewed: {history.refused}",
+            f"the session is over: {what}; it cannot be renewed: {why}",
             hint=f"Log in again with: {login_command(self._profile)}",
         )
+
+    def _end(self, at: float) -> str:
+        return f"{'ended' if at <= self._clock.now() else 'ends'} at {moment(at)}"
 
     # The background
 

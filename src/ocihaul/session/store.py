@@ -180,6 +180,14 @@ class CredentialStore:
         return tuple(_stat(path) for path in (self.token_file, self._key_file) if path)
 
 
+def replaceable(path: Path) -> str | None:
+    """How `write_private` would get a file to disk: "rename", "in place", or not at all."""
+    real = path.resolve()
+    if os.access(real.parent, os.W_OK):
+        return "rename"
+    return "in place" if os.access(real, os.W_OK) else None
+
+
 def write_private(path: Path, data: bytes) -> None:
     """Replace a file's content atomically, 0600 from birth, safely on disk when it returns.
 

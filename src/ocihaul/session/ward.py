@@ -18,6 +18,7 @@ from ocihaul.session.metrics import Sample
 from ocihaul.session.moments import moment
 from ocihaul.session.presence import Sign
 from ocihaul.session.session import Session
+from ocihaul.session.store import replaceable
 
 #: Seconds between two tries to open a session.
 _TRY_EVERY = 1.0
@@ -64,7 +65,8 @@ class Ward:
         if self._session is None:
             self._try_to_open()
         if self._session is not None:
-            self._say(self._trouble(self._session))
+            trouble = self._trouble(self._session)
+            self._say(trouble and f"{trouble}; the files are watched")
         if self._sign is not None:
             self._sign.give()
 
@@ -96,14 +98,12 @@ class Ward:
         session = self._open(settings, stop)
         failures = self._failures
         token = session.credential().token
-        if token is None or token.expires_at <= self._clock.now():
-            raise RenewalUnavailable("the token could not be renewed in time")
-        if self._failures > failures:
-            if session.refusal is not None:
-                raise SessionError(
-                    f"the session cannot be renewed any more: {session.refusal}",
-                    hint=f"Its token ends at {moment(token.expires_at)}; before that, {self._cure}",
-                )
+        over = token is None or token.expires_at <= self._clock.now()
+        if over or self._failures > failures:
+            if (trouble := self._trouble(session)) is not None:
+                raise SessionError(trouble)
+            if over:
+                raise RenewalUnavailable("the token could not be renewed in time")
             raise RenewalUnavailable("the renewal that was due failed; the token still stands")
 
     def _try_to_open(self) -> None:
@@ -122,6 +122,12 @@ class Ward:
         self._sign = None if settings.token_file is None else Sign(settings.token_file)
 
     def _open(self, settings: Settings, stop: threading.Event) -> Session:
+        file = settings.token_file
+        if file is not None and replaceable(file) is None:
+            raise SessionError(
+                f"{file} cannot be written, and a renewed token that nobody can read may end it",
+                hint="Run the keeper as the user whose file it is, or make the file writable",
+            )
         self._clock = ServerClock(listener=self._hear)
         return Session.from_settings(settings, clock=self._clock, listener=self._hear, stop=stop)
 
@@ -130,8 +136,11 @@ class Ward:
             return None
         end = session.token.expires_at
         if end <= self._clock.now():
-            return f"the session is over ({session.refusal}); {self._cure}; the files are watched"
-        return f"the session cannot be renewed and ends at {moment(end)}; before that, {self._cure}"
+            return f"the session is over ({session.refusal}); {self._cure}"
+        return (
+            f"the session cannot be renewed any more ({session.refusal}); its token ends at "
+            f"{moment(end)}; before that, {self._cure}"
+        )
 
     def _say(self, text: str | None) -> None:
         """Say it when it is news."""

@@ -29,7 +29,8 @@ def check_text(text: str, what: str) -> None:
         # Escaped: a terminal could not show it either.
         raise UsageError(
             f"the {what} {text!a} is not valid UTF-8",
-            hint="A file whose name is not needs another name for its object.",
+            hint="The service has no other names: rename the file, or upload it by itself with "
+            "--name.",
         ) from None
 
 

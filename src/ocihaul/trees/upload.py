@@ -65,7 +65,7 @@ def upload_tree(request: TreeUpload, work: Work) -> None:
         raise OcihaulError(
             f"{request.root} is empty, so nothing was deleted: a directory that is not mounted "
             "looks the same",
-            hint="If all objects are to go: oci os object bulk-delete",
+            hint="If all objects are to go: ocihaul os object bulk-delete",
         )
     if request.delete and not request.dry_run:
         extra = work.results.items(EXTRA)

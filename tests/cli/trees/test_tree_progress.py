@@ -2,7 +2,8 @@
 
 import io
 
-from ocihaul.cli.trees.progress import MOST_FAILURES, MOST_NOTICES, TreeReporter, one_line
+from ocihaul.cli.trees.progress import MOST_FAILURES, MOST_NOTICES, TreeReporter
+from ocihaul.cli.units import one_line
 from ocihaul.events import FileFailed, FileFinished, Notice, TreeWalked, UploadPlanned
 
 

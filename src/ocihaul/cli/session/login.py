@@ -26,7 +26,11 @@ COMMAND = ("session", "authenticate")
 
 
 @click.command("login")
-@click.option("--profile-name", help="The profile to make or to renew. [the one in use]")
+@click.option(
+    "--profile-name",
+    help="The profile to make or to renew. [that of --profile or OCI_CLI_PROFILE; without a "
+    "config file DEFAULT; else you are asked]",
+)
 @click.option("--tenancy-name", help="The tenancy to log in to, so that the page need not ask.")
 @click.option("--identity-provider-name", help="The identity provider to log in with.")
 @click.option("--config-location", help="The config file to write. [~/.oci/config]")

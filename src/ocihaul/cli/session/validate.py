@@ -1,7 +1,6 @@
 """`session validate`: whether the session is valid, in the stock CLI's words. Never prompts."""
 
 import time
-from datetime import UTC, datetime
 
 import click
 
@@ -9,6 +8,7 @@ from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.session.settings import chosen_profiles, session_settings, several_profiles
 from ocihaul.cli.session.several import Say, for_each
+from ocihaul.clock import local_time
 
 COMMAND = ("session", "validate")
 #: What the stock CLI asks: every user may list the regions.
@@ -73,6 +73,6 @@ def _validate(given: Given, profile: str, say: Say, *, local: bool) -> int:
         if reply.status not in {200, 403, 404}:
             why = reply.error or f"it answered {reply.status} {reply.code or ''}".rstrip()
             raise NetworkError(f"{reply.url} could not be asked: {why}", hint=reply.cure)
-    expiry = datetime.fromtimestamp(pair.token.expires_at, UTC).astimezone()
+    expiry = local_time(pair.token.expires_at)
     say(f"Session is valid until {expiry:%Y-%m-%d %H:%M:%S}")
     return DONE

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from ocihaul.cli.lines import Speaker, debug_line
 from ocihaul.cli.progress import PlainScreen, beating
-from ocihaul.cli.units import size_text
+from ocihaul.cli.units import one_line, size_text
 from ocihaul.events import (
     AttemptFinished,
     BytesReceived,
@@ -120,11 +120,6 @@ class TreeReporter:
         if state != self._told:
             self._told = state
             self._screen.say(self._speaker.stamped(state, time.time()))
-
-
-def one_line(text: str) -> str:
-    """`text` with what a terminal would act upon written out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @contextmanager

@@ -12,8 +12,9 @@ from ocihaul.cli.invocation import Invocation
 from ocihaul.cli.option_values import namespace_or_none
 from ocihaul.cli.output import EMPTY_RESULT
 from ocihaul.cli.stopping import Stopper, stopping
-from ocihaul.cli.trees.progress import TreeReporter, one_line, tree_reporting
+from ocihaul.cli.trees.progress import TreeReporter, tree_reporting
 from ocihaul.cli.trees.summary import Layout, print_summary
+from ocihaul.cli.units import one_line
 from ocihaul.errors import Interrupted, JournalError
 from ocihaul.events import Listener, Notice, audience, ignore
 from ocihaul.storage.client import StorageClient

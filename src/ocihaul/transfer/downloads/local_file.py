@@ -29,7 +29,7 @@ def resolved(path: Path) -> Path:
         if real.is_dir():
             raise UsageError(
                 f"{path} is a directory",
-                hint="Name the file in it; many objects come with: oci os object bulk-download",
+                hint="Name the file in it; many objects come with: ocihaul os object bulk-download",
             )
         if not real.parent.is_dir():
             raise UsageError(f"{real.parent} is no directory", hint="Make it, or correct --file.")

@@ -82,7 +82,14 @@ class KeptReceipt:
 def state_directory(environ: Mapping[str, str] = os.environ) -> Path:
     """Where the journal lives: $OCIHAUL_STATE_DIR, else the user's state directory."""
     given = environ.get("OCIHAUL_STATE_DIR")
-    return Path(given).expanduser() if given else user_state_path("ocihaul")
+    if given:
+        return Path(given).expanduser()
+    try:
+        usual = user_state_path("ocihaul")
+    except RuntimeError:  # older releases of platformdirs return a path that begins with ~
+        usual = Path("~")
+    # A user without HOME and without an entry in passwd has / for a home, as docker says it.
+    return usual if usual.is_absolute() else Path("/.local/state/ocihaul")
 
 
 _THIS_TARGET = "WHERE endpoint = ? AND namespace = ? AND bucket = ? AND object = ?"

@@ -95,7 +95,7 @@ def _check_fits(listed: Sequence[PartSummary], plan: Plan, upload_id: str) -> No
             f"upload {upload_id} has a part {max(beyond)}, but {plan.size} bytes in parts of "
             f"{plan.part_size} bytes are {plan.part_count}",
             hint="Is it the right file, and the right upload? List its parts with: "
-            "oci os multipart list",
+            "ocihaul os multipart list",
         )
 
 

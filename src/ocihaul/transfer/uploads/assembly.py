@@ -121,6 +121,6 @@ class Assembly:
         """The command that drops it by hand."""
         request = self._job.request
         return (
-            f"oci os multipart abort -ns {request.namespace} -bn {request.bucket} "
+            f"ocihaul os multipart abort -ns {request.namespace} -bn {request.bucket} "
             f"-on {request.name} --upload-id {self.upload_id}"
         )

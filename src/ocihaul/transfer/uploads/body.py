@@ -42,7 +42,7 @@ class RangeBody:
 
     def blocks(self) -> Iterator[memoryview]:
         """The bytes from the start. Raises SourceError, AbandonedError."""
-        self.throw_away("sent again")
+        self.throw_away("the attempt before it failed")
         running = {name: checksum.start(name) for name in self._algorithms}
         view = memoryview(self._buffer)
         for start in range(0, self.length, len(view)):

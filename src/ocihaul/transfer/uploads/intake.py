@@ -1,9 +1,11 @@
 """A stream, read once and cut into parts that can be sent again until the service has them."""
 
+import contextlib
 import io
 import select
 import threading
 import time
+from base64 import b64decode
 from collections.abc import Callable
 from functools import partial
 
@@ -61,9 +63,16 @@ class Expectations:
             ours = checksum.encoded(self._running[name].digest())
             if ours != value:
                 raise ChecksumError(
-                    f"the stream has the {name} {ours}, not {value} as expected",
+                    f"the stream has the {name} {_both(ours)}, not {_both(value)} as expected",
                     hint="Find out which of the two is right.",
                 )
+
+
+def _both(value: str) -> str:
+    """A checksum as the service writes it, and as sha256sum and its like do."""
+    with contextlib.suppress(ValueError):
+        return f"{value} ({b64decode(value, validate=True).hex()})"
+    return value
 
 
 class Intake:

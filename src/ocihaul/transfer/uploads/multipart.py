@@ -201,7 +201,7 @@ class MultipartUpload:
             return "Its finished parts are kept: the same command, run again, goes on with them."
         request = self._job.request
         return (
-            f"Its finished parts are kept. Go on with: oci os object resume-put "
+            f"Its finished parts are kept. Go on with: ocihaul os object resume-put "
             f"-ns {request.namespace} -bn {request.bucket} "
             f"--name {request.name} --file {request.source} "
             f"--upload-id {self._assembly.upload_id} "

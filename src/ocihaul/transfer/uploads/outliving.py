@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from ocihaul.clock import local_time
 from ocihaul.errors import (
     JournalError,
     NetworkError,
@@ -88,7 +89,7 @@ class OutlivingAssembly(Assembly):
             raise
         self._open, self.upload_id = opened, opened.upload_id
         self._keep(replace(access, upload_id=opened.upload_id, access_uri=opened.access_uri))
-        until = datetime.fromtimestamp(access.expires_at).astimezone().isoformat(" ", "minutes")
+        until = local_time(access.expires_at).isoformat(" ", "minutes")
         job.listener(Notice(f"The upload can go on without the session until {until}."))
         return self.upload_id
 

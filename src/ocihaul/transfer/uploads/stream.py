@@ -228,7 +228,7 @@ class _StreamUpload:
                 f"it is not known whether {name!r} was stored: its commit was not answered",
                 upload_id=upload_id,
                 resumable=False,
-                hint=f"Look with: oci os object head --name {name}\n{left}",
+                hint=f"Look with: ocihaul os object head --name {name}\n{left}",
             )
         if isinstance(error, Interrupted):
             return Interrupted(f"interrupted; nothing was stored as {name!r}", hint=hint)
