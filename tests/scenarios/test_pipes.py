@@ -160,13 +160,25 @@ def test_a_session_that_parks_holds_the_producer_up_and_goes_on(tmp_path: Path) 
         assert w.oci.object_digest("backups", "dump") == digests[0]
 
 
-def test_a_small_stream_is_one_put_and_an_empty_one_too(tmp_path: Path) -> None:
+def test_a_small_stream_is_one_put_and_an_empty_one_that_was_expected_too(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         for size in (0, 3 * MIB):
-            ran, digest = run(w, size, "--force")
+            ran, digest = run(w, size, "--force", "--expected-size", str(size))
             assert ran.code == 0, ran.err
             assert w.oci.object_digest("backups", "dump") == digest
         assert w.oci.log.count(operation="CreateMultipartUpload") == 0
+
+
+def test_a_producer_that_says_nothing_does_not_replace_a_backup(tmp_path: Path) -> None:
+    """It has failed at once, most likely, and without pipefail nobody hears of it."""
+    with world(tmp_path) as w:
+        w.oci.put_object("backups", "dump", b"yesterday's")
+        ran, _ = run(w, 0, "--force")
+        assert ran.code == 1
+        assert "the stream ended without a single byte" in ran.err
+        assert "--expected-size 0" in ran.err
+        assert w.oci.read_object("backups", "dump") == b"yesterday's"
+        assert w.oci.log.count(operation="PutObject") == 0
 
 
 @pytest.mark.parametrize("size", [1000, 25 * MIB], ids=["one piece", "parts"])

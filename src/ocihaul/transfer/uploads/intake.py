@@ -59,6 +59,12 @@ class Expectations:
                 f"the stream ended after {self.size} bytes; {self._expected} were expected",
                 hint="Its producer has stopped early: look at what it said.",
             )
+        if not (self.size or self._expected == 0 or self._wanted):
+            raise SourceError(
+                "the stream ended without a single byte",
+                hint="Its producer has most likely failed: look at what it said. If an empty "
+                "object is wanted, say so with --expected-size 0.",
+            )
         for name, value in self._wanted.items():
             ours = checksum.encoded(self._running[name].digest())
             if ours != value:

@@ -42,6 +42,7 @@ class UploadRequest:
     Its parts wait for the service in at most `memory_limit` bytes of memory, the rest of them in
     files without a name in `spool_dir` (None: `spool.default_directory()`). What the stream has to
     be is said by `expected_size` and the `content_*` values; of a file, `expected_size` too.
+    A stream without a byte is a failure, unless that was said.
 
     `restart` drops what an earlier run has left unfinished; `wait` waits for another process that
     uploads to the same object. `upload_id` names an upload to go on with, whoever began it.
