@@ -57,7 +57,7 @@ test-browser: $(VENV)/.made
 	$(BIN)/python -m pytest --override-ini addopts="--strict-markers -ra" tests/browser $(PYTEST_ARGS)
 
 test-stock: $(VENV)/.made $(STOCK_VENV)/.made
-	OCIHAUL_STOCK_VENV=$(abspath $(STOCK_VENV)) $(BIN)/python -m pytest --override-ini addopts="--strict-markers -ra" tests/stock $(PYTEST_ARGS)
+	OCIHAUL_STOCK_VENV=$(abspath $(STOCK_VENV)) $(BIN)/python -m pytest --override-ini addopts="--strict-markers -ra" tests/stock -n 2 $(PYTEST_ARGS)
 
 test-many: $(VENV)/.made
 	OCIHAUL_TREE_FILES=100000 OCIHAUL_TREE_NAMES=1000000 OCIHAUL_TREE_KILLS=400 \
