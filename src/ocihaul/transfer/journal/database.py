@@ -56,6 +56,13 @@ _STEPS = (
 VERSION = len(_STEPS)
 
 
+def cell(number: int) -> int | bytes:
+    """A number of a file system's for a cell, which `int` reads: inodes and times may have more
+    than the 63 bits of SQLite's integers.
+    """
+    return number if -(2**63) <= number < 2**63 else str(number).encode()
+
+
 class Database:
     """One open file; close it. Thread-safe, and several processes may have it open."""
 

@@ -21,7 +21,7 @@ from ocihaul.transfer.checksum import CRC32C
 from ocihaul.transfer.claims import claimed, is_held
 from ocihaul.transfer.counting import Counts
 from ocihaul.transfer.integrity import SentPart
-from ocihaul.transfer.journal.database import Database
+from ocihaul.transfer.journal.database import Database, cell
 from ocihaul.transfer.source import Identity
 
 
@@ -163,7 +163,8 @@ class Journal:
                 "attributes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(*target.values(), upload_id, entry.source),
-                    *(identity.device, identity.inode, identity.size, identity.mtime_ns),
+                    *(cell(identity.device), cell(identity.inode)),
+                    *(identity.size, cell(identity.mtime_ns)),
                     *(part_size, encryption, algorithm, entry.created_at),
                     None if attributes is None else json.dumps(attributes),
                 ),
@@ -324,7 +325,7 @@ def _entry(row: int, *columns: Any) -> Entry:
         target=Target(*columns[:4]),
         upload_id=upload_id,
         source=source,
-        identity=Identity(*columns[6:10]),
+        identity=Identity(*map(int, columns[6:10])),
         part_size=part_size,
         encryption=encryption,
         algorithm=algorithm,
