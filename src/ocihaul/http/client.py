@@ -14,7 +14,7 @@ from ocihaul import __version__
 from ocihaul.clock import ServerClock
 from ocihaul.errors import Interrupted, NetworkError, OcihaulError
 from ocihaul.events import AttemptFinished, Listener, RetryScheduled, ignore
-from ocihaul.http.failure import service_error
+from ocihaul.http.failure import foreign, service_error
 from ocihaul.http.retry import Action, RetryPolicy, classify, rejection_delay, retry_after
 from ocihaul.session.credential import Authority, Credential
 from ocihaul.wire.message import Answer, Body, Request, Sink, Stopped, WireError
@@ -26,6 +26,8 @@ from ocihaul.wire.pool import Pool
 EXPECT_ABOVE = 2**20
 #: How often a pause looks whether its call was abandoned, seconds.
 _SLICE = 0.25
+#: Answers from which it is concluded that something is not there, or is another.
+_ABSENCES = frozenset({404, 412})
 #: 401s that one call may meet; a service that rejects every new credential has another reason.
 _MAX_REJECTIONS = 5
 
@@ -144,8 +146,14 @@ class Client:
         self, answer: Answer, call: Call, credential: Credential, redated: bool, tally: _Tally
     ) -> bool:
         """True for success, False when the call is worth another attempt, else raises."""
-        if 200 <= answer.status < 300:
+        good, ours = 200 <= answer.status < 300, "opc-request-id" in answer.headers
+        if good and ours:
             return True
+        if good:
+            self._pause(call, tally, foreign(answer, call.operation), None)
+            return False
+        if not ours and answer.status in _ABSENCES:
+            raise foreign(answer, call.operation)
         failure = service_error(answer, call.operation)
         failure.after_retry = tally.failures > 0 or tally.unanswered
         action = classify(answer.status, failure.code)
