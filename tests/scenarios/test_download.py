@@ -492,6 +492,18 @@ def test_too_little_space_is_known_where_it_cannot_be_reserved(
         assert w.oci.log.count(operation="GetObject") == 0
 
 
+def test_a_file_system_that_does_not_tell_its_space_takes_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with world(tmp_path) as w:
+        data, target = noise(5 * MIB), tmp_path / "target"
+        w.oci.put_object("backups", "x", data)
+        nothing = type(shutil.disk_usage(tmp_path))(0, 0, 0)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: nothing)
+        w.fetch("x", target)
+        assert target.read_bytes() == data
+
+
 def test_a_disk_that_fills_on_the_way_keeps_what_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
