@@ -64,9 +64,16 @@ class Crew(Generic[T]):
         self._threads: list[threading.Thread] = []
 
     def run(self) -> None:
-        """Return when everything is done. Raises the first error, Interrupted."""
-        self.start()
-        self.join()
+        """Return when everything is done. Raises the first error, Interrupted.
+
+        Who is interrupted in it (KeyboardInterrupt) leaves nothing behind that goes on.
+        """
+        try:
+            self.start()
+            self.join()
+        except BaseException:
+            self._abandoned.set()
+            raise
 
     def start(self) -> None:
         """Begin."""
@@ -128,7 +135,7 @@ class Crew(Generic[T]):
     def _next(self, member: int) -> T | None:
         if self._pace is not None:
             self._pace.wait_turn(member, self._is_over)
-        if self._error is not None or self._stop.is_set():
+        if self._is_over():
             return None
         thing = self._supply()
         if thing is None:
@@ -136,4 +143,5 @@ class Crew(Generic[T]):
         return thing
 
     def _is_over(self) -> bool:
-        return self._exhausted or self._error is not None or self._stop.is_set()
+        ended = self._error is not None or self._abandoned.is_set() or self._stop.is_set()
+        return ended or self._exhausted
