@@ -60,6 +60,22 @@ class Call:
         return f"{self.path}?{query}" if query else self.path
 
 
+class _Deadline(threading.Event):
+    """A stop that is set when its time has come; it needs no thread for that."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._at = time.monotonic() + seconds
+
+    def is_set(self) -> bool:
+        return time.monotonic() >= self._at
+
+    def wait(self, timeout: float | None = None) -> bool:
+        left = self._at - time.monotonic()
+        time.sleep(max(0.0, left if timeout is None else min(left, timeout)))
+        return self.is_set()
+
+
 @dataclass(slots=True)
 class _Tally:
     """What one call has been through."""
@@ -125,22 +141,16 @@ class Client:
     @contextlib.contextmanager
     def bounded(self, seconds: float) -> Iterator["Client"]:
         """The same client for a last word: it does not hear the stop, but has only `seconds`."""
-        stop = threading.Event()
-        timer = threading.Timer(seconds, stop.set)
-        timer.daemon = True
-        timer.start()
-        try:
-            with self._pool.twin(stop) as pool:
-                yield Client(
-                    pool,
-                    self._authority,
-                    self._clock,
-                    retry=self._retry,
-                    listener=self._listener,
-                    stop=stop,
-                )
-        finally:
-            timer.cancel()
+        stop = _Deadline(seconds)
+        with self._pool.twin(stop) as pool:
+            yield Client(
+                pool,
+                self._authority,
+                self._clock,
+                retry=self._retry,
+                listener=self._listener,
+                stop=stop,
+            )
 
     def _settles(
         self, answer: Answer, call: Call, credential: Credential, redated: bool, tally: _Tally

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
-from ocihaul.errors import Interrupted, SessionError
+from ocihaul.errors import Interrupted, SessionError, TooManyThreads
 from ocihaul.threads import start_as_many
 from ocihaul.transfer.blocks import AbandonedError
 from ocihaul.transfer.pace import Pace
@@ -66,17 +66,21 @@ class Crew(Generic[T]):
     def run(self) -> None:
         """Return when everything is done. Raises the first error, Interrupted.
 
-        Who is interrupted in it (KeyboardInterrupt) leaves nothing behind that goes on.
+        Where there may be no thread, the one that calls does it all. Who is interrupted in it
+        (KeyboardInterrupt) leaves nothing behind that goes on.
         """
         try:
-            self.start()
+            try:
+                self.start()
+            except TooManyThreads:
+                self._work(0)
             self.join()
         except BaseException:
             self._abandoned.set()
             raise
 
     def start(self) -> None:
-        """Begin."""
+        """Begin. Raises TooManyThreads when there may be none."""
         self._threads = start_as_many(
             [
                 threading.Thread(

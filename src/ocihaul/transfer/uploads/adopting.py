@@ -107,7 +107,7 @@ def _confirmed(
     stop: threading.Event,
 ) -> dict[int, SentPart]:
     likely = [part for part in listed if part.md5 and part.size == plan.part(part.number)[1]]
-    ranges = (plan.part(part.number) for part in likely)
+    ranges = [plan.part(part.number) for part in likely]
     digests = digest_ranges(source, ranges, (CRC32C, MD5), stop=stop, threads=request.parallel)
     return {
         part.number: SentPart(part.size, part.etag, each)
