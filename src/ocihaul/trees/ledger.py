@@ -116,7 +116,7 @@ class Ledger:
                 self._database.close()
 
     def finished(self, name: str) -> Finished | None:
-        """What an earlier run has noted about this name."""
+        """What an earlier run has noted about this name; what cannot be read is nothing."""
         if not self.earlier:
             return None
         with self._telling(), self._lock:
@@ -124,7 +124,10 @@ class Ledger:
                 "SELECT size, mtime_ns, headers FROM files WHERE run = ? AND name = ?",
                 (self._run, printable(name)),
             ).fetchone()
-        return None if row is None else Finished(row[0], int(row[1]), json.loads(row[2]))
+        try:
+            return None if row is None else Finished(row[0], int(row[1]), dict(json.loads(row[2])))
+        except (ValueError, TypeError):  # a disk has made something else of it
+            return None
 
     def add(self, name: str, finished: Finished) -> None:
         """Note a file that is done; on disk a moment later, a large one at once."""
