@@ -330,9 +330,17 @@ def _entry(row: int, *columns: Any) -> Entry:
         encryption=encryption,
         algorithm=algorithm,
         created_at=created_at,
-        attributes=None if attributes is None else json.loads(attributes),
-        counts=Counts.from_document(json.loads(counts)),
+        attributes=None if attributes is None else _document(attributes),
+        counts=Counts.from_document(_document(counts)),
     )
+
+
+def _document(text: str) -> dict[str, Any]:
+    """A JSON object. Raises ValueError where a disk has made something else of it."""
+    document = json.loads(text)
+    if not isinstance(document, dict):
+        raise ValueError(f"a JSON object was expected, not {text:.20}")  # noqa: TRY004  see above
+    return document
 
 
 def _row(entry: Entry, number: int, part: SentPart) -> tuple[object, ...]:
