@@ -52,6 +52,7 @@ _STEPS = (
     CREATE INDEX receipts_by_object ON receipts (namespace, bucket, object)
     """,
     "ALTER TABLE uploads ADD COLUMN attributes TEXT",
+    "ALTER TABLE uploads ADD COLUMN ctime_ns INTEGER",
 )
 VERSION = len(_STEPS)
 

@@ -50,8 +50,8 @@ class Entry:
     """An upload that was begun and not finished. Sizes are bytes, `created_at` epoch seconds.
 
     `encryption` says how its parts are encrypted, without the key. `attributes` are what the object
-    will have (`headers.attributes_of`), None where another has begun the upload. `counts` are those
-    of the runs before this one.
+    will have (`headers.attributes_of`), None where another has begun the upload. `ctime_ns` is
+    the source's, None where it is not known. `counts` are those of the runs before this one.
     """
 
     row: int
@@ -64,6 +64,7 @@ class Entry:
     algorithm: str
     created_at: float
     attributes: Mapping[str, object] | None = None
+    ctime_ns: int | None = None
     counts: Counts = field(default_factory=Counts)
 
 
@@ -136,6 +137,7 @@ class Journal:
         encryption: str,
         algorithm: str,
         attributes: Mapping[str, object] | None = None,
+        ctime_ns: int | None = None,
         parts: Mapping[int, SentPart] | None = None,
     ) -> Entry:
         """Remember an upload that the service has just created; it replaces an older one.
@@ -154,19 +156,21 @@ class Journal:
             algorithm=algorithm,
             created_at=time.time(),
             attributes=attributes,
+            ctime_ns=ctime_ns,
         )
         with self._database.writing() as database:
             database.execute(f"DELETE FROM uploads {_THIS_TARGET}", target.values())  # noqa: S608
             row = database.execute(
                 "INSERT INTO uploads (endpoint, namespace, bucket, object, upload_id, source, "
                 "device, inode, size, mtime_ns, part_size, encryption, algorithm, created_at, "
-                "attributes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "attributes, ctime_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(*target.values(), upload_id, entry.source),
                     *(cell(identity.device), cell(identity.inode)),
                     *(identity.size, cell(identity.mtime_ns)),
                     *(part_size, encryption, algorithm, entry.created_at),
                     None if attributes is None else json.dumps(attributes),
+                    None if ctime_ns is None else cell(ctime_ns),
                 ),
             ).lastrowid
             entry = replace(entry, row=row or 0)
@@ -300,7 +304,8 @@ class Journal:
     def _entries(self, where: str, *values: object) -> list[Entry]:
         columns = (
             "id, endpoint, namespace, bucket, object, upload_id, source, device, inode, size, "
-            "mtime_ns, part_size, encryption, algorithm, created_at, counts, attributes"
+            "mtime_ns, part_size, encryption, algorithm, created_at, counts, attributes, "
+            "ctime_ns"
         )
         with self._database.reading() as database:
             query = f"SELECT {columns} FROM uploads {where}"  # noqa: S608  our own words
@@ -319,7 +324,7 @@ class Journal:
 
 def _entry(row: int, *columns: Any) -> Entry:
     upload_id, source = columns[4:6]
-    part_size, encryption, algorithm, created_at, counts, attributes = columns[10:]
+    part_size, encryption, algorithm, created_at, counts, attributes, ctime_ns = columns[10:]
     return Entry(
         row=row,
         target=Target(*columns[:4]),
@@ -331,6 +336,7 @@ def _entry(row: int, *columns: Any) -> Entry:
         algorithm=algorithm,
         created_at=created_at,
         attributes=None if attributes is None else _document(attributes),
+        ctime_ns=None if ctime_ns is None else int(ctime_ns),
         counts=Counts.from_document(_document(counts)),
     )
 

@@ -96,6 +96,7 @@ class Memory:
                 encryption=encryption,
                 algorithm=algorithm,
                 attributes=attributes,
+                ctime_ns=None if source is None else source.ctime_ns,
                 parts=parts,
             )
 
