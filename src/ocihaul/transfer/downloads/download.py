@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -29,8 +30,16 @@ from ocihaul.transfer.pace import Pace
 
 #: What unfinished files beside a target end with; nobody's own files should.
 SUFFIX = ".ocihaul"
+#: What is added to that for the list of the ranges that are there.
+_RANGES = "-ranges"
 #: How much of a target's name its temporary file shows: a file name has at most 255 bytes.
 _SHOWN = 40
+
+#: What both make of that; a file system may take other cases for the same.
+_UNFINISHED = re.compile(
+    rf"\.(.{{0,{_SHOWN}}}\.)?[0-9a-f]{{16}}{re.escape(SUFFIX)}({_RANGES})?",
+    re.DOTALL | re.IGNORECASE,
+)
 
 #: HeadObject says no more than a status.
 _HINTS = {
@@ -105,6 +114,11 @@ def tidy(storage: StorageClient, request: DownloadRequest, target: Path) -> None
             _ranges_of(temporary).unlink(missing_ok=True)
 
 
+def is_unfinished(name: str) -> bool:
+    """Whether a file is called like those that gather the bytes of a download."""
+    return _UNFINISHED.fullmatch(name) is not None
+
+
 def _streamed(job: DownloadJob, out: BinaryIO, started: float) -> DownloadResult:
     into = IntoStream(job, out)
     into.run()
@@ -170,7 +184,7 @@ def _temporary(storage: StorageClient, request: DownloadRequest, target: Path) -
 
 def _ranges_of(temporary: Path) -> Path:
     """Where it is written which ranges a temporary file has."""
-    return temporary.with_name(f"{temporary.name}-ranges")
+    return temporary.with_name(temporary.name + _RANGES)
 
 
 def _digest(*words: str) -> str:
