@@ -16,7 +16,7 @@ from ocihaul.errors import (
     SessionError,
     TargetError,
 )
-from ocihaul.threads import started
+from ocihaul.threads import all_ended, started
 from ocihaul.trees.backlog import Backlog
 
 Job = Callable[[], None]
@@ -79,9 +79,14 @@ class Trouble:
         self._row = 0
 
     @property
+    def stopped(self) -> bool:
+        """Whether we were asked to stop."""
+        return self._stop.is_set()
+
+    @property
     def over(self) -> bool:
         """Whether nothing more should be begun."""
-        return self.error is not None or self._stop.is_set()
+        return self.error is not None or self.stopped
 
     def check(self) -> None:
         """Raise the error that concerns all, or Interrupted."""
@@ -92,7 +97,8 @@ class Trouble:
 
 
 class Crew:
-    """Workers for small jobs, and slots for large ones; leave the context to wait for them.
+    """Workers for small jobs, and slots for large ones; leave the context to wait for them: not
+    for long after a stop, which some cannot hear.
 
     A job reports its own failures; what it raises concerns all. A large job takes as many of
     `workers` slots as it has parts to send at a time, so large files never have more than
@@ -119,9 +125,8 @@ class Crew:
         self._small.end(len(self._threads))
         if self._dispatcher is not None:
             self._large.put(None)
-            self._dispatcher.join()
-        for thread in self._threads:
-            thread.join()
+            self._threads.append(self._dispatcher)
+        all_ended(self._threads, lambda: self._trouble.stopped)
         if kind is None:
             self._trouble.check()
 
