@@ -131,5 +131,5 @@ def _send(
     )
     if many is None:
         return put_whole(job, source, plan.size, put_headers(job.request) | preconditions)
-    check_announced(job.request, source)
+    check_announced(job.request, source, job.stop)
     return many.run(preconditions)
