@@ -30,6 +30,7 @@ PAGE = b"<html>Welcome! Please accept our terms.</html>"
 
 class Portal(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    status = 200
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  its name
         pass
@@ -41,7 +42,7 @@ class Portal(BaseHTTPRequestHandler):
             self.end_headers()
         while left:
             left -= len(self.rfile.read(min(left, MIB)))
-        self.send_response(200)
+        self.send_response(self.status)
         self.send_header("content-type", "text/html")
         self.send_header("content-length", str(len(PAGE)))
         self.end_headers()
@@ -81,6 +82,16 @@ def test_nothing_was_stored_there_or_is_there_already(
     stream = io.BytesIO(source.read_bytes()) if kind == "stream" else None
     with portal() as flags, pytest.raises(NetworkError, match="not the service's"):
         w.upload(source, flags=flags, stream=stream, existing=existing)
+
+
+@pytest.mark.parametrize("status", [302, 304, 307])
+def test_nothing_is_to_be_had_elsewhere(
+    w: World, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """A page that leads to the one for logging in, and passes: later, the same can be gone on with."""
+    monkeypatch.setattr(Portal, "status", status)
+    with portal() as flags, pytest.raises(NetworkError, match=rf"not the service's \({status}"):
+        w.upload(w.file(2 * MIB), flags=flags)
 
 
 @pytest.mark.parametrize("size", [1, 2 * MIB])

@@ -156,10 +156,10 @@ class Client:
         self, answer: Answer, call: Call, credential: Credential, redated: bool, tally: _Tally
     ) -> bool:
         """True for success, False when the call is worth another attempt, else raises."""
-        good, ours = 200 <= answer.status < 300, "opc-request-id" in answer.headers
-        if good and ours:
+        ours = "opc-request-id" in answer.headers
+        if ours and 200 <= answer.status < 300:
             return True
-        if good:
+        if not ours and answer.status < 400:
             self._pause(call, tally, foreign(answer, call.operation), None)
             return False
         if not ours and answer.status in _ABSENCES:
