@@ -88,7 +88,7 @@ def test_nothing_was_stored_there_or_is_there_already(
 def test_nothing_is_to_be_had_elsewhere(
     w: World, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    """A page that leads to the one for logging in, and passes: later, the same can be gone on with."""
+    """A page that leads to the one for logging in, and passes: later, all this goes on."""
     monkeypatch.setattr(Portal, "status", status)
     with portal() as flags, pytest.raises(NetworkError, match=rf"not the service's \({status}"):
         w.upload(w.file(2 * MIB), flags=flags)

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import re
 import threading
 import time
@@ -32,7 +33,8 @@ from ocihaul.transfer.pace import Pace
 SUFFIX = ".ocihaul"
 #: What is added to that for the list of the ranges that are there.
 _RANGES = "-ranges"
-#: How much of a target's name its temporary file shows: a file name has at most 255 bytes.
+#: How many bytes of a target's name its temporary file shows: a file name has at most 255, and
+#: 143 on the encrypted shares of some storage devices.
 _SHOWN = 40
 
 #: What both make of that; a file system may take other cases for the same.
@@ -179,7 +181,8 @@ def _temporary(storage: StorageClient, request: DownloadRequest, target: Path) -
     """Where this object's bytes for this target gather: the same name in every run."""
     where = (storage.base_url(request.namespace), request.namespace, request.bucket, request.name)
     what = (*where, request.version_id or "", request.byte_range or "", target.name)
-    return target.with_name(f".{target.name[:_SHOWN]}.{_digest(*what)}{SUFFIX}")
+    shown = os.fsencode(target.name)[:_SHOWN].decode(errors="ignore")
+    return target.with_name(f".{shown}.{_digest(*what)}{SUFFIX}")
 
 
 def _ranges_of(temporary: Path) -> Path:
