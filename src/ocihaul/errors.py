@@ -125,7 +125,12 @@ class SourceError(OcihaulError):
 
 
 class SourceChanged(SourceError):
-    """The source is not the file that it was when the upload began: its parts are of no use."""
+    """The source is not the file that it was when the upload began: its parts are of no use.
+
+    `stored` is the etag of the object that was made of it as it was, None where there is none.
+    """
+
+    stored: str | None = None
 
 
 class SpoolError(OcihaulError):

@@ -5,9 +5,16 @@ and memory ends, too.
 """
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from ocihaul.errors import TooManyThreads
+
+#: How often whoever waits for threads looks up, so that a signal is noticed: seconds.
+_GLANCE = 0.2
+#: How long threads are waited for that do not hear a stop, seconds. The session's renewal, which
+#: is waited for next, has its own patience: together they stay near 2 s.
+_STOP_PATIENCE = 1.0
 
 
 def started(thread: threading.Thread) -> bool:
@@ -36,3 +43,20 @@ def start_as_many(threads: Sequence[threading.Thread]) -> list[threading.Thread]
             "memory, then run the same command again.",
         )
     return running
+
+
+def all_ended(threads: Sequence[threading.Thread], hurry: Callable[[], bool]) -> bool:
+    """Wait for their end; but for a while only, once there is a `hurry`: False then.
+
+    A thread that looks up a name or opens a connection cannot hear a stop: it is left behind.
+    """
+    over_at: float | None = None
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(_GLANCE)
+            if not hurry():
+                continue
+            over_at = time.monotonic() if over_at is None else over_at
+            if time.monotonic() - over_at > _STOP_PATIENCE:
+                return False
+    return True

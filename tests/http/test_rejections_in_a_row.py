@@ -43,7 +43,8 @@ class Rig:
 
     def exchange(self, _origin: Origin, _request: Request) -> Answer:
         self.tries.append(time.monotonic())
-        return Answer(200 if self.tries[-1] >= self.ready_at else 401, {}, b"", 0)
+        status = 200 if self.tries[-1] >= self.ready_at else 401
+        return Answer(status, {"opc-request-id": "r"}, b"", 0)
 
 
 def test_a_service_that_takes_a_second_to_accept_a_token_is_waited_for() -> None:

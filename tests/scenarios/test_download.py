@@ -24,6 +24,7 @@ from ocihaul.errors import (
 from ocihaul.events import BytesReceived, DownloadPlanned, Event, Notice, PartFinished
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer.downloads import local_file
+from ocihaul.transfer.downloads.download import is_unfinished
 from tests.world import MIB, World, world
 
 TLS = pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
@@ -370,6 +371,24 @@ def test_weakness_08_an_existing_file_stays_until_the_object_is_there(tmp_path: 
         assert stat.S_IMODE(target.stat().st_mode) == 0o640
 
 
+@pytest.mark.parametrize("name", ["\u6f22" * 47, "x" * 143, "x" * 39 + "\u00fc" * 52])
+def test_unfinished_files_have_shorter_names_than_their_targets(tmp_path: Path, name: str) -> None:
+    """Encrypted shares of some storage devices take 143 bytes, which is what these names have."""
+    with world(tmp_path) as w:
+        w.oci.put_object("backups", "x", noise(3 * MIB))
+        target = tmp_path / name
+        seen: set[str] = set()
+
+        def look(event: Event) -> None:
+            if isinstance(event, PartFinished):
+                seen.update(path.name for path in tmp_path.iterdir() if ".ocihaul" in path.name)
+
+        w.fetch("x", target, listener=look)
+        assert len(seen) == 2, "the bytes, and what of them is there"
+        assert all(len(os.fsencode(each)) <= 143 for each in seen)
+        assert all(is_unfinished(each) for each in seen)
+
+
 def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     real, link = tmp_path / "elsewhere" / "real", tmp_path / "link"
@@ -495,6 +514,18 @@ def test_too_little_space_is_known_where_it_cannot_be_reserved(
         with pytest.raises(TargetError, match="no room"):
             w.fetch("x", tmp_path / "target")
         assert w.oci.log.count(operation="GetObject") == 0
+
+
+def test_a_file_system_that_does_not_tell_its_space_takes_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with world(tmp_path) as w:
+        data, target = noise(5 * MIB), tmp_path / "target"
+        w.oci.put_object("backups", "x", data)
+        nothing = type(shutil.disk_usage(tmp_path))(0, 0, 0)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: nothing)
+        w.fetch("x", target)
+        assert target.read_bytes() == data
 
 
 def test_a_disk_that_fills_on_the_way_keeps_what_is_there(

@@ -160,17 +160,35 @@ def test_a_part_whose_row_is_spoilt_is_sent_again(tmp_path: Path, spoilt: str) -
 
 
 @pytest.mark.parametrize("column", ["counts", "attributes"])
-def test_an_upload_whose_row_is_spoilt_is_no_traceback(tmp_path: Path, column: str) -> None:
+@pytest.mark.parametrize("spoilt", ["{", "[]", "7", "null"])
+def test_an_upload_whose_row_is_spoilt_is_no_traceback(
+    tmp_path: Path, column: str, spoilt: str
+) -> None:
     with world(tmp_path) as w:
         source = w.file(2 * PART)
         interrupted_after(w, source, 1)
         with other_connection(w) as database:
-            database.execute(f"UPDATE uploads SET {column} = '{{'")  # noqa: S608  our words
+            database.execute(f"UPDATE uploads SET {column} = '{spoilt}'")  # noqa: S608  our words
         again(w, source)
         assert w.arrived_whole(source)
         assert "nothing can be remembered" in notices(w)
         with Journal(w.home / "state") as journal:
             assert [kept.target.object for kept in journal.receipts()] == [source.name]
+
+
+@pytest.mark.parametrize("table", ["parts", "receipts"])
+def test_a_journal_of_which_a_part_is_gone_costs_the_memory_and_not_the_upload(
+    tmp_path: Path, table: str
+) -> None:
+    with world(tmp_path) as w:
+        source = w.file(2 * PART)
+        interrupted_after(w, source, 1)
+        with other_connection(w) as database:
+            database.execute(f"DROP TABLE {table}")
+        again(w, source, receipt=tmp_path / "receipt.json")
+        assert w.arrived_whole(source)
+        assert (tmp_path / "receipt.json").exists()
+        assert "nothing can be remembered" in notices(w)
 
 
 def test_somebody_who_only_looks_does_not_keep_a_run_away(tmp_path: Path) -> None:

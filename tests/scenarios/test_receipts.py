@@ -270,7 +270,7 @@ def fill(journal: Journal) -> None:
     fillers = (
         (
             "INSERT INTO uploads SELECT NULL, 'e', 'n', 'b', hex(randomblob(9)), 'u', 's', "
-            "1, 1, 1, 1, 1, 'service', 'CRC32C', 1, '{}', NULL"
+            "1, 1, 1, 1, 1, 'service', 'CRC32C', 1, '{}', NULL, NULL"
         ),
         (
             "INSERT INTO parts SELECT max(id), 1 + (SELECT count(*) FROM parts), "

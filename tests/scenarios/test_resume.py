@@ -1,5 +1,6 @@
 """Interruption costs nothing that was finished: killed, stopped, changed, forgotten, contended."""
 
+import os
 import random
 import signal
 import sqlite3
@@ -12,7 +13,7 @@ from threading import Thread
 import pytest
 
 from ocihaul.emulator import Fault
-from ocihaul.errors import Interrupted, SourceError, UploadBusy, UsageError
+from ocihaul.errors import Interrupted, SourceChanged, SourceError, UploadBusy, UsageError
 from ocihaul.events import Event, MultipartUploadCreated, Notice, PartFinished
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer.integrity import SentPart
@@ -208,6 +209,35 @@ def test_a_changed_source_is_refused_and_restart_begins_anew(tmp_path: Path) -> 
         assert w.oci.uploads("backups") == []
 
 
+def test_a_source_whose_time_was_set_back_is_known_by_its_bytes(tmp_path: Path) -> None:
+    """An encrypted container keeps its size, and is given its old time when it is closed."""
+    with world(tmp_path) as w:
+        source = w.file(4 * PART)
+        interrupted_after(w, source, 2)
+        before = source.stat()
+        with source.open("r+b") as file:
+            file.seek(PART)
+            file.write(b"something else")
+        os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
+        with pytest.raises(SourceChanged, match="set back") as caught:
+            again(w, source)
+        assert "--restart" in str(caught.value)
+        assert sorted(parts_stored(w)) == [1, 2], "nothing of it is mixed with what is there"
+        again(w, source, restart=True)
+        assert w.arrived_whole(source)
+
+
+def test_a_source_that_was_only_touched_is_gone_on_with(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        source = w.file(4 * PART)
+        interrupted_after(w, source, 2)
+        source.chmod(0o600)
+        again(w, source)
+        assert w.arrived_whole(source)
+        assert sorted(parts_stored(w)) == [1, 2, 3, 4]
+        assert "reading its 2 finished parts" in notices(w)
+
+
 def test_another_encryption_key_is_refused(tmp_path: Path) -> None:
     key = SseCustomerKey.from_text("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", where="test")
     with world(tmp_path) as w:
@@ -398,11 +428,11 @@ def test_what_the_journal_knows_of_1463_parts_is_read_in_no_time(tmp_path: Path)
     entry = begun_in(journal, part_size=128 * MIB)
     for number in range(1, 1464):
         journal.record(entry, {number: SentPart(128 * MIB, "e", {"CRC32C": b"abcd"})})
-    started = time.perf_counter()
+    started = time.thread_time()  # of this thread's own: others may be busy
     found = journal.find(entry.target)
     assert found == entry
     assert len(journal.parts(found)) == 1463
-    assert time.perf_counter() - started < 2 / 10
+    assert time.thread_time() - started < 2 / 10
     journal.close()
 
 

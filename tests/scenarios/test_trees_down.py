@@ -1,6 +1,7 @@
 """`bulk-download`, `sync --dest-dir` and `bulk-delete` as a person runs them."""
 
 import errno
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -50,6 +51,29 @@ def test_weakness_18_no_object_is_written_outside_of_the_directory(tmp_path: Pat
         assert content(outside) == {"keep": b"keep"}
         ours = {"dest", "outside", "oci", "state"}
         assert {path.name for path in tmp_path.iterdir()} <= ours
+
+
+@pytest.mark.parametrize("size", [5, 2 * MIB])
+def test_an_object_called_like_an_unfinished_download_takes_no_other_ones_place(
+    tmp_path: Path, size: int
+) -> None:
+    """What an interrupted run had left was backed up: its name is where `name` gathers."""
+    with world(tmp_path) as w:
+        dest, right = tmp_path / "dest", os.urandom(size)
+        w.oci.put_object("backups", "name", right, algorithm="CRC32C")
+        w.oci.faults.add(Fault(operation="GetObject", status=403, code="NotNow", times=None))
+        arguments = ["bulk-download", "--dest-dir", str(dest), "--parallel-operations-count", "1"]
+        assert run(w, *arguments).code == 1
+        w.oci.faults.clear()
+        left = [path.name for path in dest.iterdir()]
+        left = left or [f".{hashlib.sha256(b'name').hexdigest()[:16]}.ocihaul"]
+        put(w, *left, ".ocihaul")
+        ran = run(w, *arguments, "--overwrite")
+        assert ran.code == 1
+        assert sorted(ran.json["download-failures"]) == sorted(left)
+        assert ran.json["downloaded-objects"] == [".ocihaul", "name"]
+        assert (dest / "name").read_bytes() == right
+        assert (dest / ".ocihaul").read_bytes() == b".ocihaul"
 
 
 def test_odd_names_come_down_as_they_are(tmp_path: Path) -> None:

@@ -139,3 +139,29 @@ def test_an_error_of_the_feeder_comes_through_and_ends_the_work() -> None:
 
     with pytest.raises(ZeroDivisionError):
         feed(Crew(2, Trouble(2, threading.Event())), jobs())
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_job_that_cannot_hear_a_stop_is_left_behind(large: bool) -> None:
+    """As in getaddrinfo, or while a connection is opened in a network that is away."""
+    stop, resolved = threading.Event(), threading.Event()
+
+    def stuck() -> None:
+        stop.set()
+        resolved.wait()
+
+    def bring() -> None:
+        with Crew(3, Trouble(3, stop)) as crew:
+            if large:
+                crew.do_large(1, stuck)
+            else:
+                crew.do(stuck)
+            stop.wait(10)
+
+    release = threading.Timer(5.0, resolved.set)  # who waits for ever is let go in the end
+    release.start()
+    with pytest.raises(Interrupted):
+        bring()
+    assert not resolved.is_set()
+    release.cancel()
+    resolved.set()

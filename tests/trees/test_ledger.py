@@ -75,3 +75,11 @@ def test_a_ledger_that_is_none_is_told(tmp_path: Path) -> None:
 def test_every_fact_makes_another_run() -> None:
     assert run_key(a=1) != run_key(a=2)
     assert run_key(a=1, b=2) == run_key(b=2, a=1)
+
+
+def test_a_time_may_be_after_the_end_of_the_databases_integers(tmp_path: Path) -> None:
+    late = Finished(5, 2**63, {"etag": "e"})
+    with Ledger(tmp_path, "k") as ledger:
+        ledger.add("a", late)
+    with Ledger(tmp_path, "k") as ledger:
+        assert ledger.finished("a") == late

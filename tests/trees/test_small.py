@@ -1,6 +1,8 @@
 """Small files and objects where things happen under one's hands."""
 
 import errno
+import fcntl
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -154,6 +156,31 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(
     monkeypatch.undo()
     assert path.read_bytes() == b"first"
     assert [each.name for each in path.parent.iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_takes_files(
+    path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def none(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    _write(path, b"new", None)
+    assert path.read_bytes() == b"new"
+    assert [each.name for each in path.parent.iterdir()] == ["x"]
+
+
+def test_a_temporary_file_in_another_process_hands_is_left_alone(path: Path) -> None:
+    name = hashlib.sha256(b"x").hexdigest()[:16]
+    temporary = path.with_name(f".{name}.ocihaul")
+    with temporary.open("wb") as other:
+        other.write(b"half")
+        other.flush()
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(TargetError, match="another process downloads"):
+            _write(path, b"new", None)
+    assert (path.read_bytes(), temporary.read_bytes()) == (b"first", b"half")
 
 
 def fill(sink: Memory, data: bytes) -> None:

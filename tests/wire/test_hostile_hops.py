@@ -109,6 +109,63 @@ def test_a_server_that_only_ever_promises_an_answer_is_given_up() -> None:
     assert time.monotonic() - started < 5
 
 
+def test_a_server_that_promises_an_answer_and_takes_no_byte_is_given_up() -> None:
+    promised = 0
+
+    def answer(sock: socket.socket, _: bytes) -> None:
+        nonlocal promised
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while promised < 400:  # 20 seconds, so that a failure of this test has an end
+            sock.sendall(b"HTTP/1.1 102 Processing\r\n\r\n")
+            promised += 1
+            time.sleep(0.05)
+
+    body = bytes(32 * 2**20)  # more than the buffers between the two take
+    request = Request("PUT", "/o", {"host": "x", "content-length": str(len(body))}, body)
+    with serving(answer) as port:
+        sock = socket.create_connection(("127.0.0.1", port))
+        connection = Connection(sock, patience=Patience(read=0.4), stop=threading.Event())
+        with pytest.raises(WireError, match=r"more than 0\.4 s to take the next bytes"):
+            connection.exchange(request)
+        connection.close()
+    assert promised < 400
+
+
+@pytest.mark.parametrize("drip", [b"x", b"HTTP/1.1 102 Processing\r\n\r\n"])
+def test_a_proxy_that_answers_without_end_is_given_up(drip: bytes) -> None:
+    dripped = 0
+
+    def answer(sock: socket.socket, _: bytes) -> None:
+        nonlocal dripped
+        if drip == b"x":
+            sock.sendall(b"HTTP/1.1 200 OK\r\nvia: ")
+        while dripped < 400:  # as above
+            sock.sendall(drip)
+            dripped += 1
+            time.sleep(0.05)
+
+    with serving(answer) as port:
+        dialer = Dialer(proxy=f"http://127.0.0.1:{port}", connect_timeout=0.4)
+        with pytest.raises(WireError, match="timed out"):
+            dialer.open(Origin.parse("https://service.test"))
+    assert dripped < 400
+
+
+@pytest.mark.parametrize("host", ["a..test", ".test", f"{64 * 'a'}.test", "[::1", "a\u2100b.test"])
+def test_a_host_that_nothing_can_be_called_is_a_setting_to_correct(host: str) -> None:
+    with pytest.raises(ConfigError, match="not a base URL"):
+        Origin.parse(f"https://user:sesame@{host}")
+    with pytest.raises(ConfigError, match="cannot be used") as caught:
+        Proxy.parse(f"http://user:sesame@{host}:3128")
+    assert "sesame" not in str(caught.value)
+
+
+def test_a_host_in_another_script_is_asked_for_by_its_ascii_name() -> None:
+    origin = Origin.parse("https://b\u00fccher.test:4")
+    assert origin.host_header == "xn--bcher-kva.test:4"
+    assert Proxy.parse("http://b\u00fccher.test").host == "xn--bcher-kva.test"
+
+
 def test_a_certificate_that_goes_bad_in_mid_upload_is_a_broken_connection() -> None:
     """A captive portal comes between; at first contact the same is a matter of settings."""
     portal = threading.Event()

@@ -6,10 +6,12 @@ Whoever starts us may have closed some of them, or given us a full disk to write
 * an answer that cannot be written on stdout is an error that says that the work is done. Where
   stdout is closed, nobody wants an answer; but bytes that were asked for there (`--file -`) are
   written past all this, and fail;
+* what the encoding of stdout lacks is written as JSON escapes it, because an answer is JSON;
 * no descriptor below 3 is free: the next file or socket to be opened would become a standard
   stream, and what a library prints would end up in it.
 """
 
+import codecs
 import errno
 import io
 import os
@@ -22,6 +24,8 @@ from ocihaul.errors import OutputError
 
 #: Nothing can be read from the first of them, and nothing be written to the second.
 _PLUGS = (os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)
+#: The name of `_escaped` among the ways to treat what cannot be encoded.
+_ESCAPE = "ocihaul-escape"
 
 
 def settle() -> None:
@@ -31,10 +35,19 @@ def settle() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, mode)  # the lowest that is free, which is this one
+    codecs.register_error(_ESCAPE, _escaped)
     if sys.stdout is sys.__stdout__:
         sys.stdout = _guarded(sys.__stdout__, 1, _unanswered)
     if sys.stderr is sys.__stderr__:
         sys.stderr = _guarded(sys.__stderr__, 2, lambda _: None)
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    units = (text[at : at + 2].hex() for at in range(0, len(text), 2))
+    return "".join(f"\\u{unit}" for unit in units), error.end
 
 
 def _unanswered(error: OSError) -> None:
@@ -86,5 +99,7 @@ def _guarded(stream: TextIO | None, descriptor: int, failed: Callable[[OSError],
         below = getattr(stream.buffer, "raw", stream.buffer)  # PYTHONUNBUFFERED leaves one layer
         by_line = by_line or below.isatty() or below is stream.buffer
         encoding, errors = stream.encoding, stream.errors or "strict"
+        if errors == "strict":
+            errors = _ESCAPE
     buffer = io.BufferedWriter(_Guarded(below, failed))
     return io.TextIOWrapper(buffer, encoding=encoding, errors=errors, line_buffering=by_line)

@@ -14,7 +14,7 @@ from ocihaul import __version__
 from ocihaul.clock import ServerClock
 from ocihaul.errors import Interrupted, NetworkError, OcihaulError
 from ocihaul.events import AttemptFinished, Listener, RetryScheduled, ignore
-from ocihaul.http.failure import service_error
+from ocihaul.http.failure import foreign, service_error
 from ocihaul.http.retry import Action, RetryPolicy, classify, rejection_delay, retry_after
 from ocihaul.session.credential import Authority, Credential
 from ocihaul.wire.message import Answer, Body, Request, Sink, Stopped, WireError
@@ -26,6 +26,8 @@ from ocihaul.wire.pool import Pool
 EXPECT_ABOVE = 2**20
 #: How often a pause looks whether its call was abandoned, seconds.
 _SLICE = 0.25
+#: Answers from which it is concluded that something is not there, or is another.
+_ABSENCES = frozenset({404, 412})
 #: 401s that one call may meet; a service that rejects every new credential has another reason.
 _MAX_REJECTIONS = 5
 
@@ -56,6 +58,22 @@ class Call:
         """Path and query as they go on the wire and into the signature."""
         query = urlencode(self.query, quote_via=quote)
         return f"{self.path}?{query}" if query else self.path
+
+
+class _Deadline(threading.Event):
+    """A stop that is set when its time has come; it needs no thread for that."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._at = time.monotonic() + seconds
+
+    def is_set(self) -> bool:
+        return time.monotonic() >= self._at
+
+    def wait(self, timeout: float | None = None) -> bool:
+        left = self._at - time.monotonic()
+        time.sleep(max(0.0, left if timeout is None else min(left, timeout)))
+        return self.is_set()
 
 
 @dataclass(slots=True)
@@ -123,29 +141,29 @@ class Client:
     @contextlib.contextmanager
     def bounded(self, seconds: float) -> Iterator["Client"]:
         """The same client for a last word: it does not hear the stop, but has only `seconds`."""
-        stop = threading.Event()
-        timer = threading.Timer(seconds, stop.set)
-        timer.daemon = True
-        timer.start()
-        try:
-            with self._pool.twin(stop) as pool:
-                yield Client(
-                    pool,
-                    self._authority,
-                    self._clock,
-                    retry=self._retry,
-                    listener=self._listener,
-                    stop=stop,
-                )
-        finally:
-            timer.cancel()
+        stop = _Deadline(seconds)
+        with self._pool.twin(stop) as pool:
+            yield Client(
+                pool,
+                self._authority,
+                self._clock,
+                retry=self._retry,
+                listener=self._listener,
+                stop=stop,
+            )
 
     def _settles(
         self, answer: Answer, call: Call, credential: Credential, redated: bool, tally: _Tally
     ) -> bool:
         """True for success, False when the call is worth another attempt, else raises."""
-        if 200 <= answer.status < 300:
+        ours = "opc-request-id" in answer.headers
+        if ours and 200 <= answer.status < 300:
             return True
+        if not ours and answer.status < 400:
+            self._pause(call, tally, foreign(answer, call.operation), None)
+            return False
+        if not ours and answer.status in _ABSENCES:
+            raise foreign(answer, call.operation)
         failure = service_error(answer, call.operation)
         failure.after_retry = tally.failures > 0 or tally.unanswered
         action = classify(answer.status, failure.code)

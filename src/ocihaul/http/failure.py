@@ -3,7 +3,7 @@
 import json
 
 from ocihaul.config.login_command import login_command
-from ocihaul.errors import ServiceError
+from ocihaul.errors import NetworkError, ServiceError
 from ocihaul.wire.message import Answer
 
 _HIDDEN = "The service also says this where the policy does not allow access."
@@ -29,6 +29,19 @@ def service_error(answer: Answer, operation: str) -> ServiceError:
         operation=operation,
         headers=answer.headers,
         hint=_HINTS.get(code or ""),
+    )
+
+
+def foreign(answer: Answer, operation: str) -> NetworkError:
+    """The error that an answer stands for which has no name of the service's: it is another's.
+
+    A captive portal, or a proxy that wants somebody to log in, says 200 to a commit, too, and a
+    balancer without a service says 404 of an upload that is there.
+    """
+    kind = answer.headers.get("content-type", "no content type")
+    return NetworkError(
+        f"{operation}: the answer is not the service's ({answer.status}, {kind})",
+        hint="Check the proxies between this machine and the service: is there a page to log in?",
     )
 
 

@@ -1,22 +1,15 @@
 """N threads that take from one supply: the next free one takes the next thing."""
 
 import threading
-import time
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
-from ocihaul.errors import Interrupted, SessionError
-from ocihaul.threads import start_as_many
+from ocihaul.errors import Interrupted, SessionError, TooManyThreads
+from ocihaul.threads import all_ended, start_as_many
 from ocihaul.transfer.blocks import AbandonedError
 from ocihaul.transfer.pace import Pace
 
 T = TypeVar("T")
-
-#: How often the waiting thread looks up, so that a signal is noticed: seconds.
-_GLANCE = 0.2
-#: How long threads are waited for that do not hear a stop, seconds. The session's renewal, which
-#: is waited for next, has its own patience: together they stay near 2 s.
-_STOP_PATIENCE = 1.0
 
 
 def one_by_one(things: Iterable[T]) -> Callable[[], T | None]:
@@ -64,12 +57,23 @@ class Crew(Generic[T]):
         self._threads: list[threading.Thread] = []
 
     def run(self) -> None:
-        """Return when everything is done. Raises the first error, Interrupted."""
-        self.start()
-        self.join()
+        """Return when everything is done. Raises the first error, Interrupted.
+
+        Where there may be no thread, the one that calls does it all. Who is interrupted in it
+        (KeyboardInterrupt) leaves nothing behind that goes on.
+        """
+        try:
+            try:
+                self.start()
+            except TooManyThreads:
+                self._work(0)
+            self.join()
+        except BaseException:
+            self._abandoned.set()
+            raise
 
     def start(self) -> None:
-        """Begin."""
+        """Begin. Raises TooManyThreads when there may be none."""
         self._threads = start_as_many(
             [
                 threading.Thread(
@@ -93,23 +97,16 @@ class Crew(Generic[T]):
             raise Interrupted("stopped between two of them")
 
     def _wait(self) -> None:
-        """Wait for the threads; but for a while only, once we were asked to stop.
+        """Wait for the threads; for a while only, once their work is of no use.
 
-        A thread that looks up a name or opens a connection cannot hear it: it is left behind. So
-        is one that waits for its supply, after an error that makes an end of it.
+        That is after a stop, and after an error that makes an end of it: a thread may wait for its
+        supply then.
         """
-        over_at: float | None = None
-        for thread in self._threads:
-            while thread.is_alive():
-                thread.join(_GLANCE)
-                given_up = not self._resumable and self._abandoned.is_set()
-                if not self._stop.is_set() and not given_up:
-                    continue
-                over_at = time.monotonic() if over_at is None else over_at
-                if time.monotonic() - over_at > _STOP_PATIENCE:
-                    if self._stop.is_set():
-                        raise Interrupted("stopped while a connection was being opened")
-                    return
+        if not all_ended(self._threads, self._is_in_vain) and self._stop.is_set():
+            raise Interrupted("stopped while a connection was being opened")
+
+    def _is_in_vain(self) -> bool:
+        return self._stop.is_set() or (not self._resumable and self._abandoned.is_set())
 
     def _work(self, member: int) -> None:
         try:
@@ -128,7 +125,7 @@ class Crew(Generic[T]):
     def _next(self, member: int) -> T | None:
         if self._pace is not None:
             self._pace.wait_turn(member, self._is_over)
-        if self._error is not None or self._stop.is_set():
+        if self._is_over():
             return None
         thing = self._supply()
         if thing is None:
@@ -136,4 +133,5 @@ class Crew(Generic[T]):
         return thing
 
     def _is_over(self) -> bool:
-        return self._exhausted or self._error is not None or self._stop.is_set()
+        ended = self._error is not None or self._abandoned.is_set() or self._stop.is_set()
+        return ended or self._exhausted

@@ -1,12 +1,12 @@
 """Reading a source for its checksums alone."""
 
 import threading
-from collections.abc import Collection, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection
 
 from ocihaul.errors import Interrupted
 from ocihaul.transfer import checksum
-from ocihaul.transfer.blocks import BLOCK
+from ocihaul.transfer.blocks import BLOCK, AbandonedError
+from ocihaul.transfer.crew import Crew, one_by_one
 from ocihaul.transfer.source import FileSource, Source
 
 #: Hashing leaves the interpreter's lock: more threads than this wait for the disk.
@@ -26,7 +26,7 @@ def digest_range(source: Source, offset: int, length: int, algorithm: str) -> by
 
 def digest_ranges(
     source: FileSource,
-    ranges: Iterable[tuple[int, int]],
+    ranges: Collection[tuple[int, int]],
     algorithms: Collection[str],
     *,
     stop: threading.Event,
@@ -36,19 +36,33 @@ def digest_ranges(
 
     Raises SourceError, and Interrupted once `stop` is set.
     """
+    found: dict[int, dict[str, bytes]] = {}
+    abandoned = threading.Event()
 
-    def digest(where: tuple[int, int]) -> dict[str, bytes]:
-        offset, length = where
-        running = {name: checksum.start(name) for name in algorithms}
-        view = memoryview(bytearray(min(BLOCK, max(length, 1))))
-        for start in range(0, length, len(view)):
-            if stop.is_set():
-                raise Interrupted("stopped while the file was read")
-            block = view[: min(len(view), length - start)]
-            source.read_into(block, offset + start)
-            for one in running.values():
-                one.update(block)
-        return {name: one.digest() for name, one in running.items()}
+    def worker() -> Callable[[tuple[int, tuple[int, int]]], None]:
+        buffer = memoryview(bytearray(BLOCK))
 
-    with ThreadPoolExecutor(threads, thread_name_prefix="ocihaul-digest") as pool:
-        return list(pool.map(digest, ranges))
+        def digest(task: tuple[int, tuple[int, int]]) -> None:
+            index, (offset, length) = task
+            running = {name: checksum.start(name) for name in algorithms}
+            for start in range(0, length, len(buffer)):
+                if stop.is_set():
+                    raise Interrupted("stopped while the file was read")
+                if abandoned.is_set():
+                    raise AbandonedError
+                block = buffer[: length - start]
+                source.read_into(block, offset + start)
+                for one in running.values():
+                    one.update(block)
+            found[index] = {name: one.digest() for name, one in running.items()}
+
+        return digest
+
+    Crew(
+        one_by_one(enumerate(ranges)),
+        worker,
+        parallel=min(threads, len(ranges)),
+        stop=stop,
+        abandoned=abandoned,
+    ).run()
+    return [found[index] for index in range(len(ranges))]

@@ -76,6 +76,8 @@ class FileSource:
             self._file.close()
             raise SourceError(f"{path} is not a regular file", hint=_NO_FILE)
         self.identity = _identity(status)
+        #: When anything of it was changed, its times and rights included: nobody can set it back.
+        self.ctime_ns = status.st_ctime_ns
         self._seek_lock = threading.Lock()  # guards the file position where pread is missing
         self._check_end()
 

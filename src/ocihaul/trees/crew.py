@@ -15,9 +15,8 @@ from ocihaul.errors import (
     ServiceError,
     SessionError,
     TargetError,
-    TooManyThreads,
 )
-from ocihaul.threads import start_as_many, started
+from ocihaul.threads import all_ended, started
 from ocihaul.trees.backlog import Backlog
 
 Job = Callable[[], None]
@@ -80,9 +79,14 @@ class Trouble:
         self._row = 0
 
     @property
+    def stopped(self) -> bool:
+        """Whether we were asked to stop."""
+        return self._stop.is_set()
+
+    @property
     def over(self) -> bool:
         """Whether nothing more should be begun."""
-        return self.error is not None or self._stop.is_set()
+        return self.error is not None or self.stopped
 
     def check(self) -> None:
         """Raise the error that concerns all, or Interrupted."""
@@ -93,11 +97,13 @@ class Trouble:
 
 
 class Crew:
-    """Workers for small jobs, and slots for large ones; leave the context to wait for them.
+    """Workers for small jobs, and slots for large ones; leave the context to wait for them: not
+    for long after a stop, which some cannot hear.
 
     A job reports its own failures; what it raises concerns all. A large job takes as many of
     `workers` slots as it has parts to send at a time, so large files never have more than
-    `workers` parts in flight together, however many they are.
+    `workers` parts in flight together, however many they are. Where there may be no thread for a
+    job, another one does it: at the worst the one that brings them.
     """
 
     def __init__(self, workers: int, trouble: Trouble) -> None:
@@ -119,9 +125,8 @@ class Crew:
         self._small.end(len(self._threads))
         if self._dispatcher is not None:
             self._large.put(None)
-            self._dispatcher.join()
-        for thread in self._threads:
-            thread.join()
+            self._threads.append(self._dispatcher)
+        all_ended(self._threads, lambda: self._trouble.stopped)
         if kind is None:
             self._trouble.check()
 
@@ -130,22 +135,26 @@ class Crew:
         self._trouble.check()
         if len(self._threads) < self._most:
             self._hire()
-        self._small.put(job)
+        if self._threads:
+            self._small.put(job)
+        else:
+            self._run(job)
 
     def do_large(self, parts: int, job: Job) -> None:
         """Have a job done that has `parts` parts."""
         self._trouble.check()
-        if self._dispatcher is None:
-            (self._dispatcher,) = start_as_many([_thread(self._dispatch)])
-        self._large.put((min(parts, self._workers), job))
+        if self._dispatcher is None and started(thread := _thread(self._dispatch)):
+            self._dispatcher = thread
+        if self._dispatcher is not None:
+            self._large.put((min(parts, self._workers), job))
+        else:
+            self.do(job)
 
     def _hire(self) -> None:
-        try:
-            self._threads += start_as_many([_thread(self._work)])
-        except TooManyThreads:
-            if not self._threads:
-                raise
-            self._most = len(self._threads)
+        if started(thread := _thread(self._work)):
+            self._threads.append(thread)
+        else:
+            self._most = max(len(self._threads), 1)
 
     def _work(self) -> None:
         while (job := self._small.get()) is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from ocihaul.errors import ObjectArchived, ObjectExists, OcihaulError, TargetError
 from ocihaul.storage.listing import ListedObject
 from ocihaul.transfer.claims import alone
-from ocihaul.transfer.downloads.download import download, tidy
+from ocihaul.transfer.downloads.download import download, is_unfinished, tidy
 from ocihaul.transfer.downloads.ranges import check_wishes
 from ocihaul.transfer.downloads.request import DownloadRequest
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE
@@ -110,6 +110,11 @@ class _Downloader:
             return
         if not request.filter(path):
             return
+        if is_unfinished(path.rpartition("/")[2]):
+            raise TargetError(
+                "its name is one of those that unfinished downloads have",
+                hint="Download it alone, under another name, with: os object get --file FILE",
+            )
         if not work.results.add(FILE, self._destination.key(path), there.name):
             other = work.results.value(FILE, self._destination.key(path))
             raise TargetError(f"it would be the same file as the object {other!r}")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from ocihaul.errors import JournalError
+from ocihaul.transfer.journal.database import cell
 from ocihaul.trees.names import printable
 
 _SCHEMA_VERSION = 1
@@ -64,7 +65,7 @@ class Ledger:
         """Open or make it. Raises JournalError when that is impossible."""
         self._directory = directory
         self._lock = threading.Lock()  # guards all below
-        self._fresh: list[tuple[int, str, int, int, str]] = []
+        self._fresh: list[tuple[int, str, int, int | bytes, str]] = []
         self._committed = time.monotonic()
         self.earlier = False
         with self._telling():
@@ -115,7 +116,7 @@ class Ledger:
                 self._database.close()
 
     def finished(self, name: str) -> Finished | None:
-        """What an earlier run has noted about this name."""
+        """What an earlier run has noted about this name; what cannot be read is nothing."""
         if not self.earlier:
             return None
         with self._telling(), self._lock:
@@ -123,11 +124,14 @@ class Ledger:
                 "SELECT size, mtime_ns, headers FROM files WHERE run = ? AND name = ?",
                 (self._run, printable(name)),
             ).fetchone()
-        return None if row is None else Finished(row[0], row[1], json.loads(row[2]))
+        try:
+            return None if row is None else Finished(row[0], int(row[1]), dict(json.loads(row[2])))
+        except (ValueError, TypeError):  # a disk has made something else of it
+            return None
 
     def add(self, name: str, finished: Finished) -> None:
         """Note a file that is done; on disk a moment later, a large one at once."""
-        row = (self._run, printable(name), finished.size, finished.mtime_ns)
+        row = (self._run, printable(name), finished.size, cell(finished.mtime_ns))
         with self._telling(), self._lock:
             self._fresh.append((*row, json.dumps(dict(finished.headers))))
             full = len(self._fresh) >= _BATCH or finished.size > _SMALL

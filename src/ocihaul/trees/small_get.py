@@ -1,6 +1,7 @@
 """A small object as one GetObject: into memory, compared, written beside its place, renamed."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import stat
@@ -33,6 +34,8 @@ _FLAGS = (
     | getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_BINARY", 0)
 )
+#: What a file system says that has no locks.
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL})
 
 
 class Memory:
@@ -186,14 +189,23 @@ def _write(target: Path, data: bytes | bytearray, mtime: int | None) -> None:
 
 
 def _alone(file: int, temporary: str, target: Path) -> None:
-    """Be the only one who writes this temporary file; one that a dead process left is ours."""
+    """Be the only one who writes this temporary file; one that a dead process left is ours.
+
+    A file system may have no locks (Lustre, network file systems): the run as a whole has one.
+    """
     if fcntl is None:
         return
     busy = BlockingIOError(0, f"another process downloads to {target}")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise busy from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    try:
         mine, there = os.fstat(file), os.stat(temporary)  # noqa: PTH116
-    except (BlockingIOError, FileNotFoundError):
+    except FileNotFoundError:
         raise busy from None
     if (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
         raise busy

@@ -282,8 +282,10 @@ class _Uploader:
         )
         try:
             return self._upload(wish)
-        except SourceChanged:
+        except SourceChanged as error:
             # An unfinished upload of the file as it was, or a writer at work: begin anew, once.
+            if error.stored is not None:  # what is there now is ours to replace
+                wish = replace(wish, existing=Existing.REPLACE, if_match=error.stored)
             return self._upload(replace(wish, restart=True))
 
     def _upload(self, wish: UploadRequest) -> Headers:

@@ -62,12 +62,21 @@ class Work:
         try:
             self.ledger.add(name, finished)
         except JournalError as error:
-            self.ledger = None
-            self.listener(Notice(f"From here on nothing can be remembered: {error.message}."))
+            self._forgets(error)
 
     def recalled(self, name: str) -> Finished | None:
-        """What an earlier run has done with this name."""
-        return self.ledger.finished(name) if self.ledger is not None else None
+        """What an earlier run has done with this name, as far as it can be told."""
+        if self.ledger is None:
+            return None
+        try:
+            return self.ledger.finished(name)
+        except JournalError as error:
+            self._forgets(error)
+            return None
+
+    def _forgets(self, error: JournalError) -> None:
+        self.ledger = None
+        self.listener(Notice(f"From here on nothing can be remembered: {error.message}."))
 
     def ended(self) -> None:
         """All has been tried; when all went well there is nothing to come back for."""

@@ -175,25 +175,32 @@ class Connection:
                 return
 
     def _send(self, data: memoryview) -> bool:
+        deadline = self._deadline()
         while data and not self._has_answer():
             try:
                 count = self._sock.send(data)
             except _WANT_WRITE:
-                self._wait_to_send(READ | WRITE)
+                deadline = self._wait_to_send(READ | WRITE, deadline)
             except ssl.SSLWantReadError:
-                self._wait_to_send(READ)
+                deadline = self._wait_to_send(READ, deadline)
             except OSError as error:
                 self._hear_last_words(error)
             else:
                 data = data[count:]
+                deadline = self._deadline()
                 of_head = min(count, self._head_left)
                 self._head_left -= of_head
                 self._body_sent += count - of_head
         return not data
 
-    def _wait_to_send(self, events: int) -> None:
-        if self._wait(events, "to take the next bytes") & READ:
-            self._listen()
+    def _wait_to_send(self, events: int, deadline: float) -> float:
+        """Wait, and hear what is said; returns the deadline of the next wait."""
+        what_for = "to take the next bytes"
+        found = self._wait(events, what_for, deadline=deadline)
+        if found & READ:
+            self._hear(what_for, deadline)
+        # Over TLS it tells of a whole block only, but room for more means that some was taken.
+        return self._deadline() if found & WRITE else deadline
 
     def _hear_last_words(self, error: OSError) -> None:
         """Sending failed: what the server said before it hung up may still be in our buffer."""
@@ -234,14 +241,17 @@ class Connection:
             raise WireError(f"the connection broke: {error}") from error
 
     def _receive_head(self) -> AnswerHead:
-        deadline = time.monotonic() + self._patience.read
+        deadline = self._deadline()
         while (head := self._reply.head) is None:
             self._wait(READ, "to answer", deadline=deadline)
-            self._listen()
-            if not self._has_answer() and time.monotonic() > deadline:
-                # Headers that drip and 1xx answers without end are no progress.
-                raise WireError(f"the server took more than {self._patience.read:g} s to answer")
+            self._hear("to answer", deadline)
         return head
+
+    def _hear(self, what_for: str, deadline: float) -> None:
+        """Listen; headers that drip and 1xx answers without end are no progress."""
+        self._listen()
+        if not self._has_answer():
+            self._check_time(what_for, deadline)
 
     def _receive_body(self, status: int) -> bytes:
         body = bytearray()
@@ -282,11 +292,17 @@ class Connection:
 
     def _wait(self, events: int, what_for: str, *, deadline: float | None = None) -> int:
         """Wait until one of `events`; WireError after `patience.read` seconds without any."""
-        deadline = deadline or time.monotonic() + self._patience.read
+        deadline = deadline or self._deadline()
         while not (found := self._poll(events, _SLICE)):
-            if time.monotonic() > deadline:
-                raise WireError(f"the server took more than {self._patience.read:g} s {what_for}")
+            self._check_time(what_for, deadline)
         return found
+
+    def _deadline(self) -> float:
+        return time.monotonic() + self._patience.read
+
+    def _check_time(self, what_for: str, deadline: float) -> None:
+        if time.monotonic() > deadline:
+            raise WireError(f"the server took more than {self._patience.read:g} s {what_for}")
 
     def _poll(self, events: int, timeout: float) -> int:
         if self._stop.is_set():

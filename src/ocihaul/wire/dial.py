@@ -3,6 +3,7 @@
 import os
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -68,7 +69,8 @@ class Dialer:
             if origin.scheme == "http":
                 return sock
             if proxy:
-                _open_tunnel(sock, origin, proxy)
+                _open_tunnel(sock, origin, proxy, limit)
+                sock.settimeout(limit)
             return self._tls_context().wrap_socket(sock, server_hostname=origin.host)
         except ssl.SSLCertVerificationError as error:
             sock.close()
@@ -110,7 +112,8 @@ def _trusting(path: Path | None) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=path)
 
 
-def _open_tunnel(sock: socket.socket, origin: Origin, proxy: Proxy) -> None:
+def _open_tunnel(sock: socket.socket, origin: Origin, proxy: Proxy, limit: float) -> None:
+    until = time.monotonic() + limit
     target = f"{origin.host}:{origin.port}"
     headers = [("Host", target)]
     if proxy.authorization:
@@ -122,6 +125,7 @@ def _open_tunnel(sock: socket.socket, origin: Origin, proxy: Proxy) -> None:
     while True:
         event = protocol.next_event()
         if event is h11.NEED_DATA:
+            sock.settimeout(max(until - time.monotonic(), 0.001))  # bytes that drip are no answer
             data = sock.recv(65536)
             if not data:
                 raise WireError(f"the proxy {proxy.host}:{proxy.port} closed the connection")

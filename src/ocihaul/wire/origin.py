@@ -24,17 +24,17 @@ class Origin:
     @lru_cache(maxsize=8)  # asked for each request, and nearly always the same
     def parse(cls, url: str) -> "Origin":
         """The origin of a base URL; ConfigError when it is not http(s)://host[:port]."""
-        parts = urlsplit(url)
         try:
-            port = parts.port
+            parts = urlsplit(url)
+            host, port = _host(parts), parts.port
         except ValueError:
-            port = 0
-        if parts.scheme not in _DEFAULT_PORT or not parts.hostname or port == 0:
+            host, port = "", 0
+        if not host or port == 0 or parts.scheme not in _DEFAULT_PORT:
             raise ConfigError(
                 f"{_without_user(url)!r} is not a base URL",
                 hint="Give it as https://host or https://host:port.",
             )
-        return cls(parts.scheme, parts.hostname, port or _DEFAULT_PORT[parts.scheme])
+        return cls(parts.scheme, host, port or _DEFAULT_PORT[parts.scheme])
 
     @property
     def host_header(self) -> str:
@@ -57,8 +57,12 @@ class Proxy:
     @classmethod
     def parse(cls, url: str) -> "Proxy":
         """`http://[user:password@]host:port`; ConfigError for any other kind of proxy."""
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        if parts.scheme != "http" or not parts.hostname or not _is_plain(parts):
+        try:
+            parts = urlsplit(url if "://" in url else f"http://{url}")
+            host = _host(parts) if parts.scheme == "http" and _is_plain(parts) else ""
+        except ValueError:  # it may quote what it takes for the host: see _is_plain
+            host = ""
+        if not host:
             raise ConfigError(
                 f"the proxy {_without_user(url)!r} cannot be used",
                 hint="Only proxies of the form http://[user:password@]host:port are supported; "
@@ -68,7 +72,7 @@ class Proxy:
         if parts.username is not None:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             authorization = "Basic " + base64.b64encode(pair.encode()).decode()
-        return cls(parts.hostname, parts.port or 80, authorization)
+        return cls(host, parts.port or 80, authorization)
 
 
 def proxy_for(
@@ -97,6 +101,11 @@ def _bypasses(origin: Origin, no_proxy: str) -> bool:
         if name and (host == name or host.endswith("." + name)):
             return True
     return False
+
+
+def _host(parts: SplitResult) -> str:
+    """The host as resolvers and headers take it; ValueError where no host can be called so."""
+    return (parts.hostname or "").encode("idna").decode()
 
 
 def _is_plain(parts: SplitResult) -> bool:

@@ -148,3 +148,23 @@ def test_only_the_newest_receipt_of_an_object_can_be_owed(tmp_path: Path) -> Non
         assert journal.drop_receipts(before=journal.receipts()[0].finished_at + 3600) == 2
         assert journal.receipts() == []
         assert journal.receipt(first) is None
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64 - 1, -(2**63) - 1])
+def test_numbers_of_a_file_system_may_be_larger_than_those_of_the_database(
+    tmp_path: Path, number: int
+) -> None:
+    """mergerfs and network file systems have inodes of 64 bits, ext4 has times after 2262."""
+    identity = Identity(device=number, inode=number, size=1, mtime_ns=number)
+    with Journal(tmp_path) as journal:
+        begun = journal.begin(
+            TARGET,
+            upload_id="u",
+            source="/f",
+            identity=identity,
+            part_size=10,
+            encryption="service",
+            algorithm="CRC32C",
+        )
+        assert journal.find(TARGET) == begun
+        assert begun.identity == identity

@@ -1,15 +1,57 @@
 """The part size of an upload that somebody else has begun."""
 
+import hashlib
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from threading import Event
+from typing import cast
+
 import pytest
 
 from ocihaul.errors import UsageError
+from ocihaul.events import ignore
+from ocihaul.storage.client import StorageClient
 from ocihaul.storage.types import PartSummary
-from ocihaul.transfer.uploads.adopting import part_size_of
+from ocihaul.transfer.checksum import encoded
+from ocihaul.transfer.journal.journal import Target
+from ocihaul.transfer.source import FileSource
+from ocihaul.transfer.uploads.adopting import adopt, part_size_of
+from ocihaul.transfer.uploads.memory import Memory
+from ocihaul.transfer.uploads.request import UploadRequest
 from tests.world import MIB
 
 
 def parts(**sizes: int) -> list[PartSummary]:
     return [PartSummary(int(name[1:]), "e", "m", size) for name, size in sizes.items()]
+
+
+class Service:
+    """Has one part of an upload, of zeros."""
+
+    def __init__(self, size: int) -> None:
+        md5 = encoded(hashlib.md5(bytes(size), usedforsecurity=False).digest())
+        self.listed = [PartSummary(1, "e", md5, size)]
+
+    def list_multipart_upload_parts(self, *_: object, **__: object) -> list[PartSummary]:
+        return self.listed
+
+
+@pytest.mark.parametrize(("size", "fits"), [(10_000 * MIB, True), (10_000 * MIB + 1, False)])
+def test_an_upload_that_would_have_too_many_parts_is_not_begun(
+    tmp_path: Path, size: int, fits: bool
+) -> None:
+    with (tmp_path / "x").open("wb") as file:
+        file.truncate(size)
+    request = UploadRequest(
+        source=tmp_path / "x", namespace="n", bucket="b", name="o", upload_id="u"
+    )
+    memory = Memory(None, Target("http://e", "n", "b", "o"), ignore)
+    storage = cast("StorageClient", Service(MIB))
+    expected: AbstractContextManager[object]
+    expected = nullcontext() if fits else pytest.raises(UsageError, match="at most 10000")
+    with FileSource(tmp_path / "x") as source, expected:
+        adopt(memory, request, source, storage, Event())
+    assert list(memory.adopted) == [1] * fits
 
 
 @pytest.mark.parametrize(

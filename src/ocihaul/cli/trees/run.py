@@ -1,8 +1,8 @@
 """One run over a tree, seen by the person who started it: signals, questions, lines, summary."""
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 from ocihaul.cli.core import journal_for, storage_for
@@ -105,17 +105,26 @@ def _run(run: Run, work: Work, namespace: str, reporter: TreeReporter) -> None:
         reporter.beat()
 
 
+@contextmanager
 def _ledger(
     key: Key | None, storage: StorageClient, namespace: str, listener: Listener
-) -> AbstractContextManager[Ledger | None]:
-    if key is None:
-        return nullcontext()
+) -> Iterator[Ledger | None]:
+    """The memory of this run, if it has one: without it the work is the same."""
+    ledger = None
     try:
-        return Ledger(state_directory(), key(storage.base_url(namespace), namespace))
+        if key is not None:
+            ledger = Ledger(state_directory(), key(storage.base_url(namespace), namespace))
     except JournalError as error:
         text = f"An interrupted run will begin anew: {error.message}. {error.hint}"
         listener(Notice(text))
-        return nullcontext()
+    try:
+        yield ledger
+    finally:
+        if ledger is not None:
+            try:
+                ledger.close()
+            except JournalError as error:
+                listener(Notice(f"Not all that is done is remembered: {error.message}."))
 
 
 def _confirm(invocation: Invocation, question: str, stopper: Stopper) -> Confirm | None:

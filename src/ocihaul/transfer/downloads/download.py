@@ -2,6 +2,8 @@
 
 import contextlib
 import hashlib
+import os
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -29,8 +31,17 @@ from ocihaul.transfer.pace import Pace
 
 #: What unfinished files beside a target end with; nobody's own files should.
 SUFFIX = ".ocihaul"
-#: How much of a target's name its temporary file shows: a file name has at most 255 bytes.
+#: What is added to that for the list of the ranges that are there.
+_RANGES = "-ranges"
+#: How many bytes of a target's name its temporary file shows: a file name has at most 255, and
+#: 143 on the encrypted shares of some storage devices.
 _SHOWN = 40
+
+#: What both make of that; a file system may take other cases for the same.
+_UNFINISHED = re.compile(
+    rf"\.(.{{0,{_SHOWN}}}\.)?[0-9a-f]{{16}}{re.escape(SUFFIX)}({_RANGES})?",
+    re.DOTALL | re.IGNORECASE,
+)
 
 #: HeadObject says no more than a status.
 _HINTS = {
@@ -105,6 +116,11 @@ def tidy(storage: StorageClient, request: DownloadRequest, target: Path) -> None
             _ranges_of(temporary).unlink(missing_ok=True)
 
 
+def is_unfinished(name: str) -> bool:
+    """Whether a file is called like those that gather the bytes of a download."""
+    return _UNFINISHED.fullmatch(name) is not None
+
+
 def _streamed(job: DownloadJob, out: BinaryIO, started: float) -> DownloadResult:
     into = IntoStream(job, out)
     into.run()
@@ -165,12 +181,13 @@ def _temporary(storage: StorageClient, request: DownloadRequest, target: Path) -
     """Where this object's bytes for this target gather: the same name in every run."""
     where = (storage.base_url(request.namespace), request.namespace, request.bucket, request.name)
     what = (*where, request.version_id or "", request.byte_range or "", target.name)
-    return target.with_name(f".{target.name[:_SHOWN]}.{_digest(*what)}{SUFFIX}")
+    shown = os.fsencode(target.name)[:_SHOWN].decode(errors="ignore")
+    return target.with_name(f".{shown}.{_digest(*what)}{SUFFIX}")
 
 
 def _ranges_of(temporary: Path) -> Path:
     """Where it is written which ranges a temporary file has."""
-    return temporary.with_name(f"{temporary.name}-ranges")
+    return temporary.with_name(temporary.name + _RANGES)
 
 
 def _digest(*words: str) -> str:

@@ -71,6 +71,7 @@ class IntoStream:
             stop=job.stop,
             abandoned=job.abandoned,
             pace=job.pace,
+            resumable=False,  # what comes after a range that failed is of no use
         )
         crew.start()
         try:
@@ -90,11 +91,7 @@ class IntoStream:
                 job.check_stop()
                 self._changed.wait(_GLANCE)
             buffer = self._free.pop()
-        try:
-            job.fetch(self.plan, number, buffer=buffer, digests=None, put=_leave)
-        except BaseException:
-            job.abandoned.set()  # what comes after it is of no use
-            raise
+        job.fetch(self.plan, number, buffer=buffer, digests=None, put=_leave)
         with self._changed:
             self._waiting[number] = buffer
             self._changed.notify_all()

@@ -90,8 +90,9 @@ class LocalFile:
         try:
             if not keep:
                 self._file.truncate(0)
-            free = shutil.disk_usage(self.target.parent).free
-            if free < size - _taken(os.fstat(self._file.fileno())):
+            disk = shutil.disk_usage(self.target.parent)
+            # Some file systems in user space tell nothing of it: not even a size.
+            if disk.total and disk.free < size - _taken(os.fstat(self._file.fileno())):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if size and hasattr(os, "posix_fallocate"):
                 try:

@@ -52,8 +52,16 @@ _STEPS = (
     CREATE INDEX receipts_by_object ON receipts (namespace, bucket, object)
     """,
     "ALTER TABLE uploads ADD COLUMN attributes TEXT",
+    "ALTER TABLE uploads ADD COLUMN ctime_ns INTEGER",
 )
 VERSION = len(_STEPS)
+
+
+def cell(number: int) -> int | bytes:
+    """A number of a file system's for a cell, which `int` reads: inodes and times may have more
+    than the 63 bits of SQLite's integers.
+    """
+    return number if -(2**63) <= number < 2**63 else str(number).encode()
 
 
 class Database:

@@ -21,7 +21,7 @@ from ocihaul.transfer.checksum import CRC32C
 from ocihaul.transfer.claims import claimed, is_held
 from ocihaul.transfer.counting import Counts
 from ocihaul.transfer.integrity import SentPart
-from ocihaul.transfer.journal.database import Database
+from ocihaul.transfer.journal.database import Database, cell
 from ocihaul.transfer.source import Identity
 
 
@@ -50,8 +50,8 @@ class Entry:
     """An upload that was begun and not finished. Sizes are bytes, `created_at` epoch seconds.
 
     `encryption` says how its parts are encrypted, without the key. `attributes` are what the object
-    will have (`headers.attributes_of`), None where another has begun the upload. `counts` are those
-    of the runs before this one.
+    will have (`headers.attributes_of`), None where another has begun the upload. `ctime_ns` is
+    the source's, None where it is not known. `counts` are those of the runs before this one.
     """
 
     row: int
@@ -64,6 +64,7 @@ class Entry:
     algorithm: str
     created_at: float
     attributes: Mapping[str, object] | None = None
+    ctime_ns: int | None = None
     counts: Counts = field(default_factory=Counts)
 
 
@@ -143,6 +144,7 @@ class Journal:
         encryption: str,
         algorithm: str,
         attributes: Mapping[str, object] | None = None,
+        ctime_ns: int | None = None,
         parts: Mapping[int, SentPart] | None = None,
     ) -> Entry:
         """Remember an upload that the service has just created; it replaces an older one.
@@ -161,18 +163,21 @@ class Journal:
             algorithm=algorithm,
             created_at=time.time(),
             attributes=attributes,
+            ctime_ns=ctime_ns,
         )
         with self._database.writing() as database:
             database.execute(f"DELETE FROM uploads {_THIS_TARGET}", target.values())  # noqa: S608
             row = database.execute(
                 "INSERT INTO uploads (endpoint, namespace, bucket, object, upload_id, source, "
                 "device, inode, size, mtime_ns, part_size, encryption, algorithm, created_at, "
-                "attributes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "attributes, ctime_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(*target.values(), upload_id, entry.source),
-                    *(identity.device, identity.inode, identity.size, identity.mtime_ns),
+                    *(cell(identity.device), cell(identity.inode)),
+                    *(identity.size, cell(identity.mtime_ns)),
                     *(part_size, encryption, algorithm, entry.created_at),
                     None if attributes is None else json.dumps(attributes),
+                    None if ctime_ns is None else cell(ctime_ns),
                 ),
             ).lastrowid
             entry = replace(entry, row=row or 0)
@@ -306,7 +311,8 @@ class Journal:
     def _entries(self, where: str, *values: object) -> list[Entry]:
         columns = (
             "id, endpoint, namespace, bucket, object, upload_id, source, device, inode, size, "
-            "mtime_ns, part_size, encryption, algorithm, created_at, counts, attributes"
+            "mtime_ns, part_size, encryption, algorithm, created_at, counts, attributes, "
+            "ctime_ns"
         )
         with self._database.reading() as database:
             query = f"SELECT {columns} FROM uploads {where}"  # noqa: S608  our own words
@@ -325,20 +331,29 @@ class Journal:
 
 def _entry(row: int, *columns: Any) -> Entry:
     upload_id, source = columns[4:6]
-    part_size, encryption, algorithm, created_at, counts, attributes = columns[10:]
+    part_size, encryption, algorithm, created_at, counts, attributes, ctime_ns = columns[10:]
     return Entry(
         row=row,
         target=Target(*columns[:4]),
         upload_id=upload_id,
         source=source,
-        identity=Identity(*columns[6:10]),
+        identity=Identity(*map(int, columns[6:10])),
         part_size=part_size,
         encryption=encryption,
         algorithm=algorithm,
         created_at=created_at,
-        attributes=None if attributes is None else json.loads(attributes),
-        counts=Counts.from_document(json.loads(counts)),
+        attributes=None if attributes is None else _document(attributes),
+        ctime_ns=None if ctime_ns is None else int(ctime_ns),
+        counts=Counts.from_document(_document(counts)),
     )
+
+
+def _document(text: str) -> dict[str, Any]:
+    """A JSON object. Raises ValueError where a disk has made something else of it."""
+    document = json.loads(text)
+    if not isinstance(document, dict):
+        raise ValueError(f"a JSON object was expected, not {text:.20}")  # noqa: TRY004  see above
+    return document
 
 
 def _row(entry: Entry, number: int, part: SentPart) -> tuple[object, ...]:

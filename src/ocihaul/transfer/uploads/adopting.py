@@ -89,6 +89,12 @@ def _before_the_last(part: PartSummary, size: int) -> int | None:
 
 
 def _check_fits(listed: Sequence[PartSummary], plan: Plan, upload_id: str) -> None:
+    if plan.part_count > MOST_PARTS:
+        raise UsageError(
+            f"upload {upload_id} has parts of {plan.part_size} bytes: the file's {plan.size} would "
+            f"be {plan.part_count} of them, and an upload has at most {MOST_PARTS}",
+            hint="Is it the right upload? A new one makes its parts large enough.",
+        )
     beyond = [part.number for part in listed if part.number > plan.part_count]
     if beyond:
         raise UsageError(
@@ -107,7 +113,7 @@ def _confirmed(
     stop: threading.Event,
 ) -> dict[int, SentPart]:
     likely = [part for part in listed if part.md5 and part.size == plan.part(part.number)[1]]
-    ranges = (plan.part(part.number) for part in likely)
+    ranges = [plan.part(part.number) for part in likely]
     digests = digest_ranges(source, ranges, (CRC32C, MD5), stop=stop, threads=request.parallel)
     return {
         part.number: SentPart(part.size, part.etag, each)

@@ -41,7 +41,10 @@ class RangeBody:
         self._abandoned = abandoned
 
     def blocks(self) -> Iterator[memoryview]:
-        """The bytes from the start. Raises SourceError, AbandonedError."""
+        """The bytes from the start. Raises SourceError, AbandonedError.
+
+        The last of them go out only if the source is what it was: else nothing is stored.
+        """
         self.throw_away("the attempt before it failed")
         running = {name: checksum.start(name) for name in self._algorithms}
         view = memoryview(self._buffer)
@@ -52,6 +55,8 @@ class RangeBody:
             self._source.read_into(block, self._offset + start)
             for one in running.values():
                 one.update(block)
+            if start + len(block) == self.length:
+                self._source.check_unchanged()
             yield block
         self.digests = {name: one.digest() for name, one in running.items()}
 

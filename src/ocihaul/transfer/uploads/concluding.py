@@ -40,13 +40,12 @@ def finished_before(job: Job, memory: Memory, origin: Origin) -> UploadResult | 
 
     None unless the file is the one that was sent then and the object is still that one.
     """
-    journal, request = memory.journal, job.request
-    if journal is None or request.receipt is None or request.restart:
+    if job.request.receipt is None or job.request.restart:
         return None
-    owed = journal.owed(memory.target)
-    text = journal.receipt(owed.row) if owed is not None else None
-    if owed is None or text is None:
+    kept = memory.owed()
+    if kept is None:
         return None
+    owed, text = kept
     try:
         receipt = read_receipt(text, where="the journal's receipt")
     except ReceiptError:

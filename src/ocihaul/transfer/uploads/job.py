@@ -10,7 +10,7 @@ from ocihaul.events import Listener
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, DECLARABLE, MD5, SHA256, SHA384
-from ocihaul.transfer.digesting import digest_range
+from ocihaul.transfer.digesting import digest_ranges
 from ocihaul.transfer.integrity import Integrity, SentPart
 from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.source import FileSource
@@ -81,10 +81,17 @@ def announced(request: UploadRequest) -> Mapping[str, str]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def check_announced(request: UploadRequest, source: FileSource) -> None:
-    """A multipart upload cannot carry checksums of the whole file: compare them here."""
-    for algorithm, value in announced(request).items():
-        ours = checksum.encoded(digest_range(source, 0, source.size, algorithm))
+def check_announced(request: UploadRequest, source: FileSource, stop: threading.Event) -> None:
+    """A multipart upload cannot carry checksums of the whole file: compare them here.
+
+    Raises ChecksumError when one differs, Interrupted.
+    """
+    given = announced(request)
+    if not given:
+        return
+    (digests,) = digest_ranges(source, [(0, source.size)], given, stop=stop)
+    for algorithm, value in given.items():
+        ours = checksum.encoded(digests[algorithm])
         if ours != value:
             raise ChecksumError(
                 f"{source.path} has the {algorithm} {ours}, not {value} as announced",

@@ -14,7 +14,7 @@ from ocihaul.events import Listener, Notice
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.counting import Counter, Counts
 from ocihaul.transfer.integrity import SentPart
-from ocihaul.transfer.journal.journal import Entry, Journal, Target
+from ocihaul.transfer.journal.journal import Entry, Journal, KeptReceipt, Target
 from ocihaul.transfer.receipts.receipt import Receipt
 from ocihaul.transfer.source import FileSource, Identity
 from ocihaul.transfer.uploads.request import UploadRequest
@@ -96,6 +96,7 @@ class Memory:
                 encryption=encryption,
                 algorithm=algorithm,
                 attributes=attributes,
+                ctime_ns=None if source is None else source.ctime_ns,
                 parts=parts,
             )
 
@@ -161,9 +162,20 @@ class Memory:
 
     def finished(self) -> dict[int, SentPart]:
         """The parts that were finished, as the journal has them."""
-        if self.journal is None or self.entry is None:
-            return dict(self.adopted)
-        return {**self.adopted, **self.journal.parts(self.entry)}
+        parts = dict(self.adopted)
+        if self.journal is not None and self.entry is not None:
+            with self._trouble_is_told():
+                parts |= self.journal.parts(self.entry)
+        return parts
+
+    def owed(self) -> tuple[KeptReceipt, str] | None:
+        """The receipt that an earlier run could not write any more, if there is one."""
+        if self.journal is not None:
+            with self._trouble_is_told():
+                kept = self.journal.owed(self.target)
+                text = self.journal.receipt(kept.row) if kept is not None else None
+                return None if kept is None or text is None else (kept, text)
+        return None
 
     def forget(self) -> None:
         """The upload is aborted, or gone."""

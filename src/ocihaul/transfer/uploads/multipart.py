@@ -16,7 +16,7 @@ from ocihaul.errors import (
 from ocihaul.events import MultipartUploadCreated, Notice, PartFinished
 from ocihaul.transfer.checksum import MD5
 from ocihaul.transfer.crew import one_by_one
-from ocihaul.transfer.digesting import digest_range
+from ocihaul.transfer.digesting import digest_ranges
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.journal import Entry
 from ocihaul.transfer.plan import MIB, Plan
@@ -76,8 +76,8 @@ class MultipartUpload:
             done = {}
         try:
             fresh = self._workers(done).run()
-            self._source.check_unchanged()
             parts = self._with_md5({**done, **fresh})
+            self._source.check_unchanged()
             answer = self._assembly.commit(parts, preconditions)
         except SourceChanged as error:
             self._abort(error)
@@ -148,12 +148,12 @@ class MultipartUpload:
         ordered = [parts[number] for number in sorted(parts)]
         if MD5 not in self._job.integrity.algorithms:
             return ordered
-        for number, part in enumerate(ordered, 1):
-            if MD5 not in part.digests:
-                offset, length = self._plan.part(number)
-                digest = digest_range(self._source, offset, length, MD5)
-                digests = {**part.digests, MD5: digest}
-                ordered[number - 1] = replace(part, digests=digests)
+        lacking = [number for number, part in enumerate(ordered, 1) if MD5 not in part.digests]
+        ranges = [self._plan.part(number) for number in lacking]
+        found = digest_ranges(self._source, ranges, [MD5], stop=self._job.stop)
+        for number, digests in zip(lacking, found, strict=True):
+            part = ordered[number - 1]
+            ordered[number - 1] = replace(part, digests={**part.digests, **digests})
         return ordered
 
     # Ending

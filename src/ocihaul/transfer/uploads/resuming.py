@@ -5,6 +5,7 @@ its etag and size. Without an entry in the journal an upload is begun anew.
 """
 
 import re
+import threading
 from collections.abc import Mapping
 
 from ocihaul.errors import (
@@ -15,9 +16,11 @@ from ocihaul.errors import (
 )
 from ocihaul.events import Listener, Notice
 from ocihaul.storage.client import StorageClient
+from ocihaul.transfer.checksum import CRC32C
+from ocihaul.transfer.digesting import digest_ranges
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.journal import Entry
-from ocihaul.transfer.plan import MIB
+from ocihaul.transfer.plan import MIB, Plan
 from ocihaul.transfer.source import FileSource, Identity
 from ocihaul.transfer.uploads.access import access_of, end_access
 from ocihaul.transfer.uploads.headers import attributes_of
@@ -36,12 +39,17 @@ def encryption_of(request: UploadRequest) -> str:
 
 
 def recall(
-    memory: Memory, request: UploadRequest, source: FileSource, storage: StorageClient
+    memory: Memory,
+    request: UploadRequest,
+    source: FileSource,
+    storage: StorageClient,
+    stop: threading.Event,
 ) -> Entry | None:
     """The unfinished upload that this request goes on with, if there is one.
 
     With `request.restart` it is dropped, here and at the service. Raises SourceChanged when the
-    file is not the one that was begun, UsageError when its encryption or checksum is not.
+    file is not the one that was begun, UsageError when its encryption or checksum is not,
+    Interrupted.
     """
     entry = memory.find()
     if entry is None:
@@ -59,6 +67,8 @@ def recall(
             f"({_difference(entry.identity, source.identity)})",
             hint=_RESTART,
         )
+    if entry.ctime_ns not in {None, source.ctime_ns}:
+        _check_parts(memory, entry, source, stop)
     if entry.encryption != encryption_of(request):
         raise UsageError(
             f"upload {entry.upload_id} was begun with another encryption key", hint=_RESTART
@@ -86,6 +96,26 @@ def _difference(then: Identity, now: Identity) -> str:
     if then.size != now.size:
         return f"{then.size} bytes then, {now.size} now"
     return "it was written since" if then.inode == now.inode else "another file of the same size"
+
+
+def _check_parts(memory: Memory, entry: Entry, source: FileSource, stop: threading.Event) -> None:
+    """Raise SourceChanged unless the finished parts are still those of the file.
+
+    Its modification time can be set back by who has written it, as encrypted containers do.
+    """
+    finished = memory.finished()
+    text = f"{source.path} was touched since: reading its {len(finished)} finished parts again."
+    memory.listener(Notice(text))
+    plan = Plan(source.size, entry.part_size, multipart=True)
+    ranges = [plan.part(number) for number in finished]
+    digests = digest_ranges(source, ranges, [CRC32C], stop=stop)
+    for part, now in zip(finished.values(), digests, strict=True):
+        if part.digests[CRC32C] != now[CRC32C]:
+            raise SourceChanged(
+                f"{source.path} was written since upload {entry.upload_id} was begun, and its time "
+                "set back",
+                hint=_RESTART,
+            )
 
 
 def check_attributes(upload_id: str, then: Mapping[str, object], now: Mapping[str, object]) -> None:

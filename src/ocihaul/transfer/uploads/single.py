@@ -20,7 +20,7 @@ def put_whole(job: Job, source: Source, size: int, headers: Headers) -> UploadRe
             wanted.pop("if-none-match", None)
             wanted["if-match"] = damaged["etag"]
         answer = _put(job, source, body, wanted)
-        _check_unchanged_although_stored(job, source)
+        _check_unchanged_although_stored(job, source, answer)
         return answer
 
     part, answer = job.sender.send(
@@ -58,13 +58,14 @@ def _put(job: Job, source: Source, body: RangeBody, headers: Headers) -> Headers
         return settled
 
 
-def _check_unchanged_although_stored(job: Job, source: Source) -> None:
-    """A single object is there before its source can be looked at again: say so."""
+def _check_unchanged_although_stored(job: Job, source: Source, answer: Headers) -> None:
+    """What was stored is the source as it was, and older than what it is now: say so."""
     try:
         source.check_unchanged()
     except SourceChanged as error:
-        raise SourceChanged(
-            error.message,
-            hint=f"What was stored as {job.request.name!r} may be a mixture of both. "
-            "Upload it again when nobody writes to it.",
-        ) from None
+        error.hint = (
+            f"What was stored as {job.request.name!r} is older. Upload it again when nobody "
+            "writes to it."
+        )
+        error.stored = answer.get("etag")
+        raise

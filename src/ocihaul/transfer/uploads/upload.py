@@ -91,7 +91,7 @@ def upload(
             begun = request.multipart and memory.find() is not None
             if plan.multipart or begun or request.upload_id is not None:
                 held.enter_context(alone(memory, request, stop=stop))
-                entry = recall(memory, request, source, storage)
+                entry = recall(memory, request, source, storage, stop)
                 if entry is None and request.upload_id is not None:
                     entry = adopt(memory, request, source, storage, stop)
             if entry is not None:  # what was begun goes on in its part size
@@ -131,5 +131,5 @@ def _send(
     )
     if many is None:
         return put_whole(job, source, plan.size, put_headers(job.request) | preconditions)
-    check_announced(job.request, source)
+    check_announced(job.request, source, job.stop)
     return many.run(preconditions)
