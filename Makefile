@@ -51,7 +51,7 @@ demo: $(VENV)/.made
 	$(BIN)/python demo/demo.py
 
 test: $(VENV)/.made
-	$(BIN)/python -m pytest -n 4 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 5 --dist worksteal $(PYTEST_ARGS)
 
 test-browser: $(VENV)/.made
 	$(BIN)/python -m pytest --override-ini addopts="--strict-markers -ra" tests/browser $(PYTEST_ARGS)

@@ -163,6 +163,44 @@ def test_ctrl_c_at_a_terminal_reaches_the_child_once(tmp_path: Path) -> None:
         process.stdout.close()
 
 
+#: Leaves a file when the terminal hangs up, and ends.
+HANGER = r"""
+import os, signal, sys, time
+from pathlib import Path
+def heard(number, frame):
+    Path(sys.argv[1]).write_text(str(os.getpid()))
+    os._exit(0)
+signal.signal(signal.SIGHUP, heard)
+os.write(1, b"ready\n")
+while True:
+    time.sleep(0.05)
+"""
+
+
+def test_a_terminal_that_goes_away_takes_the_child_with_it(tmp_path: Path) -> None:
+    """As after `ssh -t host ocihaul exec …`: we lead the session, and the kernel tells only us."""
+    with world(tmp_path) as w:
+        trace = tmp_path / "heard"
+        argv = [sys.executable, "-m", "ocihaul", "exec", "--", sys.executable, "-c", HANGER]
+        code = "import pty, sys; pty.spawn(sys.argv[1:])"
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *argv, str(trace)],
+            env=w.environ(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert b"ready" in process.stdout.readline()
+        process.kill()  # who holds the other end of the terminal
+        process.communicate()
+        for _ in range(200):
+            if trace.exists():
+                break
+            time.sleep(0.05)
+        assert trace.exists()
+
+
 def test_the_child_has_pipes_and_signals_as_a_shell_gives_them(tmp_path: Path) -> None:
     show = (
         "import signal; print(signal.getsignal(signal.SIGPIPE) is not None,"

@@ -45,15 +45,12 @@ def test_the_variable_does_the_same_and_a_wrong_rate_is_told(w: World) -> None:
 
 
 class Wall:
-    """A clock on the wall, for `datetime`; somebody sets it."""
+    """A clock on the wall, in the place of `local_time`; somebody sets it."""
 
     def __init__(self, shows: str) -> None:
         self.shows = shows
 
-    def now(self) -> "Wall":
-        return self
-
-    def astimezone(self) -> datetime:
+    def __call__(self, epoch: float) -> datetime:  # noqa: ARG002  that clock is another
         return datetime.fromisoformat(f"2026-11-24T{self.shows}:59+09:00")
 
 
@@ -69,7 +66,7 @@ def test_the_rate_changes_at_its_time_of_day_in_the_middle_of_an_upload(
     """Each part takes 2.5 s while it is slow, and next to nothing while it is not."""
     early, late = ("4M", "off") if begins == "slow" else ("off", "4M")
     clock = Wall("17:59")
-    monkeypatch.setattr(connect, "datetime", clock)
+    monkeypatch.setattr(connect, "local_time", clock)
 
     def when_the_first_part_is_there() -> None:
         w.oci.log.wait_for(lambda entry: entry.operation == "UploadPart" and entry.status == 200)

@@ -81,7 +81,7 @@ def test_nothing_was_stored_there_or_is_there_already(
     source = w.file(size)
     stream = io.BytesIO(source.read_bytes()) if kind == "stream" else None
     with portal() as flags, pytest.raises(NetworkError, match="not the service's"):
-        w.upload(source, flags=flags, stream=stream, existing=existing)
+        w.upload(source, flags=flags, stream=stream, existing=existing, expected_size=size)
 
 
 @pytest.mark.parametrize("status", [302, 304, 307])

@@ -1,6 +1,5 @@
 """Threads that take from one supply, and what ends them."""
 
-import _thread
 import itertools
 import threading
 from io import BytesIO
@@ -12,6 +11,7 @@ from ocihaul.errors import NetworkError, ObjectChanged
 from ocihaul.events import ignore
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.types import ObjectSummary
+from ocihaul.transfer import crew as crew_room
 from ocihaul.transfer.crew import Crew
 from ocihaul.transfer.downloads.into_stream import IntoStream
 from ocihaul.transfer.downloads.job import DownloadJob
@@ -19,18 +19,27 @@ from ocihaul.transfer.downloads.request import DownloadRequest
 from ocihaul.transfer.plan import MIB
 
 
-def test_whoever_is_interrupted_leaves_no_thread_that_goes_on() -> None:
+def test_whoever_is_interrupted_leaves_no_thread_that_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A program that has no handler of signals, or a person at Python's prompt."""
-    stop, abandoned, begun = threading.Event(), threading.Event(), threading.Barrier(4)
+    stop, abandoned, begun = threading.Event(), threading.Event(), threading.Barrier(5)
 
     def worker() -> Any:
         begun.wait(10)
-        if threading.current_thread().name == "ocihaul-0":
-            _thread.interrupt_main()
         return lambda _: None
 
+    def interrupted(*_: object) -> bool:
+        begun.wait(10)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(crew_room, "all_ended", interrupted)
     numbers = itertools.count()
-    supply = numbers.__next__
+
+    def supply() -> int:
+        stop.wait(0.001)
+        return next(numbers)
+
     crew = Crew(supply, worker, parallel=4, stop=stop, abandoned=abandoned)
     try:
         with pytest.raises(KeyboardInterrupt):

@@ -1,10 +1,11 @@
 """Running a program in our place: its signals, its exit status, its streams.
 
-The child stays in our process group. What the terminal sends (Ctrl-C, a hang-up, a new size) the
-kernel gives to the whole group, so it has the child already and is not passed on; what somebody
-sends to our process alone is. The two are told apart by the signal's origin, which a handler does
-not learn and `sigtimedwait` does. So the signals are blocked in every thread of ours and waited
-for in the main one, and the child starts with none blocked.
+The child stays in our process group. What the terminal sends (Ctrl-C, a new size) the kernel gives
+to the whole group, so it has the child already and is not passed on; what somebody sends to our
+process alone is. So is a hang-up that finds us leading the session (`ssh -t host ocihaul exec …`):
+the kernel tells the leader only. The two are told apart by the signal's origin, which a handler
+does not learn and `sigtimedwait` does. So the signals are blocked in every thread of ours and
+waited for in the main one, and the child starts with none blocked.
 """
 
 import contextlib
@@ -73,13 +74,19 @@ def _wait_for(child: int) -> int:
     waited = {*_PASSED, signal.SIGCHLD}
     while True:
         heard = signal.sigtimedwait(waited, _LOOK_EVERY)
-        if heard is not None and heard.si_signo in _PASSED and heard.si_code != _FROM_KERNEL:
+        if heard is not None and heard.si_signo in _PASSED and not _has_reached_all(heard):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, heard.si_signo)
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             code = os.waitstatus_to_exitcode(status)
             return code if code >= 0 else 128 - code
+
+
+def _has_reached_all(heard: signal.struct_siginfo) -> bool:
+    """Whether the kernel has given it to the child as well."""
+    told_alone = heard.si_signo == signal.SIGHUP and os.getsid(0) == os.getpid()
+    return heard.si_code == _FROM_KERNEL and not told_alone
 
 
 def _run_plainly(argv: Sequence[str], environ: Mapping[str, str]) -> int:
