@@ -28,7 +28,8 @@ class Par:
     listing: str | None = None
     created: float = field(default_factory=time.time)
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(48), repr=False)
-    nonce: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    #: The beginning of its id. Never a dash: command lines would take it for an option.
+    nonce: str = field(default_factory=lambda: secrets.token_hex(16))
 
     @property
     def par_id(self) -> str:
