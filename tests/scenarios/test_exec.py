@@ -197,7 +197,7 @@ def test_a_terminal_that_goes_away_takes_the_child_with_it(tmp_path: Path) -> No
         for _ in range(200):
             if trace.exists():
                 break
-            time.sleep(0.05)
+            time.sleep(0.05)  # a grandchild: there is nothing else to wait on
         assert trace.exists()
 
 

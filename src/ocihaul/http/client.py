@@ -72,6 +72,7 @@ class _Deadline(threading.Event):
 
     def wait(self, timeout: float | None = None) -> bool:
         left = self._at - time.monotonic()
+        # Nobody sets it before its time: there is nothing else to wait for.
         time.sleep(max(0.0, left if timeout is None else min(left, timeout)))
         return self.is_set()
 
