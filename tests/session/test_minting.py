@@ -142,7 +142,10 @@ def test_a_service_that_gives_the_same_token_again_is_not_asked_without_a_pause(
     script = Script([same] * 100)
     rung = Minter(AuthService("http://auth.example", script, clock), SIGNER)
     session = Session(
-        CredentialStore(tmp_path / "token", tmp_path / "key.pem"), {"mint": rung}, clock=clock
+        CredentialStore(tmp_path / "token", tmp_path / "key.pem"),
+        {"mint": rung},
+        clock=clock,
+        chance=lambda: 0.5,
     )
     for _ in range(40):
         assert session.credential().generation == 1
