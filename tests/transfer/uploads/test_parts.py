@@ -51,6 +51,6 @@ def test_threads_that_cannot_hear_a_stop_are_left_behind(tmp_path: Path) -> None
         release.start()
         with pytest.raises(Interrupted, match="connection was being opened"):
             workers.run()
-        assert time.monotonic() - started < 1.7
+        assert time.monotonic() - started < 4.0
         release.cancel()
         resolved.set()
