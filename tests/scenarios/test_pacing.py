@@ -12,7 +12,7 @@ import pytest
 from ocihaul import connect
 from ocihaul.emulator import Fault, LogEntry
 from ocihaul.transfer import pace
-from tests.scenarios.trees import content, run
+from tests.scenarios.trees import content, make, run
 from tests.world import MIB, World, world
 
 
@@ -52,6 +52,10 @@ class Wall:
 
     def __call__(self, epoch: float) -> datetime:  # noqa: ARG002  that clock is another
         return datetime.fromisoformat(f"2026-11-24T{self.shows}:59+09:00")
+
+
+#: Three parts for 30 MiB.
+PARTS = ("--part-size", "10")
 
 
 def seconds_of(entry: LogEntry) -> float:
@@ -160,6 +164,66 @@ def test_auto_has_half_as_many_parts_in_flight_once_the_service_asks_for_less(
 
 def is_under_way(entry: LogEntry, moment: float) -> bool:
     return entry.started_at <= moment < entry.started_at + seconds_of(entry)
+
+
+@pytest.mark.parametrize("refusals", [0, 4])
+@pytest.mark.parametrize("name", ["bulk-upload", "sync", "bulk-download"])
+def test_auto_has_more_files_in_flight_until_the_service_asks_for_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, refusals: int
+) -> None:
+    """Of a service that takes its time for each file, more at a time bring more."""
+    monkeypatch.setattr(pace, "WINDOW", 0.3)
+    upload = name != "bulk-download"
+    operation = "PutObject" if upload else "GetObject"
+    count = "--parallel-upload-count" if name == "bulk-upload" else "--parallel-operations-count"
+    with world(tmp_path) as w:
+        src = make(tmp_path / "src", *(f"{number:03}" for number in range(120)))
+        if not upload:
+            assert run(w, "bulk-upload", "--src-dir", str(src)).code == 0
+        for _ in range(refusals):
+            w.oci.faults.add(Fault(operation=operation, status=503, retry_after=1))
+        w.oci.faults.add(Fault(operation=operation, stall_seconds=0.1, times=None))
+        place = ["--src-dir", str(src)] if upload else ["--dest-dir", str(tmp_path / "dest")]
+        before = w.oci.log.count(operation=operation)
+        ran = run(w, name, *place, count, "auto")
+        assert ran.code == 0, ran.err
+        w.oci.faults.assert_all_fired()
+        assert w.oci.log.count(operation=operation, status=503) == refusals
+        assert len(w.oci.object_names("backups")) == 120
+        if not upload:
+            assert content(tmp_path / "dest") == content(src)
+        done = [
+            entry
+            for entry in w.oci.log.entries(operation=operation)[before:]
+            if entry.status == 200
+        ]
+        in_flight = [
+            sum(is_under_way(each, entry.started_at + 0.05) for each in done) for entry in done
+        ]
+        # It begins with four. Refused, it goes down to two, and tries nothing for a while.
+        assert max(in_flight[:4]) <= 4
+        if refusals:
+            assert statistics.median(in_flight[20:]) <= 2
+        else:
+            assert max(in_flight) > 4
+
+
+def test_auto_in_a_tree_shares_the_parts_of_large_files(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "WINDOW", 0.3)
+    src = w.home / "src"
+    src.mkdir()
+    for name in ("a", "b", "c"):
+        w.file(300 * MIB // 10).rename(src / name)
+    w.oci.faults.add(Fault(operation="UploadPart", status=429, retry_after=1))
+    ran = run(w, "bulk-upload", "--src-dir", str(src), *PARTS, "--parallel-upload-count", "auto")
+    assert ran.code == 0, ran.err
+    w.oci.faults.assert_all_fired()
+    assert w.oci.log.count(operation="UploadPart", status=200) == 9
+    assert sorted(w.oci.object_names("backups")) == ["a", "b", "c"]
+    for name in ("a", "b", "c"):
+        assert w.arrived_whole(src / name)
 
 
 def test_auto_sends_everything_and_hears_the_service_ask_for_less(w: World) -> None:

@@ -164,26 +164,43 @@ AT_A_TIME = {
 
 @pytest.mark.parametrize("name", AT_A_TIME)
 @pytest.mark.parametrize("place", ["flag", "oci_cli_rc", "from-json"])
-def test_auto_is_for_one_object_and_says_what_to_do_instead(
-    tmp_path: Path, name: str, place: str
-) -> None:
+def test_auto_may_be_said_in_every_place(tmp_path: Path, name: str, place: str) -> None:
     option = AT_A_TIME[name]
     with world(tmp_path) as w:
-        flags = []
+        src = make(tmp_path / "src", "one", "two")
+        if name in {"bulk-download", "bulk-delete"}:
+            assert run(w, "bulk-upload", "--src-dir", str(src)).code == 0
+        flags = {
+            "bulk-upload": ["--src-dir", str(src)],
+            "bulk-download": ["--dest-dir", str(tmp_path / "dest")],
+            "bulk-delete": ["--force"],
+            "sync": ["--src-dir", str(src)],
+        }[name]
         if place == "flag":
-            flags = [f"--{option}", "auto"]
+            flags += [f"--{option}", "auto"]
         elif place == "oci_cli_rc":
             rc = tmp_path / "rc"
             rc.write_text(f"[DEFAULT]\nos.object.{name}.{option}=auto\n")
-            flags = ["--cli-rc-file", str(rc)]
+            flags += ["--cli-rc-file", str(rc)]
         else:
             first, *others = option.split("-")
             key = first + "".join(map(str.title, others))
-            flags = ["--from-json", json.dumps({key: "auto"})]
-        ran = run(w, name, "--dest-dir" if name == "bulk-download" else "--prefix", "x", *flags)
+            flags += ["--from-json", json.dumps({key: "auto"})]
+        ran = run(w, name, *flags)
+        assert ran.code == 0, ran.err
+        assert ran.json is not None
+        assert (w.oci.object_names("backups") == []) is (name == "bulk-delete")
+        if name == "bulk-download":
+            assert content(tmp_path / "dest") == content(src)
+
+
+@pytest.mark.parametrize("count", ["many", "0", "-1", "1001"])
+@pytest.mark.parametrize("name", AT_A_TIME)
+def test_what_is_no_number_of_files_is_told(tmp_path: Path, name: str, count: str) -> None:
+    with world(tmp_path) as w:
+        ran = run(w, name, "--prefix", "x", f"--{AT_A_TIME[name]}", count)
         assert (ran.code, ran.out) == (2, "")
-        assert "auto is for one object" in ran.err
-        assert "name a number" in ran.err
+        assert AT_A_TIME[name] in ran.err
         assert operations(w) == {}
 
 

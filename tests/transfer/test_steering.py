@@ -157,3 +157,19 @@ def test_a_worker_whose_work_is_over_is_let_go(clock: list[float]) -> None:
     over.set()
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_answers_count_beside_the_bytes(clock: list[float]) -> None:
+    """Small files are little else: nothing tells of their bytes."""
+    pace = Pace(monotonic=lambda: clock[0])
+    for _ in range(2):
+        pace(answered(200))
+        clock[0] += WINDOW
+    pace(answered(404))
+    assert pace.target == 2 * FIRST
+
+
+def test_a_worker_is_told_whether_it_has_its_turn() -> None:
+    pace = Pace()
+    assert pace.wait_turn(FIRST - 1, lambda: True)
+    assert not pace.wait_turn(FIRST, lambda: True)

@@ -16,6 +16,9 @@ from ocihaul.errors import (
     TargetError,
     UploadStopped,
 )
+from ocihaul.events import BytesSent
+from ocihaul.transfer.pace import WINDOW, Pace
+from ocihaul.transfer.steering import FIRST
 from ocihaul.trees.crew import Crew, Job, Trouble, concerns_all, is_outage
 
 
@@ -165,3 +168,95 @@ def test_a_job_that_cannot_hear_a_stop_is_left_behind(large: bool) -> None:
     assert not resolved.is_set()
     release.cancel()
     resolved.set()
+
+
+def waited(event: threading.Event) -> None:
+    """Work that lasts until the event."""
+    assert event.wait(20)
+
+
+class Gauge:
+    """How many are at it now, and the most there were."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now = self.most = 0
+
+    def busy(self, many: int = 1) -> None:
+        """A moment of work of so many."""
+        with self._lock:
+            self._now += many
+            self.most = max(self.most, self._now)
+        time.sleep(0.002)
+        with self._lock:
+            self._now -= many
+
+
+def test_with_a_pace_there_are_no_more_at_a_time_than_it_allows() -> None:
+    gauge = Gauge()
+    feed(Crew(64, Trouble(3, threading.Event()), Pace(monotonic=lambda: 0.0)), [gauge.busy] * 300)
+    assert gauge.most == FIRST
+
+
+def test_there_are_more_at_a_time_when_the_pace_grows_behind_the_one_that_brings() -> None:
+    clock, gauge = [0.0], Gauge()
+    pace = Pace(monotonic=lambda: clock[0])
+    brought = threading.Event()
+
+    def grow() -> None:
+        waited(brought)
+        pace(BytesSent(1, 1))
+        clock[0] += WINDOW
+        pace(BytesSent(1, 1))
+
+    with Crew(64, Trouble(3, threading.Event()), pace) as crew:
+        for _ in range(FIRST):
+            crew.do(lambda: waited(brought))
+        crew.do(grow)
+        for _ in range(300):
+            crew.do(gauge.busy)  # all of them are waiting before the first ends
+        brought.set()
+    assert FIRST < gauge.most <= 2 * FIRST
+
+
+def test_large_jobs_share_what_the_pace_allows() -> None:
+    gauge = Gauge()
+    with Crew(64, Trouble(4, threading.Event()), Pace(monotonic=lambda: 0.0)) as crew:
+        for parts in (1, 2, 2, 9, 1, 3, 4, 1) * 3:
+            crew.do_large(parts, lambda parts=parts: gauge.busy(min(parts, FIRST)))  # type: ignore[misc]
+    assert gauge.most == FIRST
+
+
+def test_a_large_job_that_waits_for_room_begins_when_the_pace_grows() -> None:
+    clock, first, second = [0.0], threading.Event(), threading.Event()
+    pace = Pace(monotonic=lambda: clock[0])
+    with Crew(64, Trouble(4, threading.Event()), pace) as crew:
+        crew.do_large(FIRST, lambda: waited(first))
+        crew.do_large(FIRST, second.set)
+        assert not second.wait(0.3)
+        pace(BytesSent(1, 1))
+        clock[0] += WINDOW
+        pace(BytesSent(1, 1))
+        assert second.wait(10)
+        first.set()
+
+
+@pytest.mark.parametrize("ends", ["a stop", "an error"])
+def test_workers_without_a_turn_are_let_go_at_the_end(ends: str) -> None:
+    stop, trouble = threading.Event(), SessionOver("over")
+
+    def last() -> None:
+        if ends == "a stop":
+            stop.set()
+        else:
+            raise trouble
+
+    with pytest.raises(Interrupted if ends == "a stop" else SessionOver):
+        feed(
+            Crew(64, Trouble(3, stop), Pace(monotonic=lambda: 0.0)),
+            [*[lambda: None] * 100, last, *[lambda: None] * 1000],
+        )
+    until = time.monotonic() + 20
+    while any(each.name == "tree" for each in threading.enumerate()):
+        assert time.monotonic() < until, "some wait for ever"
+        time.sleep(0.01)

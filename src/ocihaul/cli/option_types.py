@@ -24,25 +24,6 @@ class ParallelCount(click.IntRange):
         return super().convert(value, param, ctx)
 
 
-class FilesAtATime(click.IntRange):
-    """1 to 1000. Of `auto` it says that it is for parts of one object only."""
-
-    name = "number"
-
-    def __init__(self) -> None:
-        super().__init__(1, 1000)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """A number."""
-        if isinstance(value, str) and value.lower() == AUTO:
-            text = (
-                "auto is for one object (os object put and get). For many, name a number: the "
-                "more the smaller the files are, such as 32; or leave it out for 10."
-            )
-            self.fail(text, param, ctx)
-        return super().convert(value, param, ctx)
-
-
 class OptionalHours(click.IntRange):
     """A number of hours, or nothing after the option: then the service's own number."""
 

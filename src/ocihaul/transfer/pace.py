@@ -1,4 +1,4 @@
-"""How many workers may take a part right now, told by what the transfer brings."""
+"""How many workers may take a part or a file right now, told by what the transfer brings."""
 
 import threading
 import time
@@ -14,13 +14,15 @@ _PAUSE = 4 * WINDOW
 #: How often a waiting worker looks whether it is over, seconds.
 _GLANCE = 0.25
 _THROTTLED = frozenset({429, 503})
+#: What an answer is worth beside the bytes that it is about. Small files are little else.
+_ANSWER = 2**18
 
 
 class Pace:
     """A listener that measures, and a gate for workers 0, 1, 2, … Thread-safe.
 
-    It goes by the events of the transfer: bytes that go out or come in, and answers that ask for
-    less.
+    It goes by the events of the transfer: bytes that go out or come in, and answers, some of
+    which ask for less.
     """
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -33,21 +35,23 @@ class Pace:
 
     @property
     def target(self) -> int:
-        """How many workers may be at a part now."""
+        """How many workers may be at work now."""
         return self._steering.target
 
     def __call__(self, event: Event) -> None:
         """Take one event, from any thread."""
         if isinstance(event, (BytesSent, BytesReceived)):
             self._add(event.count)
-        elif isinstance(event, AttemptFinished) and event.status in _THROTTLED:
-            self._add(0, throttled=True)
+        elif isinstance(event, AttemptFinished) and event.status is not None:
+            good = event.status < 400
+            self._add(_ANSWER if good else 0, throttled=event.status in _THROTTLED)
 
-    def wait_turn(self, worker: int, over: Callable[[], bool]) -> None:
-        """Wait until `worker` may take a part, or until it is `over`."""
+    def wait_turn(self, worker: int, over: Callable[[], bool]) -> bool:
+        """Wait until `worker` may go on, or until it is `over`; returns whether it may."""
         with self._changed:
             while worker >= self._steering.target and not over():
                 self._changed.wait(_GLANCE)
+            return worker < self._steering.target
 
     def _add(self, count: int, *, throttled: bool = False) -> None:
         now = self._monotonic()

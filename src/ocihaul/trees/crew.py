@@ -17,6 +17,7 @@ from ocihaul.errors import (
     TargetError,
 )
 from ocihaul.threads import all_ended, started
+from ocihaul.transfer.pace import Pace
 from ocihaul.trees.backlog import Backlog
 
 Job = Callable[[], None]
@@ -27,6 +28,8 @@ _PLACES = frozenset({"BucketNotFound", "NamespaceNotFound", "NotAuthenticated"})
 
 #: A disk that is full, broken or gone: it is for the next file, too.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOENT}
+#: How often a large job that waits looks whether more may be at work meanwhile, seconds.
+_GLANCE = 0.25
 
 
 def concerns_all(error: BaseException) -> bool:
@@ -102,19 +105,22 @@ class Crew:
 
     A job reports its own failures; what it raises concerns all. A large job takes as many of
     `workers` slots as it has parts to send at a time, so large files never have more than
-    `workers` parts in flight together, however many they are. Where there may be no thread for a
-    job, another one does it: at the worst the one that brings them.
+    `workers` parts in flight together, however many they are. With a `pace` there may be fewer of
+    both. Where there may be no thread for a job, another one does it: at the worst the one that
+    brings them.
     """
 
-    def __init__(self, workers: int, trouble: Trouble) -> None:
+    def __init__(self, workers: int, trouble: Trouble, pace: Pace | None = None) -> None:
         self._workers = self._most = workers
         self._trouble = trouble
+        self._pace = pace
+        self._drained = False  # there are no small jobs left
         self._small: Backlog[Job] = Backlog(max(2 * workers, 32))
         self._large: queue.Queue[tuple[int, Job] | None] = queue.Queue(1000)
         self._threads: list[threading.Thread] = []
         self._dispatcher: threading.Thread | None = None
-        self._free = workers
-        self._freed = threading.Condition()  # guards _free
+        self._parts: list[int] = []  # of the large jobs that run
+        self._freed = threading.Condition()  # guards _parts
 
     def __enter__(self) -> Self:
         return self
@@ -146,19 +152,35 @@ class Crew:
         if self._dispatcher is None and started(thread := _thread(self._dispatch)):
             self._dispatcher = thread
         if self._dispatcher is not None:
-            self._large.put((min(parts, self._workers), job))
+            self._large.put((parts, job))
         else:
             self.do(job)
 
+    def _allowed(self) -> int:
+        """How many may be at work now."""
+        return self._workers if self._pace is None else min(self._workers, self._pace.target)
+
     def _hire(self) -> None:
-        if started(thread := _thread(self._work)):
+        member = len(self._threads)
+        if started(thread := _thread(lambda: self._work(member))):
             self._threads.append(thread)
         else:
             self._most = max(len(self._threads), 1)
 
-    def _work(self) -> None:
-        while (job := self._small.get()) is not None:
+    def _work(self, member: int) -> None:
+        while self._has_turn(member):
+            job = self._small.get()
+            if job is None:
+                self._drained = True
+                return
             self._run(job)
+
+    def _has_turn(self, member: int) -> bool:
+        """Wait for this worker's turn; False when there will be none."""
+        return self._pace is None or self._pace.wait_turn(member, self._is_ending)
+
+    def _is_ending(self) -> bool:
+        return self._drained or self._trouble.over
 
     def _run(self, job: Job) -> None:
         if self._trouble.over:
@@ -174,8 +196,9 @@ class Crew:
         while (item := self._large.get()) is not None:
             parts, job = item
             with self._freed:
-                self._freed.wait_for(lambda wanted=parts: self._free >= wanted)  # type: ignore[misc]
-                self._free -= parts
+                while not self._has_room(parts):
+                    self._freed.wait(None if self._pace is None else _GLANCE)
+                self._parts.append(parts)
             running = [thread for thread in running if thread.is_alive()]
             thread = _thread(lambda parts=parts, job=job: self._run_large(parts, job))  # type: ignore[misc]
             if started(thread):
@@ -185,12 +208,18 @@ class Crew:
         for thread in running:
             thread.join()
 
+    def _has_room(self, parts: int) -> bool:
+        """Whether a large job of so many parts may run beside the others. One always may."""
+        allowed = self._allowed()
+        taken = sum(min(each, allowed) for each in self._parts)
+        return not taken or taken + min(parts, allowed) <= allowed
+
     def _run_large(self, parts: int, job: Job) -> None:
         try:
             self._run(job)
         finally:
             with self._freed:
-                self._free += parts
+                self._parts.remove(parts)
                 self._freed.notify_all()
 
 

@@ -237,6 +237,7 @@ class _Downloader:
             listener=work.listener,
             stop=work.stop,
             directory=work.directory,
+            pace=work.pace,
         )
         if mtime is not None:
             os.utime(target, (mtime, mtime))

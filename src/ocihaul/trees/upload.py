@@ -291,7 +291,12 @@ class _Uploader:
     def _upload(self, wish: UploadRequest) -> Headers:
         work = self._work
         result = upload(
-            work.storage, wish, listener=work.listener, stop=work.stop, journal=work.journal
+            work.storage,
+            wish,
+            listener=work.listener,
+            stop=work.stop,
+            journal=work.journal,
+            pace=work.pace,
         )
         return result.headers
 

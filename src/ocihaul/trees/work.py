@@ -9,6 +9,7 @@ from ocihaul.events import FileFailed, FileFinished, Listener, Notice, ignore
 from ocihaul.redaction import redact
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.journal.journal import Journal, state_directory
+from ocihaul.transfer.pace import Pace
 from ocihaul.trees.crew import Crew, Trouble
 from ocihaul.trees.ledger import Finished, Ledger
 from ocihaul.trees.names import printable
@@ -21,7 +22,8 @@ class Work:
     """One run over a tree. `stop` is the event that the storage client was made with.
 
     `ledger` remembers what is finished, `journal` the parts of large files; both may be None.
-    `directory` is for lock files.
+    `directory` is for lock files. `pace`, which has to hear the events, says how many work at a
+    time.
     Without `confirm` there is nobody to ask.
     """
 
@@ -33,12 +35,14 @@ class Work:
     ledger: Ledger | None = None
     confirm: Confirm | None = None
     directory: Path = field(default_factory=state_directory)
+    pace: Pace | None = None
     trouble: Trouble = field(init=False)
 
     def crew(self, workers: int) -> Crew:
-        """So many workers, whose troubles are this run's."""
-        self.trouble = Trouble(max(workers, 2), self.stop)
-        return Crew(workers, self.trouble)
+        """So many workers, or fewer with a pace, whose troubles are this run's."""
+        at_first = workers if self.pace is None else min(workers, self.pace.target)
+        self.trouble = Trouble(max(at_first, 2), self.stop)
+        return Crew(workers, self.trouble, self.pace)
 
     def finished(self, kind: str, name: str, size: int, value: object = None) -> None:
         """A file or object is done."""

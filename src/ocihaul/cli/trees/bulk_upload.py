@@ -8,7 +8,7 @@ import click
 
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
-from ocihaul.cli.option_types import FilesAtATime
+from ocihaul.cli.option_types import ParallelCount
 from ocihaul.cli.trees import options as tree
 
 COMMAND = ("os", "object", "bulk-upload")
@@ -24,7 +24,7 @@ COMMAND = ("os", "object", "bulk-upload")
 @click.option("--no-multipart", is_flag=True, help="Send each object in one piece.")
 @click.option("--part-size", type=int, help="Size of a part in MiB. [128]")
 @click.option("--disable-parallel-uploads", is_flag=True, help="Has no effect.")
-@click.option("--parallel-upload-count", type=FilesAtATime(), help="At a time. [10]")
+@click.option("--parallel-upload-count", type=ParallelCount(), help="At a time, or auto. [10]")
 @click.option("--verify-checksum", is_flag=True, help="Compare each MD5 with the service's.")
 @tree.options(tree.FILTERS, tree.KEY_FILE, tree.DRY_RUN, tree.LINKS)
 @click.option("--opc-sse-kms-key-id", help="OCID of the master encryption key to use.")

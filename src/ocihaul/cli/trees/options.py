@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 
 import click
 
-from ocihaul.cli.option_types import FilesAtATime
+from ocihaul.cli.option_types import AUTO, ParallelCount
 from ocihaul.cli.option_values import customer_key, metadata, namespace_or_none
 from ocihaul.cli.units import MIB
 from ocihaul.errors import UsageError
+from ocihaul.transfer.steering import MOST
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -47,8 +48,8 @@ LINKS = (
 PARALLEL = (
     click.option(
         "--parallel-operations-count",
-        type=FilesAtATime(),
-        help="Operations at the same time. [10]",
+        type=ParallelCount(),
+        help="Operations at the same time, or auto. [10]",
     ),
 )
 
@@ -91,9 +92,16 @@ def part_size(given: Mapping[str, Any]) -> int | None:
     return in_bytes(given.get("part_size"))
 
 
-def parallel(value: int | None) -> int:
-    """How many operations at a time."""
-    return DEFAULT_PARALLEL if value is None else value
+def parallel(value: int | str | None) -> int:
+    """How many operations at a time, at most."""
+    if value == AUTO:
+        return MOST
+    return DEFAULT_PARALLEL if value is None else int(value)
+
+
+def is_adaptive(given: Mapping[str, Any]) -> bool:
+    """Whether the line and the service say how many operations at a time."""
+    return AUTO in (given.get("parallel_upload_count"), given.get("parallel_operations_count"))
 
 
 def of_each(given: Mapping[str, Any], *, home: Path) -> dict[str, Any]:

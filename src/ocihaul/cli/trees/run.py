@@ -12,6 +12,7 @@ from ocihaul.cli.invocation import Invocation
 from ocihaul.cli.option_values import namespace_or_none
 from ocihaul.cli.output import EMPTY_RESULT
 from ocihaul.cli.stopping import Stopper, stopping
+from ocihaul.cli.trees.options import is_adaptive
 from ocihaul.cli.trees.progress import TreeReporter, tree_reporting
 from ocihaul.cli.trees.summary import Layout, print_summary
 from ocihaul.cli.units import one_line
@@ -19,6 +20,7 @@ from ocihaul.errors import Interrupted, JournalError
 from ocihaul.events import Listener, Notice, audience, ignore
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.journal.journal import state_directory
+from ocihaul.transfer.pace import Pace
 from ocihaul.trees.ledger import Ledger
 from ocihaul.trees.request import Confirm
 from ocihaul.trees.results import FAILED as FAILURES
@@ -65,10 +67,12 @@ def run_tree(
             monotonic=time.monotonic,
             now=time.time,
         )
+        pace = Pace() if is_adaptive(invocation.options) else None
+        hears = reporter if pace is None else audience(reporter, pace)
         with (
             journal_for(reporter) as journal,
             storage_for(
-                settings, listener=audience(reporter, foreteller), stop=stopper.stop
+                settings, listener=audience(hears, foreteller), stop=stopper.stop
             ) as storage,
         ):
             namespace = namespace_or_none(invocation.options.get("namespace"))
@@ -79,11 +83,12 @@ def run_tree(
                 work = Work(
                     storage,
                     results,
-                    reporter,
+                    hears,
                     stopper.stop,
                     journal=journal,
                     ledger=ledger,
                     confirm=_confirm(invocation, question, stopper),
+                    pace=pace,
                 )
                 _run(run, work, namespace, reporter)
         if dry_run is not None:
