@@ -287,7 +287,7 @@ def test_a_part_that_the_service_has_otherwise_is_sent_again(tmp_path: Path) -> 
             sender = RangeSender(integrity, listener=w.heard)
             sender.send(
                 Piece(2, foreign, 0, PART),
-                buffer=bytearray(MIB),
+                buffer=memoryview(bytearray(MIB)),
                 send=lambda body, _: (
                     storage.upload_part(
                         *("ns1", "backups", source.name),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 
 from ocihaul.errors import Interrupted
 from ocihaul.transfer import checksum
-from ocihaul.transfer.blocks import BLOCK, AbandonedError
+from ocihaul.transfer.blocks import BLOCK, AbandonedError, buffer_for
 from ocihaul.transfer.crew import Crew, one_by_one
 from ocihaul.transfer.source import FileSource, Source
 
@@ -16,7 +16,7 @@ THREADS = 4
 def digest_range(source: Source, offset: int, length: int, algorithm: str) -> bytes:
     """The checksum of a range without sending it: one more read. Raises SourceError."""
     running = checksum.start(algorithm)
-    view = memoryview(bytearray(min(BLOCK, max(length, 1))))
+    view = buffer_for(length)
     for start in range(0, length, len(view)):
         block = view[: min(len(view), length - start)]
         source.read_into(block, offset + start)
@@ -40,7 +40,7 @@ def digest_ranges(
     abandoned = threading.Event()
 
     def worker() -> Callable[[tuple[int, tuple[int, int]]], None]:
-        buffer = memoryview(bytearray(BLOCK))
+        buffer = buffer_for(BLOCK)
 
         def digest(task: tuple[int, tuple[int, int]]) -> None:
             index, (offset, length) = task

@@ -31,7 +31,7 @@ def sink(
     wanted: dict[str, object] = {
         "number": 1,
         "offset": 0,
-        "buffer": bytearray(8),
+        "buffer": memoryview(bytearray(8)),
         "digests": Digests(None),
         "put": put or Taken(),
         "listener": Recorder(),

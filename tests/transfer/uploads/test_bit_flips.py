@@ -101,7 +101,7 @@ def test_each_of_10000_flips_is_seen_and_mended(tells: tuple[str, ...], lies: bo
     integrity = Integrity(declared=None, want_md5=len(tells) == 2, listener=ignore)
     sender = RangeSender(integrity, listener=listen, abandoned=threading.Event())
     service = Service(chance, tells, lies=lies)
-    buffer = bytearray(SIZE)
+    buffer = memoryview(bytearray(SIZE))
 
     def send(body: RangeBody, damaged: Headers | None) -> Headers:
         answer = service.take(body, damaged)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from ocihaul.errors import ChecksumError, ObjectChanged, OcihaulError
 from ocihaul.events import Notice, PartFinished
+from ocihaul.transfer.blocks import buffer_for
 from ocihaul.transfer.crew import Crew, one_by_one
 from ocihaul.transfer.downloads.finished import BegunRange, Finished, FinishedRange
 from ocihaul.transfer.downloads.job import DownloadJob
@@ -129,7 +130,7 @@ class IntoFile:
         job.listener(Notice(f"Going on with what an earlier run has fetched: {count}."))
 
     def _worker(self) -> Callable[[int], None]:
-        buffer = bytearray(min(BLOCK, self._plan.part_size))
+        buffer = buffer_for(min(BLOCK, self._plan.part_size))
 
         def work(number: int) -> None:
             finished = self._done.get(number)
@@ -142,7 +143,7 @@ class IntoFile:
 
         return work
 
-    def _fetch(self, number: int, buffer: bytearray) -> FinishedRange:
+    def _fetch(self, number: int, buffer: memoryview) -> FinishedRange:
         """Fetch a range, or what is missing of it; how far that came is noted if it breaks off."""
         digests, here = self._half(number, buffer)
         writing = _Writing(self._file, self._finished, number, here, digests)
@@ -156,7 +157,7 @@ class IntoFile:
             raise
         return FinishedRange(digests.crc32c, digests.blocks())
 
-    def _half(self, number: int, buffer: bytearray) -> tuple[Digests, int]:
+    def _half(self, number: int, buffer: memoryview) -> tuple[Digests, int]:
         """Digests that have taken what an earlier run has fetched of a range, and its length."""
         digests, begun = Digests(self._plan.block), self._begun.get(number)
         if begun is not None:
@@ -166,7 +167,7 @@ class IntoFile:
                 return digests, begun.length
         return Digests(self._plan.block), 0
 
-    def _reread(self, number: int, finished: FinishedRange, buffer: bytearray) -> bytes | None:
+    def _reread(self, number: int, finished: FinishedRange, buffer: memoryview) -> bytes | None:
         """The CRC32C of what the file has there; None when it cannot be what was finished.
 
         A power failure, or anybody, may have changed the file since.
@@ -177,11 +178,10 @@ class IntoFile:
         digests = Digests(None)
         return digests.crc32c if self._digest(offset, length, digests, buffer) else None
 
-    def _digest(self, offset: int, length: int, digests: Digests, buffer: bytearray) -> bool:
-        view = memoryview(buffer)
-        for start in range(0, length, len(view)):
+    def _digest(self, offset: int, length: int, digests: Digests, buffer: memoryview) -> bool:
+        for start in range(0, length, len(buffer)):
             self._job.check_stop()
-            block = view[: min(len(view), length - start)]
+            block = buffer[: min(len(buffer), length - start)]
             if not self._file.read_into(block, offset + start):
                 return False
             digests.update(block)
@@ -193,7 +193,7 @@ class IntoFile:
 
         def reread(block: int) -> tuple[bytes, ...]:
             digests = Digests(block)
-            self._digest(0, plan.size, digests, bytearray(min(BLOCK, max(plan.size, 1))))
+            self._digest(0, plan.size, digests, buffer_for(min(BLOCK, plan.size)))
             return digests.blocks()
 
         self.checked_by = compare(

@@ -45,8 +45,8 @@ class IntoStream:
         self.plan: RangePlan = replace(wished, part_size=min(piece, wished.part_size), block=None)
         self._parallel = min(parallel, self.plan.part_count)
         self._changed = threading.Condition()  # guards the three below
-        self._free = [bytearray(self.plan.part_size) for _ in range(self._parallel + 1)]
-        self._waiting: dict[int, bytearray] = {}
+        self._free = [memoryview(bytearray(self.plan.part_size)) for _ in range(self._parallel + 1)]
+        self._waiting: dict[int, memoryview] = {}
         self._written = 0
         self._digests = [Digests(block) for block in self._blocks()]
         self.checked_by: str | None = None
@@ -96,7 +96,7 @@ class IntoStream:
             self._waiting[number] = buffer
             self._changed.notify_all()
 
-    def _next(self, crew: Crew[int]) -> bytearray | None:
+    def _next(self, crew: Crew[int]) -> memoryview | None:
         """The range that is to be written next, when it is here; None when it never comes."""
         number = self._written + 1
         while True:
@@ -108,10 +108,10 @@ class IntoStream:
             if over:
                 return None
 
-    def _write(self, buffer: bytearray) -> None:
+    def _write(self, buffer: memoryview) -> None:
         number = self._written + 1
         length = self.plan.part(number)[1]
-        left = memoryview(buffer)[:length]
+        left = buffer[:length]
         for digests in self._digests:
             digests.update(left)
         try:

@@ -71,7 +71,7 @@ class DownloadJob:
         plan: RangePlan,
         number: int,
         *,
-        buffer: bytearray,
+        buffer: memoryview,
         digests: Digests | None,
         put: Put,
         here: int = 0,

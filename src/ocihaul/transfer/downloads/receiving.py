@@ -100,7 +100,7 @@ class RangeSink:
         *,
         number: int,
         offset: int,
-        buffer: bytearray,
+        buffer: memoryview,
         digests: Digests | None,
         put: Put,
         listener: Listener,
@@ -111,7 +111,7 @@ class RangeSink:
         self._end = first + length
         self._number = number
         self._offset = offset
-        self._view = memoryview(buffer)
+        self._view = buffer
         self._filled = 0
         self._endless = 0
         self._digests = digests

@@ -24,7 +24,7 @@ class RangeBody:
         *,
         part_number: int,
         algorithms: frozenset[str],
-        buffer: bytearray,
+        buffer: memoryview,
         listener: Listener,
         abandoned: threading.Event,
     ) -> None:
@@ -47,7 +47,7 @@ class RangeBody:
         """
         self.throw_away("the attempt before it failed")
         running = {name: checksum.start(name) for name in self._algorithms}
-        view = memoryview(self._buffer)
+        view = self._buffer
         for start in range(0, self.length, len(view)):
             if self._abandoned.is_set():
                 raise AbandonedError

@@ -11,7 +11,7 @@ from functools import partial
 
 from ocihaul.errors import ChecksumError, Interrupted, SourceError
 from ocihaul.transfer import checksum
-from ocihaul.transfer.blocks import BLOCK, AbandonedError
+from ocihaul.transfer.blocks import BLOCK, AbandonedError, buffer_for
 from ocihaul.transfer.source import Piece
 from ocihaul.transfer.uploads.job import announced
 from ocihaul.transfer.uploads.request import Stream, UploadRequest
@@ -104,7 +104,7 @@ class Intake:
         self._stop = stop
         self._abandoned = abandoned
         self._lock = threading.Lock()  # guards all below, and the stream
-        self._block = memoryview(bytearray(BLOCK))
+        self._block = buffer_for(BLOCK)
         self._ahead = 0  # bytes in _block that belong to the next part
         self._number = 0
         self._over = False

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from ocihaul.transfer.blocks import BLOCK
+from ocihaul.transfer.blocks import BLOCK, buffer_for
 from ocihaul.transfer.crew import Crew
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.pace import Pace
@@ -55,7 +55,7 @@ class PartWorkers:
         return self._done
 
     def _worker(self) -> Callable[[Piece], None]:
-        buffer = self._sender.buffer_for(BLOCK)
+        buffer = buffer_for(BLOCK)
 
         def work(piece: Piece) -> None:
             try:
@@ -65,7 +65,7 @@ class PartWorkers:
 
         return work
 
-    def _send(self, piece: Piece, buffer: bytearray) -> None:
+    def _send(self, piece: Piece, buffer: memoryview) -> None:
         def send(body: RangeBody, _: Headers | None) -> Headers:
             return self._upload_part(piece.number, body)
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 
 from ocihaul.errors import ChecksumError
 from ocihaul.events import Listener, PartFinished
-from ocihaul.transfer.blocks import BLOCK
 from ocihaul.transfer.digesting import digest_range
 from ocihaul.transfer.integrity import Integrity, SentPart
 from ocihaul.transfer.source import Piece
@@ -37,12 +36,8 @@ class RangeSender:
         self._listener = listener
         self._lock = threading.Lock()  # guards sent_bytes
 
-    def buffer_for(self, length: int) -> bytearray:
-        """A buffer to lend to `send`; one thread uses it at a time."""
-        return bytearray(min(BLOCK, max(length, 1)))
-
-    def send(self, piece: Piece, *, buffer: bytearray, send: Send) -> tuple[SentPart, Headers]:
-        """Send one range; returns the part and the answer.
+    def send(self, piece: Piece, *, buffer: memoryview, send: Send) -> tuple[SentPart, Headers]:
+        """Send one range, through a buffer that is lent; returns the part and the answer.
 
         Raises ChecksumError when they arrive damaged three times, SourceError when the source
         changed meanwhile, and what `send` raises.

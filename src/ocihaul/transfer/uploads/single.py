@@ -2,6 +2,7 @@
 
 from ocihaul.errors import ServiceError, SourceChanged
 from ocihaul.transfer import checksum
+from ocihaul.transfer.blocks import buffer_for
 from ocihaul.transfer.checksum import CRC32C, MD5
 from ocihaul.transfer.digesting import digest_range
 from ocihaul.transfer.source import Piece, Source
@@ -23,9 +24,7 @@ def put_whole(job: Job, source: Source, size: int, headers: Headers) -> UploadRe
         _check_unchanged_although_stored(job, source, answer)
         return answer
 
-    part, answer = job.sender.send(
-        Piece(1, source, 0, size), buffer=job.sender.buffer_for(size), send=put
-    )
+    part, answer = job.sender.send(Piece(1, source, 0, size), buffer=buffer_for(size), send=put)
     md5 = part.digests.get(MD5)
     return job.result(
         answer,
