@@ -2,6 +2,7 @@
 
 import os
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,6 +13,8 @@ from ocihaul.library.place import Place
 from ocihaul.transfer.counting import Counter
 from ocihaul.transfer.downloads import download as downloading
 from ocihaul.transfer.downloads.request import DownloadRequest, DownloadResult
+from ocihaul.transfer.journal.journal import Journal
+from ocihaul.transfer.journal.opening import open_journal
 from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.uploads import upload as transfer
 from ocihaul.transfer.uploads.request import Existing, Stream, UploadRequest, UploadResult
@@ -24,6 +27,7 @@ def upload(
     *,
     namespace: str | None = None,
     existing: Existing = Existing.ASK,
+    resume: bool = True,
     profile: str | None = None,
     config_file: str | Path | None = None,
     auth: str | None = None,
@@ -46,12 +50,20 @@ def upload(
     `Existing.ASK` an object that is there already raises ObjectExists; `Existing.REPLACE` replaces
     it. `session_wait` is how long, in seconds, a session that is over waits for a new login.
     `stop`, once set, ends the upload.
+
+    Called again after it was stopped or killed, it goes on: the parts that are at the service are
+    not sent again. The journal for that is the command line's, so either goes on with what the
+    other has begun, and waits while the other is at the same object. Where it cannot be opened, the
+    upload begins anew, and `listener` hears a Notice; `resume=False` does without. A stream is
+    always begun anew.
+
     `wishes` are the other fields of `ocihaul.transfer.uploads.request.UploadRequest`: part_size
     (bytes), parallel, storage_tier, metadata, verify_checksum, and so on. Everything else is
     settled as the command line does it: argument, environment, rc file, config file.
 
-    Raises OcihaulError: ConfigError, SessionError, ServiceError, NetworkError, SourceError,
-    ChecksumError, ObjectExists, UploadStopped.
+    Raises OcihaulError: UsageError, ConfigError, SessionError, ServiceError, NetworkError,
+    SourceError (SourceChanged when it is not what was begun: `restart=True` begins anew),
+    ChecksumError, ObjectExists, UploadBusy (with `wait=False`), UploadStopped, Interrupted.
     """
     stream = None if isinstance(source, (str, Path)) else source
     if stream is not None and not (name and hasattr(stream, "readinto")):
@@ -82,10 +94,22 @@ def upload(
     counter = Counter()
     pace = Pace() if request.adaptive else None
     tell = audience(listener, counter, *([pace] if pace is not None else []))
-    with place.storage(("os", "object", "put"), tell, stop) as storage:
+    remembering: AbstractContextManager[Journal | None] = nullcontext()
+    if resume:
+        remembering = open_journal(listener)
+    with (
+        remembering as journal,
+        place.storage(("os", "object", "put"), tell, stop) as storage,
+    ):
         request = replace(request, namespace=request.namespace or storage.get_namespace())
         return transfer.upload(
-            storage, request, listener=tell, stop=stop, counter=counter, pace=pace
+            storage,
+            request,
+            listener=tell,
+            stop=stop,
+            journal=journal,
+            counter=counter,
+            pace=pace,
         )
 
 

@@ -6,24 +6,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import ocihaul
-from tests.world import MIB, World, world
+from tests.world import MIB, World
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "library.md"
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    with world(tmp_path) as w:
-        for name, value in w.environ().items():
-            if name.startswith("OCI"):
-                monkeypatch.setenv(name, value)
-        yield w
 
 
 def example(containing: str) -> str:
