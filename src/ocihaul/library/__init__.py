@@ -5,5 +5,14 @@ What belongs here: functions a program calls, with plain arguments. They neither
 
 from ocihaul.library.files import download, upload
 from ocihaul.library.receipts import Verification, verify
+from ocihaul.library.trees import TreeResult, download_tree, upload_tree
 
-__all__ = ["Verification", "download", "upload", "verify"]
+__all__ = [
+    "TreeResult",
+    "Verification",
+    "download",
+    "download_tree",
+    "upload",
+    "upload_tree",
+    "verify",
+]
