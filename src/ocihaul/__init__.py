@@ -6,6 +6,7 @@ once:
 * `Session`: the credential of a profile's session, kept alive; `Session.from_profile()`.
 * `SessionStatus`: what a session says of itself.
 * `upload`, `download`: one file to one object, in one call, and back.
+* `upload_tree`, `download_tree`: a directory to a bucket, and back.
 * `verify`: a file and an object against the receipt of their upload.
 * `errors`, `events`: what is raised, and what a listener hears.
 
@@ -17,12 +18,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ocihaul import errors, events
-    from ocihaul.library import Verification, download, upload, verify
+    from ocihaul.library import (
+        TreeResult,
+        Verification,
+        download,
+        download_tree,
+        upload,
+        upload_tree,
+        verify,
+    )
     from ocihaul.session.credential import Credential
     from ocihaul.session.session import Session
     from ocihaul.session.status import SessionStatus
     from ocihaul.transfer.downloads.request import DownloadResult
     from ocihaul.transfer.uploads.request import Existing, UploadResult
+    from ocihaul.trees.compare import Mode
 
 __version__ = "0.1.0"
 
@@ -30,15 +40,19 @@ __all__ = [
     "Credential",
     "DownloadResult",
     "Existing",
+    "Mode",
     "Session",
     "SessionStatus",
+    "TreeResult",
     "UploadResult",
     "Verification",
     "__version__",
     "download",
+    "download_tree",
     "errors",
     "events",
     "upload",
+    "upload_tree",
     "verify",
 ]
 
@@ -47,14 +61,18 @@ _HOMES: dict[str, str | None] = {
     "Credential": "ocihaul.session.credential",
     "DownloadResult": "ocihaul.transfer.downloads.request",
     "Existing": "ocihaul.transfer.uploads.request",
+    "Mode": "ocihaul.trees.compare",
     "Session": "ocihaul.session.session",
     "SessionStatus": "ocihaul.session.status",
+    "TreeResult": "ocihaul.library",
     "UploadResult": "ocihaul.transfer.uploads.request",
     "Verification": "ocihaul.library",
     "download": "ocihaul.library",
+    "download_tree": "ocihaul.library",
     "errors": None,
     "events": None,
     "upload": "ocihaul.library",
+    "upload_tree": "ocihaul.library",
     "verify": "ocihaul.library",
 }
 

@@ -6,12 +6,12 @@ Tests replace these functions; nothing else in `cli/` touches the core's machine
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocihaul.config import SDK_AUTH, Settings
-from ocihaul.events import Listener, Notice, audience
+from ocihaul.events import Listener, audience
 from ocihaul.transfer.uploads.request import Confirm, UploadRequest, UploadResult
 
 if TYPE_CHECKING:
@@ -126,15 +126,9 @@ def storage_for(
 
 def journal_for(listener: Listener) -> AbstractContextManager["Journal | None"]:
     """The user's journal; without one an upload still works, but is not gone on with."""
-    from ocihaul.errors import JournalError
-    from ocihaul.transfer.journal.journal import Journal, state_directory
+    from ocihaul.transfer.journal.opening import open_journal
 
-    try:
-        return Journal(state_directory())
-    except JournalError as error:
-        text = f"An interrupted upload will begin anew: {error.message}. {error.hint}"
-        listener(Notice(text))
-        return nullcontext()
+    return open_journal(listener)
 
 
 def journal_to_read() -> "Journal":

@@ -16,6 +16,7 @@ class Mode(Enum):
 
     REPLACE = "replace"
     KEEP = "keep"
+    #: Where there is nobody to ask, what is there is a failure.
     ASK = "ask"
     #: Replace what differs, keep the rest.
     SYNC = "sync"

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Self
 
 from ocihaul.errors import JournalError
+from ocihaul.events import Listener, Notice
 from ocihaul.transfer.journal.database import cell
+from ocihaul.transfer.journal.journal import state_directory
 from ocihaul.trees.names import printable
 
 _SCHEMA_VERSION = 1
@@ -162,3 +164,26 @@ class Ledger:
                 f"{self._directory / 'trees.sqlite3'} cannot be used: {error}",
                 hint="Check the space and the rights there, or set OCIHAUL_STATE_DIR.",
             ) from error
+
+
+@contextmanager
+def open_ledger(key: str | None, listener: Listener) -> Iterator[Ledger | None]:
+    """The user's memory of the run `key`: without it the work is the same, and it is said.
+
+    A key of None is that of a run with nothing to remember.
+    """
+    ledger = None
+    try:
+        if key is not None:
+            ledger = Ledger(state_directory(), key)
+    except JournalError as error:
+        text = f"An interrupted run will begin anew: {error.message}. {error.hint}"
+        listener(Notice(text))
+    try:
+        yield ledger
+    finally:
+        if ledger is not None:
+            try:
+                ledger.close()
+            except JournalError as error:
+                listener(Notice(f"Not all that is done is remembered: {error.message}."))

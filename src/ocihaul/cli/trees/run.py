@@ -1,8 +1,7 @@
 """One run over a tree, seen by the person who started it: signals, questions, lines, summary."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TextIO
 
 from ocihaul.cli.core import journal_for, storage_for
@@ -16,12 +15,11 @@ from ocihaul.cli.trees.options import is_adaptive
 from ocihaul.cli.trees.progress import TreeReporter, tree_reporting
 from ocihaul.cli.trees.summary import Layout, print_summary
 from ocihaul.cli.units import one_line
-from ocihaul.errors import Interrupted, JournalError
-from ocihaul.events import Listener, Notice, audience, ignore
+from ocihaul.errors import Interrupted
+from ocihaul.events import audience, ignore
 from ocihaul.storage.client import StorageClient
-from ocihaul.transfer.journal.journal import state_directory
 from ocihaul.transfer.pace import Pace
-from ocihaul.trees.ledger import Ledger
+from ocihaul.trees.ledger import open_ledger
 from ocihaul.trees.request import Confirm
 from ocihaul.trees.results import FAILED as FAILURES
 from ocihaul.trees.results import NOT_DELETED, Results
@@ -79,7 +77,8 @@ def run_tree(
             namespace = namespace or storage.get_namespace()
             if wishes.require_session and size is not None:
                 foreteller.require(size(storage, namespace))
-            with _ledger(key, storage, namespace, reporter) as ledger:
+            remembered = None if key is None else key(storage.base_url(namespace), namespace)
+            with open_ledger(remembered, reporter) as ledger:
                 work = Work(
                     storage,
                     results,
@@ -108,28 +107,6 @@ def _run(run: Run, work: Work, namespace: str, reporter: TreeReporter) -> None:
         raise Interrupted("stopped while asking") from None
     finally:
         reporter.beat()
-
-
-@contextmanager
-def _ledger(
-    key: Key | None, storage: StorageClient, namespace: str, listener: Listener
-) -> Iterator[Ledger | None]:
-    """The memory of this run, if it has one: without it the work is the same."""
-    ledger = None
-    try:
-        if key is not None:
-            ledger = Ledger(state_directory(), key(storage.base_url(namespace), namespace))
-    except JournalError as error:
-        text = f"An interrupted run will begin anew: {error.message}. {error.hint}"
-        listener(Notice(text))
-    try:
-        yield ledger
-    finally:
-        if ledger is not None:
-            try:
-                ledger.close()
-            except JournalError as error:
-                listener(Notice(f"Not all that is done is remembered: {error.message}."))
 
 
 def _confirm(invocation: Invocation, question: str, stopper: Stopper) -> Confirm | None:

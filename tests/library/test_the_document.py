@@ -6,24 +6,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import ocihaul
-from tests.world import MIB, World, world
+from tests.scenarios.trees import content, make
+from tests.world import MIB, World
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "library.md"
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    with world(tmp_path) as w:
-        for name, value in w.environ().items():
-            if name.startswith("OCI"):
-                monkeypatch.setenv(name, value)
-        yield w
 
 
 def example(containing: str) -> str:
@@ -84,12 +75,27 @@ def test_a_download_in_two_lines(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     here.oci.put_object("backups", "backup.tar", b"what is in it", algorithm="CRC32C")
-    exec(example("ocihaul.download"), {"ocihaul": ocihaul})  # noqa: S102  the document's own text
+    exec(example("ocihaul.download("), {"ocihaul": ocihaul})  # noqa: S102  the document's own text
     assert capsys.readouterr().out == "CRC32C 13\n"
     assert (tmp_path / "copy.tar").read_bytes() == b"what is in it"
     stream = io.BytesIO()
     ocihaul.download("backups", "backup.tar", stream, adaptive=True, listener=here.heard)
     assert stream.getvalue() == b"what is in it"
+
+
+def test_a_directory_in_four_lines(
+    here: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = make(tmp_path / "source", "a", "b/c", "x.tmp")
+    monkeypatch.chdir(make(tmp_path / "here", "photos/gone"))
+    given = {"ocihaul": ocihaul, "directory": source}
+    exec(example("ocihaul.upload_tree"), given)  # noqa: S102  the document's own text
+    assert capsys.readouterr().out == "True 2 0 4 {}\nTrue 2 1\n"
+    assert here.oci.object_names("backups") == ["photos/a", "photos/b/c"]
+    assert content(tmp_path / "here" / "photos") == {"a": b"a", "b/": b"", "b/c": b"b/c"}
 
 
 def test_a_stream_in_two_lines(here: World, tmp_path: Path) -> None:
