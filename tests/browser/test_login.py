@@ -146,10 +146,11 @@ def test_a_running_upload_goes_over_to_the_new_login(chrome: Chrome, tmp_path: P
 
 def test_a_parked_upload_goes_on_after_the_login(chrome: Chrome, tmp_path: Path) -> None:
     marker = tmp_path / "parked"
-    lives = {"token_ttl": 3.0, "session_ttl": 5.0}
+    lives = {"token_ttl": 6.0, "session_ttl": 9.0}
     with world(tmp_path, bandwidth=12 * MIB, **lives) as w:
         person = Person(chrome, w)
         source = w.file(150 * MIB)
+        w.log_in()
         upload = w.start(*w.put(source, "--session-wait", "5m", "--on-park", f"touch {marker}"))
         while not marker.exists() and upload.poll() is None:
             w.stop.wait(0.1)
@@ -163,7 +164,7 @@ def test_a_parked_upload_goes_on_after_the_login(chrome: Chrome, tmp_path: Path)
         assert ran.code == 0, ran.err
         assert w.arrived_whole(source)
         assert w.part_bytes_received() == 150 * MIB, "nothing was sent twice"
-        old = w.logins[0].session_id
+        old = w.logins[-1].session_id
         assert old in sessions_of(w, "UploadPart")
         assert old not in sessions_of(w, "CommitMultipartUpload")
 
@@ -176,9 +177,10 @@ def test_a_parked_upload_opens_the_browser_itself_and_goes_on_after_it(
     opener = tmp_path / "browser"
     opener.write_text(f'#!/bin/sh\nprintf %s "$1" > {given}.new && mv {given}.new {given}\n')
     opener.chmod(0o700)
-    with world(tmp_path, bandwidth=12 * MIB, token_ttl=3.0, session_ttl=5.0) as w:
+    with world(tmp_path, bandwidth=12 * MIB, token_ttl=6.0, session_ttl=9.0) as w:
         person = Person(chrome, w)
         source = w.file(150 * MIB)
+        w.log_in()
         old = pair(w).read_once()
         upload = AtTerminal(
             w,
@@ -200,5 +202,5 @@ def test_a_parked_upload_opens_the_browser_itself_and_goes_on_after_it(
         assert w.part_bytes_received() == 150 * MIB, "nothing was sent twice"
         assert w.oci.auth.logins == 1
         assert pair(w).read_once().key.public_key() != old.key.public_key()
-        assert w.logins[0].session_id not in sessions_of(w, "CommitMultipartUpload")
+        assert w.logins[-1].session_id not in sessions_of(w, "CommitMultipartUpload")
         assert person.complaints() == []

@@ -110,3 +110,16 @@ def test_bad_input_names_the_cure_and_sends_nothing(tmp_path: Path, name: str) -
         assert ran.out == ""
         assert w.part_bytes_received() == 0
         assert w.oci.object_names("backups") == []
+
+
+@pytest.mark.parametrize("size", ["0", "5", "60000"])
+def test_a_part_size_that_cannot_be_is_told_before_a_session_that_is_over_is_waited_for(
+    tmp_path: Path, size: str
+) -> None:
+    with world(tmp_path) as w:
+        expire(w)
+        put = ("os", "object", "put", "-bn", "backups", "--file", str(w.file(1000)))
+        ran = w.run(*put, "--auth", "security_token", "--part-size", size)
+        assert ran.code == 2, ran.err
+        assert "part size" in ran.err
+        assert w.oci.log.entries() == []

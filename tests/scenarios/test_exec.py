@@ -227,7 +227,9 @@ def test_a_session_that_is_over_starts_nothing(tmp_path: Path) -> None:
 
 
 def test_what_goes_wrong_underneath_is_said_on_stderr_only(tmp_path: Path) -> None:
-    with world(tmp_path, token_ttl=4.0) as w:
+    with world(tmp_path) as w:
+        now = int(time.time())
+        w.token_file.write_text(w.oci.issue_token(w.logins[0], iat=now - 400, exp=now + 300))
         w.oci.configure(refresh_outage="500")
         ran = w.run("exec", "--", "sh", "-c", "sleep 3; echo done")
         assert (ran.code, ran.out) == (0, "done\n")

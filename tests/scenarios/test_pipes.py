@@ -110,7 +110,8 @@ def test_parts_that_were_refused_cut_or_damaged_are_sent_again(tmp_path: Path, l
 
 
 def test_a_slow_producer_outlives_its_tokens(tmp_path: Path) -> None:
-    with world(tmp_path, token_ttl=3.0, integer_claims=False) as w:
+    with world(tmp_path, token_ttl=4.0, integer_claims=False) as w:
+        w.log_in()
         process = start(w, *pipe())
         digest = feed(process, until_refreshed(w, 6))
         ran = finish(w, process)

@@ -220,7 +220,7 @@ def test_a_machine_that_was_suspended_goes_on_though_its_token_has_died(tmp_path
 
 
 def test_a_session_that_ends_says_why_when_and_what_to_run_and_exits_75(tmp_path: Path) -> None:
-    with world(tmp_path, token_ttl=4.0, session_ttl=6.0, bandwidth=10 * MIB) as w:
+    with world(tmp_path, token_ttl=8.0, session_ttl=10.0, bandwidth=10 * MIB) as w:
         source = w.file(200 * MIB)
         w.log_in()
         ran = w.run(*w.put(source))

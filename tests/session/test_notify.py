@@ -11,11 +11,13 @@ from ocihaul.session.notify import Notifier
 
 
 @pytest.fixture(params=["path", "abstract"])
-def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, socket.socket]]:
+def manager(
+    request: pytest.FixtureRequest, short_path: Path
+) -> Iterator[tuple[str, socket.socket]]:
     """A socket as the service manager has it, and its name in NOTIFY_SOCKET."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     sock.settimeout(2.0)
-    name = str(tmp_path / "notify") if request.param == "path" else f"@ocihaul-{os.getpid()}"
+    name = str(short_path / "notify") if request.param == "path" else f"@ocihaul-{os.getpid()}"
     sock.bind(name.replace("@", "\0"))
     yield name, sock
     sock.close()

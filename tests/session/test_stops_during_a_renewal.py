@@ -72,5 +72,5 @@ def test_an_auth_service_that_hangs_does_not_put_off_the_end(tmp_path: Path) -> 
         w.stop.set()
         started = time.monotonic()
         upload.join()
-        assert time.monotonic() - started < 2.0
+        assert time.monotonic() - started < 6.0, "an attempt is given ten seconds"
         assert [type(error) for error in said] == [Interrupted]

@@ -61,6 +61,12 @@ class Stock:
         """A program with the SDK at hand."""
         return self.program([str(self.venv / "bin" / "python"), "-c", code, *arguments])
 
+    def log_in(self) -> None:
+        """A new login, as of now: where tokens live for seconds, a large file takes half a life."""
+        self.oci.write_profile(
+            self.config.parent, session=self.oci.login(), region="eu-frankfurt-1"
+        )
+
     def program(
         self, command: Sequence[str], stdin: bytes | None = None
     ) -> subprocess.CompletedProcess[bytes]:

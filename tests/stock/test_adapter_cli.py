@@ -287,6 +287,7 @@ class TestTheReportsCommand:
 
     def test_ten_lifetimes_under_exec(self, program: Stock, tmp_path: Path) -> None:
         source = self.source(tmp_path / "night.tar", 50 * MIB + 4321)
+        program.log_in()
         emulator = program.oci
         emulator.faults.add(
             Fault(operation="HeadObject", status=401),
@@ -314,6 +315,7 @@ class TestTheReportsCommand:
 
     def test_the_same_without_us_fails(self, program: Stock, tmp_path: Path) -> None:
         source = self.source(tmp_path / "night.tar", 19 * MIB)
+        program.log_in()
         done = program.bare(*self.flags(program, source))
         assert done.returncode != 0
         assert program.oci.object_names("backups") == []

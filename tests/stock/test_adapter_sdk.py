@@ -150,6 +150,7 @@ class TestThroughManyTokens:
     def test_upload_manager(self, program: Stock, tmp_path: Path) -> None:
         source = tmp_path / "night.tar"
         source.write_bytes(os.urandom(48 * MIB + 12345))
+        program.log_in()
         oci = program.oci
         oci.faults.add(
             Fault(operation="UploadPart", part_number=5, status=503, code="ServiceUnavailable"),

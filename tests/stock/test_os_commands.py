@@ -56,6 +56,27 @@ def test_lists_are_the_same_byte_for_byte(stock: Stock) -> None:
     both(stock, f"os object list {place} --start e --query 'data[*].name'")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "object list -bn backups",
+        "object list -bn backups --limit 2 --delimiter /",
+        "object list -bn backups --query data[*].name",
+        "ns get -c c",
+        "bucket get --name backups",
+        "bucket list --compartment-id c",
+        "multipart list -bn backups",
+    ],
+)
+def test_tables_are_the_same_and_what_stands_beside_them(stock: Stock, line: str) -> None:
+    seed(stock)
+    line = f"os {line} --output table"
+    line += "" if "ns get" in line else " -ns ns1"
+    both(stock, line)
+    beside = stock.run(*shlex.split(line)).stderr.decode().splitlines()
+    assert ours(stock, line).stderr.decode().splitlines() == beside
+
+
 def test_head_is_the_same(stock: Stock) -> None:
     seed(stock)
     head = json.loads(both(stock, "os object head -ns ns1 -bn backups --name 'é b'"))

@@ -89,6 +89,7 @@ class TestTheDefect:
     def test_the_stock_cli_fails_when_the_token_dies(self, stock: Stock, tmp_path: Path) -> None:
         source = tmp_path / "night.tar"
         source.write_bytes(os.urandom(90 * MIB))
+        stock.log_in()
         done = stock.run("os", "object", "put", *stock.place(), "--file", str(source), *self.FLAGS)
         assert done.returncode == 1
         assert b"NotAuthenticated" in done.stdout + done.stderr
@@ -102,6 +103,7 @@ class TestTheDefect:
     def test_ocihaul_with_the_same_flags_finishes(self, stock: Stock, tmp_path: Path) -> None:
         source = tmp_path / "night.tar"
         source.write_bytes(os.urandom(90 * MIB))
+        stock.log_in()
         stock.environment["OCIHAUL_AUTH_ENDPOINT"] = stock.oci.endpoint
         done = stock.program(
             [

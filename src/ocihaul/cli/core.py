@@ -34,8 +34,10 @@ def run_upload(
 ) -> UploadResult:
     """Upload one file; asks the service for the namespace if the request has none."""
     from ocihaul.transfer.counting import Counter
+    from ocihaul.transfer.uploads.headers import check_wishes
     from ocihaul.transfer.uploads.upload import upload
 
+    check_wishes(request)  # before a session that is over could keep it waiting
     if request.outlive_session:
         # A session that is over must not keep waiting what can go on without it.
         wishes = settings.wishes

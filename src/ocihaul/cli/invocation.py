@@ -83,6 +83,7 @@ class Invocation:
         else:
             self.stdout.write(text + "\n")
             self.stdout.flush()
+            self.stderr.write(self.view.beside(data))
 
 
 def settle(

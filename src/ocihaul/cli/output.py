@@ -47,11 +47,19 @@ class View:
             data = _compiled(self.query).search(data)
             if data is None:
                 return None
+        elif self.output == "table" and isinstance(data, Mapping) and "data" in data:
+            data = data["data"]
         if self.output == "table":
             return table_text(data)
         if self.raw and isinstance(data, str):
             return data
         return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False)
+
+    def beside(self, data: object) -> str:
+        """What belongs on stderr: whatever an answer has beside its "data", which is the table."""
+        if self.output != "table" or not (isinstance(data, Mapping) and "data" in data):
+            return ""
+        return "".join(f"{name}: {value}\n" for name, value in data.items() if name != "data")
 
 
 def make_view(

@@ -17,6 +17,7 @@ from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.journal.opening import open_journal
 from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.uploads import upload as transfer
+from ocihaul.transfer.uploads.headers import check_wishes
 from ocihaul.transfer.uploads.request import Existing, Stream, UploadRequest, UploadResult
 
 
@@ -81,6 +82,7 @@ def upload(
         existing=existing,
         **wishes,
     )
+    check_wishes(request)
     place = Place(
         profile=profile,
         config_file=config_file,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from ocihaul.storage.names import check_headers, check_text
+from ocihaul.transfer.plan import check_parallel, check_part_size
 from ocihaul.transfer.uploads.request import UploadRequest
 
 _CONTENT = {
@@ -18,6 +19,13 @@ _CONTENT = {
 def check_request(request: UploadRequest) -> None:
     """Raise UsageError for what no request could carry, before any is made."""
     check_text(request.namespace, "namespace")
+    check_wishes(request)
+
+
+def check_wishes(request: UploadRequest) -> None:
+    """The same, while the namespace need not be known yet."""
+    check_part_size(None if request.upload_id else request.part_size)
+    check_parallel(request.parallel)
     check_text(request.bucket, "bucket name")
     check_text(request.name, "object name")
     check_headers(put_headers(request))
