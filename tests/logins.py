@@ -1,6 +1,8 @@
 """Logins under way: `session login`, a command at a terminal, and a browser of sorts."""
 
+import contextlib
 import http.client
+import random
 import re
 import socket
 import subprocess
@@ -11,10 +13,15 @@ from tests.world import Ran, World
 
 
 def free_port() -> str:
-    """A port of 127.0.0.1 that nobody listens on, so that logins can be tried side by side."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return str(sock.getsockname()[1])
+    """A port of 127.0.0.1 that nobody listens on, so that logins can be tried side by side.
+
+    It is none of those that the system gives to whoever asks for any, as the next one may.
+    """
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return str(port)
 
 
 class Waiting:

@@ -187,4 +187,4 @@ def test_without_the_sdk_the_error_says_how_to_get_it(tmp_path: Path) -> None:
     settings = resolve(Flags(auth="instance_principal", region="us-ashburn-1"), {}, tmp_path)
     with pytest.raises(UsageError) as raised:
         open_principal(settings)
-    assert "pip install 'ocihaul[sdk]'" in str(raised.value)
+    assert "pip install 'oci<" in str(raised.value)

@@ -68,7 +68,7 @@ def test_our_own_options_become_variables() -> None:
 def test_without_the_cli_the_error_says_how_to_get_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert stock_cli.run(["os", "ns", "get"]) == 2
     said = capsys.readouterr()
-    assert "pip install 'ocihaul[oci-cli]'" in said.err
+    assert "pip install 'oci-cli" in said.err
     assert said.out == ""
 
 

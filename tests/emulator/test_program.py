@@ -86,4 +86,4 @@ def test_where_it_cannot_begin_it_says_why(
     monkeypatch.setitem(sys.modules, "ocihaul.emulator.tls", None)
     with pytest.raises(SystemExit, match="2"):
         main(["--tls"])
-    assert "pip install 'ocihaul[emulator]'" in capfd.readouterr().err
+    assert "pip install trustme" in capfd.readouterr().err

@@ -14,7 +14,8 @@ from ocihaul.emulator import Fault
 from ocihaul.errors import Interrupted, OcihaulError, ServiceError, SessionError, UsageError
 from ocihaul.events import Event, FileFailed, FileFinished, Listener, Notice, PartFinished
 from ocihaul.library import trees
-from ocihaul.transfer import plan
+from ocihaul.transfer import pace, plan
+from ocihaul.transfer.steering import FIRST
 from tests.scenarios.trees import content, make, operations
 from tests.world import MIB, World
 
@@ -42,6 +43,23 @@ def interrupted(
     stop = threading.Event()
     with pytest.raises(Interrupted):
         call(*args, listener=stopping_after(after, of, stop), stop=stop, parallel=1, **how)
+
+
+def test_the_service_says_how_many_go_at_a_time(
+    here: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "WINDOW", 0.1)
+    src = make(tmp_path / "src", *map(str, range(30)))
+    here.oci.faults.add(Fault(operation="PutObject", stall_seconds=0.1, times=None))
+    for most in (2, 64):
+        before = here.oci.log.count(operation="PutObject")
+        how = {"parallel": most, "adaptive": True, "mode": ocihaul.Mode.REPLACE}
+        assert ocihaul.upload_tree(src, "backups", **how).good  # type: ignore[arg-type]
+        entries = here.oci.log.entries(operation="PutObject")[before:]
+        begun = [entry.started_at for entry in entries]
+        assert len(begun) == 30
+        first = sum(at - begun[0] < 0.09 for at in begun)
+        assert first <= min(most, FIRST)
 
 
 def test_a_tree_goes_up_and_comes_back_as_it_was(here: World, tmp_path: Path) -> None:

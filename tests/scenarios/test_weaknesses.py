@@ -54,7 +54,7 @@ def test_weakness_11_a_slow_part_keeps_no_others_waiting(tmp_path: Path) -> None
 
 
 def test_weakness_11_an_error_ends_it_at_once(tmp_path: Path) -> None:
-    with world(tmp_path, bandwidth=40 * MIB) as w:
+    with world(tmp_path, bandwidth=10 * MIB) as w:
         w.oci.faults.add(Fault(operation="UploadPart", part_number=3, status=403, early=True))
         with pytest.raises(UploadStopped):
             w.upload(w.file(9 * PART), parallel=3)

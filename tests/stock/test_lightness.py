@@ -29,7 +29,7 @@ def test_weakness_27_version_takes_at_most_a_quarter_of_the_stock_clis_time(stoc
 
 
 @pytest.mark.timeout(300)
-def test_the_lean_installation_is_under_60_mb(tmp_path: Path) -> None:
+def test_the_lean_installation_is_small(tmp_path: Path) -> None:
     packages = tmp_path / "packages"
     command = [
         *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
@@ -40,5 +40,5 @@ def test_the_lean_installation_is_under_60_mb(tmp_path: Path) -> None:
     installed = {path.name for path in packages.iterdir()}
     assert {"ocihaul", "cryptography", "h11"} <= installed
     assert "oci" not in installed
-    assert size < 60 * 10**6, f"{size / 10**6:.0f} MB"
+    assert size < 45 * 10**6, f"{size / 10**6:.0f} MB, and it should be 40 at most"
     assert (packages / "ocihaul" / "regions.json").stat().st_size > 0

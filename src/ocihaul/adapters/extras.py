@@ -1,6 +1,6 @@
 """The official packages: which extra brings them, and what to say when one is missing."""
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 
 from ocihaul.errors import UsageError
@@ -9,6 +9,7 @@ SDK = "sdk"
 OCI_CLI = "oci-cli"
 
 _MODULES = {SDK: "oci", OCI_CLI: "oci_cli"}
+_PACKAGES = {SDK: "oci", OCI_CLI: "oci-cli"}
 
 
 def is_there(extra: str) -> bool:
@@ -21,8 +22,22 @@ def require(extra: str, *, by: str) -> None:
     if not is_there(extra):
         raise UsageError(
             f"{by} needs the official package {_MODULES[extra]!r}, which is not installed",
-            hint=f"Install it with: pip install 'ocihaul[{extra}]'",
+            hint=f"Install it with: {installing(extra)}",
         )
+
+
+def installing(extra: str) -> str:
+    """The command that installs what `extra` brings, in a version that was tested.
+
+    It names the official package itself, as ocihaul may have come from anywhere.
+    """
+    try:
+        wanted = requires("ocihaul") or []
+    except PackageNotFoundError:
+        wanted = []
+    mark = f'extra == "{extra}"'
+    found = [each.partition(";")[0].strip() for each in wanted if mark in each.replace("'", '"')]
+    return f"pip install '{found[0] if found else _PACKAGES[extra]}'"
 
 
 def versions() -> str:

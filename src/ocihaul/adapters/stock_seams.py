@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ocihaul.adapters.extras import versions
+from ocihaul.adapters.extras import OCI_CLI, installing, versions
 from ocihaul.errors import UsageError
 
 _SEAM = "get_session_token_signer"
@@ -55,6 +55,6 @@ def check(cli_util: Any) -> None:
         raise UsageError(
             f"this official CLI cannot be run on our session: in {cli_util.__name__} {problem} "
             f"({versions()})",
-            hint="Install one that was tested, with: pip install 'ocihaul[oci-cli]'; or keep the "
+            hint=f"Install one that was tested, with: {installing(OCI_CLI)}; or keep the "
             "session alive from outside, with: ocihaul session keep",
         )

@@ -21,7 +21,7 @@ def app() -> None:
 
     The commands take the flags of the stock `oci` CLI as they are. The options below may stand
     before or after the command; the last one wins. Every other command of the stock CLI works
-    here too, on the same session, where it is installed: pip install 'ocihaul[oci-cli]'
+    here too, on the same session, where it is installed: pip install oci-cli
     """
 
 

@@ -50,13 +50,13 @@ class Tree(LazyGroup):
 
 def run_elsewhere(argv: Sequence[str], name: str) -> int:
     """Run `argv` as a command line of the official CLI; returns its exit status."""
-    from ocihaul.adapters import stock_cli
+    from ocihaul.adapters import extras, stock_cli
 
     if not stock_cli.is_installed():
         click.echo(
             f"Error: ocihaul has no command {name!r} of its own. The official CLI's commands run "
             "here too, on a session that stays alive, once it is installed:\n"
-            "pip install 'ocihaul[oci-cli]'\n"
+            f"{extras.installing(extras.OCI_CLI)}\n"
             "See ocihaul --help for the commands that need nothing else.",
             err=True,
         )

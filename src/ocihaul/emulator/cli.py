@@ -122,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(options)
     except ModuleNotFoundError as error:
-        cure = "pip install 'ocihaul[emulator]'"
+        cure = "pip install trustme"
         parser.exit(2, f"{parser.prog}: --tls needs the package {error.name}: {cure}\n")
     except OSError as error:
         parser.exit(2, f"{parser.prog}: {error}\nName another --port, address or path.\n")

@@ -14,6 +14,7 @@ from ocihaul.events import Event, FileFinished, Listener, audience, ignore
 from ocihaul.library.place import Place
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer.journal.opening import open_journal
+from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.uploads.request import UploadRequest
 from ocihaul.trees import destination, download, upload, walk
 from ocihaul.trees.compare import Mode
@@ -81,6 +82,7 @@ def upload_tree(
     delete: bool = False,
     dry_run: bool = False,
     parallel: int = 10,
+    adaptive: bool = False,
     follow_links: bool = True,
     namespace: str | None = None,
     profile: str | None = None,
@@ -106,7 +108,8 @@ def upload_tree(
     with ASK each is a failure, as there is nobody to ask. `include` or `exclude` are shell
     patterns for the paths, of which "*" matches "/" too. `delete` deletes the objects under the
     prefix that have no file, never for a directory that is empty. `parallel` files or parts go at
-    a time. Without `follow_links` symbolic links are as if they were not there.
+    a time, or with `adaptive` at most so many, as the line and the service allow. Without
+    `follow_links` symbolic links are as if they were not there.
 
     A file that fails does not stop the others and raises nothing: see `TreeResult.failures`.
     Called again after it was stopped or killed, it goes on, as the command line does, and with
@@ -162,6 +165,7 @@ def upload_tree(
         dry=dry_run,
         # What is new or different is seen without a memory.
         remembers=mode is not Mode.SYNC and not dry_run,
+        adaptive=adaptive,
         journal=not dry_run,
     )
     place = Place(
@@ -187,6 +191,7 @@ def download_tree(
     delete: bool = False,
     dry_run: bool = False,
     parallel: int = 10,
+    adaptive: bool = False,
     follow_links: bool = True,
     part_size: int | None = None,
     multipart: bool = True,
@@ -251,6 +256,7 @@ def download_tree(
         done=DOWNLOADED,
         dry=dry_run,
         remembers=mode is not Mode.SYNC and not dry_run,
+        adaptive=adaptive,
         journal=False,  # a download's own files say how far it is
     )
     place = Place(
@@ -277,6 +283,7 @@ class _Run:
     done: str
     dry: bool
     remembers: bool
+    adaptive: bool
     journal: bool
 
     def at(
@@ -284,7 +291,8 @@ class _Run:
     ) -> TreeResult:
         """Do it there."""
         size = _Size()
-        tell = audience(listener, size)
+        pace = Pace() if self.adaptive else None
+        tell = audience(listener, size, *([pace] if pace is not None else []))
         with ExitStack() as opened:
             results = opened.enter_context(Results())
             journal = opened.enter_context(open_journal(listener)) if self.journal else None
@@ -292,7 +300,7 @@ class _Run:
             namespace = namespace or storage.get_namespace()
             key = self.key(storage.base_url(namespace), namespace) if self.remembers else None
             ledger = opened.enter_context(open_ledger(key, listener))
-            work = Work(storage, results, tell, stop, journal=journal, ledger=ledger)
+            work = Work(storage, results, tell, stop, journal=journal, ledger=ledger, pace=pace)
             self.work(work, namespace)
             return self._result(results, size.total)
 

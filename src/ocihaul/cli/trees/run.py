@@ -89,7 +89,7 @@ def run_tree(
                     confirm=_confirm(invocation, question, stopper),
                     pace=pace,
                 )
-                _run(run, work, namespace, reporter)
+                _run(run, work, namespace, None if invocation.options.get("dry_run") else reporter)
         if dry_run is not None:
             dry_run(results, invocation.stdout)
         elif not print_summary(results, layout, invocation.view, invocation.stdout):
@@ -100,13 +100,14 @@ def run_tree(
         return FAILED if failed else DONE
 
 
-def _run(run: Run, work: Work, namespace: str, reporter: TreeReporter) -> None:
+def _run(run: Run, work: Work, namespace: str, reporter: TreeReporter | None) -> None:
     try:
         run(work, namespace)
     except KeyboardInterrupt:
         raise Interrupted("stopped while asking") from None
     finally:
-        reporter.beat()
+        if reporter is not None:
+            reporter.beat()  # where nothing is done, there is nothing to say of it
 
 
 def _confirm(invocation: Invocation, question: str, stopper: Stopper) -> Confirm | None:
