@@ -229,6 +229,7 @@ class Storm:
             thread.join(15)
 
 
+@pytest.mark.timeout(300)  # a slow disk needs long for a thousand
 def test_no_reader_gets_an_empty_cut_or_mismatched_pair_in_a_storm_of_writers(
     tmp_path: Path,
 ) -> None:
@@ -244,10 +245,9 @@ def test_no_reader_gets_an_empty_cut_or_mismatched_pair_in_a_storm_of_writers(
             text=True,
         ) as stock:
             storm = Storm(w)
-            storm.run(reads=3000, replaces=1000, seconds=80)
+            storm.run(reads=3000, replaces=1000, seconds=240)
             written = int(stock.communicate("\n", timeout=20)[0])
     assert storm.wrong == []
-    # A slow disk does fewer in that time.
-    assert sum(storm.reads) >= 600, storm.reads
-    assert sum(storm.replaces) >= 200, storm.replaces
+    assert sum(storm.reads) >= 3000, storm.reads
+    assert sum(storm.replaces) >= 1000, storm.replaces
     assert written >= 20  # it ends with the storm, and gets less of a busy machine than the others
