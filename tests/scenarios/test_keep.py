@@ -171,7 +171,7 @@ def test_it_ends_within_a_second_though_the_auth_service_hangs(tmp_path: Path) -
         until = time.monotonic() + 60
         while not fault.fired:
             assert time.monotonic() < until, "it never tried to renew"
-            time.sleep(0.05)
+            time.sleep(0.05)  # a fault cannot be waited for
         assert stop(keeper) < 10, "about a second, where the answer takes a minute"
         assert w.finish(keeper).code == 0
 

@@ -187,7 +187,7 @@ class Gauge:
         with self._lock:
             self._now += many
             self.most = max(self.most, self._now)
-        time.sleep(0.002)
+        time.sleep(0.002)  # so that others come in beside it
         with self._lock:
             self._now -= many
 
@@ -259,4 +259,4 @@ def test_workers_without_a_turn_are_let_go_at_the_end(ends: str) -> None:
     until = time.monotonic() + 20
     while any(each.name == "tree" for each in threading.enumerate()):
         assert time.monotonic() < until, "some wait for ever"
-        time.sleep(0.01)
+        time.sleep(0.01)  # nobody tells of the end of a thread that is not ours
