@@ -286,3 +286,14 @@ def test_a_user_without_a_home_gets_an_error_and_not_a_traceback(
     outcome = ocihaul("os", "object", "put", "-bn", "b", "--file", home / "backup.tar")
     assert outcome.code == 1
     assert "there is no configuration file ~/.oci/config" in outcome.err
+
+
+def test_the_emulator_without_its_extra_says_what_to_install(
+    ocihaul: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocihaul.adapters.extras.find_spec", lambda _: None)
+    outcome = ocihaul("emulator", "--help")
+    assert outcome.code == 2
+    assert "the emulator needs the package 'jwt'" in outcome.err
+    assert "pip install 'PyJWT" in outcome.err
+    assert "trustme" in outcome.err

@@ -1,4 +1,4 @@
-"""The official packages: which extra brings them, and what to say when one is missing."""
+"""The packages of the extras: which extra brings them, and what to say when one is missing."""
 
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
@@ -7,9 +7,10 @@ from ocihaul.errors import UsageError
 
 SDK = "sdk"
 OCI_CLI = "oci-cli"
+EMULATOR = "emulator"
 
-_MODULES = {SDK: "oci", OCI_CLI: "oci_cli"}
-_PACKAGES = {SDK: "oci", OCI_CLI: "oci-cli"}
+_MODULES = {SDK: "oci", OCI_CLI: "oci_cli", EMULATOR: "jwt"}
+_PACKAGES = {SDK: ["oci"], OCI_CLI: ["oci-cli"], EMULATOR: ["PyJWT", "trustme"]}
 
 
 def is_there(extra: str) -> bool:
@@ -21,7 +22,7 @@ def require(extra: str, *, by: str) -> None:
     """Raise UsageError with the command that installs `extra`, unless it is there."""
     if not is_there(extra):
         raise UsageError(
-            f"{by} needs the official package {_MODULES[extra]!r}, which is not installed",
+            f"{by} needs the package {_MODULES[extra]!r}, which is not installed",
             hint=f"Install it with: {installing(extra)}",
         )
 
@@ -29,7 +30,7 @@ def require(extra: str, *, by: str) -> None:
 def installing(extra: str) -> str:
     """The command that installs what `extra` brings, in a version that was tested.
 
-    It names the official package itself, as ocihaul may have come from anywhere.
+    It names the packages themselves, as ocihaul may have come from anywhere.
     """
     try:
         wanted = requires("ocihaul") or []
@@ -37,7 +38,7 @@ def installing(extra: str) -> str:
         wanted = []
     mark = f'extra == "{extra}"'
     found = [each.partition(";")[0].strip() for each in wanted if mark in each.replace("'", '"')]
-    return f"pip install '{found[0] if found else _PACKAGES[extra]}'"
+    return "pip install " + " ".join(f"'{each}'" for each in found or _PACKAGES[extra])
 
 
 def versions() -> str:

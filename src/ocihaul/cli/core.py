@@ -141,7 +141,13 @@ def journal_to_read() -> "Journal":
 
 
 def run_emulator(args: list[str]) -> int:
-    """Run the emulator with its own options; returns its exit status."""
+    """Run the emulator with its own options; returns its exit status.
+
+    Raises UsageError when what it is made of is not installed.
+    """
+    from ocihaul.adapters.extras import EMULATOR, require
+
+    require(EMULATOR, by="the emulator")
     from ocihaul.emulator.cli import main
 
     return main(args)
