@@ -295,5 +295,5 @@ def test_the_emulator_without_its_extra_says_what_to_install(
     outcome = ocihaul("emulator", "--help")
     assert outcome.code == 2
     assert "the emulator needs the package 'jwt'" in outcome.err
-    assert "pip install 'PyJWT" in outcome.err
+    assert "pip install 'pyjwt" in outcome.err.lower()
     assert "trustme" in outcome.err
