@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help demo test test-browser test-stock test-many check format bench bench-quick clean
+.PHONY: help demo test test-browser test-stock test-many check figures format bench bench-quick clean
 
 help:
 	@echo "make demo        the report's upload against tokens that live 20 s (about 90 s)"
@@ -19,6 +19,7 @@ help:
 	@echo "make check       ruff, mypy --strict, import-linter"
 	@echo "make bench-quick  does an upload cost what it may cost? (a minute)"
 	@echo "make bench       ocihaul, the stock CLI, rclone and the limits, side by side (long)"
+	@echo "make figures     how large the code is to read, counted"
 	@echo "make format      let ruff format the code"
 
 $(VENV)/.made: pyproject.toml constraints.txt
@@ -76,6 +77,9 @@ bench: $(BENCH_VENV)/.made $(LEAN_VENV)/.made
 
 bench-quick: $(VENV)/.made
 	$(BIN)/python -m bench.quick $(BIN)/ocihaul
+
+figures: $(VENV)/.made
+	$(BIN)/python -m tools.figures
 
 format: $(VENV)/.made
 	$(BIN)/ruff format .
