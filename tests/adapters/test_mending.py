@@ -10,6 +10,7 @@ from ocihaul.adapters.mending import MAX_REJECTIONS, sign_and_watch
 from ocihaul.clock import ServerClock
 from ocihaul.errors import SessionOver
 from ocihaul.session.credential import Credential
+from ocihaul.wire.message import StopSign
 from tests.support import rsa_key
 
 OTHER_TIME = {"date": "Fri, 07 Nov 2036 10:53:27 GMT", "opc-request-id": "x"}
@@ -32,10 +33,12 @@ class Ledger:
     generation: int = 1
     reported: list[tuple[int, str]] = field(default_factory=list)
 
-    def credential(self) -> Credential:
+    def credential(self, cancel: StopSign | None = None) -> Credential:
         return Credential(rsa_key(), f"key-{self.generation}", self.generation)
 
-    def rejected(self, credential: Credential, operation: str) -> bool:
+    def rejected(
+        self, credential: Credential, operation: str, cancel: StopSign | None = None
+    ) -> bool:
         self.reported.append((credential.generation, operation))
         if self.over:
             raise SessionOver("over")

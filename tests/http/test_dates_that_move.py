@@ -13,7 +13,7 @@ from ocihaul.session.ladder import Failed, Renewed
 from ocihaul.session.renewal import Refresher
 from ocihaul.session.token import SessionToken
 from ocihaul.wire.dial import Dialer
-from ocihaul.wire.message import Answer, Request
+from ocihaul.wire.message import Answer, Request, StopSign
 from ocihaul.wire.origin import Origin
 from ocihaul.wire.pool import Pool
 from tests.support import NOW, Hand, make_token, rsa_key
@@ -75,9 +75,11 @@ class Counting(ApiKey):
         super().__init__(rsa_key(), tenancy="t", user="u", fingerprint="f")
         self.rejections = 0
 
-    def rejected(self, credential: Credential, operation: str) -> bool:
+    def rejected(
+        self, credential: Credential, operation: str, cancel: StopSign | None = None
+    ) -> bool:
         self.rejections += 1
-        return super().rejected(credential, operation)
+        return super().rejected(credential, operation, cancel)
 
 
 def client(service: Service, authority: Counting) -> Client:

@@ -10,7 +10,7 @@ from ocihaul.errors import Interrupted, ServiceError
 from ocihaul.http.client import Call, Client
 from ocihaul.session.credential import ApiKey, Credential
 from ocihaul.wire.dial import Dialer
-from ocihaul.wire.message import Answer, Request
+from ocihaul.wire.message import Answer, Request, StopSign
 from ocihaul.wire.origin import Origin
 from ocihaul.wire.pool import Pool
 from tests.support import rsa_key
@@ -25,7 +25,9 @@ class Renewing(ApiKey):
     def __init__(self) -> None:
         super().__init__(rsa_key(), tenancy="t", user="u", fingerprint="f")
 
-    def rejected(self, credential: Credential, operation: str) -> bool:  # noqa: ARG002  Authority
+    def rejected(
+        self, credential: Credential, operation: str, cancel: StopSign | None = None
+    ) -> bool:
         return True
 
 

@@ -20,6 +20,7 @@ from ocihaul.config import Settings
 from ocihaul.errors import ConfigError, OcihaulError, RenewalUnavailable
 from ocihaul.redaction import redact
 from ocihaul.session.credential import Credential
+from ocihaul.wire.message import StopSign
 
 
 def open_principal(settings: Settings) -> "Principal":
@@ -56,11 +57,16 @@ class Principal:
         region = getattr(self._signer, "region", None)
         return str(region) if region else None
 
-    def credential(self) -> Credential:
+    def credential(self, cancel: StopSign | None = None) -> Credential:  # noqa: ARG002  Authority
         """The one that signs now; the signer itself renews a token that is about to expire."""
         return self._present
 
-    def rejected(self, credential: Credential, operation: str) -> bool:  # noqa: ARG002  Authority
+    def rejected(
+        self,
+        credential: Credential,
+        operation: str,  # noqa: ARG002  Authority
+        cancel: StopSign | None = None,  # noqa: ARG002
+    ) -> bool:
         """Refresh the signer's token, unless another thread has done so since it signed."""
         with self._lock:
             if self._present.generation != credential.generation:

@@ -28,6 +28,7 @@ from ocihaul.redaction import redact
 from ocihaul.session.credential import Credential
 from ocihaul.session.opening import home_directory
 from ocihaul.session.session import Session
+from ocihaul.wire.message import StopSign
 
 FAILED = 1
 USAGE = 2
@@ -149,17 +150,19 @@ class _Failing:
         self._session = session
         self._sessions = sessions
 
-    def credential(self) -> Credential:
+    def credential(self, cancel: StopSign | None = None) -> Credential:
         with self._remembering():
-            return self._session.credential()
+            return self._session.credential(cancel)
 
     def ready(self) -> None:
         with self._remembering():
             self._session.ready()
 
-    def rejected(self, credential: Credential, operation: str) -> bool:
+    def rejected(
+        self, credential: Credential, operation: str, cancel: StopSign | None = None
+    ) -> bool:
         with self._remembering():
-            return self._session.rejected(credential, operation)
+            return self._session.rejected(credential, operation, cancel)
 
     @contextmanager
     def _remembering(self) -> Iterator[None]:

@@ -125,7 +125,7 @@ class Client:
         tally = _Tally()
         try:
             while True:
-                credential = self._authority.credential()
+                credential = self._authority.credential(self._stop)
                 offset = self._clock.offset
                 try:
                     answer = self._attempt(origin, call, credential)
@@ -152,6 +152,19 @@ class Client:
                 listener=self._listener,
                 stop=stop,
             )
+
+    def scoped(self, listener: Listener, stop: threading.Event) -> "Client":
+        """The same client over the same connections for one caller: its listener, its stop."""
+        return Client(
+            self._pool.sharing(stop),
+            self._authority,
+            self._clock,
+            retry=self._retry,
+            listener=listener,
+            stop=stop,
+            probe=self._probe,
+            chance=self._chance,
+        )
 
     def _settles(
         self, answer: Answer, call: Call, credential: Credential, redated: bool, tally: _Tally
@@ -192,7 +205,7 @@ class Client:
             return False
         if redated and not tally.redated:
             tally.redated = True
-        elif not self._authority.rejected(credential, call.operation):
+        elif not self._authority.rejected(credential, call.operation, self._stop):
             return False
         return self._wait(call, rejection_delay(tally.rejections, self._chance()))
 
@@ -216,7 +229,7 @@ class Client:
 
     def _was_rejected(self, origin: Origin, credential: Credential) -> bool:
         """Ask with a call that costs nothing before a whole body is sent again."""
-        if self._probe is None or self._authority.credential() is not credential:
+        if self._probe is None or self._authority.credential(self._stop) is not credential:
             return False
         try:
             answer = self._attempt(origin, self._probe, credential)

@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from ocihaul.session.token import SessionToken
 from ocihaul.signing import sign
+from ocihaul.wire.message import StopSign
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +61,16 @@ class Unsigned(Credential):
 class Nobody:
     """The authority of requests that nobody signs."""
 
-    def credential(self) -> Credential:
+    def credential(self, cancel: StopSign | None = None) -> Credential:  # noqa: ARG002  Authority
         """One without a key: there is nothing that could be sent by mistake."""
         return Unsigned(cast("RSAPrivateKey", None), "", generation=0)
 
-    def rejected(self, credential: Credential, operation: str) -> bool:  # noqa: ARG002  Authority
+    def rejected(
+        self,
+        credential: Credential,  # noqa: ARG002  Authority
+        operation: str,  # noqa: ARG002
+        cancel: StopSign | None = None,  # noqa: ARG002
+    ) -> bool:
         """There is no other."""
         return False
 
@@ -72,11 +78,16 @@ class Nobody:
 class Authority(Protocol):
     """Hands out the credential of the moment."""
 
-    def credential(self) -> Credential:
-        """The credential to sign with right now; SessionError when there is none."""
+    def credential(self, cancel: StopSign | None = None) -> Credential:
+        """The credential to sign with right now; SessionError when there is none.
+
+        Once `cancel` is set, a call that waits for one returns what there is.
+        """
         ...
 
-    def rejected(self, credential: Credential, operation: str) -> bool:
+    def rejected(
+        self, credential: Credential, operation: str, cancel: StopSign | None = None
+    ) -> bool:
         """The service answered 401 to a request signed with `credential`.
 
         True when a newer one is there to sign again with. False when this authority has no
@@ -91,10 +102,15 @@ class ApiKey:
     def __init__(self, key: RSAPrivateKey, *, tenancy: str, user: str, fingerprint: str) -> None:
         self._credential = Credential(key, f"{tenancy}/{user}/{fingerprint}", generation=0)
 
-    def credential(self) -> Credential:
+    def credential(self, cancel: StopSign | None = None) -> Credential:  # noqa: ARG002  Authority
         """The one credential."""
         return self._credential
 
-    def rejected(self, credential: Credential, operation: str) -> bool:  # noqa: ARG002  Authority
+    def rejected(
+        self,
+        credential: Credential,  # noqa: ARG002  Authority
+        operation: str,  # noqa: ARG002
+        cancel: StopSign | None = None,  # noqa: ARG002
+    ) -> bool:
         """A rejected API key stays rejected."""
         return False

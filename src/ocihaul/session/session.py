@@ -44,6 +44,7 @@ from ocihaul.session.store import CredentialStore
 from ocihaul.session.token import SessionToken
 from ocihaul.threads import start_as_many
 from ocihaul.wire.dial import Dialer
+from ocihaul.wire.message import StopSign
 
 #: How often a request that waits for another's renewal looks whether it has to stop, seconds.
 _GLANCE = 0.25
@@ -233,11 +234,11 @@ class Session:
             state, parked_until = self._held.state, self._parked_until
         return SessionStatus.of(state, now=self._clock.now(), parked_until=parked_until)
 
-    def credential(self) -> Credential:
+    def credential(self, cancel: StopSign | None = None) -> Credential:
         """The credential to sign with now; waits only when the token has no life left.
 
-        Raises SessionOver when nothing but a login helps, RenewalUnavailable when the auth
-        service stays out of reach.
+        Once `cancel` is set, it waits no longer and returns the one there is. Raises SessionOver
+        when nothing but a login helps, RenewalUnavailable when the auth service stays out of reach.
         """
         self._held.look_at_disk()
         state = self._held.state
@@ -245,7 +246,7 @@ class Session:
         if verdict is Verdict.RENEW_SOON and not self._is_kept():
             self._renew(state.credential.generation)
         elif verdict in {Verdict.RENEW_NOW, Verdict.OVER}:
-            self._wait_for_usable()
+            self._wait_for_usable(cancel=cancel)
         return self._held.state.credential
 
     def ready(self) -> None:
@@ -258,10 +259,15 @@ class Session:
         if not self._stop.is_set() and self._clock.now() >= self.token.expires_at:
             self._wait_for_usable(may_try=False)
 
-    def rejected(self, credential: Credential, operation: str = "request") -> bool:
+    def rejected(
+        self,
+        credential: Credential,
+        operation: str = "request",
+        cancel: StopSign | None = None,
+    ) -> bool:
         """Report a 401; returns True when there is a credential to sign again with.
 
-        Raises as `credential` does.
+        Once `cancel` is set, it waits for none. Raises as `credential` does.
         """
         first = self._held.reject(credential)
         if first is None:
@@ -269,19 +275,20 @@ class Session:
         if first:
             self._listener(CredentialRejected(credential.generation, operation))
         self._held.look_at_disk(now=True)
-        self._wait_for_usable()
+        self._wait_for_usable(cancel=cancel)
         return True
 
     # Deciding
 
-    def _wait_for_usable(self, *, may_try: bool = True) -> None:
+    def _wait_for_usable(self, *, may_try: bool = True, cancel: StopSign | None = None) -> None:
         """Return when the present token may be signed with; raise when that will not be.
 
-        `may_try`: a token that seems to be over may be tried once more.
+        `may_try`: a token that seems to be over may be tried once more. Returns as well when
+        the session or this call is told to stop.
         """
         started = self._clock.monotonic()
         over_since: float | None = None
-        while not self._stop.is_set():
+        while not (self._stop.is_set() or (cancel is not None and cancel.is_set())):
             self._held.look_at_disk()
             state = self._held.state
             verdict = self._held.verdict(state)

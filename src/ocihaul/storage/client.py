@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ocihaul.errors import ServiceError
+from ocihaul.events import Listener
 from ocihaul.http.client import Call
 from ocihaul.storage.bucket_operations import BucketOperations
 from ocihaul.storage.calls import Headers, already_gone, read
@@ -38,6 +39,14 @@ class StorageClient(ObjectOperations, BucketOperations):
             client = stack.enter_context(self._client.bounded(seconds))
             unsigned = self._unsigned and stack.enter_context(self._unsigned.bounded(seconds))
             yield StorageClient(client, self._endpoint, unsigned=unsigned)
+
+    def scoped(self, listener: Listener, stop: threading.Event) -> "StorageClient":
+        """The same service over the same connections for one caller: its listener, its stop."""
+        return StorageClient(
+            self._client.scoped(listener, stop),
+            self._endpoint,
+            unsigned=self._unsigned and self._unsigned.scoped(listener, stop),
+        )
 
     def preauthenticated(self, namespace: str) -> PreauthenticatedUploads | None:
         """What uploads through PARs; None where this client was made without it."""

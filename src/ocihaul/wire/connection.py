@@ -55,7 +55,7 @@ class Connection:
         self._limiter = limiter or Limiter(unlimited)
         self._sock = sock
         self._patience = patience
-        self._stop = stop
+        self.stop = stop
         self._watch = Watch(sock)
         self._reply = Reply("")
         self._head_left = 0  # bytes of the request's head that have not gone out
@@ -268,7 +268,7 @@ class Connection:
     def _receive_into(self, sink: Sink, head: AnswerHead) -> None:
         """The body into the sink: piece by piece, or straight where its length is known."""
         reply = self._reply
-        inflow = Inflow(self._sock, sink, self._patience.read, self._stop, self._limiter)
+        inflow = Inflow(self._sock, sink, self._patience.read, self.stop, self._limiter)
         try:
             if head.length is None:
                 for piece in reply.body(self._receive_some):
@@ -305,6 +305,6 @@ class Connection:
             raise WireError(f"the server took more than {self._patience.read:g} s {what_for}")
 
     def _poll(self, events: int, timeout: float) -> int:
-        if self._stop.is_set():
+        if self.stop.is_set():
             raise Stopped
         return self._watch.ready(events, timeout)

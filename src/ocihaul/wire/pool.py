@@ -2,7 +2,7 @@
 
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from ocihaul.errors import ConfigError
@@ -17,8 +17,21 @@ from ocihaul.wire.origin import Origin
 _MAX_IDLE = 30.0
 
 
+@dataclass(slots=True)
+class IdleConnections:
+    """Those that wait for the next request. `answered`: origins that ever gave an answer."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)  # guards all below
+    idle: dict[Origin, list[Connection]] = field(default_factory=dict)
+    answered: set[Origin] = field(default_factory=set)
+    closed: bool = False
+
+
 class Pool:
-    """Carries requests to origins over kept connections. Close it, or use it as a context."""
+    """Carries requests to origins over kept connections. Close it, or use it as a context.
+
+    `kept` are the connections of another pool, to share them with it.
+    """
 
     def __init__(
         self,
@@ -27,15 +40,13 @@ class Pool:
         patience: Patience | None = None,
         stop: threading.Event | None = None,
         limiter: Limiter | None = None,
+        kept: IdleConnections | None = None,
     ) -> None:
         self._dialer = dialer
         self._limiter = limiter
         self._patience = patience or Patience()
         self._stop = stop or threading.Event()
-        self._idle: dict[Origin, list[Connection]] = {}
-        self._closed = False
-        self._answered: set[Origin] = set()
-        self._lock = threading.Lock()  # guards all above
+        self._kept = kept or IdleConnections()
 
     def __enter__(self) -> Self:
         return self
@@ -47,17 +58,27 @@ class Pool:
         """Connections of its own to the same places, under another stop."""
         return Pool(self._dialer, patience=self._patience, stop=stop, limiter=self._limiter)
 
+    def sharing(self, stop: threading.Event) -> "Pool":
+        """The same connections under another stop; whoever closes this pool closes them."""
+        return Pool(
+            self._dialer,
+            patience=self._patience,
+            stop=stop,
+            limiter=self._limiter,
+            kept=self._kept,
+        )
+
     def close(self) -> None:
         """Close the idle connections, and each of the others when it comes back."""
-        with self._lock:
-            self._closed = True
+        with self._kept.lock:
+            self._kept.closed = True
         self.drop_idle()
 
     def drop_idle(self) -> None:
         """Close the connections that nobody is using."""
-        with self._lock:
-            idle = [connection for kept in self._idle.values() for connection in kept]
-            self._idle.clear()
+        with self._kept.lock:
+            idle = [connection for kept in self._kept.idle.values() for connection in kept]
+            self._kept.idle.clear()
         for connection in idle:
             connection.close()
 
@@ -86,7 +107,7 @@ class Pool:
             sock = self._dialer.open(origin)
         except ConfigError as error:
             # The settings were right before: something has come between (a captive portal).
-            if origin in self._answered:
+            if origin in self._kept.answered:
                 raise WireError(error.message) from error
             raise
         return Connection(sock, patience=self._patience, stop=self._stop, limiter=self._limiter)
@@ -94,19 +115,20 @@ class Pool:
     def _exchange_on(self, connection: Connection, origin: Origin, request: Request) -> Answer:
         try:
             answer = connection.exchange(request)
-            with self._lock:
-                self._answered.add(origin)
+            with self._kept.lock:
+                self._kept.answered.add(origin)
             return answer
         finally:
             self._give_back(origin, connection)
 
     def _take_idle(self, origin: Origin) -> Connection | None:
         while True:
-            with self._lock:
-                kept = self._idle.get(origin)
-                if not kept:
+            with self._kept.lock:
+                waiting = self._kept.idle.get(origin)
+                if not waiting:
                     return None
-                connection = kept.pop()
+                connection = waiting.pop()
+            connection.stop = self._stop
             if time.monotonic() - connection.idle_since < _MAX_IDLE and connection.is_quiet():
                 return connection
             connection.close()
@@ -114,9 +136,9 @@ class Pool:
     def _give_back(self, origin: Origin, connection: Connection) -> None:
         if connection.reusable:
             connection.idle_since = time.monotonic()
-            with self._lock:
-                if not self._closed:
-                    self._idle.setdefault(origin, []).append(connection)
+            with self._kept.lock:
+                if not self._kept.closed:
+                    self._kept.idle.setdefault(origin, []).append(connection)
                     return
         connection.close()
 

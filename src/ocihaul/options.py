@@ -1,0 +1,150 @@
+"""What a caller may ask of a transfer, by name and type; checked where a call comes in.
+
+Sizes are bytes, durations seconds. What is not given has the default that is said here.
+"""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, TypedDict, Union, get_args, get_origin, get_type_hints
+
+from ocihaul.errors import UsageError
+from ocihaul.storage.types import SseCustomerKey
+from ocihaul.transfer.uploads.request import Existing
+
+
+class ObjectOptions(TypedDict, total=False):
+    """What an upload can say of each object, one or many.
+
+    `part_size` is bytes (None: 128 MiB, more where 10,000 parts would not do); `multipart` (True)
+    allows parts at all; `verify_checksum` (False) compares an MD5 as well. `metadata` has plain
+    keys. `storage_tier` is Standard, InfrequentAccess or Archive (None: the bucket's).
+    """
+
+    part_size: int | None
+    multipart: bool
+    verify_checksum: bool
+    metadata: Mapping[str, str]
+    storage_tier: str | None
+    content_type: str | None
+    content_language: str | None
+    content_encoding: str | None
+    content_disposition: str | None
+    cache_control: str | None
+    kms_key_id: str | None
+    sse_customer_key: SseCustomerKey | None
+
+
+class UploadOptions(ObjectOptions, total=False):
+    """What the upload of one file or stream can be asked.
+
+    `existing` (Existing.ASK: raise ObjectExists) says what becomes of an object that is there.
+    `parallel` (10) parts go at a time, with `adaptive` (False) at most so many. `resume` (True)
+    goes on with what an earlier run has begun, `restart` (False) drops it; `wait` (True) waits for
+    another process at the same object. `receipt` is a file for the proof. `expected_size` and the
+    `content_*` checksums (base64) refuse anything else. `outlive_session` (False) sends the parts
+    through a pre-authenticated request, made for `expected_rate` bytes per second. Of a stream at
+    most `memory_limit` bytes (256 MiB) wait in memory, the rest in `spool_dir`.
+    """
+
+    existing: Existing
+    if_match: str | None
+    parallel: int
+    adaptive: bool
+    resume: bool
+    restart: bool
+    wait: bool
+    receipt: str | Path | None
+    upload_id: str | None
+    content_md5: str | None
+    checksum_algorithm: str | None
+    content_crc32c: str | None
+    content_sha256: str | None
+    content_sha384: str | None
+    expected_size: int | None
+    memory_limit: int
+    spool_dir: str | Path | None
+    outlive_session: bool
+    expected_rate: float | None
+
+
+class DownloadOptions(TypedDict, total=False):
+    """What the download of one object can be asked.
+
+    `byte_range` is written as in HTTP ("bytes=0-99"). An object larger than `threshold` (128 MiB)
+    and than `part_size` (128 MiB) is fetched in `parallel` (10) ranges at a time, with `adaptive`
+    (False) at most so many, unless `multipart` (True) is False. `verify` (True) compares what came
+    with the object's checksum. `restore` (False) asks for an archived object and waits for it,
+    for `restore_hours` (None: the service's 24). `restart` (False) drops what an earlier run has
+    fetched; `wait` (True) waits for another process at the same file. `response_headers` are
+    GetObject's httpResponse… parameters by the rest of their names, such as ContentType.
+    """
+
+    version_id: str | None
+    if_match: str | None
+    if_none_match: str | None
+    byte_range: str | None
+    part_size: int | None
+    threshold: int
+    parallel: int
+    adaptive: bool
+    multipart: bool
+    verify: bool
+    restart: bool
+    wait: bool
+    restore: bool
+    restore_hours: int | None
+    sse_customer_key: SseCustomerKey | None
+    response_headers: Mapping[str, str]
+
+
+def checked(options: Mapping[str, Any], allowed: type) -> dict[str, Any]:
+    """The options, if each is one of `allowed` (one of the classes above) and of its type.
+
+    Raises UsageError that names the option, what it was given and what it takes.
+    """
+    types = get_type_hints(allowed)
+    for name, value in options.items():
+        if name not in types:
+            near = difflib.get_close_matches(name, types, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(types)}."
+            raise UsageError(f"there is no option {name!r}", hint=hint)
+        kinds = _kinds(types[name])
+        if not any(_is_a(value, kind) for kind in kinds):
+            wanted = " or ".join(_word(kind) for kind in kinds)
+            raise UsageError(f"{name}: {value!r} is no {wanted}", hint=_HINTS.get(name))
+    return dict(options)
+
+
+#: For those options that people give in the command line's units.
+_HINTS = {
+    "part_size": "A part size is a number of bytes: 128 MiB are 128 * 2**20.",
+    "threshold": "It is a number of bytes: 128 MiB are 128 * 2**20.",
+    "memory_limit": "It is a number of bytes: 256 MiB are 256 * 2**20.",
+}
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    if get_origin(annotation) in {Union, UnionType}:
+        return tuple(get_args(annotation))
+    return (annotation,)
+
+
+def _is_a(value: object, kind: Any) -> bool:
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if get_origin(kind) is not None:  # Mapping[str, str]
+        return isinstance(value, Mapping) and all(
+            isinstance(each, str) for pair in value.items() for each in pair
+        )
+    return isinstance(value, kind)
+
+
+def _word(kind: Any) -> str:
+    words = {NoneType: "None", int: "integer", float: "number", str: "text", bool: "bool"}
+    if get_origin(kind) is not None:
+        return "mapping of texts to texts"
+    return words.get(kind, getattr(kind, "__name__", str(kind)))
