@@ -28,6 +28,7 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.uploads.request import UploadRequest
 from ocihaul.transfer.uploads.upload import upload
 from ocihaul.wire.dial import Dialer
+from ocihaul.wire.message import StopSign
 from ocihaul.wire.pool import Pool
 
 MIB = 2**20
@@ -51,11 +52,13 @@ class OneToken:
     def __init__(self, credential: Credential) -> None:
         self._credential = credential
 
-    def credential(self) -> Credential:
+    def credential(self, cancel: StopSign | None = None) -> Credential:
         """The same one for ever."""
         return self._credential
 
-    def rejected(self, credential: Credential, operation: str) -> bool:  # noqa: ARG002  Authority
+    def rejected(
+        self, credential: Credential, operation: str, cancel: StopSign | None = None
+    ) -> bool:
         """There is no other."""
         return False
 

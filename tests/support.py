@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import lru_cache
+from typing import TypeVar
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -80,6 +81,9 @@ class Hand:
         self.time += seconds
 
 
+E = TypeVar("E", bound=Event)
+
+
 @dataclass
 class Recorder:
     """A listener that keeps what it hears."""
@@ -89,5 +93,5 @@ class Recorder:
     def __call__(self, event: Event) -> None:
         self.events.append(event)
 
-    def of(self, kind: type) -> list[Event]:
+    def of(self, kind: type[E]) -> list[E]:
         return [event for event in self.events if isinstance(event, kind)]

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from ocihaul.client import Client
 from ocihaul.config import Flags, resolve
 from ocihaul.config import Settings as ClientSettings
-from ocihaul.connect import open_storage
 from ocihaul.emulator import Emulator
 from ocihaul.emulator import Session as EmulatorSession
 from ocihaul.emulator import Settings as EmulatorSettings
@@ -88,8 +88,9 @@ class World:
 
     @contextmanager
     def storage(self, **flags: object) -> Iterator[StorageClient]:
-        with open_storage(self.settings(**flags), self.heard, self.stop) as storage:
-            yield storage
+        settings = self.settings(**flags)
+        with Client(settings, listener=self.heard, cancel=self.stop) as client:
+            yield client.storage
 
     def request(self, source: Path, **wishes: object) -> UploadRequest:
         given: dict[str, object] = {

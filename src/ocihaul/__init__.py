@@ -3,11 +3,12 @@
 The public names are imported when they are first used, so that `ocihaul --version` answers at
 once:
 
+* `Client`: a profile's session, connections and journal; what moves bytes. `Client.from_profile()`.
 * `Session`: the credential of a profile's session, kept alive; `Session.from_profile()`.
 * `SessionStatus`: what a session says of itself.
-* `upload`, `download`: one file to one object, in one call, and back.
-* `upload_tree`, `download_tree`: a directory to a bucket, and back.
-* `verify`: a file and an object against the receipt of their upload.
+* `upload`, `download`, `upload_directory`, `download_directory`, `verify`: `Client`'s calls, by a
+  client of their own.
+* `options`: what a transfer can be asked, by name and type.
 * `errors`, `events`: what is raised, and what a listener hears.
 
 See docs/library.md.
@@ -17,63 +18,62 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ocihaul import errors, events
-    from ocihaul.library import (
-        TreeResult,
-        Verification,
-        download,
-        download_tree,
-        upload,
-        upload_tree,
-        verify,
-    )
+    from ocihaul import errors, events, options
+    from ocihaul.client import Client
+    from ocihaul.functions import download, download_directory, upload, upload_directory, verify
     from ocihaul.session.credential import Credential
     from ocihaul.session.session import Session
     from ocihaul.session.status import SessionStatus
     from ocihaul.transfer.downloads.request import DownloadResult
+    from ocihaul.transfer.receipts.verifying import Verification
     from ocihaul.transfer.uploads.request import Existing, UploadResult
     from ocihaul.trees.compare import Mode
+    from ocihaul.trees.run import DirectoryResult
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Client",
     "Credential",
+    "DirectoryResult",
     "DownloadResult",
     "Existing",
     "Mode",
     "Session",
     "SessionStatus",
-    "TreeResult",
     "UploadResult",
     "Verification",
     "__version__",
     "download",
-    "download_tree",
+    "download_directory",
     "errors",
     "events",
+    "options",
     "upload",
-    "upload_tree",
+    "upload_directory",
     "verify",
 ]
 
 #: Where each public name lives; None: it is a module of that name.
 _HOMES: dict[str, str | None] = {
+    "Client": "ocihaul.client",
     "Credential": "ocihaul.session.credential",
+    "DirectoryResult": "ocihaul.trees.run",
     "DownloadResult": "ocihaul.transfer.downloads.request",
     "Existing": "ocihaul.transfer.uploads.request",
     "Mode": "ocihaul.trees.compare",
     "Session": "ocihaul.session.session",
     "SessionStatus": "ocihaul.session.status",
-    "TreeResult": "ocihaul.library",
     "UploadResult": "ocihaul.transfer.uploads.request",
-    "Verification": "ocihaul.library",
-    "download": "ocihaul.library",
-    "download_tree": "ocihaul.library",
+    "Verification": "ocihaul.transfer.receipts.verifying",
+    "download": "ocihaul.functions",
+    "download_directory": "ocihaul.functions",
     "errors": None,
     "events": None,
-    "upload": "ocihaul.library",
-    "upload_tree": "ocihaul.library",
-    "verify": "ocihaul.library",
+    "options": None,
+    "upload": "ocihaul.functions",
+    "upload_directory": "ocihaul.functions",
+    "verify": "ocihaul.functions",
 }
 
 

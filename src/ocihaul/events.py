@@ -5,7 +5,9 @@ A listener is called from any thread, must be quick and must not raise. No event
 token, a key or a signed URL. Sizes are bytes, durations seconds, times epoch seconds.
 """
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -29,6 +31,32 @@ def audience(*listeners: Listener) -> Listener:
             each(event)
 
     return listen
+
+
+class Broadcast:
+    """A listener that tells those who listen at the moment. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._listeners: tuple[Listener, ...] = ()  # replaced as a whole: telling takes no lock
+        self._lock = threading.Lock()  # guards replacing it
+
+    def __call__(self, event: Event) -> None:
+        """Tell all of them, in the order in which they came."""
+        for each in self._listeners:
+            each(event)
+
+    @contextmanager
+    def telling(self, listener: Listener) -> Iterator[None]:
+        """Tell `listener`, too, for as long as the context lasts."""
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
+        try:
+            yield
+        finally:
+            with self._lock:
+                kept = list(self._listeners)
+                kept.remove(listener)
+                self._listeners = tuple(kept)
 
 
 @dataclass(frozen=True, slots=True)

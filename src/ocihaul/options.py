@@ -4,7 +4,8 @@ Sizes are bytes, durations seconds. What is not given has the default that is sa
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypedDict, Union, get_args, get_origin, get_type_hints
@@ -12,6 +13,26 @@ from typing import Any, TypedDict, Union, get_args, get_origin, get_type_hints
 from ocihaul.errors import UsageError
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer.uploads.request import Existing
+from ocihaul.trees.compare import Mode
+
+
+class ProfileOptions(TypedDict, total=False):
+    """Which profile, where, and how: what `Client.from_profile` takes, and says what it means."""
+
+    profile: str | None
+    config_file: str | Path | None
+    auth: str | None
+    region: str | None
+    endpoint: str | None
+    auth_endpoint: str | None
+    renew_with: str | None
+    session_wait: float
+    connection_timeout: float | None
+    read_timeout: float | None
+    max_attempts: int | None
+    bandwidth: str | None
+    proxy: str | None
+    cert_bundle: str | Path | None
 
 
 class ObjectOptions(TypedDict, total=False):
@@ -69,6 +90,42 @@ class UploadOptions(ObjectOptions, total=False):
     expected_rate: float | None
 
 
+class DirectoryOptions(TypedDict, total=False):
+    """What a whole directory can be asked, in either direction.
+
+    `mode` (Mode.SYNC) says what becomes of what is there. `include` or `exclude` are shell
+    patterns for paths, of which "*" matches "/" too. `delete` (False) deletes what the source does
+    not have, and nothing where the source is empty. `dry_run` (False) only counts. `parallel` (10)
+    files or parts go at a time, with `adaptive` (False) at most so many. `follow_links` (True)
+    follows symbolic links.
+    """
+
+    mode: Mode
+    include: Iterable[str]
+    exclude: Iterable[str]
+    delete: bool
+    dry_run: bool
+    parallel: int
+    adaptive: bool
+    follow_links: bool
+
+
+class DirectoryUploadOptions(DirectoryOptions, ObjectOptions, total=False):
+    """What the upload of a directory can be asked; `content_type` "auto" guesses by each name."""
+
+
+class DirectoryDownloadOptions(DirectoryOptions, total=False):
+    """What the download of a directory can be asked.
+
+    Objects of more than `part_size` bytes (128 MiB) are fetched in parts, unless `multipart`
+    (True) is False.
+    """
+
+    part_size: int | None
+    multipart: bool
+    sse_customer_key: SseCustomerKey | None
+
+
 class DownloadOptions(TypedDict, total=False):
     """What the download of one object can be asked.
 
@@ -105,17 +162,22 @@ def checked(options: Mapping[str, Any], allowed: type) -> dict[str, Any]:
     Raises UsageError that names the option, what it was given and what it takes.
     """
     types = get_type_hints(allowed)
-    for name, value in options.items():
+    settled = {}
+    for name, given in options.items():
         if name not in types:
             near = difflib.get_close_matches(name, types, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(types)}."
             raise UsageError(f"there is no option {name!r}", hint=hint)
         kinds = _kinds(types[name])
+        value = _patterns(given) if kinds == _PATTERNS else given
         if not any(_is_a(value, kind) for kind in kinds):
             wanted = " or ".join(_word(kind) for kind in kinds)
             raise UsageError(f"{name}: {value!r} is no {wanted}", hint=_HINTS.get(name))
-    return dict(options)
+        settled[name] = value
+    return settled
 
+
+_PATTERNS = (Iterable[str],)
 
 #: For those options that people give in the command line's units.
 _HINTS = {
@@ -136,15 +198,28 @@ def _is_a(value: object, kind: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if kind is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if get_origin(kind) is not None:  # Mapping[str, str]
-        return isinstance(value, Mapping) and all(
-            isinstance(each, str) for pair in value.items() for each in pair
-        )
+    if get_origin(kind) is Mapping:
+        return isinstance(value, Mapping) and _all_texts(chain(value, value.values()))
+    if get_origin(kind) is Iterable:
+        return isinstance(value, tuple) and _all_texts(value)
     return isinstance(value, kind)
+
+
+def _patterns(given: object) -> object:
+    """One text is one pattern, and what can be iterated over only once is kept."""
+    if isinstance(given, str):
+        return (given,)
+    return tuple(given) if isinstance(given, Iterable) else given
+
+
+def _all_texts(values: Iterable[object]) -> bool:
+    return all(isinstance(each, str) for each in values)
 
 
 def _word(kind: Any) -> str:
     words = {NoneType: "None", int: "integer", float: "number", str: "text", bool: "bool"}
-    if get_origin(kind) is not None:
+    if get_origin(kind) is Mapping:
         return "mapping of texts to texts"
+    if get_origin(kind) is Iterable:
+        return "list of texts"
     return words.get(kind, getattr(kind, "__name__", str(kind)))

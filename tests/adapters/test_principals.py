@@ -11,11 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ocihaul.adapters.principals import Principal, open_principal, settled
+from ocihaul.client import Client
 from ocihaul.config import Flags, resolve
-from ocihaul.connect import open_storage
 from ocihaul.emulator import Emulator
 from ocihaul.errors import ConfigError, RenewalUnavailable, ServiceError, UsageError
-from ocihaul.events import ignore
 from ocihaul.signing import sign
 
 
@@ -81,7 +80,8 @@ def test_our_client_signs_with_it_and_refreshes_after_a_401(kind: type[Signer]) 
         oci.revoke_all()
         principal = Principal(signer)
         settings = settings_of(oci)
-        with open_storage(settings, ignore, threading.Event(), authority=principal) as storage:
+        with Client(settings, authority=principal) as client:
+            storage = client.storage
             assert storage.get_namespace() == "ns1"
             storage.create_multipart_upload("ns1", "backups", {"object": "x"}, {})
         assert signer.refreshed == 1
@@ -138,12 +138,10 @@ def test_a_token_that_comes_from_outside_lets_the_401_stand() -> None:
         signer.gives_another = False
         oci.revoke_all()
         with (
-            open_storage(
-                settings_of(oci), ignore, threading.Event(), authority=Principal(signer)
-            ) as storage,
+            Client(settings_of(oci), authority=Principal(signer)) as client,
             pytest.raises(ServiceError),
         ):
-            storage.get_namespace()
+            client.storage.get_namespace()
         assert oci.log.count(operation="GetNamespace") == 1
 
 

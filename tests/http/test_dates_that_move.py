@@ -55,7 +55,7 @@ class AheadByAnHour(Service):
 class Flapping(Service):
     """Two clocks ten minutes apart take turns, and the credential is not accepted."""
 
-    def answer(self, request: Request) -> Answer:  # noqa: ARG002  every request
+    def answer(self, request: Request) -> Answer:
         date = formatdate(NOW + 600 * (len(self.dates) % 2), usegmt=True)
         return Answer(401, {"date": date, **OURS}, b"", 0)
 
@@ -63,7 +63,7 @@ class Flapping(Service):
 class Page(Service):
     """A proxy's page, with the clock of the proxy."""
 
-    def answer(self, request: Request) -> Answer:  # noqa: ARG002  every request
+    def answer(self, request: Request) -> Answer:
         date = formatdate(NOW + HOUR, usegmt=True)
         return Answer(401, {"date": date}, b"<html>Who are you?</html>", 0)
 

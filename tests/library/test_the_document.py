@@ -1,15 +1,19 @@
 """The examples of docs/library.md, as they stand there."""
 
+import asyncio
 import gzip
 import io
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import ocihaul
+from ocihaul.emulator import Fault
 from tests.scenarios.trees import content, make
 from tests.world import MIB, World
 
@@ -36,6 +40,34 @@ def test_a_rejection_in_two_lines(here: World, capsys: pytest.CaptureFixture[str
 def test_a_status_in_two_lines(here: World, capsys: pytest.CaptureFixture[str]) -> None:
     exec(example("session.status"), {"ocihaul": ocihaul})  # noqa: S102  the document's own text
     assert capsys.readouterr().out == "1 None None False\n"
+
+
+def test_a_client_in_three_lines(here: World, capsys: pytest.CaptureFixture[str]) -> None:
+    names = {"ocihaul": ocihaul, "path": here.file(1000)}
+    exec(example("client.list_objects"), names)  # noqa: S102  the document's own text
+    assert capsys.readouterr().out == "['db.tar']\n"
+    assert here.oci.log.count(operation="GetNamespace") == 1
+
+
+def test_an_upload_in_a_task_ends_when_the_task_is_cancelled(here: World) -> None:
+    names: dict[str, Any] = {"ocihaul": ocihaul, "asyncio": asyncio, "threading": threading}
+    exec(example("async def upload"), names)  # noqa: S102  the document's own text
+    path = str(here.file(1000))
+    stall = here.oci.faults.add(Fault(operation="PutObject", stall_seconds=60, times=1))
+
+    async def main(client: ocihaul.Client) -> int:
+        task = asyncio.create_task(names["upload"](client, path))
+        while not stall.fired:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        result = await names["upload"](client, path)
+        return int(result.size)
+
+    with ocihaul.Client.from_profile() as client:
+        assert asyncio.run(main(client)) == 1000
+    assert here.oci.log.count(operation="PutObject") == 2
 
 
 def test_an_upload_in_two_lines(here: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,7 +124,7 @@ def test_a_directory_in_four_lines(
     source = make(tmp_path / "source", "a", "b/c", "x.tmp")
     monkeypatch.chdir(make(tmp_path / "here", "photos/gone"))
     given = {"ocihaul": ocihaul, "directory": source}
-    exec(example("ocihaul.upload_tree"), given)  # noqa: S102  the document's own text
+    exec(example("ocihaul.upload_directory"), given)  # noqa: S102  the document's own text
     assert capsys.readouterr().out == "True 2 0 4 {}\nTrue 2 1\n"
     assert here.oci.object_names("backups") == ["photos/a", "photos/b/c"]
     assert content(tmp_path / "here" / "photos") == {"a": b"a", "b/": b"", "b/c": b"b/c"}

@@ -13,14 +13,6 @@ from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-import ocihaul.cli.objects.get_run
-import ocihaul.cli.objects.put_run
-import ocihaul.cli.trees.bulk_delete
-import ocihaul.cli.trees.bulk_download
-import ocihaul.cli.trees.bulk_upload
-import ocihaul.cli.trees.run
-import ocihaul.cli.trees.sync
-import ocihaul.connect  # noqa: F401  all of them so that the children need not
 from ocihaul.cli.app import run
 from ocihaul.transfer import plan
 from ocihaul.transfer.downloads import ranges

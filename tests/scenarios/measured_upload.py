@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ocihaul.client import Client
 from ocihaul.config import Flags, resolve
-from ocihaul.connect import open_storage
 from ocihaul.errors import Interrupted
 from ocihaul.events import Event, Notice, PartFinished
 from ocihaul.transfer.integrity import SentPart
@@ -70,11 +70,11 @@ def main() -> None:
     )
     part_count = None
     with (
-        open_storage(resolve(flags, {}, Path.home()), listen, stop) as storage,
+        Client(resolve(flags, {}, Path.home()), listener=listen, cancel=stop) as client,
         Timed(state_directory()) as journal,
     ):
         try:
-            result = upload(storage, request, listener=listen, stop=stop, journal=journal)
+            result = upload(client.storage, request, listener=listen, stop=stop, journal=journal)
             part_count = result.part_count
         except Interrupted:
             pass

@@ -7,9 +7,8 @@ import sys
 import threading
 from pathlib import Path
 
+from ocihaul.client import Client
 from ocihaul.config import Flags, resolve
-from ocihaul.connect import open_storage
-from ocihaul.events import ignore
 from ocihaul.transfer import plan
 from ocihaul.transfer.journal.journal import Journal, state_directory
 from ocihaul.transfer.uploads.request import Existing, UploadRequest
@@ -33,8 +32,8 @@ def main() -> None:
         part_size=int(part_size),
         parallel=int(parallel),
     )
-    with open_storage(resolve(flags, {}, Path.home()), ignore, stop) as storage:
-        upload(storage, request, stop=stop, journal=Journal(state_directory()))
+    with Client(resolve(flags, {}, Path.home()), cancel=stop) as client:
+        upload(client.storage, request, stop=stop, journal=Journal(state_directory()))
 
 
 if __name__ == "__main__":

@@ -7,9 +7,8 @@ import sys
 import threading
 from pathlib import Path
 
+from ocihaul.client import Client
 from ocihaul.config import Flags, resolve
-from ocihaul.connect import open_storage
-from ocihaul.events import ignore
 from ocihaul.transfer.downloads.download import download
 from ocihaul.transfer.downloads.request import DownloadRequest
 
@@ -30,8 +29,8 @@ def main() -> None:
         threshold=int(part_size),
         parallel=int(parallel),
     )
-    with open_storage(resolve(flags, {}, Path.home()), ignore, stop) as storage:
-        download(storage, request, stop=stop)
+    with Client(resolve(flags, {}, Path.home()), cancel=stop) as client:
+        download(client.storage, request, stop=stop)
 
 
 if __name__ == "__main__":

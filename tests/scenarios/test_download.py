@@ -606,7 +606,7 @@ def test_what_waits_for_a_slow_reader_is_bounded(tmp_path: Path) -> None:
 
 def test_a_reader_that_goes_away_ends_it(tmp_path: Path) -> None:
     class Gone(io.BytesIO):
-        def write(self, data: object) -> int:  # noqa: ARG002  nobody takes it
+        def write(self, data: object) -> int:
             raise BrokenPipeError
 
     with world(tmp_path) as w:

@@ -50,7 +50,7 @@ class Wall:
     def __init__(self, shows: str) -> None:
         self.shows = shows
 
-    def __call__(self, epoch: float) -> datetime:  # noqa: ARG002  that clock is another
+    def __call__(self, epoch: float) -> datetime:
         return datetime.fromisoformat(f"2026-11-24T{self.shows}:59+09:00")
 
 

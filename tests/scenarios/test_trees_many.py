@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,10 +20,9 @@ from typing import Any
 
 import pytest
 
+from ocihaul.client import Client
 from ocihaul.config import Flags, resolve
-from ocihaul.connect import open_storage
 from ocihaul.errors import ServiceError
-from ocihaul.events import ignore
 from ocihaul.storage.client import StorageClient
 from tests.scenarios import many_names
 from tests.scenarios.test_memory import _MEASURED, _clean
@@ -116,8 +114,8 @@ def storage(home: Path, told: dict[str, Any]) -> Iterator[StorageClient]:
         endpoint=endpoint,
         auth_endpoint=endpoint,
     )
-    with open_storage(resolve(flags, {}, home), ignore, threading.Event()) as client:
-        yield client
+    with Client(resolve(flags, {}, home)) as client:
+        yield client.storage
 
 
 def has(client: StorageClient, name: str) -> bool:

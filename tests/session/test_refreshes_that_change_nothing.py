@@ -29,7 +29,7 @@ class Auth:
         self.calls = 0
         self._answer = answer
 
-    def __call__(self, credential: Credential, timeout: float) -> Outcome:  # noqa: ARG002  a rung
+    def __call__(self, credential: Credential, timeout: float) -> Outcome:
         self.calls += 1
         return self._answer(credential)
 

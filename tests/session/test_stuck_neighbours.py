@@ -25,7 +25,7 @@ class Stuck(CredentialStore):
     asked = 0
 
     @contextlib.contextmanager
-    def lock(self, timeout: float, *, stopped: object = None) -> Iterator[None]:  # noqa: ARG002
+    def lock(self, timeout: float, *, stopped: object = None) -> Iterator[None]:
         self.asked += 1
         if self.error is not None:
             raise self.error
@@ -49,7 +49,7 @@ class Rig:
             patience=0.0,
         )
 
-    def refresh(self, credential: Credential, timeout: float) -> Outcome:  # noqa: ARG002  a rung
+    def refresh(self, credential: Credential, timeout: float) -> Outcome:
         self.calls += 1
         now = self.hand()
         return Renewed(SessionToken.parse(make_token(rsa_key(), iat=now, exp=now + HOUR)))

@@ -53,6 +53,19 @@ class ObjectVerdict:
         return not self.problems
 
 
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What became of a file and an object since their receipt; None: not looked at."""
+
+    file: FileVerdict | None
+    object: ObjectVerdict | None
+
+    @property
+    def good(self) -> bool:
+        """Whatever was looked at is as it was stored."""
+        return all(each is None or each.good for each in (self.file, self.object))
+
+
 def load_receipt(path: Path) -> Receipt:
     """The receipt in a file. Raises ReceiptError."""
     try:

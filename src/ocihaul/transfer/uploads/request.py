@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from ocihaul.errors import UsageError
 from ocihaul.storage.types import ObjectSummary, SseCustomerKey
 
 if TYPE_CHECKING:
@@ -88,6 +89,36 @@ class UploadRequest:
     outlive_session: bool = False
     expected_rate: float | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+def upload_request(
+    source: "str | Path | Stream",
+    bucket: str,
+    name: str | None,
+    namespace: str,
+    options: Mapping[str, Any],
+) -> UploadRequest:
+    """The request for a path or a binary file object; `options` are other fields of it.
+
+    Raises UsageError for a stream that is none, or has no name.
+    """
+    stream = None if isinstance(source, (str, Path)) else source
+    if stream is not None and not (name and hasattr(stream, "readinto")):
+        raise UsageError("a stream has to be a binary file object, and needs a name")
+    path = Path(source) if isinstance(source, (str, Path)) else Path("-")
+    paths = {
+        each: Path(options[each])
+        for each in ("receipt", "spool_dir")
+        if isinstance(options.get(each), str)
+    }
+    return UploadRequest(
+        source=path,
+        stream=stream,
+        namespace=namespace,
+        bucket=bucket,
+        name=name or path.name,
+        **{**options, **paths},
+    )
 
 
 #: Asked when the object exists and `Existing.ASK` is set; True replaces it.

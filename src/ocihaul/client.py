@@ -1,0 +1,630 @@
+"""The one object in the middle: a profile's session, its connections, and what moves over them."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Self, Unpack
+
+from ocihaul.clock import ServerClock, local_time
+from ocihaul.config import SDK_AUTH, Flags, Settings, resolve
+from ocihaul.errors import UsageError
+from ocihaul.events import Broadcast, Event, Listener, Notice, Parked, audience, ignore
+from ocihaul.http.client import Client as SignedCalls
+from ocihaul.http.retry import RetryPolicy
+from ocihaul.session.credential import Authority, Nobody
+from ocihaul.session.opening import dialer_for, home_directory, open_api_key
+from ocihaul.session.session import Session
+from ocihaul.storage.client import PROBE, StorageClient
+from ocihaul.storage.listing import ListedObject, Selection, UploadSummary
+from ocihaul.storage.types import ObjectSummary, SseCustomerKey
+from ocihaul.wire.connection import Patience
+from ocihaul.wire.limiter import Limiter
+from ocihaul.wire.pool import Pool
+
+if TYPE_CHECKING:
+    # What only some calls need is imported by them: start-up time.
+    from ocihaul.options import (
+        DirectoryDownloadOptions,
+        DirectoryUploadOptions,
+        DownloadOptions,
+        UploadOptions,
+    )
+    from ocihaul.transfer.downloads.request import DownloadRequest, DownloadResult
+    from ocihaul.transfer.journal.journal import Journal
+    from ocihaul.transfer.pace import Pace
+    from ocihaul.transfer.receipts.verifying import Verification
+    from ocihaul.transfer.uploads.request import Confirm, Stream, UploadRequest, UploadResult
+    from ocihaul.trees.run import DirectoryResult, DirectoryRun
+
+
+class Client:
+    """Object Storage as one profile sees it. Thread-safe; close it, or use it as a context.
+
+        >>> import ocihaul
+        >>> with ocihaul.Client.from_profile("backup") as client:  # doctest: +SKIP
+        ...     client.upload("backup.tar", "backups").size
+        1048576
+
+    It owns one session, which it keeps alive, the connections, which it keeps from call to call,
+    the journal by which an interrupted transfer is resumed, and the namespace. Nothing is opened
+    before the first call that needs it.
+
+    Every call takes a `listener`, which hears what happens in it (`ocihaul.events`), from any
+    thread, and `cancel`, an event that ends it with Interrupted once it is set: what is finished
+    is kept, and the same call resumes. Errors are OcihaulError; what only the session or the
+    service can say is SessionError, ServiceError or NetworkError in all of them.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        listener: Listener = ignore,
+        cancel: threading.Event | None = None,
+        authority: Authority | None = None,
+    ) -> None:
+        """A client by settings that are resolved already; see `from_profile`.
+
+        Once `cancel` is set, it ends whatever is under way. With an `authority` that signs instead
+        of what the settings name.
+        """
+        self.settings = settings
+        self._listener = listener
+        self._cancel = cancel or threading.Event()
+        self._authority = authority
+        self._calls = Broadcast()
+        self._lock = threading.RLock()  # guards all below
+        self._stack = ExitStack()
+        self._session: Session | None = None
+        self._storage: StorageClient | None = None
+        self._journal: Journal | None = None
+        self._journal_tried = False
+        self._namespace: str | None = None
+        self._closed = False
+
+    @classmethod
+    def from_profile(
+        cls,
+        profile: str | None = None,
+        *,
+        config_file: str | Path | None = None,
+        auth: str | None = None,
+        region: str | None = None,
+        endpoint: str | None = None,
+        auth_endpoint: str | None = None,
+        renew_with: str | None = None,
+        session_wait: float = 0.0,
+        connection_timeout: float | None = None,
+        read_timeout: float | None = None,
+        max_attempts: int | None = None,
+        bandwidth: str | None = None,
+        proxy: str | None = None,
+        cert_bundle: str | Path | None = None,
+        listener: Listener = ignore,
+    ) -> Self:
+        """A client for a profile of the config file.
+
+        What is None is found as the command line finds it: environment, rc file, config file.
+        `auth` is security_token, api_key or a principal of the SDK. `renew_with` names a profile
+        whose API key mints new tokens. `session_wait` is how long, in seconds, a session that has
+        expired waits for a new login (0: SessionOver at once). Timeouts are seconds;
+        `max_attempts` is per request; `bandwidth` is a text such as "50M" (50 MiB/s).
+
+        Raises ConfigError and UsageError for what is missing or wrong.
+        """
+        flags = Flags(
+            config_file=None if config_file is None else os.fspath(config_file),
+            profile=profile,
+            auth=auth,
+            region=region,
+            endpoint=endpoint,
+            auth_endpoint=auth_endpoint,
+            renew_with=renew_with,
+            session_wait=f"{session_wait}s",
+            connection_timeout=connection_timeout,
+            read_timeout=read_timeout,
+            max_retries=max_attempts,
+            bandwidth=bandwidth,
+            proxy=proxy,
+            cert_bundle=None if cert_bundle is None else os.fspath(cert_bundle),
+        )
+        settings = resolve(flags, os.environ, home_directory(), command=("os", "object", "put"))
+        for text in settings.notices:
+            listener(Notice(text))
+        return cls(settings, listener=listener)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the session's renewal and close connections and journal; harmless when repeated."""
+        with self._lock:
+            self._closed = True
+            self._stack.close()
+
+    # What it owns
+
+    @property
+    def session(self) -> Session | None:
+        """The session that signs; None where an API key or a principal of the SDK does.
+
+        Raises CredentialError when key or token are unusable.
+        """
+        self._open()
+        return self._session
+
+    @property
+    def storage(self) -> StorageClient:
+        """Object Storage, one method per operation, signed by the session at each attempt.
+
+        Raises CredentialError when key or token are unusable, ConfigError.
+        """
+        return self._open()
+
+    @property
+    def namespace(self) -> str:
+        """The tenancy's Object Storage namespace; asked for once."""
+        if self._namespace is None:
+            self._namespace = self.storage.get_namespace()
+        return self._namespace
+
+    # What it does
+
+    def upload(
+        self,
+        source: "str | Path | Stream",
+        bucket: str,
+        name: str | None = None,
+        *,
+        namespace: str | None = None,
+        confirm: "Confirm | None" = None,
+        listener: Listener = ignore,
+        cancel: threading.Event | None = None,
+        **options: "Unpack[UploadOptions]",
+    ) -> "UploadResult":
+        """Upload one file or stream as an object, and return when the service has it whole.
+
+        The object is called `name`, or else as the file. A binary file object is read from where
+        it stands to its end, once; it needs a `name`, and nothing is stored when it fails. An
+        object that is there raises ObjectExists, unless `confirm`, which is asked with what is
+        there, returns True, or `existing` says otherwise.
+
+        Called again after it was stopped or killed, it resumes: parts that the service has are not
+        sent again. The journal for that is the command line's, so either resumes what the other
+        has begun, and waits while the other is at the same object. Where it cannot be opened, the
+        upload begins anew, and `listener` hears a Notice. A stream is always begun anew.
+
+        Options (default), sizes in bytes: existing (Existing.ASK), if_match (None),
+        part_size (None: 128 MiB or more), multipart (True), parallel (10), adaptive (False),
+        verify_checksum (False), checksum_algorithm (None), content_md5, content_crc32c,
+        content_sha256, content_sha384 (None: base64 of the whole), expected_size (None),
+        storage_tier (None), metadata ({}), content_type, content_language, content_encoding,
+        content_disposition, cache_control (None), kms_key_id (None), sse_customer_key (None),
+        resume (True), restart (False), wait (True), upload_id (None), receipt (None),
+        outlive_session (False), expected_rate (None: bytes per second), memory_limit (256 MiB),
+        spool_dir (None). `ocihaul.options.UploadOptions` says what each does.
+
+        Raises UsageError, ConfigError, SourceError (SourceChanged when it is not what was begun:
+        `restart=True` begins anew), ChecksumError, ObjectExists, UploadBusy (with `wait=False`),
+        UploadStopped, ReceiptError (it is stored), Interrupted.
+        """
+        from ocihaul.options import UploadOptions, checked  # noqa: PLC0415
+        from ocihaul.transfer.uploads.request import upload_request  # noqa: PLC0415
+
+        given = checked(options, UploadOptions)
+        resume = given.pop("resume", True)
+        request = upload_request(source, bucket, name, namespace or "", given)
+        return self.run_upload(
+            request, confirm=confirm, resume=resume, listener=listener, cancel=cancel
+        )
+
+    def run_upload(
+        self,
+        request: "UploadRequest",
+        *,
+        confirm: "Confirm | None" = None,
+        before: Callable[[int | None], None] | None = None,
+        resume: bool = True,
+        listener: Listener = ignore,
+        cancel: threading.Event | None = None,
+    ) -> "UploadResult":
+        """`upload` for those who have made the request; an empty namespace is the client's own.
+
+        `before` is called with the size, as far as it is known, before anything is sent, and may
+        raise.
+        """
+        from ocihaul.transfer.counting import Counter  # noqa: PLC0415
+        from ocihaul.transfer.uploads.headers import check_wishes  # noqa: PLC0415
+        from ocihaul.transfer.uploads.upload import upload  # noqa: PLC0415
+
+        check_wishes(request)  # before a session that has expired could keep it waiting
+        counter, pace = Counter(), _pace(adaptive=request.adaptive)
+        with self._call(cancel, listener, counter, pace) as call:
+            namespace = request.namespace or self._namespace_for(call)
+            return upload(
+                call.storage,
+                replace(request, namespace=namespace),
+                listener=call.tell,
+                confirm=confirm,
+                stop=call.stop,
+                before=before,
+                journal=self._opened_journal(call.tell) if resume else None,
+                counter=counter,
+                pace=pace,
+            )
+
+    def download(
+        self,
+        bucket: str,
+        name: str,
+        target: str | Path | BinaryIO,
+        *,
+        namespace: str | None = None,
+        listener: Listener = ignore,
+        cancel: threading.Event | None = None,
+        **options: "Unpack[DownloadOptions]",
+    ) -> "DownloadResult":
+        """Download one object to a file, and return when all of it is there and compared.
+
+        A file at `target` is replaced once the object is complete; called again after it was
+        stopped, it resumes with what is there. A binary stream gets the bytes in order.
+
+        Options (default), sizes in bytes: version_id, if_match, if_none_match, byte_range (None),
+        part_size (None: 128 MiB), threshold (128 MiB), parallel (10), adaptive (False),
+        multipart (True), verify (True), restart (False), wait (True), restore (False),
+        restore_hours (None), sse_customer_key (None), response_headers ({}).
+        `ocihaul.options.DownloadOptions` says what each does.
+
+        Raises UsageError, ConfigError, TargetError, ChecksumError, ObjectArchived, ObjectChanged,
+        DownloadBusy (with `wait=False`), Interrupted.
+        """
+        from ocihaul.options import DownloadOptions, checked  # noqa: PLC0415
+        from ocihaul.transfer.downloads.request import DownloadRequest  # noqa: PLC0415
+
+        request = DownloadRequest(
+            namespace=namespace or "",
+            bucket=bucket,
+            name=name,
+            target=Path(target) if isinstance(target, (str, os.PathLike)) else target,
+            **checked(options, DownloadOptions),
+        )
+        return self.run_download(request, listener=listener, cancel=cancel)
+
+    def run_download(
+        self,
+        request: "DownloadRequest",
+        *,
+        before: Callable[[int | None], None] | None = None,
+        listener: Listener = ignore,
+        cancel: threading.Event | None = None,
+    ) -> "DownloadResult":
+        """`download` for those who have made the request; see `run_upload`."""
+        from ocihaul.transfer.downloads.download import download  # noqa: PLC0415
+
+        pace = _pace(adaptive=request.adaptive)
+        with self._call(cancel, listener, pace) as call:
+            namespace = request.namespace or self._namespace_for(call)
+            return download(
+                call.storage,
+                replace(request, namespace=namespace),
+                listener=call.tell,
+                stop=call.stop,
+                before=before,
+                pace=pace,
+            )
+
+    def upload_directory(
+        self,
+        directory: str | Path,
+        bucket: str,
+        *,
+        prefix: str = "",
+        namespace: str | None = None,
+        listener: Listener = ignore,
+        cancel: threading.Event | None = None,
+        **options: "Unpack[DirectoryUploadOptions]",
+    ) -> "DirectoryResult":
+        """Upload all files below a directory, and return when each was tried.
+
+        An object is called as its file's path below `directory`, behind `prefix`. Empty
+        directories become objects whose names end with "/". A file that fails does not stop the
+        others and raises nothing: see `DirectoryResult.failures`. Called again after it was
+        stopped or killed, it resumes, as the command line does, and with the same files in the
+        state directory. Where these cannot be used, `listener` hears a Notice.
+
+        Options (default), sizes in bytes: mode (Mode.SYNC), include, exclude (()), delete (False),
+        dry_run (False), parallel (10), adaptive (False), follow_links (True), part_size (None),
+        multipart (True), verify_checksum (False), metadata ({}), storage_tier (None),
+        content_type (None; "auto" guesses), content_language, content_encoding,
+        content_disposition, cache_control (None), kms_key_id (None), sse_customer_key (None).
+        `ocihaul.options.DirectoryUploadOptions` says what each does.
+
+        Raises what concerns all files: UsageError before anything is sent; ConfigError,
+        JournalError when there is no room for the results, Interrupted.
+        """
+        from ocihaul.options import DirectoryUploadOptions, checked  # noqa: PLC0415
+        from ocihaul.trees.run import uploading  # noqa: PLC0415
+
+        given = checked(options, DirectoryUploadOptions)
+        run = uploading(os.fspath(directory), bucket, prefix, given)
+        return self._run_directory(run, namespace, listener, cancel)
+
+    def download_directory(
+        self,
+        bucket: str,
+        directory: str | Path,
+        *,
+        prefix: str = "",
+        namespace: str | None = None,
+        listener: Listener = ignore,
+        cancel: threading.Event | None = None,
+        **options: "Unpack[DirectoryDownloadOptions]",
+    ) -> "DirectoryResult":
+        """Download all objects under a prefix, and return when each was tried.
+
+        A file is called as its object without `prefix`, below `directory`, which is made; it gets
+        its object's time. A name that ends with "/" becomes a directory, and archived objects are
+        skipped. Nothing is ever written outside of `directory`.
+
+        Options (default), sizes in bytes: mode (Mode.SYNC), include, exclude (()), delete (False),
+        dry_run (False), parallel (10), adaptive (False), follow_links (True), part_size (None),
+        multipart (True), sse_customer_key (None).
+        `ocihaul.options.DirectoryDownloadOptions` says what each does.
+
+        Raises as `upload_directory`, and TargetError when the directory cannot be made or its
+        disk fails.
+        """
+        from ocihaul.options import DirectoryDownloadOptions, checked  # noqa: PLC0415
+        from ocihaul.trees.run import downloading  # noqa: PLC0415
+
+        given = checked(options, DirectoryDownloadOptions)
+        run = downloading(bucket, os.fspath(directory), prefix, given)
+        return self._run_directory(run, namespace, listener, cancel)
+
+    def verify(
+        self,
+        receipt: str | Path,
+        *,
+        file: str | Path | None = None,
+        stored: bool = True,
+        sse_customer_key: SseCustomerKey | None = None,
+        listener: Listener = ignore,
+        cancel: threading.Event | None = None,
+    ) -> "Verification":
+        """Compare a local file and the object on the service with the receipt of their upload.
+
+        Only what is asked for is looked at: `file` is read once, and for the `stored` object one
+        HeadObject is made, which an archived object answers, too. The request goes where the
+        configuration leads, not to the receipt's endpoint.
+
+        Raises ReceiptError when the receipt cannot be read, SourceError and SourceChanged,
+        UsageError when a customer's key is missing.
+        """
+        from ocihaul.transfer.receipts.verifying import (  # noqa: PLC0415
+            Verification,
+            load_receipt,
+            verify_file,
+            verify_object,
+        )
+
+        proof = load_receipt(Path(receipt))
+        about_file = about_object = None
+        if stored:
+            with self._call(cancel, listener) as call:
+                about_object = verify_object(proof, call.storage, key=sse_customer_key)
+        if file is not None:
+            about_file = verify_file(proof, Path(file), stop=cancel or self._cancel)
+        return Verification(about_file, about_object)
+
+    def list_objects(
+        self,
+        bucket: str,
+        *,
+        prefix: str | None = None,
+        namespace: str | None = None,
+        listener: Listener = ignore,
+        cancel: threading.Event | None = None,
+    ) -> Iterator[ListedObject]:
+        """The objects under a prefix in the order of their names' bytes, page by page."""
+        with self._call(cancel, listener) as call:
+            where = (namespace or self._namespace_for(call), bucket)
+            for page in call.storage.list_objects(*where, Selection(prefix=prefix)):
+                yield from page.objects
+
+    def head_object(
+        self,
+        bucket: str,
+        name: str,
+        *,
+        version_id: str | None = None,
+        sse_customer_key: SseCustomerKey | None = None,
+        namespace: str | None = None,
+        listener: Listener = ignore,
+        cancel: threading.Event | None = None,
+    ) -> ObjectSummary:
+        """An object's size, etag and headers, its bytes left where they are.
+
+        Raises ServiceError with status 404 when there is none.
+        """
+        headers = sse_customer_key.headers() if sse_customer_key else {}
+        with self._call(cancel, listener) as call:
+            where = (namespace or self._namespace_for(call), bucket, name)
+            return call.storage.head_object(*where, headers, version_id=version_id)
+
+    def delete_object(
+        self,
+        bucket: str,
+        name: str,
+        *,
+        version_id: str | None = None,
+        if_match: str | None = None,
+        namespace: str | None = None,
+        listener: Listener = ignore,
+        cancel: threading.Event | None = None,
+    ) -> None:
+        """Delete an object, or one version of it for good; only with etag `if_match`, if given.
+
+        Raises ServiceError with status 404 when there is none, 412 when it has another etag.
+        """
+        with self._call(cancel, listener) as call:
+            where = (namespace or self._namespace_for(call), bucket, name)
+            call.storage.delete_object(*where, version_id=version_id, if_match=if_match)
+
+    def list_incomplete_uploads(
+        self,
+        bucket: str,
+        *,
+        namespace: str | None = None,
+        listener: Listener = ignore,
+        cancel: threading.Event | None = None,
+    ) -> Iterator[UploadSummary]:
+        """The multipart uploads that were neither committed nor aborted; their parts are billed."""
+        with self._call(cancel, listener) as call:
+            where = (namespace or self._namespace_for(call), bucket)
+            yield from call.storage.list_multipart_uploads(*where)
+
+    # How
+
+    def _run_directory(
+        self,
+        run: "DirectoryRun",
+        namespace: str | None,
+        listener: Listener,
+        cancel: threading.Event | None,
+    ) -> "DirectoryResult":
+        pace = _pace(adaptive=run.adaptive)
+        with self._call(cancel, listener, pace) as call:
+            namespace = namespace or self._namespace_for(call)
+            journal = self._opened_journal(call.tell) if run.journal else None
+            return run.at(
+                call.storage,
+                namespace,
+                listener=call.tell,
+                stop=call.stop,
+                journal=journal,
+                pace=pace,
+            )
+
+    @contextmanager
+    def _call(
+        self, cancel: threading.Event | None, *listeners: "Listener | Pace | None"
+    ) -> Iterator["_Call"]:
+        """One call: its events go to its listeners as well, the session's while it lasts."""
+        theirs = audience(*(each for each in listeners if each is not None))
+        stop = cancel or self._cancel
+        storage = self._open()
+        with self._calls.telling(theirs):
+            tell = audience(self._listener, theirs)
+            yield _Call(storage.scoped(tell, stop), tell, stop)
+
+    def _namespace_for(self, call: "_Call") -> str:
+        if self._namespace is None:
+            self._namespace = call.storage.get_namespace()
+        return self._namespace
+
+    def _open(self) -> StorageClient:
+        with self._lock:
+            if self._closed:
+                raise UsageError("the client is closed", hint="Make another one.")
+            if self._storage is None:
+                self._storage = self._opened_storage()
+            return self._storage
+
+    def _opened_storage(self) -> StorageClient:
+        tell = audience(self._listener, self._calls)
+        clock = ServerClock(listener=tell)
+        authority = self._authority
+        if authority is None and self.settings.auth in SDK_AUTH:
+            from ocihaul.adapters.principals import open_principal, settled  # noqa: PLC0415
+
+            authority = open_principal(self.settings)
+            self.settings = settled(self.settings, authority)
+        settings = self.settings
+        dialer = dialer_for(settings)
+        pool = self._stack.enter_context(
+            Pool(
+                dialer,
+                patience=Patience(read=settings.read_timeout),
+                stop=self._cancel,
+                limiter=_limiter(settings),
+            )
+        )
+        if authority is None and settings.auth == "api_key":
+            authority = open_api_key(settings)
+        elif authority is None:
+            self._session = Session.from_settings(
+                settings,
+                dialer=dialer,
+                clock=clock,
+                listener=_dropping_idle(tell, pool),
+                stop=self._cancel,
+                session_wait=settings.wishes.session_wait,
+            )
+            authority = self._stack.enter_context(self._session)
+
+        def calls(signs: Authority, *, probe: bool) -> SignedCalls:
+            return SignedCalls(
+                pool,
+                signs,
+                clock,
+                retry=RetryPolicy(max_attempts=settings.max_attempts),
+                listener=self._listener,
+                stop=self._cancel,
+                probe=PROBE if probe else None,
+            )
+
+        return StorageClient(
+            calls(authority, probe=True),
+            settings.object_storage_endpoint,
+            unsigned=calls(Nobody(), probe=False),
+        )
+
+    def _opened_journal(self, tell: Listener) -> "Journal | None":
+        from ocihaul.transfer.journal.opening import open_journal  # noqa: PLC0415
+
+        with self._lock:
+            if not self._journal_tried:
+                self._journal = self._stack.enter_context(open_journal(tell))
+                self._journal_tried = True
+            return self._journal
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What one call works with."""
+
+    storage: StorageClient
+    tell: Listener
+    stop: threading.Event
+
+
+def _pace(*, adaptive: bool) -> "Pace | None":
+    from ocihaul.transfer.pace import Pace  # noqa: PLC0415
+
+    return Pace() if adaptive else None
+
+
+def _limiter(settings: Settings) -> Limiter | None:
+    """What keeps all transfers to the bandwidth that the settings allow; by local time."""
+    bandwidth = settings.bandwidth
+    if bandwidth is None:
+        return None
+    return Limiter(lambda: bandwidth.at(local_time(time.time())))
+
+
+def _dropping_idle(listener: Listener, pool: Pool) -> Listener:
+    """The listener, with the idle connections closed when the session waits for a login."""
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Parked):
+            pool.drop_idle()
+        listener(event)
+
+    return listen

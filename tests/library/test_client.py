@@ -1,0 +1,176 @@
+"""`ocihaul.Client`: what it keeps between calls, whose events are whose, and how a call ends."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ocihaul
+from ocihaul.emulator import Fault
+from ocihaul.errors import Interrupted, ObjectExists, ServiceError, UsageError
+from ocihaul.events import Event, Parked, TokenAdopted, UploadFinished
+from tests.support import Recorder
+from tests.world import MIB, World
+
+
+def small_files(world: World, count: int) -> list[Path]:
+    return [world.file(1024 + number, f"small-{number}") for number in range(count)]
+
+
+def test_twenty_uploads_go_over_one_connection_and_ask_once_for_the_namespace(here: World) -> None:
+    files = small_files(here, 20)
+    with ocihaul.Client.from_profile() as client:
+        for file in files:
+            client.upload(file, "backups")
+    assert here.oci.log.count(operation="GetNamespace") == 1
+    puts = here.oci.log.entries(operation="PutObject")
+    assert len(puts) == 20
+    assert len({entry.connection for entry in puts}) == 1
+    assert here.oci.object_names("backups") == sorted(file.name for file in files)
+
+
+def test_eight_threads_share_one_session_and_each_hears_its_own_upload(here: World) -> None:
+    files = small_files(here, 24)
+    heard = {file.name: Recorder() for file in files}
+    everything = Recorder()
+    with (
+        ocihaul.Client.from_profile(listener=everything) as client,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        done = [
+            threads.submit(client.upload, file, "backups", listener=heard[file.name])
+            for file in files
+        ]
+        assert all(each.result().size for each in done)
+    for name, recorder in heard.items():
+        assert [event.name for event in recorder.of(UploadFinished)] == [name]
+    assert len(everything.of(UploadFinished)) == 24
+    assert [event.rung for event in everything.of(TokenAdopted)] == ["start"]
+
+
+def test_a_renewal_is_heard_by_the_call_that_it_happens_in_and_counted_once(here: World) -> None:
+    source = here.file(3 * MIB)
+    heard = Recorder()
+    with ocihaul.Client.from_profile() as client:
+        client.upload(source, "backups", "before", listener=heard)
+        assert heard.of(TokenAdopted)[1:] == []
+        here.oci.revoke_all(refreshable=True)
+        result = client.upload(source, "backups", "after", listener=heard)
+    assert here.refreshes() == 1
+    assert [event.rung for event in heard.of(TokenAdopted)][-1:] == ["refresh"]
+    assert result.receipt is not None
+    assert result.receipt.counts is not None
+    assert result.receipt.counts.renewals == 1
+
+
+def test_cancelling_one_call_leaves_the_others_alone(here: World) -> None:
+    stuck_file, other = here.file(1001, "stuck"), here.file(1000, "other")
+    cancel = threading.Event()
+    stall = here.oci.faults.add(Fault(operation="PutObject", stall_seconds=60, times=1))
+    with ocihaul.Client.from_profile() as client, ThreadPoolExecutor(1) as threads:
+        stuck = threads.submit(client.upload, stuck_file, "backups", cancel=cancel)
+        wait_for(lambda: stall.fired > 0)
+        cancel.set()
+        with pytest.raises(Interrupted):
+            stuck.result(timeout=50)
+        assert client.upload(other, "backups").size == 1000
+    assert here.arrived_whole(other)
+
+
+def test_a_call_that_waits_for_a_login_ends_when_it_is_cancelled(here: World) -> None:
+    cancel = threading.Event()
+    heard = Recorder()
+
+    def parked(event: Event) -> None:
+        heard(event)
+        if isinstance(event, Parked):
+            cancel.set()
+
+    with ocihaul.Client.from_profile(session_wait=600.0) as client:
+        client.upload(here.file(10), "backups")
+        here.oci.revoke_all(refreshable=False)
+        began = time.monotonic()
+        with pytest.raises(Interrupted):
+            client.upload(here.file(11), "backups", "b", cancel=cancel, listener=parked)
+        assert time.monotonic() - began < 60
+    assert heard.of(Parked)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"partsize": 5}, "there is no option 'partsize'"),
+        ({"paralel": 3}, "there is no option 'paralel'"),
+        ({"part_size": "128M"}, "part_size: '128M' is no integer"),
+        ({"part_size": True}, "part_size: True is no integer"),
+        ({"metadata": {"a": 1}}, "metadata: .* is no mapping of texts to texts"),
+        ({"existing": "replace"}, "existing: 'replace' is no Existing"),
+        ({"multipart": 1}, "multipart: 1 is no bool"),
+    ],
+)
+def test_an_option_that_is_none_is_told_in_the_words_of_the_library(
+    here: World, options: dict[str, Any], told: str
+) -> None:
+    with ocihaul.Client.from_profile() as client, pytest.raises(UsageError, match=told) as caught:
+        client.upload(here.file(10), "backups", **options)
+    assert "--" not in str(caught.value)
+    assert here.oci.log.count(operation="PutObject") == 0
+
+
+def test_a_misspelt_option_is_told_the_one_that_is_near(here: World) -> None:
+    with ocihaul.Client.from_profile() as client, pytest.raises(UsageError, match="'parallel'"):
+        client.download("backups", "a", here.home / "a", paralel=3)  # type: ignore[call-arg]
+
+
+def test_objects_are_listed_looked_at_and_deleted(here: World) -> None:
+    with ocihaul.Client.from_profile() as client:
+        for file in small_files(here, 3):
+            client.upload(file, "backups", f"p/{file.name}")
+        names = [each.name for each in client.list_objects("backups", prefix="p/")]
+        assert names == ["p/small-0", "p/small-1", "p/small-2"]
+        assert client.head_object("backups", "p/small-1").size == 1025
+        client.delete_object("backups", "p/small-1")
+        with pytest.raises(ServiceError) as caught:
+            client.head_object("backups", "p/small-1")
+        assert caught.value.status == 404
+        assert list(client.list_incomplete_uploads("backups")) == []
+        upload = client.storage.create_multipart_upload("ns1", "backups", {"object": "x"}, {})
+        assert [each.upload_id for each in client.list_incomplete_uploads("backups")] == [upload]
+
+
+def test_whoever_is_asked_decides_whether_an_object_is_replaced(here: World) -> None:
+    asked: list[int] = []
+
+    def confirm(there: Any) -> bool:
+        asked.append(there.size)
+        return len(asked) > 1
+
+    with ocihaul.Client.from_profile() as client:
+        client.upload(here.file(10, "a"), "backups")
+        with pytest.raises(ObjectExists):
+            client.upload(here.file(20, "a"), "backups", confirm=confirm)
+        client.upload(here.file(20, "a"), "backups", confirm=confirm)
+    assert asked == [10, 10]
+    assert here.oci.object_info("backups", "a").size == 20
+
+
+def test_nothing_is_opened_before_the_first_call_and_nothing_stays_after_the_last(
+    here: World,
+) -> None:
+    with ocihaul.Client.from_profile() as client:
+        assert here.oci.log.entries() == []
+    with pytest.raises(UsageError, match="closed"):
+        client.upload(here.file(10), "backups")
+    client.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "ocihaul-session"]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.01)
