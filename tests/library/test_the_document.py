@@ -62,11 +62,11 @@ def test_an_upload_in_a_task_ends_when_the_task_is_cancelled(here: World) -> Non
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        result = await names["upload"](client, path)
+        result = await names["upload"](client, str(here.file(1001, "other")))
         return int(result.size)
 
     with ocihaul.Client.from_profile() as client:
-        assert asyncio.run(main(client)) == 1000
+        assert asyncio.run(main(client)) == 1001
     assert here.oci.log.count(operation="PutObject") == 2
 
 
