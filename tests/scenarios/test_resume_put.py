@@ -211,7 +211,7 @@ def test_an_id_that_the_service_does_not_know_is_an_error(tmp_path: Path) -> Non
     with world(tmp_path) as w:
         ran = resume(w, w.file(2 * PART), "no-such-upload")
         assert ran.code == 1
-        assert "NoSuchUpload" in ran.err
+        assert "UploadNotFound" in ran.err
         assert w.oci.uploads("backups") == []
 
 

@@ -3,16 +3,17 @@
 What belongs here: the requests that are the same wherever the parts come from.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ocihaul.errors import NetworkError, ServiceError
 from ocihaul.events import Notice
 from ocihaul.storage.types import ObjectSummary
 from ocihaul.transfer import checksum
-from ocihaul.transfer.checksum import CRC32C, MD5
+from ocihaul.transfer.checksum import CRC32C, DECLARABLE, MD5
 from ocihaul.transfer.integrity import SentPart, check_whole
 from ocihaul.transfer.uploads.body import RangeBody
 from ocihaul.transfer.uploads.headers import create_document, encryption_headers
+from ocihaul.transfer.uploads.incomplete import abort_command
 from ocihaul.transfer.uploads.job import Job
 from ocihaul.transfer.uploads.request import UploadResult
 from ocihaul.transfer.uploads.sending import Headers
@@ -95,6 +96,9 @@ class Assembly:
         if not check_whole(expected, answer, job.request.name):
             text = "The service gives no checksum of the whole; each part was compared."
             job.listener(Notice(text))
+        elif job.request.upload_id is not None:
+            names = ", ".join(sorted(_compared(expected, answer)))
+            job.listener(Notice(f"Compared: each part by MD5, the object by {names} of its parts."))
         return job.result(
             answer,
             size=sum(part.size for part in parts),
@@ -119,8 +123,11 @@ class Assembly:
 
     def how_to_abort(self) -> str:
         """The command that drops it by hand."""
-        request = self._job.request
-        return (
-            f"ocihaul os multipart abort -ns {request.namespace} -bn {request.bucket} "
-            f"-on {request.name} --upload-id {self.upload_id}"
-        )
+        return abort_command(self._job.request, self.upload_id)
+
+
+def _compared(expected: Headers, answer: Headers) -> Iterator[str]:
+    """The algorithms of which both sides have a value of the whole."""
+    for name in (CRC32C, MD5, *DECLARABLE):
+        if checksum.multipart_header(name) in expected.keys() & answer.keys():
+            yield name
