@@ -16,33 +16,11 @@ from ocihaul.emulator import Fault
 from ocihaul.errors import UploadStopped
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.journal.journal import Journal, Target
+from tests.scenarios.killed import BEGIN, CREATE, KILLED, killed_at
 from tests.scenarios.test_resume import again, interrupted_after, notices, parts_stored
 from tests.scenarios.test_resume_put import begun_elsewhere, send_part, slices
 from tests.scenarios.trees import command
 from tests.world import MIB, PART, Ran, World, world
-
-#: The command, killed where it is about to call one method: class by module and name.
-_KILLED = """
-import importlib, os, signal, sys
-
-module, owner, name, *words = sys.argv[1:]
-setattr(
-    getattr(importlib.import_module(module), owner),
-    name,
-    lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL),
-)
-
-from ocihaul.cli import main
-
-main(words)
-"""
-_BEGIN = ("ocihaul.transfer.journal.journal", "Journal", "begin")
-_CREATE = ("ocihaul.storage.client", "StorageClient", "create_multipart_upload")
-
-
-def killed_at(w: World, method: tuple[str, str, str], *words: str) -> None:
-    ran = w.finish(w.start_python("-c", _KILLED, *method, *words))
-    assert ran.code == -signal.SIGKILL, ran.err
 
 
 def piped(w: World, source: Path, *args: str) -> Ran:
@@ -160,7 +138,7 @@ def test_finding_a05_the_file_alone_has_it_before_the_service_is_asked(
 def test_finding_a14_killed_before_the_id_is_noted_the_upload_is_taken_up(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         source = w.file(3 * PART)
-        killed_at(w, _BEGIN, *w.put(source))
+        killed_at(w, BEGIN, *w.put(source))
         (left,) = w.oci.uploads("backups")
         ran = w.run(*w.put(source))
         assert ran.code == 0, ran.err
@@ -174,7 +152,7 @@ def test_finding_a14_killed_before_the_id_is_noted_the_upload_is_taken_up(tmp_pa
 def test_finding_a14_killed_before_the_service_was_asked_it_begins_anew(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         source = w.file(3 * PART)
-        killed_at(w, _CREATE, *w.put(source))
+        killed_at(w, CREATE, *w.put(source))
         assert w.oci.uploads("backups") == []
         ran = w.run(*w.put(source))
         assert ran.code == 0, ran.err
@@ -185,7 +163,7 @@ def test_finding_a14_killed_before_the_service_was_asked_it_begins_anew(tmp_path
 def test_finding_a14_of_two_that_may_be_ours_none_is_taken_up(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         source = w.file(3 * PART)
-        killed_at(w, _BEGIN, *w.put(source))
+        killed_at(w, BEGIN, *w.put(source))
         with begun_elsewhere(w, source):
             pass
         ids = {each.upload_id for each in w.oci.uploads("backups")}
@@ -201,7 +179,7 @@ def test_finding_a14_an_older_upload_of_another_is_none_of_ours(tmp_path: Path) 
         source = w.file(3 * PART)
         with begun_elsewhere(w, source) as foreign:
             pass
-        killed_at(w, _CREATE, *w.put(source))
+        killed_at(w, CREATE, *w.put(source))
         target = Target(w.oci.endpoint, "ns1", "backups", source.name)
         with Journal(w.home / "state") as journal:
             assert journal.intended(target) is not None
@@ -216,7 +194,7 @@ def test_finding_a14_an_older_upload_of_another_is_none_of_ours(tmp_path: Path) 
 def test_finding_a14_an_upload_of_a_file_that_was_replaced_is_named(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         source = w.file(3 * PART)
-        killed_at(w, _BEGIN, *w.put(source))
+        killed_at(w, BEGIN, *w.put(source))
         (left,) = w.oci.uploads("backups")
         source = w.file(2 * PART)
         again(w, source)
@@ -228,7 +206,7 @@ def test_finding_a14_an_upload_of_a_file_that_was_replaced_is_named(tmp_path: Pa
 def test_finding_a14_restart_drops_what_was_not_noted(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         source = w.file(2 * PART)
-        killed_at(w, _BEGIN, *w.put(source))
+        killed_at(w, BEGIN, *w.put(source))
         again(w, source, restart=True)
         assert w.arrived_whole(source)
         assert w.oci.uploads("backups") == []
@@ -285,7 +263,7 @@ def test_finding_a14_the_upload_of_a_stream_is_dropped(tmp_path: Path) -> None:
             *("os", "object", "put", "-bn", "backups", "-ns", "ns1", "--file", "-", "--force"),
             *("--name", "piped", "--auth", "security_token", "--part-size", "10"),
         )
-        assert piped(w, source, "-c", _KILLED, *_BEGIN, *pipe).code == -signal.SIGKILL
+        assert piped(w, source, "-c", KILLED, *BEGIN, *pipe).code == -signal.SIGKILL
         (left,) = w.oci.uploads("backups")
         ran = piped(w, source, "-m", "ocihaul", *pipe)
         assert ran.code == 0, ran.err
