@@ -1,5 +1,6 @@
 """What the journal loses with its machine, or a run with its life, is found at the service."""
 
+import io
 import shlex
 import shutil
 import signal
@@ -238,6 +239,22 @@ def test_finding_a14_a_refused_creation_leaves_no_intention(tmp_path: Path) -> N
             again(w, source)
         w.oci.faults.assert_all_fired()
         assert in_file_alone(w, "intentions") == 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_finding_a14_a_creation_whose_answer_is_lost_leaves_nothing_unnamed(
+    tmp_path: Path, stream: bool
+) -> None:
+    with world(tmp_path) as w:
+        w.oci.faults.add(Fault(operation="CreateMultipartUpload", cut_before_answer=True))
+        source = w.file(2 * PART)
+        wishes = {"stream": io.BytesIO(source.read_bytes())} if stream else {}
+        again(w, source, **wishes)
+        w.oci.faults.assert_all_fired()
+        assert w.arrived_whole(source)
+        (left,) = w.oci.uploads("backups")
+        assert notices(w).count(f"Upload {left.upload_id} ") == 1
+        assert notices(w).count("not in the journal") == 1
 
 
 def test_finding_a14_the_uploads_of_a_bucket_are_listed_once_for_a_directory(

@@ -10,7 +10,7 @@ from ocihaul.transfer.journal.values import Entry, KeptReceipt, Target
 #: Receipts that are kept of one object.
 MOST_OF_AN_OBJECT = 10
 #: What the journal's file may hold before the oldest receipts go, bytes: a night of 1,463 parts has
-#: a receipt of about 350 KiB.
+#: a receipt of about 380 KiB.
 MOST_BYTES = 64 * 2**20
 #: So many go at a time.
 _SOME = 50

@@ -3,6 +3,7 @@
 What belongs here: the requests that are the same wherever the parts come from.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 
 from ocihaul.errors import NetworkError, ServiceError
@@ -24,6 +25,8 @@ class Assembly:
 
     def __init__(self, job: Job, upload_id: str = "") -> None:
         self.upload_id = upload_id
+        #: Set when its creation was asked for more than once.
+        self.repeated = threading.Event()
         self._job = job
         request = job.request
         self._where = (request.namespace, request.bucket, request.name)
@@ -42,7 +45,11 @@ class Assembly:
             **job.integrity.request_headers(),
         }
         self.upload_id = job.storage.create_multipart_upload(
-            request.namespace, request.bucket, create_document(request), headers
+            request.namespace,
+            request.bucket,
+            create_document(request),
+            headers,
+            repeated=self.repeated,
         )
         return self.upload_id
 

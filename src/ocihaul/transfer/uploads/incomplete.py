@@ -45,6 +45,16 @@ class IncompleteUploads:
             found = self._by_name[bucket].get(request.name, ())
             return [each for each in found if each.upload_id not in self._ended]
 
+    def new(self, request: UploadRequest, upload_id: str) -> list[UploadSummary]:
+        """Those of the object that are there now and were not when they were listed; not this one.
+
+        The bucket is listed again.
+        """
+        with self._lock:
+            before = self._by_name.pop((request.namespace, request.bucket), {})
+        known = {each.upload_id for each in before.get(request.name, ())} | {upload_id}
+        return [each for each in self.of(request) if each.upload_id not in known]
+
     def end(self, upload_id: str) -> None:
         """This one is committed or aborted."""
         with self._lock:

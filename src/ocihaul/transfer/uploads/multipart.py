@@ -149,7 +149,7 @@ class MultipartUpload:
             algorithm=job.integrity.declared,
             attributes=attributes_of(job.request),
         )
-        upload_id = created(self._assembly, memory, intention, preconditions)
+        upload_id = created(self._assembly, memory, job.request, intention, preconditions)
         job.listener(MultipartUploadCreated(upload_id, self._plan.part_count))
 
     # Sending

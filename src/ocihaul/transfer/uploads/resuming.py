@@ -29,7 +29,7 @@ from ocihaul.transfer.source import FileSource, Identity
 from ocihaul.transfer.uploads.access import access_of, end_access
 from ocihaul.transfer.uploads.assembly import Assembly
 from ocihaul.transfer.uploads.headers import attributes_of
-from ocihaul.transfer.uploads.incomplete import created_by
+from ocihaul.transfer.uploads.incomplete import created_by, notices_of_others
 from ocihaul.transfer.uploads.job import wished_algorithm
 from ocihaul.transfer.uploads.memory import STREAM, Memory
 from ocihaul.transfer.uploads.request import UploadRequest
@@ -119,9 +119,16 @@ def intention_of(
 
 
 def created(
-    assembly: Assembly, memory: Memory, intention: Intention, preconditions: Headers
+    assembly: Assembly,
+    memory: Memory,
+    request: UploadRequest,
+    intention: Intention,
+    preconditions: Headers,
 ) -> str:
-    """Create an upload at the service; returns its id. The journal knows of it before and after."""
+    """Create an upload at the service; returns its id. The journal knows of it before and after.
+
+    An attempt whose answer was lost may have created one, too: that is named.
+    """
     memory.intend(intention)
     try:
         upload_id = assembly.create(preconditions)
@@ -130,6 +137,10 @@ def created(
             memory.forget_intention()
         raise
     memory.begin(upload_id, intention)
+    if assembly.repeated.is_set():
+        others = memory.incomplete.new(request, upload_id)
+        for notice in notices_of_others(others, request):
+            memory.listener(notice)
     return upload_id
 
 
@@ -152,10 +163,12 @@ def _taken_up(
     if created is None:
         return None
     intention, found = created
-    if intention.source == STREAM or request.restart:
+    if request.upload_id not in {None, found.upload_id}:
+        return None
+    if request.restart or (intention.source == STREAM and request.upload_id is None):
         drop_orphan(memory, found, storage)
         return None
-    if request.upload_id not in {None, found.upload_id} or not _fits(intention, request, source):
+    if not _fits(intention, request, source):
         return None
     text = f"Upload {found.upload_id} was created by a run that ended before it noted it."
     memory.listener(Notice(text))

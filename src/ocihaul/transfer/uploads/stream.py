@@ -186,7 +186,7 @@ class _StreamUpload:
         """Send all parts and commit. Raises UploadStopped, Interrupted: nothing was stored then."""
         job = self._job
         intention = intention_of(job.request, None, part_size=0, algorithm=job.integrity.declared)
-        upload_id = created(self._assembly, self._memory, intention, preconditions)
+        upload_id = created(self._assembly, self._memory, job.request, intention, preconditions)
         job.listener(MultipartUploadCreated(upload_id, None))
         try:
             parts = self._send(first)
