@@ -100,8 +100,7 @@ def read(answer: Answer, reader: Callable[[Any], T]) -> T:
         ) from None
 
 
-#: Not found, or not to be seen with this credential: a bucket, a namespace, anything.
-_CONTAINERS = frozenset({"BucketNotFound", "NamespaceNotFound", "NotAuthorizedOrNotFound"})
+_CONTAINERS = frozenset({"BucketNotFound", "NamespaceNotFound"})
 
 
 def already_gone(error: ServiceError) -> bool:
@@ -115,7 +114,8 @@ def is_unknown_upload(error: ServiceError) -> bool:
     Its code is UploadNotFound (recorded from the service). A bucket that is not found, or that the
     credential may not see, tells nothing of the upload.
     """
-    return error.status == 404 and error.code not in _CONTAINERS
+    hidden = _CONTAINERS | {"NotAuthorizedOrNotFound"}
+    return error.status == 404 and error.code not in hidden
 
 
 def without_none(given: Mapping[str, object]) -> dict[str, object]:
