@@ -82,8 +82,8 @@ def test_a_commit_that_does_not_fit_is_refused(
 def test_a_second_commit_finds_no_upload(client: Client) -> None:
     upload, etags = send(client)
     assert client.commit("it", upload, etags).status == 200
-    assert client.commit("it", upload, etags).code == "NoSuchUpload"
-    assert client.part("it", upload, 1, b"late").code == "NoSuchUpload"
+    assert client.commit("it", upload, etags).code == "UploadNotFound"
+    assert client.part("it", upload, 1, b"late").code == "UploadNotFound"
 
 
 @pytest.mark.parametrize(("number", "code"), [(0, "InvalidUploadPart"), (6, "InvalidUploadPart")])
@@ -132,8 +132,8 @@ def test_abort_forgets_everything(oci: Emulator, client: Client) -> None:
     upload, etags = send(client)
     target = f"{client.path('u', 'it')}?uploadId={upload}"
     assert client.call("DELETE", target).status == 204
-    assert client.call("DELETE", target).code == "NoSuchUpload"
-    assert client.commit("it", upload, etags).code == "NoSuchUpload"
+    assert client.call("DELETE", target).code == "UploadNotFound"
+    assert client.commit("it", upload, etags).code == "UploadNotFound"
     assert oci.uploads("backups") == []
 
 

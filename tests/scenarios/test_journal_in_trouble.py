@@ -148,7 +148,7 @@ def test_a_writer_that_holds_it_for_a_while_costs_no_finished_part(
 
 
 @pytest.mark.parametrize("spoilt", ['{"CRC32C": "zz"}', "{", "[]", '{"CRC32B": "00000000"}', "7"])
-def test_a_part_whose_row_is_spoilt_is_sent_again(tmp_path: Path, spoilt: str) -> None:
+def test_a_part_whose_row_is_spoilt_is_read_again_and_not_sent(tmp_path: Path, spoilt: str) -> None:
     with world(tmp_path) as w:
         source = w.file(4 * PART)
         interrupted_after(w, source, 3)
@@ -156,7 +156,7 @@ def test_a_part_whose_row_is_spoilt_is_sent_again(tmp_path: Path, spoilt: str) -
             database.execute("UPDATE parts SET digests = ? WHERE number = 2", (spoilt,))
         again(w, source)
         assert w.arrived_whole(source)
-        assert sorted(parts_stored(w)) == [1, 2, 2, 3, 4]
+        assert sorted(parts_stored(w)) == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("column", ["counts", "attributes"])

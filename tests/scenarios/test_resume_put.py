@@ -15,6 +15,7 @@ from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.source import FileSource
 from ocihaul.transfer.uploads.upload import upload
+from tests.scenarios.killed import BEGIN, killed_at
 from tests.scenarios.test_resume import interrupted_after, parts_stored
 from tests.world import MIB, PART, Ran, World, world
 
@@ -211,7 +212,7 @@ def test_an_id_that_the_service_does_not_know_is_an_error(tmp_path: Path) -> Non
     with world(tmp_path) as w:
         ran = resume(w, w.file(2 * PART), "no-such-upload")
         assert ran.code == 1
-        assert "NoSuchUpload" in ran.err
+        assert "UploadNotFound" in ran.err
         assert w.oci.uploads("backups") == []
 
 
@@ -294,3 +295,88 @@ def test_1463_parts_are_taken_up_in_under_2_s_with_two_pages_and_no_read(
         assert w.oci.log.count(operation="ListMultipartUploadParts") == 2
         assert w.oci.log.count(operation="UploadPart") == 1
         assert sum(read) == part, "only the missing part"
+
+
+def begun_with(w: World, source: Path, algorithm: str, *numbers: int) -> str:
+    """An upload as an SDK leaves it, which has declared `algorithm` at its beginning."""
+    declared = {"opc-checksum-algorithm": algorithm}
+    with w.storage() as storage:
+        upload_id = storage.create_multipart_upload(
+            "ns1", "backups", {"object": source.name}, declared
+        )
+        for name, data in slices(source, *numbers).items():
+            storage.upload_part(
+                *("ns1", "backups", source.name),
+                upload_id=upload_id,
+                number=int(name[1:]),
+                body=Bytes(data),
+                headers=declared,
+            )
+    return upload_id
+
+
+def declared_by_parts(w: World, *, after: int) -> list[str | None]:
+    return [
+        entry.headers.get("opc-checksum-algorithm")
+        for entry in w.oci.log.entries(operation="UploadPart")
+        if entry.sequence > after
+    ]
+
+
+@pytest.mark.parametrize("algorithm", ["SHA256", "SHA384", "CRC32C"])
+def test_finding_e09_what_the_caller_says_is_declared_and_compared(
+    tmp_path: Path, algorithm: str
+) -> None:
+    with world(tmp_path) as w:
+        source = w.file(5 * PART - 3)
+        upload_id = begun_with(w, source, algorithm, 1, 3)
+        before = w.oci.log.entries()[-1].sequence
+        ran = resume(w, source, upload_id, "--opc-checksum-algorithm", algorithm)
+        assert ran.code == 0, ran.err
+        assert w.arrived_whole(source)
+        assert declared_by_parts(w, after=before) == [algorithm] * 3
+        (line,) = [line for line in ran.err.splitlines() if "Compared: " in line]
+        assert algorithm in line
+        assert "each part by MD5" in line
+
+
+def test_finding_e09_what_is_not_known_is_not_declared_and_said(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        source = w.file(4 * PART)
+        upload_id = begun_with(w, source, "SHA256", 1, 2)
+        before = w.oci.log.entries()[-1].sequence
+        ran = resume(w, source, upload_id)
+        assert ran.code == 0, ran.err
+        assert w.arrived_whole(source)
+        assert declared_by_parts(w, after=before) == [None, None]
+        assert "not known which checksum" in ran.err
+        assert "Compared: each part by MD5, the object by MD5" in ran.err
+
+
+def test_finding_e09_what_the_journal_knows_is_declared(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        source = w.file(4 * PART)
+        interrupted_after(w, source, 2, checksum_algorithm="SHA256")
+        (left,) = w.oci.uploads("backups")
+        copy = w.home / "copy"
+        copy.mkdir()
+        copy = copy / source.name
+        copy.write_bytes(source.read_bytes())
+        before = w.oci.log.entries()[-1].sequence
+        ran = resume(w, copy, left.upload_id)
+        assert ran.code == 0, ran.err
+        assert w.arrived_whole(source)
+        assert declared_by_parts(w, after=before) == ["SHA256", "SHA256"]
+        assert "Its parts declare SHA256." in ran.err
+        assert parts_stored(w).count(1) == 1
+
+
+def test_finding_e09_what_was_about_to_be_created_is_known(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        source = w.file(3 * PART)
+        killed_at(w, BEGIN, *w.put(source, "--opc-checksum-algorithm", "SHA384"))
+        (left,) = w.oci.uploads("backups")
+        ran = resume(w, source, left.upload_id)
+        assert ran.code == 0, ran.err
+        assert w.arrived_whole(source)
+        assert declared_by_parts(w, after=0) == ["SHA384"] * 3

@@ -120,7 +120,7 @@ def test_the_same_goes_for_uploads_and_pars(oci: Emulator, storage: StorageClien
     storage.abort_multipart_upload(NS, BUCKET, "it", upload_id=upload)
     storage.delete_preauthenticated_request(NS, BUCKET, par.par_id)
     oci.faults.assert_all_fired()
-    with pytest.raises(ServiceError, match="NoSuchUpload"):
+    with pytest.raises(ServiceError, match="UploadNotFound"):
         storage.abort_multipart_upload(NS, BUCKET, "it", upload_id=upload)
     with pytest.raises(ServiceError, match="404"):
         storage.delete_preauthenticated_request(NS, BUCKET, par.par_id)

@@ -160,7 +160,7 @@ class Bucket:
         """The upload in progress; 404 if there is none (any more)."""
         upload = self.uploads.get(upload_id or "")
         if upload is None or upload.name != name:
-            raise ApiError(404, "NoSuchUpload", f"There is no upload with id '{upload_id}'")
+            raise ApiError(404, "UploadNotFound", "No such upload")
         return upload
 
     def put(self, new: StoredObject) -> None:

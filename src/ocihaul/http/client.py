@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote, urlencode
 
 from ocihaul import __version__
@@ -135,7 +135,8 @@ class Client:
                 tally.unanswered |= answer.resent
                 redated = self._clock.observe(_service_date(answer), signed_with=offset)
                 if self._settles(answer, call, credential, redated, tally):
-                    return answer
+                    again = tally.failures > 0 or tally.unanswered
+                    return replace(answer, resent=True) if again else answer
         except Stopped:
             raise Interrupted("stopped while talking to the service") from None
 

@@ -100,10 +100,22 @@ def read(answer: Answer, reader: Callable[[Any], T]) -> T:
         ) from None
 
 
+_CONTAINERS = frozenset({"BucketNotFound", "NamespaceNotFound"})
+
+
 def already_gone(error: ServiceError) -> bool:
     """Whether a deletion found nothing, after an attempt of it whose reply was lost."""
-    container = error.code in {"BucketNotFound", "NamespaceNotFound"}
-    return error.status == 404 and error.after_retry and not container
+    return error.status == 404 and error.after_retry and error.code not in _CONTAINERS
+
+
+def is_unknown_upload(error: ServiceError) -> bool:
+    """Whether the service does not know the multipart upload (any more).
+
+    Its code is UploadNotFound (recorded from the service). A bucket that is not found, or that the
+    credential may not see, tells nothing of the upload.
+    """
+    hidden = _CONTAINERS | {"NotAuthorizedOrNotFound"}
+    return error.status == 404 and error.code not in hidden
 
 
 def without_none(given: Mapping[str, object]) -> dict[str, object]:

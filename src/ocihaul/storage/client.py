@@ -91,9 +91,18 @@ class StorageClient(ObjectOperations, BucketOperations):
         return self._call(namespace, Call("PutObject", "PUT", path, headers=headers, body=body))
 
     def create_multipart_upload(
-        self, namespace: str, bucket: str, document: Mapping[str, object], headers: Headers
+        self,
+        namespace: str,
+        bucket: str,
+        document: Mapping[str, object],
+        headers: Headers,
+        *,
+        repeated: threading.Event | None = None,
     ) -> str:
-        """Begin a multipart upload; returns its id. `document` names the object."""
+        """Begin a multipart upload; returns its id. `document` names the object.
+
+        `repeated` is set when the request went out more than once: each may have begun one.
+        """
         call = Call(
             "CreateMultipartUpload",
             "POST",
@@ -101,7 +110,10 @@ class StorageClient(ObjectOperations, BucketOperations):
             headers=headers,
             document=document,
         )
-        return read(self._call(namespace, call), lambda document: str(document["uploadId"]))
+        answer = self._call(namespace, call)
+        if answer.resent and repeated is not None:
+            repeated.set()
+        return read(answer, lambda document: str(document["uploadId"]))
 
     def upload_part(
         self,

@@ -28,7 +28,7 @@ except ImportError:  # Windows
 #: Somebody who only looks (`is_held`) has the lock for a moment: wait for that at least, seconds.
 _LOOK = 0.4
 #: Between two tries, seconds.
-_POLL = 0.1
+_POLL = 0.02
 #: How long one wait is, so that a stop is noticed: seconds.
 _PATIENCE = 1.0
 

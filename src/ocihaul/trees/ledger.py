@@ -2,7 +2,7 @@
 
 One SQLite file beside the journal. A run goes by what it was to do; its rows are dropped when it
 ends well. Rows of small files are committed a few at a time: a kill costs at most those of the last
-moment.
+moment, and a power cut those of the last seconds.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from ocihaul.errors import JournalError
 from ocihaul.events import Listener, Notice
 from ocihaul.transfer.journal.database import cell
 from ocihaul.transfer.journal.journal import state_directory
+from ocihaul.transfer.journal.state_file import durable, give_back, open_state_file
 from ocihaul.trees.names import printable
 
 _SCHEMA_VERSION = 1
@@ -36,6 +37,8 @@ CREATE TABLE IF NOT EXISTS files (
 #: Rows and seconds after which what is new is committed.
 _BATCH = 200
 _DELAY = 0.25
+#: Seconds after which what is committed has to survive a power cut, too.
+_LASTING = 5.0
 #: A file of more bytes is committed at once: to move it again would cost more than that.
 _SMALL = 2**20
 #: Runs that nobody has come back to are forgotten after so many seconds: 30 days.
@@ -68,13 +71,11 @@ class Ledger:
         self._directory = directory
         self._lock = threading.Lock()  # guards all below
         self._fresh: list[tuple[int, str, int, int | bytes, str]] = []
-        self._committed = time.monotonic()
+        self._committed = self._lasting = time.monotonic()
         self.earlier = False
         with self._telling():
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             path = directory / "trees.sqlite3"
-            path.touch(mode=0o600)
-            self._database = sqlite3.connect(path, timeout=30, check_same_thread=False)
+            self._database = open_state_file(path)
             try:
                 self._run = self._begin(path, key)
             except BaseException:
@@ -89,9 +90,6 @@ class Ledger:
 
     def _begin(self, path: Path, key: str) -> int:
         database = self._database
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
-        database.execute("PRAGMA foreign_keys = ON")
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version > _SCHEMA_VERSION:
             raise JournalError(
@@ -142,24 +140,30 @@ class Ledger:
 
     def forget(self) -> None:
         """The run has ended well: nothing needs to be remembered."""
-        with self._telling(), self._lock, self._database:
+        with self._telling(), self._lock:
             self._fresh.clear()
-            self._database.execute("DELETE FROM runs WHERE id = ?", (self._run,))
+            with self._database:
+                self._database.execute("DELETE FROM runs WHERE id = ?", (self._run,))
+            give_back(self._database)
 
     def _commit(self) -> None:
+        now = time.monotonic()
         if self._fresh:
-            with self._database:
+            lasting = now - self._lasting >= _LASTING
+            with durable(self._database) if lasting else self._database:
                 self._database.executemany(
                     "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", self._fresh
                 )
             self._fresh.clear()
-        self._committed = time.monotonic()
+            if lasting:
+                self._lasting = now
+        self._committed = now
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
             raise JournalError(
                 f"{self._directory / 'trees.sqlite3'} cannot be used: {error}",
                 hint="Check the space and the rights there, or set OCIHAUL_STATE_DIR.",

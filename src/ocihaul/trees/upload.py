@@ -17,6 +17,7 @@ from ocihaul.events import Notice, TreeWalked
 from ocihaul.storage.listing import ListedObject
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE, plan_upload
 from ocihaul.transfer.uploads.headers import check_request
+from ocihaul.transfer.uploads.incomplete import IncompleteUploads
 from ocihaul.transfer.uploads.request import Existing, UploadRequest
 from ocihaul.transfer.uploads.sending import Headers
 from ocihaul.transfer.uploads.upload import upload
@@ -100,6 +101,7 @@ class _Uploader:
         self._request = request
         self._work = work
         self._small = SmallFiles(work.storage, request.each)
+        self._incomplete = IncompleteUploads(work.storage)
         self._part_size = request.each.part_size or DEFAULT_PART_SIZE
         self._closed = ""  # the directory, with "/", whose content is not known
         self._files = self._bytes = 0
@@ -297,6 +299,7 @@ class _Uploader:
             stop=work.stop,
             journal=work.journal,
             pace=work.pace,
+            incomplete=self._incomplete,
         )
         return result.headers
 

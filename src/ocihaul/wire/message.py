@@ -76,7 +76,7 @@ class Answer:
     body: bytes = field(repr=False)
     body_sent: int
     body_received: int = 0
-    #: The request had gone out before, on an idle connection that ended without a word.
+    #: The request had gone out before, and it is not known what became of that.
     resent: bool = False
 
 

@@ -1,5 +1,6 @@
 """The journal's file: older versions are brought up to date, newer ones and damage are refused."""
 
+import random
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -168,3 +169,24 @@ def test_numbers_of_a_file_system_may_be_larger_than_those_of_the_database(
         )
         assert journal.find(TARGET) == begun
         assert begun.identity == identity
+
+
+def test_finding_a21_flipped_bits_in_the_tables_names_are_our_own_error(tmp_path: Path) -> None:
+    chance = random.Random(21)  # noqa: S311  which bits
+    with Journal(tmp_path / "whole") as journal:
+        journal.finish(TARGET, None, etag="e", size=1, document="{}", owed=True)
+    whole = (tmp_path / "whole" / "journal.sqlite3").read_bytes()
+    refused = 0
+    for number in range(400):
+        spoilt = bytearray(whole)
+        # The first page holds the statements that made the tables.
+        spoilt[chance.randrange(100, 4096)] ^= 1 << chance.randrange(8)
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        (directory / "journal.sqlite3").write_bytes(spoilt)
+        try:
+            with Journal(directory) as journal:
+                journal.owed(TARGET)
+        except JournalError:
+            refused += 1
+    assert refused > 10

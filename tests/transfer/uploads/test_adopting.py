@@ -16,6 +16,7 @@ from ocihaul.transfer.checksum import encoded
 from ocihaul.transfer.journal.journal import Target
 from ocihaul.transfer.source import FileSource
 from ocihaul.transfer.uploads.adopting import adopt, part_size_of
+from ocihaul.transfer.uploads.incomplete import IncompleteUploads
 from ocihaul.transfer.uploads.memory import Memory
 from ocihaul.transfer.uploads.request import UploadRequest
 from tests.world import MIB
@@ -45,8 +46,9 @@ def test_an_upload_that_would_have_too_many_parts_is_not_begun(
     request = UploadRequest(
         source=tmp_path / "x", namespace="n", bucket="b", name="o", upload_id="u"
     )
-    memory = Memory(None, Target("http://e", "n", "b", "o"), ignore)
     storage = cast("StorageClient", Service(MIB))
+    target = Target("http://e", "n", "b", "o")
+    memory = Memory(None, target, ignore, IncompleteUploads(storage))
     expected: AbstractContextManager[object]
     expected = nullcontext() if fits else pytest.raises(UsageError, match="at most 10000")
     with FileSource(tmp_path / "x") as source, expected:

@@ -34,6 +34,12 @@ DEFAULT_PARALLEL = 3
 @click.option(
     "--verify-checksum", is_flag=True, help="Compare the local MD5 with the service's at the end."
 )
+@click.option(
+    "--opc-checksum-algorithm",
+    type=click.Choice(["CRC32C", "SHA256", "SHA384"], case_sensitive=False),
+    help="The checksum that the upload was created with, to be declared for the parts that are "
+    "sent. [what the journal knows]",
+)
 @click.option("--encryption-key-file", help="A file with a base64 AES-256 key of yours (SSE-C).")
 @click.option("--no-wait", is_flag=True, help="End at once if another process is uploading this.")
 @click.option("--receipt", help="Write a receipt to this file: the proof of what was stored.")
@@ -86,6 +92,7 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> "UploadRequest":
         parallel=1 if one else MOST if count == AUTO else int(count or DEFAULT_PARALLEL),
         adaptive=count == AUTO,
         verify_checksum=bool(options.get("verify_checksum")),
+        checksum_algorithm=options.get("opc_checksum_algorithm"),
         sse_customer_key=customer_key(options.get("encryption_key_file"), home),
         wait=not options.get("no_wait"),
         receipt=Path(options["receipt"]) if options.get("receipt") else None,

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ocihaul.errors import JournalError
+from ocihaul.transfer.journal.state_file import durable, open_state_file
 
 #: What leads from one version of the tables to the next. The first is made in any case, because a
 #: file may have been left before it was complete.
@@ -53,8 +54,18 @@ _STEPS = (
     """,
     "ALTER TABLE uploads ADD COLUMN attributes TEXT",
     "ALTER TABLE uploads ADD COLUMN ctime_ns INTEGER",
+    """
+    CREATE TABLE intentions (
+        endpoint TEXT NOT NULL, namespace TEXT NOT NULL, bucket TEXT NOT NULL, object TEXT NOT NULL,
+        document TEXT NOT NULL,
+        PRIMARY KEY (endpoint, namespace, bucket, object)
+    ) WITHOUT ROWID
+    """,
 )
 VERSION = len(_STEPS)
+
+#: The condition on the columns of a target, see `Target.values`.
+THIS_TARGET = "WHERE endpoint = ? AND namespace = ? AND bucket = ? AND object = ?"
 
 
 def cell(number: int) -> int | bytes:
@@ -72,17 +83,14 @@ class Database:
         self._directory = directory
         self._lock = threading.Lock()  # guards the connection
         try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             path = directory / "journal.sqlite3"
-            # The file is made private before SQLite writes into it.
-            path.touch(mode=0o600)
-            self._connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
+            self._connection = open_state_file(path)
             try:
                 self._prepare(path)
             except BaseException:
                 self._connection.close()
                 raise
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
             raise JournalError(
                 f"the journal in {directory} cannot be used: {error}",
                 hint="Name a writable directory with OCIHAUL_STATE_DIR.",
@@ -94,9 +102,12 @@ class Database:
             self._connection.close()
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """The connection, in a transaction that is on disk when the context ends."""
-        with self.reading() as connection, connection:
+    def writing(self, *, lasting: bool = False) -> Iterator[sqlite3.Connection]:
+        """The connection, in a transaction that survives a kill when the context ends.
+
+        `lasting`: it survives a power cut, too.
+        """
+        with self.reading() as connection, durable(connection) if lasting else connection:
             yield connection
 
     @contextlib.contextmanager
@@ -112,9 +123,6 @@ class Database:
                 ) from error
 
     def _prepare(self, path: Path) -> None:
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = NORMAL")
-        self._connection.execute("PRAGMA foreign_keys = ON")
         if self._version(path) == VERSION:
             return
         with self._connection:

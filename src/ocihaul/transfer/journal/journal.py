@@ -1,19 +1,19 @@
 """What is done, on disk: the memory that survives a kill.
 
 One SQLite file for all uploads of a user: those that are under way, and the receipts of those that
-are finished. A part is recorded before it counts as done. It never holds a token, a key or a
+are finished (`finished`). A part is recorded before it counts as done, and that an upload is going
+to be created before the service is asked for it. It never holds a token, a key or a
 signed URL: an SSE-C key appears only as its SHA-256, as the service sends it too.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from platformdirs import user_state_path
 
@@ -21,63 +21,21 @@ from ocihaul.transfer.checksum import CRC32C
 from ocihaul.transfer.claims import claimed, is_held
 from ocihaul.transfer.counting import Counts
 from ocihaul.transfer.integrity import SentPart
-from ocihaul.transfer.journal.database import Database, cell
+from ocihaul.transfer.journal.database import THIS_TARGET, Database, cell
+from ocihaul.transfer.journal.finished import FinishedUploads
+from ocihaul.transfer.journal.values import (
+    ENTRY_COLUMNS,
+    Entry,
+    Intention,
+    KeptReceipt,
+    Target,
+    part_row,
+    read_digests,
+    read_entry,
+)
 from ocihaul.transfer.source import Identity
 
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where an upload goes: one object in one bucket at one endpoint."""
-
-    endpoint: str
-    namespace: str
-    bucket: str
-    object: str
-
-    @property
-    def digest(self) -> str:
-        """A file name for it."""
-        text = f"{self.endpoint}\n{self.namespace}\n{self.bucket}\n{self.object}"
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-    def values(self) -> tuple[str, str, str, str]:
-        """As the journal's columns have them."""
-        return self.endpoint, self.namespace, self.bucket, self.object
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An upload that was begun and not finished. Sizes are bytes, `created_at` epoch seconds.
-
-    `encryption` says how its parts are encrypted, without the key. `attributes` are what the object
-    will have (`headers.attributes_of`), None where another has begun the upload. `ctime_ns` is
-    the source's, None where it is not known. `counts` are those of the runs before this one.
-    """
-
-    row: int
-    target: Target
-    upload_id: str
-    source: str
-    identity: Identity
-    part_size: int
-    encryption: str
-    algorithm: str
-    created_at: float
-    attributes: Mapping[str, object] | None = None
-    ctime_ns: int | None = None
-    counts: Counts = field(default_factory=Counts)
-
-
-@dataclass(frozen=True, slots=True)
-class KeptReceipt:
-    """A finished upload; `owed`: its receipt was to be written to a file and is not there yet."""
-
-    row: int
-    target: Target
-    etag: str
-    size: int
-    finished_at: float
-    owed: bool
+__all__ = ["Entry", "Intention", "Journal", "KeptReceipt", "Target", "state_directory"]
 
 
 def state_directory(environ: Mapping[str, str] = os.environ) -> Path:
@@ -93,15 +51,13 @@ def state_directory(environ: Mapping[str, str] = os.environ) -> Path:
     return usual if usual.is_absolute() else Path("/.local/state/ocihaul")
 
 
-_THIS_TARGET = "WHERE endpoint = ? AND namespace = ? AND bucket = ? AND object = ?"
-
 _INSERT_PART = (
     "INSERT OR REPLACE INTO parts (upload, number, size, etag, digests, request_id) "
     "VALUES (?, ?, ?, ?, ?, ?)"
 )
 
 
-class Journal:
+class Journal(FinishedUploads):
     """The journal in one directory; close it, or use it as a context.
 
     Thread-safe; several processes may have it open. Every method raises JournalError.
@@ -126,12 +82,30 @@ class Journal:
 
     def find(self, target: Target) -> Entry | None:
         """The unfinished upload to this target, if there is one."""
-        rows = self._entries(_THIS_TARGET, *target.values())
+        rows = self._entries(THIS_TARGET, *target.values())
         return rows[0] if rows else None
 
     def entries(self) -> list[Entry]:
         """All unfinished uploads, oldest first."""
         return self._entries("ORDER BY created_at")
+
+    def intended(self, target: Target) -> Intention | None:
+        """The upload that an earlier run was about to create, if there is one."""
+        with self._database.reading() as database:
+            row = database.execute(
+                f"SELECT document FROM intentions {THIS_TARGET}",  # noqa: S608  our own words
+                target.values(),
+            ).fetchone()
+        return None if row is None else Intention.read(row[0])
+
+    def intend(self, target: Target, intention: Intention) -> None:
+        """Remember an upload that is about to be created; a power cut cannot undo it."""
+        with self._database.writing(lasting=True) as database:
+            database.execute(
+                "INSERT OR REPLACE INTO intentions (endpoint, namespace, bucket, object, document) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (*target.values(), intention.text),
+            )
 
     def begin(
         self,
@@ -145,11 +119,13 @@ class Journal:
         algorithm: str,
         attributes: Mapping[str, object] | None = None,
         ctime_ns: int | None = None,
+        created_at: float | None = None,
         parts: Mapping[int, SentPart] | None = None,
     ) -> Entry:
         """Remember an upload that the service has just created; it replaces an older one.
 
-        `parts` are those that are there already. All of it is on disk when this returns.
+        `parts` are those that are there already; `created_at` is epoch seconds, without it now.
+        A power cut cannot undo it when this returns.
         """
         entry = Entry(
             row=0,
@@ -161,12 +137,14 @@ class Journal:
             part_size=part_size,
             encryption=encryption,
             algorithm=algorithm,
-            created_at=time.time(),
+            created_at=time.time() if created_at is None else created_at,
             attributes=attributes,
             ctime_ns=ctime_ns,
         )
-        with self._database.writing() as database:
-            database.execute(f"DELETE FROM uploads {_THIS_TARGET}", target.values())  # noqa: S608
+        with self._database.writing(lasting=True) as database:
+            for table in ("uploads", "intentions"):
+                where = f"DELETE FROM {table} {THIS_TARGET}"  # noqa: S608  our own words
+                database.execute(where, target.values())
             row = database.execute(
                 "INSERT INTO uploads (endpoint, namespace, bucket, object, upload_id, source, "
                 "device, inode, size, mtime_ns, part_size, encryption, algorithm, created_at, "
@@ -182,7 +160,7 @@ class Journal:
             ).lastrowid
             entry = replace(entry, row=row or 0)
             database.executemany(
-                _INSERT_PART, (_row(entry, *each) for each in (parts or {}).items())
+                _INSERT_PART, (part_row(entry, *each) for each in (parts or {}).items())
             )
         return entry
 
@@ -194,7 +172,7 @@ class Journal:
         `counts` are those of all runs up to now.
         """
         with self._database.writing() as database:
-            database.executemany(_INSERT_PART, (_row(entry, *each) for each in parts.items()))
+            database.executemany(_INSERT_PART, (part_row(entry, *each) for each in parts.items()))
             if counts is not None:
                 database.execute(
                     "UPDATE uploads SET counts = ? WHERE id = ?",
@@ -211,7 +189,7 @@ class Journal:
         return {
             number: SentPart(size, etag, values, request_id)
             for number, size, etag, digests, request_id in rows
-            if CRC32C in (values := _digests(digests))
+            if CRC32C in (values := read_digests(digests))
         }
 
     def progress(self, entry: Entry) -> tuple[int, int]:
@@ -227,69 +205,14 @@ class Journal:
         with self._database.writing() as database:
             database.execute("DELETE FROM uploads WHERE id = ?", (entry.row,))
 
+    def forget_intention(self, target: Target) -> None:
+        """The service has not created it."""
+        with self._database.writing() as database:
+            database.execute(f"DELETE FROM intentions {THIS_TARGET}", target.values())  # noqa: S608
+
     def private_file(self, target: Target, kind: str) -> Path:
         """Where something that belongs to an upload can be kept apart from the journal."""
         return self._directory / f"{kind}-{target.digest}.json"
-
-    # What is finished
-
-    def finish(
-        self,
-        target: Target,
-        entry: Entry | None,
-        *,
-        etag: str,
-        size: int,
-        document: str,
-        owed: bool,
-    ) -> int:
-        """The object is there: keep its receipt, and forget the upload; returns the receipt's row.
-
-        `owed`: the receipt is still to be written to a file.
-        """
-        with self._database.writing() as database:
-            # A newer receipt for the same object settles an older one that is owed.
-            database.execute(
-                f"UPDATE receipts SET owed = 0 {_THIS_TARGET} AND owed",  # noqa: S608  our words
-                target.values(),
-            )
-            row = database.execute(
-                "INSERT INTO receipts (endpoint, namespace, bucket, object, etag, size, "
-                "finished_at, owed, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*target.values(), etag, size, time.time(), owed, document),
-            ).lastrowid
-            if entry is not None:
-                database.execute("DELETE FROM uploads WHERE id = ?", (entry.row,))
-        return row or 0
-
-    def handed_over(self, row: int) -> None:
-        """The receipt is in its file."""
-        with self._database.writing() as database:
-            database.execute("UPDATE receipts SET owed = 0 WHERE id = ?", (row,))
-
-    def owed(self, target: Target) -> KeptReceipt | None:
-        """The receipt that an earlier run could not write any more, if there is one."""
-        rows = self._receipts(f"{_THIS_TARGET} AND owed ORDER BY id DESC", *target.values())
-        return rows[0] if rows else None
-
-    def receipts(self) -> list[KeptReceipt]:
-        """All receipts, oldest first."""
-        return self._receipts("ORDER BY id")
-
-    def receipt(self, row: int) -> str | None:
-        """The document of one receipt; None when there is none."""
-        with self._database.reading() as database:
-            found = database.execute(
-                "SELECT document FROM receipts WHERE id = ?", (row,)
-            ).fetchone()
-        return None if found is None else str(found[0])
-
-    def drop_receipts(self, before: float) -> int:
-        """Drop the receipts of uploads that finished before that moment (epoch seconds)."""
-        with self._database.writing() as database:
-            return database.execute(
-                "DELETE FROM receipts WHERE finished_at < ?", (before,)
-            ).rowcount
 
     # Who is at it
 
@@ -309,61 +232,6 @@ class Journal:
     # Reading rows
 
     def _entries(self, where: str, *values: object) -> list[Entry]:
-        columns = (
-            "id, endpoint, namespace, bucket, object, upload_id, source, device, inode, size, "
-            "mtime_ns, part_size, encryption, algorithm, created_at, counts, attributes, "
-            "ctime_ns"
-        )
         with self._database.reading() as database:
-            query = f"SELECT {columns} FROM uploads {where}"  # noqa: S608  our own words
-            return [_entry(*row) for row in database.execute(query, values)]
-
-    def _receipts(self, where: str, *values: object) -> list[KeptReceipt]:
-        columns = "id, endpoint, namespace, bucket, object, etag, size, finished_at, owed"
-        with self._database.reading() as database:
-            query = f"SELECT {columns} FROM receipts {where}"  # noqa: S608  our own words
-            rows = database.execute(query, values).fetchall()
-        return [
-            KeptReceipt(row, Target(endpoint, namespace, bucket, name), etag, size, at, bool(owed))
-            for row, endpoint, namespace, bucket, name, etag, size, at, owed in rows
-        ]
-
-
-def _entry(row: int, *columns: Any) -> Entry:
-    upload_id, source = columns[4:6]
-    part_size, encryption, algorithm, created_at, counts, attributes, ctime_ns = columns[10:]
-    return Entry(
-        row=row,
-        target=Target(*columns[:4]),
-        upload_id=upload_id,
-        source=source,
-        identity=Identity(*map(int, columns[6:10])),
-        part_size=part_size,
-        encryption=encryption,
-        algorithm=algorithm,
-        created_at=created_at,
-        attributes=None if attributes is None else _document(attributes),
-        ctime_ns=None if ctime_ns is None else int(ctime_ns),
-        counts=Counts.from_document(_document(counts)),
-    )
-
-
-def _document(text: str) -> dict[str, Any]:
-    """A JSON object. Raises ValueError where a disk has made something else of it."""
-    document = json.loads(text)
-    if not isinstance(document, dict):
-        raise ValueError(f"a JSON object was expected, not {text:.20}")  # noqa: TRY004  see above
-    return document
-
-
-def _row(entry: Entry, number: int, part: SentPart) -> tuple[object, ...]:
-    digests = json.dumps({name: value.hex() for name, value in part.digests.items()})
-    return entry.row, number, part.size, part.etag, digests, part.request_id
-
-
-def _digests(text: str) -> dict[str, bytes]:
-    """What was written; nothing where a disk has made something else of it."""
-    try:
-        return {name: bytes.fromhex(value) for name, value in json.loads(text).items()}
-    except (ValueError, TypeError, AttributeError):
-        return {}
+            query = f"SELECT {ENTRY_COLUMNS} FROM uploads {where}"  # noqa: S608  our own words
+            return [read_entry(*row) for row in database.execute(query, values)]

@@ -1,6 +1,6 @@
 """The file that a receipt goes to: looked at before a byte is sent, replaced as a whole.
 
-It holds no secret, so it gets the rights that files get.
+It holds no secret, so it gets the rights that files get; but nobody else may write a proof.
 """
 
 import contextlib
@@ -14,6 +14,8 @@ from ocihaul.transfer.receipts.receipt import SCHEMA
 
 #: How much of a file is looked at to see whether it is a receipt: its first line but one says so.
 _GLANCE = 200
+#: Of a receipt, before the umask.
+_MODE = 0o644
 
 
 def check_place(path: Path, source: Path | None) -> None:
@@ -37,7 +39,7 @@ def check_place(path: Path, source: Path | None) -> None:
         _check_replaceable(path)
     trial = _beside(path)
     try:
-        trial.touch(exist_ok=False)
+        trial.touch(mode=_MODE, exist_ok=False)
         trial.unlink()
     except OSError as error:
         raise _impossible(path, error) from None
@@ -48,7 +50,8 @@ def write_receipt(path: Path, text: str) -> None:
     path = _behind_links(path)
     new = _beside(path)
     try:
-        with new.open("x", encoding="ascii") as file:
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

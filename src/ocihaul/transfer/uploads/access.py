@@ -15,6 +15,7 @@ from ocihaul.errors import JournalError, OcihaulError, ServiceError
 from ocihaul.events import Listener, Notice
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.journal.journal import Journal, Target
+from ocihaul.transfer.journal.state_file import narrow
 
 #: What the right lasts at least, seconds.
 _LEAST = 24 * 3600.0
@@ -84,6 +85,7 @@ class AccessFile:
     def load(self) -> Access | None:
         """What an earlier run has kept; None where there is nothing that can be read."""
         if self._access is None and self._path is not None:
+            narrow(self._path)
             with contextlib.suppress(OSError, ValueError, TypeError):
                 self._access = Access(**json.loads(self._path.read_text()))
         return self._access

@@ -1,8 +1,4 @@
-"""An upload that the journal does not know: which of its parts are of this file, by their MD5.
-
-The service lists etag, MD5 and size of each part. A part counts when its MD5 is that of the same
-range of the file; what is not is sent again, so a foreign part is never committed.
-"""
+"""An upload that the journal does not know: how large its parts are, and which are of this file."""
 
 import threading
 from collections import Counter
@@ -12,15 +8,19 @@ from ocihaul.errors import UsageError
 from ocihaul.events import Notice
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.types import PartSummary
-from ocihaul.transfer.checksum import CRC32C, MD5, encoded
-from ocihaul.transfer.digesting import digest_ranges
-from ocihaul.transfer.integrity import SentPart
-from ocihaul.transfer.journal.journal import Entry
+from ocihaul.transfer.checksum import MD5
+from ocihaul.transfer.journal.values import Entry
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE, MIB, MOST_PARTS, Plan
 from ocihaul.transfer.source import FileSource
+from ocihaul.transfer.uploads.importing import import_parts
 from ocihaul.transfer.uploads.memory import Memory
 from ocihaul.transfer.uploads.request import UploadRequest
-from ocihaul.transfer.uploads.resuming import encryption_of
+from ocihaul.transfer.uploads.resuming import created_before, intention_of
+
+_UNKNOWN = (
+    "It is not known which checksum the upload was created with: nothing is declared for its "
+    "parts, and they are compared by MD5."
+)
 
 
 def adopt(
@@ -44,21 +44,33 @@ def adopt(
     if request.part_size not in {None, part_size}:
         text = f"Going on with parts of {part_size / MIB:g} MiB, as the upload was begun."
         memory.listener(Notice(text))
+    declared = _declared(memory, request)
+    text = f"Its parts declare {declared}." if declared else _UNKNOWN
+    memory.listener(Notice(text))
     memory.listener(Notice(f"Reading {len(listed)} parts, to see whether they are of this file."))
-    right = _confirmed(listed, plan, source, request, stop)
-    entry = memory.adopt(
-        upload_id,
-        right,
-        source=source,
-        part_size=part_size,
-        encryption=encryption_of(request),
-        # What it was created with is not known: nothing is declared, MD5 is always there.
-        algorithm=MD5,
+    # Of MD5 nothing is declared: the service always computes it.
+    intention = intention_of(request, source, part_size=part_size, algorithm=declared or MD5)
+    right = import_parts(
+        listed, plan, source, [intention.algorithm], stop=stop, threads=request.parallel
     )
+    entry = memory.adopt(upload_id, intention, right)
     if wrong := len(listed) - len(right):
         text = f"{wrong} of the {len(listed)} parts there are not of this file: they are sent again"
         memory.listener(Notice(f"{text}."))
     return entry
+
+
+def _declared(memory: Memory, request: UploadRequest) -> str | None:
+    """The checksum that the upload was created with, as far as the caller or the journal knows."""
+    if request.checksum_algorithm is not None:
+        return request.checksum_algorithm
+    noted, memory.entry = memory.find(), None
+    if noted is not None and noted.upload_id == request.upload_id:
+        return noted.algorithm if noted.algorithm != MD5 else None
+    created = created_before(memory, request)
+    if created is None or created[1].upload_id != request.upload_id:
+        return None
+    return created[0].algorithm
 
 
 def part_size_of(listed: Sequence[PartSummary], size: int, given: int | None) -> int:
@@ -103,20 +115,3 @@ def _check_fits(listed: Sequence[PartSummary], plan: Plan, upload_id: str) -> No
             hint="Is it the right file, and the right upload? List its parts with: "
             "ocihaul os multipart list",
         )
-
-
-def _confirmed(
-    listed: Sequence[PartSummary],
-    plan: Plan,
-    source: FileSource,
-    request: UploadRequest,
-    stop: threading.Event,
-) -> dict[int, SentPart]:
-    likely = [part for part in listed if part.md5 and part.size == plan.part(part.number)[1]]
-    ranges = [plan.part(part.number) for part in likely]
-    digests = digest_ranges(source, ranges, (CRC32C, MD5), stop=stop, threads=request.parallel)
-    return {
-        part.number: SentPart(part.size, part.etag, each)
-        for part, each in zip(likely, digests, strict=True)
-        if encoded(each[MD5]) == part.md5
-    }

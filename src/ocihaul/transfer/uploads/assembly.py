@@ -3,16 +3,18 @@
 What belongs here: the requests that are the same wherever the parts come from.
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 
 from ocihaul.errors import NetworkError, ServiceError
 from ocihaul.events import Notice
 from ocihaul.storage.types import ObjectSummary
 from ocihaul.transfer import checksum
-from ocihaul.transfer.checksum import CRC32C, MD5
+from ocihaul.transfer.checksum import CRC32C, DECLARABLE, MD5
 from ocihaul.transfer.integrity import SentPart, check_whole
 from ocihaul.transfer.uploads.body import RangeBody
 from ocihaul.transfer.uploads.headers import create_document, encryption_headers
+from ocihaul.transfer.uploads.incomplete import abort_command
 from ocihaul.transfer.uploads.job import Job
 from ocihaul.transfer.uploads.request import UploadResult
 from ocihaul.transfer.uploads.sending import Headers
@@ -23,6 +25,8 @@ class Assembly:
 
     def __init__(self, job: Job, upload_id: str = "") -> None:
         self.upload_id = upload_id
+        #: Set when its creation was asked for more than once.
+        self.repeated = threading.Event()
         self._job = job
         request = job.request
         self._where = (request.namespace, request.bucket, request.name)
@@ -41,7 +45,11 @@ class Assembly:
             **job.integrity.request_headers(),
         }
         self.upload_id = job.storage.create_multipart_upload(
-            request.namespace, request.bucket, create_document(request), headers
+            request.namespace,
+            request.bucket,
+            create_document(request),
+            headers,
+            repeated=self.repeated,
         )
         return self.upload_id
 
@@ -95,6 +103,9 @@ class Assembly:
         if not check_whole(expected, answer, job.request.name):
             text = "The service gives no checksum of the whole; each part was compared."
             job.listener(Notice(text))
+        elif job.request.upload_id is not None:
+            names = ", ".join(sorted(_compared(expected, answer)))
+            job.listener(Notice(f"Compared: each part by MD5, the object by {names} of its parts."))
         return job.result(
             answer,
             size=sum(part.size for part in parts),
@@ -119,8 +130,11 @@ class Assembly:
 
     def how_to_abort(self) -> str:
         """The command that drops it by hand."""
-        request = self._job.request
-        return (
-            f"ocihaul os multipart abort -ns {request.namespace} -bn {request.bucket} "
-            f"-on {request.name} --upload-id {self.upload_id}"
-        )
+        return abort_command(self._job.request, self.upload_id)
+
+
+def _compared(expected: Headers, answer: Headers) -> Iterator[str]:
+    """The algorithms of which both sides have a value of the whole."""
+    for name in (CRC32C, MD5, *DECLARABLE):
+        if checksum.multipart_header(name) in expected.keys() & answer.keys():
+            yield name

@@ -14,14 +14,13 @@ from ocihaul.events import Listener, Notice
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.counting import Counter, Counts
 from ocihaul.transfer.integrity import SentPart
-from ocihaul.transfer.journal.journal import Entry, Journal, KeptReceipt, Target
+from ocihaul.transfer.journal.journal import Entry, Intention, Journal, KeptReceipt, Target
 from ocihaul.transfer.receipts.receipt import Receipt
-from ocihaul.transfer.source import FileSource, Identity
+from ocihaul.transfer.uploads.incomplete import IncompleteUploads
 from ocihaul.transfer.uploads.request import UploadRequest
 
 #: What the journal has for the source of a stream.
 STREAM = "-"
-_NOTHING = Identity(0, 0, 0, 0)
 #: How long a journal that failed is left alone, seconds: each try may take half as long, where
 #: another process has it.
 _AGAIN = 60.0
@@ -36,12 +35,14 @@ class Memory:
     Without a `journal` nothing outlives the process. A journal that fails costs the memory, not
     the upload: it is said once, and `broken` until what it lacks could be written. `counter` hears
     what the session and the storage client tell, where somebody counts. `adopted` are the parts of
-    an upload that the journal did not know. `begun` is epoch seconds.
+    an upload that the journal did not know. `begun` is epoch seconds. `incomplete` tells what the
+    service has.
     """
 
     journal: Journal | None
     target: Target
     listener: Listener
+    incomplete: IncompleteUploads
     counter: Counter | None = None
     entry: Entry | None = None
     broken: bool = False
@@ -69,75 +70,79 @@ class Memory:
                 self.entry = self.journal.find(self.target)
         return self.entry
 
+    def knows_one(self) -> bool:
+        """Whether an earlier run has created an upload, or was about to."""
+        return self.find() is not None or self.intended() is not None
+
+    def intended(self) -> Intention | None:
+        """The upload that an earlier run was about to create, if there is one."""
+        if self.journal is not None:
+            with self._trouble_is_told():
+                return self.journal.intended(self.target)
+        return None
+
+    def intend(self, intention: Intention) -> None:
+        """The service is about to be asked for an upload."""
+        if self.journal is not None:
+            with self._trouble_is_told():
+                self.journal.intend(self.target, intention)
+
+    def forget_intention(self) -> None:
+        """The service has refused it."""
+        if self.journal is not None:
+            with self._trouble_is_told():
+                self.journal.forget_intention(self.target)
+
     def begin(
         self,
         upload_id: str,
-        *,
-        source: FileSource | None,
-        part_size: int,
-        encryption: str,
-        algorithm: str,
-        attributes: Mapping[str, object] | None = None,
+        intention: Intention,
         parts: Mapping[int, SentPart] | None = None,
     ) -> None:
-        """The service has given the upload its id; it has `parts` already.
-
-        Without a `source` it is that of a stream.
-        """
+        """The service has given the upload its id; it has `parts` already."""
         if self.journal is None:
             return
         with self._trouble_is_told():
             self.entry = self.journal.begin(
                 self.target,
                 upload_id=upload_id,
-                source=STREAM if source is None else str(source.path.absolute()),
-                identity=_NOTHING if source is None else source.identity,
-                part_size=part_size,
-                encryption=encryption,
-                algorithm=algorithm,
-                attributes=attributes,
-                ctime_ns=None if source is None else source.ctime_ns,
+                source=intention.source,
+                identity=intention.identity,
+                part_size=intention.part_size,
+                encryption=intention.encryption,
+                algorithm=intention.algorithm,
+                attributes=intention.attributes,
+                ctime_ns=intention.ctime_ns,
+                created_at=intention.begun_at,
                 parts=parts,
             )
 
-    def adopt(
-        self,
-        upload_id: str,
-        parts: Mapping[int, SentPart],
-        *,
-        source: FileSource,
-        part_size: int,
-        encryption: str,
-        algorithm: str,
-    ) -> Entry:
+    def adopt(self, upload_id: str, intention: Intention, parts: Mapping[int, SentPart]) -> Entry:
         """Another's upload is ours now, with those of its parts that are right."""
-        self.begin(
-            upload_id,
-            source=source,
-            part_size=part_size,
-            encryption=encryption,
-            algorithm=algorithm,
-            parts=parts,
-        )
+        self.begin(upload_id, intention, parts)
         self.adopted = parts
         if self.entry is None:
             self.entry = Entry(
                 row=0,
                 target=self.target,
                 upload_id=upload_id,
-                source=str(source.path),
-                identity=source.identity,
-                part_size=part_size,
-                encryption=encryption,
-                algorithm=algorithm,
+                source=intention.source,
+                identity=intention.identity,
+                part_size=intention.part_size,
+                encryption=intention.encryption,
+                algorithm=intention.algorithm,
                 created_at=self.begun,
             )
         return self.entry
 
     def record(self, number: int, part: SentPart) -> None:
         """Remember a finished part, and those that could not be remembered before."""
+        self.record_all({number: part})
+
+    def record_all(self, parts: Mapping[int, SentPart]) -> None:
+        """The same of several parts, in one transaction."""
         with self._lock:
-            self._unrecorded[number] = part
+            self._unrecorded.update(parts)
             if not self.broken or time.monotonic() >= self._again_at:
                 self._write()
 
@@ -179,6 +184,8 @@ class Memory:
 
     def forget(self) -> None:
         """The upload is aborted, or gone."""
+        if self.entry is not None:
+            self.incomplete.end(self.entry.upload_id)
         if self.journal is not None and self.entry is not None:
             with self._trouble_is_told():
                 self.journal.forget(self.entry)
@@ -227,12 +234,14 @@ def memory_of(
     request: UploadRequest,
     journal: Journal | None,
     listener: Listener,
+    *,
     counter: Counter | None,
+    incomplete: IncompleteUploads | None,
 ) -> Memory:
     """The memory of the upload that is asked for."""
     endpoint = storage.base_url(request.namespace)
     target = Target(endpoint, request.namespace, request.bucket, request.name)
-    return Memory(journal, target, listener, counter)
+    return Memory(journal, target, listener, incomplete or IncompleteUploads(storage), counter)
 
 
 @contextlib.contextmanager

@@ -14,24 +14,24 @@ from ocihaul.errors import (
     UploadStopped,
 )
 from ocihaul.events import MultipartUploadCreated, Notice, PartFinished
+from ocihaul.storage.calls import is_unknown_upload
 from ocihaul.transfer.checksum import MD5
 from ocihaul.transfer.crew import one_by_one
 from ocihaul.transfer.digesting import digest_ranges
 from ocihaul.transfer.integrity import SentPart
-from ocihaul.transfer.journal.journal import Entry
+from ocihaul.transfer.journal.values import Entry
 from ocihaul.transfer.plan import MIB, Plan
 from ocihaul.transfer.source import FileSource, Piece
 from ocihaul.transfer.uploads.headers import attributes_of
+from ocihaul.transfer.uploads.importing import import_parts, importable
+from ocihaul.transfer.uploads.incomplete import notices_of_others, resume_command
 from ocihaul.transfer.uploads.job import Job
 from ocihaul.transfer.uploads.memory import Memory
 from ocihaul.transfer.uploads.outliving import assembly_for
 from ocihaul.transfer.uploads.parts import PartWorkers
 from ocihaul.transfer.uploads.request import UploadResult
-from ocihaul.transfer.uploads.resuming import confirmed, encryption_of
+from ocihaul.transfer.uploads.resuming import agreeing, created, intention_of, listed_parts
 from ocihaul.transfer.uploads.sending import Headers
-
-#: What the service says of an upload that is no more; what it says otherwise is told as it is.
-_NO_UPLOAD = "NoSuchUpload"
 
 
 class MultipartUpload:
@@ -62,7 +62,7 @@ class MultipartUpload:
     def _is_open(self, entry: Entry) -> bool:
         """Whether it was not committed: an object with the same bytes is an older one then."""
         try:
-            return confirmed(self._memory, entry, self._job.storage) is not None
+            return listed_parts(entry, self._job.storage) is not None
         except SessionError:
             if not self._job.request.outlive_session:
                 raise
@@ -95,7 +95,7 @@ class MultipartUpload:
         entry = memory.entry
         self._assembly.take_up(entry.upload_id)
         try:
-            done = confirmed(memory, entry, job.storage)
+            done = self._there(entry)
         except SessionError:
             if not self._assembly.outlives:
                 raise
@@ -113,17 +113,44 @@ class MultipartUpload:
             job.listener(PartFinished(number, part.size))
         return done
 
-    def _create(self, preconditions: Headers) -> None:
-        upload_id = self._assembly.create(preconditions)
-        self._memory.begin(
-            upload_id,
-            source=self._source,
-            part_size=self._plan.part_size,
-            encryption=encryption_of(self._job.request),
-            algorithm=self._job.integrity.declared,
-            attributes=attributes_of(self._job.request),
+    def _there(self, entry: Entry) -> dict[int, SentPart] | None:
+        """The parts that the service has and that are the file's; None: it knows no such upload.
+
+        What the journal lost with the machine, or a run with its life, is imported.
+        """
+        job, memory = self._job, self._memory
+        listed = listed_parts(entry, job.storage)
+        if listed is None:
+            return None
+        done = agreeing(memory.finished(), listed)
+        lacking = importable((part for part in listed if part.number not in done), self._plan)
+        if not lacking:
+            return done
+        job.listener(Notice(f"Reading {len(lacking)} parts that only the service knows."))
+        imported = import_parts(
+            lacking,
+            self._plan,
+            self._source,
+            job.integrity.algorithms,
+            stop=job.stop,
+            threads=job.request.parallel,
         )
-        self._job.listener(MultipartUploadCreated(upload_id, self._plan.part_count))
+        memory.record_all(imported)
+        return {**done, **imported}
+
+    def _create(self, preconditions: Headers) -> None:
+        job, memory = self._job, self._memory
+        for notice in notices_of_others(memory.incomplete.of(job.request), job.request):
+            job.listener(notice)
+        intention = intention_of(
+            job.request,
+            self._source,
+            part_size=self._plan.part_size,
+            algorithm=job.integrity.declared,
+            attributes=attributes_of(job.request),
+        )
+        upload_id = created(self._assembly, memory, job.request, intention, preconditions)
+        job.listener(MultipartUploadCreated(upload_id, self._plan.part_count))
 
     # Sending
 
@@ -181,7 +208,7 @@ class MultipartUpload:
         if isinstance(error, Interrupted):
             return Interrupted(f"interrupted; upload {upload_id} is not complete", hint=hint)
         # After a lost reply of the commit it may be an object by now.
-        if isinstance(error, ServiceError) and error.code == _NO_UPLOAD and not error.after_retry:
+        if isinstance(error, ServiceError) and is_unknown_upload(error) and not error.after_retry:
             return UploadStopped(
                 f"the service no longer knows upload {upload_id}: somebody has dropped it",
                 upload_id=upload_id,
@@ -199,12 +226,9 @@ class MultipartUpload:
     def _how_to_go_on(self) -> str:
         if self._memory.entry is not None and not self._memory.broken:
             return "Its finished parts are kept: the same command, run again, goes on with them."
-        request = self._job.request
+        part_size = str(self._plan.part_size // MIB)
+        command = resume_command(self._job.request, self._assembly.upload_id, part_size=part_size)
         return (
-            f"Its finished parts are kept. Go on with: ocihaul os object resume-put "
-            f"-ns {request.namespace} -bn {request.bucket} "
-            f"--name {request.name} --file {request.source} "
-            f"--upload-id {self._assembly.upload_id} "
-            f"--part-size {self._plan.part_size // MIB}\n"
+            f"Its finished parts are kept. Go on with: {command}\n"
             f"or drop them with: {self._assembly.how_to_abort()}"
         )

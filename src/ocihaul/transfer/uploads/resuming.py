@@ -1,12 +1,13 @@
 """Going on where an earlier run stopped: which parts are there, and whether they are of this file.
 
 The journal says what was finished; the service says what it has. A part counts when both agree on
-its etag and size. Without an entry in the journal an upload is begun anew.
+its etag and size; one that only the service has is imported (`importing`). Without an entry in the
+journal an upload is begun anew, unless a run was killed between its creation and the note of it.
 """
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ocihaul.errors import (
     OcihaulError,
@@ -15,19 +16,26 @@ from ocihaul.errors import (
     UsageError,
 )
 from ocihaul.events import Listener, Notice
+from ocihaul.storage.calls import is_unknown_upload
 from ocihaul.storage.client import StorageClient
+from ocihaul.storage.listing import UploadSummary
+from ocihaul.storage.types import PartSummary
 from ocihaul.transfer.checksum import CRC32C
 from ocihaul.transfer.digesting import digest_ranges
 from ocihaul.transfer.integrity import SentPart
-from ocihaul.transfer.journal.journal import Entry
+from ocihaul.transfer.journal.values import Entry, Intention
 from ocihaul.transfer.plan import MIB, Plan
 from ocihaul.transfer.source import FileSource, Identity
 from ocihaul.transfer.uploads.access import access_of, end_access
+from ocihaul.transfer.uploads.assembly import Assembly
 from ocihaul.transfer.uploads.headers import attributes_of
+from ocihaul.transfer.uploads.incomplete import created_by, notices_of_others
 from ocihaul.transfer.uploads.job import wished_algorithm
 from ocihaul.transfer.uploads.memory import STREAM, Memory
 from ocihaul.transfer.uploads.request import UploadRequest
+from ocihaul.transfer.uploads.sending import Headers
 
+_NOTHING = Identity(0, 0, 0, 0)
 _RESTART = "Run again with --restart to drop the unfinished upload and begin anew."
 
 
@@ -51,7 +59,7 @@ def recall(
     file is not the one that was begun, UsageError when its encryption or checksum is not,
     Interrupted.
     """
-    entry = memory.find()
+    entry = memory.find() or _taken_up(memory, request, source, storage)
     if entry is None:
         return None
     same = _same_file(entry.identity, source.identity)
@@ -85,6 +93,110 @@ def recall(
         size = entry.part_size // MIB
         memory.listener(Notice(f"Going on with parts of {size} MiB, as the upload was begun."))
     return entry
+
+
+def intention_of(
+    request: UploadRequest,
+    source: FileSource | None,
+    *,
+    part_size: int,
+    algorithm: str,
+    attributes: Mapping[str, object] | None = None,
+) -> Intention:
+    """What is about to be created; without a `source` for a stream. `part_size` is bytes."""
+    return Intention(
+        # A name that is not UTF-8 cannot be stored as text.
+        source=STREAM
+        if source is None
+        else str(source.path.absolute()).encode(errors="backslashreplace").decode(),
+        identity=_NOTHING if source is None else source.identity,
+        part_size=part_size,
+        encryption=encryption_of(request),
+        algorithm=algorithm,
+        attributes=attributes,
+        ctime_ns=None if source is None else source.ctime_ns,
+    )
+
+
+def created(
+    assembly: Assembly,
+    memory: Memory,
+    request: UploadRequest,
+    intention: Intention,
+    preconditions: Headers,
+) -> str:
+    """Create an upload at the service; returns its id. The journal knows of it before and after.
+
+    An attempt whose answer was lost may have created one, too: that is named.
+    """
+    memory.intend(intention)
+    try:
+        upload_id = assembly.create(preconditions)
+    except ServiceError as error:
+        if not error.after_retry:  # an attempt whose answer was lost may have created it
+            memory.forget_intention()
+        raise
+    memory.begin(upload_id, intention)
+    if assembly.repeated.is_set():
+        others = memory.incomplete.new(request, upload_id)
+        for notice in notices_of_others(others, request):
+            memory.listener(notice)
+    return upload_id
+
+
+def created_before(
+    memory: Memory, request: UploadRequest
+) -> tuple[Intention, UploadSummary] | None:
+    """The upload that a run of ours created and could not note any more, with what it was for."""
+    intention = memory.intended()
+    if intention is None:
+        return None
+    found = created_by(intention, memory.incomplete.of(request))
+    return None if found is None else (intention, found)
+
+
+def _taken_up(
+    memory: Memory, request: UploadRequest, source: FileSource, storage: StorageClient
+) -> Entry | None:
+    """The upload of `created_before`, noted now, if this request can go on with it."""
+    created = created_before(memory, request)
+    if created is None:
+        return None
+    intention, found = created
+    if request.upload_id not in {None, found.upload_id}:
+        return None
+    if request.restart or (intention.source == STREAM and request.upload_id is None):
+        drop_orphan(memory, found, storage)
+        return None
+    if not _fits(intention, request, source):
+        return None
+    text = f"Upload {found.upload_id} was created by a run that ended before it noted it."
+    memory.listener(Notice(text))
+    memory.begin(found.upload_id, intention)
+    return memory.entry
+
+
+def _fits(intention: Intention, request: UploadRequest, source: FileSource) -> bool:
+    """Whether what was about to be created is what is wanted now."""
+    return (
+        _same_file(intention.identity, source.identity)
+        and intention.encryption == encryption_of(request)
+        and (request.upload_id is not None or intention.attributes == attributes_of(request))
+        and wished_algorithm(request) in {None, intention.algorithm}
+    )
+
+
+def drop_orphan(memory: Memory, found: UploadSummary, storage: StorageClient) -> None:
+    """Abort an upload that a run of ours created and could not note any more."""
+    where = (found.namespace, found.bucket, found.name)
+    text = f"Dropping upload {found.upload_id}: its run ended before it noted it."
+    memory.listener(Notice(text))
+    try:
+        storage.abort_multipart_upload(*where, upload_id=found.upload_id)
+    except OcihaulError as error:
+        memory.listener(Notice(f"Upload {found.upload_id} could not be dropped: {error.message}"))
+    else:
+        memory.incomplete.end(found.upload_id)
 
 
 def _same_file(then: Identity, now: Identity) -> bool:
@@ -132,24 +244,30 @@ def check_attributes(upload_id: str, then: Mapping[str, object], now: Mapping[st
         )
 
 
-def confirmed(memory: Memory, entry: Entry, storage: StorageClient) -> dict[int, SentPart] | None:
-    """The finished parts that the service has too; None when it does not know the upload."""
+def listed_parts(entry: Entry, storage: StorageClient) -> list[PartSummary] | None:
+    """The parts that the service has of an upload; None when it does not know the upload."""
     target = entry.target
     try:
-        there = {
-            part.number: part
-            for part in storage.list_multipart_upload_parts(
+        return list(
+            storage.list_multipart_upload_parts(
                 target.namespace, target.bucket, target.object, upload_id=entry.upload_id
             )
-        }
+        )
     except ServiceError as error:
-        if error.status == 404:
+        if is_unknown_upload(error):
             return None
         raise
+
+
+def agreeing(
+    finished: Mapping[int, SentPart], listed: Iterable[PartSummary]
+) -> dict[int, SentPart]:
+    """The finished parts that the service has, too, with the same etag and size; pure."""
+    there = {part.number: (part.etag, part.size) for part in listed}
     return {
         number: part
-        for number, part in memory.finished().items()
-        if number in there and (there[number].etag, there[number].size) == (part.etag, part.size)
+        for number, part in finished.items()
+        if there.get(number) == (part.etag, part.size)
     }
 
 

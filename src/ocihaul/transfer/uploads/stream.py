@@ -32,13 +32,21 @@ from ocihaul.transfer.receipts.receipt_file import check_place
 from ocihaul.transfer.source import Piece
 from ocihaul.transfer.uploads.concluding import Origin, conclude
 from ocihaul.transfer.uploads.headers import check_request, put_headers
+from ocihaul.transfer.uploads.incomplete import IncompleteUploads
 from ocihaul.transfer.uploads.intake import Expectations, Intake
 from ocihaul.transfer.uploads.job import Job, wished_algorithm
-from ocihaul.transfer.uploads.memory import Memory, alone, memory_of
+from ocihaul.transfer.uploads.memory import STREAM, Memory, alone, memory_of
 from ocihaul.transfer.uploads.outliving import assembly_for
 from ocihaul.transfer.uploads.parts import PartWorkers
 from ocihaul.transfer.uploads.request import Confirm, Stream, UploadRequest, UploadResult
-from ocihaul.transfer.uploads.resuming import drop, encryption_of, is_lost
+from ocihaul.transfer.uploads.resuming import (
+    created,
+    created_before,
+    drop,
+    drop_orphan,
+    intention_of,
+    is_lost,
+)
 from ocihaul.transfer.uploads.schedule import Schedule, limit_text, plan_stream
 from ocihaul.transfer.uploads.sending import Headers
 from ocihaul.transfer.uploads.single import put_whole
@@ -64,6 +72,7 @@ def upload_stream(
     journal: Journal | None,
     counter: Counter | None,
     pace: Pace | None,
+    incomplete: IncompleteUploads | None,
 ) -> UploadResult:
     """Upload `stream` to its end; the parameters and errors are those of `upload`.
 
@@ -76,7 +85,9 @@ def upload_stream(
     if before is not None:
         before(request.expected_size)
     with contextlib.ExitStack() as held:
-        memory = memory_of(storage, request, journal, listener, counter)
+        memory = memory_of(
+            storage, request, journal, listener, counter=counter, incomplete=incomplete
+        )
         held.enter_context(alone(memory, request, stop=stop))
         _clear(memory, request, storage)
         preconditions = TargetObject(storage, request).preconditions(confirm)
@@ -149,6 +160,9 @@ def _clear(memory: Memory, request: UploadRequest, storage: StorageClient) -> No
     """Drop what an earlier stream has left; a file's parts are only dropped when asked for."""
     entry = memory.find()
     if entry is None:
+        orphan = created_before(memory, request)
+        if orphan is not None and (request.restart or orphan[0].source == STREAM):
+            drop_orphan(memory, orphan[1], storage)
         return
     if not (request.restart or is_lost(entry, memory.listener)):
         raise UsageError(
@@ -170,9 +184,11 @@ class _StreamUpload:
 
     def run(self, first: Piece, preconditions: Headers) -> UploadResult:
         """Send all parts and commit. Raises UploadStopped, Interrupted: nothing was stored then."""
-        upload_id = self._assembly.create(preconditions)
+        job = self._job
+        intention = intention_of(job.request, None, part_size=0, algorithm=job.integrity.declared)
+        upload_id = created(self._assembly, self._memory, job.request, intention, preconditions)
+        job.listener(MultipartUploadCreated(upload_id, None))
         try:
-            self._remember(upload_id)
             parts = self._send(first)
             self._committing = True
             answer = self._assembly.commit(parts, preconditions)
@@ -186,16 +202,6 @@ class _StreamUpload:
         except ChecksumError:  # nothing to go on with
             self._memory.forget()
             raise
-
-    def _remember(self, upload_id: str) -> None:
-        self._memory.begin(
-            upload_id,
-            source=None,
-            part_size=0,
-            encryption=encryption_of(self._job.request),
-            algorithm=self._job.integrity.declared,
-        )
-        self._job.listener(MultipartUploadCreated(upload_id, None))
 
     def _send(self, first: Piece) -> list[SentPart]:
         begun: list[Piece] = [first]

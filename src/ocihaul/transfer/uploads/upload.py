@@ -17,6 +17,7 @@ from ocihaul.transfer.source import FileSource
 from ocihaul.transfer.uploads.adopting import adopt
 from ocihaul.transfer.uploads.concluding import Origin, conclude, finished_before
 from ocihaul.transfer.uploads.headers import check_request, put_headers
+from ocihaul.transfer.uploads.incomplete import IncompleteUploads
 from ocihaul.transfer.uploads.job import Job, check_announced, wished_algorithm
 from ocihaul.transfer.uploads.memory import Memory, alone, memory_of
 from ocihaul.transfer.uploads.multipart import MultipartUpload
@@ -37,6 +38,7 @@ def upload(
     journal: Journal | None = None,
     counter: Counter | None = None,
     pace: Pace | None = None,
+    incomplete: IncompleteUploads | None = None,
 ) -> UploadResult:
     """Upload `request.source` or `request.stream`; the object appears only when all is there.
 
@@ -45,7 +47,8 @@ def upload(
     `stop` is the event that the storage client was made with. `before` is called with the size,
     as far as it is known, before anything is sent, and may raise. Two have to hear the storage
     client's events, too: `counter` counts renewals and retries for the receipt, and `pace` says
-    how many parts go at a time; never more than `request.parallel`.
+    how many parts go at a time; never more than `request.parallel`. `incomplete` is
+    shared by the uploads of one run, so that a bucket's incomplete uploads are listed once.
 
     Raises UsageError and SourceError before anything is sent; ObjectExists; ServiceError,
     NetworkError, SessionError; SourceChanged; UploadStopped when parts are left on the service;
@@ -65,6 +68,7 @@ def upload(
             journal=journal,
             counter=counter,
             pace=pace,
+            incomplete=incomplete,
         )
     with FileSource(request.source) as source:
         plan = plan_upload(
@@ -85,10 +89,12 @@ def upload(
         if before is not None:
             before(plan.size)
         with contextlib.ExitStack() as held:
-            memory = memory_of(storage, request, journal, listener, counter)
+            memory = memory_of(
+                storage, request, journal, listener, counter=counter, incomplete=incomplete
+            )
             entry = None
             # What was begun in parts goes on in parts, although it would be one PutObject now.
-            begun = request.multipart and memory.find() is not None
+            begun = request.multipart and memory.knows_one()
             if plan.multipart or begun or request.upload_id is not None:
                 held.enter_context(alone(memory, request, stop=stop))
                 entry = recall(memory, request, source, storage, stop)
