@@ -35,6 +35,7 @@ def upload(
     region: str | None = None,
     endpoint: str | None = None,
     auth_endpoint: str | None = None,
+    allow_plain_http: bool = False,
     session_wait: float = 0.0,
     listener: Listener = ignore,
     stop: threading.Event | None = None,
@@ -90,6 +91,7 @@ def upload(
         region=region,
         endpoint=endpoint,
         auth_endpoint=auth_endpoint,
+        allow_plain_http=allow_plain_http,
         session_wait=session_wait,
     )
     stop = stop or threading.Event()
@@ -127,6 +129,7 @@ def download(
     region: str | None = None,
     endpoint: str | None = None,
     auth_endpoint: str | None = None,
+    allow_plain_http: bool = False,
     session_wait: float = 0.0,
     listener: Listener = ignore,
     stop: threading.Event | None = None,
@@ -160,6 +163,7 @@ def download(
         region=region,
         endpoint=endpoint,
         auth_endpoint=auth_endpoint,
+        allow_plain_http=allow_plain_http,
         session_wait=session_wait,
     )
     stop = stop or threading.Event()

@@ -28,6 +28,7 @@ class Place:
     region: str | None
     endpoint: str | None
     auth_endpoint: str | None
+    allow_plain_http: bool = False
     session_wait: float | None = None
 
     @contextmanager
@@ -36,7 +37,8 @@ class Place:
     ) -> Iterator[StorageClient]:
         """A storage client; `command` is the one whose defaults in the rc file count.
 
-        Raises ConfigError, CredentialError.
+        Raises ConfigError, CredentialError, UsageError for an http:// address of another machine,
+        unless `allow_plain_http`.
         """
         flags = Flags(
             config_file=None if self.config_file is None else os.fspath(self.config_file),
@@ -45,6 +47,7 @@ class Place:
             region=self.region,
             endpoint=self.endpoint,
             auth_endpoint=self.auth_endpoint,
+            allow_plain_http=self.allow_plain_http,
             session_wait=None if self.session_wait is None else f"{self.session_wait}s",
         )
         settings = resolve(flags, os.environ, home_directory(), command=command)

@@ -40,6 +40,7 @@ def verify(
     region: str | None = None,
     endpoint: str | None = None,
     auth_endpoint: str | None = None,
+    allow_plain_http: bool = False,
     sse_customer_key: SseCustomerKey | None = None,
     listener: Listener = ignore,
     stop: threading.Event | None = None,
@@ -64,6 +65,7 @@ def verify(
             region=region,
             endpoint=endpoint,
             auth_endpoint=auth_endpoint,
+            allow_plain_http=allow_plain_http,
         )
         with place.storage(("verify",), listener, stop) as storage:
             about_object = verify_object(proof, storage, key=sse_customer_key)

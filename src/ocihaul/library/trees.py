@@ -91,6 +91,7 @@ def upload_tree(
     region: str | None = None,
     endpoint: str | None = None,
     auth_endpoint: str | None = None,
+    allow_plain_http: bool = False,
     session_wait: float = 0.0,
     listener: Listener = ignore,
     stop: threading.Event | None = None,
@@ -175,6 +176,7 @@ def upload_tree(
         region=region,
         endpoint=endpoint,
         auth_endpoint=auth_endpoint,
+        allow_plain_http=allow_plain_http,
         session_wait=session_wait,
     )
     return run.at(place, namespace, listener, stop or threading.Event())
@@ -203,6 +205,7 @@ def download_tree(
     region: str | None = None,
     endpoint: str | None = None,
     auth_endpoint: str | None = None,
+    allow_plain_http: bool = False,
     session_wait: float = 0.0,
     listener: Listener = ignore,
     stop: threading.Event | None = None,
@@ -266,6 +269,7 @@ def download_tree(
         region=region,
         endpoint=endpoint,
         auth_endpoint=auth_endpoint,
+        allow_plain_http=allow_plain_http,
         session_wait=session_wait,
     )
     return run.at(place, namespace, listener, stop or threading.Event())

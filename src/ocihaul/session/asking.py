@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from ocihaul.clock import ServerClock
-from ocihaul.errors import ConfigError
+from ocihaul.errors import ConfigError, UsageError
 from ocihaul.session.credential import Credential
 from ocihaul.session.token import SessionToken
 from ocihaul.signing import sign
@@ -86,7 +86,7 @@ def _ask(dialer: Dialer, origin: Origin, request: Request, timeout: float) -> Re
     url = str(origin)
     try:
         answer = exchange_once(dialer, origin, request, timeout=timeout, stop=threading.Event())
-    except ConfigError as error:
+    except (ConfigError, UsageError) as error:
         untrusted = isinstance(error.__cause__, ssl.SSLCertVerificationError)
         return Reply(url, error=error.message, cure=error.hint, untrusted=untrusted)
     except (WireError, Stopped) as error:

@@ -12,7 +12,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from ocihaul.clock import ServerClock
-from ocihaul.errors import ConfigError, CredentialError
+from ocihaul.errors import ConfigError, CredentialError, UsageError
 from ocihaul.session.credential import Credential
 from ocihaul.session.ladder import Failed, NotExtended, Outcome, Refused, Renewed
 from ocihaul.session.token import SessionToken
@@ -45,7 +45,7 @@ class AuthService:
             moved = self.clock.observe(date, signed_with=offset)
             if answer.status == 401 and moved:
                 answer = self._post(credential, target, body, timeout)
-        except (WireError, ConfigError) as error:
+        except (WireError, ConfigError, UsageError) as error:
             return Failed(f"{self.origin}: {error}")
         except Stopped:
             return Failed("stopped")

@@ -9,9 +9,8 @@ import time
 
 from ocihaul.wire.limiter import Limiter
 from ocihaul.wire.message import Sink, Stopped, StopSign, WireError
+from ocihaul.wire.readiness import SLICE
 
-#: How often a wait looks at the stop event, seconds; the sink hears of what came as often.
-_SLICE = 0.25
 _TOO_LONG = "it is longer than what was asked for"
 
 
@@ -47,7 +46,7 @@ class Inflow:
 
     def read(self, left: int) -> None:
         """`left` bytes from the socket. Raises WireError, Stopped."""
-        self._sock.settimeout(_SLICE)
+        self._sock.settimeout(SLICE)
         try:
             while left:
                 space = next(self._limiter.portions(self._sink.space()[:left]), None)
@@ -70,7 +69,7 @@ class Inflow:
 
     def _read_some(self, space: memoryview) -> None:
         """Fill the space, or as much of it as comes within a moment. Raises EOFError at the end."""
-        until = time.monotonic() + _SLICE
+        until = time.monotonic() + SLICE
         while space:
             if self._stop.is_set():
                 raise Stopped
@@ -97,5 +96,5 @@ class Inflow:
         while (left := until - time.monotonic()) > 0:
             if self._stop.is_set():
                 raise Stopped
-            time.sleep(min(left, _SLICE))
+            time.sleep(min(left, SLICE))
         self._heard = time.monotonic()

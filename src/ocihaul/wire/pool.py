@@ -1,7 +1,9 @@
 """Connections kept for the next request, per origin, shared by threads."""
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Self
 
@@ -11,6 +13,7 @@ from ocihaul.wire.dial import Dialer
 from ocihaul.wire.limiter import Limiter
 from ocihaul.wire.message import Answer, Request, StopSign, WireError
 from ocihaul.wire.origin import Origin
+from ocihaul.wire.tunnel import PROXY_WANTS_USER
 
 #: An idle connection older than this is not tried again, seconds. Load balancers close theirs
 #: after a minute or more, and an early goodbye costs less than a lost request.
@@ -66,8 +69,8 @@ class Pool:
 
         An idle connection that the server had closed does not count as a try: the request goes
         out again at once on a new one, and its answer says so. Raises WireError when there is no
-        answer, Stopped when the stop event is set, ConfigError when the origin's certificate is
-        not trusted and never was.
+        answer, Stopped when the stop event is set, ConfigError when a proxy refuses or the origin's
+        certificate is not trusted, and never was; UsageError for plain HTTP that is not allowed.
         """
         request = self._dialer.route(origin, request)
         connection = self._take_idle(origin)
@@ -82,23 +85,34 @@ class Pool:
         return self._exchange_on(self._open(origin), origin, request)
 
     def _open(self, origin: Origin) -> Connection:
-        try:
-            sock = self._dialer.open(origin)
-        except ConfigError as error:
-            # The settings were right before: something has come between (a captive portal).
-            if origin in self._answered:
-                raise WireError(error.message) from error
-            raise
+        with self._settings_were_right(origin):
+            sock = self._dialer.open(origin, stop=self._stop)
         return Connection(sock, patience=self._patience, stop=self._stop, limiter=self._limiter)
 
     def _exchange_on(self, connection: Connection, origin: Origin, request: Request) -> Answer:
         try:
             answer = connection.exchange(request)
+            if answer.status == PROXY_WANTS_USER:
+                with self._settings_were_right(origin):
+                    self._dialer.check(origin, answer)
             with self._lock:
                 self._answered.add(origin)
             return answer
         finally:
             self._give_back(origin, connection)
+
+    @contextlib.contextmanager
+    def _settings_were_right(self, origin: Origin) -> Iterator[None]:
+        """A ConfigError about an origin that has answered is a passing WireError.
+
+        Something has come between, such as a captive portal.
+        """
+        try:
+            yield
+        except ConfigError as error:
+            if origin in self._answered:
+                raise WireError(error.message) from error
+            raise
 
     def _take_idle(self, origin: Origin) -> Connection | None:
         while True:
@@ -125,10 +139,11 @@ def exchange_once(
     dialer: Dialer, origin: Origin, request: Request, *, timeout: float, stop: StopSign
 ) -> Answer:
     """One request on a connection of its own; each step of it may take `timeout` seconds."""
-    connection = Connection(
-        dialer.open(origin, timeout=timeout), patience=Patience(read=timeout), stop=stop
-    )
+    sock = dialer.open(origin, timeout=timeout, stop=stop)
+    connection = Connection(sock, patience=Patience(read=timeout), stop=stop)
     try:
-        return connection.exchange(dialer.route(origin, request))
+        answer = connection.exchange(dialer.route(origin, request))
+        dialer.check(origin, answer)
+        return answer
     finally:
         connection.close()

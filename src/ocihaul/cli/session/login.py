@@ -245,6 +245,7 @@ class _Login:
             self._region(place),
             given=options["login_endpoint"],
             dual_stack=self.flags.enable_dual_stack,
+            plain_http=self.flags.allow_plain_http,
             environ=self.environ,
             home=self.home,
         )
