@@ -135,7 +135,7 @@ def test_finding_b12_tls_to_an_ipv6_host_goes_through_a_tunnel(tmp_path: Path) -
     authority.issue_cert("::1").configure_cert(context)
     ca_file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(ca_file)
-    hosts = []
+    hosts: list[str] = []
 
     def answer(sock: socket.socket, _: bytes) -> None:
         sock.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")

@@ -125,14 +125,15 @@ def test_finding_b11_a_proxy_and_a_single_question_are_raced_too(
 def test_finding_b11_an_upload_and_a_renewal_use_the_good_address(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with black_hole() as hole, world(tmp_path, token_ttl=3, bandwidth=5_000_000) as w:
+    with black_hole() as hole, world(tmp_path, token_ttl=8, bandwidth=4_000_000) as w:
         good = int(w.oci.endpoint.rpartition(":")[2])
         resolve_to(monkeypatch, hole, good)
         attempts = Attempts(monkeypatch)
         source = w.file(20_000_000)
+        w.log_in()
         url = "http://host.test:80"
-        flags = {"endpoint": url, "auth_endpoint": url, "allow_plain_http": True}
-        w.upload(source, flags=flags)
+        flags = {"endpoint": url, "auth_endpoint": url, "session_wait": "0"}
+        w.upload(source, flags=flags | {"allow_plain_http": True})
         assert w.arrived_whole(source)
         assert w.refreshes() > 0
         assert 1 <= attempts.ports.count(hole) <= 6  # the first connections begin together
