@@ -14,7 +14,7 @@ from ocihaul.session.credential import Authority, Nobody
 from ocihaul.session.opening import dialer_for, open_api_key
 from ocihaul.session.session import Session
 from ocihaul.storage.client import PROBE, StorageClient
-from ocihaul.wire.connection import Patience
+from ocihaul.wire.channel import Patience
 from ocihaul.wire.limiter import Limiter
 from ocihaul.wire.pool import Pool
 

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 import pytest
 
 from ocihaul.errors import ConfigError
-from ocihaul.wire.connection import Connection, Patience
+from ocihaul.wire.channel import Patience
+from ocihaul.wire.connection import Connection
 from ocihaul.wire.dial import Dialer
 from ocihaul.wire.message import Request, StopSign, WireError
 from ocihaul.wire.origin import Origin

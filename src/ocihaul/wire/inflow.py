@@ -7,6 +7,7 @@ pieces of 16 KiB (TLS) that costs a fraction of a selector.
 import socket
 import time
 
+from ocihaul.wire.flows import Flow
 from ocihaul.wire.limiter import Limiter
 from ocihaul.wire.message import Sink, Stopped, StopSign, WireError
 from ocihaul.wire.readiness import SLICE
@@ -17,12 +18,13 @@ _TOO_LONG = "it is longer than what was asked for"
 class Inflow:
     """Fills one sink from one non-blocking socket; `count` is how many bytes it has got.
 
-    `patience` is seconds without a byte.
+    `patience` is seconds without a byte. `flow`, if given, is told how it goes on.
     """
 
     def __init__(
         self, sock: socket.socket, sink: Sink, patience: float, stop: StopSign, limiter: Limiter
     ) -> None:
+        self.flow: Flow | None = None
         self.count = 0
         self._sock = sock
         self._sink = sink
@@ -55,11 +57,15 @@ class Inflow:
                 before = self.count
                 try:
                     self._read_some(space)
+                    if self.flow is not None:
+                        self.flow.look()
                 finally:  # what came counts, also when the connection breaks then
                     count = self.count - before
                     left -= count
                     if count:
                         self._sink.filled(count)
+                if self.flow is not None and count:
+                    self.flow.resume()
                 if pause := self._limiter.delay(count):
                     self._rest(pause)
         except EOFError:

@@ -8,8 +8,10 @@ from dataclasses import replace
 from typing import Self
 
 from ocihaul.errors import ConfigError
-from ocihaul.wire.connection import Connection, Patience
+from ocihaul.wire.channel import Patience
+from ocihaul.wire.connection import Connection
 from ocihaul.wire.dial import Dialer
+from ocihaul.wire.flows import Flows
 from ocihaul.wire.limiter import Limiter
 from ocihaul.wire.message import Answer, Request, StopSign, WireError
 from ocihaul.wire.origin import Origin
@@ -33,6 +35,7 @@ class Pool:
     ) -> None:
         self._dialer = dialer
         self._limiter = limiter
+        self._flows = Flows(limiter)
         self._patience = patience or Patience()
         self._stop = stop or threading.Event()
         self._idle: dict[Origin, list[Connection]] = {}
@@ -87,7 +90,13 @@ class Pool:
     def _open(self, origin: Origin) -> Connection:
         with self._settings_were_right(origin):
             sock = self._dialer.open(origin, stop=self._stop)
-        return Connection(sock, patience=self._patience, stop=self._stop, limiter=self._limiter)
+        return Connection(
+            sock,
+            patience=self._patience,
+            stop=self._stop,
+            limiter=self._limiter,
+            flows=self._flows,
+        )
 
     def _exchange_on(self, connection: Connection, origin: Origin, request: Request) -> Answer:
         try:
