@@ -19,7 +19,7 @@ from ocihaul.session.credential import Credential
 from ocihaul.session.token import SessionToken
 from ocihaul.signing import sign
 from ocihaul.wire.dial import Dialer
-from ocihaul.wire.message import Answer, Request, Stopped, WireError
+from ocihaul.wire.message import Answer, Request, Stopped, WireError, excerpt
 from ocihaul.wire.origin import Origin
 from ocihaul.wire.pool import exchange_once
 
@@ -116,6 +116,8 @@ def _words(answer: Answer) -> tuple[str | None, str | None]:
         return None, None
     try:
         document = json.loads(answer.body)
-        return document.get("code"), document.get("message")
+        found = (document.get("code"), document.get("message"))
     except (ValueError, AttributeError, RecursionError):
         return None, None
+    code, message = (None if each is None else excerpt(each) for each in found)
+    return code, message

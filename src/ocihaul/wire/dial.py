@@ -13,7 +13,7 @@ import h11
 
 from ocihaul.errors import ConfigError
 from ocihaul.plain_http import refused
-from ocihaul.wire.message import Answer, Request, StopSign, WireError
+from ocihaul.wire.message import Answer, Request, StopSign, WireError, excerpt
 from ocihaul.wire.origin import Origin
 from ocihaul.wire.proxies import Proxy, proxy_for
 from ocihaul.wire.race import Racer
@@ -97,7 +97,8 @@ class Dialer:
         except (OSError, h11.RemoteProtocolError) as error:
             sock.close()
             via = f" through the proxy {proxy}" if proxy else ""
-            raise WireError(f"cannot open a connection to {origin}{via}: {error}") from error
+            what = excerpt(error, 200)
+            raise WireError(f"cannot open a connection to {origin}{via}: {what}") from error
         except BaseException:
             sock.close()
             raise

@@ -107,6 +107,12 @@ class Stalled(WireError):
     """The body moved far too slowly: a new connection is likely to bring it sooner."""
 
 
+def excerpt(text: object, most: int = 2048) -> str:
+    """The beginning of a text that is not ours: it may be of any length."""
+    whole = str(text)
+    return whole if len(whole) <= most else f"{whole[:most]}… ({len(whole)} characters)"
+
+
 class StopSign(Protocol):
     """Whether to stop; a `threading.Event` is one."""
 
