@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
 from ocihaul import __version__
@@ -276,7 +276,7 @@ class Client:
         self, origin: Origin, call: Call, credential: Credential, *, patient: bool = True
     ) -> Answer:
         """Sign and send once; whatever comes of it is an event."""
-        request = replace(self._signed(origin, call, credential), patient=patient)
+        request = self._signed(origin, call, credential, patient=patient)
         started = time.monotonic()
 
         def finished(
@@ -308,7 +308,9 @@ class Client:
         finished(answer.status, None, answer.headers.get("opc-request-id"), answer)
         return answer
 
-    def _signed(self, origin: Origin, call: Call, credential: Credential) -> Request:
+    def _signed(
+        self, origin: Origin, call: Call, credential: Credential, *, patient: bool
+    ) -> Request:
         target = call.target
         document = None if call.document is None else json.dumps(call.document).encode()
         headers = {
@@ -334,7 +336,7 @@ class Client:
         if call.sink is not None:
             headers |= call.sink.wanted()
         body = document or call.body
-        return Request(call.method, target, headers, body, call.sink, call.answer_limit)
+        return Request(call.method, target, headers, body, call.sink, call.answer_limit, patient)
 
 
 def _service_date(answer: Answer) -> str | None:

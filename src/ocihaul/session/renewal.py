@@ -45,8 +45,10 @@ class AuthService:
             moved = self.clock.observe(date, signed_with=offset)
             if answer.status == 401 and moved:
                 answer = self._post(credential, target, body, timeout)
-        except (WireError, ConfigError, UsageError) as error:
+        except WireError as error:
             return Failed(f"{self.origin}: {error}")
+        except (ConfigError, UsageError) as error:
+            return Failed(f"{self.origin}: {error}", setting=error)
         except Stopped:
             return Failed("stopped")
         return answer
