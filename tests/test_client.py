@@ -11,7 +11,7 @@ from tests.world import world
 
 def test_a_parked_session_keeps_no_connection_open(tmp_path: Path) -> None:
     with world(tmp_path) as w, w.storage(session_wait="1s") as storage:
-        idle = storage._client._pool._kept.idle
+        idle = storage._client._pool._shared.idle
         storage.get_namespace()
         assert any(idle.values()), "there is one to be closed"
         w.oci.revoke_all(refreshable=False)

@@ -21,7 +21,7 @@ from ocihaul.session.session import Session
 from ocihaul.storage.client import PROBE, StorageClient
 from ocihaul.storage.listing import ListedObject, Selection, UploadSummary
 from ocihaul.storage.types import ObjectSummary, SseCustomerKey
-from ocihaul.wire.connection import Patience
+from ocihaul.wire.channel import Patience
 from ocihaul.wire.limiter import Limiter
 from ocihaul.wire.pool import Pool
 
@@ -96,6 +96,7 @@ class Client:
         region: str | None = None,
         endpoint: str | None = None,
         auth_endpoint: str | None = None,
+        allow_plain_http: bool = False,
         renew_with: str | None = None,
         session_wait: float = 0.0,
         connection_timeout: float | None = None,
@@ -109,7 +110,8 @@ class Client:
         """A client for a profile of the config file.
 
         What is None is found as the command line finds it: environment, rc file, config file.
-        `auth` is security_token, api_key or a principal of the SDK. `renew_with` names a profile
+        `auth` is security_token, api_key or a principal of the SDK. An http:// address of another
+        machine is refused, unless `allow_plain_http`. `renew_with` names a profile
         whose API key mints new tokens. `session_wait` is how long, in seconds, a session that has
         expired waits for a new login (0: SessionOver at once). Timeouts are seconds;
         `max_attempts` is per request; `bandwidth` is a text such as "50M" (50 MiB/s).
@@ -123,6 +125,7 @@ class Client:
             region=region,
             endpoint=endpoint,
             auth_endpoint=auth_endpoint,
+            allow_plain_http=allow_plain_http,
             renew_with=renew_with,
             session_wait=f"{session_wait}s",
             connection_timeout=connection_timeout,

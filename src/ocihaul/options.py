@@ -25,6 +25,7 @@ class ProfileOptions(TypedDict, total=False):
     region: str | None
     endpoint: str | None
     auth_endpoint: str | None
+    allow_plain_http: bool
     renew_with: str | None
     session_wait: float
     connection_timeout: float | None

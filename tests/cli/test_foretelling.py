@@ -2,7 +2,7 @@ import pytest
 
 from ocihaul.cli.foretelling import Foreteller
 from ocihaul.errors import SessionError
-from ocihaul.events import BytesSent, Notice, TokenAdopted, UploadPlanned
+from ocihaul.events import BytesSent, ClockCorrected, Notice, TokenAdopted, UploadPlanned
 from tests.support import NOW, Hand, Recorder
 
 PLAN = UploadPlanned("x", 10**10, 10**8, 100, 10, multipart=True)
@@ -75,3 +75,13 @@ def test_of_a_stream_only_the_end_of_the_session_is_said() -> None:
     assert texts(heard) == [
         "the token ends in 60 min and can be renewed until 2027-01-15 10:00:00 UTC"
     ]
+
+
+def test_finding_b18_a_forecast_is_made_by_the_clock_of_the_service() -> None:
+    heard, hand = Recorder(), Hand()
+    told = foreteller(heard, hand)
+    told(ClockCorrected(-7200.0))
+    told(TokenAdopted("start", 1, NOW - 7200 + 3600, NOW))
+    told(PLAN)
+    (text,) = texts(heard)
+    assert text.startswith("the token ends in 60 min")

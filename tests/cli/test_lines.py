@@ -56,7 +56,7 @@ def said(event: Event, speaker: Speaker | None = None, at: float = 0.0) -> list[
         ),
         (
             TokenAdopted("start", 1, NOW - 60, None),
-            "session token 1, expired at 2025-11-25 00:59:00+09:00",
+            "session token 1, expired at 2025-11-25 00:59:00+09:00 by this machine's clock",
         ),
         (
             TokenAdopted("refresh", 2, NOW + 59, NOW + 120),
@@ -168,6 +168,18 @@ def test_of_a_stream_the_number_of_parts_is_not_said() -> None:
 def test_a_name_cannot_break_its_line() -> None:
     (line,) = said(UploadFinished("a\nb\x1b[2J", 3, 1.0))
     assert line == rf"{STAMP} uploaded a\nb\x1b[2J: 3 bytes in 1 s (3 bytes/s)"
+
+
+@pytest.mark.parametrize("offset", [-7200.0, 7200.0])
+def test_finding_b18_a_fresh_token_is_reckoned_by_the_clock_of_the_service(offset: float) -> None:
+    speaker = Speaker(TOKYO)
+    said(ClockCorrected(offset), speaker)
+    (line,) = said(TokenAdopted("refresh", 2, NOW + offset + 3600, None), speaker)
+    assert line.endswith("(1 h 00 min)")
+    assert "expired" not in line
+    (line,) = said(TokenAdopted("refresh", 3, NOW + offset - 1, None), speaker)
+    assert "expired at" in line
+    assert "this machine's" not in line
 
 
 def test_a_clock_that_is_right_again_is_said_to_be() -> None:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocihaul.cli.tally import Tally
-from ocihaul.events import BytesSent, PartFinished, TokenAdopted, UploadPlanned
+from ocihaul.events import BytesSent, ClockCorrected, PartFinished, TokenAdopted, UploadPlanned
 
 MIB = 1024 * 1024
 
@@ -91,3 +91,11 @@ def test_of_a_stream_nobody_knows_how_much_is_left() -> None:
     tally.add(BytesSent(2, 3 * MIB), 2.0)
     tally.add(PartFinished(1, 3 * MIB), 3.0)
     assert tally.line(3.0, 0.0) == "6.0 MiB sent, 2.0 MiB/s, time left unknown, parts 1"
+
+
+def test_finding_b18_the_life_of_a_token_is_reckoned_by_the_clock_of_the_service() -> None:
+    tally = planned()
+    tally.add(TokenAdopted("start", 1, expires_at=1000.0, session_ends_at=None), 0.0)
+    assert tally.token(now=8000.0) == "token expired"
+    tally.add(ClockCorrected(-7600.0), 1.0)
+    assert tally.token(now=8000.0) == "token 10 min 00 s"

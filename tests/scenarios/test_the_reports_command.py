@@ -198,6 +198,10 @@ def test_a_clock_wrong_by_ten_minutes_neither_ends_a_session_nor_delays_its_rene
         assert w.arrived_whole(source)
         assert "the local clock is" in ran.err
         assert w.refreshes() >= 2
+        # Finding B18: what was renewed has a life ahead of it, whatever the local clock says.
+        renewed = [line for line in ran.err.splitlines() if "session renewed" in line]
+        assert len(renewed) >= 2
+        assert all("valid until" in line and "expired" not in line for line in renewed)
         assert w.part_bytes_received() == 60 * MIB, "nothing was sent twice"
 
 

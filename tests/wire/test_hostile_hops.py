@@ -9,11 +9,13 @@ from contextlib import contextmanager
 import pytest
 
 from ocihaul.errors import ConfigError
-from ocihaul.wire.connection import Connection, Patience
+from ocihaul.wire.channel import Patience
+from ocihaul.wire.connection import Connection
 from ocihaul.wire.dial import Dialer
-from ocihaul.wire.message import Request, WireError
-from ocihaul.wire.origin import Origin, Proxy
+from ocihaul.wire.message import Request, StopSign, WireError
+from ocihaul.wire.origin import Origin
 from ocihaul.wire.pool import Pool
+from ocihaul.wire.proxies import Proxy
 
 GET = Request("GET", "/n", {"host": "x"})
 
@@ -171,10 +173,12 @@ def test_a_certificate_that_goes_bad_in_mid_upload_is_a_broken_connection() -> N
     portal = threading.Event()
 
     class Behind(Dialer):
-        def open(self, origin: Origin, *, timeout: float | None = None) -> socket.socket:
+        def open(
+            self, origin: Origin, *, timeout: float | None = None, stop: StopSign | None = None
+        ) -> socket.socket:
             if portal.is_set():
                 raise ConfigError("the certificate is not trusted")
-            return super().open(origin, timeout=timeout)
+            return super().open(origin, timeout=timeout, stop=stop)
 
     def answer(sock: socket.socket, _: bytes) -> None:
         sock.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")

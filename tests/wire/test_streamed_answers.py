@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from ocihaul.wire.connection import Connection, Patience
+from ocihaul.wire.channel import Patience
+from ocihaul.wire.connection import Connection
 from ocihaul.wire.dial import Dialer
 from ocihaul.wire.limiter import Limiter
 from ocihaul.wire.message import Answer, Request, Stopped, WireError

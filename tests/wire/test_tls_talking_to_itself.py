@@ -4,7 +4,8 @@ import socket
 import ssl
 import threading
 
-from ocihaul.wire.connection import Connection, Patience
+from ocihaul.wire.channel import Patience
+from ocihaul.wire.connection import Connection
 from ocihaul.wire.message import Request
 
 

@@ -119,7 +119,8 @@ def _ask(
 
 def _proxies(settings: "Settings", endpoints: "Mapping[str, str]") -> dict[str, str]:
     from ocihaul.errors import ConfigError
-    from ocihaul.wire.origin import Origin, proxy_for
+    from ocihaul.wire.origin import Origin
+    from ocihaul.wire.proxies import proxy_for
 
     proxies = {}
     for name, url in endpoints.items():
@@ -128,7 +129,7 @@ def _proxies(settings: "Settings", endpoints: "Mapping[str, str]") -> dict[str, 
         except ConfigError:
             continue  # asking says what is wrong with it
         if proxy is not None:
-            proxies[name] = f"{proxy.host}:{proxy.port}"
+            proxies[name] = str(proxy)
     return proxies
 
 

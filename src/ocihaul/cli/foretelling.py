@@ -10,6 +10,7 @@ from ocihaul.errors import SessionError
 from ocihaul.events import (
     BytesReceived,
     BytesSent,
+    ClockCorrected,
     DownloadPlanned,
     Event,
     Notice,
@@ -43,6 +44,7 @@ class Foreteller:
         self._now = now
         self._lock = threading.Lock()  # guards all below
         self._outlook: Outlook | None = None
+        self._offset = 0.0  # of the service's clock, seconds ahead of ours
         self._size: int | None = 0
         self._moved = 0
         self._began: float | None = None
@@ -53,6 +55,8 @@ class Foreteller:
         with self._lock:
             if isinstance(event, TokenAdopted):
                 self._outlook = Outlook(event.expires_at, event.session_ends_at, self._mints)
+            elif isinstance(event, ClockCorrected):
+                self._offset = event.offset
             elif isinstance(event, (UploadPlanned, DownloadPlanned)):
                 self._size, self._began = event.size, self._monotonic()
                 text = self._text(self._size, self._rate)
@@ -92,4 +96,4 @@ class Foreteller:
     def _forecast(self, size: int | None, rate: float | None) -> Forecast | None:
         if self._outlook is None:
             return None  # an API key lasts
-        return forecast(self._now(), size, rate, self._outlook)
+        return forecast(self._now() + self._offset, size, rate, self._outlook)

@@ -31,6 +31,14 @@ _FLAGS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("--auth-endpoint",),
         {"help": "Base URL of the service that refreshes sessions. [OCIHAUL_AUTH_ENDPOINT]"},
     ),
+    "allow_plain_http": (
+        ("--allow-plain-http",),
+        {
+            "is_flag": True,
+            "help": "Send requests and their credential over http:// to other machines, too. "
+            "[OCIHAUL_ALLOW_PLAIN_HTTP]",
+        },
+    ),
     "realm_specific_endpoint": (
         ("--realm-specific-endpoint",),
         {"is_flag": True, "help": "Use the realm's own host names, where it has them."},

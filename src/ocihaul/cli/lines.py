@@ -46,6 +46,8 @@ class Speaker:
     _said: dict[str, float] = field(default_factory=dict)
     _held_back: dict[str, int] = field(default_factory=dict)
     _rejected: int = -1
+    #: How far the service's clock is ahead of ours, seconds; None until an answer has told.
+    _offset: float | None = None
 
     def lines(self, event: Event, *, at: float, now: float) -> list[str]:
         """What to say about `event`; `at` is monotonic, `now` epoch seconds."""
@@ -57,10 +59,8 @@ class Speaker:
             return said
         if isinstance(event, LoginOffered):
             return directions(event)
-        if isinstance(event, CredentialRejected):
-            if event.generation <= self._rejected:
-                return []
-            self._rejected = event.generation
+        if not self._is_news(event):
+            return []
         text = _service(event) or self._trouble(event) or self._text(event, now)
         if text is None:
             return []
@@ -73,6 +73,16 @@ class Speaker:
             if more := self._held_back.pop(kind, 0):
                 text += f" (and {more} more like this)"
         return [self.stamped(text, now)]
+
+    def _is_news(self, event: Event) -> bool:
+        """Remember what later lines depend on; False for what was said already."""
+        if isinstance(event, ClockCorrected):
+            self._offset = event.offset
+        elif isinstance(event, CredentialRejected):
+            if event.generation <= self._rejected:
+                return False
+            self._rejected = event.generation
+        return True
 
     def stamped(self, text: str, now: float) -> str:
         """`text` with the local time before it."""
@@ -115,8 +125,14 @@ class Speaker:
                 return None
 
     def _token(self, event: TokenAdopted, now: float) -> str:
-        end, left = time_text(event.expires_at, self.zone), event.expires_at - now
-        life = f"valid until {end} ({duration_text(left)})" if left > 0 else f"expired at {end}"
+        end = time_text(event.expires_at, self.zone)
+        left = event.expires_at - now - (self._offset or 0.0)
+        if left > 0:
+            life = f"valid until {end} ({duration_text(left)})"
+        elif self._offset is None and event.rung in {"start", "reread"}:
+            life = f"expired at {end} by this machine's clock"  # and no service was asked yet
+        else:
+            life = f"expired at {end}"
         what = (
             "session token" if event.rung == "start" else f"session renewed ({event.rung}): token"
         )

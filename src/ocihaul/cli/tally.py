@@ -11,6 +11,7 @@ from ocihaul.cli.units import duration_text, size_text
 from ocihaul.events import (
     BytesReceived,
     BytesSent,
+    ClockCorrected,
     DownloadPlanned,
     Event,
     PartFinished,
@@ -30,6 +31,8 @@ class Tally:
     part_count: int | None = 0
     parts_done: int = 0
     expires_at: float | None = None
+    #: How far the service's clock is ahead of ours, seconds.
+    clock_offset: float = 0.0
     _parts: dict[int, int] = field(default_factory=dict)
     _counted: int = 0
     _wire: int = 0
@@ -50,6 +53,8 @@ class Tally:
                 self._count(event.part_number, event.size - self._parts.get(event.part_number, 0))
             case TokenAdopted():
                 self.expires_at = event.expires_at
+            case ClockCorrected():
+                self.clock_offset = event.offset
             case _:
                 pass
 
@@ -104,5 +109,5 @@ class Tally:
         """The life that the token has left."""
         if self.expires_at is None:
             return ""
-        left = self.expires_at - now
+        left = self.expires_at - now - self.clock_offset
         return f"token {duration_text(left)}" if left > 0 else "token expired"

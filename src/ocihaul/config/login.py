@@ -11,8 +11,8 @@ from pathlib import Path
 from ocihaul import regions
 from ocihaul.config.found import Found
 from ocihaul.config.ini import path_exists, read_ini, with_inherited
-from ocihaul.config.network import check_endpoint, text_of
-from ocihaul.config.places import Places, config_file_path, load_rc
+from ocihaul.config.network import ALLOW_PLAIN_HTTP, check_endpoint, text_of
+from ocihaul.config.places import TRUE, Places, config_file_path, load_rc
 from ocihaul.config.rcfile import expand_home
 from ocihaul.config.resolve import resolve
 from ocihaul.config.settings import Flags, Settings
@@ -61,18 +61,21 @@ def find_login_page(
     *,
     given: str | None,
     dual_stack: bool,
+    plain_http: bool = False,
     environ: Mapping[str, str],
     home: Path,
 ) -> LoginPage:
     """The login page of a region, or the one that `--login-endpoint` (`given`) names.
 
-    Raises ConfigError when the region is unknown and no page is named.
+    Raises ConfigError when the region is unknown and no page is named, UsageError for a page over
+    plain HTTP on another machine, unless `plain_http` (or the environment) allows it.
     """
     named = Found(given, "--login-endpoint") if given else None
     variable = environ.get("OCIHAUL_LOGIN_ENDPOINT")
     if named is None and variable:
         named = Found(variable, "OCIHAUL_LOGIN_ENDPOINT")
-    endpoint = check_endpoint(named)
+    plain_http = plain_http or environ.get(ALLOW_PLAIN_HTTP, "").strip().lower() in TRUE
+    endpoint = check_endpoint(named, plain_http=plain_http)
     try:
         resolved = regions.resolve_region(
             region.value,

@@ -11,10 +11,12 @@ from ocihaul.config.places import Places
 from ocihaul.config.rcfile import expand_home
 from ocihaul.config.settings import Flags
 from ocihaul.errors import ConfigError, UsageError
+from ocihaul.plain_http import is_exposed, refused
 from ocihaul.regions import Region
 
 CONNECTION_TIMEOUT = 10.0
 READ_TIMEOUT = 60.0
+ALLOW_PLAIN_HTTP = "OCIHAUL_ALLOW_PLAIN_HTTP"
 
 
 class ResolvedRegion(NamedTuple):
@@ -72,7 +74,12 @@ def _no_refresh(reason: str, auth: str, auth_endpoint: str | None) -> tuple[str,
     return (f"{reason}: the session cannot be refreshed ({cure})",)
 
 
-def check_endpoint(found: Found | None) -> str | None:
+def allows_plain_http(flags: Flags, places: Places) -> bool:
+    return places.is_on(flags.allow_plain_http, ALLOW_PLAIN_HTTP, "allow-plain-http")
+
+
+def check_endpoint(found: Found | None, *, plain_http: bool) -> str | None:
+    """The base URL; ConfigError where it is none, UsageError for http that is not allowed."""
     if found is None:
         return None
     url = found.value.strip().rstrip("/")
@@ -87,6 +94,8 @@ def check_endpoint(found: Found | None) -> str | None:
             f"{found.origin} is not the base URL of a service",
             hint="It has the form https://host or https://host:port, with nothing behind it.",
         )
+    if not plain_http and is_exposed(parts.scheme, parts.hostname or ""):
+        raise refused(f"{found.origin}: {url}")
     return url
 
 

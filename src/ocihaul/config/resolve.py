@@ -50,15 +50,18 @@ def resolve(
         else None
     )
     who = identity.find_identity(places, section, auth)
+    plain_http = network.allows_plain_http(flags, places)
     endpoint = network.check_endpoint(
         places.flag("--endpoint", flags.endpoint)
         or places.env("OCI_CLI_ENDPOINT")
-        or places.default("endpoint")
+        or places.default("endpoint"),
+        plain_http=plain_http,
     )
     auth_endpoint = network.check_endpoint(
         places.flag("--auth-endpoint", flags.auth_endpoint)
         or places.env("OCIHAUL_AUTH_ENDPOINT")
-        or places.default("auth-endpoint")
+        or places.default("auth-endpoint"),
+        plain_http=plain_http,
     )
     resolved = network.find_region(
         region,
@@ -110,6 +113,7 @@ def resolve(
         dual_stack=places.is_on(
             flags.enable_dual_stack, "OCI_DUAL_STACK_ENDPOINT_ENABLED", "enable-dual-stack"
         ),
+        plain_http=plain_http,
         wishes=wishes,
         bandwidth=_bandwidth(flags, places),
         minting=_minting(wishes, flags, environ, home, needs_region=needs_region),

@@ -23,6 +23,7 @@ class Flags:
     region: str | None = None
     endpoint: str | None = None
     auth_endpoint: str | None = None
+    allow_plain_http: bool = False
     realm_specific_endpoint: bool = False
     enable_dual_stack: bool = False
     cert_bundle: str | None = None
@@ -70,7 +71,8 @@ class Settings:
     `auth_endpoint` is None where neither a region nor an address is known: then a session cannot
     be refreshed. `max_attempts` is None where nobody asked for a number, `bandwidth` where nothing
     is limited. `minting` are the settings of the profile that `wishes.renew_with` names.
-    `cert_bundle` is a file, or a directory of certificates.
+    `cert_bundle` is a file, or a directory of certificates. `plain_http`: credentials may go to
+    another machine over plain HTTP.
     """
 
     profile: str
@@ -95,6 +97,7 @@ class Settings:
     resolved_region: Region | None = None
     realm_specific: bool = False
     dual_stack: bool = False
+    plain_http: bool = False
     wishes: SessionWishes = SessionWishes()
     bandwidth: Bandwidth | None = None
     minting: "Settings | None" = None

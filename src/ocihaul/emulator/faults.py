@@ -51,6 +51,9 @@ class Fault:
     #: Stop for so long, at `stall_at_byte` or (without it) before answering.
     stall_seconds: float | None = None
     stall_at_byte: int | None = None
+    #: From this byte on the body trickles, at `trickle_rate` bytes a second, until its end.
+    trickle_at_byte: int | None = None
+    trickle_rate: float = 3.0
     #: One bit of the body is flipped on its way.
     corrupt: bool = False
     #: The same, at this byte of the body or (GetObject) of the answer.

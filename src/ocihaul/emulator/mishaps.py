@@ -133,6 +133,7 @@ def spoiled(
         yield from pieces
         return
     spoil_at = 0 if fault.corrupt else fault.corrupt_at_byte
+    pieces = _trickling(service, fault, record, pieces)
     marks = [
         mark for mark in (fault.stall_at_byte, fault.cut_at_byte, spoil_at) if mark is not None
     ]
@@ -144,6 +145,26 @@ def spoiled(
             yield bytes([piece[0] ^ (1 << sent % 8)]) + piece[1:]
         else:
             yield piece
+        sent += len(piece)
+
+
+def _trickling(
+    service: Service, fault: Fault, record: Record, pieces: Iterator[bytes]
+) -> Iterator[bytes]:
+    """The same bytes, from the fault's mark on one by one, and slowly."""
+    at = fault.trickle_at_byte
+    if at is None:
+        yield from pieces
+        return
+    sent = 0
+    for piece in _split(pieces, [at]):
+        if sent < at:
+            yield piece
+        else:
+            fault.fire(record)
+            for byte in piece:
+                service.closing.wait(1 / fault.trickle_rate)
+                yield bytes([byte])
         sent += len(piece)
 
 

@@ -30,6 +30,7 @@ class Reception:
         self._record = record
         self._buffer = memoryview(buffer)
         self._marks: list[tuple[int, Callable[[Fault], None]]] = []
+        self._trickle: float | None = None
 
     def receive(self, write: Callable[[memoryview], object]) -> None:
         """Read the whole body into `write`."""
@@ -74,6 +75,9 @@ class Reception:
         )
         if self._marks:
             room = min(room, self._marks[0][0] - record.body_received)
+        if self._trickle is not None:
+            room = min(room, 1)
+            self._service.closing.wait(1 / self._trickle)
         size = self._wire.read_into(self._buffer[:room])
         if size == 0:
             raise ClientGone("the client closed in the middle of the body")
@@ -92,6 +96,7 @@ class Reception:
             (fault.stall_at_byte, self._stall),
             (fault.early_at_byte, self._answer_early),
             (fault.cut_at_byte, self._cut),
+            (fault.trickle_at_byte, self._slow_down),
         ]
         return sorted(
             ((at, effect) for at, effect in marks if at is not None), key=lambda mark: mark[0]
@@ -105,6 +110,10 @@ class Reception:
     def _stall(self, fault: Fault) -> None:
         fault.fire(self._record)
         self._service.closing.wait(fault.stall_seconds or 0)
+
+    def _slow_down(self, fault: Fault) -> None:
+        fault.fire(self._record)
+        self._trickle = fault.trickle_rate
 
     def _answer_early(self, fault: Fault) -> None:
         fault.fire(self._record)

@@ -13,11 +13,20 @@ from urllib.parse import quote, urlencode
 from ocihaul import __version__
 from ocihaul.clock import ServerClock
 from ocihaul.errors import Interrupted, NetworkError, OcihaulError
-from ocihaul.events import AttemptFinished, Listener, RetryScheduled, ignore
+from ocihaul.events import AttemptFinished, Listener, Notice, RetryScheduled, ignore
 from ocihaul.http.failure import foreign, service_error
 from ocihaul.http.retry import Action, RetryPolicy, classify, rejection_delay, retry_after
 from ocihaul.session.credential import Authority, Credential
-from ocihaul.wire.message import Answer, Body, Request, Sink, Stopped, WireError
+from ocihaul.wire.message import (
+    DOCUMENT_LIMIT,
+    Answer,
+    Body,
+    Request,
+    Sink,
+    Stalled,
+    Stopped,
+    WireError,
+)
 from ocihaul.wire.origin import Origin
 from ocihaul.wire.pool import Pool
 
@@ -39,7 +48,7 @@ class Call:
     `path` is quoted already. A `document` is sent as signed JSON, a `body` as object bytes. A
     `sink` takes the bytes of the answer; each attempt asks for what is missing in it. Once
     `abandoned` is set the call is not tried again. Events have `shown_as` for the path where
-    that is a secret.
+    that is a secret. `answer_limit` is the largest document that is expected, bytes.
     """
 
     operation: str
@@ -52,6 +61,7 @@ class Call:
     sink: Sink | None = field(default=None, repr=False)
     abandoned: threading.Event | None = None
     shown_as: str | None = None
+    answer_limit: int = DOCUMENT_LIMIT
 
     @property
     def target(self) -> str:
@@ -86,6 +96,7 @@ class _Tally:
     rejections: int = 0
     redated: bool = False
     unanswered: bool = False
+    replaced: int = 0
 
 
 class Client:
@@ -127,8 +138,12 @@ class Client:
             while True:
                 credential = self._authority.credential(self._stop)
                 offset = self._clock.offset
+                may_replace = tally.replaced < self._retry.replacements
                 try:
-                    answer = self._attempt(origin, call, credential)
+                    answer = self._attempt(origin, call, credential, patient=not may_replace)
+                except Stalled as error:
+                    self._replace(call, error, tally)
+                    continue
                 except WireError as error:
                     self._after_break(origin, call, credential, error, tally)
                     continue
@@ -228,6 +243,14 @@ class Client:
         failure.__cause__ = error
         self._pause(call, tally, failure, None)
 
+    def _replace(self, call: Call, error: Stalled, tally: _Tally) -> None:
+        """The next attempt is made at once: the network is there, one connection is of no use."""
+        tally.unanswered = True
+        tally.replaced += 1
+        where = call.shown_as or call.target
+        text = f"{call.operation} {where}: {error}; going on over another connection"
+        self._listener(Notice(f"{text} ({tally.replaced} of {self._retry.replacements} times)."))
+
     def _was_rejected(self, origin: Origin, credential: Credential) -> bool:
         """Ask with a call that costs nothing before a whole body is sent again."""
         if self._probe is None or self._authority.credential(self._stop) is not credential:
@@ -263,9 +286,11 @@ class Client:
                 raise Stopped
         return True
 
-    def _attempt(self, origin: Origin, call: Call, credential: Credential) -> Answer:
+    def _attempt(
+        self, origin: Origin, call: Call, credential: Credential, *, patient: bool = True
+    ) -> Answer:
         """Sign and send once; whatever comes of it is an event."""
-        request = self._signed(origin, call, credential)
+        request = self._signed(origin, call, credential, patient=patient)
         started = time.monotonic()
 
         def finished(
@@ -297,7 +322,9 @@ class Client:
         finished(answer.status, None, answer.headers.get("opc-request-id"), answer)
         return answer
 
-    def _signed(self, origin: Origin, call: Call, credential: Credential) -> Request:
+    def _signed(
+        self, origin: Origin, call: Call, credential: Credential, *, patient: bool
+    ) -> Request:
         target = call.target
         document = None if call.document is None else json.dumps(call.document).encode()
         headers = {
@@ -322,7 +349,8 @@ class Client:
         headers |= call.headers
         if call.sink is not None:
             headers |= call.sink.wanted()
-        return Request(call.method, target, headers, document or call.body, call.sink)
+        body = document or call.body
+        return Request(call.method, target, headers, body, call.sink, call.answer_limit, patient)
 
 
 def _service_date(answer: Answer) -> str | None:

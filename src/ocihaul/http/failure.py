@@ -1,11 +1,14 @@
 """An error answer as a ServiceError, with what to do about the common ones."""
 
 import json
+from collections.abc import Mapping
 
 from ocihaul.config.login_command import login_command
 from ocihaul.errors import NetworkError, ServiceError
-from ocihaul.wire.message import Answer
+from ocihaul.wire.message import ERROR_LIMIT, Answer, excerpt
 
+#: What a code, an id or a media type may have, characters.
+_WORD = 200
 _HIDDEN = "The service also says this where the policy does not allow access."
 _HINTS = {
     "BucketNotFound": f"Check --bucket-name, --namespace and --region. {_HIDDEN}",
@@ -27,7 +30,7 @@ def service_error(answer: Answer, operation: str) -> ServiceError:
         code=code,
         message=message,
         operation=operation,
-        headers=answer.headers,
+        headers=_with_short_id(answer.headers),
         hint=_HINTS.get(code or ""),
     )
 
@@ -38,11 +41,19 @@ def foreign(answer: Answer, operation: str) -> NetworkError:
     A captive portal, or a proxy that wants somebody to log in, says 200 to a commit, too, and a
     balancer without a service says 404 of an upload that is there.
     """
-    kind = answer.headers.get("content-type", "no content type")
+    kind = excerpt(answer.headers.get("content-type", "no content type"), _WORD)
     return NetworkError(
         f"{operation}: the answer is not the service's ({answer.status}, {kind})",
         hint="Check the proxies between this machine and the service: is there a page to log in?",
     )
+
+
+def _with_short_id(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers; an opc-request-id that is none of the service's is of any length."""
+    own = dict(headers)
+    if "opc-request-id" in own:
+        own["opc-request-id"] = excerpt(own["opc-request-id"], _WORD)
+    return own
 
 
 def _code_and_message(answer: Answer) -> tuple[str | None, str]:
@@ -51,7 +62,10 @@ def _code_and_message(answer: Answer) -> tuple[str | None, str]:
     try:
         document = json.loads(answer.body)
         code = document.get("code")
-        return None if code is None else str(code), str(document.get("message", ""))
+        message = excerpt(document.get("message", ""))
+        return None if code is None else excerpt(code, _WORD), message
     except (ValueError, AttributeError, RecursionError):
-        kind = answer.headers.get("content-type", "no content type")
+        if len(answer.body) >= ERROR_LIMIT:
+            return None, f"the answer says more than {ERROR_LIMIT // 1024} KiB, and was not read"
+        kind = excerpt(answer.headers.get("content-type", "no content type"), _WORD)
         return None, f"the answer is not the service's JSON ({kind}): is there a proxy on the way?"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ocihaul.clock import read_date
+from ocihaul.wire.stall import MOST_REPLACEMENTS
 
 #: A server may ask for a longer pause than ours, but not for ever, seconds.
 _LONGEST_RETRY_AFTER = 300.0
@@ -32,6 +33,12 @@ class RetryPolicy:
     no_progress: float = 600.0
     first_backoff: float = 1.0
     longest_backoff: float = 30.0
+
+    @property
+    def replacements(self) -> int:
+        """How many times a call whose body stalls may go on over another connection."""
+        attempts = MOST_REPLACEMENTS + 1 if self.max_attempts is None else self.max_attempts
+        return min(MOST_REPLACEMENTS, max(attempts, 1) - 1)
 
     def gives_up(self, attempts: int, since_first_failure: float) -> bool:
         """Whether the operation has failed for good after `attempts` attempts."""

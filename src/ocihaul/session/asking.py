@@ -14,12 +14,12 @@ from email.utils import parsedate_to_datetime
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from ocihaul.clock import ServerClock
-from ocihaul.errors import ConfigError
+from ocihaul.errors import ConfigError, UsageError
 from ocihaul.session.credential import Credential
 from ocihaul.session.token import SessionToken
 from ocihaul.signing import sign
 from ocihaul.wire.dial import Dialer
-from ocihaul.wire.message import Answer, Request, Stopped, WireError
+from ocihaul.wire.message import Answer, Request, Stopped, WireError, excerpt
 from ocihaul.wire.origin import Origin
 from ocihaul.wire.pool import exchange_once
 
@@ -86,7 +86,7 @@ def _ask(dialer: Dialer, origin: Origin, request: Request, timeout: float) -> Re
     url = str(origin)
     try:
         answer = exchange_once(dialer, origin, request, timeout=timeout, stop=threading.Event())
-    except ConfigError as error:
+    except (ConfigError, UsageError) as error:
         untrusted = isinstance(error.__cause__, ssl.SSLCertVerificationError)
         return Reply(url, error=error.message, cure=error.hint, untrusted=untrusted)
     except (WireError, Stopped) as error:
@@ -116,6 +116,8 @@ def _words(answer: Answer) -> tuple[str | None, str | None]:
         return None, None
     try:
         document = json.loads(answer.body)
-        return document.get("code"), document.get("message")
+        found = (document.get("code"), document.get("message"))
     except (ValueError, AttributeError, RecursionError):
         return None, None
+    code, message = (None if each is None else excerpt(each) for each in found)
+    return code, message

@@ -7,9 +7,10 @@ and the token is dead, the session *parks* and watches the file, where a person'
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
+from ocihaul.errors import OcihaulError
 from ocihaul.session.credential import Credential
 from ocihaul.session.token import SessionToken
 
@@ -41,9 +42,14 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """No usable answer this time; a later try may succeed."""
+    """No usable answer this time; a later try may succeed.
+
+    `setting` is the error where one is to be corrected, such as a proxy that wants a password: a
+    running session tries again all the same, since something may have come between.
+    """
 
     reason: str
+    setting: OcihaulError | None = field(default=None, compare=False)
 
 
 Outcome = Renewed | NotExtended | Refused | Failed

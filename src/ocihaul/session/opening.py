@@ -31,6 +31,7 @@ def dialer_for(settings: Settings) -> Dialer:
         connect_timeout=settings.connection_timeout,
         ca_file=settings.cert_bundle,
         proxy=settings.proxy,
+        plain_http=settings.plain_http,
     )
 
 
@@ -71,6 +72,7 @@ def find_settings(
     region: str | None,
     auth_endpoint: str | None,
     renew_with: str | None,
+    allow_plain_http: bool = False,
 ) -> Settings:
     """The settings of a session's profile, found as the command line finds them."""
     flags = Flags(
@@ -80,6 +82,7 @@ def find_settings(
         region=region,
         auth_endpoint=auth_endpoint,
         renew_with=renew_with,
+        allow_plain_http=allow_plain_http,
     )
     return resolve(flags, os.environ, home_directory(), needs_region=False)
 

@@ -43,7 +43,8 @@ def refresh_once(
     """Refresh the session on disk; each attempt may take `timeout` seconds.
 
     Raises SessionOver when the service refuses, SessionError when `exp` did not move or the new
-    token cannot be written, RenewalUnavailable when there was no usable answer, CredentialError.
+    token cannot be written, RenewalUnavailable when there was no usable answer, CredentialError,
+    ConfigError when a setting (a proxy, a certificate) is the reason.
     """
     stop = stop or threading.Event()
     before = store.read().token
@@ -63,6 +64,8 @@ def refresh_once(
                 if pair.token.raw != before.raw and pair.token.expires_at > before.expires_at:
                     return Refreshed(pair.token, by_another=True)
                 outcome = refresh(Credential.of_token(pair.key, pair.token, 1), timeout)
+                if isinstance(outcome, Failed) and outcome.setting is not None:
+                    raise outcome.setting
                 if isinstance(outcome, Failed):
                     reason = outcome.reason
                     continue

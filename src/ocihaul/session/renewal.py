@@ -12,12 +12,12 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from ocihaul.clock import ServerClock
-from ocihaul.errors import ConfigError, CredentialError
+from ocihaul.errors import ConfigError, CredentialError, UsageError
 from ocihaul.session.credential import Credential
 from ocihaul.session.ladder import Failed, NotExtended, Outcome, Refused, Renewed
 from ocihaul.session.token import SessionToken
 from ocihaul.signing import sign
-from ocihaul.wire.message import Answer, Request, Stopped, WireError
+from ocihaul.wire.message import Answer, Request, Stopped, WireError, excerpt
 from ocihaul.wire.origin import Origin
 
 #: Sends one request to the auth service; the float is the seconds it may take in all.
@@ -45,8 +45,10 @@ class AuthService:
             moved = self.clock.observe(date, signed_with=offset)
             if answer.status == 401 and moved:
                 answer = self._post(credential, target, body, timeout)
-        except (WireError, ConfigError) as error:
+        except WireError as error:
             return Failed(f"{self.origin}: {error}")
+        except (ConfigError, UsageError) as error:
+            return Failed(f"{self.origin}: {error}", setting=error)
         except Stopped:
             return Failed("stopped")
         return answer
@@ -109,9 +111,10 @@ def read_token(
     if document is None:
         return Failed(f"{asked} answered {answer.status} with something that is not JSON")
     if answer.status in refusals:
-        return Refused(f"{answer.status} {document.get('code')}: {document.get('message')}")
+        words = f"{excerpt(document.get('code'), 200)}: {excerpt(document.get('message'))}"
+        return Refused(f"{answer.status} {words}")
     if answer.status != 200:
-        return Failed(f"{asked} answered {answer.status} {document.get('code')}")
+        return Failed(f"{asked} answered {answer.status} {excerpt(document.get('code'), 200)}")
     try:
         token = SessionToken.parse(str(document.get("token", "")))
     except CredentialError as error:

@@ -126,6 +126,7 @@ class Session:
         config_file: str | Path | None = None,
         region: str | None = None,
         auth_endpoint: str | None = None,
+        allow_plain_http: bool = False,
         renew_with: str | None = None,
         session_wait: float = 0.0,
         listener: Listener = ignore,
@@ -141,18 +142,20 @@ class Session:
         What is not given is found as the command line finds it: environment (OCI_CLI_PROFILE,
         OCI_CLI_CONFIG_FILE, OCI_CLI_REGION, OCIHAUL_AUTH_ENDPOINT, …), rc file, config file.
         `renew_with` names a profile whose API key mints new tokens when a refresh does not help.
+        `allow_plain_http`: an http:// address of another machine is no error.
         `session_wait` is how long, in seconds, a session that is over waits for a new login
         before SessionOver is raised. `listener` hears every event, from any thread. `stop`, once
         set, releases everyone who waits.
 
         Raises ConfigError when a setting is missing, CredentialError when key or token are
-        unusable.
+        unusable, UsageError for an http:// address that is not allowed.
         """
         settings = find_settings(
             profile,
             config_file=config_file,
             region=region,
             auth_endpoint=auth_endpoint,
+            allow_plain_http=allow_plain_http,
             renew_with=renew_with,
         )
         for text in settings.notices:

@@ -14,6 +14,10 @@ from ocihaul.storage.paths import bucket_path
 from ocihaul.wire.message import Answer
 from ocihaul.wire.origin import Origin
 
+#: The largest page of a list, bytes: 1,000 names of 1,024 bytes, each written as \uXXXX, and what
+#: is told of them, stay below.
+PAGE_LIMIT = 16 * 2**20
+
 Headers = Mapping[str, str]
 T = TypeVar("T")
 
@@ -59,7 +63,8 @@ class Caller:
         def ask(page: str | None, size: int | None) -> tuple[list[T], str | None]:
             more = {"limit": None if size is None else str(size), "page": page}
             query = {**call.query, **{name: text for name, text in more.items() if text}}
-            answer = self._call(namespace, replace(call, query=query))
+            sent = replace(call, query=query, answer_limit=PAGE_LIMIT)
+            answer = self._call(namespace, sent)
             items = read(answer, lambda document: [reader(each) for each in document])
             return items, answer.headers.get("opc-next-page") or None
 
@@ -79,7 +84,14 @@ class Caller:
                 check_text(value, key)
         path = f"{bucket_path(namespace, bucket)}/actions/{action}"
         operation = action[0].upper() + action[1:]
-        call = Call(operation, "POST", path, headers=headers or {}, document=document)
+        call = Call(
+            operation,
+            "POST",
+            path,
+            headers=headers or {},
+            document=document,
+            answer_limit=PAGE_LIMIT,  # what became of each of 1,000 names
+        )
         return self._call(namespace, call)
 
 

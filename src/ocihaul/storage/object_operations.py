@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from ocihaul.errors import ServiceError, UsageError
 from ocihaul.http.client import Call
-from ocihaul.storage.calls import Caller, Headers, already_gone, read, without_none
+from ocihaul.storage.calls import PAGE_LIMIT, Caller, Headers, already_gone, read, without_none
 from ocihaul.storage.listing import (
     PAGE,
     BatchDeletion,
@@ -45,7 +45,8 @@ class ObjectOperations(Caller):
         def ask(start: str | None) -> tuple[ObjectPage, str | None]:
             size = page_size if limit is None else min(page_size, limit - count)
             begin = {} if start is None else {"start": start}
-            call = Call("ListObjects", "GET", path, query={**query, "limit": str(size), **begin})
+            sent = {**query, "limit": str(size), **begin}
+            call = Call("ListObjects", "GET", path, query=sent, answer_limit=PAGE_LIMIT)
             page = read(self._call(namespace, call), ObjectPage.read)
             return page, page.following
 
@@ -74,7 +75,8 @@ class ObjectOperations(Caller):
 
         def ask(name: str | None) -> tuple[ObjectPage, str | None]:
             more = {} if name is None else {"page": name}
-            call = Call("ListObjectVersions", "GET", path, query=query | more)
+            sent = query | more
+            call = Call("ListObjectVersions", "GET", path, query=sent, answer_limit=PAGE_LIMIT)
             answer = self._call(namespace, call)
             page = read(answer, ObjectPage.read_versions)
             return page, answer.headers.get("opc-next-page")

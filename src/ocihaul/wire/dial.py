@@ -3,6 +3,7 @@
 import os
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,14 +12,20 @@ from pathlib import Path
 import h11
 
 from ocihaul.errors import ConfigError
-from ocihaul.wire.message import Request, WireError
-from ocihaul.wire.origin import Origin, Proxy, proxy_for
+from ocihaul.plain_http import refused
+from ocihaul.wire.message import Answer, Request, StopSign, WireError, excerpt
+from ocihaul.wire.origin import Origin
+from ocihaul.wire.proxies import Proxy, proxy_for
+from ocihaul.wire.race import Racer
+from ocihaul.wire.readiness import READ, WRITE, Watch, wait_for
+from ocihaul.wire.tunnel import PROXY_WANTS_USER, open_tunnel, refusal
 
 
 class Dialer:
     """Knows the timeouts, the trusted certificates and the proxy; opens connected sockets.
 
-    `connect_timeout` is seconds for each of: TCP, the proxy's answer, the TLS handshake.
+    `connect_timeout` is seconds for each of: TCP, the proxy's answer, the TLS handshake. Without
+    `plain_http` nothing is sent over plain HTTP but to this machine: requests carry credentials.
     """
 
     def __init__(
@@ -27,12 +34,15 @@ class Dialer:
         connect_timeout: float = 10.0,
         ca_file: Path | None = None,
         proxy: str | None = None,
+        plain_http: bool = False,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         self._connect_timeout = connect_timeout
         self._ca_file = ca_file
         self._proxy = proxy
+        self._plain_http = plain_http
         self._environ = environ
+        self._racer = Racer()
         self._tls: ssl.SSLContext | None = None
         # Every request asks, and reading the whole environment takes a while.
         self._proxies: dict[Origin, Proxy | None] = {}
@@ -42,36 +52,42 @@ class Dialer:
 
         Plain HTTP passes a proxy in absolute form; TLS has a tunnel and stays as it is.
         """
-        if origin.scheme != "http" or (proxy := self._proxy_for(origin)) is None:
+        proxy = self._open_proxy(origin)
+        if proxy is None:
             return request
         headers = dict(request.headers)
         if proxy.authorization:
             headers["proxy-authorization"] = proxy.authorization
         return replace(request, target=f"{origin}{request.target}", headers=headers)
 
-    def open(self, origin: Origin, *, timeout: float | None = None) -> socket.socket:
-        """A connected socket, TLS done where the scheme asks for it, still in blocking mode.
+    def check(self, origin: Origin, answer: Answer) -> None:
+        """Raise ConfigError for an answer of a proxy that wants a user and a password."""
+        if answer.status == PROXY_WANTS_USER and (proxy := self._open_proxy(origin)) is not None:
+            raise refusal(answer.status, origin, proxy)
+
+    def open(
+        self, origin: Origin, *, timeout: float | None = None, stop: StopSign | None = None
+    ) -> socket.socket:
+        """A connected, non-blocking socket, TLS done where the scheme asks for it.
 
         `timeout` lowers the connect timeout. Raises WireError when there is no connection to be
-        had, ConfigError when the certificate or the trust store is the reason.
+        had, ConfigError when a setting is the reason (certificate, trust store, proxy), UsageError
+        for plain HTTP to another machine, Stopped.
         """
+        if origin.is_exposed and not self._plain_http:
+            raise refused(str(origin))
         proxy = self._proxy_for(origin)
-        address = (proxy.host, proxy.port) if proxy else (origin.host, origin.port)
         limit = min(self._connect_timeout, timeout or self._connect_timeout)
-        try:
-            sock = socket.create_connection(address, timeout=limit)
-        except OSError as error:
-            via = f" (proxy for {origin})" if proxy else ""
-            raise WireError(f"cannot connect to {address[0]}:{address[1]}{via}: {error}") from error
+        stop = stop or threading.Event()
+        sock = self._connect(origin, proxy, limit, stop)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             if origin.scheme == "http":
                 return sock
             if proxy:
-                _open_tunnel(sock, origin, proxy, limit)
-                sock.settimeout(limit)
-            return self._tls_context().wrap_socket(sock, server_hostname=origin.host)
+                open_tunnel(sock, origin, proxy, until=time.monotonic() + limit, stop=stop)
+            return self._with_tls(sock, origin, time.monotonic() + limit, stop)
         except ssl.SSLCertVerificationError as error:
             sock.close()
             raise ConfigError(
@@ -80,11 +96,47 @@ class Dialer:
             ) from error
         except (OSError, h11.RemoteProtocolError) as error:
             sock.close()
-            via = f" through the proxy {proxy.host}:{proxy.port}" if proxy else ""
-            raise WireError(f"cannot open a connection to {origin}{via}: {error}") from error
+            via = f" through the proxy {proxy}" if proxy else ""
+            what = excerpt(error, 200)
+            raise WireError(f"cannot open a connection to {origin}{via}: {what}") from error
         except BaseException:
             sock.close()
             raise
+
+    def _connect(
+        self, origin: Origin, proxy: Proxy | None, limit: float, stop: StopSign
+    ) -> socket.socket:
+        if proxy is None:
+            return self._racer.connect(origin.host, origin.port, limit=limit, stop=stop)
+        try:
+            return self._racer.connect(proxy.host, proxy.port, limit=limit, stop=stop)
+        except WireError as error:
+            raise WireError(f"{error} (proxy for {origin})") from error
+
+    def _with_tls(
+        self, sock: socket.socket, origin: Origin, until: float, stop: StopSign
+    ) -> socket.socket:
+        tls = self._tls_context().wrap_socket(
+            sock, server_hostname=origin.host, do_handshake_on_connect=False
+        )
+        try:
+            watch = Watch(tls)
+            while True:
+                try:
+                    tls.do_handshake()
+                except ssl.SSLWantReadError:
+                    wait_for(watch, READ, until=until, stop=stop)
+                except ssl.SSLWantWriteError:
+                    wait_for(watch, WRITE, until=until, stop=stop)
+                else:
+                    return tls
+        except BaseException:
+            tls.close()
+            raise
+
+    def _open_proxy(self, origin: Origin) -> Proxy | None:
+        """The proxy that sees the requests themselves: of plain HTTP."""
+        return self._proxy_for(origin) if origin.scheme == "http" else None
 
     def _proxy_for(self, origin: Origin) -> Proxy | None:
         if origin not in self._proxies:  # two threads find the same
@@ -110,30 +162,3 @@ def _trusting(path: Path | None) -> ssl.SSLContext:
     if path is not None and path.is_dir():
         return ssl.create_default_context(capath=path)
     return ssl.create_default_context(cafile=path)
-
-
-def _open_tunnel(sock: socket.socket, origin: Origin, proxy: Proxy, limit: float) -> None:
-    until = time.monotonic() + limit
-    target = f"{origin.host}:{origin.port}"
-    headers = [("Host", target)]
-    if proxy.authorization:
-        headers.append(("Proxy-Authorization", proxy.authorization))
-    protocol = h11.Connection(h11.CLIENT)
-    sock.sendall(
-        protocol.send(h11.Request(method="CONNECT", target=target, headers=headers)) or b""
-    )
-    while True:
-        event = protocol.next_event()
-        if event is h11.NEED_DATA:
-            sock.settimeout(max(until - time.monotonic(), 0.001))  # bytes that drip are no answer
-            data = sock.recv(65536)
-            if not data:
-                raise WireError(f"the proxy {proxy.host}:{proxy.port} closed the connection")
-            protocol.receive_data(data)
-        elif isinstance(event, h11.Response):
-            if event.status_code // 100 != 2:
-                raise WireError(
-                    f"the proxy {proxy.host}:{proxy.port} refused a tunnel to {target}: "
-                    f"{event.status_code}"
-                )
-            return

@@ -7,23 +7,24 @@ pieces of 16 KiB (TLS) that costs a fraction of a selector.
 import socket
 import time
 
+from ocihaul.wire.flows import Flow
 from ocihaul.wire.limiter import Limiter
 from ocihaul.wire.message import Sink, Stopped, StopSign, WireError
+from ocihaul.wire.readiness import SLICE
 
-#: How often a wait looks at the stop event, seconds; the sink hears of what came as often.
-_SLICE = 0.25
 _TOO_LONG = "it is longer than what was asked for"
 
 
 class Inflow:
     """Fills one sink from one non-blocking socket; `count` is how many bytes it has got.
 
-    `patience` is seconds without a byte.
+    `patience` is seconds without a byte. `flow`, if given, is told how it goes on.
     """
 
     def __init__(
         self, sock: socket.socket, sink: Sink, patience: float, stop: StopSign, limiter: Limiter
     ) -> None:
+        self.flow: Flow | None = None
         self.count = 0
         self._sock = sock
         self._sink = sink
@@ -47,7 +48,7 @@ class Inflow:
 
     def read(self, left: int) -> None:
         """`left` bytes from the socket. Raises WireError, Stopped."""
-        self._sock.settimeout(_SLICE)
+        self._sock.settimeout(SLICE)
         try:
             while left:
                 space = next(self._limiter.portions(self._sink.space()[:left]), None)
@@ -56,11 +57,15 @@ class Inflow:
                 before = self.count
                 try:
                     self._read_some(space)
+                    if self.flow is not None:
+                        self.flow.look()
                 finally:  # what came counts, also when the connection breaks then
                     count = self.count - before
                     left -= count
                     if count:
                         self._sink.filled(count)
+                if self.flow is not None and count:
+                    self.flow.resume()
                 if pause := self._limiter.delay(count):
                     self._rest(pause)
         except EOFError:
@@ -70,7 +75,7 @@ class Inflow:
 
     def _read_some(self, space: memoryview) -> None:
         """Fill the space, or as much of it as comes within a moment. Raises EOFError at the end."""
-        until = time.monotonic() + _SLICE
+        until = time.monotonic() + SLICE
         while space:
             if self._stop.is_set():
                 raise Stopped
@@ -97,5 +102,5 @@ class Inflow:
         while (left := until - time.monotonic()) > 0:
             if self._stop.is_set():
                 raise Stopped
-            time.sleep(min(left, _SLICE))
+            time.sleep(min(left, SLICE))
         self._heard = time.monotonic()

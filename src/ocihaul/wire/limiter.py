@@ -36,9 +36,9 @@ class Limiter:
         self._lock = threading.Lock()  # guards _free_at
         self._free_at = 0.0
 
-    def limits(self) -> bool:
-        """Whether there is a limit at this moment."""
-        return self._rate() is not None
+    def allowed(self) -> float | None:
+        """Bytes per second that are allowed at this moment, None for no limit."""
+        return self._rate()
 
     def portions(self, block: memoryview) -> Iterator[memoryview]:
         """`block` in pieces that may be reserved one by one; in one piece where it is small."""

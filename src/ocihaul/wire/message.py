@@ -4,6 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+#: What is read of the body of an error, bytes; the rest is left, and the connection closed.
+ERROR_LIMIT = 64 * 1024
+#: The largest document that an answer may bring, bytes; a page of a list may be larger.
+DOCUMENT_LIMIT = 2**20
+
 Block = bytes | bytearray | memoryview
 
 
@@ -56,6 +61,8 @@ class Request:
     """One request, headers complete. `target` is path and query as they go on the wire.
 
     With a `sink` the body of a 2xx answer goes there; that of any other stays in the answer.
+    `answer_limit` is how many bytes of a 2xx answer are held in memory without a sink at most.
+    `patient`: however slowly a body moves, it is not ended for that.
     """
 
     method: str
@@ -63,6 +70,8 @@ class Request:
     headers: Mapping[str, str] = field(repr=False)
     body: bytes | Body | None = field(default=None, repr=False)
     sink: Sink | None = field(default=None, repr=False)
+    answer_limit: int = DOCUMENT_LIMIT
+    patient: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +101,16 @@ class WireError(Exception):
         self.body_received = 0
         #: The connection had been idle and was closed before a byte of an answer came.
         self.stale = stale
+
+
+class Stalled(WireError):
+    """The body moved far too slowly: a new connection is likely to bring it sooner."""
+
+
+def excerpt(text: object, most: int = 2048) -> str:
+    """The beginning of a text that is not ours: it may be of any length."""
+    whole = str(text)
+    return whole if len(whole) <= most else f"{whole[:most]}… ({len(whole)} characters)"
 
 
 class StopSign(Protocol):

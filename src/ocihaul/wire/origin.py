@@ -1,13 +1,11 @@
-"""Where to connect: scheme, host and port of a base URL, and the proxy on the way."""
+"""Where a base URL leads: scheme, host and port, and how they are written."""
 
-import base64
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from ocihaul.errors import ConfigError
+from ocihaul.plain_http import is_exposed
 
 _DEFAULT_PORT = {"http": 80, "https": 443}
 
@@ -26,97 +24,52 @@ class Origin:
         """The origin of a base URL; ConfigError when it is not http(s)://host[:port]."""
         try:
             parts = urlsplit(url)
-            host, port = _host(parts), parts.port
+            host, port = host_of(parts), parts.port
         except ValueError:
             host, port = "", 0
         if not host or port == 0 or parts.scheme not in _DEFAULT_PORT:
             raise ConfigError(
-                f"{_without_user(url)!r} is not a base URL",
+                f"{without_user(url)!r} is not a base URL",
                 hint="Give it as https://host or https://host:port.",
             )
         return cls(parts.scheme, host, port or _DEFAULT_PORT[parts.scheme])
 
     @property
+    def authority(self) -> str:
+        """Host and port, as CONNECT names them."""
+        return host_and_port(self.host, self.port)
+
+    @property
     def host_header(self) -> str:
         """Host as it is sent; the port only where it is not the scheme's own."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _DEFAULT_PORT[self.scheme] else f"{host}:{self.port}"
+        if self.port == _DEFAULT_PORT[self.scheme]:
+            return _bracketed(self.host)
+        return self.authority
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether what is sent there can be read on the way: plain HTTP to another machine."""
+        return is_exposed(self.scheme, self.host)
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.host_header}"
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
-    """An HTTP proxy; `authorization` is its Proxy-Authorization value, if it wants one."""
-
-    host: str
-    port: int
-    authorization: str | None = field(default=None, repr=False)
-
-    @classmethod
-    def parse(cls, url: str) -> "Proxy":
-        """`http://[user:password@]host:port`; ConfigError for any other kind of proxy."""
-        try:
-            parts = urlsplit(url if "://" in url else f"http://{url}")
-            host = _host(parts) if parts.scheme == "http" and _is_plain(parts) else ""
-        except ValueError:  # it may quote what it takes for the host: see _is_plain
-            host = ""
-        if not host:
-            raise ConfigError(
-                f"the proxy {_without_user(url)!r} cannot be used",
-                hint="Only proxies of the form http://[user:password@]host:port are supported; "
-                "in a password, / is %2F, # is %23 and ? is %3F.",
-            )
-        authorization = None
-        if parts.username is not None:
-            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            authorization = "Basic " + base64.b64encode(pair.encode()).decode()
-        return cls(host, parts.port or 80, authorization)
+def host_and_port(host: str, port: int) -> str:
+    """`host:port`, with brackets around an IPv6 address (RFC 3986, 3.2.2)."""
+    return f"{_bracketed(host)}:{port}"
 
 
-def proxy_for(
-    origin: Origin, *, explicit: str | None, environ: Mapping[str, str] = os.environ
-) -> Proxy | None:
-    """The proxy to reach `origin` through: the explicit one, else HTTP(S)_PROXY and NO_PROXY."""
-    if explicit:
-        return Proxy.parse(explicit)
-    settings = {name.lower(): value for name, value in environ.items() if value}
-    url = settings.get(f"{origin.scheme}_proxy") or settings.get("all_proxy")
-    if not url or _bypasses(origin, settings.get("no_proxy", "")):
-        return None
-    return Proxy.parse(url)
-
-
-def _bypasses(origin: Origin, no_proxy: str) -> bool:
-    for entry in (part.strip().lower() for part in no_proxy.split(",")):
-        if entry == "*":
-            return True
-        name, port = entry.removeprefix(".").removeprefix("*."), ""
-        if name.count(":") == 1:  # more than one is an IPv6 address
-            name, _, port = name.partition(":")
-        if port and port != str(origin.port):
-            continue
-        host = origin.host.lower()
-        if name and (host == name or host.endswith("." + name)):
-            return True
-    return False
-
-
-def _host(parts: SplitResult) -> str:
+def host_of(parts: SplitResult) -> str:
     """The host as resolvers and headers take it; ValueError where no host can be called so."""
     return (parts.hostname or "").encode("idna").decode()
 
 
-def _is_plain(parts: SplitResult) -> bool:
-    """Whether the port is a port, and nothing follows it: a password with / or # ends up there."""
-    try:
-        port = parts.port
-    except ValueError:  # it quotes what it takes for the port: part of the password, perhaps
-        return False
-    return port != 0 and parts.path in {"", "/"} and not (parts.query or parts.fragment)
-
-
-def _without_user(url: str) -> str:
+def without_user(url: str) -> str:
+    """The URL without what may be a user and a password."""
     scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
     return scheme + separator + rest.rpartition("@")[2]
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,36 +1,42 @@
 """Connections kept for the next request, per origin, shared by threads."""
 
+import contextlib
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Self
 
 from ocihaul.errors import ConfigError
-from ocihaul.wire.connection import Connection, Patience
+from ocihaul.wire.channel import Patience
+from ocihaul.wire.connection import Connection
 from ocihaul.wire.dial import Dialer
+from ocihaul.wire.flows import Flows
 from ocihaul.wire.limiter import Limiter
 from ocihaul.wire.message import Answer, Request, StopSign, WireError
 from ocihaul.wire.origin import Origin
+from ocihaul.wire.tunnel import PROXY_WANTS_USER
 
 #: An idle connection older than this is not tried again, seconds. Load balancers close theirs
 #: after a minute or more, and an early goodbye costs less than a lost request.
 _MAX_IDLE = 30.0
 
 
-@dataclass(slots=True)
-class IdleConnections:
-    """Those that wait for the next request. `answered`: origins that ever gave an answer."""
+class Shared:
+    """What pools share: idle connections, the origins that ever answered, the bodies on the way."""
 
-    lock: threading.Lock = field(default_factory=threading.Lock)  # guards all below
-    idle: dict[Origin, list[Connection]] = field(default_factory=dict)
-    answered: set[Origin] = field(default_factory=set)
-    closed: bool = False
+    def __init__(self, limiter: Limiter | None) -> None:
+        self.flows = Flows(limiter)
+        self.lock = threading.Lock()  # guards all below
+        self.idle: dict[Origin, list[Connection]] = {}
+        self.answered: set[Origin] = set()
+        self.closed = False
 
 
 class Pool:
     """Carries requests to origins over kept connections. Close it, or use it as a context.
 
-    `kept` are the connections of another pool, to share them with it.
+    `shared` is that of another pool, to go over its connections.
     """
 
     def __init__(
@@ -40,13 +46,13 @@ class Pool:
         patience: Patience | None = None,
         stop: threading.Event | None = None,
         limiter: Limiter | None = None,
-        kept: IdleConnections | None = None,
+        shared: Shared | None = None,
     ) -> None:
         self._dialer = dialer
         self._limiter = limiter
         self._patience = patience or Patience()
         self._stop = stop or threading.Event()
-        self._kept = kept or IdleConnections()
+        self._shared = shared or Shared(limiter)
 
     def __enter__(self) -> Self:
         return self
@@ -65,20 +71,20 @@ class Pool:
             patience=self._patience,
             stop=stop,
             limiter=self._limiter,
-            kept=self._kept,
+            shared=self._shared,
         )
 
     def close(self) -> None:
         """Close the idle connections, and each of the others when it comes back."""
-        with self._kept.lock:
-            self._kept.closed = True
+        with self._shared.lock:
+            self._shared.closed = True
         self.drop_idle()
 
     def drop_idle(self) -> None:
         """Close the connections that nobody is using."""
-        with self._kept.lock:
-            idle = [connection for kept in self._kept.idle.values() for connection in kept]
-            self._kept.idle.clear()
+        with self._shared.lock:
+            idle = [connection for kept in self._shared.idle.values() for connection in kept]
+            self._shared.idle.clear()
         for connection in idle:
             connection.close()
 
@@ -87,8 +93,8 @@ class Pool:
 
         An idle connection that the server had closed does not count as a try: the request goes
         out again at once on a new one, and its answer says so. Raises WireError when there is no
-        answer, Stopped when the stop event is set, ConfigError when the origin's certificate is
-        not trusted and never was.
+        answer, Stopped when the stop event is set, ConfigError when a proxy refuses or the origin's
+        certificate is not trusted, and never was; UsageError for plain HTTP that is not allowed.
         """
         request = self._dialer.route(origin, request)
         connection = self._take_idle(origin)
@@ -103,32 +109,49 @@ class Pool:
         return self._exchange_on(self._open(origin), origin, request)
 
     def _open(self, origin: Origin) -> Connection:
-        try:
-            sock = self._dialer.open(origin)
-        except ConfigError as error:
-            # The settings were right before: something has come between (a captive portal).
-            if origin in self._kept.answered:
-                raise WireError(error.message) from error
-            raise
-        return Connection(sock, patience=self._patience, stop=self._stop, limiter=self._limiter)
+        with self._settings_were_right(origin):
+            sock = self._dialer.open(origin, stop=self._stop)
+        return Connection(
+            sock,
+            patience=self._patience,
+            stop=self._stop,
+            limiter=self._limiter,
+            flows=self._shared.flows,
+        )
 
     def _exchange_on(self, connection: Connection, origin: Origin, request: Request) -> Answer:
         try:
             answer = connection.exchange(request)
-            with self._kept.lock:
-                self._kept.answered.add(origin)
+            if answer.status == PROXY_WANTS_USER:
+                with self._settings_were_right(origin):
+                    self._dialer.check(origin, answer)
+            with self._shared.lock:
+                self._shared.answered.add(origin)
             return answer
         finally:
             self._give_back(origin, connection)
 
+    @contextlib.contextmanager
+    def _settings_were_right(self, origin: Origin) -> Iterator[None]:
+        """A ConfigError about an origin that has answered is a passing WireError.
+
+        Something has come between, such as a captive portal.
+        """
+        try:
+            yield
+        except ConfigError as error:
+            if origin in self._shared.answered:
+                raise WireError(error.message) from error
+            raise
+
     def _take_idle(self, origin: Origin) -> Connection | None:
         while True:
-            with self._kept.lock:
-                waiting = self._kept.idle.get(origin)
-                if not waiting:
+            with self._shared.lock:
+                kept = self._shared.idle.get(origin)
+                if not kept:
                     return None
-                connection = waiting.pop()
-            connection.stop = self._stop
+                connection = kept.pop()
+            connection.heed(self._stop)
             if time.monotonic() - connection.idle_since < _MAX_IDLE and connection.is_quiet():
                 return connection
             connection.close()
@@ -136,9 +159,9 @@ class Pool:
     def _give_back(self, origin: Origin, connection: Connection) -> None:
         if connection.reusable:
             connection.idle_since = time.monotonic()
-            with self._kept.lock:
-                if not self._kept.closed:
-                    self._kept.idle.setdefault(origin, []).append(connection)
+            with self._shared.lock:
+                if not self._shared.closed:
+                    self._shared.idle.setdefault(origin, []).append(connection)
                     return
         connection.close()
 
@@ -147,10 +170,11 @@ def exchange_once(
     dialer: Dialer, origin: Origin, request: Request, *, timeout: float, stop: StopSign
 ) -> Answer:
     """One request on a connection of its own; each step of it may take `timeout` seconds."""
-    connection = Connection(
-        dialer.open(origin, timeout=timeout), patience=Patience(read=timeout), stop=stop
-    )
+    sock = dialer.open(origin, timeout=timeout, stop=stop)
+    connection = Connection(sock, patience=Patience(read=timeout), stop=stop)
     try:
-        return connection.exchange(dialer.route(origin, request))
+        answer = connection.exchange(dialer.route(origin, request))
+        dialer.check(origin, answer)
+        return answer
     finally:
         connection.close()

@@ -3,6 +3,12 @@
 import selectors
 import socket
 import ssl
+import time
+
+from ocihaul.wire.message import Stopped, StopSign
+
+#: How often a wait looks at the stop, seconds.
+SLICE = 0.25
 
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
@@ -33,3 +39,15 @@ class Watch:
             self._events = events
         found: list[tuple[selectors.SelectorKey, int]] = self._selector.select(timeout)
         return found[0][1] if found else 0
+
+
+def wait_for(watch: Watch, events: int, *, until: float, stop: StopSign) -> None:
+    """Wait for one of `events`; TimeoutError at `until` (monotonic seconds), Stopped."""
+    while True:
+        if stop.is_set():
+            raise Stopped
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        if watch.ready(events, min(left, SLICE)):
+            return

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 import h11
 
 from ocihaul.wire.heads import AnswerHead, usual_head
-from ocihaul.wire.message import WireError
+from ocihaul.wire.message import WireError, excerpt
 
-_MOST_HEAD = 256 * 1024
+#: The largest head, and the largest trailer, bytes; metadata of an object has 4,000 at most.
+_MOST_HEAD = 64 * 1024
 
 
 class Reply:
@@ -42,7 +43,7 @@ class Reply:
             self._protocol.receive_data(data)
             return self._next_message(self._protocol)
         except h11.RemoteProtocolError as error:
-            raise WireError(f"the answer is not HTTP: {error}") from error
+            raise WireError(f"the answer is not HTTP: {excerpt(error, 200)}") from error
 
     def _next_message(self, protocol: h11.Connection) -> bool:
         heard = False
@@ -103,7 +104,7 @@ class Reply:
                 else:
                     break
         except h11.RemoteProtocolError as error:
-            raise WireError(str(error)) from error
+            raise WireError(excerpt(error, 200)) from error
         goes_on = protocol.their_state is h11.DONE and not protocol.trailing_data[0]
         self.finished(surplus=not goes_on)
 

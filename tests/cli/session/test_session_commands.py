@@ -83,6 +83,28 @@ def test_status_asks_for_the_time_without_signing(oci: World) -> None:
     assert "authorization" not in entry.headers
 
 
+def test_finding_b18_status_reckons_with_the_time_of_the_service(oci: World) -> None:
+    now = int(time.time())
+    ahead = oci.oci.issue_token(oci.logins[0], iat=now - 7200, exp=now - 3600)
+    oci.token_file.write_text(ahead)
+    oci.oci.configure(clock_offset=-7200.0)
+    assert "not usable" in oci.run("session", "status").out
+    ran = oci.run("session", "status", "--online")
+    assert ran.code == 0, ran.out
+    assert "ends" in ran.out
+    assert "(in 1 h" in ran.out
+
+
+def test_finding_b18_status_says_of_a_token_from_the_future_that_the_clock_is_behind(
+    oci: World,
+) -> None:
+    now = int(time.time())
+    oci.token_file.write_text(oci.oci.issue_token(oci.logins[0], iat=now + 7200, exp=now + 9000))
+    out = oci.run("session", "status").out
+    assert "clock" in out
+    assert "the token is from the future (--online asks" in out
+
+
 def test_status_of_a_mismatched_pair_and_of_an_expired_token_is_not_usable(oci: World) -> None:
     other = oci.oci.login()
     oci.key_file.write_bytes(other.private_key_pem)

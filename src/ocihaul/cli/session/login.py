@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ocihaul.config.found import Found
     from ocihaul.session.profile_files import NewSession
     from ocihaul.session.profile_place import ProfilePlace
+    from ocihaul.session.token import SessionToken
 
     #: Opens the session; stops early when the event is set.
     Opener = Callable[[threading.Event], NewSession]
@@ -245,6 +246,7 @@ class _Login:
             self._region(place),
             given=options["login_endpoint"],
             dual_stack=self.flags.enable_dual_stack,
+            plain_http=self.flags.allow_plain_http,
             environ=self.environ,
             home=self.home,
         )
@@ -309,7 +311,7 @@ class _Login:
     # What a person is told
 
     def _tell(self, place: "ProfilePlace", session: "NewSession") -> None:
-        _say(lasting(session.token.expires_at, session.token.session_ends_at))
+        _say(lasting(session.token))
         _say(f"Config written to: {place.config_file}")
         if session.key is None:
             _say(
@@ -320,16 +322,20 @@ class _Login:
             _say(f"Use it with: --profile {place.profile} --auth security_token")
 
 
-def lasting(expires_at: float, session_ends_at: float | None) -> str:
-    """One sentence on how long a new token and its session are good for."""
+def lasting(token: "SessionToken") -> str:
+    """One sentence on how long a new token and its session are good for.
+
+    Its life is what its two claims say: the clock of this machine may be wrong.
+    """
     import time
 
     from ocihaul.cli.units import duration_text, time_text
 
-    now = time.time()
-    text = f"The token is good until {time_text(expires_at)} ({duration_text(expires_at - now)})"
-    if session_ends_at is not None and session_ends_at > expires_at:
-        text += f", and can be renewed until {time_text(session_ends_at)}"
+    began = time.time() if token.issued_at is None else token.issued_at
+    life = duration_text(token.expires_at - began)
+    text = f"The token is good until {time_text(token.expires_at)} ({life})"
+    if token.session_ends_at is not None and token.session_ends_at > token.expires_at:
+        text += f", and can be renewed until {time_text(token.session_ends_at)}"
     return text + "."
 
 

@@ -124,6 +124,7 @@ class LoginOffer:
             Found(self._settings.region or "", "the region of the profile"),
             given=None,
             dual_stack=self._settings.dual_stack,
+            plain_http=self._settings.plain_http,
             environ=self._environ,
             home=self._home,
         )

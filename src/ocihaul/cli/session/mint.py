@@ -52,6 +52,6 @@ def _mint(given: Given) -> int:
             stop=stopper.stop,
         )
     write_token(store_for(settings), token)
-    click.echo(lasting(token.expires_at, token.session_ends_at), err=True)
+    click.echo(lasting(token), err=True)
     click.echo(f"Token written to: {settings.token_file}", err=True)
     return 0

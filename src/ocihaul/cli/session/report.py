@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from ocihaul.session.asking import Reply
 
 
+#: What clocks may differ by without a word, seconds: the service allows five minutes.
+_CLOCKS_DIFFER = 60.0
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What is said of one profile at `now` (epoch seconds): what was seen, or the `problem`."""
@@ -61,8 +65,7 @@ class Report:
         if seen.key_matches is not None:
             yield "key", "matches the token" if seen.key_matches else "does not match the token"
         yield from self._files(seen)
-        if self.reply is not None:
-            yield "clock", clock_text(self.reply)
+        yield from self._clock()
 
     def _files(self, seen: Inspection) -> Iterator[tuple[str, str]]:
         for each in seen.files:
@@ -102,6 +105,16 @@ class Report:
         if left <= 0:
             return f"ended {when} ({duration_text(-left)} ago)"
         return f"ends {when} (in {duration_text(left)})"
+
+    def _clock(self) -> Iterator[tuple[str, str]]:
+        """What is known of the local clock: a token is issued first, and read afterwards."""
+        issued = self.seen.token.issued_at if self.seen and self.seen.token else None
+        if self.reply is not None:
+            yield "clock", clock_text(self.reply)
+        elif issued is not None and issued - self.now > _CLOCKS_DIFFER:
+            behind = duration_text(issued - self.now)
+            text = f"behind by {behind} at least: the token is from the future"
+            yield "clock", f"{text} (--online asks the service for its time)"
 
     def _since(self, moment: float) -> str:
         ago = self.service_now - moment
