@@ -66,7 +66,7 @@ def test_finding_b14_a_proxy_with_a_bad_time_is_tried_again(tmp_path: Path) -> N
 def test_finding_a04_a_command_before_a_proxy_without_end_hears_sigterm(tmp_path: Path) -> None:
     dripped = threading.Event()
 
-    def drip(sock: socket.socket, _: bytes) -> None:
+    def drip(sock: socket.socket, __: bytes) -> None:
         for _ in range(6000):  # five minutes, so that a failure of this test has an end
             sock.sendall(b"HTTP/1.1 102 Processing\r\n\r\n")
             dripped.set()
@@ -85,7 +85,7 @@ def test_finding_a04_a_command_before_a_proxy_without_end_hears_sigterm(tmp_path
 
 
 def test_finding_a04_a_flood_before_the_tunnel_is_a_broken_connection(tmp_path: Path) -> None:
-    def flood(sock: socket.socket, _: bytes) -> None:
+    def flood(sock: socket.socket, __: bytes) -> None:
         for _ in range(100_000):  # so that a failure of this test has an end
             sock.sendall(100 * b"HTTP/1.1 102 P\r\n\r\n")
 
