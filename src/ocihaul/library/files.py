@@ -19,6 +19,7 @@ from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.uploads import upload as transfer
 from ocihaul.transfer.uploads.headers import check_wishes
 from ocihaul.transfer.uploads.request import Existing, Stream, UploadRequest, UploadResult
+from ocihaul.trees.names import from_disk
 
 
 def upload(
@@ -78,7 +79,7 @@ def upload(
         stream=stream,
         namespace=namespace or "",
         bucket=bucket,
-        name=name or path.name,
+        name=name or from_disk(os.fsencode(path.name)),
         existing=existing,
         **wishes,
     )

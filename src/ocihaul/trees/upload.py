@@ -15,6 +15,7 @@ from ocihaul.errors import (
 )
 from ocihaul.events import Notice, TreeWalked
 from ocihaul.storage.listing import ListedObject
+from ocihaul.storage.names import check_text
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE, plan_upload
 from ocihaul.transfer.uploads.headers import check_request
 from ocihaul.transfer.uploads.request import Existing, UploadRequest
@@ -24,7 +25,7 @@ from ocihaul.trees.compare import Mode, Verdict, judge_upload, side_by_side
 from ocihaul.trees.crew import Crew
 from ocihaul.trees.delete import delete_objects
 from ocihaul.trees.ledger import Finished, run_key
-from ocihaul.trees.names import object_name, sort_key
+from ocihaul.trees.names import ancestors, disk_path, is_text, object_name, readable_part, sort_key
 from ocihaul.trees.remote import Bucket
 from ocihaul.trees.request import TreeUpload
 from ocihaul.trees.results import EXTRA, UPLOADED
@@ -56,6 +57,7 @@ def upload_tree(request: TreeUpload, work: Work) -> None:
     concern all files; Interrupted; JournalError when the results cannot be kept.
     """
     check_root(request.root, flag="--src-dir")
+    check_text(request.prefix, "prefix")
     each = request.each
     plan_upload(0, part_size=each.part_size, multipart=True, parallel=each.parallel)
     check_request(each)
@@ -102,6 +104,7 @@ class _Uploader:
         self._small = SmallFiles(work.storage, request.each)
         self._part_size = request.each.part_size or DEFAULT_PART_SIZE
         self._closed = ""  # the directory, with "/", whose content is not known
+        self._unread: set[str] = set()  # directories with names that no object can have
         self._files = self._bytes = 0
         self.found_nothing = True
 
@@ -114,6 +117,7 @@ class _Uploader:
                     self._local(local, there, crew)
                 elif there is not None:
                     self._extra(there)
+            self._spare()
             self._work.listener(TreeWalked(self._files, self._bytes, complete=True))
 
     def _pairs(self) -> Iterator[tuple[_Local | None, ListedObject | None]]:
@@ -142,6 +146,8 @@ class _Uploader:
         )
         for each in found:
             self.found_nothing = False
+            if request.delete and not is_text(each.path):
+                self._unread.add(readable_part(each.path))
             closed = each.kind is Kind.CLOSED
             if not (closed or request.local_filter(each.path)):
                 continue
@@ -150,9 +156,25 @@ class _Uploader:
             except OcihaulError as error:
                 self._work.failed(request.prefix + each.path, error)
 
+    def _spare(self) -> None:
+        """Leave what may be the object of a file whose name cannot be read."""
+        spared = 0
+        for name, _ in self._work.results.items(EXTRA) if self._unread else ():
+            path = name.removeprefix(self._request.prefix)
+            if any(above in self._unread for above in ancestors(path)):
+                self._work.results.drop(EXTRA, name)
+                spared += 1
+        if spared:
+            self._work.listener(
+                Notice(
+                    f"{spared} objects without a file are left: their directories have names that "
+                    "are not valid UTF-8, and may have stored them under other names."
+                )
+            )
+
     def _local(self, item: _Local, there: ListedObject | None, crew: Crew) -> None:
         found, work = item.found, self._work
-        path = os.path.join(self._request.root, found.path)  # noqa: PTH118
+        path = disk_path(self._request.root, found.path)
         if found.kind is Kind.SPECIAL:
             work.listener(Notice(f"{path} is left out: it is {found.reason}."))
         elif found.kind is Kind.BROKEN:

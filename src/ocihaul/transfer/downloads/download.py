@@ -182,6 +182,7 @@ def _temporary(storage: StorageClient, request: DownloadRequest, target: Path) -
     where = (storage.base_url(request.namespace), request.namespace, request.bucket, request.name)
     what = (*where, request.version_id or "", request.byte_range or "", target.name)
     shown = os.fsencode(target.name)[:_SHOWN].decode(errors="ignore")
+    shown = os.fsdecode(shown.encode())  # the locale may not have these characters
     return target.with_name(f".{shown}.{_digest(*what)}{SUFFIX}")
 
 
