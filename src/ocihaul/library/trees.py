@@ -79,6 +79,7 @@ def upload_tree(
     mode: Mode = Mode.SYNC,
     include: Iterable[str] = (),
     exclude: Iterable[str] = (),
+    checksum: bool = False,
     delete: bool = False,
     dry_run: bool = False,
     parallel: int = 10,
@@ -104,8 +105,9 @@ def upload_tree(
 
     An object is called as its file's path below `directory`, behind `prefix`. Empty directories
     become objects whose names end with "/". `mode` says what becomes of objects that are there:
-    SYNC replaces those of another size and those older than their files, REPLACE all, KEEP none;
-    with ASK each is a failure, as there is nobody to ask. `include` or `exclude` are shell
+    SYNC replaces those of another size, and those that are older than their files (with `checksum`
+    any) and have another content; REPLACE all, KEEP none; with ASK each is a failure, as there is
+    nobody to ask. `include` or `exclude` are shell
     patterns for the paths, of which "*" matches "/" too. `delete` deletes the objects under the
     prefix that have no file, never for a directory that is empty. `parallel` files or parts go at
     a time, or with `adaptive` at most so many, as the line and the service allow. Without
@@ -154,6 +156,7 @@ def upload_tree(
             follow_links=follow_links,
             guess_types=guess_types,
             empty_directories=True,
+            checksum=checksum,
             delete=delete,
             dry_run=dry_run,
         )
@@ -188,6 +191,7 @@ def download_tree(
     mode: Mode = Mode.SYNC,
     include: Iterable[str] = (),
     exclude: Iterable[str] = (),
+    checksum: bool = False,
     delete: bool = False,
     dry_run: bool = False,
     parallel: int = 10,
@@ -215,8 +219,9 @@ def download_tree(
 
     A file is called as its object without `prefix`, below `directory`, which is made; it gets its
     object's time. A name that ends with "/" becomes a directory, and archived objects are
-    skipped. `mode` says what becomes of files that are there: SYNC replaces those of another size
-    and those older than their objects. `delete` deletes the files that have no object, never
+    skipped. `mode` says what becomes of files that are there: SYNC replaces those of another size,
+    and those that are older than their objects (with `checksum` any) and have another content.
+    `delete` deletes the files that have no object, never
     where nothing is under the prefix; without `follow_links` it leaves symbolic links alone.
     `part_size` is bytes: objects of more (128 MiB when None) are fetched in parts, unless
     `multipart` is False. Nothing is ever written outside of `directory`. The rest is as for
@@ -242,6 +247,7 @@ def download_tree(
             filter=accept,
             follow_links=follow_links,
             strip_prefix=True,
+            checksum=checksum,
             delete=delete,
             dry_run=dry_run,
             multipart=multipart,

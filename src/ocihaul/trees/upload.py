@@ -22,6 +22,7 @@ from ocihaul.transfer.uploads.request import Existing, UploadRequest
 from ocihaul.transfer.uploads.sending import Headers
 from ocihaul.transfer.uploads.upload import upload
 from ocihaul.trees.compare import Mode, Verdict, judge_upload, side_by_side
+from ocihaul.trees.content import Contents
 from ocihaul.trees.crew import Crew
 from ocihaul.trees.delete import delete_objects
 from ocihaul.trees.ledger import Finished, run_key
@@ -103,6 +104,15 @@ class _Uploader:
         self._work = work
         self._small = SmallFiles(work.storage, request.each)
         self._part_size = request.each.part_size or DEFAULT_PART_SIZE
+        key = request.each.sse_customer_key
+        self._contents = Contents(
+            work.storage,
+            request.each.namespace,
+            request.each.bucket,
+            key.headers() if key else {},
+            part_size=self._part_size,
+            stop=work.stop,
+        )
         self._closed = ""  # the directory, with "/", whose content is not known
         self._unread: set[str] = set()  # directories with names that no object can have
         self._files = self._bytes = 0
@@ -208,7 +218,9 @@ class _Uploader:
         found, work, request = item.found, self._work, self._request
         if self._done_before(item, there):
             return
-        verdict = judge_upload(request.mode, found.size, found.mtime_ns, there)
+        verdict = judge_upload(
+            request.mode, found.size, found.mtime_ns, there, checksum=request.checksum
+        )
         if verdict is Verdict.ASK and not request.dry_run:
             if work.confirm is None:
                 error = ObjectExists("the object already exists", hint=_ASK)
@@ -218,10 +230,11 @@ class _Uploader:
         if verdict is Verdict.SKIP:
             work.skipped(item.name)
             return
-        if request.dry_run:
+        compared = there if verdict is Verdict.COMPARE else None
+        if request.dry_run and compared is None:
             work.results.add(UPLOADED, found.path)
             return
-        sending = _Sending(self, item, path, self._preconditions(there))
+        sending = _Sending(self, item, path, self._preconditions(there), compared)
         if request.each.multipart and found.size > self._part_size:
             crew.do_large(-(-found.size // self._part_size), sending)
         else:
@@ -261,10 +274,18 @@ class _Uploader:
 
     # In the workers
 
-    def send(self, item: _Local, path: str, preconditions: Headers) -> None:
-        """Send one file and note what came of it."""
+    def send(
+        self, item: _Local, path: str, preconditions: Headers, compared: ListedObject | None
+    ) -> None:
+        """Send one file, unless it is what is there `compared`; note what came of it."""
         work, found = self._work, item.found
         try:
+            if compared is not None and self._contents.same(Path(path), compared):
+                work.skipped(item.name)
+                return
+            if self._request.dry_run:
+                work.results.add(UPLOADED, found.path)
+                return
             headers = self._sent(item, path, preconditions)
         except OcihaulError as error:
             if not work.trouble.judge(error):
@@ -326,18 +347,24 @@ class _Uploader:
 class _Sending:
     """One file on its way; many wait at a time, so it is small."""
 
-    __slots__ = ("_item", "_path", "_preconditions", "_uploader")
+    __slots__ = ("_compared", "_item", "_path", "_preconditions", "_uploader")
 
     def __init__(
-        self, uploader: _Uploader, item: _Local, path: str, preconditions: Headers
+        self,
+        uploader: _Uploader,
+        item: _Local,
+        path: str,
+        preconditions: Headers,
+        compared: ListedObject | None = None,
     ) -> None:
         self._uploader = uploader
         self._item = item
         self._path = path
         self._preconditions = preconditions
+        self._compared = compared
 
     def __call__(self) -> None:
-        self._uploader.send(self._item, self._path, self._preconditions)
+        self._uploader.send(self._item, self._path, self._preconditions, self._compared)
 
 
 def _has_object(found: Found) -> bool:

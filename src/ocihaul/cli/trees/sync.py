@@ -30,6 +30,7 @@ _ONLY_UP = (
 @click.option("--dest-dir", help="The directory that gets the bucket's objects. It is made.")
 @click.option("--prefix", help="What the names of the objects begin with, and the files' do not.")
 @click.option("--delete", is_flag=True, help="Delete what the source does not have.")
+@click.option("--checksum", is_flag=True, help="Compare the content of all that has the same size.")
 @tree.options(tree.OF_OBJECTS)
 @click.option("--no-multipart", is_flag=True, help="Transfer each object in one piece.")
 @click.option("--part-size", type=click.IntRange(min=128), help="Size of a part in MiB. [128]")
@@ -40,8 +41,10 @@ _ONLY_UP = (
 def sync(context: click.Context, /, **options: Any) -> None:
     """Upload or download what is new or different.
 
-    A file goes up when it has another size than its object, or is newer; an object comes down
-    when it has another size than its file, or is newer. A file that fails does not stop the
+    A file goes up when it has another size than its object, or is newer and has another content;
+    an object comes down when it has another size than its file, or is newer and has another
+    content. With --checksum the content counts whatever the time says: each file is read, and
+    for objects that were sent in parts the service is asked. A file that fails does not stop the
     others.
     """
     invocation = settle(context, options, command=COMMAND)
@@ -96,6 +99,7 @@ def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
             follow_links=not given.get("no_follow_symlinks"),
             guess_types=given.get("content_type") == "auto",
             empty_directories=True,
+            checksum=bool(given.get("checksum")),
             delete=delete,
             dry_run=bool(given.get("dry_run")),
         )
@@ -156,6 +160,7 @@ def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
             filter=make_filter(include, exclude, root=root, prefix=prefix),
             follow_links=not given.get("no_follow_symlinks"),
             strip_prefix=True,
+            checksum=bool(given.get("checksum")),
             delete=delete,
             dry_run=bool(given.get("dry_run")),
             multipart=not given.get("no_multipart"),
