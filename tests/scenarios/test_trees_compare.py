@@ -9,7 +9,7 @@ import pytest
 
 from ocihaul.emulator import Fault
 from ocihaul.storage.listing import ListedObject
-from ocihaul.trees import content
+from ocihaul.transfer.source import FileSource
 from ocihaul.trees.content import Contents
 from ocihaul.trees.remote import Bucket
 from tests.scenarios.trees import OLD, command, make, operations, run
@@ -165,13 +165,14 @@ def test_finding_b05_a_file_that_changes_while_it_is_compared_is_not_the_same(
             (listed,) = Bucket(storage, "ns1", "backups").objects()
         assert contents(w).same(source, listed)
         changed = []
-        real = content.FileSource.read_into
+        real = FileSource.read_into
 
-        def meanwhile(self: content.FileSource, view: memoryview, offset: int) -> None:
+        def meanwhile(self: FileSource, view: memoryview, offset: int) -> None:
             real(self, view, offset)
-            changed.append(os.utime(source, (FUTURE, FUTURE)))
+            os.utime(source, (FUTURE, FUTURE))
+            changed.append(offset)
 
-        monkeypatch.setattr(content.FileSource, "read_into", meanwhile)
+        monkeypatch.setattr(FileSource, "read_into", meanwhile)
         assert not contents(w).same(source, listed)
         assert changed
 

@@ -14,7 +14,13 @@ from typing import Any
 
 from ocihaul.cli.objects.pipes import STDIN, is_piped
 from ocihaul.cli.option_types import AUTO
-from ocihaul.cli.option_values import check_required, customer_key, metadata, namespace_or_none
+from ocihaul.cli.option_values import (
+    check_required,
+    customer_key,
+    metadata,
+    namespace_or_none,
+    refuse_both,
+)
 from ocihaul.cli.units import MIB
 from ocihaul.config.found import Found
 from ocihaul.config.quantities import size
@@ -114,13 +120,12 @@ def check_source(path: Path) -> Path:
 
 def _check_exclusions(options: Mapping[str, Any]) -> None:
     for flag, other in (
+        ("force", "no_overwrite"),
         ("part_size", "no_multipart"),
         ("parallel_upload_count", "no_multipart"),
         ("parallel_upload_count", "disable_parallel_uploads"),
     ):
-        if options.get(flag) is not None and options.get(other):
-            first, second = (f"--{name.replace('_', '-')}" for name in (flag, other))
-            raise UsageError(f"{first} and {second} exclude each other", hint="Leave one out.")
+        refuse_both(options, flag, other)
 
 
 def _name_of_pipe(source: Path) -> str:
@@ -159,7 +164,7 @@ def _bytes(options: Mapping[str, Any], name: str) -> int | None:
 
 
 def _existing(options: Mapping[str, Any]) -> Existing:
-    if options.get("force"):  # as in the stock CLI: it wins over --no-overwrite
+    if options.get("force"):
         return Existing.REPLACE
     return Existing.KEEP if options.get("no_overwrite") else Existing.ASK
 

@@ -121,10 +121,3 @@ def of_each(given: Mapping[str, Any], *, home: Path) -> dict[str, Any]:
         "storage_tier": given.get("storage_tier"),
         **{name: given.get(name) for name in as_they_are},
     }
-
-
-def refuse_both(given: Mapping[str, Any], one: str, other: str) -> None:
-    """Raise UsageError when two options are given that exclude each other."""
-    if given.get(one) and given.get(other):
-        first, second = (f"--{name.replace('_', '-')}" for name in (one, other))
-        raise UsageError(f"{first} and {second} exclude each other", hint="Leave one out.")

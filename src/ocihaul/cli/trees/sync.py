@@ -13,16 +13,6 @@ from ocihaul.cli.trees import options as tree
 
 COMMAND = ("os", "object", "sync")
 
-_ONLY_UP = (
-    "metadata",
-    "content_type",
-    "content_language",
-    "content_encoding",
-    "content_disposition",
-    "cache_control",
-    "storage_tier",
-)
-
 
 @click.command("sync")
 @bucket_options
@@ -49,17 +39,18 @@ def sync(context: click.Context, /, **options: Any) -> None:
     """
     invocation = settle(context, options, command=COMMAND)
     given = invocation.options
-    from ocihaul.cli.option_values import check_required
+    from ocihaul.cli.defaults import OF_UPLOADS
+    from ocihaul.cli.option_values import check_required, refuse_both
     from ocihaul.errors import UsageError
 
     check_required(given, "bucket_name")
-    tree.refuse_both(given, "src_dir", "dest_dir")
+    refuse_both(given, "src_dir", "dest_dir")
     if given.get("src_dir"):
         raise click.exceptions.Exit(_up(invocation, given))
     if not given.get("dest_dir"):
         raise UsageError("--src-dir or --dest-dir is missing", hint="Give one of them.")
-    for name in _ONLY_UP:
-        tree.refuse_both(given, "dest_dir", name)
+    for name in OF_UPLOADS:
+        refuse_both(given, "dest_dir", name)
     raise click.exceptions.Exit(_down(invocation, given))
 
 
