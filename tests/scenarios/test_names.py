@@ -200,3 +200,69 @@ def test_finding_b01_a_name_in_another_encoding_is_deleted_by_a_sync_down(tmp_pa
         assert sync.code == 0, sync.err
         assert content(target) == {"a": b"a"}
         assert len(sync.json["deleted-files"]) == 3
+
+
+LONG = "ü" * 513
+
+
+def test_finding_b08_a_name_that_is_too_long_is_refused_before_anything_is_sent(
+    tmp_path: Path,
+) -> None:
+    with world(tmp_path) as w:
+        source = w.file(5)
+        before = w.oci.log.entries()
+        for flags in (
+            ("put", "--file", str(source), "--name", LONG),
+            ("get", "--file", str(tmp_path / "x"), "--name", LONG),
+            ("head", "--name", LONG),
+            ("delete", "--force", "--name", LONG),
+            ("rename", "--source-name", "a", "--new-name", LONG),
+            ("rename", "--source-name", LONG, "--new-name", "a"),
+            ("restore", "--name", LONG),
+        ):
+            refused = run(w, *flags)
+            assert refused.code == 2, (flags, refused.err)
+            assert "has 1026 bytes of UTF-8 (1 to 1024 are allowed)" in refused.err
+        assert w.oci.log.entries() == before
+
+
+def test_finding_b08_in_a_directory_it_is_that_files_failure_alone(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        src = make(tmp_path / "src", "ok", "/".join(["ü" * 100] * 6))
+        w.oci.put_object("backups", "gone", b"")
+        sync = run(w, "sync", "--src-dir", str(src), "--delete")
+        assert sync.code == 1
+        (reason,) = sync.json["upload-failures"].values()
+        assert "more than 1024 bytes" in reason
+        assert list(sync.json["uploaded-objects"]) == ["ok"]
+        assert sync.json["deleted-objects"] == ["gone"]
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "expected"),
+    [
+        ("a.css", None, "text/css"),
+        ("a.css.gz", None, "application/gzip"),
+        ("a.css.gz", "gzip", "text/css"),
+        ("a.tgz", None, "application/gzip"),
+        ("a.tar.bz2", None, "application/x-bzip2"),
+        ("a.tar.xz", "gzip", "application/x-xz"),
+        ("a.svgz", "gzip", "image/svg+xml"),
+        ("no-type", None, None),
+        ("data:,x", None, None),
+    ],
+)
+@pytest.mark.parametrize("verb", ["put", "sync", "bulk-upload"])
+def test_finding_b06_the_type_of_what_is_compressed(
+    tmp_path: Path, verb: str, name: str, encoding: str | None, expected: str | None
+) -> None:
+    with world(tmp_path) as w:
+        src = make(tmp_path / "src", name)
+        flags = ["--file", str(src / name)] if verb == "put" else ["--src-dir", str(src)]
+        if encoding is not None:
+            flags += ["--content-encoding", encoding]
+        ran = run(w, verb, *flags, "--content-type", "auto")
+        assert ran.code == 0, ran.err
+        headers = w.oci.object_info("backups", name).headers
+        assert headers.get("content-type") in {expected, expected or "application/octet-stream"}
+        assert headers.get("content-encoding") == encoding

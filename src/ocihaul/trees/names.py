@@ -15,10 +15,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from ocihaul.errors import UsageError
-from ocihaul.storage.names import check_text
-
-#: The service's limit: https://docs.oracle.com/iaas/Content/Object/Tasks/managingobjects.htm
-LONGEST_NAME = 1024
+from ocihaul.storage.names import LONGEST_NAME, check_text
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _WINDOWS = os.sep == "\\"

@@ -1,6 +1,5 @@
 """A directory to a bucket: what is new or different goes up, and what is gone may go, too."""
 
-import mimetypes
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from ocihaul.events import Notice, TreeWalked
 from ocihaul.storage.listing import ListedObject
 from ocihaul.storage.names import check_text
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE, plan_upload
-from ocihaul.transfer.uploads.headers import check_request
+from ocihaul.transfer.uploads.headers import check_request, guessed_type
 from ocihaul.transfer.uploads.request import Existing, UploadRequest
 from ocihaul.transfer.uploads.sending import Headers
 from ocihaul.transfer.uploads.upload import upload
@@ -312,7 +311,8 @@ class _Uploader:
         name, request = item.name, self._request
         if item.found.kind is Kind.EMPTY:
             return self._small.empty(name, preconditions)
-        content_type = mimetypes.guess_type(name)[0] if request.guess_types else None
+        encoding = request.each.content_encoding
+        content_type = guessed_type(name, encoding) if request.guess_types else None
         if item.found.size <= SMALL:
             return self._small.put(path, name, preconditions, content_type=content_type)
         wish = replace(
