@@ -49,10 +49,10 @@ class Tree(LazyGroup):
             if self.get_command(ctx, name) is None:
                 raise NotOurs(args[0])
             args = [name, *args[1:]]
-        name, command, rest = super().resolve_command(ctx, args)
-        if command is None or isinstance(command, Tree):
-            return name, command, rest
-        return name, command, without_aliases(ctx, command, rest)
+        resolved, command, rest = super().resolve_command(ctx, args)
+        if command is not None and not isinstance(command, Tree):
+            rest = without_aliases(ctx, command, rest)
+        return resolved, command, rest
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Click's, with the names that options have in the rc file."""

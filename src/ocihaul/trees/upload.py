@@ -25,11 +25,12 @@ from ocihaul.trees.content import Contents
 from ocihaul.trees.crew import Crew
 from ocihaul.trees.delete import delete_objects
 from ocihaul.trees.ledger import Finished, run_key
-from ocihaul.trees.names import ancestors, disk_path, is_text, object_name, readable_part, sort_key
+from ocihaul.trees.names import disk_path, object_name, sort_key
 from ocihaul.trees.remote import Bucket
 from ocihaul.trees.request import TreeUpload
 from ocihaul.trees.results import EXTRA, UPLOADED
 from ocihaul.trees.small import SMALL, SmallFiles
+from ocihaul.trees.unread import Unread
 from ocihaul.trees.walk import Found, Kind, check_root, walk
 from ocihaul.trees.work import Work
 
@@ -38,6 +39,9 @@ SHOWN = ("etag", "last-modified", "opc-content-md5", "opc-multipart-md5")
 
 _ASK = "Use --overwrite to replace it, or --no-overwrite to leave it as it is."
 _CHANGED = "Somebody has written it since it was listed: look at it, then run again."
+_UNREAD = (
+    "their directories have names that are not valid UTF-8, and may have been stored under others."
+)
 #: How often the walk says how far it is, files.
 _TELL = 500
 
@@ -113,7 +117,7 @@ class _Uploader:
             stop=work.stop,
         )
         self._closed = ""  # the directory, with "/", whose content is not known
-        self._unread: set[str] = set()  # directories with names that no object can have
+        self._unread = Unread()
         self._files = self._bytes = 0
         self.found_nothing = True
 
@@ -126,7 +130,9 @@ class _Uploader:
                     self._local(local, there, crew)
                 elif there is not None:
                     self._extra(there)
-            self._spare()
+            spared = self._unread.spare(self._work.results, self._request.prefix)
+            if spared:
+                self._work.listener(Notice(f"{spared} objects without a file are left: {_UNREAD}"))
             self._work.listener(TreeWalked(self._files, self._bytes, complete=True))
 
     def _pairs(self) -> Iterator[tuple[_Local | None, ListedObject | None]]:
@@ -155,8 +161,7 @@ class _Uploader:
         )
         for each in found:
             self.found_nothing = False
-            if request.delete and not is_text(each.path):
-                self._unread.add(readable_part(each.path))
+            self._unread.note(each.path)
             closed = each.kind is Kind.CLOSED
             if not (closed or request.local_filter(each.path)):
                 continue
@@ -164,22 +169,6 @@ class _Uploader:
                 yield _Local(object_name(request.prefix, each.path), each)
             except OcihaulError as error:
                 self._work.failed(request.prefix + each.path, error)
-
-    def _spare(self) -> None:
-        """Leave what may be the object of a file whose name cannot be read."""
-        spared = 0
-        for name, _ in self._work.results.items(EXTRA) if self._unread else ():
-            path = name.removeprefix(self._request.prefix)
-            if any(above in self._unread for above in ancestors(path)):
-                self._work.results.drop(EXTRA, name)
-                spared += 1
-        if spared:
-            self._work.listener(
-                Notice(
-                    f"{spared} objects without a file are left: their directories have names that "
-                    "are not valid UTF-8, and may have stored them under other names."
-                )
-            )
 
     def _local(self, item: _Local, there: ListedObject | None, crew: Crew) -> None:
         found, work = item.found, self._work

@@ -21,7 +21,9 @@ _TIERS = click.Choice(["Standard", "InfrequentAccess", "Archive"], case_sensitiv
 
 OF_OBJECTS = (
     click.option("--metadata", help='Metadata of your own: \'{"key": "value"}\', or file://path.'),
-    click.option("--content-type", help="The MIME type; auto guesses it from each file's name."),
+    click.option(
+        "--content-type", help="The MIME type; auto guesses it from each file's name (put --help)."
+    ),
     click.option("--content-language", help="The language of the content."),
     click.option("--content-encoding", help="The encoding of the content, such as gzip."),
     click.option("--content-disposition", help="How a browser shows the objects."),
