@@ -14,10 +14,11 @@ once:
 See docs/library.md.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+# Nothing is imported here: the command starts with this, and is deaf to Ctrl-C until it runs.
+TYPE_CHECKING = False  # type checkers know better
 if TYPE_CHECKING:
+    from typing import Any
+
     from ocihaul import errors, events, options
     from ocihaul.client import Client
     from ocihaul.functions import download, download_directory, upload, upload_directory, verify
@@ -79,7 +80,9 @@ _HOMES: dict[str, str | None] = {
 
 if not TYPE_CHECKING:  # for a type checker a misspelt name has to stay an error
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> "Any":
+        from importlib import import_module  # noqa: PLC0415
+
         if name not in _HOMES:
             raise AttributeError(f"module 'ocihaul' has no attribute {name!r}")
         home = _HOMES[name]

@@ -220,9 +220,12 @@ class Client:
         """
         from ocihaul.options import UploadOptions, checked  # noqa: PLC0415
         from ocihaul.transfer.uploads.request import upload_request  # noqa: PLC0415
+        from ocihaul.trees.names import from_disk  # noqa: PLC0415
 
         given = checked(options, UploadOptions)
         resume = given.pop("resume", True)
+        if not name and isinstance(source, (str, Path)):
+            name = from_disk(os.fsencode(Path(source).name))
         request = upload_request(source, bucket, name, namespace or "", given)
         return self.run_upload(
             request, confirm=confirm, resume=resume, listener=listener, cancel=cancel
@@ -342,8 +345,8 @@ class Client:
         stopped or killed, it resumes, as the command line does, and with the same files in the
         state directory. Where these cannot be used, `listener` hears a Notice.
 
-        Options (default), sizes in bytes: mode (Mode.SYNC), include, exclude (()), delete (False),
-        dry_run (False), parallel (10), adaptive (False), follow_links (True), part_size (None),
+        Options (default), sizes in bytes: mode (Mode.SYNC), include, exclude (()),
+        checksum (False), delete (False), dry_run (False), parallel (10), adaptive (False), follow_links (True), part_size (None),
         multipart (True), verify_checksum (False), metadata ({}), storage_tier (None),
         content_type (None; "auto" guesses), content_language, content_encoding,
         content_disposition, cache_control (None), kms_key_id (None), sse_customer_key (None).
@@ -376,8 +379,8 @@ class Client:
         its object's time. A name that ends with "/" becomes a directory, and archived objects are
         skipped. Nothing is ever written outside of `directory`.
 
-        Options (default), sizes in bytes: mode (Mode.SYNC), include, exclude (()), delete (False),
-        dry_run (False), parallel (10), adaptive (False), follow_links (True), part_size (None),
+        Options (default), sizes in bytes: mode (Mode.SYNC), include, exclude (()),
+        checksum (False), delete (False), dry_run (False), parallel (10), adaptive (False), follow_links (True), part_size (None),
         multipart (True), sse_customer_key (None).
         `ocihaul.options.DirectoryDownloadOptions` says what each does.
 

@@ -95,15 +95,17 @@ class DirectoryOptions(TypedDict, total=False):
     """What a whole directory can be asked, in either direction.
 
     `mode` (Mode.SYNC) says what becomes of what is there. `include` or `exclude` are shell
-    patterns for paths, of which "*" matches "/" too. `delete` (False) deletes what the source does
-    not have, and nothing where the source is empty. `dry_run` (False) only counts. `parallel` (10)
-    files or parts go at a time, with `adaptive` (False) at most so many. `follow_links` (True)
-    follows symbolic links.
+    patterns for paths, of which "*" matches "/" too. `checksum` (False) compares the content of
+    everything that has the same size, whatever its time. `delete` (False) deletes what the source
+    does not have, and nothing where the source is empty. `dry_run` (False) only counts. `parallel`
+    (10) files or parts go at a time, with `adaptive` (False) at most so many. `follow_links`
+    (True) follows symbolic links.
     """
 
     mode: Mode
     include: Iterable[str]
     exclude: Iterable[str]
+    checksum: bool
     delete: bool
     dry_run: bool
     parallel: int

@@ -414,8 +414,8 @@ def test_what_is_in_a_closed_directory_is_not_deleted(
 ) -> None:
     real = walk._open
 
-    def closed(root: str, prefix: str, *rest: Any, **wishes: Any) -> Any:
-        return (None, "it is closed") if prefix == "mid/" else real(root, prefix, *rest, **wishes)
+    def closed(root: bytes, prefix: bytes, *rest: Any, **wishes: Any) -> Any:
+        return (None, "it is closed") if prefix == b"mid/" else real(root, prefix, *rest, **wishes)
 
     monkeypatch.setattr(walk, "_open", closed)
     with world(tmp_path) as w, w.storage() as storage, Results() as results:

@@ -46,17 +46,25 @@ def test_what_is_not_there_is_sent(mode: Mode) -> None:
     assert judge_upload(mode, 5, 0, None) is Verdict.SEND
 
 
-def test_sync_sends_what_is_newer_or_of_another_size() -> None:
+def test_sync_compares_what_is_newer_and_sends_what_has_another_size() -> None:
     half = T * SECOND + SECOND // 2
     assert judge_upload(Mode.SYNC, 5, half, there()) is Verdict.SKIP
-    assert judge_upload(Mode.SYNC, 5, half + 1, there()) is Verdict.SEND
+    assert judge_upload(Mode.SYNC, 5, half + 1, there()) is Verdict.COMPARE
     assert judge_upload(Mode.SYNC, 6, 0, there()) is Verdict.SEND
 
 
-def test_sync_fetches_what_is_newer_in_whole_seconds_or_of_another_size() -> None:
+def test_sync_compares_what_is_older_in_whole_seconds_and_fetches_another_size() -> None:
     assert judge_download(Mode.SYNC, there(), 5, T * SECOND) is Verdict.SKIP
-    assert judge_download(Mode.SYNC, there(), 5, T * SECOND - 1) is Verdict.SEND
+    assert judge_download(Mode.SYNC, there(), 5, T * SECOND - 1) is Verdict.COMPARE
     assert judge_download(Mode.SYNC, there(), 4, T * SECOND) is Verdict.SEND
+
+
+def test_finding_b05_with_checksum_no_time_is_believed() -> None:
+    assert judge_upload(Mode.SYNC, 5, 0, there(), checksum=True) is Verdict.COMPARE
+    assert judge_upload(Mode.SYNC, 6, 0, there(), checksum=True) is Verdict.SEND
+    far = 9 * T * SECOND
+    assert judge_download(Mode.SYNC, there(), 5, far, checksum=True) is Verdict.COMPARE
+    assert judge_download(Mode.SYNC, there(), 4, far, checksum=True) is Verdict.SEND
 
 
 NAMES = st.sets(st.text(max_size=3)).map(lambda names: sorted(names, key=sort_key))

@@ -8,7 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocihaul.errors import UsageError
-from ocihaul.trees.names import folded, object_name, printable, relative_path, sort_key
+from ocihaul.trees.names import (
+    ancestors,
+    disk_path,
+    folded,
+    from_disk,
+    is_text,
+    object_name,
+    on_disk,
+    printable,
+    readable_part,
+    relative_path,
+    sort_key,
+)
 
 
 @pytest.mark.parametrize(
@@ -81,3 +93,45 @@ def test_the_order_is_that_of_the_bytes(names: list[str]) -> None:
 def test_what_differs_in_case_or_form_only_is_the_same_folded() -> None:
     assert folded("Ä") == folded("a\u0308") == folded("ä")
     assert folded("a") != folded("b")
+
+
+@given(st.binary(min_size=1, max_size=8))
+def test_finding_b01_any_bytes_on_disk_are_a_name_and_come_back(raw: bytes) -> None:
+    name = from_disk(raw)
+    assert on_disk(name) == raw == sort_key(name)
+    assert is_text(name) is _is_utf8(raw)
+    assert os.fsencode(disk_path("/d", name)) == b"/d/" + raw.lstrip(b"/") or raw[:1] == b"/"
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def test_finding_b01_a_name_that_no_disk_can_have_is_sorted_all_the_same() -> None:
+    assert sort_key("a\ud800") > sort_key("a")
+
+
+@pytest.mark.parametrize(
+    ("path", "part"),
+    [
+        ("a", ""),
+        ("a/b", "a/"),
+        ("a/\udcff", "a/"),
+        ("a/\udcff/b/c", "a/"),
+        ("a/b\udcff/", "a/"),
+        ("\udcff", ""),
+        ("a/b/c/d\udcffe/f", "a/b/c/"),
+    ],
+)
+def test_finding_b01_what_of_a_path_an_object_can_have(path: str, part: str) -> None:
+    assert readable_part(path) == part
+
+
+def test_finding_b01_the_directories_above_a_path() -> None:
+    assert list(ancestors("a")) == [""]
+    assert list(ancestors("a/b/c")) == ["", "a/", "a/b/"]
+    assert list(ancestors("a/b/")) == ["", "a/", "a/b/"]

@@ -5,15 +5,42 @@ by the function that needs it, so that `ocihaul --version` answers at once.
 """
 
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+
+TYPE_CHECKING = False  # typing is worth a tenth of the start
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
+
+#: 128 + SIGINT (see exit_codes, which is not imported yet when it is needed).
+_INTERRUPTED = 130
 
 
-def main(argv: Sequence[str] | None = None) -> NoReturn:
+def main(argv: "Sequence[str] | None" = None) -> "NoReturn":
     """Run the command line `argv` (default: the process's own) and exit with its status."""
-    from ocihaul.cli.standard_streams import settle
+    try:
+        if argv is None:
+            _begin()
+        from ocihaul.cli.standard_streams import settle
 
-    settle()
-    from ocihaul.cli.app import run
+        settle()
+        from ocihaul.cli.app import run
 
-    sys.exit(run(sys.argv[1:] if argv is None else argv))
+        code = run(sys.argv[1:] if argv is None else argv)
+        if argv is None:
+            _end()
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
+    sys.exit(code)
+
+
+def _begin() -> None:
+    from ocihaul.cli import process
+
+    process.hear_interrupts()
+    process.use_utf8()
+
+
+def _end() -> None:
+    from ocihaul.cli import process
+
+    process.end_silently()

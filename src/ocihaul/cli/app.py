@@ -81,7 +81,9 @@ def run(argv: Sequence[str]) -> int:
         return INTERRUPTED if isinstance(error.__cause__, KeyboardInterrupt) else FAILED
     except BrokenPipeError:
         return FAILED  # whoever read our output has gone; there is nobody to tell
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  nothing may end in a traceback
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001  nothing may end in a traceback
         from ocihaul.cli.complain import error_text
 
         _tell(error_text(error, debug=given.debug))

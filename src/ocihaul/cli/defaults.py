@@ -8,6 +8,7 @@ import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,101 @@ def json_object(value: str, *, what: str, home: Path) -> dict[str, Any]:
     return parsed
 
 
+class Origin(IntEnum):
+    """Where a value comes from; the greater one wins."""
+
+    NOWHERE = 0
+    RC_FILE = 1
+    DOCUMENT = 2
+    COMMAND_LINE = 3
+
+
+#: What only uploads have: `sync` has them for one of its directions.
+OF_UPLOADS = (
+    "metadata",
+    "content_type",
+    "content_language",
+    "content_encoding",
+    "content_disposition",
+    "cache_control",
+    "storage_tier",
+)
+#: Options whose value is a JSON object itself.
+_DOCUMENTS = frozenset({"metadata"})
+#: Pairs of options (parameter names) of which a command takes one.
+EXCLUSIVE = (
+    ("force", "no_overwrite"),
+    ("overwrite", "no_overwrite"),
+    ("src_dir", "dest_dir"),
+    ("include", "exclude"),
+    ("part_size", "no_multipart"),
+    ("parallel_upload_count", "no_multipart"),
+    ("parallel_upload_count", "disable_parallel_uploads"),
+    *(("dest_dir", name) for name in OF_UPLOADS),
+)
+
+
+def drop_outvoted(values: dict[str, Any], origins: Mapping[str, Origin]) -> None:
+    """Of two options that exclude each other keep the one that was given more explicitly.
+
+    `values` and `origins` go by parameter names. Two from the same place stay: to take one of
+    them would be a guess, so the command refuses both.
+    """
+    for pair in EXCLUSIVE:
+        if all(values.get(name) for name in pair):
+            stronger, weaker = sorted(pair, key=lambda name: origins[name], reverse=True)
+            if origins[stronger] > origins[weaker]:
+                values[weaker] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The options of one `--from-json`; an empty one when there was none."""
+
+    values: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def read(cls, text: str, options: Sequence[click.Option], home: Path) -> "Document":
+        """Raises UsageError for what is no JSON object, and for keys that mean nothing.
+
+        A misspelt key would silently change what is done.
+        """
+        values = json_object(text, what="--from-json", home=home)
+        known = {camel(name) for option in options for name in option.opts} - {"fromJson"}
+        plain = {_plain(name) for name in known}
+        for key in values:
+            if _plain(key) not in plain:
+                near = difflib.get_close_matches(key, known, n=1)
+                raise UsageError(
+                    f"--from-json: there is no option {key!r}",
+                    hint=f"Did you mean {near[0]!r}?"
+                    if near
+                    else "Keys are written like bucketName.",
+                )
+        return cls(values)
+
+    def value(self, option: click.Option) -> Any:
+        """The value of `option`, converted to its type; None when there is none."""
+        wanted = {_plain(name) for name in option.opts}
+        key = next((key for key in self.values if _plain(key) in wanted), None)
+        value = None if key is None else self.values[key]
+        if value is None or (isinstance(value, dict) and option.name in _DOCUMENTS):
+            return value
+        if isinstance(value, list) and option.multiple and all(type(one) is str for one in value):
+            return value
+        if isinstance(value, (dict, list)):
+            raise UsageError(
+                f"--from-json: {key}: {json.dumps(value)[:100]} is not one value",
+                hint="Only options that may be repeated take a list.",
+            )
+        kind: Any = click.BOOL if option.is_flag else option.type
+        text = value if isinstance(value, str) else json.dumps(value)
+        try:
+            return kind(text, None, None)
+        except click.BadParameter as error:
+            raise UsageError(f"--from-json: {key}: {error.message}") from None
+
+
 @dataclass(frozen=True, slots=True)
 class Defaults:
     """Where the options of one command are looked up when they are not given."""
@@ -67,24 +163,25 @@ class Defaults:
     rc: RcFile
     profile: str
     command: Sequence[str]
-    document: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    document: Document = Document()
 
     def from_rc(self, *names: str) -> str | None:
         """The rc file's text for an option called `names`."""
         return self.rc.default(self.profile, self.command, *names)
 
-    def value(self, option: click.Option) -> Any:
-        """The default of `option`, converted to its type; None when there is none."""
-        wanted = {_plain(name) for name in option.opts}
-        for key in self.document:
-            if _plain(key) in wanted:
-                return self._from_document(option, key)
+    def value(self, option: click.Option) -> tuple[Any, Origin]:
+        """The default of `option`, converted to its type, and its origin."""
+        value = self.document.value(option)
+        if value is not None:
+            return value, Origin.DOCUMENT
         names = [name.lstrip("-") for name in option.opts]
         text = self.from_rc(*names)
         if text is None:
-            return None
+            return None, Origin.NOWHERE
         kind = click.BOOL if option.is_flag else option.type
-        return self.converted(kind, text, names[-1])
+        texts = text.splitlines() if option.multiple else [text]
+        values = [self.converted(kind, each.strip(), names[-1]) for each in texts if each.strip()]
+        return (tuple(values) if option.multiple else (values or [""])[0]), Origin.RC_FILE
 
     def converted(self, kind: Any, text: str, name: str) -> Any:
         """The rc file's `text` as a value of click's type `kind`; raises UsageError."""
@@ -94,27 +191,3 @@ class Defaults:
             raise UsageError(
                 f"{self.rc.path}, section [{self.profile}]: the default for {name}: {error.message}"
             ) from None
-
-    def _from_document(self, option: click.Option, key: str) -> Any:
-        value = self.document[key]
-        if value is None or isinstance(value, (dict, list)):
-            return value
-        kind: Any = click.BOOL if option.is_flag else option.type
-        text = value if isinstance(value, str) else json.dumps(value)
-        try:
-            return kind(text, None, None)
-        except click.BadParameter as error:
-            raise UsageError(f"--from-json: {key}: {error.message}") from None
-
-
-def check_document(document: Mapping[str, Any], options: Sequence[click.Option]) -> None:
-    """Refuse keys that mean nothing: a misspelt one would silently change the upload."""
-    known = {camel(name) for option in options for name in option.opts}
-    plain = {_plain(name) for name in known}
-    for key in document:
-        if _plain(key) not in plain:
-            near = difflib.get_close_matches(key, known, n=1)
-            raise UsageError(
-                f"--from-json: there is no option {key!r}",
-                hint=f"Did you mean {near[0]!r}?" if near else "Keys are written like bucketName.",
-            )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import click
 
+from ocihaul.cli.aliases import command_name, without_aliases
 from ocihaul.cli.exit_codes import USAGE
 from ocihaul.cli.lazy import LazyGroup
 
@@ -44,8 +45,18 @@ class Tree(LazyGroup):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Click's, but a name that is not ours ends the parsing: what follows is not for us."""
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            raise NotOurs(args[0])
-        return super().resolve_command(ctx, args)
+            name = command_name(ctx, args[0], args[1:])
+            if self.get_command(ctx, name) is None:
+                raise NotOurs(args[0])
+            args = [name, *args[1:]]
+        resolved, command, rest = super().resolve_command(ctx, args)
+        if command is not None and not isinstance(command, Tree):
+            rest = without_aliases(ctx, command, rest)
+        return resolved, command, rest
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Click's, with the names that options have in the rc file."""
+        return super().parse_args(ctx, without_aliases(ctx, self, args))
 
 
 def run_elsewhere(argv: Sequence[str], name: str) -> int:

@@ -3,13 +3,13 @@
 What belongs here: their names, and what was given. What they mean is settled in `ocihaul.config`.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import click
 
-from ocihaul.cli.defaults import Defaults
+from ocihaul.cli.defaults import Defaults, Document
 from ocihaul.config import Flags
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -169,6 +169,19 @@ class Given:
         """What the configuration wants to know."""
         return Flags(**{name: self.values[name] for name in _FLAGS if name in self.values})
 
+    def with_document(self, document: Document, options: Iterable[click.Option]) -> None:
+        """Take from `--from-json` what the command line does not say; raises click.UsageError."""
+        for option in options:
+            name, value = option.name or "", document.value(option)
+            if value is None or value is False or name in self.values:
+                continue
+            if name in _FLAGS or name in _VIEW:
+                self.values[name] = value
+            elif name in _IGNORED:
+                self.ignored.append(option.opts[-1])
+            elif name in _REFUSED:
+                raise _refusal(option)
+
     def with_defaults(self, defaults: Defaults) -> None:
         """Take from the rc file what was not given and is not the configuration's business."""
         for name, (options, settings) in _VIEW.items():
@@ -199,11 +212,15 @@ def _ignore(context: click.Context, parameter: click.Parameter, value: object) -
 
 def _refuse(context: click.Context, parameter: click.Parameter, value: object) -> None:
     if value not in (None, False):
-        raise click.UsageError(
-            f"{parameter.opts[-1]} is not supported; its output for the stock CLI works here too, "
-            "with --from-json",
-            ctx=context,
-        )
+        raise _refusal(parameter, context)
+
+
+def _refusal(parameter: click.Parameter, context: click.Context | None = None) -> click.UsageError:
+    return click.UsageError(
+        f"{parameter.opts[-1]} is not supported; its output for the stock CLI works here too, "
+        "with --from-json",
+        ctx=context,
+    )
 
 
 def global_options(

@@ -94,27 +94,28 @@ def settle(
     `command` is its path in the tree, such as `("os", "object", "put")`: the rc file's sections
     go by it.
     """
-    from ocihaul.cli.defaults import Defaults, check_document, json_object
+    from ocihaul.cli.defaults import Defaults, Document, Origin, drop_outvoted
     from ocihaul.cli.output import make_view
     from ocihaul.config import load_rc, profile_name, resolve
 
     given = context.ensure_object(Given)
     environ, home = surroundings()
+    parameters = [each for each in context.command.params if isinstance(each, click.Option)]
+    document = Document()
+    if options.get("from_json"):
+        document = Document.read(options["from_json"], parameters, home)
+        given.with_document(document, parameters)
     flags = given.flags()
     rc = load_rc(flags, environ, home)
-    parameters = [each for each in context.command.params if isinstance(each, click.Option)]
-    document = {}
-    if options.get("from_json"):
-        document = json_object(options["from_json"], what="--from-json", home=home)
-        check_document(document, parameters)
     defaults = Defaults(rc, profile_name(flags, environ, rc), command, document)
     given.with_defaults(defaults)
-    settled = dict(options)
+    settled, origins = dict(options), dict.fromkeys(options, Origin.COMMAND_LINE)
     for option in parameters:
         name = option.name or ""
         source = context.get_parameter_source(name)
         if name in settled and source is not click.core.ParameterSource.COMMANDLINE:
-            settled[name] = defaults.value(option)
+            settled[name], origins[name] = defaults.value(option)
+    drop_outvoted(settled, origins)
     view = make_view(
         output=given.values.get("output"),
         query=given.values.get("query"),

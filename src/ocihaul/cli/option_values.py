@@ -26,6 +26,16 @@ def check_required(options: Mapping[str, Any], *names: str) -> None:
         )
 
 
+def refuse_both(options: Mapping[str, Any], one: str, other: str) -> None:
+    """Raise UsageError when two options (parameter names) are given that exclude each other."""
+    if all(options.get(name) not in (None, False, ()) for name in (one, other)):
+        first, second = (f"--{name.replace('_', '-')}" for name in (one, other))
+        raise UsageError(
+            f"{first} and {second} exclude each other",
+            hint="Leave one out, on the command line or in the rc file.",
+        )
+
+
 def namespace_or_none(value: str | None) -> str | None:
     """A namespace as it may be written; None where none is given: then the service is asked."""
     if value is None:

@@ -99,7 +99,7 @@ def _guarded(stream: TextIO | None, descriptor: int, failed: Callable[[OSError],
         below = getattr(stream.buffer, "raw", stream.buffer)  # PYTHONUNBUFFERED leaves one layer
         by_line = by_line or below.isatty() or below is stream.buffer
         encoding, errors = stream.encoding, stream.errors or "strict"
-        if errors == "strict":
+        if errors in {"strict", "surrogateescape"}:  # the latter sends bytes that are no text
             errors = _ESCAPE
     buffer = io.BufferedWriter(_Guarded(below, failed))
     return io.TextIOWrapper(buffer, encoding=encoding, errors=errors, line_buffering=by_line)

@@ -7,6 +7,7 @@ for an option of a command can stand. What does not: which settings there are (`
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 from ocihaul.config.ini import is_file, read_ini, with_inherited
@@ -19,28 +20,40 @@ class RcFile:
     """One file of defaults; an empty one when there is none.
 
     `settings` is its section OCI_CLI_SETTINGS, `queries` maps the names of canned queries to
-    their text, `aliases` maps an option to the other names it has been given.
+    their text. `param_aliases` maps another name of an option to its own (`--ad` to
+    `--availability-domain`), `command_aliases` that of a command to its own, or to its whole
+    path (`rm` to `os.object.delete`).
     """
 
     path: Path | None = None
     sections: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     settings: Mapping[str, str] = field(default_factory=dict, repr=False)
     queries: Mapping[str, str] = field(default_factory=dict)
-    aliases: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    param_aliases: Mapping[str, str] = field(default_factory=dict)
+    command_aliases: Mapping[str, str] = field(default_factory=dict)
 
     def default(self, profile: str, command: Sequence[str], *names: str) -> str | None:
         """The default of an option called `names` (without dashes) of `command`.
 
         The most specific key wins: `os.object.put.name`, then `os.object.name`, `os.name`, `name`.
+        A key may have aliases in the place of names.
         """
         values = self.sections.get(profile, {})
-        every = [*names, *(alias for name in names for alias in self.aliases.get(name, ()))]
+        every = [*names]
+        for alias, canonical in self.param_aliases.items():
+            if canonical.lstrip("-") in names:
+                every.append(alias.lstrip("-"))
         for depth in range(len(command), -1, -1):
-            prefix = "".join(f"{word}." for word in command[:depth])
-            for name in every:
-                if (value := values.get(f"{prefix}{name}".lower())) is not None:
+            words = [self._names(command[: place + 1]) for place in range(depth)]
+            for *path, name in product(*words, every):
+                if (value := values.get(".".join([*path, name]).lower())) is not None:
                     return value
         return None
+
+    def _names(self, path: Sequence[str]) -> list[str]:
+        """The last command of `path`, by its own name and by its aliases."""
+        own = {path[-1], ".".join(path)}
+        return [path[-1], *(name for name, what in self.command_aliases.items() if what in own)]
 
 
 def find_rc_file(
@@ -75,15 +88,13 @@ def load_rc_file(path: Path | None, *, environ: Mapping[str, str]) -> RcFile:
         }
         for name in {*raw, "DEFAULT"}
     }
-    aliases: dict[str, list[str]] = {}
-    for alias, canonical in raw.get("OCI_CLI_PARAM_ALIASES", {}).items():
-        aliases.setdefault(canonical.lstrip("-"), []).append(alias.lstrip("-"))
     return RcFile(
         path=path,
         sections=sections,
         settings=raw.get("OCI_CLI_SETTINGS", {}),
         queries=raw.get("OCI_CLI_CANNED_QUERIES", {}),
-        aliases=aliases,
+        param_aliases=raw.get("OCI_CLI_PARAM_ALIASES", {}),
+        command_aliases=raw.get("OCI_CLI_COMMAND_ALIASES", {}),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from ocihaul.errors import ServiceError
 from ocihaul.http.client import Call, Client
 from ocihaul.storage.listing import Document
-from ocihaul.storage.names import check_headers, check_text
+from ocihaul.storage.names import check_headers, check_object_name, check_text
 from ocihaul.storage.paging import Extent, Listing
 from ocihaul.storage.paths import bucket_path
 from ocihaul.wire.message import Answer
@@ -20,6 +20,9 @@ PAGE_LIMIT = 16 * 2**20
 
 Headers = Mapping[str, str]
 T = TypeVar("T")
+
+#: Where the names of objects stand in the documents of actions.
+_OBJECT_NAMES = frozenset({"objectName", "sourceName", "newName", "destinationObjectName"})
 
 
 class Caller:
@@ -81,7 +84,8 @@ class Caller:
         """One of the bucket's actions; operations are called like them."""
         for key, value in document.items():
             if isinstance(value, str):
-                check_text(value, key)
+                check = check_object_name if key in _OBJECT_NAMES else check_text
+                check(value, key)
         path = f"{bucket_path(namespace, bucket)}/actions/{action}"
         operation = action[0].upper() + action[1:]
         call = Call(

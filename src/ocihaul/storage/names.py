@@ -14,6 +14,35 @@ from ocihaul.errors import UsageError
 _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 
 
+#: The service's limits, bytes of UTF-8 and characters:
+#: https://docs.oracle.com/iaas/Content/Object/Tasks/managingobjects.htm and managingbuckets.htm.
+LONGEST_NAME = 1024
+LONGEST_BUCKET_NAME = 256
+
+
+def check_object_name(name: str, what: str = "object name") -> None:
+    """Raise UsageError when no object can be called so; which characters may be, the service
+    says.
+    """
+    check_text(name, what)
+    if len(name) * 4 > LONGEST_NAME and len(name.encode()) > LONGEST_NAME:
+        raise UsageError(
+            f"{what}: {name[:40]!a}… has {len(name.encode())} bytes of UTF-8 (1 to {LONGEST_NAME} "
+            "are allowed)",
+            hint="Shorten it.",
+        )
+    if not name:
+        raise UsageError(f"{what}: it is empty (1 to {LONGEST_NAME} bytes are allowed)")
+
+
+def check_bucket_name(name: str) -> None:
+    """Raise UsageError when no bucket can be called so, as far as its length says."""
+    check_text(name, "bucket name")
+    if not 1 <= len(name) <= LONGEST_BUCKET_NAME:
+        shown = f"{name[:40]!a}… has {len(name)} characters" if name else "it is empty"
+        raise UsageError(f"bucket name: {shown} (1 to {LONGEST_BUCKET_NAME} are allowed)")
+
+
 def quoted(text: str, what: str) -> str:
     """`text` as one segment of a path; `what` names it in the error."""
     check_text(text, what)

@@ -18,7 +18,7 @@ class Mode(Enum):
     KEEP = "keep"
     #: Where there is nobody to ask, what is there is a failure.
     ASK = "ask"
-    #: Replace what differs, keep the rest.
+    #: Replace what has another size or time and another content, keep the rest.
     SYNC = "sync"
 
 
@@ -26,34 +26,48 @@ class Verdict(Enum):
     """What to do with one file or object."""
 
     SEND = "send"
+    #: The size is the same: send it unless its content is, too.
+    COMPARE = "compare"
     SKIP = "skip"
     ASK = "ask"
 
 
-def judge_upload(mode: Mode, size: int, mtime_ns: int, there: ListedObject | None) -> Verdict:
+def judge_upload(
+    mode: Mode, size: int, mtime_ns: int, there: ListedObject | None, *, checksum: bool = False
+) -> Verdict:
     """For a file and the object that has its name.
 
-    The rule of `sync` is the stock CLI's: the size differs, or the file is newer than the object.
+    The rule of `sync`: what has another size differs; what has the same size and is newer than
+    the object is compared with it, or with `checksum` all that has the same size. The official
+    CLI sends whatever is newer.
     """
     if there is None or mode is Mode.REPLACE:
         return Verdict.SEND
     if mode is Mode.SYNC:
-        newer = mtime_ns > modified_ns(there)
-        return Verdict.SEND if newer or size != there.size else Verdict.SKIP
+        newer = checksum or mtime_ns > modified_ns(there)
+        return _synced(same_size=size == there.size, changed=newer)
     return Verdict.SKIP if mode is Mode.KEEP else Verdict.ASK
 
 
-def judge_download(mode: Mode, there: ListedObject, size: int, mtime_ns: int) -> Verdict:
-    """For an object and the file that is in its place.
+def judge_download(
+    mode: Mode, there: ListedObject, size: int, mtime_ns: int, *, checksum: bool = False
+) -> Verdict:
+    """For an object and the file that is in its place; the rule of `sync` as for uploads.
 
-    For `sync` the object's time counts in whole seconds, as the stock CLI sets it on the file.
+    The object's time counts in whole seconds, as the official CLI sets it on the file.
     """
     if mode is Mode.REPLACE:
         return Verdict.SEND
     if mode is Mode.SYNC:
-        older = mtime_ns < whole_seconds(there) * 1_000_000_000
-        return Verdict.SEND if older or size != there.size else Verdict.SKIP
+        older = checksum or mtime_ns < whole_seconds(there) * 1_000_000_000
+        return _synced(same_size=size == there.size, changed=older)
     return Verdict.SKIP if mode is Mode.KEEP else Verdict.ASK
+
+
+def _synced(*, same_size: bool, changed: bool) -> Verdict:
+    if not same_size:
+        return Verdict.SEND
+    return Verdict.COMPARE if changed else Verdict.SKIP
 
 
 def modified_ns(there: ListedObject) -> int:

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from ocihaul.errors import TargetError, UsageError
-from ocihaul.trees.names import folded
+from ocihaul.trees.names import disk_path, folded, from_disk, on_disk
 
 #: Directories that are known to be inside; enough for a tree in the order of its names.
 _MOST_KNOWN = 4096
@@ -50,7 +50,7 @@ class Destination:
 
     def full(self, path: str) -> str:
         """The path as the system takes it."""
-        return os.path.join(self.root, path)  # noqa: PTH118
+        return disk_path(self.root, path)
 
     def status(self, path: str) -> os.stat_result | None:
         """What is there, through links; None for nothing. Raises TargetError."""
@@ -116,6 +116,7 @@ class Destination:
 
 def _ignores_case(root: str) -> bool:
     """Whether the file system takes names for the same that differ in case or Unicode form."""
-    with tempfile.TemporaryDirectory(prefix=".ocihaul-É-", dir=root) as probe:
-        changed = os.path.join(root, os.path.basename(probe).swapcase())  # noqa: PTH118, PTH119
-        return os.path.exists(changed)  # noqa: PTH110
+    base = os.fsencode(root)
+    with tempfile.TemporaryDirectory(prefix=on_disk(".ocihaul-É-"), dir=base) as probe:
+        changed = from_disk(os.path.basename(probe)).swapcase()  # noqa: PTH119
+        return os.path.exists(disk_path(root, changed))  # noqa: PTH110

@@ -1,5 +1,6 @@
 """What is under a prefix to a directory: what is new or different comes down."""
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -12,6 +13,7 @@ from ocihaul.transfer.downloads.ranges import check_wishes
 from ocihaul.transfer.downloads.request import DownloadRequest
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE
 from ocihaul.trees.compare import Verdict, judge_download, whole_seconds
+from ocihaul.trees.content import Contents
 from ocihaul.trees.crew import Crew
 from ocihaul.trees.destination import Destination, check_root
 from ocihaul.trees.ledger import Finished, run_key
@@ -85,7 +87,9 @@ class _Downloader:
         self._threshold = max(self._part_size, request.threshold or 0)
         key = request.sse_customer_key
         headers = key.headers() if key else {}
-        self._small = SmallObjects(work.storage, request.namespace, request.bucket, headers)
+        where = (work.storage, request.namespace, request.bucket, headers)
+        self._small = SmallObjects(*where)
+        self._contents = Contents(*where, part_size=self._part_size, stop=work.stop)
 
     def run(self) -> None:
         """List and compare here, fetch in the workers."""
@@ -148,6 +152,7 @@ class _Downloader:
     def _file(self, there: ListedObject, path: str, crew: Crew) -> None:
         request, work = self._request, self._work
         status = self._destination.status(path)
+        compare = False
         if status is not None and not stat.S_ISREG(status.st_mode):
             what = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
             raise TargetError(
@@ -160,7 +165,9 @@ class _Downloader:
                 tidy(work.storage, self._wish(there, target), target)
             if self._done_before(there, status):
                 return
-            verdict = judge_download(request.mode, there, status.st_size, status.st_mtime_ns)
+            verdict = judge_download(
+                request.mode, there, status.st_size, status.st_mtime_ns, checksum=request.checksum
+            )
             if verdict is Verdict.ASK and not request.dry_run:
                 if work.confirm is None:
                     raise ObjectExists("the file already exists", hint=_ASK)
@@ -168,10 +175,11 @@ class _Downloader:
             if verdict is Verdict.SKIP:
                 work.skipped(there.name)
                 return
-        if request.dry_run:
+            compare = verdict is Verdict.COMPARE
+        if request.dry_run and not compare:
             work.results.add(DOWNLOADED, there.name)
             return
-        fetching = _Fetching(self, there, path)
+        fetching = _Fetching(self, there, path, compare=compare)
         size = there.size or 0
         if request.multipart and size > self._threshold:
             crew.do_large(-(-size // self._part_size), fetching)
@@ -190,12 +198,18 @@ class _Downloader:
 
     # In the workers
 
-    def fetch(self, there: ListedObject, path: str) -> None:
-        """Fetch one object and note what came of it."""
+    def fetch(self, there: ListedObject, path: str, *, compare: bool) -> None:
+        """Fetch one object, unless it is what the file is; note what came of it."""
         work = self._work
         try:
             target = self._destination.place(path)
             mtime = whole_seconds(there) if self._request.strip_prefix else None
+            if compare and self._contents.same(target, there):
+                self._same(there, target, mtime)
+                return
+            if self._request.dry_run:
+                work.results.add(DOWNLOADED, there.name)
+                return
             size = there.size or 0
             if _is_small(there):
                 self._small.get(there, target, mtime=mtime)
@@ -213,6 +227,13 @@ class _Downloader:
             work.finished(DOWNLOADED, there.name, size)
             headers = {"etag": there.etag or ""}
             work.remember(there.name, Finished(size, status.st_mtime_ns, headers))
+
+    def _same(self, there: ListedObject, target: Path, mtime: int | None) -> None:
+        """The file gets its object's time, so that it need not be read again."""
+        if mtime is not None and not self._request.dry_run:
+            with contextlib.suppress(OSError):
+                os.utime(target, (mtime, mtime))
+        self._work.skipped(there.name)
 
     def _wish(self, there: ListedObject, target: Path) -> DownloadRequest:
         request = self._request
@@ -246,15 +267,18 @@ class _Downloader:
 class _Fetching:
     """One object on its way; many wait at a time, so it is small."""
 
-    __slots__ = ("_downloader", "_path", "_there")
+    __slots__ = ("_compare", "_downloader", "_path", "_there")
 
-    def __init__(self, downloader: _Downloader, there: ListedObject, path: str) -> None:
+    def __init__(
+        self, downloader: _Downloader, there: ListedObject, path: str, *, compare: bool
+    ) -> None:
         self._downloader = downloader
         self._there = there
         self._path = path
+        self._compare = compare
 
     def __call__(self) -> None:
-        self._downloader.fetch(self._there, self._path)
+        self._downloader.fetch(self._there, self._path, compare=self._compare)
 
 
 def _is_small(there: ListedObject) -> bool:

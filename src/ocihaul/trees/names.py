@@ -3,18 +3,24 @@
 A relative path has "/" between its segments, whatever the system has. What cannot be said on the
 other side is a UsageError about that one file: nothing is renamed in silence. Unicode forms (NFC,
 NFD) are left as they are.
+
+A name is the bytes on disk, read as UTF-8, whatever the locale of the process. Bytes that are no
+UTF-8 become lone surrogates (`\\udcNN`): such a name can be printed, sorted and opened, and no
+object can have it.
 """
 
 import os
+import re
 import unicodedata
+from collections.abc import Iterator
 
 from ocihaul.errors import UsageError
-from ocihaul.storage.names import check_text
+from ocihaul.storage.names import LONGEST_NAME, check_text
 
-#: The service's limit: https://docs.oracle.com/iaas/Content/Object/Tasks/managingobjects.htm
-LONGEST_NAME = 1024
-
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _WINDOWS = os.sep == "\\"
+#: How bytes that are no UTF-8 become text, and back; Windows has UTF-16 on disk.
+_ERRORS = "surrogatepass" if _WINDOWS else "surrogateescape"
 
 
 def object_name(prefix: str, relative: str) -> str:
@@ -29,14 +35,54 @@ def object_name(prefix: str, relative: str) -> str:
     return name
 
 
+def is_text(name: str) -> bool:
+    """Whether it is valid UTF-8, as every object's name is."""
+    return name.isascii() or not _SURROGATE.search(name)
+
+
+def readable_part(path: str) -> str:
+    """The innermost directory above `path` (with "/", or empty) whose own path is text."""
+    found = _SURROGATE.search(path)
+    return path[: path.rfind("/", 0, found.start() if found else len(path)) + 1]
+
+
+def ancestors(path: str) -> Iterator[str]:
+    """The directories above `path`, from the root, which is empty; each other ends with "/"."""
+    at = 0
+    while at >= 0:
+        yield path[:at]
+        at = path.find("/", at) + 1 or -1
+
+
 def printable(name: str) -> str:
     """The name as text that can be stored and printed: bytes that are no UTF-8 as \\udcNN."""
     return name.encode(errors="backslashreplace").decode()
 
 
-def sort_key(relative: str) -> bytes:
+def from_disk(raw: bytes) -> str:
+    """The name that these bytes on disk are."""
+    return raw.decode(errors=_ERRORS)
+
+
+def on_disk(name: str) -> bytes:
+    """The bytes on disk that this name is; UnicodeEncodeError when `check_text` refuses it."""
+    return name.encode(errors=_ERRORS)
+
+
+def disk_path(root: str, relative: str) -> str:
+    """The path of `relative` below `root` as this process's calls to the system take it.
+
+    Python encodes a path by the locale; what it makes of the result are the bytes of the name.
+    """
+    return os.path.join(root, os.fsdecode(on_disk(relative)))  # noqa: PTH118  a million times
+
+
+def sort_key(name: str) -> bytes:
     """The order of the service's lists: that of the names' bytes in UTF-8."""
-    return os.fsencode(relative) if not _WINDOWS else relative.encode(errors="surrogatepass")
+    try:
+        return name.encode(errors=_ERRORS)
+    except UnicodeEncodeError:  # a list can hold what no disk can
+        return name.encode(errors="surrogatepass")
 
 
 def relative_path(name: str, *, prefix: str = "") -> str:

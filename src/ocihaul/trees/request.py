@@ -18,7 +18,8 @@ class TreeUpload:
 
     `each` is the request for every file, but for its source, name and `existing`. With
     `guess_types` the content type comes from each name. `empty_directories` become objects whose
-    names end with "/". `delete` removes objects (that pass `remote_filter`) without a file.
+    names end with "/". `delete` removes objects (that pass `remote_filter`) without a file. With
+    `checksum`, SYNC compares the content of all that has the same size, whatever its time.
     """
 
     root: str
@@ -30,6 +31,7 @@ class TreeUpload:
     follow_links: bool = True
     guess_types: bool = False
     empty_directories: bool = False
+    checksum: bool = False
     delete: bool = False
     dry_run: bool = False
 
@@ -41,7 +43,7 @@ class TreeDownload:
     With `strip_prefix` the files are called without the prefix, archived objects are left out,
     and files get their objects' times. An object larger than `part_size` and `threshold` (128 MiB
     each when None) is fetched in parts, unless `multipart` is False. `delete` removes files (that
-    pass `filter`) without an object.
+    pass `filter`) without an object. `checksum` is as for uploads.
     """
 
     root: str
@@ -53,6 +55,7 @@ class TreeDownload:
     filter: Filter = EVERYTHING
     follow_links: bool = True
     strip_prefix: bool = False
+    checksum: bool = False
     delete: bool = False
     dry_run: bool = False
     multipart: bool = True

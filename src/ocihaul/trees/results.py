@@ -70,6 +70,14 @@ class Results:
                 self._counts[kind] = self._counts.get(kind, 0) + 1
             return cursor.rowcount == 1
 
+    def drop(self, kind: str, name: str) -> None:
+        """Forget one."""
+        with self._using() as database:
+            cursor = database.execute(
+                "DELETE FROM results WHERE kind = ? AND name = ?", (kind, printable(name))
+            )
+            self._counts[kind] = self._counts.get(kind, 0) - cursor.rowcount
+
     def count(self, kind: str) -> int:
         """How many there are of a kind."""
         with self._lock:

@@ -138,6 +138,7 @@ def uploading(root: str, bucket: str, prefix: str, options: Mapping[str, Any]) -
             follow_links=of_run["follow_links"],
             guess_types=guess_types,
             empty_directories=True,
+            checksum=of_run["checksum"],
             delete=of_run["delete"],
             dry_run=of_run["dry_run"],
         )
@@ -174,6 +175,7 @@ def downloading(bucket: str, root: str, prefix: str, options: Mapping[str, Any])
             filter=accept,
             follow_links=of_run["follow_links"],
             strip_prefix=True,
+            checksum=of_run["checksum"],
             delete=of_run["delete"],
             dry_run=of_run["dry_run"],
             parallel=of_run["parallel"],
@@ -198,6 +200,7 @@ def _split(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         "mode": Mode.SYNC,
         "include": (),
         "exclude": (),
+        "checksum": False,
         "delete": False,
         "dry_run": False,
         "parallel": 10,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from ocihaul.errors import TargetError
 from ocihaul.transfer.downloads.download import SUFFIX
 from ocihaul.trees.destination import Destination
+from ocihaul.trees.names import from_disk
 from ocihaul.trees.request import TreeDownload
 from ocihaul.trees.results import DELETED, FILE
 from ocihaul.trees.work import Work
@@ -43,7 +44,7 @@ class _Links:
 
     def __init__(self, destination: Destination) -> None:
         self._links: list[tuple[str, str]] = []  # (where it leads, its own path)
-        root = os.path.realpath(destination.root)
+        root = os.path.realpath(os.fsencode(destination.root))
         below = [root]
         while below:
             try:
@@ -56,10 +57,11 @@ class _Links:
             except OSError:
                 continue  # nothing can be deleted there either
 
-    def _add(self, root: str, path: str) -> None:
+    def _add(self, root: bytes, path: bytes) -> None:
         real = os.path.realpath(path)
         if os.path.commonpath([root, real]) == root:
-            self._links.append((os.path.relpath(real, root), os.path.relpath(path, root)))
+            leads, own = os.path.relpath(real, root), os.path.relpath(path, root)
+            self._links.append((from_disk(leads), from_disk(own)))
 
     def names(self, path: str, *, most: int = 8) -> Iterator[str]:
         """The other names of a file, through `most` links at most."""
@@ -79,14 +81,15 @@ def _upwards(root: str) -> Iterator[tuple[str, list[str], list[str]]]:
 
     A link to a directory is among the directories, under a path that is always kept.
     """
-    for full, directories, names in os.walk(root, topdown=False):
-        directory = os.path.relpath(full, root).replace(os.sep, "/")
+    base = os.fsencode(root)
+    for full, directories, names in os.walk(base, topdown=False):
+        directory = from_disk(os.path.relpath(full, base)).replace(os.sep, "/")
         directory = "" if directory == "." else directory
         below = []
         for each in directories:
             link = os.path.islink(os.path.join(full, each))  # noqa: PTH114, PTH118
-            below.append(_LINK if link else _joined(directory, each))
-        yield directory, below, names
+            below.append(_LINK if link else _joined(directory, from_disk(each)))
+        yield directory, below, [from_disk(name) for name in names]
 
 
 def _joined(directory: str, name: str) -> str:

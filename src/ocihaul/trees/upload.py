@@ -1,6 +1,5 @@
 """A directory to a bucket: what is new or different goes up, and what is gone may go, too."""
 
-import mimetypes
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,21 +14,24 @@ from ocihaul.errors import (
 )
 from ocihaul.events import Notice, TreeWalked
 from ocihaul.storage.listing import ListedObject
+from ocihaul.storage.names import check_text
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE, plan_upload
-from ocihaul.transfer.uploads.headers import check_request
+from ocihaul.transfer.uploads.headers import check_request, guessed_type
 from ocihaul.transfer.uploads.incomplete import IncompleteUploads
 from ocihaul.transfer.uploads.request import Existing, UploadRequest
 from ocihaul.transfer.uploads.sending import Headers
 from ocihaul.transfer.uploads.upload import upload
 from ocihaul.trees.compare import Mode, Verdict, judge_upload, side_by_side
+from ocihaul.trees.content import Contents
 from ocihaul.trees.crew import Crew
 from ocihaul.trees.delete import delete_objects
 from ocihaul.trees.ledger import Finished, run_key
-from ocihaul.trees.names import object_name, sort_key
+from ocihaul.trees.names import disk_path, object_name, sort_key
 from ocihaul.trees.remote import Bucket
 from ocihaul.trees.request import TreeUpload
 from ocihaul.trees.results import EXTRA, UPLOADED
 from ocihaul.trees.small import SMALL, SmallFiles
+from ocihaul.trees.unread import Unread
 from ocihaul.trees.walk import Found, Kind, check_root, walk
 from ocihaul.trees.work import Work
 
@@ -38,6 +40,9 @@ SHOWN = ("etag", "last-modified", "opc-content-md5", "opc-multipart-md5")
 
 _ASK = "Use --overwrite to replace it, or --no-overwrite to leave it as it is."
 _CHANGED = "Somebody has written it since it was listed: look at it, then run again."
+_UNREAD = (
+    "their directories have names that are not valid UTF-8, and may have been stored under others."
+)
 #: How often the walk says how far it is, files.
 _TELL = 500
 
@@ -57,6 +62,7 @@ def upload_tree(request: TreeUpload, work: Work) -> None:
     concern all files; Interrupted; JournalError when the results cannot be kept.
     """
     check_root(request.root, flag="--src-dir")
+    check_text(request.prefix, "prefix")
     each = request.each
     plan_upload(0, part_size=each.part_size, multipart=True, parallel=each.parallel)
     check_request(each)
@@ -103,7 +109,17 @@ class _Uploader:
         self._small = SmallFiles(work.storage, request.each)
         self._incomplete = IncompleteUploads(work.storage)
         self._part_size = request.each.part_size or DEFAULT_PART_SIZE
+        key = request.each.sse_customer_key
+        self._contents = Contents(
+            work.storage,
+            request.each.namespace,
+            request.each.bucket,
+            key.headers() if key else {},
+            part_size=self._part_size,
+            stop=work.stop,
+        )
         self._closed = ""  # the directory, with "/", whose content is not known
+        self._unread = Unread()
         self._files = self._bytes = 0
         self.found_nothing = True
 
@@ -116,6 +132,9 @@ class _Uploader:
                     self._local(local, there, crew)
                 elif there is not None:
                     self._extra(there)
+            spared = self._unread.spare(self._work.results, self._request.prefix)
+            if spared:
+                self._work.listener(Notice(f"{spared} objects without a file are left: {_UNREAD}"))
             self._work.listener(TreeWalked(self._files, self._bytes, complete=True))
 
     def _pairs(self) -> Iterator[tuple[_Local | None, ListedObject | None]]:
@@ -144,6 +163,7 @@ class _Uploader:
         )
         for each in found:
             self.found_nothing = False
+            self._unread.note(each.path)
             closed = each.kind is Kind.CLOSED
             if not (closed or request.local_filter(each.path)):
                 continue
@@ -154,7 +174,7 @@ class _Uploader:
 
     def _local(self, item: _Local, there: ListedObject | None, crew: Crew) -> None:
         found, work = item.found, self._work
-        path = os.path.join(self._request.root, found.path)  # noqa: PTH118
+        path = disk_path(self._request.root, found.path)
         if found.kind is Kind.SPECIAL:
             work.listener(Notice(f"{path} is left out: it is {found.reason}."))
         elif found.kind is Kind.BROKEN:
@@ -188,7 +208,9 @@ class _Uploader:
         found, work, request = item.found, self._work, self._request
         if self._done_before(item, there):
             return
-        verdict = judge_upload(request.mode, found.size, found.mtime_ns, there)
+        verdict = judge_upload(
+            request.mode, found.size, found.mtime_ns, there, checksum=request.checksum
+        )
         if verdict is Verdict.ASK and not request.dry_run:
             if work.confirm is None:
                 error = ObjectExists("the object already exists", hint=_ASK)
@@ -198,10 +220,11 @@ class _Uploader:
         if verdict is Verdict.SKIP:
             work.skipped(item.name)
             return
-        if request.dry_run:
+        compared = there if verdict is Verdict.COMPARE else None
+        if request.dry_run and compared is None:
             work.results.add(UPLOADED, found.path)
             return
-        sending = _Sending(self, item, path, self._preconditions(there))
+        sending = _Sending(self, item, path, self._preconditions(there), compared)
         if request.each.multipart and found.size > self._part_size:
             crew.do_large(-(-found.size // self._part_size), sending)
         else:
@@ -241,10 +264,18 @@ class _Uploader:
 
     # In the workers
 
-    def send(self, item: _Local, path: str, preconditions: Headers) -> None:
-        """Send one file and note what came of it."""
+    def send(
+        self, item: _Local, path: str, preconditions: Headers, compared: ListedObject | None
+    ) -> None:
+        """Send one file, unless it is what is there `compared`; note what came of it."""
         work, found = self._work, item.found
         try:
+            if compared is not None and self._contents.same(Path(path), compared):
+                work.skipped(item.name)
+                return
+            if self._request.dry_run:
+                work.results.add(UPLOADED, found.path)
+                return
             headers = self._sent(item, path, preconditions)
         except OcihaulError as error:
             if not work.trouble.judge(error):
@@ -271,7 +302,8 @@ class _Uploader:
         name, request = item.name, self._request
         if item.found.kind is Kind.EMPTY:
             return self._small.empty(name, preconditions)
-        content_type = mimetypes.guess_type(name)[0] if request.guess_types else None
+        encoding = request.each.content_encoding
+        content_type = guessed_type(name, encoding) if request.guess_types else None
         if item.found.size <= SMALL:
             return self._small.put(path, name, preconditions, content_type=content_type)
         wish = replace(
@@ -307,18 +339,24 @@ class _Uploader:
 class _Sending:
     """One file on its way; many wait at a time, so it is small."""
 
-    __slots__ = ("_item", "_path", "_preconditions", "_uploader")
+    __slots__ = ("_compared", "_item", "_path", "_preconditions", "_uploader")
 
     def __init__(
-        self, uploader: _Uploader, item: _Local, path: str, preconditions: Headers
+        self,
+        uploader: _Uploader,
+        item: _Local,
+        path: str,
+        preconditions: Headers,
+        compared: ListedObject | None = None,
     ) -> None:
         self._uploader = uploader
         self._item = item
         self._path = path
         self._preconditions = preconditions
+        self._compared = compared
 
     def __call__(self) -> None:
-        self._uploader.send(self._item, self._path, self._preconditions)
+        self._uploader.send(self._item, self._path, self._preconditions, self._compared)
 
 
 def _has_object(found: Found) -> bool:

@@ -1,7 +1,8 @@
 """A directory tree as a stream, in the order in which the service lists names.
 
 That is the order of the bytes of the whole path, so a directory stands among its siblings as
-"name/". Memory: the names of the directories on the way down, and nothing else.
+"name/". The system is asked in bytes: the locale has no part in it. Memory: the names of the
+directories on the way down, and nothing else.
 """
 
 import os
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ocihaul.errors import SourceError, UsageError
-from ocihaul.trees.names import sort_key
+from ocihaul.trees.names import from_disk
 
 
 class Kind(Enum):
@@ -43,7 +44,7 @@ class Found:
 class _Level:
     """A directory on the way down: its path and what is left of its names, in order."""
 
-    prefix: str
+    prefix: bytes
     names: Iterator[bytes]
     #: (device, inode) of this directory and all above it, where links are followed.
     above: frozenset[tuple[int, int]]
@@ -67,7 +68,8 @@ def walk(root: str, *, follow_links: bool = True, empty: bool = False) -> Iterat
     Without `follow_links` symbolic links are as if they were not there. With `empty` directories
     that have nothing in them are told. Raises SourceError when `root` itself cannot be read.
     """
-    top, problem = _open(root, "", frozenset(), follow_links=follow_links)
+    base = os.fsencode(root)
+    top, problem = _open(base, b"", frozenset(), follow_links=follow_links)
     if top is None:
         raise SourceError(f"{root} cannot be read: {problem}")
     stack = [top]
@@ -76,22 +78,22 @@ def walk(root: str, *, follow_links: bool = True, empty: bool = False) -> Iterat
         name = next(level.names, None)
         if name is None:
             stack.pop()
-        elif not name.endswith(b"/"):
-            path = level.prefix + os.fsdecode(name)
-            yield _look(os.path.join(root, path), path)  # noqa: PTH118  a million times
+            continue
+        path = level.prefix + name
+        if not name.endswith(b"/"):
+            yield _look(os.path.join(base, path), from_disk(path))  # noqa: PTH118  a million times
         else:
-            path = level.prefix + os.fsdecode(name)
-            below, problem = _open(root, path, level.above, follow_links=follow_links)
+            below, problem = _open(base, path, level.above, follow_links=follow_links)
             if below is None:
                 kind = Kind.SPECIAL if problem == _LOOP else Kind.CLOSED
-                yield Found(path, kind, reason=problem)
+                yield Found(from_disk(path), kind, reason=problem)
                 continue
             first = next(below.names, None)
             if first is not None:
                 below.names = _chain(first, below.names)
                 stack.append(below)
             elif empty:
-                yield Found(path, Kind.EMPTY)
+                yield Found(from_disk(path), Kind.EMPTY)
 
 
 def size_of(root: str, *, follow_links: bool = True) -> int:
@@ -103,7 +105,7 @@ _LOOP = "a symbolic link to a directory above it"
 
 
 def _open(
-    root: str, prefix: str, above: frozenset[tuple[int, int]], *, follow_links: bool
+    root: bytes, prefix: bytes, above: frozenset[tuple[int, int]], *, follow_links: bool
 ) -> tuple[_Level | None, str]:
     """The directory with its names in order, or what is in the way."""
     path = os.path.join(root, prefix)  # noqa: PTH118
@@ -119,15 +121,14 @@ def _open(
             for entry in entries:
                 if not follow_links and entry.is_symlink():
                     continue
-                key = sort_key(entry.name)
-                names.append(key + b"/" if _is_directory(entry) else key)
+                names.append(entry.name + b"/" if _is_directory(entry) else entry.name)
     except OSError as error:
         return None, error.strerror or "it cannot be read"
     names.sort(reverse=True)
     return _Level(prefix, iter(_consumed(names)), above), ""
 
 
-def _is_directory(entry: "os.DirEntry[str]") -> bool:
+def _is_directory(entry: "os.DirEntry[bytes]") -> bool:
     try:
         return entry.is_dir()
     except OSError:  # a link into the unknown: looking at it will tell
@@ -145,7 +146,7 @@ def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield from rest
 
 
-def _look(full: str, path: str) -> Found:
+def _look(full: bytes, path: str) -> Found:
     try:
         status = os.stat(full)  # noqa: PTH116
     except OSError as error:

@@ -81,7 +81,6 @@ def test_without_options_the_defaults_are_those_of_the_stock_cli(
         (["--opc-sse-kms-key-id", "ocid1.key"], "kms_key_id", "ocid1.key"),
         (["--force"], "existing", Existing.REPLACE),
         (["--no-overwrite"], "existing", Existing.KEEP),
-        (["--force", "--no-overwrite"], "existing", Existing.REPLACE),
         (["--no-multipart"], "multipart", False),
         (["--disable-parallel-uploads"], "parallel", 1),
         (["--parallel-upload-count", "1000"], "parallel", 1000),
@@ -179,6 +178,139 @@ def test_json_goes_before_the_rc_file(ocihaul: Command, fake: FakeCore, home: Pa
     )
     assert outcome.code == 0
     assert fake.requests[0].bucket == "from-json"
+
+
+@pytest.mark.parametrize(
+    ("rc", "document", "options", "existing"),
+    [
+        ("force=true", {}, ["--no-overwrite"], Existing.KEEP),
+        ("no-overwrite=true", {}, ["--force"], Existing.REPLACE),
+        ("force=true", {"noOverwrite": True}, [], Existing.KEEP),
+        ("no-overwrite=true", {"force": True}, [], Existing.REPLACE),
+        ("", {"force": True}, ["--no-overwrite"], Existing.KEEP),
+        ("force=true\nno-overwrite=true", {}, ["--no-overwrite"], Existing.KEEP),
+        ("force=true\nno-overwrite=false", {}, [], Existing.REPLACE),
+        ("no-overwrite=true", {"noOverwrite": False}, [], Existing.ASK),
+        ("force=true\nno-overwrite=true", {}, [], None),
+        ("", {"force": True, "noOverwrite": True}, [], None),
+        ("", {}, ["--force", "--no-overwrite"], None),
+    ],
+)
+def test_finding_b20_of_force_and_no_overwrite_the_more_explicit_one_counts(
+    *,
+    put: Command,
+    fake: FakeCore,
+    home: Path,
+    rc: str,
+    document: dict[str, Any],
+    options: list[str],
+    existing: Existing | None,
+) -> None:
+    (home / ".oci" / "oci_cli_rc").write_text(f"[DEFAULT]\n{rc}\n")
+    outcome = put("--from-json", json.dumps(document), *options)
+    if existing is None:
+        assert outcome.code == 2
+        assert "--force and --no-overwrite exclude each other" in outcome.err
+        assert fake.requests == []
+    else:
+        assert outcome.code == 0, outcome.err
+        assert fake.requests[0].existing is existing
+
+
+def test_finding_b20_other_pairs_from_two_places(put: Command, fake: FakeCore, home: Path) -> None:
+    rc = home / ".oci" / "oci_cli_rc"
+    rc.write_text("[DEFAULT]\npart-size=20\nparallel-upload-count=3\n")
+    assert put("--no-multipart").code == 0
+    assert fake.requests[0].part_size is None
+    assert not fake.requests[0].multipart
+    rc.write_text("[DEFAULT]\nno-multipart=true\n")
+    assert put("--part-size", "20").code == 0
+    assert fake.requests[1].multipart
+
+
+@pytest.mark.parametrize(
+    ("document", "field", "value"),
+    [
+        ({"endpoint": "http://127.0.0.1:9"}, "endpoint", "http://127.0.0.1:9"),
+        ({"region": "eu-paris-1"}, "region", "eu-paris-1"),
+        ({"profile": "OTHER"}, "profile", "OTHER"),
+        ({"configFile": "~/other"}, "profile", "DEFAULT"),
+        ({"connection-timeout": 3}, "connection_timeout", 3.0),
+        ({"readTimeout": "4.5"}, "read_timeout", 4.5),
+        ({"max_retries": 3}, "max_attempts", 3),
+        ({"noRetry": True}, "max_attempts", 1),
+        ({"noRetry": False}, "max_attempts", None),
+        ({"proxy": "http://p:1"}, "proxy", "http://p:1"),
+        ({"authEndpoint": "http://127.0.0.1:8"}, "auth_endpoint", "http://127.0.0.1:8"),
+        ({"region": None}, "region", "eu-frankfurt-1"),
+    ],
+)
+def test_finding_b17_global_options_in_a_document_are_heeded(
+    *,
+    put: Command,
+    fake: FakeCore,
+    home: Path,
+    document: dict[str, Any],
+    field: str,
+    value: object,
+) -> None:
+    section = "region=eu-frankfurt-1\nkey_file=~/.oci/key.pem\nsecurity_token_file=~/.oci/token\n"
+    (home / "other").write_text(f"[DEFAULT]\n{section}")
+    with (home / ".oci" / "config").open("a") as config:
+        config.write(f"[OTHER]\n{section}")
+    outcome = put("--from-json", json.dumps(document))
+    assert outcome.code == 0, outcome.err
+    assert getattr(fake.settings[0], field) == value
+    if "configFile" in document:
+        assert fake.settings[0].config_file == home / "other"
+
+
+def test_finding_b17_the_rc_file_and_the_view_of_a_document(
+    put: Command, fake: FakeCore, home: Path
+) -> None:
+    (home / "rc").write_text("[DEFAULT]\npart-size=32\n")
+    document = {"cliRcFile": str(home / "rc"), "output": "table", "debug": True, "region": "iad"}
+    outcome = put("--from-json", json.dumps(document), "--region", "eu-paris-1")
+    assert outcome.code == 0, outcome.err
+    assert fake.requests[0].part_size == 32 * MIB
+    assert outcome.out.startswith("+---")
+    assert fake.settings[0].region == "eu-paris-1", "the command line wins"
+
+
+def test_finding_b17_a_document_wins_over_the_environment(
+    put: Command, fake: FakeCore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OCI_CLI_ENDPOINT", "http://127.0.0.1:7")
+    assert put("--from-json", '{"endpoint": "http://127.0.0.1:9"}').code == 0
+    assert fake.settings[0].endpoint == "http://127.0.0.1:9"
+
+
+def test_finding_b17_what_has_no_effect_in_a_document_is_said(put: Command) -> None:
+    outcome = put("--from-json", '{"requestId": "x", "cliAutoPrompt": false}')
+    assert outcome.code == 0
+    assert "Notice: --request-id is accepted and has no effect" in outcome.err
+    assert "auto-prompt" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"endpoin": "x"}, "Did you mean 'endpoint'?"),
+        ({"fromJson": "{}"}, "there is no option 'fromJson'"),
+        ({"help": True}, "there is no option 'help'"),
+        ({"generateFullCommandJsonInput": True}, "is not supported"),
+        ({"connectionTimeout": "soon"}, "--from-json: connectionTimeout: 'soon' is not a valid"),
+        ({"name": ["a"]}, '--from-json: name: ["a"] is not one value'),
+        ({"endpoint": {"a": 1}}, "is not one value"),
+    ],
+)
+def test_finding_b17_what_a_document_cannot_say_is_refused(
+    put: Command, fake: FakeCore, document: dict[str, Any], said: str
+) -> None:
+    outcome = put("--from-json", json.dumps(document))
+    assert outcome.code == 2
+    assert said in outcome.err
+    assert fake.requests == []
 
 
 # --- global options ---------------------------------------------------------------------------

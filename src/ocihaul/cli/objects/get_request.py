@@ -9,6 +9,7 @@ from ocihaul.cli.option_types import AUTO, OptionalHours
 from ocihaul.cli.option_values import check_required, customer_key, namespace_or_none
 from ocihaul.cli.units import MIB
 from ocihaul.errors import UsageError
+from ocihaul.storage.names import check_bucket_name, check_object_name
 from ocihaul.transfer.downloads.local_file import is_special, resolved
 from ocihaul.transfer.downloads.request import DownloadRequest
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE
@@ -30,6 +31,8 @@ _RESPONSE_HEADERS = {
 def build_request(options: Mapping[str, Any], *, home: Path, stdout: TextIO) -> DownloadRequest:
     """The request that these options (by their parameter names) mean; raises UsageError."""
     check_required(options, "bucket_name", "name", "file")
+    check_bucket_name(options["bucket_name"])
+    check_object_name(options["name"])
     file, hours = str(options["file"]), options.get("restore")
     part_size, threshold = options.get("part_size"), options.get("multipart_download_threshold")
     parallel = options.get("parallel_download_count")

@@ -27,7 +27,11 @@ _OF_SINGLE = "Only where the object is sent in one piece."
 @click.option("--opc-content-sha256", help=f"The expected SHA-256, in base64. {_OF_SINGLE}")
 @click.option("--opc-content-sha384", help=f"The expected SHA-384, in base64. {_OF_SINGLE}")
 @click.option("--metadata", help='Metadata of your own: \'{"key": "value"}\', or file://path.')
-@click.option("--content-type", help="The MIME type; auto guesses it from the file's name.")
+@click.option(
+    "--content-type",
+    help="The MIME type; auto guesses it from the file's name. What is compressed (a.css.gz) is "
+    "application/gzip, unless --content-encoding says gzip.",
+)
 @click.option("--content-language", help="The language of the content.")
 @click.option("--content-encoding", help="The encoding of the content, such as gzip.")
 @click.option("--content-disposition", help="How a browser shows the object.")

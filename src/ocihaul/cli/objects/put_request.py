@@ -5,7 +5,6 @@ that options name. The limits of the service (part sizes, counts) are the core's
 are only converted here.
 """
 
-import mimetypes
 import stat
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
@@ -14,13 +13,20 @@ from typing import Any
 
 from ocihaul.cli.objects.pipes import STDIN, is_piped
 from ocihaul.cli.option_types import AUTO
-from ocihaul.cli.option_values import check_required, customer_key, metadata, namespace_or_none
+from ocihaul.cli.option_values import (
+    check_required,
+    customer_key,
+    metadata,
+    namespace_or_none,
+    refuse_both,
+)
 from ocihaul.cli.units import MIB
 from ocihaul.config.found import Found
 from ocihaul.config.quantities import size
 from ocihaul.config.rcfile import expand_home
 from ocihaul.errors import UsageError
 from ocihaul.transfer.steering import MOST
+from ocihaul.transfer.uploads.headers import guessed_type
 from ocihaul.transfer.uploads.request import DEFAULT_MEMORY_LIMIT, Existing, UploadRequest
 
 DEFAULT_PARALLEL = 10
@@ -67,7 +73,7 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> UploadRequest:
         content_crc32c=options.get("opc_content_crc32c"),
         content_sha256=_sha256(options),
         content_sha384=options.get("opc_content_sha384"),
-        content_type=_content_type(options.get("content_type"), Path(name) if piped else source),
+        content_type=_content_type(options, Path(name) if piped else source),
         kms_key_id=options.get("opc_sse_kms_key_id"),
         sse_customer_key=customer_key(options.get("encryption_key_file"), home),
         metadata=metadata(options.get("metadata"), home),
@@ -114,13 +120,12 @@ def check_source(path: Path) -> Path:
 
 def _check_exclusions(options: Mapping[str, Any]) -> None:
     for flag, other in (
+        ("force", "no_overwrite"),
         ("part_size", "no_multipart"),
         ("parallel_upload_count", "no_multipart"),
         ("parallel_upload_count", "disable_parallel_uploads"),
     ):
-        if options.get(flag) is not None and options.get(other):
-            first, second = (f"--{name.replace('_', '-')}" for name in (flag, other))
-            raise UsageError(f"{first} and {second} exclude each other", hint="Leave one out.")
+        refuse_both(options, flag, other)
 
 
 def _name_of_pipe(source: Path) -> str:
@@ -159,7 +164,7 @@ def _bytes(options: Mapping[str, Any], name: str) -> int | None:
 
 
 def _existing(options: Mapping[str, Any]) -> Existing:
-    if options.get("force"):  # as in the stock CLI: it wins over --no-overwrite
+    if options.get("force"):
         return Existing.REPLACE
     return Existing.KEEP if options.get("no_overwrite") else Existing.ASK
 
@@ -173,5 +178,8 @@ def _parallel(options: Mapping[str, Any]) -> int:
     return DEFAULT_PARALLEL if count is None else int(count)
 
 
-def _content_type(value: str | None, source: Path) -> str | None:
-    return mimetypes.guess_type(source.name)[0] if value == "auto" else value
+def _content_type(options: Mapping[str, Any], source: Path) -> str | None:
+    value: str | None = options.get("content_type")
+    if value != "auto":
+        return value
+    return guessed_type(source.name, options.get("content_encoding"))

@@ -38,7 +38,7 @@ def bulk_download(context: click.Context, /, **options: Any) -> None:
 
 
 def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
-    from ocihaul.cli.option_values import check_required, customer_key
+    from ocihaul.cli.option_values import check_required, customer_key, refuse_both
     from ocihaul.cli.trees.run import run_tree
     from ocihaul.cli.trees.summary import DOWNLOAD
     from ocihaul.storage.client import StorageClient
@@ -52,7 +52,7 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.trees.work import Work
 
     check_required(given, "bucket_name", "dest_dir")
-    tree.refuse_both(given, "overwrite", "no_overwrite")
+    refuse_both(given, "overwrite", "no_overwrite")
     root, prefix = tree.directory(given["dest_dir"]), given.get("prefix") or ""
     check_root(root, flag="--dest-dir")
     include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))

@@ -42,7 +42,7 @@ def bulk_upload(context: click.Context, /, **options: Any) -> None:
 
 
 def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
-    from ocihaul.cli.option_values import check_required
+    from ocihaul.cli.option_values import check_required, refuse_both
     from ocihaul.cli.trees.run import run_tree
     from ocihaul.cli.trees.summary import UPLOAD
     from ocihaul.transfer.uploads.request import UploadRequest
@@ -55,7 +55,7 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.trees.work import Work
 
     check_required(given, "bucket_name", "src_dir")
-    tree.refuse_both(given, "overwrite", "no_overwrite")
+    refuse_both(given, "overwrite", "no_overwrite")
     root = tree.directory(given["src_dir"])
     check_root(root, flag="--src-dir")
     include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))

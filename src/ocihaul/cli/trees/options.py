@@ -21,7 +21,9 @@ _TIERS = click.Choice(["Standard", "InfrequentAccess", "Archive"], case_sensitiv
 
 OF_OBJECTS = (
     click.option("--metadata", help='Metadata of your own: \'{"key": "value"}\', or file://path.'),
-    click.option("--content-type", help="The MIME type; auto guesses it from each file's name."),
+    click.option(
+        "--content-type", help="The MIME type; auto guesses it from each file's name (put --help)."
+    ),
     click.option("--content-language", help="The language of the content."),
     click.option("--content-encoding", help="The encoding of the content, such as gzip."),
     click.option("--content-disposition", help="How a browser shows the objects."),
@@ -121,10 +123,3 @@ def of_each(given: Mapping[str, Any], *, home: Path) -> dict[str, Any]:
         "storage_tier": given.get("storage_tier"),
         **{name: given.get(name) for name in as_they_are},
     }
-
-
-def refuse_both(given: Mapping[str, Any], one: str, other: str) -> None:
-    """Raise UsageError when two options are given that exclude each other."""
-    if given.get(one) and given.get(other):
-        first, second = (f"--{name.replace('_', '-')}" for name in (one, other))
-        raise UsageError(f"{first} and {second} exclude each other", hint="Leave one out.")

@@ -13,16 +13,6 @@ from ocihaul.cli.trees import options as tree
 
 COMMAND = ("os", "object", "sync")
 
-_ONLY_UP = (
-    "metadata",
-    "content_type",
-    "content_language",
-    "content_encoding",
-    "content_disposition",
-    "cache_control",
-    "storage_tier",
-)
-
 
 @click.command("sync")
 @bucket_options
@@ -30,6 +20,7 @@ _ONLY_UP = (
 @click.option("--dest-dir", help="The directory that gets the bucket's objects. It is made.")
 @click.option("--prefix", help="What the names of the objects begin with, and the files' do not.")
 @click.option("--delete", is_flag=True, help="Delete what the source does not have.")
+@click.option("--checksum", is_flag=True, help="Compare the content of all that has the same size.")
 @tree.options(tree.OF_OBJECTS)
 @click.option("--no-multipart", is_flag=True, help="Transfer each object in one piece.")
 @click.option("--part-size", type=click.IntRange(min=128), help="Size of a part in MiB. [128]")
@@ -40,23 +31,26 @@ _ONLY_UP = (
 def sync(context: click.Context, /, **options: Any) -> None:
     """Upload or download what is new or different.
 
-    A file goes up when it has another size than its object, or is newer; an object comes down
-    when it has another size than its file, or is newer. A file that fails does not stop the
+    A file goes up when it has another size than its object, or is newer and has another content;
+    an object comes down when it has another size than its file, or is newer and has another
+    content. With --checksum the content counts whatever the time says: each file is read, and
+    for objects that were sent in parts the service is asked. A file that fails does not stop the
     others.
     """
     invocation = settle(context, options, command=COMMAND)
     given = invocation.options
-    from ocihaul.cli.option_values import check_required
+    from ocihaul.cli.defaults import OF_UPLOADS
+    from ocihaul.cli.option_values import check_required, refuse_both
     from ocihaul.errors import UsageError
 
     check_required(given, "bucket_name")
-    tree.refuse_both(given, "src_dir", "dest_dir")
+    refuse_both(given, "src_dir", "dest_dir")
     if given.get("src_dir"):
         raise click.exceptions.Exit(_up(invocation, given))
     if not given.get("dest_dir"):
         raise UsageError("--src-dir or --dest-dir is missing", hint="Give one of them.")
-    for name in _ONLY_UP:
-        tree.refuse_both(given, "dest_dir", name)
+    for name in OF_UPLOADS:
+        refuse_both(given, "dest_dir", name)
     raise click.exceptions.Exit(_down(invocation, given))
 
 
@@ -96,6 +90,7 @@ def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
             follow_links=not given.get("no_follow_symlinks"),
             guess_types=given.get("content_type") == "auto",
             empty_directories=True,
+            checksum=bool(given.get("checksum")),
             delete=delete,
             dry_run=bool(given.get("dry_run")),
         )
@@ -156,6 +151,7 @@ def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
             filter=make_filter(include, exclude, root=root, prefix=prefix),
             follow_links=not given.get("no_follow_symlinks"),
             strip_prefix=True,
+            checksum=bool(given.get("checksum")),
             delete=delete,
             dry_run=bool(given.get("dry_run")),
             multipart=not given.get("no_multipart"),

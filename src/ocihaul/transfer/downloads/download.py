@@ -13,7 +13,12 @@ from typing import BinaryIO
 from ocihaul.errors import ServiceError
 from ocihaul.events import DownloadFinished, Listener, Notice, ignore
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.names import check_headers, check_text
+from ocihaul.storage.names import (
+    check_bucket_name,
+    check_headers,
+    check_object_name,
+    check_text,
+)
 from ocihaul.storage.types import ObjectSummary
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C
@@ -130,8 +135,8 @@ def _streamed(job: DownloadJob, out: BinaryIO, started: float) -> DownloadResult
 def _check(request: DownloadRequest) -> None:
     """Raise UsageError for what no request could carry, before any is made."""
     check_text(request.namespace, "namespace")
-    check_text(request.bucket, "bucket name")
-    check_text(request.name, "object name")
+    check_bucket_name(request.bucket)
+    check_object_name(request.name)
     check_headers(_preconditions(request))
     check_wishes(part_size=request.part_size, parallel=request.parallel)
 
@@ -182,6 +187,7 @@ def _temporary(storage: StorageClient, request: DownloadRequest, target: Path) -
     where = (storage.base_url(request.namespace), request.namespace, request.bucket, request.name)
     what = (*where, request.version_id or "", request.byte_range or "", target.name)
     shown = os.fsencode(target.name)[:_SHOWN].decode(errors="ignore")
+    shown = os.fsdecode(shown.encode())  # the locale may not have these characters
     return target.with_name(f".{shown}.{_digest(*what)}{SUFFIX}")
 
 

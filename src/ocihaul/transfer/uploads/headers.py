@@ -1,8 +1,15 @@
 """From what a caller asks for to the headers and documents of the requests; pure."""
 
+import mimetypes
+import posixpath
 from collections.abc import Mapping
 
-from ocihaul.storage.names import check_headers, check_text
+from ocihaul.storage.names import (
+    check_bucket_name,
+    check_headers,
+    check_object_name,
+    check_text,
+)
 from ocihaul.transfer.plan import check_parallel, check_part_size
 from ocihaul.transfer.uploads.request import UploadRequest
 
@@ -13,6 +20,16 @@ _CONTENT = {
     "content-disposition": "content_disposition",
     "cache-control": "cache_control",
     "storage-tier": "storage_tier",
+}
+
+#: The types of what Python's mimetypes calls encodings.
+_COMPRESSED = {
+    "gzip": "application/gzip",
+    "bzip2": "application/x-bzip2",
+    "xz": "application/x-xz",
+    "compress": "application/x-compress",
+    "br": "application/x-brotli",
+    "zstd": "application/zstd",
 }
 
 
@@ -26,8 +43,8 @@ def check_wishes(request: UploadRequest) -> None:
     """The same, while the namespace need not be known yet."""
     check_part_size(None if request.upload_id else request.part_size)
     check_parallel(request.parallel)
-    check_text(request.bucket, "bucket name")
-    check_text(request.name, "object name")
+    check_bucket_name(request.bucket)
+    check_object_name(request.name)
     check_headers(put_headers(request))
     check_headers({} if request.if_match is None else {"if-match": request.if_match})
 
@@ -51,6 +68,20 @@ def put_headers(request: UploadRequest) -> dict[str, str]:
     }
     headers |= _metadata(request.metadata) | encryption_headers(request)
     return {name: value for name, value in headers.items() if value is not None}
+
+
+def guessed_type(name: str, encoding: str | None) -> str | None:
+    """The content type that a file's name tells; None: the service's own.
+
+    What is compressed (`a.css.gz`) is of its compression's type: as text/css it would have to say
+    `content-encoding: gzip` too, and whatever fetched it by HTTP would undo the compression on the
+    way, so that the file that was stored would not come back. Who wants that says so, with the
+    `encoding`.
+    """
+    guess, compression = mimetypes.guess_type(f"/{posixpath.basename(name)}")  # not a URL
+    if compression is None or compression == encoding:
+        return guess
+    return _COMPRESSED.get(compression)
 
 
 def create_document(request: UploadRequest) -> dict[str, object]:
