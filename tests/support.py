@@ -2,9 +2,12 @@
 
 import base64
 import json
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from functools import lru_cache
+from pathlib import Path
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -17,7 +20,10 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from ocihaul.events import Event
+from ocihaul.events import Event, Listener, ignore
+from ocihaul.filesystem import FileSystem
+from ocihaul.transfer.downloads.place import Place
+from ocihaul.trees.small_get import write
 
 NOW = 1_800_000_000.0
 
@@ -91,3 +97,18 @@ class Recorder:
 
     def of(self, kind: type) -> list[Event]:
         return [event for event in self.events if isinstance(event, kind)]
+
+
+@contextmanager
+def place_of(
+    path: Path, listener: Listener = ignore, *, mtime: int | None = None
+) -> Iterator[Place]:
+    """The place of a file, in its directory held open."""
+    with Place.at(path, FileSystem(listener)) as place:
+        yield replace(place, mtime=mtime)
+
+
+def write_small(target: Path, data: bytes, mtime: int | None = None) -> None:
+    """Write a file as a tree does with a small object."""
+    with place_of(target, mtime=mtime) as place:
+        write(place, data)

@@ -1,13 +1,14 @@
 """What is under a prefix to a directory: what is new or different comes down."""
 
+import contextlib
 import os
 import stat
-from pathlib import Path
 
 from ocihaul.errors import ObjectArchived, ObjectExists, OcihaulError, TargetError
 from ocihaul.storage.listing import ListedObject
 from ocihaul.transfer.claims import alone
 from ocihaul.transfer.downloads.download import download, is_unfinished, tidy
+from ocihaul.transfer.downloads.place import Place
 from ocihaul.transfer.downloads.ranges import check_wishes
 from ocihaul.transfer.downloads.request import DownloadRequest
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE
@@ -20,7 +21,7 @@ from ocihaul.trees.remote import Bucket
 from ocihaul.trees.request import TreeDownload
 from ocihaul.trees.results import DOWNLOADED, FILE
 from ocihaul.trees.small import SMALL
-from ocihaul.trees.small_get import SmallObjects
+from ocihaul.trees.small_get import SmallObjects, write
 from ocihaul.trees.tidy import delete_files
 from ocihaul.trees.work import Work
 
@@ -37,12 +38,15 @@ def download_tree(request: TreeDownload, work: Work) -> None:
     check_root(request.root, flag="--dest-dir")
     check_wishes(part_size=request.part_size, parallel=request.parallel)
     if request.dry_run:
-        _download(request, work, Destination(request.root, make=False))
+        with Destination(request.root, make=False) as destination:
+            _download(request, work, destination)
         return
-    destination = Destination(request.root)
     real = os.path.realpath(request.root)
     lock = work.directory / f"tree-{run_key(root=real)[:16]}.lock"
-    with alone(lock, real, wait=True, listener=work.listener, stop=work.stop):
+    with (
+        Destination(request.root, listener=work.listener) as destination,
+        alone(lock, real, wait=True, listener=work.listener, stop=work.stop),
+    ):
         _download(request, work, destination)
         if work.results.count(DOWNLOADED) and hasattr(os, "sync"):
             os.sync()  # once, not once a file
@@ -156,8 +160,8 @@ class _Downloader:
             )
         if status is not None:
             if not (request.dry_run or _is_small(there)):
-                target = Path(self._destination.full(path))
-                tidy(work.storage, self._wish(there, target), target)
+                with contextlib.suppress(OcihaulError), self._destination.place(path) as place:
+                    tidy(work.storage, self._wish(there, place), place)
             if self._done_before(there, status):
                 return
             verdict = judge_download(request.mode, there, status.st_size, status.st_mtime_ns)
@@ -193,15 +197,16 @@ class _Downloader:
     def fetch(self, there: ListedObject, path: str) -> None:
         """Fetch one object and note what came of it."""
         work = self._work
+        mtime = whole_seconds(there) if self._request.strip_prefix else None
+        size = there.size or 0
         try:
-            target = self._destination.place(path)
-            mtime = whole_seconds(there) if self._request.strip_prefix else None
-            size = there.size or 0
-            if _is_small(there):
-                self._small.get(there, target, mtime=mtime)
-            else:
-                self._large(there, target, mtime)
-            status = target.stat()
+            small = self._small.fetch(there) if _is_small(there) else None
+            with self._destination.place(path, mtime=mtime) as place:
+                if small is not None:
+                    write(place, small)
+                else:
+                    self._large(there, place)
+                status = os.stat(place.path.name, dir_fd=place.directory)
         except OSError as error:
             work.failed(there.name, TargetError(f"{path} cannot be looked at: {error.strerror}"))
         except OcihaulError as error:
@@ -214,13 +219,13 @@ class _Downloader:
             headers = {"etag": there.etag or ""}
             work.remember(there.name, Finished(size, status.st_mtime_ns, headers))
 
-    def _wish(self, there: ListedObject, target: Path) -> DownloadRequest:
+    def _wish(self, there: ListedObject, place: Place) -> DownloadRequest:
         request = self._request
         return DownloadRequest(
             namespace=request.namespace,
             bucket=request.bucket,
             name=there.name,
-            target=target,
+            target=place.path,
             if_match=there.etag,
             part_size=request.part_size,
             threshold=self._threshold,
@@ -229,18 +234,17 @@ class _Downloader:
             sse_customer_key=request.sse_customer_key,
         )
 
-    def _large(self, there: ListedObject, target: Path, mtime: int | None) -> None:
+    def _large(self, there: ListedObject, place: Place) -> None:
         work = self._work
         download(
             work.storage,
-            self._wish(there, target),
+            self._wish(there, place),
             listener=work.listener,
             stop=work.stop,
             directory=work.directory,
             pace=work.pace,
+            place=place,
         )
-        if mtime is not None:
-            os.utime(target, (mtime, mtime))
 
 
 class _Fetching:
