@@ -27,6 +27,12 @@ _NO_PREALLOCATION = _MISSING | {errno.ENODEV}
 #: What opening says about a link, a file of another user, or a pipe that nobody reads.
 _FOREIGN = frozenset({errno.ELOOP, errno.EMLINK, errno.EACCES, errno.EPERM, errno.ENXIO})
 
+#: What to tell where `sync_file` says no.
+UNSYNCED = (
+    "The file system cannot be told to put files on disk (it has no fsync): a power failure soon "
+    "after the end may cost what was written last."
+)
+
 _OPEN = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a pipe must not block
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 #: How often a foreign file is removed that comes back each time.
@@ -158,10 +164,7 @@ class FileSystem:
     def sync(self, descriptor: int) -> None:
         """Put a file on disk. Raises OSError when the disk fails."""
         if not sync_file(descriptor):
-            self._tell(
-                "The file system cannot be told to put files on disk (it has no fsync): a power "
-                "failure soon after the end may cost what was written last."
-            )
+            self._tell(UNSYNCED)
 
     def set_mode(self, descriptor: int, mode: int) -> None:
         """Set a file's permissions."""

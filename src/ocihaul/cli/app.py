@@ -6,7 +6,7 @@ import click
 
 from ocihaul import __version__
 from ocihaul.cli.elsewhere import NotOurs, Tree, run_elsewhere
-from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, USAGE, exit_code
+from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, UNREAD, USAGE, exit_code
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.objects import os_commands
 
@@ -79,8 +79,10 @@ def run(argv: Sequence[str]) -> int:
         return USAGE
     except click.Abort as error:
         return INTERRUPTED if isinstance(error.__cause__, KeyboardInterrupt) else FAILED
-    except BrokenPipeError:
-        return FAILED  # whoever read our output has gone; there is nobody to tell
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # so click ends then, with 1
+            return UNREAD
+        raise
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  nothing may end in a traceback
         from ocihaul.cli.complain import error_text
 

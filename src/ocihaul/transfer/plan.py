@@ -73,6 +73,11 @@ def check_part_size(part_size: int | None) -> None:
         )
 
 
+def part_size_text(part_size: int) -> str:
+    """A part size as --part-size takes it: MiB, or bytes with their unit."""
+    return f"{part_size}B" if part_size % MIB else str(part_size // MIB)
+
+
 def check_parallel(parallel: int) -> None:
     """Raise UsageError for a number of parts in flight that cannot be."""
     if not 1 <= parallel <= MOST_PARALLEL:

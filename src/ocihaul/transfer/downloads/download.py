@@ -25,6 +25,7 @@ from ocihaul.transfer.downloads.into_stream import IntoStream
 from ocihaul.transfer.downloads.job import DownloadJob
 from ocihaul.transfer.downloads.local_file import LocalFile, is_special, opened, resolved
 from ocihaul.transfer.downloads.place import Place
+from ocihaul.transfer.downloads.proof import check_provable
 from ocihaul.transfer.downloads.ranges import check_wishes
 from ocihaul.transfer.downloads.request import DownloadRequest, DownloadResult
 from ocihaul.transfer.downloads.restoring import readable
@@ -84,6 +85,7 @@ def download(
     def begin() -> DownloadJob:
         job = _job(storage, request, listener=listener, stop=stop, pace=pace)
         size = job.plan().size  # what cannot be fetched makes no file
+        check_provable(job.promise, job.there.size, request.part_size)
         if before is not None:
             before(size)
         return job

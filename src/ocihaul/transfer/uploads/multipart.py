@@ -19,7 +19,7 @@ from ocihaul.transfer.crew import one_by_one
 from ocihaul.transfer.digesting import digest_ranges
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.journal import Entry
-from ocihaul.transfer.plan import MIB, Plan
+from ocihaul.transfer.plan import Plan, part_size_text
 from ocihaul.transfer.source import FileSource, Piece
 from ocihaul.transfer.uploads.headers import attributes_of
 from ocihaul.transfer.uploads.job import Job
@@ -205,6 +205,6 @@ class MultipartUpload:
             f"-ns {request.namespace} -bn {request.bucket} "
             f"--name {request.name} --file {request.source} "
             f"--upload-id {self._assembly.upload_id} "
-            f"--part-size {self._plan.part_size // MIB}\n"
+            f"--part-size {part_size_text(self._plan.part_size)}\n"
             f"or drop them with: {self._assembly.how_to_abort()}"
         )
