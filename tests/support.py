@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import jwt
+import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -112,3 +114,16 @@ def write_small(target: Path, data: bytes, mtime: int | None = None) -> None:
     """Write a file as a tree does with a small object."""
     with place_of(target, mtime=mtime) as place:
         write(place, data)
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
+
+
+@contextmanager
+def another_user(uid: int = 65534) -> Iterator[None]:
+    """What this process does meanwhile is done by another user (only root can)."""
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)

@@ -79,10 +79,8 @@ def run(argv: Sequence[str]) -> int:
         return USAGE
     except click.Abort as error:
         return INTERRUPTED if isinstance(error.__cause__, KeyboardInterrupt) else FAILED
-    except SystemExit as end:
-        if isinstance(end.__context__, BrokenPipeError):  # so click ends then, with 1
-            return UNREAD
-        raise
+    except SystemExit:
+        return UNREAD  # out of click this comes only when a write says EPIPE
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  nothing may end in a traceback
         from ocihaul.cli.complain import error_text
 
