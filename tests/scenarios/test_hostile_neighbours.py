@@ -83,9 +83,12 @@ def test_finding_a02_a_small_file_of_a_tree_does_not_go_into_anothers_file(tmp_p
         with pytest.MonkeyPatch.context() as patch:
             seen: list[str] = []
             opened = Place.open
-            patch.setattr(
-                Place, "open", lambda at, name, *a: (seen.append(name), opened(at, name, *a))[1]
-            )
+
+            def watched(at: Place, name: str, flags: int = 0) -> tuple[int, bool]:
+                seen.append(name)
+                return opened(at, name, flags)
+
+            patch.setattr(Place, "open", watched)
             assert run(w, "bulk-download", "--dest-dir", str(dest)).code == 0
         (name,) = seen
         (dest / "f").unlink()
