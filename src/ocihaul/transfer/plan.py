@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ocihaul.errors import UsageError
 
+MB = 10**6
 MIB = 2**20
 GIB = 2**30
 

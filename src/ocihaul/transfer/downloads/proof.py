@@ -13,12 +13,11 @@ from itertools import chain
 from ocihaul.errors import ChecksumError
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, MD5
-from ocihaul.transfer.plan import MIB
+from ocihaul.transfer.plan import MB, MIB
 
 #: Part sizes in MiB that tools use by default or people like, the most usual first.
 _USUAL = (128, 64, 100, 10, 50, 256, 512, 1024, 5, 8, 16, 20, 32, 2048, 4096)
 #: The same in MB: SDKs take bytes, and people write round numbers.
-_MB = 10**6
 _USUAL_DECIMAL = (10, 100, 5, 8, 16, 20, 50, 128, 64, 256, 1000, 500, 25, 32, 200)
 #: How much may be read for finding out a part size: bytes, and times the object.
 _READING = 16 * 2**30
@@ -69,8 +68,8 @@ def part_sizes(size: int, count: int, hint: int | None) -> Iterator[int]:
         yield max(size, 1)
         return
     smallest, largest = _limits(size, count)
-    usual = [hint, *(mib * MIB for mib in _USUAL), *(mb * _MB for mb in _USUAL_DECIMAL)]
-    every = (range(-(-smallest // unit) * unit, largest + 1, unit) for unit in (MIB, _MB))
+    usual = [hint, *(mib * MIB for mib in _USUAL), *(mb * MB for mb in _USUAL_DECIMAL)]
+    every = (range(-(-smallest // unit) * unit, largest + 1, unit) for unit in (MIB, MB))
     tried = set()
     for one in (*usual, *chain.from_iterable(every)):
         if one is not None and smallest <= one <= largest and one not in tried:

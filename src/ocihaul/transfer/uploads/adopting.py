@@ -16,7 +16,7 @@ from ocihaul.transfer.checksum import CRC32C, MD5, encoded
 from ocihaul.transfer.digesting import digest_ranges
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.journal import Entry
-from ocihaul.transfer.plan import DEFAULT_PART_SIZE, MIB, MOST_PARTS, Plan
+from ocihaul.transfer.plan import DEFAULT_PART_SIZE, MB, MIB, MOST_PARTS, Plan, part_size_text
 from ocihaul.transfer.source import FileSource
 from ocihaul.transfer.uploads.memory import Memory
 from ocihaul.transfer.uploads.request import UploadRequest
@@ -44,6 +44,10 @@ def adopt(
     if request.part_size not in {None, part_size}:
         text = f"Going on with parts of {part_size / MIB:g} MiB, as the upload was begun."
         memory.listener(Notice(text))
+    if part_size % MIB and part_size % MB:
+        size = part_size_text(part_size)
+        text = f"Its parts have an odd size: a download compares the object with --part-size {size}"
+        memory.listener(Notice(f"{text}."))
     memory.listener(Notice(f"Reading {len(listed)} parts, to see whether they are of this file."))
     right = _confirmed(listed, plan, source, request, stop)
     entry = memory.adopt(
