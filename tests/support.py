@@ -2,12 +2,17 @@
 
 import base64
 import json
-from dataclasses import dataclass, field
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from functools import lru_cache
+from pathlib import Path
 from typing import TypeVar
 
 import jwt
+import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -18,7 +23,10 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from ocihaul.events import Event
+from ocihaul.events import Event, Listener, ignore
+from ocihaul.filesystem import FileSystem
+from ocihaul.transfer.downloads.place import Place
+from ocihaul.trees.small_get import write
 
 NOW = 1_800_000_000.0
 
@@ -95,3 +103,31 @@ class Recorder:
 
     def of(self, kind: type[E]) -> list[E]:
         return [event for event in self.events if isinstance(event, kind)]
+
+
+@contextmanager
+def place_of(
+    path: Path, listener: Listener = ignore, *, mtime: int | None = None
+) -> Iterator[Place]:
+    """The place of a file, in its directory held open."""
+    with Place.at(path, FileSystem(listener)) as place:
+        yield replace(place, mtime=mtime)
+
+
+def write_small(target: Path, data: bytes, mtime: int | None = None) -> None:
+    """Write a file as a tree does with a small object."""
+    with place_of(target, mtime=mtime) as place:
+        write(place, data)
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
+
+
+@contextmanager
+def another_user(uid: int = 65534) -> Iterator[None]:
+    """What this process does meanwhile is done by another user (only root can)."""
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)

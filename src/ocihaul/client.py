@@ -346,7 +346,8 @@ class Client:
         state directory. Where these cannot be used, `listener` hears a Notice.
 
         Options (default), sizes in bytes: mode (Mode.SYNC), include, exclude (()),
-        checksum (False), delete (False), dry_run (False), parallel (10), adaptive (False), follow_links (True), part_size (None),
+        checksum (False), delete (False), dry_run (False), parallel (10), adaptive (False),
+        follow_links (True), part_size (None),
         multipart (True), verify_checksum (False), metadata ({}), storage_tier (None),
         content_type (None; "auto" guesses), content_language, content_encoding,
         content_disposition, cache_control (None), kms_key_id (None), sse_customer_key (None).
@@ -380,7 +381,8 @@ class Client:
         skipped. Nothing is ever written outside of `directory`.
 
         Options (default), sizes in bytes: mode (Mode.SYNC), include, exclude (()),
-        checksum (False), delete (False), dry_run (False), parallel (10), adaptive (False), follow_links (True), part_size (None),
+        checksum (False), delete (False), dry_run (False), parallel (10), adaptive (False),
+        follow_links (True), part_size (None),
         multipart (True), sse_customer_key (None).
         `ocihaul.options.DirectoryDownloadOptions` says what each does.
 

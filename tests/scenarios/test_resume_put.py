@@ -88,6 +88,24 @@ def test_what_is_there_is_confirmed_and_the_rest_is_sent(tmp_path: Path) -> None
         assert document["whole"]["md5"] == document["service"]["opc-multipart-md5"]
 
 
+@pytest.mark.parametrize(("part", "odd"), [(10_000_000, False), (1_112_345, True)])
+def test_finding_e07_what_it_finishes_can_be_compared_when_it_comes_back(
+    tmp_path: Path, part: int, odd: bool
+) -> None:
+    """Parts as SDKs cut them, in bytes."""
+    with world(tmp_path) as w:
+        source, back = w.file(20 * 1_112_345 - 9), tmp_path / "back"
+        with begun_elsewhere(w, source, **slices(source, 1, 2, size=part)) as upload_id:
+            ran = resume(w, source, upload_id)
+        assert ran.code == 0, ran.err
+        assert (f"--part-size {part}B" in ran.err) == odd
+        hint = ("--part-size", f"{part}B") if odd else ()
+        got = w.run(*w.get(source.name, back, *hint))
+        assert got.code == 0, got.err
+        assert "MD5 compared" in got.err
+        assert back.read_bytes() == source.read_bytes()
+
+
 def test_weakness_09_foreign_parts_are_never_committed(tmp_path: Path) -> None:
     """An upload full of somebody else's bytes: the stock CLI commits it as the user's file."""
     with world(tmp_path) as w:

@@ -78,7 +78,7 @@ def test_who_reads_the_answer_may_leave(w: World) -> None:
             timeout=100,
             check=False,
         )
-    assert process.returncode == 1
+    assert process.returncode == 141
     assert w.arrived_whole(source)
     assert "Error" not in process.stderr
     assert "Exception" not in process.stderr
@@ -106,6 +106,34 @@ def test_who_reads_slowly_gets_all_of_it_even_if_our_end_may_not_wait(w: World) 
     process.communicate(timeout=100)
     assert process.returncode == 0
     assert [name for name in names if name not in text] == []
+
+
+@pytest.mark.parametrize("what", ["get", "list"])
+def test_finding_b09_a_reader_that_has_enough_ends_it_quietly(w: World, what: str) -> None:
+    """As `cat FILE | head -c 10` ends: by SIGPIPE's status, without a word."""
+    w.oci.put_object("backups", "x", os.urandom(5 * MIB))
+    if what == "get":
+        words = w.get("x", "-")
+    else:
+        for number in range(200):
+            w.oci.put_object("backups", f"{number:03}-{'x' * 900}", b"x")
+        words = ("os", "object", "list", "-ns", "ns1", "-bn", "backups", "--all")
+        words += ("--auth", "security_token")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ocihaul", *words],
+        env=w.environ(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert len(process.stdout.read(10)) == 10
+    process.stdout.close()
+    said = process.stderr.read().decode()
+    process.stderr.close()
+    assert process.wait(100) == 141
+    assert "rror" not in said
+    assert "Exception" not in said
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,24 @@ def test_large_objects_come_in_parts(tmp_path: Path) -> None:
         assert ran.json["skipped-objects"] == ["large", "parts"]
 
 
+def test_finding_e07_a_tree_takes_decimal_parts_and_names_odd_ones(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        data = os.urandom(11_000_003)
+        w.oci.put_object("backups", "decimal", data, part_size=5_000_000)
+        w.oci.put_object("backups", "odd", data, part_size=550_001)
+        dest = tmp_path / "dest"
+        ran = run(w, "bulk-download", "--dest-dir", str(dest))
+        assert ran.code == 1
+        assert list(ran.json["download-failures"]) == ["odd"]
+        assert "550001 to" in ran.json["download-failures"]["odd"]
+        assert w.oci.log.count(operation="GetObject") == 1, "of the other one"
+        ran = run(
+            w, "bulk-download", "--dest-dir", str(dest), "--part-size", "550001B", "--no-overwrite"
+        )
+        assert ran.code == 0, ran.err
+        assert content(dest) == {"decimal": data, "odd": data}
+
+
 def test_what_a_kill_between_the_last_two_steps_leaves_is_tidied_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,13 +7,19 @@ import pytest
 
 from ocihaul.errors import TargetError, UsageError
 from ocihaul.trees.destination import Destination, check_root
-from ocihaul.trees.small_get import _write
+from tests.support import write_small
+
+
+def path_of(destination: Destination, path: str) -> Path:
+    with destination.place(path) as place:
+        assert os.path.samestat(os.fstat(place.directory), place.path.parent.stat())
+        return place.path
 
 
 def test_directories_are_made_on_the_way(tmp_path: Path) -> None:
     root = tmp_path / "new" / "dest"
     destination = Destination(str(root))
-    assert destination.place("a/b/c") == root / "a" / "b" / "c"
+    assert path_of(destination, "a/b/c") == root / "a" / "b" / "c"
     assert (root / "a" / "b").is_dir()
     destination.directory("d/e/")
     assert (root / "d" / "e").is_dir()
@@ -37,13 +43,14 @@ def test_a_link_that_stays_inside_is_followed(tmp_path: Path) -> None:
     destination = Destination(str(tmp_path))
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
-    assert destination.place("link/x").resolve() == (tmp_path / "real" / "x").resolve()
+    assert path_of(destination, "link/x") == tmp_path / "real" / "x"
 
 
 def test_a_root_that_is_a_link_itself_is_the_root(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
-    Destination(str(tmp_path / "link")).place("a/b")
+    place = path_of(Destination(str(tmp_path / "link")), "a/b")
+    assert place == tmp_path / "real" / "a" / "b"
     assert (tmp_path / "real" / "a").is_dir()
 
 
@@ -70,7 +77,7 @@ def test_a_file_is_replaced_whole_and_keeps_its_permissions(tmp_path: Path) -> N
     target = tmp_path / "x"
     target.write_text("old")
     target.chmod(0o640)
-    _write(target, b"new", 1_700_000_000)
+    write_small(target, b"new", 1_700_000_000)
     assert target.read_bytes() == b"new"
     assert target.stat().st_mode & 0o777 == 0o640
     assert target.stat().st_mtime == 1_700_000_000
@@ -79,22 +86,22 @@ def test_a_file_is_replaced_whole_and_keeps_its_permissions(tmp_path: Path) -> N
 
 def test_what_a_dead_process_left_is_used_again(tmp_path: Path) -> None:
     target = tmp_path / "x"
-    _write(target, b"1", None)
+    write_small(target, b"1")
     target.unlink()
     real = os.replace
 
-    def killed(*_: object) -> None:
+    def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    os.replace = killed  # type: ignore[assignment]
+    os.replace = killed
     try:
         with pytest.raises(KeyboardInterrupt):
-            _write(target, b"longer than what comes", None)
+            write_small(target, b"longer than what comes")
     finally:
         os.replace = real
     (left,) = tmp_path.iterdir()
     assert left.name.endswith(".ocihaul")
-    _write(target, b"2", None)
+    write_small(target, b"2")
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
     assert target.read_bytes() == b"2"
 
@@ -104,15 +111,15 @@ def test_two_writers_of_one_file_do_not_mix(tmp_path: Path) -> None:
 
     target = tmp_path / "x"
     real = os.replace
-    os.replace = lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+    os.replace = lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt)
     try:
         with pytest.raises(KeyboardInterrupt):
-            _write(target, b"1", None)
+            write_small(target, b"1")
     finally:
         os.replace = real
     (left,) = tmp_path.iterdir()
     with left.open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(TargetError, match="another process"):
-            _write(target, b"2", None)
+            write_small(target, b"2")
     assert left.exists(), "it is somebody's"

@@ -23,8 +23,9 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.transfer import checksum
 from ocihaul.transfer.uploads.request import UploadRequest
 from ocihaul.trees.small import SMALL, SmallFiles
-from ocihaul.trees.small_get import Memory, _write
+from ocihaul.trees.small_get import Memory
 from ocihaul.wire.message import Answer, WireError
+from tests.support import write_small
 
 
 class Service:
@@ -152,7 +153,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(
 
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(TargetError, match="No space left"):
-        _write(path, b"new", None)
+        write_small(path, b"new")
     monkeypatch.undo()
     assert path.read_bytes() == b"first"
     assert [each.name for each in path.parent.iterdir()] == ["x"]
@@ -166,7 +167,7 @@ def test_a_file_system_without_locks_takes_files(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", none)
-    _write(path, b"new", None)
+    write_small(path, b"new")
     assert path.read_bytes() == b"new"
     assert [each.name for each in path.parent.iterdir()] == ["x"]
 
@@ -179,7 +180,7 @@ def test_a_temporary_file_in_another_process_hands_is_left_alone(path: Path) -> 
         other.flush()
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(TargetError, match="another process downloads"):
-            _write(path, b"new", None)
+            write_small(path, b"new")
     assert (path.read_bytes(), temporary.read_bytes()) == (b"first", b"half")
 
 

@@ -6,7 +6,7 @@ import click
 
 from ocihaul import __version__
 from ocihaul.cli.elsewhere import NotOurs, Tree, run_elsewhere
-from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, USAGE, exit_code
+from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, UNREAD, USAGE, exit_code
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.objects import os_commands
 
@@ -79,8 +79,10 @@ def run(argv: Sequence[str]) -> int:
         return USAGE
     except click.Abort as error:
         return INTERRUPTED if isinstance(error.__cause__, KeyboardInterrupt) else FAILED
+    except SystemExit:
+        return UNREAD  # out of click this comes only when a write says EPIPE
     except BrokenPipeError:
-        return FAILED  # whoever read our output has gone; there is nobody to tell
+        return UNREAD  # whoever read our output has gone; there is nobody to tell
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001  nothing may end in a traceback

@@ -1,7 +1,7 @@
 """What the process's exit status says to a script, and which error leads to which.
 
 0 done; 1 failed; 2 the command line is wrong; 75 stopped but resumable (the same command, run
-again, goes on); 130 a person or the system asked us to stop.
+again, goes on); 130 a person or the system asked us to stop; 141 whoever read our output has gone.
 """
 
 from collections.abc import Iterable
@@ -13,6 +13,7 @@ FAILED = 1
 USAGE = 2
 RESUMABLE = 75  # EX_TEMPFAIL of sysexits.h
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+UNREAD = 141  # 128 + SIGPIPE: `head` has enough, which is no failure that needs a message
 
 
 def worst(codes: Iterable[int]) -> int:

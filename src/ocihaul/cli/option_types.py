@@ -1,7 +1,8 @@
 """Types of options that click does not have."""
 
+import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -22,6 +23,33 @@ class ParallelCount(click.IntRange):
         if isinstance(value, str) and value.lower() == AUTO:
             return AUTO
         return super().convert(value, param, ctx)
+
+
+class PartSize(click.IntRange):
+    """A number of MiB, as in the stock CLI, or a size with its unit; the value is bytes.
+
+    `min` and `max` are for numbers of MiB.
+    """
+
+    name = "integer"
+    _UNITS: ClassVar[dict[str, int]] = {
+        "b": 1,
+        "kb": 10**3,
+        "mb": 10**6,
+        "gb": 10**9,
+        "kib": 2**10,
+        "mib": 2**20,
+        "gib": 2**30,
+    }
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Bytes."""
+        match = re.fullmatch(r"([0-9]{1,18})\s*([a-z]+)", str(value).strip().lower(), re.ASCII)
+        if match is None:
+            return super().convert(value, param, ctx) * 2**20
+        if match[2] not in self._UNITS or not int(match[1]):
+            self.fail(f"{value!r} is no size; write 128 (MiB), 10000000B or 10MB", param, ctx)
+        return int(match[1]) * self._UNITS[match[2]]
 
 
 class OptionalHours(click.IntRange):

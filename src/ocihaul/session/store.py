@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from ocihaul.config.login_command import login_command
 from ocihaul.errors import CredentialError
+from ocihaul.filesystem import sync_directory, sync_file
 from ocihaul.session.keys import load_key
 from ocihaul.session.lockfile import give_to_owner_of, lock_file_for, make_for_owner
 from ocihaul.session.token import SessionToken
@@ -47,7 +48,8 @@ class CredentialStore:
     """The two files of one session. `passphrase` opens the key, where it is protected.
 
     With `key_pem` the key comes from there (an environment variable) and not from a file.
-    `profile` is the one to log in to again, in hints.
+    `profile` is the one to log in to again, in hints. `durable` says whether the file system could
+    put on disk what `replace` has written last.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class CredentialStore:
     ) -> None:
         self.token_file = token_file
         self.profile = profile
+        self.durable = True
         self._key_file = key_file
         self._key_pem = key_pem
         self._passphrase = passphrase
@@ -116,7 +119,7 @@ class CredentialStore:
         if not self.key_fits(token):
             return "another login is replacing it"
         try:
-            write_private(self.token_file, token.raw.encode())
+            self.durable = write_private(self.token_file, token.raw.encode())
         except OSError as error:
             return f"{self.token_file} cannot be written: {error.strerror}"
         # It is news for `changed`: somebody may have written after us, before we could look.
@@ -188,41 +191,50 @@ def replaceable(path: Path) -> str | None:
     return "in place" if os.access(real, os.W_OK) else None
 
 
-def write_private(path: Path, data: bytes) -> None:
+def write_private(path: Path, data: bytes) -> bool:
     """Replace a file's content atomically, 0600 from birth, safely on disk when it returns.
+
+    Returns False where the file system cannot put it on disk: the content is there all the same.
 
     A symbolic link stays and its target is replaced. Where a rename is impossible (a bind-mounted
     single file, a directory that is not ours) the content is written in place, the new bytes over
     the old ones before the rest is cut off, so that no reader finds the file empty.
     The file keeps its owner where the system lets us give it away. Raises OSError.
     """
-    write_together((path, data))
+    return write_together((path, data))
 
 
-def write_together(*files: tuple[Path, bytes]) -> None:
+def write_together(*files: tuple[Path, bytes]) -> bool:
     """Replace several files as `write_private` does, one right after the other.
 
     Everything slow is done before the first of them changes: whoever reads in between finds files
     that do not belong together for microseconds only. Raises OSError.
     """
     staged: list[tuple[Path, bytes, Path | None]] = []
+    durable = True
     try:
         for given, data in files:
             path = given.resolve()
-            staged.append((path, data, _stage(path, data)))
+            temporary, synced = _stage(path, data)
+            staged.append((path, data, temporary))
+            durable &= synced
         for path, data, temporary in staged:
             if temporary is None or not _moved(temporary, path):
-                _write_in_place(path, data)
+                durable &= _write_in_place(path, data)
     finally:
         for *_, temporary in staged:
             if temporary is not None:
                 temporary.unlink(missing_ok=True)
     for directory in {path.parent for path, *_ in staged}:
-        _sync_directory(directory)
+        sync_directory(directory)
+    return durable
 
 
-def _stage(path: Path, data: bytes) -> Path | None:
-    """The new content in a file beside `path`; None where only writing in place is left."""
+def _stage(path: Path, data: bytes) -> tuple[Path | None, bool]:
+    """The new content in a file beside `path`, and whether it is on disk.
+
+    None where only writing in place is left.
+    """
     temporary: Path | None = None
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -232,14 +244,14 @@ def _stage(path: Path, data: bytes) -> Path | None:
             give_to_owner_of(path, file.fileno())
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            synced = sync_file(file.fileno())
     except OSError:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
         if not path.exists():
             raise
-        return None
-    return temporary
+        return None, True
+    return temporary, synced
 
 
 def _moved(temporary: Path, path: Path) -> bool:
@@ -252,22 +264,12 @@ def _moved(temporary: Path, path: Path) -> bool:
     return True
 
 
-def _write_in_place(path: Path, data: bytes) -> None:
+def _write_in_place(path: Path, data: bytes) -> bool:
     with path.open("r+b") as file:
         file.write(data)
         file.truncate()
         file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    # Without it a power cut may bring the old name back; not every system can do it.
-    with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        return sync_file(file.fileno())
 
 
 def _read(path: Path, what: str, profile: str | None) -> bytes:

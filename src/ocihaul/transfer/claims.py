@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from ocihaul.errors import DownloadBusy, JournalError, UploadBusy
 from ocihaul.events import Listener, Notice
+from ocihaul.filesystem import is_own
 
 fcntl: ModuleType | None
 try:
@@ -133,9 +134,12 @@ def _lock(path: Path, wait: float) -> Iterator[None]:
             raise HeldError(_read(path) or "another process")
         time.sleep(_POLL)
     try:
-        with contextlib.suppress(OSError):  # only told to others, nothing depends on it
-            os.ftruncate(file, 0)
-            os.write(file, f"process {os.getpid()} on {platform.node()}".encode())
+        # Only told to others, nothing depends on it: another user's file, or a second name of one
+        # of ours, is locked as well as any, but not written.
+        with contextlib.suppress(OSError):
+            if is_own(os.fstat(file)):
+                os.ftruncate(file, 0)
+                os.write(file, f"process {os.getpid()} on {platform.node()}".encode())
         yield
     finally:
         with contextlib.suppress(OSError):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ocihaul.errors import UsageError
 
+MB = 10**6
 MIB = 2**20
 GIB = 2**30
 
@@ -71,6 +72,11 @@ def check_part_size(part_size: int | None) -> None:
             f"a part size of {part_size / MIB:g} MiB is outside the service's limits",
             hint=f"--part-size is in MiB, {SMALLEST_PART // MIB} to {LARGEST_PART // MIB}.",
         )
+
+
+def part_size_text(part_size: int) -> str:
+    """A part size as --part-size takes it: MiB, or bytes with their unit."""
+    return f"{part_size}B" if part_size % MIB else str(part_size // MIB)
 
 
 def check_parallel(parallel: int) -> None:

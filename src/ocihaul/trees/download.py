@@ -3,12 +3,12 @@
 import contextlib
 import os
 import stat
-from pathlib import Path
 
 from ocihaul.errors import ObjectArchived, ObjectExists, OcihaulError, TargetError
 from ocihaul.storage.listing import ListedObject
 from ocihaul.transfer.claims import alone
 from ocihaul.transfer.downloads.download import download, is_unfinished, tidy
+from ocihaul.transfer.downloads.place import Place
 from ocihaul.transfer.downloads.ranges import check_wishes
 from ocihaul.transfer.downloads.request import DownloadRequest
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE
@@ -22,7 +22,7 @@ from ocihaul.trees.remote import Bucket
 from ocihaul.trees.request import TreeDownload
 from ocihaul.trees.results import DOWNLOADED, FILE
 from ocihaul.trees.small import SMALL
-from ocihaul.trees.small_get import SmallObjects
+from ocihaul.trees.small_get import SmallObjects, write
 from ocihaul.trees.tidy import delete_files
 from ocihaul.trees.work import Work
 
@@ -39,12 +39,15 @@ def download_tree(request: TreeDownload, work: Work) -> None:
     check_root(request.root, flag="--dest-dir")
     check_wishes(part_size=request.part_size, parallel=request.parallel)
     if request.dry_run:
-        _download(request, work, Destination(request.root, make=False))
+        with Destination(request.root, make=False) as destination:
+            _download(request, work, destination)
         return
-    destination = Destination(request.root)
     real = os.path.realpath(request.root)
     lock = work.directory / f"tree-{run_key(root=real)[:16]}.lock"
-    with alone(lock, real, wait=True, listener=work.listener, stop=work.stop):
+    with (
+        Destination(request.root, listener=work.listener) as destination,
+        alone(lock, real, wait=True, listener=work.listener, stop=work.stop),
+    ):
         _download(request, work, destination)
         if work.results.count(DOWNLOADED) and hasattr(os, "sync"):
             os.sync()  # once, not once a file
@@ -161,8 +164,8 @@ class _Downloader:
             )
         if status is not None:
             if not (request.dry_run or _is_small(there)):
-                target = Path(self._destination.full(path))
-                tidy(work.storage, self._wish(there, target), target)
+                with contextlib.suppress(OcihaulError), self._destination.place(path) as place:
+                    tidy(work.storage, self._wish(there, place), place)
             if self._done_before(there, status):
                 return
             verdict = judge_download(
@@ -201,21 +204,22 @@ class _Downloader:
     def fetch(self, there: ListedObject, path: str, *, compare: bool) -> None:
         """Fetch one object, unless it is what the file is; note what came of it."""
         work = self._work
+        mtime = whole_seconds(there) if self._request.strip_prefix else None
+        size = there.size or 0
         try:
-            target = self._destination.place(path)
-            mtime = whole_seconds(there) if self._request.strip_prefix else None
-            if compare and self._contents.same(target, there):
-                self._same(there, target, mtime)
+            if compare and self._same(there, path, mtime):
+                work.skipped(there.name)
                 return
             if self._request.dry_run:
                 work.results.add(DOWNLOADED, there.name)
                 return
-            size = there.size or 0
-            if _is_small(there):
-                self._small.get(there, target, mtime=mtime)
-            else:
-                self._large(there, target, mtime)
-            status = target.stat()
+            small = self._small.fetch(there) if _is_small(there) else None
+            with self._destination.place(path, mtime=mtime) as place:
+                if small is not None:
+                    write(place, small)
+                else:
+                    self._large(there, place)
+                status = os.stat(place.path.name, dir_fd=place.directory)
         except OSError as error:
             work.failed(there.name, TargetError(f"{path} cannot be looked at: {error.strerror}"))
         except OcihaulError as error:
@@ -228,20 +232,24 @@ class _Downloader:
             headers = {"etag": there.etag or ""}
             work.remember(there.name, Finished(size, status.st_mtime_ns, headers))
 
-    def _same(self, there: ListedObject, target: Path, mtime: int | None) -> None:
-        """The file gets its object's time, so that it need not be read again."""
-        if mtime is not None and not self._request.dry_run:
-            with contextlib.suppress(OSError):
-                os.utime(target, (mtime, mtime))
-        self._work.skipped(there.name)
+    def _same(self, there: ListedObject, path: str, mtime: int | None) -> bool:
+        """Whether the file is what was listed; then it gets that time, and is not read again."""
+        with self._destination.place(path) as place:
+            if not self._contents.same(place.path, there):
+                return False
+            if mtime is not None and not self._request.dry_run:
+                name, times = place.path.name, (mtime, mtime)
+                with contextlib.suppress(OSError):
+                    os.utime(name, times, dir_fd=place.directory, follow_symlinks=False)
+        return True
 
-    def _wish(self, there: ListedObject, target: Path) -> DownloadRequest:
+    def _wish(self, there: ListedObject, place: Place) -> DownloadRequest:
         request = self._request
         return DownloadRequest(
             namespace=request.namespace,
             bucket=request.bucket,
             name=there.name,
-            target=target,
+            target=place.path,
             if_match=there.etag,
             part_size=request.part_size,
             threshold=self._threshold,
@@ -250,18 +258,17 @@ class _Downloader:
             sse_customer_key=request.sse_customer_key,
         )
 
-    def _large(self, there: ListedObject, target: Path, mtime: int | None) -> None:
+    def _large(self, there: ListedObject, place: Place) -> None:
         work = self._work
         download(
             work.storage,
-            self._wish(there, target),
+            self._wish(there, place),
             listener=work.listener,
             stop=work.stop,
             directory=work.directory,
             pace=work.pace,
+            place=place,
         )
-        if mtime is not None:
-            os.utime(target, (mtime, mtime))
 
 
 class _Fetching:

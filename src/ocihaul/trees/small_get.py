@@ -1,13 +1,10 @@
 """A small object as one GetObject: into memory, compared, written beside its place, renamed."""
 
-import contextlib
 import errno
+import fcntl
 import hashlib
 import os
-import stat
 from collections.abc import Mapping
-from pathlib import Path
-from types import ModuleType
 
 import crc32c
 
@@ -17,23 +14,11 @@ from ocihaul.storage.listing import ListedObject
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, MD5
 from ocihaul.transfer.downloads.download import SUFFIX
+from ocihaul.transfer.downloads.place import Place
 from ocihaul.transfer.downloads.receiving import MOST_ENDLESS, endless
 from ocihaul.transfer.uploads.sending import MOST_SENDS
 from ocihaul.wire.message import WireError
 
-fcntl: ModuleType | None
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
-_FLAGS = (
-    os.O_RDWR
-    | os.O_CREAT
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_BINARY", 0)
-)
 #: What a file system says that has no locks.
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL})
 
@@ -110,16 +95,13 @@ class SmallObjects:
         self._where = (namespace, bucket)
         self._headers = headers
 
-    def get(self, there: ListedObject, target: Path, *, mtime: int | None) -> None:
-        """Download the object that was listed; the file appears when all of it is here and right.
+    def fetch(self, there: ListedObject) -> bytes | bytearray:
+        """The bytes of the object that was listed, compared with its checksum.
 
-        `mtime`: the file's time, epoch seconds. Raises ObjectChanged, ChecksumError, TargetError,
-        ServiceError and what `Client.call` raises.
+        Raises ObjectChanged, ChecksumError, ServiceError and what `Client.call` raises.
         """
-        data = self._fetched(there) if there.size else b""
-        _write(target, data, mtime)
-
-    def _fetched(self, there: ListedObject) -> bytearray:
+        if not there.size:
+            return b""
         for attempt in range(1, MOST_SENDS + 1):
             sink = Memory(there.size or 0, there.etag)
             try:
@@ -159,43 +141,40 @@ def _check(data: bytearray, answer: Mapping[str, str], md5: str | None) -> None:
         )
 
 
-def _write(target: Path, data: bytes | bytearray, mtime: int | None) -> None:
-    """Put the bytes in the target's place, which holds the old ones or the new ones at any time."""
+def write(place: Place, data: bytes | bytearray) -> None:
+    """Put the bytes in their place, which holds the old ones or the new ones at any time.
+
+    Raises TargetError.
+    """
+    target = place.path
     digest = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
-    temporary = str(target.with_name(f".{digest}{SUFFIX}"))
+    temporary = f".{digest}{SUFFIX}"
     try:
-        file = os.open(temporary, _FLAGS, 0o666)
+        file, _ = place.open(temporary)
         try:
-            _alone(file, temporary, target)
+            _alone(file, temporary, place)
             os.ftruncate(file, 0)
             view = memoryview(data)
             while view:
                 view = view[os.write(file, view) :]
-            with contextlib.suppress(OSError):  # an existing file keeps its permissions
-                os.chmod(file, stat.S_IMODE(target.stat().st_mode))  # noqa: PTH101  descriptor
-            if mtime is not None:
-                os.utime(temporary, (mtime, mtime))
-            os.replace(temporary, target)  # noqa: PTH105
+            place.put(file, temporary)
         finally:
             os.close(file)
     except OSError as error:
         if not isinstance(error, BlockingIOError):
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)  # noqa: PTH108
+            place.remove(temporary)
         raise TargetError(
             f"{target} cannot be written: {error.strerror}",
             hint="Check the space and the rights there.",
         ) from error
 
 
-def _alone(file: int, temporary: str, target: Path) -> None:
+def _alone(file: int, temporary: str, place: Place) -> None:
     """Be the only one who writes this temporary file; one that a dead process left is ours.
 
     A file system may have no locks (Lustre, network file systems): the run as a whole has one.
     """
-    if fcntl is None:
-        return
-    busy = BlockingIOError(0, f"another process downloads to {target}")
+    busy = BlockingIOError(0, f"another process downloads to {place.path}")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -203,9 +182,5 @@ def _alone(file: int, temporary: str, target: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-    try:
-        mine, there = os.fstat(file), os.stat(temporary)  # noqa: PTH116
-    except FileNotFoundError:
-        raise busy from None
-    if (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
+    if not place.is_named(file, temporary):
         raise busy

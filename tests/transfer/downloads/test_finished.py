@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.events import Notice
+from ocihaul.events import Notice, ignore
+from ocihaul.filesystem import FileSystem
 from ocihaul.transfer.downloads.finished import BegunRange, Finished, FinishedRange
+from ocihaul.transfer.downloads.place import Place
 from ocihaul.transfer.downloads.ranges import RangePlan
 from tests.support import Recorder
 
@@ -13,8 +15,12 @@ PLAN = RangePlan(start=0, end=100, part_size=10, block=None)
 ONE = FinishedRange(b"abcd", (b"m1", b"m2"))
 
 
+def at(path: Path) -> Finished:
+    return Finished(Place.at(path, FileSystem(ignore)), path.name, Recorder())
+
+
 def begun(path: Path) -> Finished:
-    finished = Finished(path, Recorder())
+    finished = at(path)
     finished.begin("e1", 100, PLAN)
     return finished
 
@@ -23,12 +29,12 @@ def test_what_was_recorded_is_found_again(tmp_path: Path) -> None:
     finished = begun(tmp_path / "f")
     finished.record(3, ONE)
     finished.close()
-    again = Finished(tmp_path / "f", Recorder())
+    again = at(tmp_path / "f")
     assert again.take_up("e1", 100) == (PLAN, {3: ONE}, {})
     again.go_on()
     again.record(4, ONE)
     again.close()
-    assert set(Finished(tmp_path / "f", Recorder()).take_up("e1", 100)[1]) == {3, 4}
+    assert set(at(tmp_path / "f").take_up("e1", 100)[1]) == {3, 4}
     again.forget()
     assert list(tmp_path.iterdir()) == []
 
@@ -41,7 +47,7 @@ def test_how_far_a_range_is_is_found_again(tmp_path: Path) -> None:
     finished.record(4, ONE)
     finished.close()
     half = {3: BegunRange(9, b"efgh"), 4: BegunRange(1, b"abcd")}
-    assert Finished(tmp_path / "f", Recorder()).take_up("e1", 100) == (PLAN, {4: ONE}, half)
+    assert at(tmp_path / "f").take_up("e1", 100) == (PLAN, {4: ONE}, half)
 
 
 @pytest.mark.parametrize("line", ['[1,"",0]', '[1,"",10]', '[1,"",-1]', '[1,"",true]', '[11,"",5]'])
@@ -49,14 +55,14 @@ def test_begun_ranges_that_cannot_be_are_not_believed(tmp_path: Path, line: str)
     path = tmp_path / "f"
     begun(path).close()
     path.write_text(path.read_text() + line + "\n")
-    assert Finished(path, Recorder()).take_up("e1", 100)[1:] == ({}, {})
+    assert at(path).take_up("e1", 100)[1:] == ({}, {})
 
 
 @pytest.mark.parametrize(("etag", "size"), [("e2", 100), ("e1", 101), (None, 100)])
 def test_another_object_is_not_gone_on_with(tmp_path: Path, etag: str | None, size: int) -> None:
     begun(tmp_path / "f").close()
     with pytest.raises(LookupError):
-        Finished(tmp_path / "f", Recorder()).take_up(etag, size)
+        at(tmp_path / "f").take_up(etag, size)
 
 
 def test_a_line_that_was_cut_costs_only_itself(tmp_path: Path) -> None:
@@ -66,12 +72,12 @@ def test_a_line_that_was_cut_costs_only_itself(tmp_path: Path) -> None:
         finished.record(number, ONE)
     finished.close()
     path.write_bytes(path.read_bytes()[:-5])
-    again = Finished(path, Recorder())
+    again = at(path)
     assert set(again.take_up("e1", 100)[1]) == {1, 2}
     again.go_on()
     again.record(5, ONE)
     again.close()
-    assert set(Finished(path, Recorder()).take_up("e1", 100)[1]) == {1, 2, 5}
+    assert set(at(path).take_up("e1", 100)[1]) == {1, 2, 5}
 
 
 @pytest.mark.parametrize(
@@ -91,7 +97,7 @@ def test_a_line_that_was_cut_costs_only_itself(tmp_path: Path) -> None:
 def test_rubbish_is_nothing_to_go_on_with(tmp_path: Path, rubbish: bytes) -> None:
     (tmp_path / "f").write_bytes(rubbish)
     with pytest.raises(LookupError):
-        Finished(tmp_path / "f", Recorder()).take_up("e1", 100)
+        at(tmp_path / "f").take_up("e1", 100)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +118,7 @@ def test_a_plan_that_cannot_be_is_not_believed(tmp_path: Path, was: str, now: st
     assert was in path.read_text()
     path.write_text(path.read_text().replace(was, now))
     with pytest.raises(LookupError):
-        Finished(path, Recorder()).take_up("e1", 100)
+        at(path).take_up("e1", 100)
 
 
 @pytest.mark.parametrize(
@@ -123,12 +129,13 @@ def test_ranges_that_cannot_be_are_not_believed(tmp_path: Path, line: str) -> No
     path = tmp_path / "f"
     begun(path).close()
     path.write_text(path.read_text() + line + "\n")
-    assert Finished(path, Recorder()).take_up("e1", 100)[1] == {}
+    assert at(path).take_up("e1", 100)[1] == {}
 
 
 def test_a_file_that_cannot_be_written_is_told_once(tmp_path: Path) -> None:
     heard = Recorder()
-    finished = Finished(tmp_path / "missing" / "f", heard)
+    (tmp_path / "f").mkdir()
+    finished = Finished(Place.at(tmp_path / "f", FileSystem(ignore)), "f", heard)
     finished.begin("e1", 100, PLAN)
     finished.record(1, ONE)
     finished.record(2, ONE)

@@ -8,7 +8,13 @@ import crc32c
 import pytest
 
 from ocihaul.errors import ChecksumError
-from ocihaul.transfer.downloads.proof import Promise, UnknownPartsError, compare, part_sizes
+from ocihaul.transfer.downloads.proof import (
+    Promise,
+    UnknownPartsError,
+    check_provable,
+    compare,
+    part_sizes,
+)
 from ocihaul.transfer.downloads.receiving import Digests
 
 MIB = 2**20
@@ -103,6 +109,40 @@ def test_the_part_size_is_among_those_that_are_tried(size: int, part: int) -> No
         assert sizes[0] == part, "the most usual one first"
     if count > 1:
         assert next(part_sizes(size, count, part)) == part, "the hint before all"
+
+
+@pytest.mark.parametrize("size", [10_000_001, 25 * 10**6 + 5, 180 * 10**9 + 7, 5 * 10**12])
+@pytest.mark.parametrize(
+    "part", [5_000_000, 8_000_000, 10_000_000, 16_000_000, 33_000_000, 10**8, 10**9]
+)
+def test_finding_e07_decimal_part_sizes_are_tried(size: int, part: int) -> None:
+    count = -(-size // part)
+    assert part in part_sizes(size, count, None) or count == 1
+
+
+def test_finding_e07_parts_of_decimal_sizes_prove_the_bytes() -> None:
+    data = random.Random(7).randbytes(11_000_000)  # noqa: S311  not a secret
+    for part in (2_000_000, 3_000_000, 5_000_000, 10_000_000):
+        assert judged({"opc-multipart-md5": md5_of_parts(data, part)}, data) == "MD5"
+
+
+def test_finding_e07_what_cannot_be_proved_is_known_beforehand() -> None:
+    size, part = 100 * 10**6, 1_234_567
+    promise = Promise.of({"opc-multipart-md5": f"abc-{-(-size // part)}"})
+    with pytest.raises(UnknownPartsError, match="1219513 to 1234567 bytes") as caught:
+        check_provable(promise, size, None)
+    assert "12345678B" in str(caught.value.hint)
+    with pytest.raises(UnknownPartsError):
+        check_provable(promise, size, 10 * MIB)
+    check_provable(promise, size, part)
+    check_provable(Promise.of({"opc-multipart-md5": "abc-10"}), size, None)
+    check_provable(Promise.of({"opc-multipart-md5": "abc-1"}), size, None)
+    check_provable(Promise.of({"content-md5": "abc"}), size, None)
+    check_provable(Promise(), size, None)
+    known = {"opc-multipart-md5": f"abc-{-(-size // part)}", "opc-content-crc32c": "abc"}
+    check_provable(Promise.of(known), size, None)
+    with pytest.raises(UnknownPartsError, match="no size makes so many"):
+        check_provable(Promise.of({"opc-multipart-md5": "abc-9"}), 3, None)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import click
 
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import bucket_options, from_json_option, settle
-from ocihaul.cli.option_types import OptionalHours, ParallelCount
+from ocihaul.cli.option_types import OptionalHours, ParallelCount, PartSize
 
 COMMAND = ("os", "object", "get")
 
@@ -27,7 +27,11 @@ _HEADER = "What the answer's {} header shall say."
     type=_MIB,
     help="Fetch objects larger than this many MiB in several ranges. [128]",
 )
-@click.option("--part-size", type=_MIB, help="Size of a range in MiB. [128]")
+@click.option(
+    "--part-size",
+    type=PartSize(1),
+    help="Size of a range in MiB, or with its unit, such as 10000000B. [128]",
+)
 @click.option(
     "--parallel-download-count",
     type=ParallelCount(),

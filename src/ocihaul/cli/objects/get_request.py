@@ -34,7 +34,7 @@ def build_request(options: Mapping[str, Any], *, home: Path, stdout: TextIO) -> 
     check_bucket_name(options["bucket_name"])
     check_object_name(options["name"])
     file, hours = str(options["file"]), options.get("restore")
-    part_size, threshold = options.get("part_size"), options.get("multipart_download_threshold")
+    threshold = options.get("multipart_download_threshold")
     parallel = options.get("parallel_download_count")
     count = DEFAULT_PARALLEL if parallel is None else parallel
     _check_exclusions(options, to_stdout=file == "-")
@@ -47,7 +47,7 @@ def build_request(options: Mapping[str, Any], *, home: Path, stdout: TextIO) -> 
         if_match=options.get("if_match"),
         if_none_match=options.get("if_none_match"),
         byte_range=options.get("range"),
-        part_size=None if part_size is None else part_size * MIB,
+        part_size=options.get("part_size"),
         threshold=DEFAULT_PART_SIZE if threshold is None else threshold * MIB,
         parallel=MOST if count == AUTO else count,
         adaptive=count == AUTO,

@@ -6,7 +6,7 @@ import click
 
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import bucket_options, from_json_option, settle
-from ocihaul.cli.option_types import ParallelCount
+from ocihaul.cli.option_types import ParallelCount, PartSize
 
 COMMAND = ("os", "object", "put")
 
@@ -40,7 +40,9 @@ _OF_SINGLE = "Only where the object is sent in one piece."
 @click.option("--no-overwrite", is_flag=True, help="Keep an existing object, and be done.")
 @click.option("--no-multipart", is_flag=True, help="Send the object in one piece.")
 @click.option(
-    "--part-size", type=int, help="Size of a part in MiB. [128; of a pipe: growing from 16]"
+    "--part-size",
+    type=PartSize(),
+    help="Size of a part in MiB, or with its unit. [128; of a pipe: growing from 16]",
 )
 @click.option("--disable-parallel-uploads", is_flag=True, help="Send one part at a time.")
 @click.option(

@@ -20,7 +20,6 @@ from ocihaul.cli.option_values import (
     namespace_or_none,
     refuse_both,
 )
-from ocihaul.cli.units import MIB
 from ocihaul.config.found import Found
 from ocihaul.config.quantities import size
 from ocihaul.config.rcfile import expand_home
@@ -51,7 +50,6 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> UploadRequest:
     piped = is_piped(source)
     if piped and not name:
         name = _name_of_pipe(source)
-    part_size = options.get("part_size")
     limit, spool = _bytes(options, "memory_limit"), options.get("spool_dir")
     as_they_are: dict[str, Any] = {key: options.get(key) for key in _AS_THEY_ARE}
     return UploadRequest(
@@ -65,7 +63,7 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> UploadRequest:
         wait=not options.get("no_wait"),
         receipt=Path(options["receipt"]) if options.get("receipt") else None,
         multipart=not options.get("no_multipart"),
-        part_size=None if part_size is None else part_size * MIB,
+        part_size=options.get("part_size"),
         parallel=_parallel(options),
         adaptive=options.get("parallel_upload_count") == AUTO,
         verify_checksum=bool(options.get("verify_checksum")),

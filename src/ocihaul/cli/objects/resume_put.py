@@ -8,7 +8,7 @@ import click
 
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import bucket_options, from_json_option, settle
-from ocihaul.cli.option_types import AUTO, ParallelCount
+from ocihaul.cli.option_types import AUTO, ParallelCount, PartSize
 
 if TYPE_CHECKING:
     from ocihaul.transfer.uploads.request import UploadRequest
@@ -24,7 +24,11 @@ DEFAULT_PARALLEL = 3
 @click.option("--file", help="The file that is being uploaded. [required]")
 @click.option("--name", help="The name of the object. [the file's name]")
 @click.option("--upload-id", help="The upload to go on with. [required]")
-@click.option("--part-size", type=int, help="Size of a part in MiB. [that of its parts]")
+@click.option(
+    "--part-size",
+    type=PartSize(),
+    help="Size of a part in MiB, or with its unit, such as 10000000B. [that of its parts]",
+)
 @click.option("--disable-parallel-uploads", is_flag=True, help="Send one part at a time.")
 @click.option(
     "--parallel-upload-count",
@@ -63,7 +67,6 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> "UploadRequest":
     """The request that these options (by their parameter names) mean; raises UsageError."""
     from ocihaul.cli.objects.put_request import check_source
     from ocihaul.cli.option_values import check_required, customer_key, namespace_or_none
-    from ocihaul.cli.units import MIB
     from ocihaul.errors import UsageError
     from ocihaul.transfer.steering import MOST
     from ocihaul.transfer.uploads.request import Existing, UploadRequest
@@ -80,7 +83,6 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> "UploadRequest":
             "--file -: a pipe cannot be gone on with", hint="Name the file that was uploaded."
         )
     source = check_source(Path(str(options["file"])))
-    part_size = options.get("part_size")
     return UploadRequest(
         source=source,
         namespace=namespace_or_none(options.get("namespace")) or "",
@@ -88,7 +90,7 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> "UploadRequest":
         name=options.get("name") or source.name,
         existing=Existing.REPLACE,  # as in the stock CLI: it asks nothing
         upload_id=options["upload_id"],
-        part_size=None if part_size is None else part_size * MIB,
+        part_size=options.get("part_size"),
         parallel=1 if one else MOST if count == AUTO else int(count or DEFAULT_PARALLEL),
         adaptive=count == AUTO,
         verify_checksum=bool(options.get("verify_checksum")),

@@ -32,6 +32,7 @@ def _refresh(given: Given, profile: str, say: Say) -> int:
     from ocihaul.cli.stopping import stopping
     from ocihaul.clock import ServerClock
     from ocihaul.errors import Interrupted, RenewalUnavailable, SessionOver
+    from ocihaul.filesystem import UNSYNCED
     from ocihaul.session.moments import moment
     from ocihaul.session.opening import dialer_for, refresh_for, store_for
     from ocihaul.session.refreshing import ATTEMPTS, refresh_once
@@ -42,10 +43,11 @@ def _refresh(given: Given, profile: str, say: Say) -> int:
     if settings.auth_endpoint:
         url = f"{settings.auth_endpoint}/v1/authentication/refresh"
         say(f"Attempting to refresh token from {url}")
+    store = store_for(settings)
     with stopping() as stopper:
         try:
             refreshed = refresh_once(
-                store_for(settings),
+                store,
                 refresh_for(settings, dialer_for(settings), ServerClock(), stopper.stop),
                 timeout=settings.read_timeout,
                 attempts=settings.max_attempts or ATTEMPTS,
@@ -60,6 +62,8 @@ def _refresh(given: Given, profile: str, say: Say) -> int:
             raise
     if refreshed.by_another:
         say("Another process has just refreshed it")
+    if not store.durable:
+        say(f"Notice: {UNSYNCED}")
     say("Successfully refreshed token")
     say(f"It is valid until {moment(refreshed.token.expires_at)}")
     return DONE

@@ -7,6 +7,7 @@ import click
 
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
+from ocihaul.cli.option_types import PartSize
 from ocihaul.cli.trees import options as tree
 
 COMMAND = ("os", "object", "bulk-download")
@@ -22,7 +23,11 @@ COMMAND = ("os", "object", "bulk-download")
 @tree.options(tree.PARALLEL)
 @click.option("--multipart-download-threshold", type=click.IntRange(min=128), hidden=True)
 @click.option("--no-multipart", is_flag=True, help="Fetch each object in one piece.")
-@click.option("--part-size", type=click.IntRange(min=128), help="Size of a part in MiB. [128]")
+@click.option(
+    "--part-size",
+    type=PartSize(128),
+    help="Size of a part in MiB, or with its unit, such as 10000000B. [128]",
+)
 @tree.options(tree.FILTERS, tree.KEY_FILE, tree.DRY_RUN)
 @from_json_option
 @global_options(hidden=True)
@@ -66,7 +71,7 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
         "filter": make_filter(include, exclude, root=root, prefix=prefix),
         "dry_run": bool(given.get("dry_run")),
         "multipart": not given.get("no_multipart"),
-        "part_size": tree.part_size(given),
+        "part_size": given.get("part_size"),
         "threshold": tree.in_bytes(given.get("multipart_download_threshold")),
         "parallel": tree.parallel(given.get("parallel_operations_count")),
         "sse_customer_key": customer_key(given.get("encryption_key_file"), invocation.home),

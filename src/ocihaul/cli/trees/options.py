@@ -89,11 +89,6 @@ def in_bytes(size: int | None) -> int | None:
     return None if size is None else size * MIB
 
 
-def part_size(given: Mapping[str, Any]) -> int | None:
-    """--part-size in bytes."""
-    return in_bytes(given.get("part_size"))
-
-
 def parallel(value: int | str | None) -> int:
     """How many operations at a time, at most."""
     if value == AUTO:
@@ -114,7 +109,7 @@ def of_each(given: Mapping[str, Any], *, home: Path) -> dict[str, Any]:
         "namespace": namespace_or_none(given.get("namespace")) or "",
         "bucket": given["bucket_name"],
         "multipart": not given.get("no_multipart"),
-        "part_size": part_size(given),
+        "part_size": given.get("part_size"),
         "verify_checksum": bool(given.get("verify_checksum")),
         "content_type": None if content_type == "auto" else content_type,
         "kms_key_id": given.get("opc_sse_kms_key_id"),

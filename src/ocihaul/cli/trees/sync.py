@@ -9,6 +9,7 @@ import click
 
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
+from ocihaul.cli.option_types import PartSize
 from ocihaul.cli.trees import options as tree
 
 COMMAND = ("os", "object", "sync")
@@ -23,7 +24,11 @@ COMMAND = ("os", "object", "sync")
 @click.option("--checksum", is_flag=True, help="Compare the content of all that has the same size.")
 @tree.options(tree.OF_OBJECTS)
 @click.option("--no-multipart", is_flag=True, help="Transfer each object in one piece.")
-@click.option("--part-size", type=click.IntRange(min=128), help="Size of a part in MiB. [128]")
+@click.option(
+    "--part-size",
+    type=PartSize(128),
+    help="Size of a part in MiB, or with its unit, such as 10000000B. [128]",
+)
 @tree.options(tree.PARALLEL, tree.FILTERS, tree.KEY_FILE, tree.DRY_RUN, tree.LINKS)
 @from_json_option
 @global_options(hidden=True)
@@ -155,7 +160,7 @@ def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
             delete=delete,
             dry_run=bool(given.get("dry_run")),
             multipart=not given.get("no_multipart"),
-            part_size=tree.part_size(given),
+            part_size=given.get("part_size"),
             parallel=tree.parallel(given.get("parallel_operations_count")),
             sse_customer_key=key,
         )

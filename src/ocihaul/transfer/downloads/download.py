@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from ocihaul.errors import ServiceError
 from ocihaul.events import DownloadFinished, Listener, Notice, ignore
+from ocihaul.filesystem import FileSystem
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.names import (
     check_bucket_name,
@@ -28,6 +29,8 @@ from ocihaul.transfer.downloads.into_file import IntoFile
 from ocihaul.transfer.downloads.into_stream import IntoStream
 from ocihaul.transfer.downloads.job import DownloadJob
 from ocihaul.transfer.downloads.local_file import LocalFile, is_special, opened, resolved
+from ocihaul.transfer.downloads.place import Place
+from ocihaul.transfer.downloads.proof import check_provable
 from ocihaul.transfer.downloads.ranges import check_wishes
 from ocihaul.transfer.downloads.request import DownloadRequest, DownloadResult
 from ocihaul.transfer.downloads.restoring import readable
@@ -37,14 +40,14 @@ from ocihaul.transfer.pace import Pace
 #: What unfinished files beside a target end with; nobody's own files should.
 SUFFIX = ".ocihaul"
 #: What is added to that for the list of the ranges that are there.
-_RANGES = "-ranges"
+RANGES = "-ranges"
 #: How many bytes of a target's name its temporary file shows: a file name has at most 255, and
 #: 143 on the encrypted shares of some storage devices.
 _SHOWN = 40
 
 #: What both make of that; a file system may take other cases for the same.
 _UNFINISHED = re.compile(
-    rf"\.(.{{0,{_SHOWN}}}\.)?[0-9a-f]{{16}}{re.escape(SUFFIX)}({_RANGES})?",
+    rf"\.(.{{0,{_SHOWN}}}\.)?[0-9a-f]{{16}}{re.escape(SUFFIX)}({RANGES})?",
     re.DOTALL | re.IGNORECASE,
 )
 
@@ -66,6 +69,7 @@ def download(
     before: Callable[[int], None] | None = None,
     directory: Path | None = None,
     pace: Pace | None = None,
+    place: Place | None = None,
 ) -> DownloadResult:
     """Download `request.name`; its file appears only when all of it is here and right.
 
@@ -73,6 +77,7 @@ def download(
     the event that the storage client was made with. `before` is called with the size before
     anything is fetched, and may raise. `directory` is for lock files (None: the state directory).
     With a `pace`, which has to hear the events, it says how many ranges are fetched at a time.
+    `place` is the target in a directory that the caller holds open, and closes.
 
     Raises UsageError and TargetError before anything is fetched; ServiceError, NetworkError,
     SessionError; ObjectArchived; ObjectChanged; ChecksumError; DownloadBusy; Interrupted; and
@@ -85,40 +90,48 @@ def download(
     def begin() -> DownloadJob:
         job = _job(storage, request, listener=listener, stop=stop, pace=pace)
         size = job.plan().size  # what cannot be fetched makes no file
+        check_provable(job.promise, job.there.size, request.part_size)
         if before is not None:
             before(size)
         return job
 
+    def into(place: Place) -> DownloadResult:
+        target = str(place.path)
+        lock = (directory or state_directory()) / f"download-{_digest(target)}.lock"
+        with alone(lock, target, wait=request.wait, listener=listener, stop=stop):
+            tidy(storage, request, place)
+            job = begin()
+            temporary = _temporary(storage, request, place)
+            finished = Finished(place, temporary + RANGES, listener)
+            try:
+                with LocalFile(place, temporary) as file:
+                    filling = IntoFile(job, file, finished)
+                    filling.run()
+            finally:
+                finished.close()
+        return _result(job, filling, started)
+
     target = request.target
+    if place is not None:
+        return into(place)
     if not isinstance(target, Path):
         return _streamed(begin(), target, started)
     if is_special(target) and not target.is_dir():
         with opened(target) as out:
             return _streamed(begin(), out, started)
-    target = resolved(target)
-    lock = (directory or state_directory()) / f"download-{_digest(str(target))}.lock"
-    with alone(lock, str(target), wait=request.wait, listener=listener, stop=stop):
-        job = begin()
-        temporary = _temporary(storage, request, target)
-        finished = Finished(_ranges_of(temporary), listener)
-        try:
-            with LocalFile(target, temporary) as file:
-                into = IntoFile(job, file, finished)
-                into.run()
-        finally:
-            finished.close()
-    return _result(job, into, started)
+    with Place.at(resolved(target), FileSystem(listener)) as named:
+        return into(named)
 
 
-def tidy(storage: StorageClient, request: DownloadRequest, target: Path) -> None:
+def tidy(storage: StorageClient, request: DownloadRequest, place: Place) -> None:
     """Remove what a kill between the last two steps of a download leaves beside a finished file.
 
     That is the list of the ranges in a temporary file which has the target's name by now.
     """
+    temporary = _temporary(storage, request, place)
     with contextlib.suppress(OSError):
-        temporary = _temporary(storage, request, target.resolve())
-        if not temporary.exists():
-            _ranges_of(temporary).unlink(missing_ok=True)
+        if place.status(temporary) is None:
+            place.remove(temporary + RANGES)
 
 
 def is_unfinished(name: str) -> bool:
@@ -182,18 +195,14 @@ def _job(
     return DownloadJob(storage, request, there, listener, stop, pace)
 
 
-def _temporary(storage: StorageClient, request: DownloadRequest, target: Path) -> Path:
+def _temporary(storage: StorageClient, request: DownloadRequest, place: Place) -> str:
     """Where this object's bytes for this target gather: the same name in every run."""
+    name = place.path.name
     where = (storage.base_url(request.namespace), request.namespace, request.bucket, request.name)
-    what = (*where, request.version_id or "", request.byte_range or "", target.name)
-    shown = os.fsencode(target.name)[:_SHOWN].decode(errors="ignore")
+    what = (*where, request.version_id or "", request.byte_range or "", name)
+    shown = os.fsencode(name)[:_SHOWN].decode(errors="ignore")
     shown = os.fsdecode(shown.encode())  # the locale may not have these characters
-    return target.with_name(f".{shown}.{_digest(*what)}{SUFFIX}")
-
-
-def _ranges_of(temporary: Path) -> Path:
-    """Where it is written which ranges a temporary file has."""
-    return temporary.with_name(temporary.name + _RANGES)
+    return f".{shown}.{_digest(*what)}{SUFFIX}"
 
 
 def _digest(*words: str) -> str:

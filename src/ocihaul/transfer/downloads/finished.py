@@ -10,10 +10,10 @@ import json
 import os
 import threading
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from ocihaul.events import Listener, Notice
+from ocihaul.transfer.downloads.place import Place
 from ocihaul.transfer.downloads.ranges import RangePlan
 
 _VERSION = 1
@@ -41,8 +41,9 @@ class Finished:
     A file that cannot be written costs the memory, not the download.
     """
 
-    def __init__(self, path: Path, listener: Listener) -> None:
-        self._path = path
+    def __init__(self, place: Place, name: str, listener: Listener) -> None:
+        self._place = place
+        self._name = name
         self._listener = listener
         self._lock = threading.Lock()  # guards the two below
         self._broken = False
@@ -56,7 +57,7 @@ class Finished:
         Raises LookupError when there is none, or it was another object.
         """
         try:
-            lines = self._path.read_text(encoding="ascii", errors="replace").split("\n")
+            lines = self._lines()
             head = json.loads(lines[0])
             if [head[key] for key in ("version", "etag", "size")] != [_VERSION, etag, size]:
                 raise LookupError("it was another object")
@@ -83,14 +84,22 @@ class Finished:
                     begun[number] = BegunRange(rest, bytes.fromhex(crc32c))
         return plan, finished, begun
 
+    def _lines(self) -> list[str]:
+        """What is there. Raises FileNotFoundError, also where only another user's file is."""
+        descriptor = self._place.open_existing(self._name)
+        if descriptor is None:
+            raise FileNotFoundError(self._name)
+        with os.fdopen(descriptor, encoding="ascii", errors="replace", newline="") as file:
+            return file.read().split("\n")
+
     def go_on(self) -> None:
         """Add to what is there. A line that was cut stays alone."""
-        self._open(os.O_APPEND)
+        self._open(keep=True)
         self._write("\n")
 
     def begin(self, etag: str | None, size: int, plan: RangePlan) -> None:
         """Forget what was there, and remember this object and plan."""
-        self._open(os.O_TRUNC | os.O_APPEND)
+        self._open(keep=False)
         head = {"version": _VERSION, "etag": etag, "size": size, "plan": asdict(plan)}
         self._write(json.dumps(head) + "\n")
 
@@ -106,8 +115,7 @@ class Finished:
     def forget(self) -> None:
         """The download is over, one way or the other."""
         self.close()
-        with contextlib.suppress(OSError):
-            self._path.unlink(missing_ok=True)
+        self._place.remove(self._name)
 
     def close(self) -> None:
         """Close the file."""
@@ -116,11 +124,12 @@ class Finished:
                 os.close(self._descriptor)
             self._descriptor = None
 
-    def _open(self, flags: int) -> None:
+    def _open(self, *, keep: bool) -> None:
         self.close()
         try:
-            flags |= os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-            self._descriptor = os.open(self._path, flags, 0o600)
+            self._descriptor, _ = self._place.open(self._name, os.O_APPEND)
+            if not keep:
+                os.ftruncate(self._descriptor, 0)
         except OSError as error:
             self._give_up(error)
 

@@ -109,8 +109,8 @@ class IntoFile:
     def _take_up(self) -> None:
         job, pinned = self._job, self._job.pinned
         try:
-            if job.request.restart:
-                raise LookupError("the caller wants it so")
+            if job.request.restart or self._file.is_new:
+                raise LookupError("the caller wants it so, or there is nothing")
             plan, self._done, self._begun = self._finished.take_up(pinned.etag, pinned.size)
             if (plan.start, plan.end) != (self._plan.start, self._plan.end):
                 raise LookupError("it was another range")

@@ -8,14 +8,17 @@ be found out (https://docs.oracle.com/iaas/Content/Object/Tasks/object-integrity
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from ocihaul.errors import ChecksumError
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, MD5
-from ocihaul.transfer.plan import MIB
+from ocihaul.transfer.plan import MB, MIB
 
 #: Part sizes in MiB that tools use by default or people like, the most usual first.
 _USUAL = (128, 64, 100, 10, 50, 256, 512, 1024, 5, 8, 16, 20, 32, 2048, 4096)
+#: The same in MB: SDKs take bytes, and people write round numbers.
+_USUAL_DECIMAL = (10, 100, 5, 8, 16, 20, 50, 128, 64, 256, 1000, 500, 25, 32, 200)
 #: How much may be read for finding out a part size: bytes, and times the object.
 _READING = 16 * 2**30
 _READINGS = 4
@@ -59,20 +62,24 @@ class Promise:
 def part_sizes(size: int, count: int, hint: int | None) -> Iterator[int]:
     """The part sizes that make `count` parts of `size` bytes, likeliest first; bytes.
 
-    Whole MiB, as all tools have them, and `hint`.
+    Whole MiB, as all tools have them, whole MB, and `hint`.
     """
     if count == 1:
         yield max(size, 1)
         return
-    smallest, largest = -(-size // count), (size - 1) // (count - 1)
-    usual = [hint, *(mib * MIB for mib in _USUAL)]
-    every = range(-(-smallest // MIB) * MIB, largest + 1, MIB)
-    seen = set()
-    for one in usual:
-        if one is not None and smallest <= one <= largest and one not in seen:
-            seen.add(one)
+    smallest, largest = _limits(size, count)
+    usual = [hint, *(mib * MIB for mib in _USUAL), *(mb * MB for mb in _USUAL_DECIMAL)]
+    every = (range(-(-smallest // unit) * unit, largest + 1, unit) for unit in (MIB, MB))
+    tried = set()
+    for one in (*usual, *chain.from_iterable(every)):
+        if one is not None and smallest <= one <= largest and one not in tried:
+            tried.add(one)
             yield one
-    yield from (one for one in every if one not in seen)
+
+
+def _limits(size: int, count: int) -> tuple[int, int]:
+    """The smallest and the largest size that makes `count` parts (2 or more) of `size` bytes."""
+    return -(-size // count), (size - 1) // (count - 1)
 
 
 #: CRC32C and length of each range, in order.
@@ -81,6 +88,25 @@ Ranges = Sequence[tuple[bytes, int]]
 
 class UnknownPartsError(ChecksumError):
     """No part size that was tried gives the object's MD5: damaged, or parts of an odd size."""
+
+
+def check_provable(promise: Promise, size: int, hint: int | None) -> None:
+    """Raise UnknownPartsError when it is known before the first byte that nothing can be proved.
+
+    That is so when the only checksum is the MD5 of parts, and no usual size makes so many of them.
+    """
+    if promise.crc32c is not None or promise.md5_of_parts is None or not size:
+        return
+    if next(part_sizes(size, promise.parts, hint), None) is not None:
+        return
+    smallest, largest = _limits(size, promise.parts)
+    possible = f"they have {smallest} to {largest} bytes"
+    raise UnknownPartsError(
+        f"what comes could not be compared: the object was uploaded in {promise.parts} parts of "
+        f"an odd size ({possible if smallest <= largest else 'no size makes so many'}), and its "
+        "only checksum is made of theirs",
+        hint=f"Nothing was fetched. {_NAME_IT}",
+    )
 
 
 def compare(
@@ -157,6 +183,11 @@ def unknown_parts(promise: Promise) -> UnknownPartsError:
     return UnknownPartsError(
         f"no usual part size gives the object's MD5 ({promise.md5_of_parts}): what came is "
         "damaged, or the object was uploaded in parts of an odd size",
-        hint="If you know that size, say it with --part-size (MiB); --restart fetches it anew; "
-        "--no-verify-checksum takes it as it is.",
+        hint=f"{_NAME_IT} --restart fetches it anew.",
     )
+
+
+_NAME_IT = (
+    "If you know the size of its parts, name it, in bytes: --part-size 12345678B. "
+    "--no-verify-checksum takes the object as it is."
+)

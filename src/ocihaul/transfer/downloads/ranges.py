@@ -65,7 +65,9 @@ def wanted_bytes(byte_range: str | None, size: int) -> tuple[int, int]:
 def check_wishes(*, part_size: int | None, parallel: int) -> None:
     """Raise UsageError for numbers that cannot be."""
     if part_size is not None and part_size < 1:
-        raise UsageError(f"a part size of {part_size} cannot be", hint="--part-size is in MiB.")
+        raise UsageError(
+            f"a part size of {part_size} bytes cannot be", hint="It is 1 byte or more."
+        )
     if not 1 <= parallel <= MOST_PARALLEL:
         raise UsageError(
             f"{parallel} ranges at a time cannot be",

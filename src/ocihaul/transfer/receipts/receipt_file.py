@@ -10,6 +10,7 @@ import stat
 from pathlib import Path
 
 from ocihaul.errors import ReceiptError, UsageError
+from ocihaul.filesystem import sync_directory, sync_file
 from ocihaul.transfer.receipts.receipt import SCHEMA
 
 #: How much of a file is looked at to see whether it is a receipt: its first line but one says so.
@@ -45,8 +46,12 @@ def check_place(path: Path, source: Path | None) -> None:
         raise _impossible(path, error) from None
 
 
-def write_receipt(path: Path, text: str) -> None:
-    """Put a receipt there, whole or not at all; a link stays one. Raises ReceiptError."""
+def write_receipt(path: Path, text: str) -> bool:
+    """Put a receipt there, whole or not at all; a link stays one.
+
+    Returns whether the file system has put it on disk, which not every one can. Raises
+    ReceiptError.
+    """
     path = _behind_links(path)
     new = _beside(path)
     try:
@@ -54,13 +59,14 @@ def write_receipt(path: Path, text: str) -> None:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            durable = sync_file(file.fileno())
         new.replace(path)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             new.unlink()
         raise ReceiptError(f"the receipt {path} cannot be written: {error.strerror}") from error
+    return durable
 
 
 def _behind_links(path: Path) -> Path:
@@ -86,15 +92,6 @@ def _check_replaceable(path: Path) -> None:
 
 def _beside(path: Path) -> Path:
     return path.with_name(f".ocihaul-{os.getpid()}-{secrets.token_hex(4)}.tmp")
-
-
-def _sync_directory(directory: Path) -> None:
-    with contextlib.suppress(OSError):  # not every file system can; the file itself is on disk
-        handle = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _impossible(path: Path, error: OSError) -> UsageError:

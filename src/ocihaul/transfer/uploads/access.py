@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ocihaul.errors import JournalError, OcihaulError, ServiceError
 from ocihaul.events import Listener, Notice
+from ocihaul.filesystem import sync_file
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.journal.journal import Journal, Target
 from ocihaul.transfer.journal.state_file import narrow
@@ -74,7 +75,7 @@ class AccessFile:
             with os.fdopen(os.open(temporary, flags, 0o600), "w") as file:
                 json.dump(asdict(access), file)
                 file.flush()
-                os.fsync(file.fileno())
+                sync_file(file.fileno())
             temporary.replace(self._path)
         except OSError as error:
             raise JournalError(

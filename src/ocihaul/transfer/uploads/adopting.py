@@ -10,7 +10,7 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.storage.types import PartSummary
 from ocihaul.transfer.checksum import MD5
 from ocihaul.transfer.journal.values import Entry
-from ocihaul.transfer.plan import DEFAULT_PART_SIZE, MIB, MOST_PARTS, Plan
+from ocihaul.transfer.plan import DEFAULT_PART_SIZE, MB, MIB, MOST_PARTS, Plan, part_size_text
 from ocihaul.transfer.source import FileSource
 from ocihaul.transfer.uploads.importing import import_parts
 from ocihaul.transfer.uploads.memory import Memory
@@ -47,6 +47,10 @@ def adopt(
     declared = _declared(memory, request)
     text = f"Its parts declare {declared}." if declared else _UNKNOWN
     memory.listener(Notice(text))
+    if part_size % MIB and part_size % MB:
+        size = part_size_text(part_size)
+        text = f"Its parts have an odd size: a download compares the object with --part-size {size}"
+        memory.listener(Notice(f"{text}."))
     memory.listener(Notice(f"Reading {len(listed)} parts, to see whether they are of this file."))
     # Of MD5 nothing is declared: the service always computes it.
     intention = intention_of(request, source, part_size=part_size, algorithm=declared or MD5)

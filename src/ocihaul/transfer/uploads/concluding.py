@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from ocihaul.errors import ReceiptError
 from ocihaul.events import Notice
+from ocihaul.filesystem import UNSYNCED
 from ocihaul.transfer.receipts.receipt import Receipt, read_receipt, receipt_parts, service_headers
 from ocihaul.transfer.receipts.receipt_file import write_receipt
 from ocihaul.transfer.source import Identity
@@ -102,7 +103,7 @@ def _hand_over(
     if path is None:
         return
     try:
-        write_receipt(path, receipt.text())
+        durable = write_receipt(path, receipt.text())
     except ReceiptError as error:
         kept = "It is kept in the journal: the same command with another --receipt writes it, too."
         lost = "It is not kept in the journal either."
@@ -112,5 +113,7 @@ def _hand_over(
         )
         failure.result = result
         raise failure from error.__cause__
+    if not durable:
+        job.listener(Notice(UNSYNCED))
     if row is not None:
         memory.handed_over(row)

@@ -20,7 +20,7 @@ from ocihaul.transfer.crew import one_by_one
 from ocihaul.transfer.digesting import digest_ranges
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.values import Entry
-from ocihaul.transfer.plan import MIB, Plan
+from ocihaul.transfer.plan import Plan, part_size_text
 from ocihaul.transfer.source import FileSource, Piece
 from ocihaul.transfer.uploads.headers import attributes_of
 from ocihaul.transfer.uploads.importing import import_parts, importable
@@ -226,7 +226,7 @@ class MultipartUpload:
     def _how_to_go_on(self) -> str:
         if self._memory.entry is not None and not self._memory.broken:
             return "Its finished parts are kept: the same command, run again, goes on with them."
-        part_size = str(self._plan.part_size // MIB)
+        part_size = part_size_text(self._plan.part_size)
         command = resume_command(self._job.request, self._assembly.upload_id, part_size=part_size)
         return (
             f"Its finished parts are kept. Go on with: {command}\n"

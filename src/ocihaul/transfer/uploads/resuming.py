@@ -90,8 +90,8 @@ def recall(
             hint=_RESTART,
         )
     if request.part_size not in {None, entry.part_size}:
-        size = entry.part_size // MIB
-        memory.listener(Notice(f"Going on with parts of {size} MiB, as the upload was begun."))
+        size = entry.part_size / MIB
+        memory.listener(Notice(f"Going on with parts of {size:g} MiB, as the upload was begun."))
     return entry
 
 

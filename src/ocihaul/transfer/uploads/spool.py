@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from ocihaul.errors import SpoolError
+from ocihaul.filesystem import preallocate
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 #: How often somebody who waits for space looks whether it is still wanted, seconds.
@@ -139,12 +140,10 @@ class _OnDisk:
             buffering=0, dir=directory, prefix="ocihaul-"
         )
         try:
-            if size and hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(self._file.fileno(), 0, size)
-        except OSError as error:
-            if error.errno not in {errno.EINVAL, errno.EOPNOTSUPP}:
-                self._file.close()
-                raise
+            preallocate(self._file.fileno(), size)
+        except OSError:
+            self._file.close()
+            raise
 
     def write(self, data: memoryview, offset: int) -> None:
         try:
