@@ -77,7 +77,7 @@ CASES = {
     ),
     "directory as source": Case(nothing, ("directory",), 2, ("--file", os.sep)),
     "bucket not found": Case(
-        nothing, ("BucketNotFound", "--bucket-name"), 1, ("--bucket-name", "nowhere", "--force")
+        nothing, ("BucketNotFound", "--bucket-name"), 1, ("--bucket-name", "nowhere")
     ),
     "unknown region": Case(
         nothing,

@@ -82,7 +82,7 @@ def _fill_in(context: click.Context, given: Given, options: dict[str, Any]) -> N
             and name in options
             and source is not click.core.ParameterSource.COMMANDLINE
         ):
-            options[name] = defaults.value(option)
+            options[name], _ = defaults.value(option)
 
 
 @dataclass(frozen=True, slots=True)
