@@ -160,8 +160,8 @@ import ocihaul
 
 src, back, folder = sys.argv[1:]
 asked = {"namespace": "ns1", "auth": "security_token"}
-up = ocihaul.upload_tree(src, "backups", prefix="t/", **asked)
-down = ocihaul.download_tree("backups", back, prefix="t/", **asked)
+up = ocihaul.upload_directory(src, "backups", prefix="t/", **asked)
+down = ocihaul.download_directory("backups", back, prefix="t/", **asked)
 for single in Path(folder).iterdir():
     ocihaul.upload(single, "backups", **asked)
 wish = {"part_size": 2**20, "threshold": 2**20}
