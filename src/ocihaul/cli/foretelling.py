@@ -45,7 +45,8 @@ class Foreteller:
         self._outlook: Outlook | None = None
         self._size: int | None = 0
         self._moved = 0
-        self._began: float | None = None
+        self._measures = False
+        self._began: float | None = None  # when the first byte moved
 
     def __call__(self, event: Event) -> None:
         """Take one event, from any thread."""
@@ -54,9 +55,9 @@ class Foreteller:
             if isinstance(event, TokenAdopted):
                 self._outlook = Outlook(event.expires_at, event.session_ends_at, self._mints)
             elif isinstance(event, (UploadPlanned, DownloadPlanned)):
-                self._size, self._began = event.size, self._monotonic()
+                self._size, self._measures = event.size, True
                 text = self._text(self._size, self._rate)
-            elif isinstance(event, (BytesSent, BytesReceived)) and self._began is not None:
+            elif self._measures and isinstance(event, (BytesSent, BytesReceived)):
                 text = self._measured(event)
         if text is not None:
             self._say(Notice(text))
@@ -76,11 +77,15 @@ class Foreteller:
         raise SessionError(f"the session will not last for this: {told.text}", hint=cure)
 
     def _measured(self, event: BytesSent | BytesReceived) -> str | None:
+        now = self._monotonic()
+        if self._began is None:  # what was read for a checksum before is not the line's time
+            self._began = now
+            return None
         self._moved += event.count
-        seconds = self._monotonic() - (self._began or 0.0)
+        seconds = now - self._began
         if seconds < MEASURED or self._moved <= 0:
             return None
-        self._began = None  # said once
+        self._measures = False  # said once
         if self._size is None:
             return None  # nobody knows how much is still to come
         return self._text(self._size - self._moved, self._moved / seconds)

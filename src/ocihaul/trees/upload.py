@@ -36,7 +36,7 @@ from ocihaul.trees.work import Work
 SHOWN = ("etag", "last-modified", "opc-content-md5", "opc-multipart-md5")
 
 _ASK = "Use --overwrite to replace it, or --no-overwrite to leave it as it is."
-_CHANGED = "Somebody has written it since it was listed: look at it, then run again."
+_CHANGED = "Another writer has replaced it since it was listed: look at it, then run again."
 #: How often the walk says how far it is, files.
 _TELL = 500
 
@@ -99,7 +99,7 @@ class _Uploader:
     def __init__(self, request: TreeUpload, work: Work) -> None:
         self._request = request
         self._work = work
-        self._small = SmallFiles(work.storage, request.each)
+        self._small = SmallFiles(work.storage, request.each, work.listener)
         self._part_size = request.each.part_size or DEFAULT_PART_SIZE
         self._closed = ""  # the directory, with "/", whose content is not known
         self._files = self._bytes = 0
@@ -277,7 +277,7 @@ class _Uploader:
             source=Path(path),
             name=name,
             existing=Existing.ABSENT if "if-none-match" in preconditions else Existing.REPLACE,
-            if_match=preconditions.get("if-match"),
+            seen_etag=preconditions.get("if-match"),
             content_type=content_type or request.each.content_type,
         )
         try:
@@ -285,7 +285,7 @@ class _Uploader:
         except SourceChanged as error:
             # An unfinished upload of the file as it was, or a writer at work: begin anew, once.
             if error.stored is not None:  # what is there now is ours to replace
-                wish = replace(wish, existing=Existing.REPLACE, if_match=error.stored)
+                wish = replace(wish, existing=Existing.REPLACE, seen_etag=error.stored)
             return self._upload(replace(wish, restart=True))
 
     def _upload(self, wish: UploadRequest) -> Headers:

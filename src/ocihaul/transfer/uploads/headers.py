@@ -29,7 +29,8 @@ def check_wishes(request: UploadRequest) -> None:
     check_text(request.bucket, "bucket name")
     check_text(request.name, "object name")
     check_headers(put_headers(request))
-    check_headers({} if request.if_match is None else {"if-match": request.if_match})
+    for etag in (request.if_match, request.seen_etag):
+        check_headers({} if etag is None else {"if-match": etag})
 
 
 def encryption_headers(request: UploadRequest) -> dict[str, str]:
