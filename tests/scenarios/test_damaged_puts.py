@@ -19,7 +19,9 @@ from ocihaul.connect import open_storage
 from ocihaul.emulator import Fault
 from ocihaul.emulator.log import LogEntry
 from ocihaul.events import AttemptFinished, Event, audience
+from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.uploads.sending import MOST_SENDS
+from ocihaul.transfer.uploads.upload import upload
 from ocihaul.trees.compare import Mode
 from ocihaul.trees.request import TreeUpload
 from ocihaul.trees.results import FAILED, UPLOADED, Results
@@ -361,3 +363,35 @@ def test_finding_a13_an_object_that_is_replaced_after_the_list_is_compared(
         assert ("412" in str(failed.get("x"))) is theirs
         assert len(failed) == theirs
     assert stored(w) == other
+
+
+def test_finding_a13_a_commit_that_a_killed_run_had_in_flight_is_no_failure_of_the_next(
+    w: World,
+) -> None:
+    """The upload is open when the next run looks, and an object when it commits."""
+    source = file(w, 2 * PART)
+    w.oci.faults.add(Fault(operation="CommitMultipartUpload", stall_at_byte=1, stall_seconds=4.0))
+    (fault,) = w.oci.faults.unfired()
+    killed_at(w, fault, w.start(*put(w, source, "--part-size", "10", "--force")))
+    assert stored(w) is None
+
+    lists = 0
+
+    def landed(event: Event) -> None:
+        nonlocal lists
+        is_list = "ListMultipartUploadParts" in str(event) and isinstance(event, AttemptFinished)
+        lists += is_list
+        deadline = time.monotonic() + 50
+        while is_list and lists == 2 and stored(w) is None:  # the last one before the commit
+            assert time.monotonic() < deadline
+            time.sleep(0.01)  # the emulator commits when its stall is over
+
+    tell = audience(w.heard, landed)
+    with open_storage(w.settings(), tell, w.stop) as storage, Journal(w.home / "state") as journal:
+        result = upload(
+            storage, w.request(source, name="x"), listener=tell, stop=w.stop, journal=journal
+        )
+    assert stored(w) == source.read_bytes()
+    assert result.bytes_sent == 0
+    (entry,) = w.oci.log.entries(operation="CommitMultipartUpload", status=404)
+    assert entry.finished_at
