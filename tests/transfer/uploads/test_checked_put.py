@@ -3,8 +3,10 @@
 import base64
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import crc32c
 import pytest
@@ -24,15 +26,19 @@ from ocihaul.events import (
     BytesSent,
     Event,
     Listener,
+    Notice,
     PartResent,
     audience,
     ignore,
 )
+from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.source import FileSource
+from ocihaul.transfer.uploads import single
 from ocihaul.transfer.uploads.checked_put import is_about_a_checksum
 from ocihaul.transfer.uploads.request import Existing, UploadRequest, UploadResult
 from ocihaul.transfer.uploads.sending import MOST_SENDS
 from ocihaul.transfer.uploads.upload import upload
+from ocihaul.wire.message import Answer
 from tests.world import MIB, World, world
 
 OLD = b"the one of yesterday"
@@ -251,6 +257,22 @@ def test_a_service_that_does_not_compare_keeps_no_damaged_object(w: World) -> No
     assert "nothing was stored" not in text
 
 
+@pytest.mark.parametrize("status", [400, 404])
+def test_where_a_version_cannot_be_named_the_etag_does(w: World, status: int) -> None:
+    w.oci.configure(checks_bodies=False)
+    source = w.file(2 * MIB)
+    damaged(w, times=1)
+    w.oci.faults.add(Fault(operation="DeleteObject", status=status, code="NoVersion"))
+    w.oci.faults.add(Fault(operation="PutObject", after=1, status=403))
+    with pytest.raises(ServiceError):
+        w.upload(source)
+    w.oci.faults.assert_all_fired()
+    assert stored(w, source.name) is None
+    first, second = w.oci.log.entries(operation="DeleteObject")
+    assert ("versionId" in first.query, "versionId" in second.query) == (True, False)
+    assert second.headers["if-match"]
+
+
 def test_in_a_bucket_with_versions_the_old_object_is_visible_again(w: World) -> None:
     w.oci.configure(checks_bodies=False)
     w.oci.create_bucket("versioned", versioning="Enabled")
@@ -320,6 +342,38 @@ def test_an_answer_that_is_wrong_about_a_right_object_costs_one_look(w: World) -
     assert w.arrived_whole(source)
     assert w.oci.log.count(operation="PutObject") == 1
     assert result.headers["etag"] == w.oci.object_info("backups", source.name).etag
+
+
+def test_finding_a21_an_answer_to_a_damaged_put_without_an_etag_is_told(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing says which object it is: it is neither replaced nor deleted, and that is said."""
+    real = StorageClient.put_object
+
+    def bare(self: StorageClient, *args: Any) -> Answer:
+        answer = real(self, *args)
+        kept = {name: v for name, v in answer.headers.items() if name not in {"etag", "version-id"}}
+        return replace(answer, headers=kept)
+
+    monkeypatch.setattr(StorageClient, "put_object", bare)
+    w.oci.configure(checks_bodies=False)
+    damaged(w, times=1)
+    with pytest.raises(ChecksumError, match="holds damaged bytes now") as caught:
+        w.upload(w.file(2 * MIB))
+    w.oci.faults.assert_all_fired()
+    assert "arrived damaged once" in str(caught.value)
+    assert "does not say which object it is" in str(caught.value)
+    assert w.oci.log.count(operation="DeleteObject") == 0
+
+
+def test_a_long_read_before_the_first_byte_is_said(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(single, "DEFAULT_PART_SIZE", 3 * MIB)
+    w.upload(w.file(3 * MIB))
+    assert "read once for its checksum" not in str(w.heard.of(Notice))
+    w.upload(w.file(3 * MIB + 1), multipart=False)
+    assert "read once for its checksum" in str(w.heard.of(Notice))
 
 
 # Conflicts

@@ -43,8 +43,8 @@ class TargetObject:
                 try:
                     storage.delete_object(*where, version_id=version_id, if_match=etag)
                 except ServiceError as error:
-                    # Whether a bucket without versions takes a version's id is not documented.
-                    if error.status != 400 or version_id is None or etag is None:
+                    # Whether a bucket without versions knows a version's id is not documented.
+                    if error.status not in {400, 404} or version_id is None or etag is None:
                         raise
                     storage.delete_object(*where, if_match=etag)
             except ServiceError as error:
