@@ -217,11 +217,12 @@ class PartResent(Event):
 
 @dataclass(frozen=True, slots=True)
 class UploadFinished(Event):
-    """The object is there and verified."""
+    """The object is there and verified; `moved` bytes were sent in this run (None: all of them)."""
 
     name: str
     size: int
     seconds: float
+    moved: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,12 +246,16 @@ class BytesReceived(Event):
 
 @dataclass(frozen=True, slots=True)
 class DownloadFinished(Event):
-    """The object is here; `checked_by` is the checksum that was compared, None for none."""
+    """The object is here; `checked_by` is the checksum that was compared, None for none.
+
+    `moved` bytes came in this run (None: all of them).
+    """
 
     name: str
     size: int
     seconds: float
     checked_by: str | None
+    moved: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

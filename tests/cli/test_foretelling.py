@@ -34,6 +34,18 @@ def test_it_is_said_before_the_first_byte_and_once_when_the_rate_is_known() -> N
     assert "it will park then" in texts(heard)[1]
 
 
+def test_finding_e08_a_long_read_before_the_first_byte_is_not_the_lines_rate() -> None:
+    heard, hand = Recorder(), Hand()
+    told = foreteller(heard, hand)
+    told(TokenAdopted("start", 1, NOW + 36_000, NOW + 72_000))
+    told(PLAN)
+    hand.forward(500)
+    for _ in range(30):
+        hand.forward(1)
+        told(BytesSent(1, 50 * 10**6))
+    assert [text.split(";")[0] for text in texts(heard)[1:]] == ["at 48 MiB/s this needs 3 min"]
+
+
 def test_an_api_key_needs_no_forecast() -> None:
     heard = Recorder()
     told = foreteller(heard, Hand())

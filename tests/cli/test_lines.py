@@ -11,6 +11,7 @@ from ocihaul.events import (
     BytesSent,
     ClockCorrected,
     CredentialRejected,
+    DownloadFinished,
     Event,
     MultipartUploadCreated,
     Notice,
@@ -95,10 +96,30 @@ def said(event: Event, speaker: Speaker | None = None, at: float = 0.0) -> list[
         ),
         (PartResent(7, 2 * MIB, "cut"), "part 7 is sent again (2.0 MiB lost): cut"),
         (UploadFinished("a", 10 * MIB, 5.0), "uploaded a: 10.0 MiB in 5 s (2.0 MiB/s)"),
+        (UploadFinished("a", 10 * MIB, 5.0, 12 * MIB), "uploaded a: 10.0 MiB in 5 s (2.4 MiB/s)"),
+        (DownloadFinished("a", 0, 5.0, None, 0), "downloaded a: 0 bytes in 5 s (0 bytes/s)"),
     ],
 )
 def test_what_matters_is_said_with_the_local_time(event: Event, text: str) -> None:
     assert said(event) == [f"{STAMP} {text}"]
+
+
+@pytest.mark.parametrize("kind", ["uploaded", "downloaded"])
+@pytest.mark.parametrize(
+    ("moved", "rate"),
+    [
+        (0, "all of it was there already"),
+        (MIB // 2, "512.0 KiB of it now, 51.2 KiB/s"),
+        (40 * MIB, "4.0 MiB/s"),
+    ],
+)
+def test_finding_e08_the_rate_is_that_of_what_moved_in_this_run(
+    kind: str, moved: int, rate: str
+) -> None:
+    event: Event = UploadFinished("a", 40 * MIB, 10.0, moved)
+    if kind == "downloaded":
+        event = DownloadFinished("a", 40 * MIB, 10.0, None, moved)
+    assert said(event) == [f"{STAMP} {kind} a: 40.0 MiB in 10 s ({rate})"]
 
 
 def test_upload_id_and_split_are_the_lines_of_the_stock_cli() -> None:

@@ -1,8 +1,10 @@
 """Every fault does what it says, and counts."""
 
+import base64
 import socket
 import time
 
+import crc32c
 import pytest
 
 from ocihaul.emulator import Emulator, Fault, UnfiredFaultsError
@@ -103,6 +105,36 @@ def test_a_lost_reply_has_had_its_effect(oci: Emulator, client: Client) -> None:
         client.put("it", DATA)
     assert oci.read_object("backups", "it") == DATA
     oci.faults.assert_all_fired()
+
+
+def test_damage_is_seen_before_the_checksum_and_a_refusal_can_be_lost(
+    oci: Emulator, client: Client
+) -> None:
+    right = base64.b64encode(crc32c.crc32c(DATA).to_bytes(4)).decode()
+    client.put("it", b"old")
+    oci.faults.add(Fault(operation="PutObject", corrupt_at_byte=7, cut_before_answer=True))
+    with pytest.raises(ConnectionError):
+        client.put("it", DATA, opc_content_crc32c=right)
+    oci.faults.assert_all_fired()
+    assert oci.read_object("backups", "it") == b"old"
+    (entry,) = [each for each in oci.log.entries(operation="PutObject") if each.status is None]
+    assert entry.error_code == "UnmatchedContentCRC32C"
+
+
+def test_a_service_that_does_not_compare_stores_what_came_and_says_its_checksum(
+    oci: Emulator, client: Client
+) -> None:
+    oci.configure(checks_bodies=False)
+    right = base64.b64encode(crc32c.crc32c(DATA).to_bytes(4)).decode()
+    oci.faults.add(Fault(operation="PutObject", corrupt_at_byte=7))
+    headers = {"opc_content_crc32c": right, "opc_checksum_algorithm": "CRC32C"}
+    reply = client.put("it", DATA, **headers)
+    oci.faults.assert_all_fired()
+    assert reply.status == 200
+    stored = oci.read_object("backups", "it")
+    assert stored != DATA
+    told = base64.b64encode(crc32c.crc32c(stored).to_bytes(4)).decode()
+    assert reply.headers["opc-content-crc32c"] == told != right
 
 
 @pytest.mark.parametrize("at_byte", [None, 50])

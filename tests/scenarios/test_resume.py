@@ -288,7 +288,7 @@ def test_a_part_that_the_service_has_otherwise_is_sent_again(tmp_path: Path) -> 
             sender.send(
                 Piece(2, foreign, 0, PART),
                 buffer=memoryview(bytearray(MIB)),
-                send=lambda body, _: (
+                send=lambda body: (
                     storage.upload_part(
                         *("ns1", "backups", source.name),
                         upload_id=left.upload_id,

@@ -12,7 +12,6 @@ import crc32c
 import pytest
 
 from ocihaul.errors import (
-    ChecksumError,
     NetworkError,
     ObjectChanged,
     SourceChanged,
@@ -35,14 +34,11 @@ class Service:
         self.during = during
         self.bodies: list[bytes] = []
         self.conditions: list[dict[str, str]] = []
-        self.damage = 0
 
     def put_object(self, _ns: str, _bucket: str, _name: str, data: bytes, headers: Any) -> Answer:
         self.bodies.append(data)
         self.conditions.append({name: v for name, v in headers.items() if name.startswith("if-")})
         self.during(len(self.bodies))
-        if len(self.bodies) <= self.damage:
-            data += b"damage"
         value = checksum.encoded(crc32c.crc32c(data).to_bytes(4))
         told = {"etag": f"e{len(self.bodies)}", "opc-content-crc32c": value}
         return Answer(200, told, b"", len(data))
@@ -100,17 +96,6 @@ def test_a_file_that_changes_while_it_is_read_stores_nothing(
     with pytest.raises(SourceChanged, match="Nothing was stored"):
         put(service, path)
     assert not service.bodies
-
-
-def test_what_is_stored_damaged_is_replaced_by_its_etag(path: Path) -> None:
-    service = Service()
-    service.damage = 2
-    assert put(service, path)["etag"] == "e3"
-    assert service.conditions == [{"if-none-match": "*"}, {"if-match": "e1"}, {"if-match": "e2"}]
-    service = Service()
-    service.damage = 9
-    with pytest.raises(ChecksumError, match="damaged 3 times"):
-        put(service, path)
 
 
 def test_a_file_that_has_become_large_a_pipe_or_nothing_is_told(path: Path) -> None:

@@ -47,7 +47,8 @@ class Foreteller:
         self._offset = 0.0  # of the service's clock, seconds ahead of ours
         self._size: int | None = 0
         self._moved = 0
-        self._began: float | None = None
+        self._measures = False
+        self._began: float | None = None  # when the first byte moved
 
     def __call__(self, event: Event) -> None:
         """Take one event, from any thread."""
@@ -58,9 +59,9 @@ class Foreteller:
             elif isinstance(event, ClockCorrected):
                 self._offset = event.offset
             elif isinstance(event, (UploadPlanned, DownloadPlanned)):
-                self._size, self._began = event.size, self._monotonic()
+                self._size, self._measures = event.size, True
                 text = self._text(self._size, self._rate)
-            elif isinstance(event, (BytesSent, BytesReceived)) and self._began is not None:
+            elif self._measures and isinstance(event, (BytesSent, BytesReceived)):
                 text = self._measured(event)
         if text is not None:
             self._say(Notice(text))
@@ -80,11 +81,15 @@ class Foreteller:
         raise SessionError(f"the session will not last for this: {told.text}", hint=cure)
 
     def _measured(self, event: BytesSent | BytesReceived) -> str | None:
+        now = self._monotonic()
+        if self._began is None:  # what was read for a checksum before is not the line's time
+            self._began = now
+            return None
         self._moved += event.count
-        seconds = self._monotonic() - (self._began or 0.0)
+        seconds = now - self._began
         if seconds < MEASURED or self._moved <= 0:
             return None
-        self._began = None  # said once
+        self._measures = False  # said once
         if self._size is None:
             return None  # nobody knows how much is still to come
         return self._text(self._size - self._moved, self._moved / seconds)

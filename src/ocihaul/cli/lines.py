@@ -191,12 +191,20 @@ def _planned(event: UploadPlanned | DownloadPlanned) -> str:
 
 
 def _finished(event: UploadFinished | DownloadFinished) -> str:
-    rate = size_text(event.size / event.seconds) if event.seconds > 0 else "?"
-    took = f"{size_text(event.size)} in {duration_text(event.seconds)} ({rate}/s)"
+    took = f"{size_text(event.size)} in {duration_text(event.seconds)} ({_moved(event)})"
     if isinstance(event, UploadFinished):
         return f"uploaded {one_line(event.name)}: {took}"
     checked = f", {event.checked_by} compared" if event.checked_by else ""
     return f"downloaded {one_line(event.name)}: {took}{checked}"
+
+
+def _moved(event: UploadFinished | DownloadFinished) -> str:
+    """The rate of what really moved: an earlier run may have left little to do, or nothing."""
+    moved = event.size if event.moved is None else event.moved
+    if event.size and not moved:
+        return "all of it was there already"
+    rate = f"{size_text(moved / event.seconds) if event.seconds > 0 else '?'}/s"
+    return rate if moved >= event.size else f"{size_text(moved)} of it now, {rate}"
 
 
 def debug_line(event: AttemptFinished, now: float) -> str:

@@ -16,7 +16,7 @@ from .call import Call, find
 from .faults import Fault
 from .handlers_common import request_id
 from .log import Record, masked, without_secrets
-from .mishaps import Cut, after_operation, before_operation, outage, spoiled
+from .mishaps import Cut, after_operation, before_answer, before_operation, outage, spoiled
 from .reception import ClientGone, Reception
 from .service import Service
 from .wire import Wire
@@ -109,11 +109,21 @@ class Exchange:
         self._reception.fault = self._fault
         if self._fault is not None:
             before_operation(service, self._fault, self._record, self._drain)
-        answer = operation.handler(service, self._call)
+        try:
+            answer = operation.handler(service, self._call)
+        except ApiError as error:
+            self._record.error_code = error.code
+            if self._fault is not None and self._body_is_here:
+                before_answer(service, self._fault, self._record)
+            raise
         self._cleanup = answer.cleanup
         if self._fault is not None:
             after_operation(service, self._call, self._fault, self._record, answer)
         return answer
+
+    @property
+    def _body_is_here(self) -> bool:
+        return self._record.body_received == self._record.body_expected
 
     def _take_fault(self, operation: str, *, clock: bool) -> Fault | None:
         signatory = self._call.signatory

@@ -44,7 +44,7 @@ def put_object(service: Service, call: Call) -> Answer:
     told = checksum_answer(settings, intake.checksums, declared_algorithm(call.headers))
     shown = {name.replace("opc-content-md5", "content-md5"): told[name] for name in told}
     try:
-        check_checksums(call.headers, intake.checksums)
+        check_checksums(settings, call.headers, intake.checksums)
         with service.store.lock:
             check_write(bucket.objects.get(call.name), call.headers)
             stored = StoredObject(

@@ -59,7 +59,7 @@ def upload_part(service: Service, call: Call) -> Answer:
     call.take_in(intake)
     part = Part(number, str(uuid.uuid4()), intake.segment, intake.checksums)
     try:
-        check_checksums(call.headers, part.checksums)
+        check_checksums(settings, call.headers, part.checksums)
         with service.store.lock:
             # It may have been committed or aborted while the body was on its way.
             bucket.upload(call.name, upload.upload_id)

@@ -97,14 +97,19 @@ def after_operation(
     """What happens once the operation has had its effect, before its answer leaves."""
     if fault.rot_at_byte is not None and _rot(service, call, fault.rot_at_byte):
         fault.fire(record)
+    before_answer(service, fault, record)
+    if fault.corrupt_answer_checksum and _spoil_checksums(answer):
+        fault.fire(record)
+
+
+def before_answer(service: Service, fault: Fault, record: Record) -> None:
+    """What keeps an answer back, also one that refuses: a stall, or a cut."""
     if fault.stall_seconds is not None and fault.stall_at_byte is None:
         fault.fire(record)
         service.closing.wait(fault.stall_seconds)
     if fault.cut_before_answer:
         fault.fire(record)
         raise Cut(reset=False)
-    if fault.corrupt_answer_checksum and _spoil_checksums(answer):
-        fault.fire(record)
 
 
 def _rot(service: Service, call: Call, at: int) -> bool:

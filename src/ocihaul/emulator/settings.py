@@ -67,6 +67,9 @@ class Settings:
     bucket: str = "backups"
     #: Which opc-content-* values come back: for a declared algorithm, CRC32C always, or none.
     checksums: Literal["declared", "always", "never"] = "declared"
+    #: False: a body that differs from the checksum in its request is stored all the same. The
+    #: documented service refuses it (400); what rewrites bodies on the way may not.
+    checks_bodies: bool = True
     #: Bodies are hashed and forgotten: uploads of any size with no disk.
     discard: bool = False
     #: No MD5 (it costs more than all the rest together): no opc-content-md5 in answers.

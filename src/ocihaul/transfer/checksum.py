@@ -53,6 +53,15 @@ def start(algorithm: str) -> Running:
     return hashlib.new(algorithm.lower())
 
 
+def digest(algorithm: str, data: bytes) -> bytes:
+    """The checksum of bytes in memory."""
+    if algorithm == CRC32C:
+        return crc32c.crc32c(data).to_bytes(4)
+    running = start(algorithm)
+    running.update(memoryview(data))
+    return running.digest()
+
+
 def content_header(algorithm: str) -> str:
     """The header with the checksum of the bytes of one request, or of a whole object."""
     return f"opc-content-{algorithm.lower()}"

@@ -13,15 +13,28 @@ from ocihaul.transfer.source import FileSource, Source
 THREADS = 4
 
 
-def digest_range(source: Source, offset: int, length: int, algorithm: str) -> bytes:
-    """The checksum of a range without sending it: one more read. Raises SourceError."""
-    running = checksum.start(algorithm)
-    view = buffer_for(length)
+def digest_range(
+    source: Source,
+    offset: int,
+    length: int,
+    algorithms: Collection[str],
+    *,
+    buffer: memoryview | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> dict[str, bytes]:
+    """The checksums of a range without sending it: one more read. Raises SourceError.
+
+    `check` is called before each block, and may raise. `buffer` is lent.
+    """
+    running = {name: checksum.start(name) for name in algorithms}
+    view = buffer_for(length) if buffer is None else buffer
     for start in range(0, length, len(view)):
+        check()
         block = view[: min(len(view), length - start)]
         source.read_into(block, offset + start)
-        running.update(block)
-    return running.digest()
+        for one in running.values():
+            one.update(block)
+    return {name: one.digest() for name, one in running.items()}
 
 
 def digest_ranges(
@@ -39,22 +52,20 @@ def digest_ranges(
     found: dict[int, dict[str, bytes]] = {}
     abandoned = threading.Event()
 
+    def check() -> None:
+        if stop.is_set():
+            raise Interrupted("stopped while the file was read")
+        if abandoned.is_set():
+            raise AbandonedError
+
     def worker() -> Callable[[tuple[int, tuple[int, int]]], None]:
         buffer = buffer_for(BLOCK)
 
         def digest(task: tuple[int, tuple[int, int]]) -> None:
             index, (offset, length) = task
-            running = {name: checksum.start(name) for name in algorithms}
-            for start in range(0, length, len(buffer)):
-                if stop.is_set():
-                    raise Interrupted("stopped while the file was read")
-                if abandoned.is_set():
-                    raise AbandonedError
-                block = buffer[: length - start]
-                source.read_into(block, offset + start)
-                for one in running.values():
-                    one.update(block)
-            found[index] = {name: one.digest() for name, one in running.items()}
+            found[index] = digest_range(
+                source, offset, length, algorithms, buffer=buffer, check=check
+            )
 
         return digest
 

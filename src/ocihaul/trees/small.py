@@ -4,20 +4,18 @@ Its bytes are read once, before anything is sent: so the checksum goes along, th
 what was damaged on the way, and a file that changes while it is read stores nothing.
 """
 
-import hashlib
 import os
 import stat
-from collections.abc import Mapping
-from dataclasses import replace
 
-import crc32c
-
-from ocihaul.errors import ChecksumError, ServiceError, SourceChanged, SourceError
+from ocihaul.errors import SourceChanged, SourceError
+from ocihaul.events import Listener, ignore
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.names import check_headers
 from ocihaul.transfer import checksum
-from ocihaul.transfer.checksum import CRC32C, MD5
+from ocihaul.transfer.integrity import Integrity
+from ocihaul.transfer.uploads.checked_put import CheckedPut, Content
 from ocihaul.transfer.uploads.headers import put_headers
+from ocihaul.transfer.uploads.job import wished_algorithm
 from ocihaul.transfer.uploads.request import UploadRequest
 from ocihaul.transfer.uploads.sending import MOST_SENDS, Headers
 from ocihaul.transfer.uploads.target import TargetObject
@@ -25,8 +23,6 @@ from ocihaul.transfer.uploads.target import TargetObject
 #: A file of at most so many bytes is small. It is held in memory once for each worker.
 SMALL = 2**20
 
-_CRC = checksum.content_header(CRC32C)
-_MD5 = checksum.content_header(MD5)
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
@@ -36,10 +32,17 @@ class SmallFiles:
     `request` is an upload's in all but source and name.
     """
 
-    def __init__(self, storage: StorageClient, request: UploadRequest) -> None:
+    def __init__(
+        self, storage: StorageClient, request: UploadRequest, listener: Listener = ignore
+    ) -> None:
         self._storage = storage
         self._request = request
-        self._headers = {**put_headers(request), "opc-checksum-algorithm": CRC32C}
+        self._integrity = Integrity(
+            declared=wished_algorithm(request),
+            want_md5=request.verify_checksum,
+            listener=listener,
+        )
+        self._headers = put_headers(request)
         check_headers(self._headers)
 
     def put(
@@ -61,6 +64,8 @@ class SmallFiles:
                 # The same rule that finds newer files later would not see what changed meanwhile.
                 if _same(status, os.fstat(file)):
                     return answer
+                if "etag" not in answer:
+                    break  # nothing says that what is there is ours to replace
                 preconditions = {"if-match": answer["etag"]}
         finally:
             os.close(file)
@@ -76,61 +81,17 @@ class SmallFiles:
     def _send(
         self, data: bytes, name: str, preconditions: Headers, content_type: str | None
     ) -> Headers:
-        ours = {_CRC: checksum.encoded(crc32c.crc32c(data).to_bytes(4))}
-        headers = {**self._headers, **ours}
+        headers = self._headers
         if content_type is not None:
-            headers["content-type"] = content_type
-        for attempt in range(1, MOST_SENDS + 1):
-            answer: Headers = {}
-            try:
-                answer = self._attempt(data, name, {**headers, **preconditions}, ours)
-                self._check(data, ours, answer)
-            except ChecksumError as error:
-                if attempt == MOST_SENDS:
-                    raise ChecksumError(
-                        f"it arrived damaged {MOST_SENDS} times: {error.message}", hint=_DAMAGED
-                    ) from error
-                if answer:  # what is there now is ours
-                    preconditions = {"if-match": answer["etag"]}
-            else:
-                return answer
-        raise AssertionError("the loop above returns or raises")
-
-    def _attempt(self, data: bytes, name: str, headers: Headers, ours: dict[str, str]) -> Headers:
-        request = self._request
-        try:
-            return self._storage.put_object(
-                request.namespace, request.bucket, name, data, headers
-            ).headers
-        except ServiceError as error:
-            if error.status == 412 and error.after_retry:
-                settled = self._settled(data, name, ours)
-                if settled is not None:
-                    return settled
-            if error.status == 400 and "nmatched" in f"{error.code} {error.service_message}":
-                raise ChecksumError(error.message) from error
-            raise
-
-    def _check(self, data: bytes, ours: dict[str, str], answer: Headers) -> None:
-        if _CRC not in answer or self._request.verify_checksum:
-            ours = {**ours, _MD5: _md5(data)}
-        wrong = checksum.differing(ours, answer)
-        if wrong is not None:
-            raise ChecksumError(f"{wrong} is {answer[wrong]}, but what was sent has {ours[wrong]}")
-        if not any(name in answer for name in ours):
-            raise ChecksumError("the service returned no checksum at all")
-
-    def _settled(self, data: bytes, name: str, ours: dict[str, str]) -> Mapping[str, str] | None:
-        """The object's headers if an attempt of ours, whose reply was lost, has stored it."""
-        target = TargetObject(self._storage, replace(self._request, name=name))
-        return target.settled(len(data), {**ours, _MD5: _md5(data)})
-
-
-_DAMAGED = "Check this machine's memory and disk, and the proxies on the way."
-
-
-def _md5(data: bytes) -> str:
-    return checksum.encoded(hashlib.md5(data, usedforsecurity=False).digest())
+            headers = {**headers, "content-type": content_type}
+        content = Content(
+            data,
+            len(data),
+            {name: checksum.digest(name, data) for name in self._integrity.algorithms},
+            lambda name: checksum.digest(name, data),
+        )
+        target = TargetObject(self._storage, self._request, name)
+        return CheckedPut(target, self._integrity, headers).send(content, preconditions).headers
 
 
 def _read(file: int, path: str) -> tuple[bytes, os.stat_result]:

@@ -39,7 +39,7 @@ from ocihaul.trees.work import Work
 SHOWN = ("etag", "last-modified", "opc-content-md5", "opc-multipart-md5")
 
 _ASK = "Use --overwrite to replace it, or --no-overwrite to leave it as it is."
-_CHANGED = "Somebody has written it since it was listed: look at it, then run again."
+_CHANGED = "Another writer has replaced it since it was listed: look at it, then run again."
 _UNREAD = (
     "their directories have names that are not valid UTF-8, and may have been stored under others."
 )
@@ -106,7 +106,7 @@ class _Uploader:
     def __init__(self, request: TreeUpload, work: Work) -> None:
         self._request = request
         self._work = work
-        self._small = SmallFiles(work.storage, request.each)
+        self._small = SmallFiles(work.storage, request.each, work.listener)
         self._incomplete = IncompleteUploads(work.storage)
         self._part_size = request.each.part_size or DEFAULT_PART_SIZE
         key = request.each.sse_customer_key
@@ -311,7 +311,7 @@ class _Uploader:
             source=Path(path),
             name=name,
             existing=Existing.ABSENT if "if-none-match" in preconditions else Existing.REPLACE,
-            if_match=preconditions.get("if-match"),
+            seen_etag=preconditions.get("if-match"),
             content_type=content_type or request.each.content_type,
         )
         try:
@@ -319,7 +319,7 @@ class _Uploader:
         except SourceChanged as error:
             # An unfinished upload of the file as it was, or a writer at work: begin anew, once.
             if error.stored is not None:  # what is there now is ours to replace
-                wish = replace(wish, existing=Existing.REPLACE, if_match=error.stored)
+                wish = replace(wish, existing=Existing.REPLACE, seen_etag=error.stored)
             return self._upload(replace(wish, restart=True))
 
     def _upload(self, wish: UploadRequest) -> Headers:

@@ -72,7 +72,7 @@ class Service:
         self._tells = tells
         self._lies = lies
 
-    def take(self, body: RangeBody, _: Headers | None) -> Headers:
+    def take(self, body: RangeBody) -> Headers:
         data = b"".join(bytes(block) for block in body.blocks())
         spoil = self.spoilt > 0
         self.spoilt -= spoil
@@ -101,8 +101,8 @@ def test_each_of_10000_flips_is_seen_and_mended(tells: tuple[str, ...], lies: bo
     service = Service(chance, tells, lies=lies)
     buffer = memoryview(bytearray(SIZE))
 
-    def send(body: RangeBody, damaged: Headers | None) -> Headers:
-        answer = service.take(body, damaged)
+    def send(body: RangeBody) -> Headers:
+        answer = service.take(body)
         body.sent(body.length)
         return answer
 

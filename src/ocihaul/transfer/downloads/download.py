@@ -224,5 +224,9 @@ def _result(job: DownloadJob, into: IntoFile | IntoStream, started: float) -> Do
         checked_by=into.checked_by,
         seconds=time.monotonic() - started,
     )
-    job.listener(DownloadFinished(request.name, plan.size, result.seconds, into.checked_by))
+    job.listener(
+        DownloadFinished(
+            request.name, plan.size, result.seconds, into.checked_by, result.bytes_received
+        )
+    )
     return result

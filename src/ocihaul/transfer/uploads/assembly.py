@@ -70,7 +70,10 @@ class Assembly:
         ).headers
 
     def commit(self, parts: Sequence[SentPart], preconditions: Headers) -> Headers:
-        """Make the parts an object. A lost reply is settled by looking at the object."""
+        """Make the parts an object. A lost reply is settled by looking at the object.
+
+        So is an upload that is gone: a run that was killed may have had its commit on the way.
+        """
         job = self._job
         try:
             return job.storage.commit_multipart_upload(
@@ -80,7 +83,8 @@ class Assembly:
                 headers=preconditions,
             ).headers
         except (NetworkError, ServiceError) as error:
-            if isinstance(error, ServiceError) and not error.after_retry:
+            gone = isinstance(error, ServiceError) and error.status == 404
+            if isinstance(error, ServiceError) and not (error.after_retry or gone):
                 raise
             # The commit may have taken effect although its reply was lost and the retry refused.
             settled = self.settled(parts)

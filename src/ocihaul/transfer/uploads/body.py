@@ -1,8 +1,9 @@
 """A range of the source as a request body: read, hashed and sent in one pass, again if need be."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from ocihaul.errors import SourceChanged
 from ocihaul.events import BytesSent, Listener, PartResent
 from ocihaul.transfer import checksum
 from ocihaul.transfer.blocks import AbandonedError
@@ -12,8 +13,9 @@ from ocihaul.transfer.source import Source
 class RangeBody:
     """`length` bytes of the source from `offset`, as a `wire.Body`.
 
-    `digests` holds the checksum of each of `algorithms` once all bytes have gone out. `buffer`
-    is lent for as long as the body is used; nothing else is held in memory.
+    `digests` holds the checksum of each of `algorithms` once all bytes have gone out. `expected`
+    has those of an earlier read that the request has told already. `buffer` is lent for as long as
+    the body is used; nothing else is held in memory.
     """
 
     def __init__(
@@ -27,6 +29,7 @@ class RangeBody:
         buffer: memoryview,
         listener: Listener,
         abandoned: threading.Event,
+        expected: Mapping[str, bytes] | None = None,
     ) -> None:
         self.length = length
         self.digests: dict[str, bytes] = {}
@@ -39,6 +42,7 @@ class RangeBody:
         self._buffer = buffer
         self._listener = listener
         self._abandoned = abandoned
+        self._expected = expected or {}
 
     def blocks(self) -> Iterator[memoryview]:
         """The bytes from the start. Raises SourceError, AbandonedError.
@@ -57,8 +61,17 @@ class RangeBody:
                 one.update(block)
             if start + len(block) == self.length:
                 self._source.check_unchanged()
+                self._check_expected(running)
             yield block
         self.digests = {name: one.digest() for name, one in running.items()}
+
+    def _check_expected(self, running: Mapping[str, checksum.Running]) -> None:
+        if any(running[name].digest() != digest for name, digest in self._expected.items()):
+            raise SourceChanged(
+                "the bytes that were read to be sent are not those that were read before",
+                hint="Nothing was stored. Upload it when nobody writes to it; if nobody does, "
+                "check this machine's memory and disk.",
+            )
 
     def sent(self, count: int) -> None:
         """Called by the connection. Raises AbandonedError: on a slow line a block takes long."""

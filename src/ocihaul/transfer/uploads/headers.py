@@ -46,7 +46,8 @@ def check_wishes(request: UploadRequest) -> None:
     check_bucket_name(request.bucket)
     check_object_name(request.name)
     check_headers(put_headers(request))
-    check_headers({} if request.if_match is None else {"if-match": request.if_match})
+    for etag in (request.if_match, request.seen_etag):
+        check_headers({} if etag is None else {"if-match": etag})
 
 
 def encryption_headers(request: UploadRequest) -> dict[str, str]:

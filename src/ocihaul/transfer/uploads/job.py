@@ -90,11 +90,16 @@ def check_announced(request: UploadRequest, source: FileSource, stop: threading.
     if not given:
         return
     (digests,) = digest_ranges(source, [(0, source.size)], given, stop=stop)
-    for algorithm, value in given.items():
+    compare_announced(request, digests)
+
+
+def compare_announced(request: UploadRequest, digests: Mapping[str, bytes]) -> None:
+    """Raise ChecksumError when a checksum that the caller gave is not ours; nothing was sent."""
+    for algorithm, value in announced(request).items():
         ours = checksum.encoded(digests[algorithm])
         if ours != value:
             raise ChecksumError(
-                f"{source.path} has the {algorithm} {ours}, not {value} as announced",
+                f"{request.source} has the {algorithm} {ours}, not {value} as announced",
                 hint="Nothing was sent: find out which of the two is right.",
             )
 

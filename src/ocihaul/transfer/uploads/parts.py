@@ -66,7 +66,7 @@ class PartWorkers:
         return work
 
     def _send(self, piece: Piece, buffer: memoryview) -> None:
-        def send(body: RangeBody, _: Headers | None) -> Headers:
+        def send(body: RangeBody) -> Headers:
             return self._upload_part(piece.number, body)
 
         part, _ = self._sender.send(piece, buffer=buffer, send=send)

@@ -45,6 +45,8 @@ class UploadRequest:
     be is said by `expected_size` and the `content_*` values; of a file, `expected_size` too.
     A stream without a byte is a failure, unless that was said.
 
+    `if_match` is the etag of the only object that may be replaced, `seen_etag` that of one which
+    the caller has looked at: an object that is the same as ours already is no conflict there.
     `restart` drops what an earlier run has left unfinished; `wait` waits for another process that
     uploads to the same object. `upload_id` names an upload to go on with, whoever began it.
     `receipt` is a file to write the receipt to. `parallel` parts go at a time, or with `adaptive`
@@ -60,6 +62,7 @@ class UploadRequest:
     name: str
     existing: Existing = Existing.ASK
     if_match: str | None = None
+    seen_etag: str | None = None
     multipart: bool = True
     restart: bool = False
     wait: bool = True

@@ -15,9 +15,8 @@ MOST_SENDS = 3
 
 Headers = Mapping[str, str]
 
-#: Makes the request that carries a body; returns the answer's headers. The second parameter is
-#: the answer to a damaged send of the same range, None at first.
-Send = Callable[[RangeBody, Headers | None], Headers]
+#: Makes the request that carries a body; returns the answer's headers.
+Send = Callable[[RangeBody], Headers]
 
 
 class RangeSender:
@@ -36,6 +35,11 @@ class RangeSender:
         self._listener = listener
         self._lock = threading.Lock()  # guards sent_bytes
 
+    def count(self, sent: int) -> None:
+        """So many more body bytes were handed to a connection."""
+        with self._lock:
+            self.sent_bytes += sent
+
     def send(self, piece: Piece, *, buffer: memoryview, send: Send) -> tuple[SentPart, Headers]:
         """Send one range, through a buffer that is lent; returns the part and the answer.
 
@@ -43,7 +47,6 @@ class RangeSender:
         changed meanwhile, and what `send` raises.
         """
         source, offset, length = piece.source, piece.offset, piece.length
-        damaged: Headers | None = None
         for attempt in range(1, MOST_SENDS + 1):
             body = RangeBody(
                 source,
@@ -56,15 +59,14 @@ class RangeSender:
                 abandoned=self.abandoned,
             )
             try:
-                answer = send(body, damaged)
+                answer = send(body)
             finally:
-                with self._lock:
-                    self.sent_bytes += body.total_sent
+                self.count(body.total_sent)
             try:
                 digests = self._integrity.check_part(
                     body.digests,
                     answer,
-                    lambda algorithm: digest_range(source, offset, length, algorithm),
+                    lambda name: digest_range(source, offset, length, [name])[name],
                 )
             except ChecksumError as error:
                 body.throw_away(error.message)
@@ -73,7 +75,6 @@ class RangeSender:
                         f"part {piece.number} arrived damaged {MOST_SENDS} times: {error.message}",
                         hint="Check this machine's memory and disk, and the proxies on the way.",
                     ) from error
-                damaged = answer
             else:
                 self._listener(PartFinished(piece.number, length))
                 etag, request_id = answer.get("etag", ""), answer.get("opc-request-id")

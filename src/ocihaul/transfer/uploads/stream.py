@@ -31,7 +31,7 @@ from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.receipts.receipt_file import check_place
 from ocihaul.transfer.source import Piece
 from ocihaul.transfer.uploads.concluding import Origin, conclude
-from ocihaul.transfer.uploads.headers import check_request, put_headers
+from ocihaul.transfer.uploads.headers import check_request
 from ocihaul.transfer.uploads.incomplete import IncompleteUploads
 from ocihaul.transfer.uploads.intake import Expectations, Intake
 from ocihaul.transfer.uploads.job import Job, wished_algorithm
@@ -126,13 +126,12 @@ def upload_stream(
         )
         job = Job(storage, request, listener, stop, integrity, pace=pace, abandoned=abandoned)
         if whole:
-            headers = put_headers(request) | preconditions
-            result = put_whole(job, first.source, first.length, headers)
+            result = put_whole(job, first.source, first.length, preconditions)
         else:
             result = _StreamUpload(job, intake, memory).run(first, preconditions)
         part_size = max(part.size for part in result.parts)
         result = conclude(job, memory, Origin(None, None, part_size), result)
-    listener(UploadFinished(request.name, result.size, result.seconds))
+    listener(UploadFinished(request.name, result.size, result.seconds, result.bytes_sent))
     return result
 
 

@@ -7,14 +7,49 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.storage.types import ObjectSummary
 from ocihaul.transfer import checksum
 from ocihaul.transfer.uploads.request import Confirm, Existing, UploadRequest
+from ocihaul.wire.message import Body
+
+#: How long the deletion of a damaged object may take, seconds: the stop may be set already.
+_LAST_WORD = 10.0
 
 
 class TargetObject:
-    """One object name in one bucket."""
+    """One object name in one bucket: the request's, unless another is given."""
 
-    def __init__(self, storage: StorageClient, request: UploadRequest) -> None:
+    def __init__(
+        self, storage: StorageClient, request: UploadRequest, name: str | None = None
+    ) -> None:
+        self.name = request.name if name is None else name
         self._storage = storage
         self._request = request
+
+    def put(self, body: bytes | Body, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """Make one PutObject request; returns the answer's headers."""
+        request = self._request
+        return self._storage.put_object(
+            request.namespace, request.bucket, self.name, body, headers
+        ).headers
+
+    def withdraw(self, version_id: str | None, etag: str | None) -> None:
+        """Delete an object that was just made, though we may have to stop; one of them is known.
+
+        In a bucket with versions it is the version, so the one before it is visible again. Without
+        an error it is not there any more: another writer may have replaced it. Raises what the call
+        raises.
+        """
+        where = (self._request.namespace, self._request.bucket, self.name)
+        with self._storage.bounded(_LAST_WORD) as storage:
+            try:
+                try:
+                    storage.delete_object(*where, version_id=version_id, if_match=etag)
+                except ServiceError as error:
+                    # Whether a bucket without versions knows a version's id is not documented.
+                    if error.status not in {400, 404} or version_id is None or etag is None:
+                        raise
+                    storage.delete_object(*where, if_match=etag)
+            except ServiceError as error:
+                if error.status not in {404, 412}:
+                    raise
 
     def head(self, preconditions: Mapping[str, str] | None = None) -> ObjectSummary | None:
         """The object as it is now; None when there is none."""
@@ -22,9 +57,7 @@ class TargetObject:
         key = request.sse_customer_key
         headers = {**(preconditions or {}), **(key.headers() if key else {})}
         try:
-            return self._storage.head_object(
-                request.namespace, request.bucket, request.name, headers
-            )
+            return self._storage.head_object(request.namespace, request.bucket, self.name, headers)
         except ServiceError as error:
             if error.status == 404:
                 return None
@@ -36,7 +69,8 @@ class TargetObject:
         Raises ObjectExists when the object is there and the caller does not want it replaced.
         """
         request = self._request
-        chosen = {"if-match": request.if_match} if request.if_match else {}
+        etag = request.if_match or request.seen_etag
+        chosen = {"if-match": etag} if etag else {}
         if request.existing is Existing.REPLACE:
             return chosen
         if request.existing is Existing.ABSENT:

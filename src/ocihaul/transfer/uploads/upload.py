@@ -16,7 +16,7 @@ from ocihaul.transfer.receipts.receipt_file import check_place
 from ocihaul.transfer.source import FileSource
 from ocihaul.transfer.uploads.adopting import adopt
 from ocihaul.transfer.uploads.concluding import Origin, conclude, finished_before
-from ocihaul.transfer.uploads.headers import check_request, put_headers
+from ocihaul.transfer.uploads.headers import check_request
 from ocihaul.transfer.uploads.incomplete import IncompleteUploads
 from ocihaul.transfer.uploads.job import Job, check_announced, wished_algorithm
 from ocihaul.transfer.uploads.memory import Memory, alone, memory_of
@@ -112,7 +112,7 @@ def upload(
             result = finished_before(job, memory, origin) or conclude(
                 job, memory, origin, _send(job, source, plan, memory, confirm)
             )
-    listener(UploadFinished(request.name, result.size, result.seconds))
+    listener(UploadFinished(request.name, result.size, result.seconds, result.bytes_sent))
     return result
 
 
@@ -136,6 +136,6 @@ def _send(
         )
     )
     if many is None:
-        return put_whole(job, source, plan.size, put_headers(job.request) | preconditions)
+        return put_whole(job, source, plan.size, preconditions)
     check_announced(job.request, source, job.stop)
     return many.run(preconditions)
