@@ -5,6 +5,7 @@ by the function that needs it, so that `ocihaul --version` answers at once.
 """
 
 import sys
+import threading
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -14,6 +15,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     from ocihaul.cli.standard_streams import settle
 
     settle()
-    from ocihaul.cli.app import run
+    from ocihaul.cli.app import run, tell_of_dead_thread
 
+    threading.excepthook = tell_of_dead_thread
     sys.exit(run(sys.argv[1:] if argv is None else argv))

@@ -60,6 +60,7 @@ def _exec(
     from ocihaul.cli.child import CannotRun, blocked_signals, run_child
     from ocihaul.cli.stopping import stopping
     from ocihaul.errors import Interrupted
+    from ocihaul.printing import say
     from ocihaul.session.session import Session
     from ocihaul.session.ward import close_gently
 
@@ -81,7 +82,7 @@ def _exec(
         try:
             return run_child(command, environ)
         except CannotRun as error:
-            click.echo(f"ocihaul exec: {error}", err=True)
+            say(sys.stderr, f"ocihaul exec: {error}")
             return error.code
         finally:
             close_gently(session, stopper.stop, grace=_GRACE)
@@ -113,7 +114,7 @@ def child_environment(
 
 def _listener(*, debug: bool) -> "Listener":
     """Lines on stderr when something is wrong; with `--debug`, everything."""
-    from ocihaul.cli.lines import Speaker, cleaned
+    from ocihaul.cli.lines import Speaker, is_public
     from ocihaul.cli.progress import PlainScreen
     from ocihaul.events import ClockCorrected, LoginOffered, Notice, Parked, RenewalFailed, Unparked
 
@@ -127,7 +128,7 @@ def _listener(*, debug: bool) -> "Listener":
         with lock:
             lines = speaker.lines(event, at=time.monotonic(), now=time.time())
         for line in lines:
-            screen.say(cleaned(line, event))
+            screen.say(line, public=is_public(event))
 
     return hear
 

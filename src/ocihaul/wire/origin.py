@@ -8,8 +8,15 @@ from functools import lru_cache
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ocihaul.errors import ConfigError
+from ocihaul.held_secrets import hold
+from ocihaul.redaction import redact
 
 _DEFAULT_PORT = {"http": 80, "https": 443}
+#: In capitals, which `redaction` knows as an example.
+_PROXY_FORM = (
+    "Write it as http://HOST:PORT or http://USER:PASSWORD@HOST:PORT; "
+    "in a password, / is %2F, # is %23 and ? is %3F."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +38,7 @@ class Origin:
             host, port = "", 0
         if not host or port == 0 or parts.scheme not in _DEFAULT_PORT:
             raise ConfigError(
-                f"{_without_user(url)!r} is not a base URL",
+                f"{_shown(url)!r} is not a base URL",
                 hint="Give it as https://host or https://host:port.",
             )
         return cls(parts.scheme, host, port or _DEFAULT_PORT[parts.scheme])
@@ -57,21 +64,28 @@ class Proxy:
     @classmethod
     def parse(cls, url: str) -> "Proxy":
         """`http://[user:password@]host:port`; ConfigError for any other kind of proxy."""
+        url = url if "://" in url else f"http://{url}"
+        scheme = url.partition("://")[0].lower()
+        if scheme != "http":
+            raise ConfigError(
+                f"the proxy {_shown(url)!r} cannot be used: {scheme} proxies are not supported",
+                hint=f"Only HTTP proxies are. {_PROXY_FORM}",
+            )
         try:
-            parts = urlsplit(url if "://" in url else f"http://{url}")
-            host = _host(parts) if parts.scheme == "http" and _is_plain(parts) else ""
+            parts = urlsplit(url)
+            host = _host(parts) if _is_plain(parts) else ""
         except ValueError:  # it may quote what it takes for the host: see _is_plain
             host = ""
         if not host:
-            raise ConfigError(
-                f"the proxy {_without_user(url)!r} cannot be used",
-                hint="Only proxies of the form http://[user:password@]host:port are supported; "
-                "in a password, / is %2F, # is %23 and ? is %3F.",
-            )
+            raise ConfigError(f"the proxy {_shown(url)!r} cannot be used", hint=_PROXY_FORM)
         authorization = None
         if parts.username is not None:
-            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            authorization = "Basic " + base64.b64encode(pair.encode()).decode()
+            password = parts.password or ""
+            pair = f"{unquote(parts.username)}:{unquote(password)}"
+            encoded = base64.b64encode(pair.encode()).decode()
+            authorization = f"Basic {encoded}"
+            for secret in (password, unquote(password), encoded):
+                hold(secret, "password")
         return cls(host, parts.port or 80, authorization)
 
 
@@ -117,6 +131,7 @@ def _is_plain(parts: SplitResult) -> bool:
     return port != 0 and parts.path in {"", "/"} and not (parts.query or parts.fragment)
 
 
-def _without_user(url: str) -> str:
+def _shown(url: str) -> str:
+    """As much of a malformed URL as has no password, wherever that may stand in it."""
     scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
-    return scheme + separator + rest.rpartition("@")[2]
+    return redact(scheme + separator + rest.rpartition("@")[2])

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ocihaul.errors import JournalError, OcihaulError, ServiceError
 from ocihaul.events import Listener, Notice
+from ocihaul.held_secrets import hold_access_uri
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.journal.journal import Journal, Target
 
@@ -52,6 +53,7 @@ class Access:
         number = isinstance(self.expires_at, int | float)
         if not (number and all(isinstance(text, str) for text in texts)):
             raise TypeError("not the values of a PAR")
+        hold_access_uri(self.access_uri)
 
 
 class AccessFile:

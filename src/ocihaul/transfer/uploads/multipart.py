@@ -1,6 +1,6 @@
 """A file in parts: create or take up, send what is missing, commit, compare."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ocihaul.errors import (
@@ -196,15 +196,15 @@ class MultipartUpload:
             hint=hint,
         )
 
-    def _how_to_go_on(self) -> str:
+    def _how_to_go_on(self) -> Sequence[str]:
         if self._memory.entry is not None and not self._memory.broken:
-            return "Its finished parts are kept: the same command, run again, goes on with them."
+            return ["Its finished parts are kept: the same command, run again, goes on with them."]
         request = self._job.request
-        return (
-            f"Its finished parts are kept. Go on with: ocihaul os object resume-put "
+        go_on = (
+            "Its finished parts are kept. Go on with: ocihaul os object resume-put "
             f"-ns {request.namespace} -bn {request.bucket} "
             f"--name {request.name} --file {request.source} "
             f"--upload-id {self._assembly.upload_id} "
-            f"--part-size {self._plan.part_size // MIB}\n"
-            f"or drop them with: {self._assembly.how_to_abort()}"
+            f"--part-size {self._plan.part_size // MIB}"
         )
+        return [go_on, f"or drop them with: {self._assembly.how_to_abort()}"]
