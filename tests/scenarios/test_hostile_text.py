@@ -2,8 +2,10 @@
 
 import base64
 import json
+import os
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -165,3 +167,26 @@ def test_finding_b19_the_hint_about_a_proxy_is_whole(oci: World) -> None:
         assert named in ran.err
         assert "http://HOST:PORT or http://USER:PASSWORD@HOST:PORT" in ran.err
         assert "]@" not in ran.err
+
+
+def test_finding_b15_sigterm_is_heard_while_a_hook_floods(oci: World, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    oci.oci.revoke_all()
+    hook = f"echo $$ > {begun}; yes >&2"
+    process = oci.start(
+        *("os", "object", "list", "-ns", "ns1", "-bn", "backups", "--auth", "security_token"),
+        *("--session-wait", "5m", "--on-park", hook),
+    )
+    while not begun.exists() or not begun.read_text().strip():
+        assert process.poll() is None
+        time.sleep(0.05)
+    group = int(begun.read_text())
+    time.sleep(1)  # so that there is a flood
+    asked = time.monotonic()
+    process.terminate()
+    ran = oci.finish(process)
+    assert time.monotonic() - asked < 20
+    assert ran.code == 130
+    assert len(ran.err) < 20_000
+    with pytest.raises(ProcessLookupError):
+        os.killpg(group, 0)

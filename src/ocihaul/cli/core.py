@@ -121,8 +121,10 @@ def storage_for(
 
         authority = open_principal(settings)
         settings = settled(settings, authority)
-    tell = audience(listener, *park_listeners(settings, listener, stop))
-    with open_storage(settings, tell, stop, authority=authority) as storage:
+    with (
+        park_listeners(settings, listener, stop) as others,
+        open_storage(settings, audience(listener, *others), stop, authority=authority) as storage,
+    ):
         yield storage
 
 
