@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+import time
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import lru_cache
@@ -91,3 +93,14 @@ class Recorder:
 
     def of(self, kind: type) -> list[Event]:
         return [event for event in self.events if isinstance(event, kind)]
+
+
+def is_gone(group: int) -> bool:
+    """Whether a process group has ended, or does so soon."""
+    for _ in range(200):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False

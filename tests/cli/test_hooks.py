@@ -14,6 +14,7 @@ from ocihaul.cli.parking import ParkHook
 from ocihaul.events import Event, Notice, Parked
 from ocihaul.session.metrics import Sample, exposition, write_metrics
 from ocihaul.session.notify import Notifier
+from tests.support import is_gone
 
 REASONS = {
     "a NUL": "no\x00more",
@@ -99,17 +100,6 @@ def never() -> bool:
 def after(seconds: float) -> Callable[[], bool]:
     end = time.monotonic() + seconds
     return lambda: time.monotonic() >= end
-
-
-def is_gone(group: int) -> bool:
-    """Whether a process group has ended, or does so soon."""
-    for _ in range(200):
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.05)
-    return False
 
 
 @pytest.mark.parametrize("what", ["yes >&2", "tr '\\0' x < /dev/zero >&2"], ids=["lines", "one"])

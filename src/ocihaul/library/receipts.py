@@ -25,8 +25,9 @@ class Verification:
 
     @property
     def good(self) -> bool:
-        """Whatever was looked at is as it was stored."""
-        return all(each is None or each.good for each in (self.file, self.object))
+        """Something was looked at, and all of it is as it was stored."""
+        looked_at = [each for each in (self.file, self.object) if each is not None]
+        return bool(looked_at) and all(each.good for each in looked_at)
 
 
 def verify(
