@@ -137,7 +137,10 @@ def _found(secrets: list[str], text: str, starts: list[int] | None) -> list[tupl
     """Where secrets stand, as ranges of the text before it was decoded."""
     ranges = []
     for secret in secrets:
-        for needle, in_base64 in _needles(secret):
+        needles, shortest = _needles(secret)
+        if shortest > len(text):
+            continue
+        for needle, in_base64 in needles:
             at = text.find(needle)
             while at >= 0:
                 begin, end = at, at + len(needle)
@@ -150,8 +153,10 @@ def _found(secrets: list[str], text: str, starts: list[int] | None) -> list[tupl
 
 
 @lru_cache(maxsize=1024)
-def _needles(secret: str) -> tuple[tuple[str, bool], ...]:
+def _needles(secret: str) -> tuple[tuple[tuple[str, bool], ...], int]:
     """The secret, and what of its base64 does not depend on what stands before and after it.
+
+    With the length of the shortest of them, as most texts are shorter than a signature.
 
     A secret may look as if it were escaped: decoded as the text is, it is found there, too.
     """
@@ -167,7 +172,7 @@ def _needles(secret: str) -> tuple[tuple[str, bool], ...]:
             needles.append((inner, True))
             if "+" in inner or "/" in inner:
                 needles.append((inner.translate(str.maketrans("+/", "-_")), True))
-    return tuple(needles)
+    return tuple(needles), min(len(needle) for needle, _ in needles)
 
 
 def _decoded(text: str) -> tuple[str, list[int] | None]:
