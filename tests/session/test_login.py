@@ -250,7 +250,11 @@ def test_finding_a08_a_slow_request_is_cut_off(
         assert closed
 
 
-def test_finding_a08_connections_are_bounded(visitor: Visitor) -> None:
+def test_finding_a08_connections_are_bounded(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callback._Handler, "timeout", 60.0)  # none is closed for being idle
+    monkeypatch.setattr(callback, "_PATIENCE", 60.0)
     before = threading.active_count()
     idle = [
         socket.create_connection(("127.0.0.1", visitor.login.port), timeout=10) for _ in range(100)
