@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -131,3 +132,14 @@ def another_user(uid: int = 65534) -> Iterator[None]:
         yield
     finally:
         os.seteuid(0)
+
+
+def is_gone(group: int) -> bool:
+    """Whether a process group has ended, or does so soon."""
+    for _ in range(200):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ocihaul.redaction import MASK, redact
+from ocihaul.held_secrets import MASK
+from ocihaul.redaction import redact
 
 URL_SAFE = string.ascii_letters + string.digits + "_-"
 

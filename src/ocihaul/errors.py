@@ -29,19 +29,38 @@ A message says what is wrong and where; `hint` says what to do about it. Neither
 contains a token, a key or a signed URL.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from ocihaul.printable import LONGEST_MESSAGE, cut, one_line
+
+#: One sentence or command, or several, each in a line of its own.
+Hint = str | Sequence[str] | None
 
 
 class OcihaulError(Exception):
-    """Base of all errors; `hint` is what to do about it (one sentence or command), if known."""
+    """Base of all errors; `hint` is what to do about it, if known.
+
+    Messages and hints quote services, files and names: each is one line, however long, and no
+    terminal acts upon it. Only a hint of several lines, given as a sequence, has line breaks.
+    """
 
     #: The same command, run again, can go on where this one stopped.
     resumable: bool = False
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, message: str, *, hint: Hint = None) -> None:
+        self.message = one_line(cut(message, LONGEST_MESSAGE))
+        super().__init__(self.message)
         self.hint = hint
+
+    @property
+    def hint(self) -> str | None:
+        """What to do about it, a sentence or a command a line."""
+        return self._hint
+
+    @hint.setter
+    def hint(self, hint: Hint) -> None:
+        lines = [hint] if isinstance(hint, str) else hint or []
+        self._hint = "\n".join(one_line(cut(line, LONGEST_MESSAGE)) for line in lines) or None
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
@@ -95,17 +114,17 @@ class ServiceError(OcihaulError):
         message: str,
         operation: str,
         headers: Mapping[str, str] | None = None,
-        hint: str | None = None,
+        hint: Hint = None,
     ) -> None:
         self.status = status
         self.code = code
         self.operation = operation
         self.after_retry = False
         self.headers = dict(headers or {})
-        self.service_message = message
+        self.service_message = cut(message, LONGEST_MESSAGE)
         text = f"{operation}: {status} {code or ''}".rstrip()
         if message:
-            text += f": {message}"
+            text += f": {self.service_message}"
         super().__init__(f"{text} (opc-request-id: {self.opc_request_id or 'none'})", hint=hint)
 
     @property
@@ -176,9 +195,7 @@ class UploadStopped(OcihaulError):
     `upload_id` names it; the reason is chained as `__cause__`.
     """
 
-    def __init__(
-        self, message: str, *, upload_id: str, resumable: bool, hint: str | None = None
-    ) -> None:
+    def __init__(self, message: str, *, upload_id: str, resumable: bool, hint: Hint = None) -> None:
         super().__init__(message, hint=hint)
         self.upload_id = upload_id
         self.resumable = resumable
@@ -187,7 +204,7 @@ class UploadStopped(OcihaulError):
 class TargetError(OcihaulError):
     """The local file of a download cannot be written; `resumable` once bytes of it are kept."""
 
-    def __init__(self, message: str, *, hint: str | None = None, resumable: bool = False) -> None:
+    def __init__(self, message: str, *, hint: Hint = None, resumable: bool = False) -> None:
         super().__init__(message, hint=hint)
         self.resumable = resumable
 

@@ -1,4 +1,4 @@
-"""The HTTP signature of OCI requests; pure.
+"""The HTTP signature of OCI requests. Each that is made is held for redaction.
 
 draft-cavage-http-signatures-08 as OCI uses it: RSA PKCS#1 v1.5 with SHA-256, version "1"
 (https://docs.oracle.com/iaas/Content/API/Concepts/signingrequests.htm). Which headers are
@@ -12,6 +12,8 @@ import hashlib
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from ocihaul.held_secrets import hold
 
 
 def sign(
@@ -40,10 +42,12 @@ def sign(
         signed["content-type"] = "application/json"
         signed["x-content-sha256"] = base64.b64encode(hashlib.sha256(json_body).digest()).decode()
     text = "\n".join(f"{name}: {value}" for name, value in signed.items())
-    signature = key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
+    made = key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
+    signature = base64.b64encode(made).decode()
+    hold(signature, "signature")
     headers = {name: value for name, value in signed.items() if name != "(request-target)"}
     headers["authorization"] = (
         f'Signature algorithm="rsa-sha256",headers="{" ".join(signed)}",keyId="{key_id}",'
-        f'signature="{base64.b64encode(signature).decode()}",version="1"'
+        f'signature="{signature}",version="1"'
     )
     return headers

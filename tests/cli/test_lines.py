@@ -23,6 +23,7 @@ from ocihaul.events import (
     UploadFinished,
     UploadPlanned,
 )
+from ocihaul.printing import shown
 from ocihaul.redaction import redact
 
 TOKYO = timezone(timedelta(hours=9))
@@ -188,7 +189,7 @@ def test_of_a_stream_the_number_of_parts_is_not_said() -> None:
 
 def test_a_name_cannot_break_its_line() -> None:
     (line,) = said(UploadFinished("a\nb\x1b[2J", 3, 1.0))
-    assert line == rf"{STAMP} uploaded a\nb\x1b[2J: 3 bytes in 1 s (3 bytes/s)"
+    assert shown(line) == rf"{STAMP} uploaded a\nb\x1b[2J: 3 bytes in 1 s (3 bytes/s)"
 
 
 @pytest.mark.parametrize("offset", [-7200.0, 7200.0])

@@ -92,8 +92,14 @@ def test_raw_output_without_a_query_prints_json() -> None:
             ],
         ),
         (
-            {"m": "line1\nline2"},
-            ["+-------+", "| m     |", "+-------+", "| line1 |", "| line2 |", "+-------+"],
+            {"m": "line1\nline2"},  # a line break is written out
+            [
+                "+--------------+",
+                "| m            |",
+                "+--------------+",
+                r"| line1\nline2 |",
+                "+--------------+",
+            ],
         ),
         ({}, ["++", "||", "++", "||", "++"]),
         ([], ["Command returned empty list, no table to display."]),
@@ -110,16 +116,16 @@ LIST = {"data": [{"name": "a"}], "prefixes": [], "opc-next-page": "p"}
 def test_the_table_is_what_the_answer_has_as_data_and_the_rest_stands_beside_it() -> None:
     view = View(output="table")
     assert (view.render(LIST) or "").splitlines()[1] == "| name |"
-    assert view.beside(LIST) == "prefixes: []\nopc-next-page: p\n"
+    assert view.beside(LIST) == ["prefixes: []", "opc-next-page: p"]
     assert (view.render({"data": "ns1"}) or "").splitlines()[1] == "| Column1 |"
 
 
 def test_a_query_chooses_what_the_table_is_of() -> None:
     view = View(output="table", query="{data: data[0].name}")
     assert (view.render(LIST) or "").splitlines()[1] == "| data |"
-    assert view.beside(LIST) == "prefixes: []\nopc-next-page: p\n"
+    assert view.beside(LIST) == ["prefixes: []", "opc-next-page: p"]
 
 
 @pytest.mark.parametrize(("view", "answer"), [(View(), LIST), (View(output="table"), ANSWER)])
 def test_nothing_stands_beside_json_nor_beside_headers_alone(view: View, answer: object) -> None:
-    assert view.beside(answer) == ""
+    assert view.beside(answer) == []

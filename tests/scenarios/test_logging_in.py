@@ -208,6 +208,17 @@ class TestByBrowser:
         assert "access_denied" in ran.err
         assert w.config.read_bytes() == before
 
+    def test_finding_a08_a_no_of_a_service_that_names_no_nonce_can_be_tried_again(
+        self, w: World
+    ) -> None:
+        w.oci.configure(login_error_has_nonce=False)
+        waiting = self.start(w)
+        go_through(w, waiting.address, cancel="")
+        go_through(w, waiting.address)
+        ran = waiting.ends()
+        assert ran.code == 0, ran.err
+        assert "it says access_denied, and nothing shows to which login it belongs" in ran.err
+
     def test_weakness_26_nobody_comes(self, w: World) -> None:
         ran = self.start(w, "--timeout", "0.3s").ends()
         assert ran.code == 1

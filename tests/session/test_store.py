@@ -170,6 +170,53 @@ def test_where_a_rename_is_forbidden_the_file_is_written_in_place(
     assert [path.name for path in tmp_path.iterdir()] == ["token"]
 
 
+@pytest.mark.parametrize("mode", [0o644, 0o666, 0o640, 0o604, 0o600, 0o400 | 0o200])
+@pytest.mark.parametrize("name", ["token", "key.pem", "config"])
+def test_finding_a17_what_is_written_in_place_is_closed_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, name: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"old and longer")
+    path.chmod(mode)
+    inode = path.stat().st_ino
+    seen: list[int] = []
+    fsync = os.fsync
+
+    def forbidden(*_: object, **__: object) -> object:
+        raise PermissionError(13, "Permission denied")
+
+    def looking(descriptor: int) -> None:
+        seen.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        fsync(descriptor)
+
+    monkeypatch.setattr("tempfile.mkstemp", forbidden)
+    monkeypatch.setattr(os, "fsync", looking)
+    write_private(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_ino == inode  # it was in place
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert seen[0] == 0o600
+
+
+def test_finding_a17_a_file_of_somebody_elses_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "token"
+    path.write_bytes(b"old")
+    path.chmod(0o666)
+    refused: list[int] = []
+
+    def forbidden(*arguments: int, **_: object) -> None:
+        refused.append(len(arguments))
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("tempfile.mkstemp", forbidden)
+    monkeypatch.setattr(os, "fchmod", forbidden)
+    write_private(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert refused == [0, 2]
+
+
 def test_a_login_by_someone_else_is_not_overwritten(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     old = store.read().token

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from ocihaul.adapters.extras import OCI_CLI, is_there, require
-from ocihaul.adapters.stock_debug import clean, redacted_debug
+from ocihaul.adapters.stock_debug import redacted_debug
 from ocihaul.adapters.stock_settings import TOKEN, is_session_by_default, settings_for
 from ocihaul.errors import OcihaulError, SessionError, UsageError
 from ocihaul.events import Event, Listener, Notice, Parked, RenewalFailed, Unparked
-from ocihaul.redaction import redact
+from ocihaul.printing import say, say_text
 from ocihaul.session.credential import Credential
 from ocihaul.session.opening import home_directory
 from ocihaul.session.session import Session
@@ -74,7 +74,7 @@ def run(argv: Sequence[str], *, listener: Listener | None = None) -> int:
             _complain(sessions.error)
             return _status_of(sessions.error)
         if isinstance(status, str):
-            print(redact(status), file=sys.stderr)  # noqa: T201  as Python does at exit
+            say_text(sys.stderr, status)  # as Python does at exit
             return FAILED
         return status
 
@@ -90,7 +90,7 @@ def _call(cli: Any) -> int | str:
     except OcihaulError:
         return FAILED  # with --debug it comes as it is; its sessions remember it
     except Exception:  # noqa: BLE001  with --debug, the CLI lets everything through to Python
-        print(redact(traceback.format_exc()), file=sys.stderr)  # noqa: T201  as Python does
+        say_text(sys.stderr, traceback.format_exc().rstrip())  # as Python does
         return FAILED
     return 0
 
@@ -190,11 +190,11 @@ def speak(event: Event) -> None:
 
 
 def _say(text: str) -> None:
-    print(clean(f"ocihaul: {text}"), file=sys.stderr, flush=True)  # noqa: T201  a program's voice
+    say(sys.stderr, f"ocihaul: {text}")
 
 
 def _complain(error: OcihaulError) -> None:
-    print(redact(f"Error: {error}"), file=sys.stderr, flush=True)  # noqa: T201  the same
+    say_text(sys.stderr, f"Error: {error}")
 
 
 def _status_of(error: OcihaulError) -> int:

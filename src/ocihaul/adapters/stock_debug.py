@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ocihaul.held_secrets import mask_held
 from ocihaul.redaction import redact
 
 #: Redaction is slow beside a print of 16 KiB of object bytes, so only text that has one of these
@@ -66,4 +67,4 @@ def redacted_debug() -> Iterator[None]:
 def clean(text: str) -> str:
     """`text` without secrets; quick where there is none."""
     lower = text.lower()
-    return redact(text) if any(sign in lower for sign in _SIGNS) else text
+    return redact(text) if any(sign in lower for sign in _SIGNS) else mask_held(text)

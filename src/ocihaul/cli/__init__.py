@@ -23,8 +23,11 @@ def main(argv: "Sequence[str] | None" = None) -> "NoReturn":
         from ocihaul.cli.standard_streams import settle
 
         settle()
-        from ocihaul.cli.app import run
+        import threading
 
+        from ocihaul.cli.app import run, tell_of_dead_thread
+
+        threading.excepthook = tell_of_dead_thread
         code = run(sys.argv[1:] if argv is None else argv)
         if argv is None:
             _end()

@@ -1,5 +1,9 @@
 """The tree of commands, and the one place where an error becomes text and an exit status."""
 
+import os
+import re
+import sys
+import threading
 from collections.abc import Sequence
 
 import click
@@ -10,6 +14,10 @@ from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, UNREAD, USAGE, exi
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.objects import os_commands
 
+#: Options whose values look like keys, and are none.
+_CHECKSUMS = re.compile(r"sha|md5|crc|checksum|match")
+#: Characters of the shortest secret that is known by its looks: 32 bytes in base64.
+_SHORTEST_KEY = 44
 SETTINGS = {"help_option_names": ["-h", "-?", "--help"]}
 
 
@@ -67,12 +75,13 @@ def emulator(args: tuple[str, ...]) -> None:
 def run(argv: Sequence[str]) -> int:
     """Run one command line and return its exit status; errors are told on stderr."""
     given = Given()
+    _hold_misplaced(argv)
     try:
         outcome = app.main(list(argv), prog_name="ocihaul", standalone_mode=False, obj=given)
     except NotOurs as command:
         return run_elsewhere(argv, command.name)
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
+        _help(error.format_message())
         return DONE
     except click.ClickException as error:
         _tell(_usage_text(error))
@@ -93,8 +102,48 @@ def run(argv: Sequence[str]) -> int:
     return outcome if isinstance(outcome, int) else DONE
 
 
+def tell_of_dead_thread(ended: threading.ExceptHookArgs) -> None:
+    """A thread has ended with an error that nothing waits for; set as `threading.excepthook`."""
+    from ocihaul.cli.complain import traceback_text
+    from ocihaul.printing import shown
+
+    if ended.exc_value is None or isinstance(ended.exc_value, SystemExit):
+        return
+    name = ended.thread.name if ended.thread is not None else "?"
+    _tell(f"Error in thread {shown(name)}:\n{traceback_text(ended.exc_value)}")
+
+
+def _help(text: str) -> None:
+    from ocihaul.printing import write_answer
+
+    write_answer(sys.stdout, [text, "\n"])
+
+
+def _hold_misplaced(argv: Sequence[str]) -> None:
+    """Keep secrets that stand where a path or a name belongs from being repeated by an error."""
+    known = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(("OCI_", "OCIHAUL_")) or name.lower().endswith("_proxy")
+    }
+    if max(map(len, [*argv, *known.values()]), default=0) < _SHORTEST_KEY:
+        return
+    from ocihaul.held_secrets import hold_misplaced
+
+    before = ""
+    for word in argv:
+        name, equals, value = word.partition("=") if word.startswith("--") else (before, "", word)
+        if not _CHECKSUMS.search(name):
+            hold_misplaced(value if equals else word)
+        before = word
+    for value in known.values():
+        hold_misplaced(value)
+
+
 def _usage_text(error: click.ClickException) -> str:
-    text = f"Error: {error.format_message()}"
+    from ocihaul.printing import shown
+
+    text = f"Error: {shown(error.format_message())}"  # it quotes the command line
     context = getattr(error, "ctx", None)
     if context is not None:
         text = f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n\n{text}"
@@ -102,6 +151,6 @@ def _usage_text(error: click.ClickException) -> str:
 
 
 def _tell(text: str) -> None:
-    from ocihaul.redaction import redact
+    from ocihaul.printing import say_text
 
-    click.echo(redact(text), err=True)
+    say_text(sys.stderr, text)

@@ -2,19 +2,35 @@
 
 from typing import TextIO
 
+import click
+
+from ocihaul.printing import say, shown
+
 
 def yes_or_no(stdin: TextIO, stderr: TextIO, question: str) -> bool:
     """Ask on stderr until there is an answer; nothing, or the end of the input, is no."""
     while True:
-        stderr.write(question)
-        stderr.flush()
+        say(stderr, question, end=" ")
         line = stdin.readline()
         if not line:
-            stderr.write("\n")
+            say(stderr, "")
             return False
         word = line.strip().lower()
         if word in {"y", "yes"}:
             return True
         if word in {"", "n", "no"}:
             return False
-        stderr.write("Error: invalid input\n")
+        say(stderr, "Error: invalid input")
+
+
+def prompt(question: str, *, secret: bool = False) -> str:
+    """Ask for a text; a `secret` is not echoed, and asked for twice."""
+    answer: str = click.prompt(
+        shown(question), hide_input=secret, confirmation_prompt=secret, err=True
+    )
+    return answer
+
+
+def confirm(question: str) -> bool:
+    """Ask for a yes; Return alone is no."""
+    return click.confirm(shown(question), default=False, err=True)

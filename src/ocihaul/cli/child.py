@@ -67,6 +67,8 @@ def run_child(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         raise CannotRun(NOT_FOUND, f"{argv[0]}: command not found") from None
     except OSError as error:
         raise CannotRun(NOT_EXECUTABLE, f"{argv[0]}: {error.strerror}") from None
+    except ValueError as error:  # a NUL in an argument or in the environment
+        raise CannotRun(NOT_EXECUTABLE, f"{argv[0]}: {error}") from None
     return _wait_for(child)
 
 

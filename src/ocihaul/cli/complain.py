@@ -1,7 +1,7 @@
 """Errors as text for stderr: what is wrong, what the service said, what to do about it.
 
 The block under `ServiceError:` has the stock CLI's keys, because scripts look for them. Nothing
-here prints: the caller does, after redaction.
+here prints: the caller does, with `printing.say_text`. The line breaks in a text are our own.
 """
 
 import json
@@ -12,6 +12,9 @@ from ocihaul import __version__
 from ocihaul.cli.exit_codes import chain
 from ocihaul.config.login_command import login_command
 from ocihaul.errors import Interrupted, OcihaulError, ServiceError
+from ocihaul.printable import cut, json_text, one_line
+from ocihaul.printing import LONGEST_LINE
+from ocihaul.redaction import redact
 
 GO_ON = "Run the same command again."
 
@@ -30,14 +33,20 @@ _HINTS = {
 def error_text(error: BaseException, *, debug: bool = False, now: datetime | None = None) -> str:
     """All that a person should read about `error`; `debug` adds the traceback."""
     if not isinstance(error, OcihaulError):
-        text = f"Error: {type(error).__name__}: {error}"
+        text = one_line(cut(redact(f"Error: {type(error).__name__}: {error}"), LONGEST_LINE))
         hint: str | None = "This should not happen. Run again with --debug and report what it says."
     else:
         text, hint = _known(error, now or datetime.now(UTC))
     lines = [text, *([hint] if hint else [])]
     if debug:
-        lines.insert(0, "".join(traceback.format_exception(error)).rstrip())
+        lines.insert(0, traceback_text(error))
     return "\n".join(lines)
+
+
+def traceback_text(error: BaseException) -> str:
+    """The traceback, without secrets, behind a margin: no line of it looks like one of ours."""
+    text = redact("".join(traceback.format_exception(error))).rstrip()
+    return "\n".join(f"| {one_line(cut(line, LONGEST_LINE))}" for line in text.split("\n"))
 
 
 def _known(error: OcihaulError, now: datetime) -> tuple[str, str | None]:
@@ -47,13 +56,13 @@ def _known(error: OcihaulError, now: datetime) -> tuple[str, str | None]:
     if service is not None:
         parts.append(service_error_text(service, now))
     if error is not service:
-        parts.append(f"Error: {error.message}")
+        parts.append(_cut(f"Error: {error.message}"))
         parts += [
-            f"Reason: {link.message}"
+            _cut(f"Reason: {link.message}")
             for link in causes[1:]
             if link is not service and link.message != error.message
         ]
-    hints = [link.hint for link in causes if link.hint]
+    hints = [_cut(line) for link in causes if link.hint for line in link.hint.split("\n")]
     if service is not None and not hints:
         hints = [_HINTS[service.status]] if service.status in _HINTS else []
     resumable = error.resumable or any(isinstance(link, Interrupted) for link in causes)
@@ -66,12 +75,18 @@ def service_error_text(error: ServiceError, now: datetime) -> str:
     """The block that the stock CLI prints for an answer with an error status."""
     details = {
         "client_version": f"ocihaul/{__version__}",
-        "code": error.code,
-        "message": error.service_message,
-        "opc-request-id": error.opc_request_id,
+        "code": error.code and _cut(error.code),
+        "message": _cut(error.service_message),
+        "opc-request-id": error.opc_request_id and _cut(error.opc_request_id),
         "operation_name": error.operation,
         "status": error.status,
         "target_service": "object_storage",
         "timestamp": now.isoformat(),
     }
-    return "ServiceError:\n" + json.dumps(details, indent=4, sort_keys=True, ensure_ascii=False)
+    document = json.dumps(details, indent=4, sort_keys=True, ensure_ascii=False)
+    return f"ServiceError:\n{json_text(document)}"
+
+
+def _cut(text: str) -> str:
+    """As much of a foreign text as helps; after redaction, so that no secret is cut in two."""
+    return cut(redact(text), LONGEST_LINE)

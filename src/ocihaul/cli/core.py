@@ -70,13 +70,19 @@ def _foreteller(settings: Settings, say: Listener) -> "Foreteller":
     )
 
 
-def client_for(settings: Settings, *, listener: Listener, stop: threading.Event) -> "Client":
+@contextmanager
+def client_for(
+    settings: Settings, *, listener: Listener, stop: threading.Event
+) -> Iterator["Client"]:
     """A client for these settings, with what is to happen when its session waits for a login."""
     from ocihaul.cli.parking import park_listeners
     from ocihaul.client import Client
 
-    tell = audience(listener, *park_listeners(settings, listener, stop))
-    return Client(settings, listener=tell, cancel=stop)
+    with (
+        park_listeners(settings, listener, stop) as others,
+        Client(settings, listener=audience(listener, *others), cancel=stop) as client,
+    ):
+        yield client
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """`doctor`: why a request would be refused, and what to do about it."""
 
 import os
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -134,21 +135,22 @@ def _proxies(settings: "Settings", endpoints: "Mapping[str, str]") -> dict[str, 
 
 
 def _print_text(profile: str, found: "list[Finding]", *, well: bool) -> None:
-    from ocihaul.redaction import redact
+    from ocihaul.printing import say
 
     for each in found:
         lines = [f"{_MARKS[each.verdict.value]}  {each.topic}: {each.what}"]
         lines += [f"{'':9}why:  {each.why}"] if each.why else []
         lines += [f"{'':9}mend: {each.cure}"] if each.cure else []
-        click.echo(redact("\n".join(lines)))
+        say(sys.stdout, *lines)
     problems = sum(each.verdict.value == "problem" for each in found)
     summary = "all is well" if well else f"{problems} to mend, from the top"
-    click.echo(f"profile {profile}: {summary}")
+    say(sys.stdout, f"profile {profile}: {summary}")
 
 
 def _print_json(profile: str, found: "list[Finding]", *, well: bool) -> None:
     import json
 
+    from ocihaul.printing import write_answer
     from ocihaul.redaction import redact
 
     document: dict[str, Any] = {
@@ -165,4 +167,4 @@ def _print_json(profile: str, found: "list[Finding]", *, well: bool) -> None:
             for each in found
         ],
     }
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    write_answer(sys.stdout, [json.dumps(document, indent=2, ensure_ascii=False), "\n"])

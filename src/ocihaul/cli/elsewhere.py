@@ -4,6 +4,7 @@ What belongs here: noticing that a command is not ours, and handing the command 
 """
 
 import os
+import sys
 from collections.abc import Sequence
 
 import click
@@ -62,14 +63,15 @@ class Tree(LazyGroup):
 def run_elsewhere(argv: Sequence[str], name: str) -> int:
     """Run `argv` as a command line of the official CLI; returns its exit status."""
     from ocihaul.adapters import extras, stock_cli
+    from ocihaul.printing import say
 
     if not stock_cli.is_installed():
-        click.echo(
+        say(
+            sys.stderr,
             f"Error: ocihaul has no command {name!r} of its own. The official CLI's commands run "
-            "here too, on a session that stays alive, once it is installed:\n"
-            f"{extras.installing(extras.OCI_CLI)}\n"
+            "here too, on a session that stays alive, once it is installed:",
+            extras.installing(extras.OCI_CLI),
             "See ocihaul --help for the commands that need nothing else.",
-            err=True,
         )
         return USAGE
     theirs, ours = split(argv)

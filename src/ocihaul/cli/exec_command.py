@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,30 +59,34 @@ def _exec(
     listener: "Listener",
 ) -> int:
     from ocihaul.cli.child import CannotRun, blocked_signals, run_child
+    from ocihaul.cli.parking import park_listeners
     from ocihaul.cli.stopping import stopping
     from ocihaul.errors import Interrupted
+    from ocihaul.events import audience
+    from ocihaul.printing import say
     from ocihaul.session.session import Session
     from ocihaul.session.ward import close_gently
 
     environ = child_environment(os.environ, settings, given)
-    with stopping() as stopper:
-        listener = _with_park_listeners(settings, listener, stopper.stop)
-        session = Session.from_settings(
-            settings,
-            listener=listener,
-            stop=stopper.stop,
-            session_wait=settings.wishes.session_wait,
-        )
-        session.ready()  # renews what is due: the program begins with the longest life
-        if stopper.stop.is_set():
-            raise Interrupted("stopped before the program was started")
-    # From here on signals are the program's business; the session's thread inherits the mask.
-    with blocked_signals():
+    with ExitStack() as stack:
+        with stopping() as stopper:
+            others = stack.enter_context(park_listeners(settings, listener, stopper.stop))
+            session = Session.from_settings(
+                settings,
+                listener=audience(listener, *others),
+                stop=stopper.stop,
+                session_wait=settings.wishes.session_wait,
+            )
+            session.ready()  # renews what is due: the program begins with the longest life
+            if stopper.stop.is_set():
+                raise Interrupted("stopped before the program was started")
+        # From here on signals are the program's business; the session's thread inherits the mask.
+        stack.enter_context(blocked_signals())
         session.start()
         try:
             return run_child(command, environ)
         except CannotRun as error:
-            click.echo(f"ocihaul exec: {error}", err=True)
+            say(sys.stderr, f"ocihaul exec: {error}")
             return error.code
         finally:
             close_gently(session, stopper.stop, grace=_GRACE)
@@ -113,7 +118,7 @@ def child_environment(
 
 def _listener(*, debug: bool) -> "Listener":
     """Lines on stderr when something is wrong; with `--debug`, everything."""
-    from ocihaul.cli.lines import Speaker, cleaned
+    from ocihaul.cli.lines import Speaker, is_public
     from ocihaul.cli.progress import PlainScreen
     from ocihaul.events import ClockCorrected, LoginOffered, Notice, Parked, RenewalFailed, Unparked
 
@@ -127,21 +132,7 @@ def _listener(*, debug: bool) -> "Listener":
         with lock:
             lines = speaker.lines(event, at=time.monotonic(), now=time.time())
         for line in lines:
-            screen.say(cleaned(line, event))
-
-    return hear
-
-
-def _with_park_listeners(
-    settings: "Settings", listener: "Listener", stop: threading.Event
-) -> "Listener":
-    from ocihaul.cli.parking import park_listeners
-
-    listeners = [listener, *park_listeners(settings, listener, stop)]
-
-    def hear(event: "Event") -> None:
-        for each in listeners:
-            each(event)
+            screen.say(line, public=is_public(event))
 
     return hear
 

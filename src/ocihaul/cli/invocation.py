@@ -75,15 +75,21 @@ class Invocation:
 
     def answer(self, data: object) -> None:
         """Print the answer on stdout as the person wants to see it."""
-        from ocihaul.cli.output import EMPTY_RESULT
+        from ocihaul.cli.output import EMPTY_RESULT, print_view
 
         text = self.view.render(data)
         if text is None:
-            self.stderr.write(EMPTY_RESULT + "\n")
+            self.tell(EMPTY_RESULT)
         else:
-            self.stdout.write(text + "\n")
-            self.stdout.flush()
-            self.stderr.write(self.view.beside(data))
+            print_view(self.stdout, self.view, text)
+            self.tell(*self.view.beside(data))
+
+    def tell(self, *lines: str) -> None:
+        """Say something on stderr."""
+        from ocihaul.printing import say
+
+        if lines:
+            say(self.stderr, *lines)
 
 
 def settle(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from ocihaul.cli.session.browser import directions
-from ocihaul.cli.units import duration_text, one_line, size_text, time_text
+from ocihaul.cli.units import duration_text, size_text, time_text
 from ocihaul.events import (
     AttemptFinished,
     ClockCorrected,
@@ -28,7 +28,6 @@ from ocihaul.events import (
     UploadFinished,
     UploadPlanned,
 )
-from ocihaul.redaction import redact
 
 #: Seconds between two lines of the same kind of trouble.
 QUIET = 5.0
@@ -142,9 +141,9 @@ class Speaker:
         return text
 
 
-def cleaned(line: str, event: Event) -> str:
-    """A line about `event` without secrets; a login's public key looks like one and stays."""
-    return line if isinstance(event, LoginOffered) else redact(line)
+def is_public(event: Event) -> bool:
+    """Whether lines about `event` have no secret: a login's public key only looks like one."""
+    return isinstance(event, LoginOffered)
 
 
 def _kind(event: Event) -> str:
@@ -176,7 +175,7 @@ def _service(event: Event) -> str | None:
 def _planned(event: UploadPlanned | DownloadPlanned) -> str:
     verb = "uploading" if isinstance(event, UploadPlanned) else "downloading"
     size = "a stream" if event.size is None else size_text(event.size)
-    text = f"{verb} {one_line(event.name)}: {size}"
+    text = f"{verb} {event.name}: {size}"
     if event.part_count is None:
         first = f"parts of {size_text(event.part_size)} and more"
         return f"{text} in {first}, up to {event.parallel} at a time"
@@ -193,9 +192,9 @@ def _planned(event: UploadPlanned | DownloadPlanned) -> str:
 def _finished(event: UploadFinished | DownloadFinished) -> str:
     took = f"{size_text(event.size)} in {duration_text(event.seconds)} ({_moved(event)})"
     if isinstance(event, UploadFinished):
-        return f"uploaded {one_line(event.name)}: {took}"
+        return f"uploaded {event.name}: {took}"
     checked = f", {event.checked_by} compared" if event.checked_by else ""
-    return f"downloaded {one_line(event.name)}: {took}{checked}"
+    return f"downloaded {event.name}: {took}{checked}"
 
 
 def _moved(event: UploadFinished | DownloadFinished) -> str:
@@ -208,7 +207,7 @@ def _moved(event: UploadFinished | DownloadFinished) -> str:
 
 
 def debug_line(event: AttemptFinished, now: float) -> str:
-    """One HTTP exchange, for `--debug`; the caller redacts it."""
+    """One HTTP exchange, for `--debug`."""
     stamp = time_text(now, unit="milliseconds")
     outcome = event.status if event.status is not None else f"failed: {event.error}"
     received = f"received={event.body_received} " if event.body_received else ""

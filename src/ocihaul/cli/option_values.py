@@ -11,6 +11,7 @@ from ocihaul.config.found import Found
 from ocihaul.config.quantities import duration
 from ocihaul.config.rcfile import expand_home
 from ocihaul.errors import UsageError
+from ocihaul.held_secrets import hold_misplaced
 from ocihaul.storage.types import SseCustomerKey
 
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.-]+")
@@ -65,6 +66,12 @@ def customer_key(file: str | None, home: Path) -> SseCustomerKey | None:
     """The customer's key in `file`; raises UsageError when it cannot be read or is none."""
     if file is None:
         return None
+    if hold_misplaced(file):
+        raise UsageError(
+            "--encryption-key-file: this looks like the key itself, not like a file",
+            hint="Put it in a file with mode 600, and name that; and make a new key, as others on "
+            "this machine may have seen this one in the list of processes.",
+        )
     path = expand_home(file, home)
     try:
         text = path.read_text(encoding="ascii", errors="replace")

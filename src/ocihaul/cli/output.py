@@ -1,15 +1,16 @@
 """What goes to stdout: the answer, as JSON or as a table, after `--query`.
 
-What belongs here: choosing and shaping the data. Printing and exit codes do not.
+What belongs here: choosing and shaping the data. Exit codes do not.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 from ocihaul.cli.table import table_text
 from ocihaul.errors import UsageError
+from ocihaul.printing import write_answer, write_raw
 
 #: The headers that the stock CLI shows after `object put`.
 PUT_HEADERS = frozenset(
@@ -52,14 +53,14 @@ class View:
         if self.output == "table":
             return table_text(data)
         if self.raw and isinstance(data, str):
-            return data
+            return data  # as it is: see `print_view`
         return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False)
 
-    def beside(self, data: object) -> str:
-        """What belongs on stderr: whatever an answer has beside its "data", which is the table."""
+    def beside(self, data: object) -> list[str]:
+        """Lines for stderr: whatever an answer has beside its "data", which is the table."""
         if self.output != "table" or not (isinstance(data, Mapping) and "data" in data):
-            return ""
-        return "".join(f"{name}: {value}\n" for name, value in data.items() if name != "data")
+            return []
+        return [f"{name}: {value}" for name, value in data.items() if name != "data"]
 
 
 def make_view(
@@ -84,6 +85,14 @@ def make_view(
     if query:
         _compiled(query)
     return View(output, query or None, raw)
+
+
+def print_view(stream: TextIO, view: View, text: str) -> None:
+    """Print what `view` has rendered. A raw text is made safe at a terminal only."""
+    if view.raw:
+        write_raw(stream, text)
+    else:
+        write_answer(stream, [text, "\n"])
 
 
 def put_answer(headers: Mapping[str, str]) -> dict[str, str]:

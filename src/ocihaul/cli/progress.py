@@ -1,16 +1,16 @@
 """Events on stderr while a transfer runs: a bar on a terminal, plain lines everywhere else.
 
 What belongs here: threads, locks and the terminal. What is said, and in which words, is in
-`lines.py`; how far it is, in `tally.py`. Everything passes through `redact` last.
+`lines.py`; how far it is, in `tally.py`.
 """
 
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol, TextIO
 
-from ocihaul.cli.lines import Speaker, cleaned, debug_line
+from ocihaul.cli.lines import Speaker, debug_line, is_public
 from ocihaul.cli.tally import Tally
 from ocihaul.events import (
     AttemptFinished,
@@ -24,7 +24,7 @@ from ocihaul.events import (
     UploadFinished,
     UploadPlanned,
 )
-from ocihaul.redaction import redact
+from ocihaul.printing import say, shown
 from ocihaul.threads import started
 
 #: Seconds between two plain lines.
@@ -38,8 +38,8 @@ _MOVES = (BytesSent, BytesReceived, PartFinished, MultipartUploadCreated)
 class Screen(Protocol):
     """Where lines go."""
 
-    def say(self, text: str) -> None:
-        """Show one line; callable from any thread."""
+    def say(self, text: str, *, public: bool = False) -> None:
+        """Show one line, which has no secret where it is `public`; callable from any thread."""
 
 
 class PlainScreen:
@@ -49,14 +49,10 @@ class PlainScreen:
         self._stream = stream
         self._lock = threading.Lock()  # guards the stream: a line stays in one piece
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, *, public: bool = False) -> None:
         """Write one line; a reader that has gone away does not stop the work."""
-        with self._lock:
-            try:
-                self._stream.write(text + "\n")
-                self._stream.flush()
-            except (OSError, ValueError):
-                pass
+        with self._lock, suppress(OSError, ValueError):
+            say(self._stream, text, public=public)
 
 
 class Reporter:
@@ -92,11 +88,11 @@ class Reporter:
         if self._debug and isinstance(event, AttemptFinished):
             lines.append(debug_line(event, now))
         for line in lines:
-            self._screen.say(cleaned(line, event))
+            self._screen.say(line, public=is_public(event))
 
     def notice(self, text: str) -> None:
         """Say something of the command's own, without a time."""
-        self._screen.say(redact(text))
+        self._screen.say(text)
 
     def state(self) -> str:
         """How far the upload is, in one line."""
@@ -146,9 +142,10 @@ class Bar:
         self._update: Callable[[int], None] | None = None
         self._updated = 0.0
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, *, public: bool = False) -> None:
         """Print one line above the bar."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        line = shown(text, public=public)
+        self._console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
     def attach(self, reporter: Reporter) -> None:
         """Show what this reporter counts."""
@@ -187,7 +184,7 @@ class Bar:
 
         class State(ProgressColumn):
             def render(self, task: Task) -> Text:  # noqa: ARG002  the reporter knows more
-                return Text(redact(reporter.state()))
+                return Text(shown(reporter.state()))
 
         progress = Progress(
             BarColumn(bar_width=20),

@@ -1,5 +1,6 @@
 """`ocihaul receipts …`: what the journal keeps of finished uploads."""
 
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +26,8 @@ def receipts() -> None:
 def list_(context: click.Context, /, **options: Any) -> None:
     """List them, the oldest first."""
     from ocihaul.cli.core import journal_to_read
-    from ocihaul.cli.units import one_line, size_text, time_text
-    from ocihaul.redaction import redact
+    from ocihaul.cli.units import size_text, time_text
+    from ocihaul.printing import say
 
     invocation = settle(context, options, command=("receipts", "list"))
     with journal_to_read() as journal:
@@ -36,11 +37,11 @@ def list_(context: click.Context, /, **options: Any) -> None:
         invocation.answer({"data": [_document(each) for each in kept]})
         return
     for each in kept:
-        where = one_line(f"{each.target.bucket}/{each.target.object}")
+        where = f"{each.target.bucket}/{each.target.object}"
         line = f"{each.row:6}  {time_text(each.finished_at)}  {size_text(each.size):>10}  {where}"
-        click.echo(redact(line + ("  (its file was not written)" if each.owed else "")))
+        say(sys.stdout, line + ("  (its file was not written)" if each.owed else ""))
     if not kept:
-        click.echo("The journal has no receipts.", err=True)
+        invocation.tell("The journal has no receipts.")
 
 
 @receipts.command("show")
@@ -50,6 +51,7 @@ def show(row: int) -> None:
     """Print one, as --receipt writes it; ID is from the list."""
     from ocihaul.cli.core import journal_to_read
     from ocihaul.errors import ReceiptError
+    from ocihaul.printing import write_answer
 
     with journal_to_read() as journal:
         text = journal.receipt(row)
@@ -57,7 +59,7 @@ def show(row: int) -> None:
         raise ReceiptError(
             f"the journal has no receipt {row}", hint="List them with: ocihaul receipts list"
         )
-    click.echo(text, nl=False)
+    write_answer(sys.stdout, [text])
 
 
 @receipts.command("clean")
@@ -73,7 +75,7 @@ def clean(context: click.Context, /, **options: Any) -> None:
     seconds = age(invocation.options["older_than"])
     with journal_to_read() as journal:
         count = journal.drop_receipts(time.time() - seconds)
-    click.echo(f"{count} dropped", err=True)
+    invocation.tell(f"{count} dropped")
 
 
 def _document(kept: "KeptReceipt") -> dict[str, object]:

@@ -7,6 +7,8 @@ order; everything without keys gets columns called Column1, Column2 …
 import unicodedata
 from collections.abc import Mapping, Sequence
 
+from ocihaul.printable import one_line
+
 
 def table_text(data: object) -> str:
     """The table for `data`, or the sentence that the stock CLI says where there is none."""
@@ -36,29 +38,21 @@ def _list(data: list[object]) -> str:
 
 def _draw(rows: Sequence[Sequence[object]]) -> str:
     columns = max(len(row) for row in rows)
-    cells = [
-        [str(row[i]).splitlines() or [""] if i < len(row) else [""] for i in range(columns)]
-        for row in rows
-    ]
-    widths = [max(_width(line) for row in cells for line in row[i]) for i in range(columns)]
+    # A cell is one line, whatever its text: a name with a line break must not look like a row.
+    cells = [[one_line(str(cell)) for cell in row] + [""] * (columns - len(row)) for row in rows]
+    widths = [max(_width(row[i]) for row in cells) for i in range(columns)]
     rule = "+" + "+".join("-" * (width + 2) for width in widths) + "+"
     if not columns:
         rule = "++"
     head, *body = (_row(row, widths) for row in cells)
-    return "\n".join([rule, *head, rule, *(line for row in body for line in row), rule])
+    return "\n".join([rule, head, rule, *body, rule])
 
 
-def _row(cells: Sequence[Sequence[str]], widths: Sequence[int]) -> list[str]:
-    height = max((len(cell) for cell in cells), default=1)
-    lines = []
-    for number in range(height):
-        texts = [cell[number] if number < len(cell) else "" for cell in cells]
-        padded = [
-            f" {text}{' ' * (width - _width(text))} "
-            for text, width in zip(texts, widths, strict=True)
-        ]
-        lines.append("|" + "|".join(padded) + "|")
-    return lines
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [
+        f" {text}{' ' * (width - _width(text))} " for text, width in zip(cells, widths, strict=True)
+    ]
+    return "|" + "|".join(padded) + "|"
 
 
 def _width(text: str) -> int:

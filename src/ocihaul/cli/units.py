@@ -1,4 +1,4 @@
-"""Sizes, durations, times and names as people read them."""
+"""Sizes, durations and times as people read them."""
 
 from datetime import UTC, datetime, tzinfo
 
@@ -34,8 +34,3 @@ def time_text(epoch: float, zone: tzinfo | None = None, *, unit: str = "seconds"
 def iso(epoch: float) -> str:
     """A moment for programs, in UTC: `2026-11-22T20:02:47+00:00`."""
     return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="seconds")
-
-
-def one_line(text: str) -> str:
-    """`text` with what would break a line, or a terminal would act upon, written out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -11,6 +11,7 @@ from ocihaul.cli.exit_codes import DONE
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, namespace_option, run_question, settle
 from ocihaul.cli.uploads_rule import rule
+from ocihaul.printing import say
 
 if TYPE_CHECKING:
     from ocihaul.events import Listener
@@ -81,7 +82,7 @@ def abort(context: click.Context, /, which: str, **options: Any) -> None:
         chosen = leftovers.named(found, which)
         _confirm(invocation, f"Drop upload {_line(chosen, time.time())}?")
         leftovers.abort(chosen, journal, storage, _told_on(invocation.stderr))
-        invocation.stderr.write(f"dropped upload {chosen.upload_id}\n")
+        invocation.tell(f"dropped upload {chosen.upload_id}")
 
     raise click.exceptions.Exit(_with_all(invocation, work))
 
@@ -97,7 +98,7 @@ def forget(which: str) -> None:
     with journal_to_read() as journal:
         chosen = leftovers.named(leftovers.in_journal(journal), which)
         leftovers.forget(chosen, journal, _told_on(sys.stderr))
-    click.echo(f"forgot upload {chosen.upload_id} of {chosen.target.object}", err=True)
+    say(sys.stderr, f"forgot upload {chosen.upload_id} of {chosen.target.object}")
 
 
 @uploads.command("clean")
@@ -127,7 +128,7 @@ def clean(context: click.Context, /, **options: Any) -> None:
         for each in old:
             _drop(invocation, each, journal, storage)
         if not old:
-            invocation.stderr.write(f"none of {len(found)} is ours and that old\n")
+            invocation.tell(f"none of {len(found)} is ours and that old")
 
     raise click.exceptions.Exit(_with_all(invocation, work))
 
@@ -172,17 +173,17 @@ def _drop(
 
     line = _line(leftover, time.time())
     if leftover.busy:
-        invocation.stderr.write(f"left alone, a process is at it: {line}\n")
+        invocation.tell(f"left alone, a process is at it: {line}")
         return
     if invocation.options["dry_run"]:
-        invocation.stderr.write(f"would drop {line}\n")
+        invocation.tell(f"would drop {line}")
         return
     try:
         drop(leftover, journal, storage, _told_on(invocation.stderr))
     except (UploadBusy, UsageError) as error:
-        invocation.stderr.write(f"left alone: {line}: {error.message}\n")
+        invocation.tell(f"left alone: {line}: {error.message}")
     else:
-        invocation.stderr.write(f"dropped {line}\n")
+        invocation.tell(f"dropped {line}")
 
 
 def _told_on(stderr: TextIO) -> "Listener":
@@ -191,7 +192,7 @@ def _told_on(stderr: TextIO) -> "Listener":
 
     def listen(event: Event) -> None:
         if isinstance(event, Notice):
-            stderr.write(f"Notice: {event.text}\n")
+            say(stderr, f"Notice: {event.text}")
 
     return listen
 
@@ -203,10 +204,9 @@ def _confirm(invocation: Invocation, question: str) -> None:
         return
     if not invocation.may_ask():
         raise UsageError("there is no terminal to ask on", hint="Use --force.")
-    invocation.stderr.write(f"{question} [y/N]: ")
-    invocation.stderr.flush()
+    say(invocation.stderr, f"{question} [y/N]:", end=" ")
     if invocation.stdin.readline().strip().lower() not in {"y", "yes"}:
-        invocation.stderr.write("Aborted!\n")
+        invocation.tell("Aborted!")
         raise click.Abort
 
 
@@ -217,21 +217,20 @@ def _show(invocation: Invocation, found: "Sequence[Leftover]") -> None:
         invocation.answer({"data": [_document(each, now, price) for each in found]})
         return
     from ocihaul.cli.units import size_text
-    from ocihaul.redaction import redact
 
-    for each in found:
-        invocation.stdout.write(redact(_line(each, now)) + "\n")
+    if found:
+        say(invocation.stdout, *(_line(each, now) for each in found))
     size = sum(each.size for each in found)
     total = f"{len(found)} unfinished, {size_text(size)}"
     if price is not None:
         total += f", {_cost(size, price):.2f} a month at {price:g} per GB"
-    invocation.stderr.write(total + "\n")
+    invocation.tell(total)
 
 
 def _line(leftover: "Leftover", now: float) -> str:
-    from ocihaul.cli.units import duration_text, one_line, size_text
+    from ocihaul.cli.units import duration_text, size_text
 
-    where = one_line(f"{leftover.target.bucket}/{leftover.target.object}")
+    where = f"{leftover.target.bucket}/{leftover.target.object}"
     notes = [
         note
         for note, true in (

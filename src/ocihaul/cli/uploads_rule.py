@@ -34,22 +34,22 @@ def rule(context: click.Context, /, **options: Any) -> None:
         "isEnabled": True,
     }
     invocation.answer([item])
-    invocation.stderr.write(_how_to_use(invocation))
+    invocation.tell(*_how_to_use(invocation))
 
 
-def _how_to_use(invocation: Invocation) -> str:
+def _how_to_use(invocation: Invocation) -> list[str]:
     namespace = invocation.options["namespace"]
     bucket = invocation.options["bucket_name"] or "BUCKET"
     where = f"-ns {namespace} -bn {bucket}" if namespace else f"-bn {bucket}"
     service = f"objectstorage-{_region(invocation)}"
-    return f"""\
-Write it to rule.json, and let the service have it:
-  oci os object-lifecycle-policy put {where} --items file://rule.json
-That replaces all rules of the bucket. If it has some, add this one to them:
-  oci os object-lifecycle-policy get {where}
-The service needs to be allowed to do it, by a policy of the tenancy:
-  Allow service {service} to manage object-family in compartment COMPARTMENT
-"""
+    return [
+        "Write it to rule.json, and let the service have it:",
+        f"  oci os object-lifecycle-policy put {where} --items file://rule.json",
+        "That replaces all rules of the bucket. If it has some, add this one to them:",
+        f"  oci os object-lifecycle-policy get {where}",
+        "The service needs to be allowed to do it, by a policy of the tenancy:",
+        f"  Allow service {service} to manage object-family in compartment COMPARTMENT",
+    ]
 
 
 def _region(invocation: Invocation) -> str:

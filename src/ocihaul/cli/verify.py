@@ -110,9 +110,7 @@ def _file(invocation: Invocation, receipt: "Receipt", stop: threading.Event) -> 
 
 
 def _said(what: str, problems: tuple[str, ...]) -> str:
-    from ocihaul.cli.units import one_line
-
-    return f"{one_line(what)}: " + ("; ".join(problems) if problems else "as it was stored")
+    return f"{what}: " + ("; ".join(problems) if problems else "as it was stored")
 
 
 def _document(

@@ -64,6 +64,8 @@ def log_in(service: Service, call: Call) -> Answer:
     target, key = _check_login(fields)
     if "cancel" in fields or not (fields.get("username") and fields.get("password")):
         answer = {"error": "access_denied", "error_description": "The login was not completed"}
+        if service.settings.login_error_has_nonce:
+            answer["nonce"] = fields.get("nonce", "")
     else:
         token = service.auth.admit(key).text
         claims = {"nonce": fields.get("nonce", ""), "aud": fields.get("client_id", "")}

@@ -36,6 +36,8 @@ class Settings:
     refresh_outage: RefreshOutage | None = None
     refresh_hang_seconds: float = 30.0
     refresh_refuses: bool = False
+    #: Whether the login page's "no" names the nonce that it was asked with: not documented.
+    login_error_has_nonce: bool = True
     #: The whole life of a session that GenerateUpst opens; None: what the caller asks for.
     upst_ttl: float | None = None
     #: "end" looks at the token again once the body is there (a token may die under way).

@@ -3,19 +3,22 @@
 It listens on 127.0.0.1 only. The login page hands its answer over in the URL's fragment, which no
 browser sends to a server: so the page here reads it, takes it out of the browser's history, and
 posts it. A post has to come from that page: right Host, right Origin, and the secret that only
-the page was given.
+the page was given. Whatever else connects gets little: so many connections at once, so many bytes
+and so many seconds each.
 """
 
 import errno
+import io
 import json
 import os
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Self
+from typing import Any, Self
 from urllib.parse import parse_qsl
 
 from ocihaul.errors import Interrupted, OcihaulError
@@ -23,6 +26,13 @@ from ocihaul.session.login_page import page
 from ocihaul.wire.message import StopSign
 
 _LONGEST_BODY = 64 * 1024
+#: Bytes of a request in all, and seconds from its connection to its last byte.
+_LONGEST_REQUEST = _LONGEST_BODY + 32 * 1024
+_PATIENCE = 10.0
+#: Connections at once; a browser opens six.
+_MOST_CONNECTIONS = 32
+#: Fields of an answer; the login page sends about six.
+_MOST_FIELDS = 50
 _SECRET_HEADER = "x-ocihaul-secret"  # noqa: S105  a header's name
 _LOOK_EVERY = 0.2
 
@@ -111,15 +121,64 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, port: int, callback: Callback) -> None:
         self.callback = callback
+        self._free = threading.BoundedSemaphore(_MOST_CONNECTIONS)
         super().__init__(("127.0.0.1", port), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve it in a thread of its own, if there are not too many already."""
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread was started
+            self._free.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """In that thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A browser that went away is no news, and a traceback might hold the answer."""
 
 
+class _Bounded(io.RawIOBase):
+    """What a connection has to say: it ends after so many bytes, and fails after so many seconds.
+
+    Raises TimeoutError, which the handler takes for the end of the connection.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._left = _LONGEST_REQUEST
+        self._end = time.monotonic() + _PATIENCE
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        count = self._connection.recv_into(buffer, min(len(buffer), self._left))
+        self._left -= count
+        return count
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    timeout = 10.0
+    timeout = _PATIENCE
+
+    def setup(self) -> None:
+        """Read with bounds."""
+        super().setup()
+        self.rfile.close()
+        self.rfile = io.BufferedReader(_Bounded(self.connection))
 
     def version_string(self) -> str:
         return "ocihaul"
@@ -154,11 +213,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(403, "text/plain", b"This did not come from our own page.\n")
             return
         length = self.headers.get("content-length", "")
-        if not length.isdecimal() or int(length) > _LONGEST_BODY:
+        if not (length.isdecimal() and len(length) < 9 and int(length) <= _LONGEST_BODY):
             self._answer(413, "text/plain", b"That is no answer of a login page.\n")
             return
-        body = self.rfile.read(int(length)).decode("utf-8", "replace")
-        verdict = callback.receive(dict(parse_qsl(body)))
+        fields = _fields(self.rfile.read(int(length)), int(length))
+        if fields is None:
+            self._answer(400, "text/plain", b"That is no answer of a login page.\n")
+            return
+        verdict = callback.receive(fields)
         document = {"good": verdict.good, "text": verdict.text}
         try:
             self._answer(200, "application/json", json.dumps(document).encode())
@@ -168,7 +230,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _is_for_us(self) -> bool:
         """A page of somebody else's whose name leads here (DNS rebinding) gets nothing."""
-        if self.headers.get("host") in self.server.callback.hosts:
+        named = self.headers.get_all("host") or []
+        if len(named) == 1 and named[0] in self.server.callback.hosts:
             return True
         self._answer(403, "text/plain", b"The Host header names another server.\n")
         return False
@@ -186,6 +249,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
+
+
+def _fields(body: bytes, length: int) -> dict[str, str] | None:
+    """The fields of an answer; None where it is cut or has too many."""
+    if len(body) < length:
+        return None
+    try:
+        text = body.decode("utf-8", "replace")
+        return dict(parse_qsl(text, max_num_fields=_MOST_FIELDS))
+    except ValueError:
+        return None
 
 
 def _cannot_listen(port: int, error: OSError) -> OcihaulError:

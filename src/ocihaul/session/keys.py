@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from ocihaul.errors import CredentialError
+from ocihaul.held_secrets import hold, hold_key
 
 _END = re.compile(rb"-----END [A-Z ]*PRIVATE KEY-----")
 
@@ -29,6 +30,8 @@ def load_key(pem: bytes, *, where: str, passphrase: str | None = None) -> RSAPri
     """
     if not pem.strip():
         raise CredentialError(f"{where} is empty")
+    hold_key(pem)
+    hold(passphrase or "", "password")
     end = _END.search(pem)
     if end is None:
         raise CredentialError(f"{where} is not a private key in PEM form, or it is cut")
@@ -83,6 +86,7 @@ def private_pem(key: RSAPrivateKey, passphrase: str | None = None) -> bytes:
     """The private key as the stock CLI writes it: PKCS #8, with its mark after the END line."""
     encryption: KeySerializationEncryption = NoEncryption()
     if passphrase:
+        hold(passphrase, "password")
         encryption = BestAvailableEncryption(passphrase.encode())
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption) + b"OCI_API_KEY"
 

@@ -6,6 +6,10 @@ stock CLI, as the service knows no others. An answer counts only if it is to our
 things prove that: the nonce, where it comes back, has to be ours, and the token has to name the key
 that was made for this login. The key alone will do, as it is just as new and cannot be guessed,
 and nobody has seen whether the service sends the nonce back (the stock CLI does not look).
+
+A "no" has no key. With our nonce (as `nonce` or `state`) it ends the login; without, any web page
+may have sent the browser here with it, so the login waits on, and the page's own words are not
+repeated: only an error code that OAuth 2 or OpenID Connect defines.
 """
 
 import base64
@@ -20,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from ocihaul.errors import CredentialError, LoginFailed
+from ocihaul.printable import cut, one_line
 from ocihaul.session.callback import Callback, Verdict
 from ocihaul.session.jwt_parts import take_apart
 from ocihaul.session.profile_files import NewSession
@@ -29,6 +34,21 @@ from ocihaul.wire.message import StopSign
 #: The one port that the service leads back to.
 PORT = 8181
 TIMEOUT = 300.0
+
+#: What ends a login may say: RFC 6749, 4.1.2.1, and OpenID Connect Core, 3.1.2.6.
+_OAUTH_ERRORS = frozenset(
+    {
+        *("access_denied", "account_selection_required", "consent_required"),
+        *("interaction_required", "invalid_request", "invalid_request_object"),
+        *("invalid_request_uri", "invalid_scope", "login_required", "registration_not_supported"),
+        *("request_not_supported", "request_uri_not_supported", "server_error"),
+        *("temporarily_unavailable", "unauthorized_client", "unsupported_response_type"),
+    }
+)
+#: Characters of the login page's words that are repeated.
+_LONGEST_REFUSAL = 300
+#: Warnings about answers that are turned away: a page can send any number of them.
+_MOST_WARNINGS = 5
 
 _DONE = "You can close this window and go back to your terminal."
 
@@ -54,6 +74,7 @@ class BrowserLogin:
         self._nonce = secrets.token_urlsafe(24)
         self._refusal: str | None = None
         self._turned_away: str | None = None
+        self._warnings = 0
         self._token: SessionToken | None = None
         self._callback = Callback(port, self._judge)
         self.port = self._callback.port
@@ -106,22 +127,40 @@ class BrowserLogin:
 
     def _judge(self, fields: Mapping[str, str]) -> Verdict:
         if "error" in fields and "security_token" not in fields:
+            if not self._is_ours(fields):
+                code = fields["error"] if fields["error"] in _OAUTH_ERRORS else "an error"
+                return self._turn_away(
+                    f"it says {code}, and nothing shows to which login it belongs"
+                )
             said = [fields[name] for name in ("error", "error_description") if fields.get(name)]
-            self._refusal = _printable(": ".join(said))
+            self._refusal = cut(one_line(": ".join(said)), _LONGEST_REFUSAL)
             return Verdict(f"The login page answered: {self._refusal}", good=False, final=True)
         try:
             self._token = self._token_in(fields)
         except CredentialError as error:
-            # It may be somebody else's page that led here: the right answer can still come.
-            self._turned_away = error.message
-            self._warn(f"An answer to the login was turned away: {error.message}.")
-            return Verdict(
-                f"This answer cannot be used: {error.message}. Open the address that your "
-                "terminal shows.",
-                good=False,
-                final=False,
-            )
+            return self._turn_away(error.message)
         return Verdict(_DONE, good=True, final=True)
+
+    def _turn_away(self, why: str) -> Verdict:
+        """Somebody else's page may have led here: the right answer can still come."""
+        self._turned_away = why
+        self._warnings += 1
+        if self._warnings <= _MOST_WARNINGS:
+            last = " Further ones are not told." if self._warnings == _MOST_WARNINGS else ""
+            self._warn(f"An answer to the login was turned away: {why}.{last}")
+        return Verdict(
+            f"This answer cannot be used: {why}. Open the address that your terminal shows; "
+            "to give up, stop the command there.",
+            good=False,
+            final=False,
+        )
+
+    def _is_ours(self, fields: Mapping[str, str]) -> bool:
+        """Whether an answer names the nonce of this login."""
+        return any(
+            secrets.compare_digest(fields.get(name, "").encode(), self._nonce.encode())
+            for name in ("nonce", "state")
+        )
 
     def _token_in(self, fields: Mapping[str, str]) -> SessionToken:
         """The token, if it answers our question; raises CredentialError."""
@@ -159,8 +198,3 @@ def _claim(token: str | None, name: str) -> object:
         return take_apart(token).claims.get(name)
     except ValueError:
         raise CredentialError("its id_token is cut or not a JWT") from None
-
-
-def _printable(text: str) -> str:
-    """Text from outside, fit for a terminal."""
-    return "".join(each if each.isprintable() else " " for each in text)[:300]

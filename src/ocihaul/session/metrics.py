@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ocihaul.printable import one_line
+
 #: Rungs that are told from the start, so that the first renewal of each shows as an increase.
 _RUNGS = ("login", "mint", "refresh", "reread")
 
@@ -77,7 +79,7 @@ def _labels(**labels: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return one_line(text).replace("\\", r"\\").replace('"', r"\"")
 
 
 def _number(value: float) -> str:

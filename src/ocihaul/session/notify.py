@@ -11,6 +11,11 @@ import socket
 import time
 from collections.abc import Mapping
 
+from ocihaul.printable import cut, one_line
+
+#: Characters of a status; datagrams have a limit.
+_LONGEST_STATUS = 1024
+
 
 class Notifier:
     """Sends messages where NOTIFY_SOCKET says; without it, nowhere."""
@@ -46,7 +51,8 @@ class Notifier:
         """One line for `systemctl status`, sent when it has changed."""
         if text != self._status:
             self._status = text
-            self._send(f"STATUS={text}")
+            # A line break in it would be another message to the manager.
+            self._send(f"STATUS={cut(one_line(text), _LONGEST_STATUS)}")
 
     def alive(self) -> None:
         """Feed the watchdog, twice per period at the most that it needs."""
@@ -59,5 +65,8 @@ class Notifier:
         if not self._address or family is None:
             return
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
-        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as sock:
+        with (
+            contextlib.suppress(OSError, ValueError),
+            socket.socket(family, socket.SOCK_DGRAM) as sock,
+        ):
             sock.sendto(message.encode(), address)

@@ -7,6 +7,7 @@ read again shortly after before it is believed to be broken.
 
 import contextlib
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -266,6 +267,11 @@ def _moved(temporary: Path, path: Path) -> bool:
 
 def _write_in_place(path: Path, data: bytes) -> bool:
     with path.open("r+b") as file:
+        # Before the secret is in it. A file of somebody else's stays as open as it is, which is
+        # told once, when the profile is read.
+        with contextlib.suppress(OSError):
+            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
+                os.fchmod(file.fileno(), 0o600)
         file.write(data)
         file.truncate()
         file.flush()

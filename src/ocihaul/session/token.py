@@ -1,4 +1,4 @@
-"""The session token as a value; pure.
+"""The session token as a value. Each that is read is held for redaction.
 
 A session token is a JWT. It is only read here, never verified: that is the service's job. Facts
 about the claims come from tokens seen in public reports and from Oracle's HDFS connector
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from ocihaul.clock import read_date
 from ocihaul.errors import CredentialError
+from ocihaul.held_secrets import hold
 from ocihaul.session.jwt_parts import take_apart
 
 #: The last second of the year 9999: no calendar tells what is later.
@@ -53,6 +54,7 @@ class SessionToken:
             raise CredentialError("the token is cut or not a JWT") from None
         if not _is_whole(parts.header.get("alg"), parts.signature):
             raise CredentialError("the token is cut: its signature is not whole")
+        hold(raw, "token")
         claims = parts.claims
         expires_at = _number(claims.get("exp"))
         if expires_at is None:

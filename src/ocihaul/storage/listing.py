@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from ocihaul.held_secrets import hold_access_uri
+
 Document = Mapping[str, Any]
 
 #: All that ListObjects can tell of an object.
@@ -205,6 +207,9 @@ class PreauthenticatedRequest:
     bucket_listing_action: str | None = None
     access_uri: str | None = field(default=None, repr=False)
     full_path: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        hold_access_uri(self.access_uri or self.full_path or "")
 
     @classmethod
     def read(cls, document: Document) -> "PreauthenticatedRequest":

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from ocihaul.errors import ServiceError
+from ocihaul.held_secrets import hold_access_uri
 from ocihaul.http.client import Call, Client
 from ocihaul.storage.calls import Headers, already_gone, read
 from ocihaul.storage.names import check_headers
@@ -28,6 +29,9 @@ class OpenUpload:
 
     upload_id: str
     access_uri: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        hold_access_uri(self.access_uri)
 
 
 class PreauthenticatedUploads:

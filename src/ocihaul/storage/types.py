@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ocihaul.errors import UsageError
+from ocihaul.held_secrets import hold_key_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,9 @@ class SseCustomerKey:
     """A customer-provided AES-256 key (SSE-C); never shown by repr."""
 
     base64_key: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        hold_key_bytes(base64.b64decode(self.base64_key))
 
     @classmethod
     def from_text(cls, text: str, *, where: str) -> "SseCustomerKey":

@@ -6,6 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from ocihaul.errors import ConfigError
 from ocihaul.plain_http import is_exposed
+from ocihaul.redaction import redact
 
 _DEFAULT_PORT = {"http": 80, "https": 443}
 
@@ -29,7 +30,7 @@ class Origin:
             host, port = "", 0
         if not host or port == 0 or parts.scheme not in _DEFAULT_PORT:
             raise ConfigError(
-                f"{without_user(url)!r} is not a base URL",
+                f"{shown(url)!r} is not a base URL",
                 hint="Give it as https://host or https://host:port.",
             )
         return cls(parts.scheme, host, port or _DEFAULT_PORT[parts.scheme])
@@ -65,10 +66,10 @@ def host_of(parts: SplitResult) -> str:
     return (parts.hostname or "").encode("idna").decode()
 
 
-def without_user(url: str) -> str:
-    """The URL without what may be a user and a password."""
+def shown(url: str) -> str:
+    """As much of a malformed URL as has no password, wherever that may stand in it."""
     scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
-    return scheme + separator + rest.rpartition("@")[2]
+    return redact(scheme + separator + rest.rpartition("@")[2])
 
 
 def _bracketed(host: str) -> str:

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ocihaul.errors import ConfigError
-from ocihaul.wire.origin import Origin, host_and_port, host_of, without_user
+from ocihaul.held_secrets import hold
+from ocihaul.wire.origin import Origin, host_and_port, host_of, shown
+
+#: In capitals, which `redaction` knows as an example.
+_FORM = (
+    "Write it as http://HOST:PORT or http://USER:PASSWORD@HOST:PORT; "
+    "in a password, / is %2F, # is %23 and ? is %3F."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +29,28 @@ class Proxy:
     @classmethod
     def parse(cls, url: str) -> "Proxy":
         """`http://[user:password@]host:port`; ConfigError for any other kind of proxy."""
+        url = url if "://" in url else f"http://{url}"
+        scheme = url.partition("://")[0].lower()
+        if scheme != "http":
+            raise ConfigError(
+                f"the proxy {shown(url)!r} cannot be used: {scheme} proxies are not supported",
+                hint=f"Only HTTP proxies are. {_FORM}",
+            )
         try:
-            parts = urlsplit(url if "://" in url else f"http://{url}")
-            host = host_of(parts) if parts.scheme == "http" and _is_plain(parts) else ""
+            parts = urlsplit(url)
+            host = host_of(parts) if _is_plain(parts) else ""
         except ValueError:  # it may quote what it takes for the host: see _is_plain
             host = ""
         if not host:
-            raise ConfigError(
-                f"the proxy {without_user(url)!r} cannot be used",
-                hint="Only proxies of the form http://[user:password@]host:port are supported; "
-                "in a password, / is %2F, # is %23 and ? is %3F.",
-            )
+            raise ConfigError(f"the proxy {shown(url)!r} cannot be used", hint=_FORM)
         authorization = None
         if parts.username is not None:
-            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            authorization = "Basic " + base64.b64encode(pair.encode()).decode()
+            password = parts.password or ""
+            pair = f"{unquote(parts.username)}:{unquote(password)}"
+            encoded = base64.b64encode(pair.encode()).decode()
+            authorization = f"Basic {encoded}"
+            for secret in (password, unquote(password), encoded):
+                hold(secret, "password")
         return cls(host, parts.port or 80, authorization)
 
     def __str__(self) -> str:

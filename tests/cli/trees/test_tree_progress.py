@@ -3,8 +3,8 @@
 import io
 
 from ocihaul.cli.trees.progress import MOST_FAILURES, MOST_NOTICES, TreeReporter
-from ocihaul.cli.units import one_line
 from ocihaul.events import FileFailed, FileFinished, Notice, TreeWalked, UploadPlanned
+from ocihaul.printable import one_line
 
 
 def said(*events: object) -> list[str]:

@@ -145,7 +145,7 @@ def restore(invocation: Invocation, storage: "StorageClient", namespace: str) ->
         )
     else:
         text = "This object is restored, or being restored, already; the time was set anew."
-    invocation.stderr.write(text + "\n")
+    invocation.tell(text)
     return None
 
 
@@ -167,7 +167,7 @@ def restore_status(invocation: Invocation, storage: "StorageClient", namespace: 
         "restored": restored_text(headers.get("time-of-archival"), datetime.now(UTC)),
     }
     state = headers.get("archival-state", "").lower()
-    invocation.stderr.write(texts.get(state, "Unknown") + "\n")
+    invocation.tell(texts.get(state, "Unknown"))
     return None
 
 

@@ -78,13 +78,13 @@ def run(invocation: Invocation) -> int:
         answer: dict[str, Any] = {"opc-work-request-id": work_id}
         if wanted:
             text = f"Waiting until the work request has entered state: {', '.join(wanted)}"
-            invocation.stderr.write(f"Action completed. {text}\n")
+            invocation.tell(f"Action completed. {text}")
             work = _wait(storage, work_id, wanted, options, stop)
             answer = {"data": work_request(work)}
             code = outcome(work, wanted)
             if code == TIMED_OUT:
                 text = "Failed to wait until the work request entered the specified state."
-                invocation.stderr.write(f"{text} Outputting last known resource state\n")
+                invocation.tell(f"{text} Outputting last known resource state")
     invocation.answer(answer)
     return code
 

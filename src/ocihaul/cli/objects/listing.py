@@ -10,6 +10,7 @@ from ocihaul.cli.invocation import Invocation, at_work, bucket_options
 from ocihaul.cli.objects.paging_options import all_option, check_all
 from ocihaul.cli.objects.question import command
 from ocihaul.errors import UsageError
+from ocihaul.printing import write_answer
 
 if TYPE_CHECKING:
     from ocihaul.storage.client import StorageClient
@@ -43,13 +44,10 @@ def run(invocation: Invocation) -> int:
     with at_work(invocation) as (storage, _):
         pages = _pages(invocation, storage)
         if streams:
-            for text in streamed(pages):
-                invocation.stdout.write(text)
+            write_answer(invocation.stdout, streamed(pages))
         else:
             document = gathered(pages)
-    if document is None:
-        invocation.stdout.flush()
-    else:
+    if document is not None:
         invocation.answer(document)
     return 0
 

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 MORE = (
     "WARNING: This operation supports pagination and not all resources were returned.  Re-run "
-    "using the --all option to auto paginate and list all resources.\n"
+    "using the --all option to auto paginate and list all resources."
 )
 
 
@@ -67,5 +67,5 @@ def shown(
 
     data: Iterable[dict[str, Any]] = [shape(each) for each in items]
     if items.following is not None:
-        invocation.stderr.write(MORE)
+        invocation.tell(MORE)
     return listing(data, items.following)

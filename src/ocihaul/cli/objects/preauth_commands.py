@@ -86,7 +86,7 @@ def get(invocation: Invocation, storage: "StorageClient", namespace: str) -> obj
 @question(
     *(*_PATH, "delete"),
     required=("bucket_name", "par_id"),
-    confirm=lambda _: "Are you sure you want to delete this resource? [y/N]: ",
+    confirm=lambda _: "Are you sure you want to delete this resource? [y/N]:",
 )
 @bucket_options
 @_par_option

@@ -17,7 +17,7 @@ from ocihaul.storage.types import ObjectSummary
 from ocihaul.transfer.uploads.request import Existing, UploadRequest, UploadResult
 
 KEPT = "The object already exists and was not overwritten"
-QUESTION = "WARNING: This object already exists. Are you sure you want to overwrite it? [y/N]: "
+QUESTION = "WARNING: This object already exists. Are you sure you want to overwrite it? [y/N]:"
 
 
 def run_put(invocation: Invocation, request: UploadRequest) -> int:
@@ -67,7 +67,7 @@ def _answer(invocation: Invocation, request: UploadRequest, result: UploadResult
     if not request.verify_checksum:
         return DONE
     verdict, good = checksum_verdict(result.headers, result.md5)
-    invocation.stderr.write(verdict + "\n")
+    invocation.tell(verdict)
     return DONE if good else FAILED
 
 

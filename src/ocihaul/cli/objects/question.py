@@ -91,5 +91,5 @@ def agreed(invocation: Invocation, text: str) -> bool:
         )
     if yes_or_no(invocation.stdin, invocation.stderr, text):
         return True
-    invocation.stderr.write("Aborted!\n")
+    invocation.tell("Aborted!")
     return False

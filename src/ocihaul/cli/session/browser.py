@@ -58,10 +58,10 @@ def directions(offered: LoginOffered) -> list[str]:
         lines = ["Log in with the browser window that opens now, or open this address:"]
     else:
         lines = ["Open this address in a browser, and log in there:"]
-    lines.append(f"\n{offered.url}\n")
+    lines += ["", offered.url, ""]
     if offered.tunnel is not None:
-        lines.append(
-            f"The browser has to reach port {offered.port} of this machine. From another one, run\n"
-            f"this there first:\n\n{offered.tunnel}\n"
-        )
+        lines += [
+            f"The browser has to reach port {offered.port} of this machine. From another one, run",
+            *("this there first:", "", offered.tunnel, ""),
+        ]
     return lines

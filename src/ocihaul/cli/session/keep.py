@@ -112,7 +112,7 @@ def _once(
             except OcihaulError as error:
                 if stopper.stop.is_set() and patience.is_alive():
                     return INTERRUPTED
-                log.say(str(error), profile=ward.profile)
+                log.say(str(error).replace("\n", " "), profile=ward.profile)
                 codes.add(FAILED if isinstance(error, SessionOver) else exit_code(error))
         patience.cancel()
     if metrics_file is not None:
@@ -146,8 +146,6 @@ class Log:
         """What the core tells of one profile."""
 
         def hear(event: "Event") -> None:
-            from ocihaul.redaction import redact
-
             now = time.time()
             speaker = self._speakers[profile]
             with self._lock:
@@ -155,7 +153,7 @@ class Log:
             if self._debug:
                 lines.append(speaker.stamped(f"DEBUG {event!r}", now))
             for line in lines:
-                self._screen.say(redact(line))
+                self._screen.say(line)
 
         return hear
 

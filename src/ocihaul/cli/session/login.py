@@ -1,5 +1,6 @@
 """`session login`: a new session, by browser or minted with an API key, in the profile's files."""
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ocihaul.cli.asking import confirm, prompt
 from ocihaul.cli.global_options import Given, global_options
+from ocihaul.cli.session.several import say_notice
 from ocihaul.cli.surroundings import at_terminal, surroundings
 from ocihaul.config import Flags
 from ocihaul.errors import UsageError
@@ -165,8 +168,7 @@ class _Login:
         if not config_file.exists():
             return "DEFAULT"
         if self.terminal:
-            answer: str = click.prompt("The name of the profile for the new session", err=True)
-            return answer
+            return prompt("The name of the profile for the new session")
         raise UsageError(
             "--profile-name is missing, and there is no terminal to ask on",
             hint=f"Name the profile of {config_file} to make or to renew.",
@@ -178,7 +180,7 @@ class _Login:
     def _ask_to_replace(self, place: "ProfilePlace") -> None:
         what = f"{place.config_file}, section [{place.profile}] holds an API key"
         question = f"{what}. Replace its settings by the session?"
-        if self.terminal and click.confirm(question, default=False, err=True):
+        if self.terminal and confirm(question):
             return
         raise UsageError(
             f"{what}, whose settings the session would replace",
@@ -200,7 +202,7 @@ class _Login:
         if region is not None:
             return region
         if self.terminal:
-            return Found(click.prompt("The region, such as eu-frankfurt-1", err=True), "the region")
+            return Found(prompt("The region, such as eu-frankfurt-1"), "the region")
         raise UsageError(
             "--region is missing, and there is no terminal to ask on",
             hint="Say --region us-ashburn-1 (or yours), or set OCI_CLI_REGION.",
@@ -212,10 +214,8 @@ class _Login:
         if not self.options["use_passphrase"]:
             return _Passphrase()
         if self.terminal:
-            text: str = click.prompt(
-                "A passphrase for the new key", hide_input=True, confirmation_prompt=True, err=True
-            )
-            keep = click.confirm("Write it into the config file?", default=False, err=True)
+            text = prompt("A passphrase for the new key", secret=True)
+            keep = confirm("Write it into the config file?")
             if keep:
                 check_value(place.profile, "pass_phrase", text)
             return _Passphrase(text, keep)
@@ -304,7 +304,7 @@ class _Login:
 
         offered = offer(url, port, self.environ)
         for text in directions(offered):
-            _say(text)
+            _say(text, public=True)
         if offered.opened:
             open_page(url)
 
@@ -339,15 +339,10 @@ def lasting(token: "SessionToken") -> str:
     return text + "."
 
 
-def _say(text: str) -> None:
-    click.echo(text, err=True)
+def _say(text: str, *, public: bool = False) -> None:
+    from ocihaul.printing import say
 
-
-def say_notice(text: str) -> None:
-    """A notice on stderr, after redaction."""
-    from ocihaul.redaction import redact
-
-    _say(redact(f"Notice: {text}"))
+    say(sys.stderr, text, public=public)
 
 
 def say_event(event: object) -> None:

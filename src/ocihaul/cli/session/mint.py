@@ -1,5 +1,6 @@
 """`session mint`: another token for the key that a session has, signed for by an API key."""
 
+import sys
 from typing import Any
 
 import click
@@ -26,9 +27,11 @@ def _mint(given: Given) -> int:
     from dataclasses import replace
 
     from ocihaul.cli.session import login_core
-    from ocihaul.cli.session.login import lasting, say_event, say_notice
+    from ocihaul.cli.session.login import lasting, say_event
+    from ocihaul.cli.session.several import say_notice
     from ocihaul.cli.stopping import stopping
     from ocihaul.config import resolve
+    from ocihaul.printing import say
     from ocihaul.session.opening import public_key_of, store_for
     from ocihaul.session.profile_files import write_token
 
@@ -52,6 +55,5 @@ def _mint(given: Given) -> int:
             stop=stopper.stop,
         )
     write_token(store_for(settings), token)
-    click.echo(lasting(token), err=True)
-    click.echo(f"Token written to: {settings.token_file}", err=True)
+    say(sys.stderr, lasting(token), f"Token written to: {settings.token_file}")
     return 0

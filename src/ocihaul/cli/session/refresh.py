@@ -5,7 +5,7 @@ import click
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.session.settings import chosen_profiles, session_settings, several_profiles
-from ocihaul.cli.session.several import Say, for_each
+from ocihaul.cli.session.several import Say, for_each, say_notice
 
 COMMAND = ("session", "refresh")
 
@@ -23,7 +23,7 @@ def refresh(context: click.Context, /, *, profiles: tuple[str, ...]) -> None:
     given = context.ensure_object(Given)
     names = chosen_profiles(given, profiles)
     for text in given.notices():
-        click.echo(f"Notice: {text}", err=True)
+        say_notice(text)
     code = for_each(names, lambda name, say: _refresh(given, name, say), debug=given.debug)
     raise click.exceptions.Exit(code)
 

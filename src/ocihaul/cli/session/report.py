@@ -38,16 +38,16 @@ class Report:
         """Whether requests can be signed now."""
         return self.seen is not None and is_usable(self.seen, self.service_now)
 
-    def text(self) -> str:
+    def lines(self) -> list[str]:
         """Lines for people."""
         head = f"{self.profile}: {'usable' if self.usable else 'not usable'}"
-        return "\n".join([head, *(f"  {name:<13} {text}" for name, text in self._rows())])
+        return [head, *(f"  {name:<13} {text}" for name, text in self._rows())]
 
     def _rows(self) -> Iterator[tuple[str, str]]:
         if self.problem is not None:
             yield "problem", self.problem.message
             if self.problem.hint:
-                yield "", self.problem.hint
+                yield from (("", line) for line in self.problem.hint.split("\n"))
         if self.seen is None:
             return
         seen = self.seen

@@ -1,12 +1,11 @@
 """One command for several profiles: each gets its turn, and the worst end is the exit status."""
 
+import sys
 from collections.abc import Callable, Sequence
-
-import click
 
 from ocihaul.cli.exit_codes import exit_code, worst
 
-#: A line for people, on stderr.
+#: Text for people, on stderr; its line breaks are our own.
 Say = Callable[[str], None]
 
 
@@ -37,10 +36,17 @@ def for_each(
     return worst(codes)
 
 
+def say_notice(text: str) -> None:
+    """A notice on stderr, of no profile in particular."""
+    from ocihaul.printing import say
+
+    say(sys.stderr, f"Notice: {text}")
+
+
 def _speaker(label: str) -> Say:
-    def say(text: str) -> None:
-        from ocihaul.redaction import redact
+    def tell(text: str) -> None:
+        from ocihaul.printing import say_text
 
-        click.echo(redact("\n".join(f"{label}{line}" for line in text.splitlines())), err=True)
+        say_text(sys.stderr, "\n".join(f"{label}{line}" for line in text.split("\n")))
 
-    return say
+    return tell

@@ -1,5 +1,6 @@
 """`session status`: what is known of sessions, for people and as JSON."""
 
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -44,9 +45,10 @@ def status(
     if as_json or given.values.get("output") or given.values.get("query"):
         _print_json(given, [each.document() for each in reports])
     else:
-        from ocihaul.redaction import redact
+        from ocihaul.printing import say
 
-        click.echo(redact("\n\n".join(each.text() for each in reports)))
+        for number, each in enumerate(reports):
+            say(sys.stdout, *([""] if number else []), *each.lines())
     usable = all(each.usable for each in reports)
     raise click.exceptions.Exit(DONE if usable else FAILED)
 
@@ -73,9 +75,10 @@ def _report(given: Given, profile: str, *, online: bool) -> "Report":
 
 
 def _print_json(given: Given, documents: list[dict[str, Any]]) -> None:
-    from ocihaul.cli.output import EMPTY_RESULT, make_view
+    from ocihaul.cli.output import EMPTY_RESULT, make_view, print_view
     from ocihaul.cli.surroundings import surroundings
     from ocihaul.config import load_rc
+    from ocihaul.printing import say
 
     environ, home = surroundings()
     view = make_view(
@@ -85,4 +88,7 @@ def _print_json(given: Given, documents: list[dict[str, Any]]) -> None:
         queries=load_rc(given.flags(), environ, home).queries,
     )
     text = view.render({"data": documents})
-    click.echo(EMPTY_RESULT if text is None else text, err=text is None)
+    if text is None:
+        say(sys.stderr, EMPTY_RESULT)
+    else:
+        print_view(sys.stdout, view, text)

@@ -74,5 +74,5 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
         size = None if given.get("dry_run") else lambda *_: None
         return run_tree(invocation, run, DELETE, size=size)
     except NothingToDelete:
-        invocation.stderr.write(f"There are no objects to delete in {bucket}\n")
+        invocation.tell(f"There are no objects to delete in {bucket}")
         return DONE

@@ -9,6 +9,7 @@ from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
 from ocihaul.cli.option_types import PartSize
 from ocihaul.cli.trees import options as tree
+from ocihaul.printing import write_lines
 
 COMMAND = ("os", "object", "bulk-download")
 
@@ -85,8 +86,7 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
         return bucket.size(delimiter=given.get("delimiter"))
 
     def dry_run(results: Results, stdout: TextIO) -> None:
-        stdout.writelines(f"{name}\n" for name, _ in results.items(DOWNLOADED))
-        stdout.flush()
+        write_lines(stdout, (name for name, _ in results.items(DOWNLOADED)))
 
     if given.get("dry_run"):
         return run_tree(invocation, run, DOWNLOAD, dry_run=dry_run)

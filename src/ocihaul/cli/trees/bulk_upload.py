@@ -10,6 +10,7 @@ from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
 from ocihaul.cli.option_types import ParallelCount, PartSize
 from ocihaul.cli.trees import options as tree
+from ocihaul.printing import write_lines
 
 COMMAND = ("os", "object", "bulk-upload")
 
@@ -84,8 +85,7 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
         upload_tree(request(namespace), work)
 
     def dry_run(results: Results, stdout: TextIO) -> None:
-        stdout.writelines(f"{Path(root) / path}\n" for path, _ in results.items(UPLOADED))
-        stdout.flush()
+        write_lines(stdout, (str(Path(root) / path) for path, _ in results.items(UPLOADED)))
 
     if given.get("dry_run"):
         return run_tree(invocation, run, UPLOAD, dry_run=dry_run)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from ocihaul.cli.lines import Speaker, debug_line
+from ocihaul.cli.lines import Speaker, debug_line, is_public
 from ocihaul.cli.progress import PlainScreen, beating
-from ocihaul.cli.units import one_line, size_text
+from ocihaul.cli.units import size_text
 from ocihaul.events import (
     AttemptFinished,
     BytesReceived,
@@ -25,7 +25,6 @@ from ocihaul.events import (
     UploadFinished,
     UploadPlanned,
 )
-from ocihaul.redaction import redact
 
 #: Failures that get a line of their own; all of them are in the summary.
 MOST_FAILURES = 50
@@ -66,7 +65,7 @@ class TreeReporter:
                 self.size += event.size
             return
         for line in self._lines(event):
-            self._screen.say(redact(line))
+            self._screen.say(line, public=is_public(event))
 
     def _lines(self, event: Event) -> list[str]:
         if isinstance(event, AttemptFinished):
@@ -87,7 +86,7 @@ class TreeReporter:
         self.failures += 1
         if self.failures > MOST_FAILURES:
             return []
-        lines = [f"failed: {one_line(event.name)}: {one_line(event.reason)}"]
+        lines = [f"failed: {event.name}: {event.reason}"]
         if self.failures == MOST_FAILURES:
             lines.append("Further failures are told at the end only.")
         return lines
@@ -100,7 +99,7 @@ class TreeReporter:
 
     def notice(self, text: str) -> None:
         """Say something of the command's own, without a time."""
-        self._screen.say(redact(text))
+        self._screen.say(text)
 
     def state(self) -> str:
         """How far it is, in one line."""

@@ -14,9 +14,9 @@ from ocihaul.cli.stopping import Stopper, stopping
 from ocihaul.cli.trees.options import is_adaptive
 from ocihaul.cli.trees.progress import TreeReporter, tree_reporting
 from ocihaul.cli.trees.summary import Layout, print_summary
-from ocihaul.cli.units import one_line
 from ocihaul.errors import Interrupted
 from ocihaul.events import audience, ignore
+from ocihaul.printing import say
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.pace import Pace
 from ocihaul.trees.ledger import open_ledger
@@ -93,7 +93,7 @@ def run_tree(
         if dry_run is not None:
             dry_run(results, invocation.stdout)
         elif not print_summary(results, layout, invocation.view, invocation.stdout):
-            invocation.stderr.write(EMPTY_RESULT + "\n")
+            say(invocation.stderr, EMPTY_RESULT)
         failed = results.count(FAILURES) + results.count(NOT_DELETED)
         if failed:
             reporter.notice(f"{failed} failed; the others are done.")
@@ -121,7 +121,7 @@ def _confirm(invocation: Invocation, question: str, stopper: Stopper) -> Confirm
         if everything:
             return True
         with stopper.asking():
-            word = ask(invocation, question.format(one_line(name)), "y/N/yes to (a)ll")
+            word = ask(invocation, question.format(name), "y/N/yes to (a)ll")
         everything = word in {"a", "all"}
         return everything or word in {"y", "yes"}
 
@@ -130,9 +130,8 @@ def _confirm(invocation: Invocation, question: str, stopper: Stopper) -> Confirm
 
 def ask(invocation: Invocation, question: str, choices: str) -> str:
     """The answer to a question, in lower case; empty for none."""
-    invocation.stderr.write(f"WARNING: {question} [{choices}]: ")
-    invocation.stderr.flush()
+    say(invocation.stderr, f"WARNING: {question} [{choices}]:", end=" ")
     line = invocation.stdin.readline()
     if not line:
-        invocation.stderr.write("\n")
+        say(invocation.stderr, "")
     return line.strip().lower()

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from ocihaul.cli.output import View
+from ocihaul.cli.output import View, print_view
+from ocihaul.printing import write_answer
 from ocihaul.trees.results import (
     DELETED,
     DOWNLOADED,
@@ -55,14 +56,13 @@ DELETE_FILES: Layout = (Section("deleted-files", DELETED, {"action": "Deleted", 
 def print_summary(results: Results, layout: Layout, view: View, stream: TextIO) -> bool:
     """Print it; False when a query left nothing to print."""
     if view.output == "json" and view.query is None:
-        stream.writelines(json_pieces(results, layout))
+        write_answer(stream, json_pieces(results, layout))
     else:
         whole = rows(results, layout) if view.output == "table" else document(results, layout)
         text = view.render(whole)
         if text is None:
             return False
-        stream.write(text + "\n")
-    stream.flush()
+        print_view(stream, view, text)
     return True
 
 

@@ -11,6 +11,7 @@ from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
 from ocihaul.cli.option_types import PartSize
 from ocihaul.cli.trees import options as tree
+from ocihaul.printing import write_lines
 
 COMMAND = ("os", "object", "sync")
 
@@ -107,15 +108,14 @@ def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
     def dry_run(results: Results, stdout: TextIO) -> None:
         def told() -> Iterator[str]:
             for path, _ in results.items(UPLOADED):
-                yield f"Uploading file: {os.path.join(root, path)}\n"  # noqa: PTH118
+                yield f"Uploading file: {os.path.join(root, path)}"  # noqa: PTH118
             for name, _ in results.items(SKIPPED):
                 path = os.path.join(root, name.removeprefix(prefix))  # noqa: PTH118
-                yield f"Skipping file: {path}\n"
+                yield f"Skipping file: {path}"
             for name, _ in results.items(EXTRA):
-                yield f"Deleting object: {name}\n"
+                yield f"Deleting object: {name}"
 
-        stdout.writelines(told())
-        stdout.flush()
+        write_lines(stdout, told())
 
     return run_tree(
         invocation,
@@ -170,10 +170,12 @@ def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
         return Bucket(storage, namespace, given["bucket_name"], prefix).size()
 
     def dry_run(results: Results, stdout: TextIO) -> None:
-        stdout.writelines(f"Downloading object: {name}\n" for name, _ in results.items(DOWNLOADED))
-        stdout.writelines(f"Skipping object: {name}\n" for name, _ in results.items(SKIPPED))
-        stdout.writelines(f"Deleting : {path}\n" for path, _ in results.items(DELETED))
-        stdout.flush()
+        for what, kind in (
+            ("Downloading object:", DOWNLOADED),
+            ("Skipping object:", SKIPPED),
+            ("Deleting :", DELETED),
+        ):
+            write_lines(stdout, (f"{what} {name}" for name, _ in results.items(kind)))
 
     return run_tree(
         invocation,

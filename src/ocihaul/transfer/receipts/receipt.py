@@ -4,6 +4,7 @@ The document is described in docs/receipts.md and in receipt.schema.json beside 
 holds no secret: a customer's key appears only as its SHA-256.
 """
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,7 +22,9 @@ from ocihaul.transfer.source import Identity
 SCHEMA = "ocihaul-receipt"
 VERSION = 1
 
-_ALGORITHMS = (CRC32C, MD5, SHA256, SHA384)
+#: The algorithms of a receipt, and the bytes of their digests.
+_BYTES = {CRC32C: 4, MD5: 16, SHA256: 32, SHA384: 48}
+_ALGORITHMS = tuple(_BYTES)
 #: The service's headers that say something about the object's bytes or its time.
 _SERVICE = ("opc-content-", "opc-multipart-", "content-md5", "last-modified")
 
@@ -200,7 +203,28 @@ def _inconsistency(receipt: Receipt) -> str | None:
         return "its parts are not numbered 1, 2, 3, …"
     if sum(part.size for part in receipt.parts) != receipt.size:
         return f"its parts do not add up to {receipt.size} bytes"
+    return _no_checksum(receipt)
+
+
+def _no_checksum(receipt: Receipt) -> str | None:
+    """What stands where a checksum should, and is none."""
+    for part in receipt.parts:
+        for name, value in part.checksums.items():
+            if not _is_digest(name, value):
+                return f"the {name} of part {part.number} is none: {value!r}"
+    md5, dash, count = (receipt.md5 or "").partition("-")
+    if receipt.md5 is not None and not (_is_digest(MD5, md5) and count.isdecimal() == bool(dash)):
+        return f"its MD5 is none: {receipt.md5!r}"
+    if receipt.crc32c is not None and not _is_digest(CRC32C, receipt.crc32c):
+        return f"its CRC32C is none: {receipt.crc32c!r}"
     return None
+
+
+def _is_digest(algorithm: str, text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, validate=True)) == _BYTES[algorithm]
+    except ValueError:
+        return False
 
 
 def _counts(counts: Counts | None) -> dict[str, int] | None:

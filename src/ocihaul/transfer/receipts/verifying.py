@@ -9,7 +9,7 @@ from ocihaul.errors import ReceiptError, ServiceError, UsageError
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer import checksum
-from ocihaul.transfer.checksum import CRC32C
+from ocihaul.transfer.checksum import CRC32C, MD5
 from ocihaul.transfer.digesting import digest_ranges
 from ocihaul.transfer.receipts.receipt import Receipt, ReceiptPart, read_receipt
 from ocihaul.transfer.source import FileSource
@@ -62,8 +62,9 @@ class Verification:
 
     @property
     def good(self) -> bool:
-        """Whatever was looked at is as it was stored."""
-        return all(each is None or each.good for each in (self.file, self.object))
+        """Something was looked at, and all of it is as it was stored."""
+        looked_at = [each for each in (self.file, self.object) if each is not None]
+        return bool(looked_at) and all(each.good for each in looked_at)
 
 
 def load_receipt(path: Path) -> Receipt:
@@ -93,7 +94,9 @@ def verify_file(receipt: Receipt, path: Path, *, stop: threading.Event) -> FileV
             if offset + part.size <= source.size:
                 inside.append((offset, part.size))
             offset += part.size
+        bare = [part for part in receipt.parts if part.size and not part.checksums]
         algorithms = {name for part in receipt.parts for name in part.checksums} | {CRC32C}
+        algorithms |= {MD5} if bare and receipt.md5 else set()
         digests = digest_ranges(source, inside, algorithms, stop=stop)
         source.check_unchanged()
         differing = tuple(
@@ -103,8 +106,15 @@ def verify_file(receipt: Receipt, path: Path, *, stop: threading.Event) -> FileV
         )
         if differing:
             problems.append(f"{len(differing)} of {len(receipt.parts)} parts differ")
-        elif receipt.crc32c not in {None, _whole(receipt, digests, CRC32C)}:
-            problems.append("the CRC32C of the whole differs, although no part does")
+        elif not problems:
+            wholes = _wholes(receipt, digests)
+            problems += [
+                f"the {name} of the whole differs, although no part does"
+                for name, (ours, theirs) in wholes.items()
+                if ours != theirs
+            ]
+            if bare and not wholes:
+                problems.append(_without_checksum(receipt))
         return FileVerdict(path, source.size, differing, tuple(problems))
 
 
@@ -133,7 +143,10 @@ def verify_object(
         )
     if there.size != receipt.size:
         problems.append(f"it has {there.size} bytes, the receipt says {receipt.size}")
-    for name, ours in _whole_values(receipt).items():
+    values = _whole_values(receipt)
+    if receipt.size and not (values or any(part.checksums for part in receipt.parts)):
+        problems.append(_without_checksum(receipt))
+    for name, ours in values.items():
         if name in there.headers:
             compared.append(name)
             if there.headers[name] != ours:
@@ -162,6 +175,29 @@ def _whole_values(receipt: Receipt) -> Mapping[str, str]:
 def _differs(part: ReceiptPart, digests: Mapping[str, bytes]) -> bool:
     ours = {name: checksum.encoded(digests[name]) for name in part.checksums}
     return ours != dict(part.checksums)
+
+
+def _without_checksum(receipt: Receipt) -> str:
+    """What is not proved by a receipt that only tells sizes."""
+    bare = sum(not part.checksums for part in receipt.parts if part.size)
+    count = len(receipt.parts)
+    of_parts = "" if bare == count else f" of {bare} of {count} parts"
+    return f"the receipt has no checksum{of_parts}, so nothing proves these bytes"
+
+
+def _wholes(receipt: Receipt, digests: list[dict[str, bytes]]) -> dict[str, tuple[str, str]]:
+    """The file's checksums of the whole and the receipt's, where both are known."""
+    found = {}
+    if receipt.crc32c is not None:
+        found[CRC32C] = (_whole(receipt, digests, CRC32C), receipt.crc32c)
+    if receipt.md5 is not None and all(MD5 in each for each in digests):
+        ours = _whole(receipt, digests, MD5)
+        if "-" not in receipt.md5 and len(digests) == 1:
+            ours = checksum.encoded(digests[0][MD5])
+        # Another number of parts means other parts than the receipt's: nothing to compare.
+        if ours.partition("-")[2] == receipt.md5.partition("-")[2]:
+            found[MD5] = (ours, receipt.md5)
+    return found
 
 
 def _whole(receipt: Receipt, digests: list[dict[str, bytes]], algorithm: str) -> str:

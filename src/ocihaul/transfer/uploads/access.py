@@ -14,6 +14,7 @@ from pathlib import Path
 from ocihaul.errors import JournalError, OcihaulError, ServiceError
 from ocihaul.events import Listener, Notice
 from ocihaul.filesystem import sync_file
+from ocihaul.held_secrets import hold_access_uri
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.journal.journal import Journal, Target
 from ocihaul.transfer.journal.state_file import narrow
@@ -54,6 +55,7 @@ class Access:
         number = isinstance(self.expires_at, int | float)
         if not (number and all(isinstance(text, str) for text in texts)):
             raise TypeError("not the values of a PAR")
+        hold_access_uri(self.access_uri)
 
 
 class AccessFile:

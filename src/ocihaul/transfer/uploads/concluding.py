@@ -109,7 +109,7 @@ def _hand_over(
         lost = "It is not kept in the journal either."
         failure = ReceiptError(
             f"{job.request.name!r} is stored and right, but {error.message}",
-            hint=lost if row is None else f"{kept}\nOr: ocihaul receipts show {row}",
+            hint=lost if row is None else (kept, f"Or: ocihaul receipts show {row}"),
         )
         failure.result = result
         raise failure from error.__cause__

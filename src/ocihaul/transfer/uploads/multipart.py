@@ -1,6 +1,6 @@
 """A file in parts: create or take up, send what is missing, commit, compare."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ocihaul.errors import (
@@ -223,12 +223,12 @@ class MultipartUpload:
             hint=hint,
         )
 
-    def _how_to_go_on(self) -> str:
+    def _how_to_go_on(self) -> Sequence[str]:
         if self._memory.entry is not None and not self._memory.broken:
-            return "Its finished parts are kept: the same command, run again, goes on with them."
+            return ["Its finished parts are kept: the same command, run again, goes on with them."]
         part_size = part_size_text(self._plan.part_size)
         command = resume_command(self._job.request, self._assembly.upload_id, part_size=part_size)
-        return (
-            f"Its finished parts are kept. Go on with: {command}\n"
-            f"or drop them with: {self._assembly.how_to_abort()}"
-        )
+        return [
+            f"Its finished parts are kept. Go on with: {command}",
+            f"or drop them with: {self._assembly.how_to_abort()}",
+        ]

@@ -227,13 +227,13 @@ class _StreamUpload:
     def _failed(self, error: OcihaulError) -> OcihaulError:
         upload_id, name = self._assembly.upload_id, self._job.request.name
         left = self._give_up(error)
-        hint = f"{_AGAIN}\n{left}" if left else _AGAIN
+        hint = (_AGAIN, left) if left else (_AGAIN,)
         if left and self._committing:  # an upload that cannot be aborted may be an object by now
             return UploadStopped(
                 f"it is not known whether {name!r} was stored: its commit was not answered",
                 upload_id=upload_id,
                 resumable=False,
-                hint=f"Look with: ocihaul os object head --name {name}\n{left}",
+                hint=(f"Look with: ocihaul os object head --name {name}", left),
             )
         if isinstance(error, Interrupted):
             return Interrupted(f"interrupted; nothing was stored as {name!r}", hint=hint)
