@@ -1,0 +1,291 @@
+"""A storm: commands under random faults, killed at random moments and run again until they end.
+
+After each kill, and at the end of each transfer, everything that must hold is looked at. What does
+not hold is counted and the storm goes on.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ocihaul.emulator import Emulator, FaultRates, LogEntry, Settings
+from tests.scenarios import forked
+from tests.scenarios.forked import Forked
+from tests.storm import full_disk
+from tests.storm.pieces import Part, Piece, lost, moved_again, name_of
+from tests.storm.plan import Plan, Run
+from tests.storm.state import State, read_state
+from tests.storm.tally import Tally
+from tests.storm.transfers import BUCKET, TRANSFERS, Download, Transfer
+from tests.storm.watch import Watch
+from tests.world import MIB, Ran, World
+
+RATES = FaultRates(status_500=0.01, status_503=0.01, cut=0.01, damage=0.003, late=0.02)
+CALM = FaultRates()
+#: Seconds that a token lives in a storm: some runs, more where the machine is busy. A session that
+#: nobody has kept is logged in anew before a run.
+_SHORT_TOKEN = 3.0
+_RUNS_PER_TOKEN = 5
+_LOGIN_BELOW = 0.25
+#: And out of it.
+_LONG_TOKEN = 600.0
+#: Bytes a second in each direction, so that a transfer of 10 MiB has a middle.
+_BANDWIDTH = 32.0 * MIB
+#: A transfer is killed at most so often, and ends within so many runs more; the last has no faults.
+_MOST_KILLS = 4
+_MOST_RUNS = 5
+_GOOD_EXITS = {0, 1, 75, 130}
+_SHOULD_NOT_HAPPEN = ("Traceback", "This should not happen")
+#: A range that came damaged shows only in the whole: then all of it has to come again.
+_DAMAGED = "damaged-download"
+_UPLOADS = tuple(kind for kind in TRANSFERS if not issubclass(kind, Download))
+
+
+@dataclass
+class Trial:
+    """One transfer under way, and what is known of it."""
+
+    number: int
+    transfer: Transfer
+    full_disk: bool
+    began: int = 0
+    texts: list[str] = field(default_factory=list)
+    #: What the journal had of it at one kill or another.
+    recorded: set[Part] = field(default_factory=set)
+    #: What was finished at the last kill.
+    finished: set[Piece] = field(default_factory=set)
+
+    @property
+    def title(self) -> str:
+        return f"{self.transfer.kind} {self.transfer.prefix}"
+
+
+@dataclass
+class Storm:
+    """One storm over one emulator; `tally` is its outcome."""
+
+    w: World
+    plan: Plan
+    tally: Tally
+    watch: Watch
+    disk: Path | None = None
+    durations: dict[str, float] = field(default_factory=dict)
+    token_life: float = _LONG_TOKEN
+
+    def blow(self, kills: int) -> None:
+        """Go on until so many commands were killed."""
+        self.measure()
+        trial = 0
+        while self.tally.kills.total() < kills:
+            trial += 1
+            self.one(trial, kills)
+        self.tally.faults.update(self.w.oci.random_faults.fired())
+        self.tally.faults["tokens renewed"] = self.w.oci.auth.refreshes
+
+    def measure(self) -> None:
+        """How long each kind of command takes when nothing goes wrong."""
+        # The first one pays for what all others are forked from.
+        for index, kind in enumerate((TRANSFERS[0], *TRANSFERS)):
+            transfer = kind(self.w, -1 - index, self.plan.chance(-1 - index))
+            trial = Trial(-1 - index, transfer, full_disk=False)
+            began = time.monotonic()
+            ran = self.start(trial, transfer.command()).ran()
+            self.durations[kind.kind] = time.monotonic() - began
+            self.judge(trial, ran)
+            assert ran.code == 0, f"{kind.kind}, without a fault: {ran.err}"
+            transfer.clean()
+        self.token_life = max(_SHORT_TOKEN, _RUNS_PER_TOKEN * max(self.durations.values()))
+
+    def one(self, number: int, kills: int) -> None:
+        """One transfer, killed and run again until it has ended well."""
+        kind = self.plan.next_kind(number)
+        chance = self.plan.chance(number)
+        (transfer,) = (each(self.w, number, chance) for each in TRANSFERS if each.kind == kind)
+        full = self.plan.disk_is_full(number) and isinstance(transfer, _UPLOADS)
+        trial = Trial(number, transfer, full, began=self.last_request())
+        if full and self.disk is not None:
+            full_disk.fill(self.disk, chance.randint(60, 260))
+        self.tally.counts["transfers"] += 1
+        self.tally.counts["transfers with a full disk"] += full
+        killable = chance.randint(1, _MOST_KILLS)
+        for left in reversed(range(killable + _MOST_RUNS)):
+            run = self.plan.next_run(kind, chance)
+            if left < _MOST_RUNS or self.tally.kills.total() >= kills:
+                run = Run(None, run.calm or not left)
+            self.weather(calm=run.calm, last=not left)
+            if self.run(trial, run):
+                break
+        else:
+            self.tally.found("transfers that never ended well", [trial.texts[-1]], trial.title)
+        self.weather(calm=True, last=True)
+        self.at_the_end(trial)
+        transfer.clean()
+        self.w.oci.log.clear()
+
+    def run(self, trial: Trial, run: Run) -> bool:
+        """One run, and whether the transfer has ended well with it."""
+        since = self.last_request()
+        process = self.start(trial, trial.transfer.command())
+        if run.kill_at is not None:
+            # A moment of another process: there is nothing else to wait on.
+            process.wait(run.kill_at * self.durations[trial.transfer.kind])
+            if process.kill():
+                self.tally.killed(trial.transfer.kind, run.kill_at)
+                self.plan.killed[trial.transfer.kind] += 1
+                self.after_a_kill(trial, process.ran(), since)
+                return False
+        ran = process.ran()
+        self.tally.exits[ran.code] += 1
+        self.judge(trial, ran)
+        self.look(trial, since)
+        trial.finished = set()
+        damaged = any(entry.fault == _DAMAGED for entry in self.entries(since))
+        if ran.code not in _GOOD_EXITS or (ran.code == 1 and not damaged):
+            self.tally.found("failed runs", [f"exit {ran.code}: {ran.err[-1000:]}"], trial.title)
+        return ran.code == 0
+
+    def start(self, trial: Trial, words: tuple[str, ...]) -> Forked:
+        environ, largest = {}, None
+        if trial.full_disk and self.disk is not None:
+            environ["OCIHAUL_STATE_DIR"] = str(self.disk)
+        elif trial.full_disk:
+            largest = trial.transfer.chance.randint(40, 120) * 1024
+        self.tally.counts["runs"] += 1
+        return forked.start(
+            self.w, *words, stdin=trial.transfer.stdin, largest_file=largest, environ=environ
+        )
+
+    # --- looking
+
+    def after_a_kill(self, trial: Trial, ran: Ran, since: int) -> None:
+        """What has to hold at every moment, and what the next run may not do again."""
+        self.judge(trial, ran)
+        self.look(trial, since)
+        state = self.state(trial)
+        self.tally.found("broken databases", state.damage, trial.title)
+        uploads = {
+            upload.upload_id
+            for upload in self.w.oci.uploads(BUCKET)
+            if upload.object_name.startswith(trial.transfer.prefix)
+        }
+        parts = {part for part in state.parts if part.upload_id in uploads}
+        if not trial.transfer.goes_on:
+            parts.clear()
+        trial.recorded |= parts
+        trial.finished = parts | trial.transfer.finished(state)
+        self.tally.counts["kills half-way"] += bool(trial.finished)
+        self.tally.counts["finished pieces at kills"] += len(trial.finished)
+
+    def look(self, trial: Trial, since: int) -> None:
+        """Objects, files, and what was moved although it was finished when the run began."""
+        transfer, entries = trial.transfer, self.entries(since)
+        kind = "wrong files" if isinstance(transfer, Download) else "wrong objects"
+        self.tally.found(kind, transfer.wrong(), trial.title)
+        if not isinstance(transfer, Download):
+            seen = self.watch.wrong(transfer.wanted, transfer.old)
+            self.tally.found("objects wrong for a moment", seen, trial.title)
+        damaged = {name_of(each) for each in self.entries(trial.began) if each.fault == _DAMAGED}
+        finished = [each for each in trial.finished if getattr(each, "name", "") not in damaged]
+        self.tally.found("sends of finished parts", moved_again(finished, entries), trial.title)
+
+    def at_the_end(self, trial: Trial) -> None:
+        """The transfer has ended well: all of it is there, nothing is left, a later run sees it."""
+        transfer, title = trial.transfer, trial.title
+        kind = "wrong files" if isinstance(transfer, Download) else "wrong objects"
+        self.tally.found(kind, (f"{name} at the end" for name in transfer.missing()), title)
+        left = [path.name for path in transfer.temporaries()]
+        self.tally.found("temporaries left behind", left, title)
+        self.tally.found("orphans not named", self.orphans(trial), title)
+        gone = lost(trial.recorded, self.entries(trial.began))
+        self.tally.found("lost finished parts", gone, title)
+        since = self.last_request()
+        ran = self.start(trial, transfer.later()).ran()
+        self.judge(trial, ran)
+        if ran.code != 0:
+            self.tally.found("later runs that failed", [ran.err[-1000:]], title)
+        moved = moved_again(transfer.settled(), self.entries(since))
+        self.tally.found("sends of finished parts", (f"{each}, later" for each in moved), title)
+        self.tally.found(kind, (f"{name} later" for name in transfer.missing()), title)
+
+    def orphans(self, trial: Trial) -> Iterator[str]:
+        """Uploads that are left, and that neither the journal nor any run has named."""
+        known = self.state(trial).uploads
+        for upload in self.w.oci.uploads(BUCKET):
+            named = any(upload.upload_id in text for text in trial.texts)
+            ours = upload.object_name.startswith(trial.transfer.prefix)
+            if ours and not named and upload.upload_id not in known:
+                yield f"{upload.object_name} with {len(upload.parts)} parts"
+
+    def judge(self, trial: Trial, ran: Ran) -> None:
+        """What a run has said."""
+        text = ran.out + ran.err
+        trial.texts.append(text)
+        self.tally.faults["full disk noticed"] += trial.full_disk and "remembered" in text
+        bad = [ran.err[-1500:] for word in _SHOULD_NOT_HAPPEN if word in text]
+        self.tally.found("errors that should not happen", bad[:1], trial.title)
+        try:
+            self.w.checked(ran)
+        except AssertionError as error:
+            self.tally.found("secrets in output", [str(error)], trial.title)
+
+    # --- the surroundings
+
+    def state(self, trial: Trial) -> State:
+        on_disk = trial.full_disk and self.disk is not None
+        return read_state(self.disk if on_disk and self.disk else self.w.home / "state")
+
+    def last_request(self) -> int:
+        return self.w.oci.log.next_sequence()
+
+    def entries(self, since: int) -> list[LogEntry]:
+        return [entry for entry in self.w.oci.log.entries() if entry.sequence > since]
+
+    def weather(self, *, calm: bool, last: bool) -> None:
+        """Set the faults of the next run, and a token for it.
+
+        Killed runs do not keep a session: a token that is about to end is replaced by a login. In
+        the `last` run of a transfer it cannot end.
+        """
+        self.w.oci.random_faults.set(CALM if calm else RATES)
+        life = _LONG_TOKEN if last else self.token_life
+        self.w.oci.configure(token_ttl=life)
+        left = self.w.oci.auth.find(self.w.token_file.read_text()).expires_at - time.time()
+        if not life * _LOGIN_BELOW < left <= life:
+            self.log_in()
+
+    def log_in(self) -> None:
+        """A new token in the profile, for the key that is there."""
+        token = self.w.oci.issue_token(self.w.logins[-1])
+        newer = self.w.token_file.with_name("newer")
+        newer.write_text(token)
+        newer.replace(self.w.token_file)
+        self.tally.counts["logins"] += 1
+
+
+@contextmanager
+def storm(home: Path, *, seed: int, tmpfs: bool) -> Iterator[Storm]:
+    """A storm that can begin; `tmpfs`: a journal's full disk is a real one, where that can be."""
+    settings = Settings(
+        token_ttl=_LONG_TOKEN,
+        integer_claims=False,
+        bandwidth=_BANDWIDTH,
+        answer_bandwidth=_BANDWIDTH,
+    )
+    watch = Watch()
+    with Emulator(settings, on_request=watch) as oci:
+        watch.oci = oci
+        config = oci.write_profile(home / "oci", session=(session := oci.login()))
+        w = World(oci, home, config, logins=[session])
+        oci.random_faults.set(CALM, seed=seed)
+        kinds = [kind.kind for kind in TRANSFERS]
+        blowing = Storm(w, Plan(seed, kinds), Tally(seed), watch)
+        began = time.monotonic()
+        if tmpfs:
+            with full_disk.small_disk(home / "full") as disk:
+                blowing.disk = disk
+                yield blowing
+        else:
+            yield blowing
+        blowing.tally.seconds = time.monotonic() - began
