@@ -76,17 +76,21 @@ def start(
     *args: str,
     stdin: Path | None = None,
     largest_file: int | None = None,
+    part_size: int = PART,
     environ: Mapping[str, str] | None = None,
 ) -> Forked:
     """Start a command in the surroundings of `w`.
 
     `stdin`: a file whose bytes come through a pipe. `largest_file`: no file that it writes can
-    become larger, in bytes. `environ`: variables beside those of `w`.
+    become larger, in bytes. `part_size`: bytes of a part and of a range, unless flags say it.
+    `environ`: variables beside those of `w`.
     """
     out, err = w.home / "forked.out", w.home / "forked.err"
     files = (str(out), str(err), None if stdin is None else str(stdin))
     surroundings = w.environ() | dict(environ or {})
-    process = _forkserver.Process(target=_child, args=(args, surroundings, files, largest_file))
+    process = _forkserver.Process(
+        target=_child, args=(args, surroundings, files, largest_file, part_size)
+    )
     process.start()
     return Forked(w, process, out, err)
 
@@ -96,6 +100,7 @@ def _child(
     environ: Mapping[str, str],
     files: tuple[str, str, str | None],
     largest_file: int | None,
+    part_size: int,
 ) -> None:
     os.environ.clear()
     os.environ.update(environ)
@@ -115,5 +120,5 @@ def _child(
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
     plan.SMALLEST_PART = 1
     for module in (plan, ranges, download, upload):
-        module.DEFAULT_PART_SIZE = PART  # type: ignore[attr-defined]  # a constant
+        module.DEFAULT_PART_SIZE = part_size  # type: ignore[attr-defined]  # a constant
     sys.exit(run(args))

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ocihaul.emulator import Emulator, FaultRates, LogEntry, Settings
+import crc32c
+
+from ocihaul.emulator import Emulator, FaultRates, LogEntry, Settings, UploadInfo
 from tests.scenarios import forked
 from tests.scenarios.forked import Forked
 from tests.storm import full_disk
@@ -22,7 +24,7 @@ from tests.storm.transfers import BUCKET, TRANSFERS, Download, Transfer
 from tests.storm.watch import Watch
 from tests.world import MIB, Ran, World
 
-RATES = FaultRates(status_500=0.01, status_503=0.01, cut=0.01, damage=0.003, late=0.02)
+RATES = FaultRates(status_500=0.01, status_503=0.01, cut=0.01, damage=0.01, late=0.02)
 CALM = FaultRates()
 #: Seconds that a token lives in a storm: some runs, more where the machine is busy. A session that
 #: nobody has kept is logged in anew before a run.
@@ -32,7 +34,7 @@ _LOGIN_BELOW = 0.25
 #: And out of it.
 _LONG_TOKEN = 600.0
 #: Bytes a second in each direction, so that a transfer of 10 MiB has a middle.
-_BANDWIDTH = 32.0 * MIB
+_BANDWIDTH = 64.0 * MIB
 #: A transfer is killed at most so often, and ends within so many runs more; the last has no faults.
 _MOST_KILLS = 4
 _MOST_RUNS = 5
@@ -56,6 +58,8 @@ class Trial:
     recorded: set[Part] = field(default_factory=set)
     #: What was finished at the last kill.
     finished: set[Piece] = field(default_factory=set)
+    #: Parts that were at the service then, and right, and not in the journal.
+    unrecorded: set[Part] = field(default_factory=set)
 
     @property
     def title(self) -> str:
@@ -121,6 +125,7 @@ class Storm:
             self.tally.found("transfers that never ended well", [trial.texts[-1]], trial.title)
         self.weather(calm=True, last=True)
         self.at_the_end(trial)
+        self.tally.counts["requests"] += len(self.entries(trial.began))
         transfer.clean()
         self.w.oci.log.clear()
 
@@ -140,21 +145,28 @@ class Storm:
         self.tally.exits[ran.code] += 1
         self.judge(trial, ran)
         self.look(trial, since)
-        trial.finished = set()
+        trial.finished, trial.unrecorded = set(), set()
         damaged = any(entry.fault == _DAMAGED for entry in self.entries(since))
         if ran.code not in _GOOD_EXITS or (ran.code == 1 and not damaged):
             self.tally.found("failed runs", [f"exit {ran.code}: {ran.err[-1000:]}"], trial.title)
         return ran.code == 0
 
-    def start(self, trial: Trial, words: tuple[str, ...]) -> Forked:
+    def start(self, trial: Trial, words: tuple[str, ...], *, limited: bool = True) -> Forked:
+        """Start a command of this transfer; `limited`: the limit on its files counts."""
         environ, largest = {}, None
         if trial.full_disk and self.disk is not None:
             environ["OCIHAUL_STATE_DIR"] = str(self.disk)
-        elif trial.full_disk:
-            largest = trial.transfer.chance.randint(40, 120) * 1024
+        elif trial.full_disk and limited:
+            largest = trial.transfer.chance.randint(4, 120) * 1024
         self.tally.counts["runs"] += 1
+        transfer = trial.transfer
         return forked.start(
-            self.w, *words, stdin=trial.transfer.stdin, largest_file=largest, environ=environ
+            self.w,
+            *words,
+            stdin=transfer.stdin,
+            largest_file=largest,
+            part_size=transfer.part_size,
+            environ=environ,
         )
 
     # --- looking
@@ -165,16 +177,14 @@ class Storm:
         self.look(trial, since)
         state = self.state(trial)
         self.tally.found("broken databases", state.damage, trial.title)
-        uploads = {
-            upload.upload_id
-            for upload in self.w.oci.uploads(BUCKET)
-            if upload.object_name.startswith(trial.transfer.prefix)
-        }
+        at_service = set(self.parts_at_service(trial))
+        uploads = {upload.upload_id for upload in self.uploads(trial)}
         parts = {part for part in state.parts if part.upload_id in uploads}
         if not trial.transfer.goes_on:
-            parts.clear()
+            parts, at_service = set(), set()
         trial.recorded |= parts
         trial.finished = parts | trial.transfer.finished(state)
+        trial.unrecorded = at_service - parts
         self.tally.counts["kills half-way"] += bool(trial.finished)
         self.tally.counts["finished pieces at kills"] += len(trial.finished)
 
@@ -189,6 +199,8 @@ class Storm:
         damaged = {name_of(each) for each in self.entries(trial.began) if each.fault == _DAMAGED}
         finished = [each for each in trial.finished if getattr(each, "name", "") not in damaged]
         self.tally.found("sends of finished parts", moved_again(finished, entries), trial.title)
+        again = list(moved_again(trial.unrecorded, entries))
+        self.tally.counts["parts sent again that only the service had"] += len(again)
 
     def at_the_end(self, trial: Trial) -> None:
         """The transfer has ended well: all of it is there, nothing is left, a later run sees it."""
@@ -201,7 +213,7 @@ class Storm:
         gone = lost(trial.recorded, self.entries(trial.began))
         self.tally.found("lost finished parts", gone, title)
         since = self.last_request()
-        ran = self.start(trial, transfer.later()).ran()
+        ran = self.start(trial, transfer.later(), limited=False).ran()
         self.judge(trial, ran)
         if ran.code != 0:
             self.tally.found("later runs that failed", [ran.err[-1000:]], title)
@@ -212,11 +224,25 @@ class Storm:
     def orphans(self, trial: Trial) -> Iterator[str]:
         """Uploads that are left, and that neither the journal nor any run has named."""
         known = self.state(trial).uploads
-        for upload in self.w.oci.uploads(BUCKET):
+        for upload in self.uploads(trial):
             named = any(upload.upload_id in text for text in trial.texts)
-            ours = upload.object_name.startswith(trial.transfer.prefix)
-            if ours and not named and upload.upload_id not in known:
+            if not named and upload.upload_id not in known:
                 yield f"{upload.object_name} with {len(upload.parts)} parts"
+
+    def uploads(self, trial: Trial) -> list[UploadInfo]:
+        """Those of this transfer that the service has."""
+        uploads = self.w.oci.uploads(BUCKET)
+        return [each for each in uploads if each.object_name.startswith(trial.transfer.prefix)]
+
+    def parts_at_service(self, trial: Trial) -> Iterator[Part]:
+        """The parts that the service has, and that are right."""
+        step = trial.transfer.part_size
+        for upload in self.uploads(trial):
+            data = memoryview(trial.transfer.wanted.get(upload.object_name, b""))
+            for part in upload.parts:
+                right = data[(part.number - 1) * step :][: part.size]
+                if crc32c.crc32c(right) == part.checksums.crc32c:
+                    yield Part(upload.upload_id, part.number)
 
     def judge(self, trial: Trial, ran: Ran) -> None:
         """What a run has said."""

@@ -1,7 +1,4 @@
-"""The commands that a storm hits, each with its files and objects, and what it may leave.
-
-Parts and ranges are of 1 MiB, as `tests.scenarios.forked` sets them.
-"""
+"""The commands that a storm hits, each with its files and objects, and what it may leave."""
 
 import contextlib
 import json
@@ -29,6 +26,8 @@ class Transfer:
     """
 
     kind = ""
+    #: Bytes of a part or range.
+    part_size = PART
     #: Whether a run goes on where the one before it was killed.
     goes_on = True
 
@@ -281,12 +280,15 @@ class GetRanged(Get):
 
 
 class Directory(Transfer):
-    """Many small files, some of more than 1 MiB, one in parts or ranges."""
+    """Small files, some that are larger and go in one request, and some in parts or ranges."""
+
+    part_size = 2 * PART
 
     def contents(self) -> dict[str, bytes]:
-        small = {f"d{index % 3}/{index}": self.noise(0, 30 * _KIB) for index in range(16)}
-        middle = {f"d{index}/middle": self.noise(PART // 2, PART) for index in range(2)}
-        return {**small, **middle, "d2/large": self.noise(3 * PART, 5 * PART)}
+        small = {f"d{index % 3}/{index}": self.noise(0, 30 * _KIB) for index in range(10)}
+        middle = {f"d{index}/middle": self.noise(PART, 2 * PART) for index in range(4)}
+        large = {f"d{index}/large": self.noise(2 * PART, 6 * PART) for index in range(3)}
+        return small | middle | large
 
     def prepare_old(self, names: list[str]) -> dict[str, bytes]:
         """Another content for some of the names; its size differs, so that `sync` sees it."""
