@@ -77,6 +77,8 @@ class Storm:
     disk: Path | None = None
     durations: dict[str, float] = field(default_factory=dict)
     token_life: float = _LONG_TOKEN
+    #: The one that was in use, while a long one is.
+    short_token: str = ""
 
     def blow(self, kills: int) -> None:
         """Go on until so many commands were killed."""
@@ -275,19 +277,24 @@ class Storm:
         the `last` run of a transfer it cannot end.
         """
         self.w.oci.random_faults.set(CALM if calm else RATES)
-        life = _LONG_TOKEN if last else self.token_life
-        self.w.oci.configure(token_ttl=life)
+        self.w.oci.configure(token_ttl=_LONG_TOKEN if last else self.token_life)
+        if last:
+            self.short_token = self.short_token or self.w.token_file.read_text()
+            self.use(self.w.oci.issue_token(self.w.logins[-1]))
+            return
+        if self.short_token:
+            self.use(self.short_token)
+            self.short_token = ""
         left = self.w.oci.auth.find(self.w.token_file.read_text()).expires_at - time.time()
-        if not life * _LOGIN_BELOW < left <= life:
-            self.log_in()
+        if not self.token_life * _LOGIN_BELOW < left <= self.token_life:
+            self.use(self.w.oci.issue_token(self.w.logins[-1]))
+            self.tally.counts["logins"] += 1
 
-    def log_in(self) -> None:
-        """A new token in the profile, for the key that is there."""
-        token = self.w.oci.issue_token(self.w.logins[-1])
+    def use(self, token: str) -> None:
+        """Put a token into the profile, as a login elsewhere does."""
         newer = self.w.token_file.with_name("newer")
         newer.write_text(token)
         newer.replace(self.w.token_file)
-        self.tally.counts["logins"] += 1
 
 
 @contextmanager
