@@ -10,6 +10,7 @@ from ocihaul.events import Event, PartFinished
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.uploads.upload import upload
 from tests.scenarios.test_resume import again, parts_stored
+from tests.scenarios.test_resume_put import send_part
 from tests.world import PART, World, world
 
 PARTS = 4
@@ -28,12 +29,12 @@ def uploaded_with_a_late_part(w: World, source: Path, number: int, data: bytes) 
                 finished += 1
                 if finished == PARTS:
                     (there,) = w.oci.uploads("backups")
-                    storage.upload_part(
-                        *("ns1", "backups", source.name),
+                    send_part(
+                        storage,
+                        source.name,
                         upload_id=there.upload_id,
                         number=number,
-                        body=data,
-                        headers={},
+                        data=data,
                     )
 
         request = w.request(source, parallel=1)
