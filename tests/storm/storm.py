@@ -5,7 +5,7 @@ not hold is counted and the storm goes on.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +38,8 @@ _BANDWIDTH = 64.0 * MIB
 #: A transfer is killed at most so often, and ends within so many runs more; the last has no faults.
 _MOST_KILLS = 4
 _MOST_RUNS = 5
+#: Kills between two lines that tell how far it is.
+_TOLD = 100
 _GOOD_EXITS = {0, 1, 75, 130}
 _SHOULD_NOT_HAPPEN = ("Traceback", "This should not happen")
 #: A range that came damaged shows only in the whole: then all of it has to come again.
@@ -80,11 +82,14 @@ class Storm:
     #: The one that was in use, while a long one is.
     short_token: str = ""
 
-    def blow(self, kills: int) -> None:
-        """Go on until so many commands were killed."""
+    def blow(self, kills: int, tell: Callable[[str], object]) -> None:
+        """Go on until so many commands were killed; now and then `tell` is told how far it is."""
         self.measure()
-        trial = 0
-        while self.tally.kills.total() < kills:
+        trial = told = 0
+        while (killed := self.tally.kills.total()) < kills:
+            if killed >= told + _TOLD:
+                told = killed
+                tell(f"{killed} of {kills} kills, {self.tally.findings.total()} findings\n")
             trial += 1
             self.one(trial, kills)
         self.tally.faults.update(self.w.oci.random_faults.fired())

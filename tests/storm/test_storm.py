@@ -22,7 +22,7 @@ LONG = 1000
 @pytest.mark.timeout(120 + 5 * KILLS)
 def test_a_storm_costs_nothing(tmp_path: Path) -> None:
     with storm(tmp_path, seed=SEED, tmpfs=KILLS >= LONG) as blowing:
-        blowing.blow(KILLS)
+        blowing.blow(KILLS, sys.stdout.write)
     tally = blowing.tally
     sys.stdout.write(f"\n{tally.table()}\n")
     if report := os.environ.get("OCIHAUL_STORM_REPORT"):
