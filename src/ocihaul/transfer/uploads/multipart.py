@@ -17,7 +17,7 @@ from ocihaul.events import MultipartUploadCreated, Notice, PartFinished
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import MD5
 from ocihaul.transfer.crew import one_by_one
-from ocihaul.transfer.digesting import digest_range, digest_ranges
+from ocihaul.transfer.digesting import digest_ranges
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.journal import Entry
 from ocihaul.transfer.plan import MIB, Plan
@@ -185,17 +185,18 @@ class MultipartUpload:
         listed = self._job.storage.list_multipart_upload_parts(
             request.namespace, request.bucket, request.name, upload_id=self._assembly.upload_id
         )
-        there = {part.number: part for part in listed}
-        replaced = {}
-        for number, part in enumerate(parts, 1):
-            copy = there.get(number)
-            if copy is None or copy.etag == part.etag or copy.size != part.size:
-                continue
-            if copy.md5 == checksum.encoded(
-                digest_range(self._source, *self._plan.part(number), MD5)
-            ):
-                replaced[number] = replace(part, etag=copy.etag)
-        return replaced
+        copies = {
+            copy.number: copy
+            for copy in listed
+            if copy.number <= len(parts) and copy.etag != parts[copy.number - 1].etag
+        }
+        ranges = [self._plan.part(number) for number in copies]
+        digests = digest_ranges(self._source, ranges, [MD5], stop=self._job.stop)
+        return {
+            number: replace(parts[number - 1], etag=copy.etag)
+            for (number, copy), ours in zip(copies.items(), digests, strict=True)
+            if copy.md5 == checksum.encoded(ours[MD5])
+        }
 
     def _finish(self, parts: list[SentPart], answer: Headers) -> UploadResult:
         """The upload is the service's object now; it is remembered until it has been compared."""
