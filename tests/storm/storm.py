@@ -42,8 +42,10 @@ _MOST_RUNS = 5
 _TOLD = 100
 _GOOD_EXITS = {0, 1, 75, 130}
 _SHOULD_NOT_HAPPEN = ("Traceback", "This should not happen")
-#: A range that came damaged shows only in the whole: then all of it has to come again.
 _DAMAGED = "damaged-download"
+#: A range that came damaged shows only in the whole: then all of it has to come again. A late
+#: request of a run that was killed replaces a finished object with its own copy, which is another.
+_ALTERING = {_DAMAGED, "late"}
 _UPLOADS = tuple(kind for kind in TRANSFERS if not issubclass(kind, Download))
 
 
@@ -153,7 +155,7 @@ class Storm:
         self.judge(trial, ran)
         self.look(trial, since)
         trial.finished, trial.unrecorded = set(), set()
-        damaged = any(entry.fault == _DAMAGED for entry in self.entries(since))
+        damaged = any(entry.fault == _DAMAGED for entry in self.entries(trial.began))
         if ran.code not in _GOOD_EXITS or (ran.code == 1 and not damaged):
             self.tally.found("failed runs", [f"exit {ran.code}: {ran.err[-1000:]}"], trial.title)
         return ran.code == 0
@@ -203,8 +205,8 @@ class Storm:
         if not isinstance(transfer, Download):
             seen = self.watch.wrong(transfer.wanted, transfer.old)
             self.tally.found("objects wrong for a moment", seen, trial.title)
-        damaged = {name_of(each) for each in self.entries(trial.began) if each.fault == _DAMAGED}
-        finished = [each for each in trial.finished if getattr(each, "name", "") not in damaged]
+        altered = {name_of(each) for each in self.entries(trial.began) if each.fault in _ALTERING}
+        finished = [each for each in trial.finished if getattr(each, "name", "") not in altered]
         self.tally.found("sends of finished parts", moved_again(finished, entries), trial.title)
         again = list(moved_again(trial.unrecorded, entries))
         self.tally.counts["parts sent again that only the service had"] += len(again)
@@ -298,6 +300,7 @@ class Storm:
     def use(self, token: str) -> None:
         """Put a token into the profile, as a login elsewhere does."""
         newer = self.w.token_file.with_name("newer")
+        newer.touch(mode=0o600)
         newer.write_text(token)
         newer.replace(self.w.token_file)
 
