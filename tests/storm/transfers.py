@@ -228,11 +228,11 @@ class Download(Transfer):
             if not noted.with_name(noted.name.removesuffix("-ranges")).exists():
                 continue
             size = len(self.wanted[name])
-            head, *lines = noted.read_text().splitlines()
+            lines = noted.read_text().splitlines()
             step = 0
-            with contextlib.suppress(ValueError, KeyError):  # killed while it was written
-                step = json.loads(head)["plan"]["part_size"]
-            for line in lines if step else ():
+            with contextlib.suppress(ValueError, KeyError, IndexError):  # killed as it was written
+                step = json.loads(lines[0])["plan"]["part_size"]
+            for line in lines[1:] if step else ():
                 with contextlib.suppress(ValueError):
                     number, _, blocks = json.loads(line)
                     if isinstance(blocks, list):
