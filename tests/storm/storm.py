@@ -233,10 +233,15 @@ class Storm:
     def orphans(self, trial: Trial) -> Iterator[str]:
         """Uploads that are left, and that neither the journal nor any run has named."""
         known = self.state(trial).uploads
+        creations = [
+            (entry.status, entry.fault)
+            for entry in self.entries(trial.began)
+            if entry.operation == "CreateMultipartUpload"
+        ]
         for upload in self.uploads(trial):
             named = any(upload.upload_id in text for text in trial.texts)
             if not named and upload.upload_id not in known:
-                yield f"{upload.object_name} with {len(upload.parts)} parts"
+                yield f"{upload.object_name} with {len(upload.parts)} parts; created: {creations}"
 
     def uploads(self, trial: Trial) -> list[UploadInfo]:
         """Those of this transfer that the service has."""

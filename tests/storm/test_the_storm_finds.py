@@ -157,7 +157,8 @@ def test_an_orphan_unless_it_is_named(blowing: Storm) -> None:
         upload_id = storage.create_multipart_upload(
             "ns1", "backups", {"object": one.transfer.prefix}, {}
         )
-    assert list(blowing.orphans(one)) == [f"{one.transfer.prefix} with 0 parts"]
+    (orphan,) = blowing.orphans(one)
+    assert f"{one.transfer.prefix} with 0 parts" in orphan
     one.texts.append(f"left behind: {upload_id}")
     assert list(blowing.orphans(one)) == []
 
