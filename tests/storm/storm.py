@@ -16,11 +16,12 @@ from ocihaul.emulator import Emulator, FaultRates, LogEntry, Settings, UploadInf
 from tests.scenarios import forked
 from tests.scenarios.forked import Forked
 from tests.storm import full_disk
-from tests.storm.pieces import Part, Piece, lost, moved_again, name_of
+from tests.storm.pieces import Part, lost, moved_again, name_of
 from tests.storm.plan import Plan, Run
 from tests.storm.state import State, read_state
 from tests.storm.tally import Tally
-from tests.storm.transfers import BUCKET, TRANSFERS, Download, Transfer
+from tests.storm.transfers import BUCKET, TRANSFERS, Download
+from tests.storm.trial import Trial
 from tests.storm.watch import Watch
 from tests.world import MIB, Ran, World
 
@@ -47,27 +48,6 @@ _DAMAGED = "damaged-download"
 #: request of a run that was killed replaces a finished object with its own copy, which is another.
 _ALTERING = {_DAMAGED, "late"}
 _UPLOADS = tuple(kind for kind in TRANSFERS if not issubclass(kind, Download))
-
-
-@dataclass
-class Trial:
-    """One transfer under way, and what is known of it."""
-
-    number: int
-    transfer: Transfer
-    full_disk: bool
-    began: int = 0
-    texts: list[str] = field(default_factory=list)
-    #: What the journal had of it at one kill or another.
-    recorded: set[Part] = field(default_factory=set)
-    #: What was finished at the last kill.
-    finished: set[Piece] = field(default_factory=set)
-    #: Parts that were at the service then, and right, and not in the journal.
-    unrecorded: set[Part] = field(default_factory=set)
-
-    @property
-    def title(self) -> str:
-        return f"{self.transfer.kind} {self.transfer.prefix}"
 
 
 @dataclass
@@ -118,8 +98,10 @@ class Storm:
         (transfer,) = (each(self.w, number, chance) for each in TRANSFERS if each.kind == kind)
         full = self.plan.disk_is_full(number) and isinstance(transfer, _UPLOADS)
         trial = Trial(number, transfer, full, began=self.last_request())
+        if full:
+            trial.room = chance.randint(4, 260)
         if full and self.disk is not None:
-            full_disk.fill(self.disk, chance.randint(60, 260))
+            full_disk.fill(self.disk, trial.room)
         self.tally.counts["transfers"] += 1
         self.tally.counts["transfers with a full disk"] += full
         killable = chance.randint(1, _MOST_KILLS)
@@ -166,7 +148,7 @@ class Storm:
         if trial.full_disk and self.disk is not None:
             environ["OCIHAUL_STATE_DIR"] = str(self.disk)
         elif trial.full_disk and limited:
-            largest = trial.transfer.chance.randint(4, 120) * 1024
+            largest = trial.room * 1024
         self.tally.counts["runs"] += 1
         transfer = trial.transfer
         return forked.start(
@@ -189,7 +171,7 @@ class Storm:
         at_service = set(self.parts_at_service(trial))
         uploads = {upload.upload_id for upload in self.uploads(trial)}
         parts = {part for part in state.parts if part.upload_id in uploads}
-        if not trial.transfer.goes_on:
+        if not trial.transfer.goes_on or trial.forgetful:
             parts, at_service = set(), set()
         trial.recorded |= parts
         trial.finished = parts | trial.transfer.finished(state)
@@ -206,7 +188,8 @@ class Storm:
             seen = self.watch.wrong(transfer.wanted, transfer.old)
             self.tally.found("objects wrong for a moment", seen, trial.title)
         altered = {name_of(each) for each in self.entries(trial.began) if each.fault in _ALTERING}
-        finished = [each for each in trial.finished if getattr(each, "name", "") not in altered]
+        known = set() if trial.forgetful else trial.finished
+        finished = [each for each in known if getattr(each, "name", "") not in altered]
         self.tally.found("sends of finished parts", moved_again(finished, entries), trial.title)
         again = list(moved_again(trial.unrecorded, entries))
         self.tally.counts["parts sent again that only the service had"] += len(again)
@@ -219,7 +202,8 @@ class Storm:
         left = [path.name for path in transfer.temporaries()]
         self.tally.found("temporaries left behind", left, title)
         self.tally.found("orphans not named", self.orphans(trial), title)
-        gone = lost(trial.recorded, self.entries(trial.began))
+        recorded = set() if trial.forgetful else trial.recorded
+        gone = lost(recorded, self.entries(trial.began))
         self.tally.found("lost finished parts", gone, title)
         since = self.last_request()
         ran = self.start(trial, transfer.later(), limited=False).ran()
@@ -271,8 +255,7 @@ class Storm:
     def judge(self, trial: Trial, ran: Ran) -> None:
         """What a run has said."""
         text = ran.out + ran.err
-        trial.texts.append(text)
-        self.tally.faults["full disk noticed"] += trial.full_disk and "remembered" in text
+        self.tally.faults["full disk noticed"] += trial.said(text) and trial.full_disk
         bad = [ran.err[-1500:] for word in _SHOULD_NOT_HAPPEN if word in text]
         self.tally.found("errors that should not happen", bad[:1], trial.title)
         try:

@@ -11,7 +11,7 @@ from tests.storm import storm as storm_module
 from tests.storm.pieces import Part, Piece, Range, Whole, lost, moved_again
 from tests.storm.plan import STRATA, Plan
 from tests.storm.state import read_state
-from tests.storm.storm import Storm, Trial, storm
+from tests.storm.storm import Storm, storm
 from tests.storm.tally import FINDINGS, Tally
 from tests.storm.transfers import (
     TRANSFERS,
@@ -23,6 +23,7 @@ from tests.storm.transfers import (
     SyncUp,
     Transfer,
 )
+from tests.storm.trial import Trial
 from tests.world import Ran
 
 
