@@ -8,14 +8,15 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help demo test test-browser test-stock test-many check figures format bench bench-quick clean
+.PHONY: help demo test test-browser test-stock test-many test-storm check figures format bench bench-quick clean
 
 help:
 	@echo "make demo        the report's upload against tokens that live 20 s (about 90 s)"
-	@echo "make test        all tests but those of the next two lines"
+	@echo "make test        all tests but those of the next lines"
 	@echo "make test-browser  a real Chromium logs in (skipped where there is none)"
 	@echo "make test-stock  the official CLI and SDK as judges"
 	@echo "make test-many   trees at full size: 100,000 files, a million names, 1000 kills (long)"
+	@echo "make test-storm  2,000 kills while a lot goes wrong by chance (long)"
 	@echo "make check       ruff, mypy --strict, import-linter"
 	@echo "make bench-quick  does an upload cost what it may cost? (a minute)"
 	@echo "make bench       ocihaul, the stock CLI, rclone and the limits, side by side (long)"
@@ -64,6 +65,9 @@ test-many: $(VENV)/.made
 	OCIHAUL_TREE_FILES=100000 OCIHAUL_TREE_NAMES=1000000 OCIHAUL_TREE_KILLS=400 \
 		$(BIN)/python -m pytest -s tests/scenarios/test_trees_many.py \
 		tests/scenarios/test_trees_killed.py $(PYTEST_ARGS)
+
+test-storm: $(VENV)/.made
+	OCIHAUL_STORM_KILLS=$${OCIHAUL_STORM_KILLS:-2000} $(BIN)/python -m pytest -s tests/storm/test_storm.py $(PYTEST_ARGS)
 
 check: $(VENV)/.made
 	$(BIN)/ruff check .

@@ -14,12 +14,15 @@ from .auth import Session
 from .emulator import Emulator, ObjectInfo, UploadInfo
 from .faults import Fault, UnfiredFaultsError
 from .log import LogEntry
+from .random_faults import KINDS, FaultRates
 from .settings import Settings
 
 __all__ = [
+    "KINDS",
     "ApiError",
     "Emulator",
     "Fault",
+    "FaultRates",
     "LogEntry",
     "ObjectInfo",
     "Session",

@@ -22,6 +22,7 @@ from .handlers_common import object_headers
 from .log import Log, LogEntry
 from .objects import Attributes, Part, Store, StoredObject, Versioning
 from .profiles import REGION, write_api_key_profile, write_session_profile
+from .random_faults import RandomFaults
 from .server import Server
 from .service import Service
 from .settings import Settings
@@ -143,6 +144,11 @@ class Emulator:
     def faults(self) -> Faults:
         """What goes wrong."""
         return self._service.faults
+
+    @property
+    def random_faults(self) -> RandomFaults:
+        """What goes wrong by chance; nothing, until rates are set."""
+        return self._service.random_faults
 
     @property
     def log(self) -> Log:

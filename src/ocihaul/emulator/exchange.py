@@ -15,6 +15,7 @@ from .api import OPERATIONS
 from .call import Call, find
 from .faults import Fault
 from .handlers_common import request_id
+from .handlers_objects import bytes_asked_for
 from .log import Record, masked, without_secrets
 from .mishaps import Cut, after_operation, before_answer, before_operation, outage, spoiled
 from .reception import ClientGone, Reception
@@ -105,7 +106,7 @@ class Exchange:
         if operation.name == "RefreshToken":
             outage(service, self._record, self._drain)
         admit(service, operation, self._call, self._record, self._now())
-        self._fault = self._take_fault(operation.name, clock=False)
+        self._fault = self._take_fault(operation.name, clock=False) or self._draw_fault()
         self._reception.fault = self._fault
         if self._fault is not None:
             before_operation(service, self._fault, self._record, self._drain)
@@ -134,6 +135,12 @@ class Exchange:
             token=signatory.token.text if signatory and signatory.token else None,
             clock=clock,
         )
+
+    def _draw_fault(self) -> Fault | None:
+        size = self._call.content_length
+        if self._record.operation == "GetObject":
+            size = bytes_asked_for(self._service, self._call)
+        return self._service.random_faults.draw(self._record.operation, size)
 
     def _now(self) -> float:
         fault = self._clock_fault

@@ -93,6 +93,15 @@ def get_object(service: Service, call: Call) -> Answer:
     )
 
 
+def bytes_asked_for(service: Service, call: Call) -> int:
+    """How many bytes of an object a GetObject would answer with; 0 where it would be refused."""
+    try:
+        with service.store.lock:
+            return _range(call.headers.get("range"), _readable(service, call).size)[1]
+    except ApiError:
+        return 0
+
+
 def delete_object(service: Service, call: Call) -> Answer:
     """Gone at once, or hidden by a delete marker where the bucket keeps versions."""
     with service.store.lock:

@@ -8,6 +8,7 @@ from .auth import Authority
 from .faults import Faults
 from .log import Log
 from .objects import Store
+from .random_faults import RandomFaults
 from .settings import Settings
 from .throttle import Throttle
 from .work import WorkRequests
@@ -25,6 +26,7 @@ class Service:
     throttle: Throttle = field(init=False)
     auth: Authority = field(init=False)
     work: WorkRequests = field(init=False)
+    random_faults: RandomFaults = field(default_factory=RandomFaults)
     host_ports: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:

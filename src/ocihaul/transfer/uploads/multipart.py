@@ -15,6 +15,7 @@ from ocihaul.errors import (
 )
 from ocihaul.events import MultipartUploadCreated, Notice, PartFinished
 from ocihaul.storage.calls import is_unknown_upload
+from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import MD5
 from ocihaul.transfer.crew import one_by_one
 from ocihaul.transfer.digesting import digest_ranges
@@ -78,7 +79,7 @@ class MultipartUpload:
             fresh = self._workers(done).run()
             parts = self._with_md5({**done, **fresh})
             self._source.check_unchanged()
-            answer = self._assembly.commit(parts, preconditions)
+            parts, answer = self._commit(parts, preconditions)
         except SourceChanged as error:
             self._abort(error)
             raise
@@ -184,6 +185,45 @@ class MultipartUpload:
         return ordered
 
     # Ending
+
+    def _commit(
+        self, parts: list[SentPart], preconditions: Headers
+    ) -> tuple[list[SentPart], Headers]:
+        """Make the parts an object; returns them as they were committed, and the answer's headers.
+
+        A request of a run that was killed, or of an attempt that was given up, may have its effect
+        late and put its copy of a part in the place of ours. The service then refuses the etag that
+        we know; its copy counts if it has the MD5 of the file.
+        """
+        try:
+            return parts, self._assembly.commit(parts, preconditions)
+        except ServiceError as error:
+            replaced = self._replaced(parts) if error.status == 400 else {}
+            if not replaced:
+                raise
+        for number, part in replaced.items():
+            self._memory.record(number, part)
+        parts = [replaced.get(number, part) for number, part in enumerate(parts, 1)]
+        return parts, self._assembly.commit(parts, preconditions)
+
+    def _replaced(self, parts: list[SentPart]) -> dict[int, SentPart]:
+        """The parts of which the service has another copy than ours with the same bytes."""
+        request = self._job.request
+        listed = self._job.storage.list_multipart_upload_parts(
+            request.namespace, request.bucket, request.name, upload_id=self._assembly.upload_id
+        )
+        copies = {
+            copy.number: copy
+            for copy in listed
+            if copy.number <= len(parts) and copy.etag != parts[copy.number - 1].etag
+        }
+        ranges = [self._plan.part(number) for number in copies]
+        digests = digest_ranges(self._source, ranges, [MD5], stop=self._job.stop)
+        return {
+            number: replace(parts[number - 1], etag=copy.etag)
+            for (number, copy), ours in zip(copies.items(), digests, strict=True)
+            if copy.md5 == checksum.encoded(ours[MD5])
+        }
 
     def _finish(self, parts: list[SentPart], answer: Headers) -> UploadResult:
         """The upload is the service's object now; it is remembered until it has been compared."""
