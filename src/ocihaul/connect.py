@@ -68,7 +68,9 @@ def open_storage(
             listener=listener,
             stop=stop,
         )
-        yield StorageClient(client, settings.object_storage_endpoint, unsigned=unsigned)
+        yield StorageClient(
+            client, settings.object_storage_endpoint, unsigned=unsigned, listener=listener
+        )
 
 
 def limiter_for(settings: Settings) -> Limiter | None:

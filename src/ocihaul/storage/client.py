@@ -8,14 +8,16 @@ What moves bytes is here; lists and what needs no bytes are in the modules besid
 """
 
 import contextlib
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from ocihaul.documents import DocumentError, object_of, text
 from ocihaul.errors import ServiceError
 from ocihaul.http.client import Call
 from ocihaul.storage.bucket_operations import BucketOperations
-from ocihaul.storage.calls import Headers, already_gone, read
+from ocihaul.storage.calls import Headers, already_gone, check_etag, odd_answer
 from ocihaul.storage.listing import UploadSummary
 from ocihaul.storage.object_operations import ObjectOperations
 from ocihaul.storage.paging import ALL, Extent, Listing
@@ -27,6 +29,8 @@ from ocihaul.wire.message import Answer, Body, Sink
 #: Needs a valid credential and nothing else; see `Client.probe`.
 PROBE = Call("GetNamespace", "GET", "/n")
 
+_SIZE = re.compile(r"[0-9]{1,18}")
+
 
 class StorageClient(ObjectOperations, BucketOperations):
     """The Object Storage of one region. Thread-safe."""
@@ -37,7 +41,7 @@ class StorageClient(ObjectOperations, BucketOperations):
         with contextlib.ExitStack() as stack:
             client = stack.enter_context(self._client.bounded(seconds))
             unsigned = self._unsigned and stack.enter_context(self._unsigned.bounded(seconds))
-            yield StorageClient(client, self._endpoint, unsigned=unsigned)
+            yield StorageClient(client, self._endpoint, unsigned=unsigned, listener=self._listener)
 
     def preauthenticated(self, namespace: str) -> PreauthenticatedUploads | None:
         """What uploads through PARs; None where this client was made without it."""
@@ -48,7 +52,7 @@ class StorageClient(ObjectOperations, BucketOperations):
     def get_namespace(self, compartment_id: str | None = None) -> str:
         """The tenancy's namespace, or that of the tenancy that a compartment belongs to."""
         query = {} if compartment_id is None else {"compartmentId": compartment_id}
-        return read(self._call(None, replace(PROBE, query=query)), str)
+        return self._told(None, replace(PROBE, query=query), _namespace)
 
     def head_object(
         self,
@@ -71,15 +75,18 @@ class StorageClient(ObjectOperations, BucketOperations):
             headers=headers or {},
         )
         answer = self._call(namespace, call)
-        size = int(answer.headers.get("content-length", "0"))
-        return ObjectSummary(size, answer.headers.get("etag"), answer.headers)
+        check_etag(answer, call.operation, needed=False)
+        length = answer.headers.get("content-length", "")
+        if not _SIZE.fullmatch(length):
+            raise odd_answer(answer, "the answer does not tell the object's size", call.operation)
+        return ObjectSummary(int(length), answer.headers.get("etag"), answer.headers)
 
     def put_object(
         self, namespace: str, bucket: str, name: str, body: bytes | Body, headers: Headers
     ) -> Answer:
         """Store a whole object, at most 50 GiB."""
         path = object_path(namespace, bucket, name)
-        return self._call(namespace, Call("PutObject", "PUT", path, headers=headers, body=body))
+        return self._stored(namespace, Call("PutObject", "PUT", path, headers=headers, body=body))
 
     def create_multipart_upload(
         self, namespace: str, bucket: str, document: Mapping[str, object], headers: Headers
@@ -92,7 +99,7 @@ class StorageClient(ObjectOperations, BucketOperations):
             headers=headers,
             document=document,
         )
-        return read(self._call(namespace, call), lambda document: str(document["uploadId"]))
+        return self._told(namespace, call, lambda given: text(object_of(given), "uploadId"))
 
     def upload_part(
         self,
@@ -116,7 +123,7 @@ class StorageClient(ObjectOperations, BucketOperations):
             body=body,
             abandoned=abandoned,
         )
-        return self._call(namespace, call)
+        return self._stored(namespace, call)
 
     def commit_multipart_upload(
         self,
@@ -141,7 +148,7 @@ class StorageClient(ObjectOperations, BucketOperations):
             headers=headers,
             document={"partsToCommit": parts, "partsToExclude": []},
         )
-        return self._call(namespace, call)
+        return self._stored(namespace, call)
 
     def abort_multipart_upload(
         self, namespace: str, bucket: str, name: str, *, upload_id: str
@@ -196,3 +203,16 @@ class StorageClient(ObjectOperations, BucketOperations):
             abandoned=abandoned,
         )
         return self._call(namespace, call)
+
+    def _stored(self, namespace: str, call: Call) -> Answer:
+        """The answer to what has made an object or a part: it has an etag."""
+        answer = self._call(namespace, call)
+        check_etag(answer, call.operation)
+        return answer
+
+
+def _namespace(document: object) -> str:
+    name = text({"namespace": document}, "namespace")
+    if not name:
+        raise DocumentError("an empty text")
+    return name

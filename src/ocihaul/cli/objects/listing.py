@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -41,7 +41,7 @@ def run(invocation: Invocation) -> int:
     streams = options["stream_output"] and invocation.view.is_plain_json
     document: dict[str, Any] | None = None
     with at_work(invocation) as (storage, _):
-        pages = _pages(invocation, storage)
+        pages = _told(_pages(invocation, storage), invocation.stderr)
         if streams:
             for text in streamed(pages):
                 invocation.stdout.write(text)
@@ -76,6 +76,21 @@ def _pages(invocation: Invocation, storage: "StorageClient") -> Iterator["Object
         limit=None if everything else options["limit"] or _STOCK_PAGE,
         page_size=min(options["page_size"] or (PAGE if everything else _STOCK_PAGE), PAGE),
     )
+
+
+def _told(pages: Iterator["ObjectPage"], stderr: TextIO) -> Iterator["ObjectPage"]:
+    """The same; entries that cannot be used, or not as a whole, are told on stderr."""
+    from ocihaul.cli.units import one_line
+
+    for page in pages:
+        for reason in page.odd:
+            stderr.write(f"Notice: an entry of the list is left out: {reason}\n")
+        for each in page.objects:
+            if each.fault is not None:
+                stderr.write(
+                    f"Notice: {one_line(each.name)} is listed by name only: {each.fault}\n"
+                )
+        yield page
 
 
 def gathered(pages: Iterator["ObjectPage"]) -> dict[str, Any]:
