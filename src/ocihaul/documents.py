@@ -100,7 +100,15 @@ def whole_number_or_none(document: Mapping[str, Any], key: str) -> int | None:
 def object_of(value: object) -> dict[str, Any]:
     """`value`, if it is a JSON object. Raises DocumentError."""
     if type(value) is not dict:
-        raise DocumentError(f"{_kind(value)}, not a JSON object")
+        raise DocumentError(f"not a JSON object, but {_kind(value)}")
+    return value
+
+
+def object_at(document: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The JSON object of a field. Raises DocumentError."""
+    value = document.get(key)
+    if type(value) is not dict:
+        raise _wrong(key, value, "a JSON object")
     return value
 
 
@@ -123,7 +131,7 @@ def whole_object(value: object) -> dict[str, Any]:
 def list_of(value: object) -> list[Any]:
     """`value`, if it is a JSON list. Raises DocumentError."""
     if type(value) is not list:
-        raise DocumentError(f"{_kind(value)}, not a JSON list")
+        raise DocumentError(f"not a JSON list, but {_kind(value)}")
     return value
 
 

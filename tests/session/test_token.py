@@ -59,7 +59,7 @@ def test_no_text_crashes_the_parser_or_is_quoted_by_its_error(text: str) -> None
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("exp", [1e999, -1e30, 10**400, "nan", "9" * 400, True, [], "soon"])
+@pytest.mark.parametrize("exp", [-1.0, -1e30, 10**400, "nan", "9" * 400, True, [], "soon"])
 def test_an_expiry_that_is_no_moment_is_none(exp: object) -> None:
     with pytest.raises(CredentialError, match="exp"):
         SessionToken.parse(signed_by_nobody({"exp": exp}))

@@ -7,7 +7,8 @@ import pytest
 from ocihaul.errors import ServiceError
 from ocihaul.http.client import Call
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.listing import Selection, epoch
+from ocihaul.storage.fields import epoch
+from ocihaul.storage.listing import Selection
 from ocihaul.wire.message import Answer
 from ocihaul.wire.origin import Origin
 

@@ -1,8 +1,7 @@
 """An error answer as a ServiceError, with what to do about the common ones."""
 
-import json
-
 from ocihaul.config.login_command import login_command
+from ocihaul.documents import DocumentError, read_object
 from ocihaul.errors import NetworkError, ServiceError
 from ocihaul.wire.message import Answer
 
@@ -49,9 +48,9 @@ def _code_and_message(answer: Answer) -> tuple[str | None, str]:
     if answer.status < 300 or not answer.body:
         return None, ""
     try:
-        document = json.loads(answer.body)
-        code = document.get("code")
-        return None if code is None else str(code), str(document.get("message", ""))
-    except (ValueError, AttributeError, RecursionError):
+        document = read_object(answer.body)
+    except DocumentError:
         kind = answer.headers.get("content-type", "no content type")
         return None, f"the answer is not the service's JSON ({kind}): is there a proxy on the way?"
+    code, message = document.get("code"), document.get("message")
+    return code if isinstance(code, str) else None, message if isinstance(message, str) else ""

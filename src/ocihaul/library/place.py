@@ -45,7 +45,7 @@ class Place:
             region=self.region,
             endpoint=self.endpoint,
             auth_endpoint=self.auth_endpoint,
-            session_wait=None if self.session_wait is None else f"{self.session_wait}s",
+            session_wait=None if self.session_wait is None else f"{self.session_wait:.3f}s",
         )
         settings = resolve(flags, os.environ, home_directory(), command=command)
         authority = None

@@ -9,6 +9,7 @@ the page was given.
 import errno
 import json
 import os
+import re
 import secrets
 import threading
 import time
@@ -23,6 +24,7 @@ from ocihaul.session.login_page import page
 from ocihaul.wire.message import StopSign
 
 _LONGEST_BODY = 64 * 1024
+_LENGTH = re.compile(r"[0-9]{1,9}")
 _SECRET_HEADER = "x-ocihaul-secret"  # noqa: S105  a header's name
 _LOOK_EVERY = 0.2
 
@@ -103,6 +105,11 @@ class Callback:
             self._done.set()
 
 
+def fields_of(body: bytes) -> dict[str, str]:
+    """The fields that were posted; of a repeated one the last."""
+    return dict(parse_qsl(body.decode("utf-8", "replace")))
+
+
 class _Server(ThreadingHTTPServer):
     # Browsers open connections that they may never use: one thread each, and nobody waits for it.
     daemon_threads = True
@@ -154,11 +161,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(403, "text/plain", b"This did not come from our own page.\n")
             return
         length = self.headers.get("content-length", "")
-        if not length.isdecimal() or int(length) > _LONGEST_BODY:
+        if not _LENGTH.fullmatch(length) or int(length) > _LONGEST_BODY:
             self._answer(413, "text/plain", b"That is no answer of a login page.\n")
             return
-        body = self.rfile.read(int(length)).decode("utf-8", "replace")
-        verdict = callback.receive(dict(parse_qsl(body)))
+        verdict = callback.receive(fields_of(self.rfile.read(int(length))))
         document = {"good": verdict.good, "text": verdict.text}
         try:
             self._answer(200, "application/json", json.dumps(document).encode())

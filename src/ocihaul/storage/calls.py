@@ -8,7 +8,7 @@ from ocihaul.documents import DocumentError, read_json
 from ocihaul.errors import ServiceError
 from ocihaul.events import Listener, Notice, ignore
 from ocihaul.http.client import Call, Client
-from ocihaul.storage.listing import entries
+from ocihaul.storage.fields import entries
 from ocihaul.storage.names import check_headers, check_text, fits_header
 from ocihaul.storage.paging import Extent, Listing
 from ocihaul.storage.paths import bucket_path

@@ -78,7 +78,7 @@ class StorageClient(ObjectOperations, BucketOperations):
         check_etag(answer, call.operation, needed=False)
         length = answer.headers.get("content-length", "")
         if not _SIZE.fullmatch(length):
-            raise odd_answer(answer, "the answer does not tell the object's size", call.operation)
+            raise odd_answer(answer, "the answer does not say how large it is", call.operation)
         return ObjectSummary(int(length), answer.headers.get("etag"), answer.headers)
 
     def put_object(

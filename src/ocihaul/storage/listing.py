@@ -1,14 +1,11 @@
 """What the lists and documents of the Object Storage API tell, as values.
 
-Times are text as the service writes them (RFC 3339, UTC); `epoch` reads them. Every `read` raises
-DocumentError for a document of another shape, so that the values can be relied on.
+Times are text as the service writes them (RFC 3339, UTC); `fields.epoch` reads them. Every `read`
+raises DocumentError for a document of another shape, so that the values can be relied on.
 """
 
-import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from ocihaul.documents import (
     DocumentError,
@@ -20,18 +17,20 @@ from ocihaul.documents import (
     whole_number_or_none,
     whole_object,
 )
-from ocihaul.storage.names import fits_header
-
-Document = Mapping[str, Any]
-T = TypeVar("T")
+from ocihaul.storage.fields import (
+    Document,
+    access_path,
+    entries,
+    etag_or_none,
+    time,
+    time_or_none,
+    truth_or_none,
+)
 
 #: All that ListObjects can tell of an object.
 ALL_FIELDS = "name,size,etag,md5,timeCreated,timeModified,storageTier,archivalState"
 #: The largest page of ListObjects, and the largest batch of BatchDeleteObjects.
 PAGE = 1000
-
-#: What goes into a request as it is: visible ASCII that begins with a slash.
-_URL_PATH = re.compile(r"/[!-~]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +97,7 @@ class ListedObject(NamedTuple):
                 text_or_none(given, "storageTier"),
                 text_or_none(given, "archivalState"),
                 text_or_none(given, "versionId"),
-                _truth_or_none(given, "isDeleteMarker"),
+                truth_or_none(given, "isDeleteMarker"),
             )
         except DocumentError as error:
             return cls(name, fault=str(error))
@@ -137,20 +136,6 @@ class ObjectPage:
         prefixes, odd_prefixes = entries(document.get("prefixes") or [], _prefix)
         more = text_or_none(document, following) if following else None
         return cls(tuple(objects), tuple(prefixes), more or None, (*odd, *odd_prefixes))
-
-
-def entries(listed: object, reader: Callable[[Any], T]) -> tuple[list[T], list[str]]:
-    """What `reader` makes of each entry of a list, and what is wrong with the odd ones.
-
-    One odd entry costs that entry. Raises DocumentError when `listed` is no list.
-    """
-    sound, odd = [], []
-    for each in list_of(listed):
-        try:
-            sound.append(reader(each))
-        except DocumentError as error:
-            odd.append(str(error))
-    return sound, odd
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,53 +265,6 @@ class PreauthenticatedRequest:
         return cls.read(document)
 
 
-def epoch(moment: str) -> float:
-    """Seconds since 1970 of a time that the service wrote; ValueError when it is none.
-
-    A time without a zone is UTC.
-    """
-    found = datetime.fromisoformat(moment)
-    return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
-
-
-def time(document: Document, key: str) -> str:
-    """The text of a field that has to be a time of ours, 1970 or later."""
-    given = text(document, key)
-    try:
-        sound = epoch(given) >= 0
-    except (ValueError, OverflowError):
-        sound = False
-    if not sound:
-        raise DocumentError(f"{key} is not a time")
-    return given
-
-
-def time_or_none(document: Document, key: str) -> str | None:
-    """The same for a field that may be missing or null."""
-    return None if document.get(key) is None else time(document, key)
-
-
-def etag_or_none(document: Document) -> str | None:
-    """The etag, which has to fit a header, as preconditions send it back."""
-    etag = text_or_none(document, "etag")
-    if etag is not None and not fits_header(etag):
-        raise DocumentError("etag has characters that a header cannot carry")
-    return etag
-
-
-def access_path(document: Document) -> str:
-    """The path of a PAR's URL: a secret, never quoted in an error."""
-    uri = text(document, "accessUri")
-    if not is_url_path(uri):
-        raise DocumentError("accessUri is not the path of a URL")
-    return uri
-
-
-def is_url_path(uri: str) -> bool:
-    """Whether a request can go to this path as it is."""
-    return _URL_PATH.fullmatch(uri) is not None
-
-
 def _prefix(each: object) -> str:
     return text({"prefix": each}, "prefix")
 
@@ -336,10 +274,3 @@ def _failed(document: object) -> FailedDeletion:
     return FailedDeletion(
         text(given, "objectName"), whole_number(given, "statusCode"), text(given, "errorMessage")
     )
-
-
-def _truth_or_none(document: Document, key: str) -> bool | None:
-    value = document.get(key)
-    if value is None or isinstance(value, bool):
-        return value
-    raise DocumentError(f"{key} is neither true nor false")

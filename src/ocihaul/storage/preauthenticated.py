@@ -13,7 +13,7 @@ from ocihaul.documents import object_of, text
 from ocihaul.errors import ServiceError
 from ocihaul.http.client import Call, Client
 from ocihaul.storage.calls import Headers, already_gone, read
-from ocihaul.storage.listing import access_path
+from ocihaul.storage.fields import access_path
 from ocihaul.storage.names import check_headers
 from ocihaul.wire.message import Answer, Body
 from ocihaul.wire.origin import Origin

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ocihaul.documents import object_of, text, text_or_none, whole_number
+from ocihaul.documents import DocumentError, object_of, text, text_or_none, whole_number
 from ocihaul.errors import UsageError
 
 
@@ -63,8 +63,15 @@ class PartSummary:
         """From the service's JSON. Raises DocumentError."""
         given = object_of(document)
         return cls(
-            whole_number(given, "partNumber"),
+            _part_number(given),
             text(given, "etag"),
             text_or_none(given, "md5"),
             whole_number(given, "size"),
         )
+
+
+def _part_number(document: Mapping[str, object]) -> int:
+    number = whole_number(document, "partNumber")
+    if not 1 <= number <= 10_000:
+        raise DocumentError(f"partNumber is {number}, not a number from 1 to 10000")
+    return number

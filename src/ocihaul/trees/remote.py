@@ -68,7 +68,7 @@ class Bucket:
 
 
 def odd_entry(reason: str) -> ServiceError:
-    """The error for one entry of a list that cannot be used; `reason` says what is wrong with it."""
+    """The error for an entry of a list that cannot be used; `reason` says what is wrong with it."""
     return ServiceError(
         status=200,
         code=None,

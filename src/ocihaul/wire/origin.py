@@ -5,9 +5,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote_to_bytes
 
 from ocihaul.errors import ConfigError
+from ocihaul.hosts import host_of, split_url
 
 _DEFAULT_PORT = {"http": 80, "https": 443}
 
@@ -25,11 +26,11 @@ class Origin:
     def parse(cls, url: str) -> "Origin":
         """The origin of a base URL; ConfigError when it is not http(s)://host[:port]."""
         try:
-            parts = urlsplit(url)
-            host, port = _host(parts), parts.port
+            parts = split_url(url)
+            host, port = host_of(parts), parts.port
         except ValueError:
             host, port = "", 0
-        if not host or port == 0 or parts.scheme not in _DEFAULT_PORT:
+        if not host or parts.scheme not in _DEFAULT_PORT:
             raise ConfigError(
                 f"{_without_user(url)!r} is not a base URL",
                 hint="Give it as https://host or https://host:port.",
@@ -58,9 +59,10 @@ class Proxy:
     def parse(cls, url: str) -> "Proxy":
         """`http://[user:password@]host:port`; ConfigError for any other kind of proxy."""
         try:
-            parts = urlsplit(url if "://" in url else f"http://{url}")
-            host = _host(parts) if parts.scheme == "http" and _is_plain(parts) else ""
-        except ValueError:  # it may quote what it takes for the host: see _is_plain
+            parts = split_url(url if "://" in url else f"http://{url}")
+            host = host_of(parts) if parts.scheme == "http" and _is_plain(parts) else ""
+            authorization = _authorization(parts)
+        except ValueError:  # it may quote what it takes for host or port: the password, perhaps
             host = ""
         if not host:
             raise ConfigError(
@@ -68,10 +70,6 @@ class Proxy:
                 hint="Only proxies of the form http://[user:password@]host:port are supported; "
                 "in a password, / is %2F, # is %23 and ? is %3F.",
             )
-        authorization = None
-        if parts.username is not None:
-            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            authorization = "Basic " + base64.b64encode(pair.encode()).decode()
         return cls(host, parts.port or 80, authorization)
 
 
@@ -103,18 +101,21 @@ def _bypasses(origin: Origin, no_proxy: str) -> bool:
     return False
 
 
-def _host(parts: SplitResult) -> str:
-    """The host as resolvers and headers take it; ValueError where no host can be called so."""
-    return (parts.hostname or "").encode("idna").decode()
+def _authorization(parts: SplitResult) -> str | None:
+    """The value for the user in a URL; ValueError for a text that has no bytes (a lone surrogate).
+
+    Bytes of the command line that are no UTF-8, and such as %E9, are sent as they are.
+    """
+    if parts.username is None:
+        return None
+    given = (parts.username, parts.password or "")
+    pair = b":".join(unquote_to_bytes(each.encode(errors="surrogateescape")) for each in given)
+    return "Basic " + base64.b64encode(pair).decode()
 
 
 def _is_plain(parts: SplitResult) -> bool:
-    """Whether the port is a port, and nothing follows it: a password with / or # ends up there."""
-    try:
-        port = parts.port
-    except ValueError:  # it quotes what it takes for the port: part of the password, perhaps
-        return False
-    return port != 0 and parts.path in {"", "/"} and not (parts.query or parts.fragment)
+    """Whether nothing follows the port: a password with / or # ends up there."""
+    return parts.path in {"", "/"} and not (parts.query or parts.fragment)
 
 
 def _without_user(url: str) -> str:

@@ -83,13 +83,13 @@ def _told(pages: Iterator["ObjectPage"], stderr: TextIO) -> Iterator["ObjectPage
     from ocihaul.cli.units import one_line
 
     for page in pages:
-        for reason in page.odd:
-            stderr.write(f"Notice: an entry of the list is left out: {reason}\n")
-        for each in page.objects:
-            if each.fault is not None:
-                stderr.write(
-                    f"Notice: {one_line(each.name)} is listed by name only: {each.fault}\n"
-                )
+        told = [f"an entry of the list is left out: {reason}" for reason in page.odd]
+        told += [
+            f"{one_line(each.name)} is listed by its name only: {each.fault}"
+            for each in page.objects
+            if each.fault is not None
+        ]
+        stderr.writelines(f"Notice: {text}\n" for text in told)
         yield page
 
 

@@ -24,7 +24,9 @@ DEFAULT_PARALLEL = 3
 @click.option("--file", help="The file that is being uploaded. [required]")
 @click.option("--name", help="The name of the object. [the file's name]")
 @click.option("--upload-id", help="The upload to go on with. [required]")
-@click.option("--part-size", type=int, help="Size of a part in MiB. [that of its parts]")
+@click.option(
+    "--part-size", type=click.IntRange(1, 51200), help="Size of a part in MiB. [that of its parts]"
+)
 @click.option("--disable-parallel-uploads", is_flag=True, help="Send one part at a time.")
 @click.option(
     "--parallel-upload-count",

@@ -32,7 +32,7 @@ _ONLY_UP = (
 @click.option("--delete", is_flag=True, help="Delete what the source does not have.")
 @tree.options(tree.OF_OBJECTS)
 @click.option("--no-multipart", is_flag=True, help="Transfer each object in one piece.")
-@click.option("--part-size", type=click.IntRange(min=128), help="Size of a part in MiB. [128]")
+@click.option("--part-size", type=click.IntRange(128, 51200), help="Size of a part in MiB. [128]")
 @tree.options(tree.PARALLEL, tree.FILTERS, tree.KEY_FILE, tree.DRY_RUN, tree.LINKS)
 @from_json_option
 @global_options(hidden=True)

@@ -10,17 +10,19 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 from platformdirs import user_state_path
 
+from ocihaul.documents import read_object
 from ocihaul.transfer.checksum import CRC32C
 from ocihaul.transfer.claims import claimed, is_held
 from ocihaul.transfer.counting import Counts
 from ocihaul.transfer.integrity import SentPart
+from ocihaul.transfer.journal import cells
 from ocihaul.transfer.journal.database import Database, cell
 from ocihaul.transfer.source import Identity
 
@@ -208,11 +210,7 @@ class Journal:
                 "SELECT number, size, etag, digests, request_id FROM parts WHERE upload = ?",
                 (entry.row,),
             ).fetchall()
-        return {
-            number: SentPart(size, etag, values, request_id)
-            for number, size, etag, digests, request_id in rows
-            if CRC32C in (values := _digests(digests))
-        }
+        return dict(_parts(rows))
 
     def progress(self, entry: Entry) -> tuple[int, int]:
         """How many parts are finished, and their bytes."""
@@ -322,38 +320,37 @@ class Journal:
         columns = "id, endpoint, namespace, bucket, object, etag, size, finished_at, owed"
         with self._database.reading() as database:
             query = f"SELECT {columns} FROM receipts {where}"  # noqa: S608  our own words
-            rows = database.execute(query, values).fetchall()
-        return [
-            KeptReceipt(row, Target(endpoint, namespace, bucket, name), etag, size, at, bool(owed))
-            for row, endpoint, namespace, bucket, name, etag, size, at, owed in rows
-        ]
+            return [_kept(*row) for row in database.execute(query, values)]
 
 
 def _entry(row: int, *columns: Any) -> Entry:
-    upload_id, source = columns[4:6]
+    """Raises ValueError where a disk has made something else of the row."""
+    endpoint, namespace, bucket, name, upload_id, source = map(cells.text, columns[:6])
     part_size, encryption, algorithm, created_at, counts, attributes, ctime_ns = columns[10:]
     return Entry(
         row=row,
-        target=Target(*columns[:4]),
+        target=Target(endpoint, namespace, bucket, name),
         upload_id=upload_id,
         source=source,
-        identity=Identity(*map(int, columns[6:10])),
-        part_size=part_size,
-        encryption=encryption,
-        algorithm=algorithm,
-        created_at=created_at,
-        attributes=None if attributes is None else _document(attributes),
-        ctime_ns=None if ctime_ns is None else int(ctime_ns),
-        counts=Counts.from_document(_document(counts)),
+        identity=Identity(*map(cells.number, columns[6:10])),
+        part_size=cells.number(part_size, least=1),
+        encryption=cells.text(encryption),
+        algorithm=cells.text(algorithm),
+        created_at=cells.time(created_at),
+        attributes=None if attributes is None else read_object(cells.text(attributes)),
+        ctime_ns=None if ctime_ns is None else cells.number(ctime_ns),
+        counts=Counts.from_document(read_object(cells.text(counts))),
     )
 
 
-def _document(text: str) -> dict[str, Any]:
-    """A JSON object. Raises ValueError where a disk has made something else of it."""
-    document = json.loads(text)
-    if not isinstance(document, dict):
-        raise ValueError(f"a JSON object was expected, not {text:.20}")  # noqa: TRY004  see above
-    return document
+def _kept(row: int, *columns: Any) -> KeptReceipt:
+    """Raises ValueError where a disk has made something else of the row."""
+    endpoint, namespace, bucket, name, etag = map(cells.text, columns[:5])
+    size, finished_at, owed = columns[5:]
+    target = Target(endpoint, namespace, bucket, name)
+    return KeptReceipt(
+        row, target, etag, cells.number(size, least=0), cells.time(finished_at), bool(owed)
+    )
 
 
 def _row(entry: Entry, number: int, part: SentPart) -> tuple[object, ...]:
@@ -361,9 +358,10 @@ def _row(entry: Entry, number: int, part: SentPart) -> tuple[object, ...]:
     return entry.row, number, part.size, part.etag, digests, part.request_id
 
 
-def _digests(text: str) -> dict[str, bytes]:
-    """What was written; nothing where a disk has made something else of it."""
-    try:
-        return {name: bytes.fromhex(value) for name, value in json.loads(text).items()}
-    except (ValueError, TypeError, AttributeError):
-        return {}
+def _parts(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, SentPart]]:
+    """The rows that are as they were written; the others were none."""
+    for number, size, etag, digests, request_id in rows:
+        sound = type(number) is int and number > 0 and type(size) is int and size >= 0
+        sound = sound and isinstance(etag, str) and isinstance(request_id, str | None)
+        if sound and CRC32C in (values := cells.digests(digests)):
+            yield number, SentPart(size, etag, values, request_id)
