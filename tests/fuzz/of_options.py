@@ -97,9 +97,7 @@ def _converted(given: tuple[int, str]) -> None:
     defaults = Defaults(RcFile(path=HOME), "DEFAULT", ())
     kind = click.BOOL if option.is_flag else option.type
     value = defaults.converted(kind, text, option.name or "")
-    assert value is None or isinstance(value, str | int | float | bool | tuple)
-    if isinstance(value, float):
-        float(value)
+    assert value is None or isinstance(value, str | int | float | bool | tuple | list)
 
 
 PUT: dict[str, Any] = {

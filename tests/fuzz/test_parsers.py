@@ -9,7 +9,7 @@ import secrets
 import sys
 
 import pytest
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.fuzz.table import TARGETS
 from tests.fuzz.target import Target
@@ -23,6 +23,7 @@ _SETTINGS = settings(
     deadline=None,
     derandomize=not LONG,
     max_examples=EXAMPLES,
+    phases=(Phase.generate, Phase.shrink),
     suppress_health_check=list(HealthCheck),
 )
 
