@@ -9,7 +9,7 @@ from ocihaul.errors import ServiceError
 from ocihaul.events import Listener, Notice, ignore
 from ocihaul.http.client import Call, Client
 from ocihaul.storage.fields import entries
-from ocihaul.storage.names import check_headers, check_text, fits_header
+from ocihaul.storage.names import check_headers, check_text, is_etag
 from ocihaul.storage.paging import Extent, Listing
 from ocihaul.storage.paths import bucket_path
 from ocihaul.wire.message import Answer
@@ -125,8 +125,8 @@ def check_etag(answer: Answer, operation: str, *, needed: bool = True) -> None:
     etag = answer.headers.get("etag")
     if etag is None and needed:
         raise odd_answer(answer, "the answer has no etag", operation)
-    if etag is not None and not fits_header(etag):
-        reason = "the etag in the answer has characters that a header cannot carry"
+    if etag is not None and not is_etag(etag):
+        reason = "the etag in the answer is not one that a header can carry"
         raise odd_answer(answer, reason, operation)
 
 

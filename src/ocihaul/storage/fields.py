@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from ocihaul.documents import DocumentError, list_of, text, text_or_none
-from ocihaul.storage.names import fits_header
+from ocihaul.storage.names import is_etag
 
 Document = Mapping[str, Any]
 T = TypeVar("T")
@@ -62,8 +62,8 @@ def time_or_none(document: Document, key: str) -> str | None:
 def etag_or_none(document: Document) -> str | None:
     """The etag, which has to fit a header, as preconditions send it back."""
     etag = text_or_none(document, "etag")
-    if etag is not None and not fits_header(etag):
-        raise DocumentError("etag has characters that a header cannot carry")
+    if etag is not None and not is_etag(etag):
+        raise DocumentError("etag is not one that a header can carry")
     return etag
 
 

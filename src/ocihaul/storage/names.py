@@ -38,6 +38,11 @@ def fits_header(value: str) -> bool:
     return value.isascii() and value.isprintable() and value == value.strip()
 
 
+def is_etag(value: str) -> bool:
+    """Whether this can be sent back as a precondition."""
+    return value != "" and fits_header(value)
+
+
 def check_headers(headers: Mapping[str, str]) -> None:
     """Raise UsageError for a header that HTTP cannot carry as it is."""
     for name, value in headers.items():
