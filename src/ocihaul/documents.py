@@ -15,6 +15,8 @@ from typing import Any
 MOST_BYTES = 64 * 2**20
 #: How deep lists and objects may be nested. Python's own limit is that of the whole stack.
 MOST_LEVELS = 64
+#: The last second of the year 9999, epoch seconds: no calendar tells what is later.
+LAST_MOMENT = 253402300799.0
 #: Whole numbers are below this: they have at most 18 digits and fit a cell of SQLite.
 TOO_LARGE = 10**18
 

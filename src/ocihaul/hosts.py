@@ -23,7 +23,7 @@ def split_url(url: str) -> SplitResult:
 def host_of(parts: SplitResult) -> str:
     """The host as resolvers and headers take it. Raises ValueError where none can be called so."""
     host = (parts.hostname or "").encode("idna").decode()
-    if ":" in host:
+    if "[" in parts.netloc.rpartition("@")[2]:
         return str(ipaddress.ip_address(host))
     if not _NAME.fullmatch(host):
         raise ValueError("no host can be called like this")

@@ -148,13 +148,13 @@ def test_finding_a21_odd_entries_of_other_lists_are_told_and_left_out() -> None:
 @pytest.mark.parametrize("etag", ["-", *ODD_ETAGS])
 def test_finding_a21_what_is_stored_has_an_etag_that_can_be_sent_back(etag: str) -> None:
     storage = Answering(b"", headers={"etag": etag}).storage
-    for store in (
+    named: dict[str, Any] = {"upload_id": "u", "headers": {}}
+    stores: list[Callable[[], object]] = [
         lambda: storage.put_object(*WHERE, "o", b"x", {}),
-        lambda: storage.upload_part(*WHERE, "o", upload_id="u", number=1, body=BODY, headers={}),
-        lambda: storage.commit_multipart_upload(
-            *WHERE, "o", upload_id="u", etags=["e"], headers={}
-        ),
-    ):
+        lambda: storage.upload_part(*WHERE, "o", number=1, body=BODY, **named),
+        lambda: storage.commit_multipart_upload(*WHERE, "o", etags=["e"], **named),
+    ]
+    for store in stores:
         with pytest.raises(ServiceError, match="etag"):
             store()
 

@@ -12,12 +12,9 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from ocihaul.clock import read_date
-from ocihaul.documents import object_of, read_object, text
+from ocihaul.documents import LAST_MOMENT, object_of, read_object, text
 from ocihaul.errors import CredentialError
 from ocihaul.session.jwt_parts import take_apart
-
-#: The last second of the year 9999: no calendar tells what is later.
-_LAST_MOMENT = 253402300799.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +90,7 @@ def _number(value: object) -> float | None:
         number = float(value)
     except (ValueError, OverflowError):
         return None
-    return number if 0 <= number <= _LAST_MOMENT else None
+    return number if 0 <= number <= LAST_MOMENT else None
 
 
 def _text(value: object) -> str | None:

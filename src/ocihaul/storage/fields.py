@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from ocihaul.documents import DocumentError, list_of, text, text_or_none
+from ocihaul.documents import LAST_MOMENT, DocumentError, list_of, text, text_or_none
 from ocihaul.storage.names import is_etag
 
 Document = Mapping[str, Any]
@@ -43,10 +43,10 @@ def epoch(moment: str) -> float:
 
 
 def time(document: Document, key: str) -> str:
-    """The text of a field that has to be a time of ours, 1970 or later."""
+    """The text of a field that has to be a time of the years 1970 to 9999."""
     given = text(document, key)
     try:
-        sound = epoch(given) >= 0
+        sound = 0 <= epoch(given) <= LAST_MOMENT
     except (ValueError, OverflowError):
         sound = False
     if not sound:

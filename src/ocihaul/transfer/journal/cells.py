@@ -4,11 +4,8 @@ A disk may have made something else of them, and SQLite holds any type in any co
 ValueError then.
 """
 
-from ocihaul.documents import read_object
+from ocihaul.documents import LAST_MOMENT, read_object
 from ocihaul.transfer.checksum import SIZES
-
-#: The first second of the year 10,000: no calendar tells what is later.
-_LAST_MOMENT = 253402300800.0
 
 
 def text(value: object) -> str:
@@ -27,7 +24,7 @@ def number(value: object, *, least: int | None = None) -> int:
 
 def time(value: object) -> float:
     """Epoch seconds."""
-    if not isinstance(value, int | float) or not 0 <= value < _LAST_MOMENT:
+    if not isinstance(value, int | float) or not 0 <= value <= LAST_MOMENT:
         raise ValueError("a cell has no time")
     return float(value)
 

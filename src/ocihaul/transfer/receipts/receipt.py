@@ -12,6 +12,7 @@ from typing import Any
 
 from ocihaul import __version__
 from ocihaul.documents import (
+    LAST_MOMENT,
     DocumentError,
     list_of,
     object_at,
@@ -211,6 +212,8 @@ def _inconsistency(receipt: Receipt) -> str | None:
         return "its parts are not numbered 1, 2, 3, …"
     if sum(part.size for part in receipt.parts) != receipt.size:
         return f"its parts do not add up to {receipt.size} bytes"
+    if receipt.identity is not None and receipt.identity.size != receipt.size:
+        return f"its source has {receipt.identity.size} bytes, and the object {receipt.size}"
     return None
 
 
@@ -242,7 +245,9 @@ def _epoch(document: Mapping[str, Any], key: str) -> float:
         raise DocumentError(f"{key} is not a time") from None
     if moment.tzinfo is None:
         raise DocumentError(f"{key} is a time without a zone")
-    return moment.timestamp()
+    if not 0 <= (epoch := moment.timestamp()) <= LAST_MOMENT:
+        raise DocumentError(f"{key} is not a time of the years 1970 to 9999")
+    return epoch
 
 
 def _path_or_none(source: Mapping[str, Any]) -> str | None:
