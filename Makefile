@@ -8,12 +8,14 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help demo test test-browser test-stock test-many test-storm check figures format bench bench-quick clean
+.PHONY: help demo test test-browser test-fuzz test-fuzz-guided test-stock test-many test-storm check figures format bench bench-quick clean
 
 help:
 	@echo "make demo        the report's upload against tokens that live 20 s (about 90 s)"
 	@echo "make test        all tests but those of the next lines"
 	@echo "make test-browser  a real Chromium logs in (skipped where there is none)"
+	@echo "make test-fuzz   every parser with 100,000 inputs each, new ones each time (hours)"
+	@echo "make test-fuzz-guided  the same parsers by atheris, led by coverage (optional; hours)"
 	@echo "make test-stock  the official CLI and SDK as judges"
 	@echo "make test-many   trees at full size: 100,000 files, a million names, 1000 kills (long)"
 	@echo "make test-storm  2,000 kills while a lot goes wrong by chance (long)"
@@ -57,6 +59,17 @@ test: $(VENV)/.made
 
 test-browser: $(VENV)/.made
 	$(BIN)/python -m pytest --override-ini addopts="--strict-markers -ra" tests/browser $(PYTEST_ARGS)
+
+# OCIHAUL_FUZZ_SEED repeats a run: each test prints its seed.
+test-fuzz: $(VENV)/.made
+	OCIHAUL_FUZZ_EXAMPLES=$${OCIHAUL_FUZZ_EXAMPLES:-100000} \
+		nice -n 19 $(BIN)/python -m pytest -n 2 --dist worksteal -rP tests/fuzz $(PYTEST_ARGS)
+
+# atheris has wheels for some versions of Python only: where it is not, nothing is run.
+test-fuzz-guided: $(VENV)/.made
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt atheris \
+		&& $(BIN)/python -m tests.fuzz.guided $(FUZZ_ARGS) \
+		|| echo "atheris is not to be had for this Python, or has found something (see above)"
 
 test-stock: $(VENV)/.made $(STOCK_VENV)/.made
 	OCIHAUL_STOCK_VENV=$(abspath $(STOCK_VENV)) $(BIN)/python -m pytest --override-ini addopts="--strict-markers -ra" tests/stock -n 2 $(PYTEST_ARGS)

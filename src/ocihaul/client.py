@@ -127,7 +127,7 @@ class Client:
             auth_endpoint=auth_endpoint,
             allow_plain_http=allow_plain_http,
             renew_with=renew_with,
-            session_wait=f"{session_wait}s",
+            session_wait=f"{session_wait:.3f}s",
             connection_timeout=connection_timeout,
             read_timeout=read_timeout,
             max_retries=max_attempts,
@@ -592,6 +592,7 @@ class Client:
             calls(authority, probe=True),
             settings.object_storage_endpoint,
             unsigned=calls(Nobody(), probe=False),
+            listener=self._listener,
         )
 
     def _opened_journal(self, tell: Listener) -> "Journal | None":

@@ -22,19 +22,20 @@ def read_date(text: str) -> float | None:
     try:
         date = parsedate_to_datetime(text)
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
 
 
 def local_time(epoch: float, zone: tzinfo | None = None) -> datetime:
     """A moment in the local zone, or in `zone`.
 
-    In UTC where Python cannot reckon with the zone (TZ=UTC+26): nothing is to fail for that.
+    In UTC where Python cannot reckon with the zone (TZ=UTC+26), nor with the moment in it (the
+    last day of the year 9999): nothing is to fail for that.
     """
     moment = datetime.fromtimestamp(epoch, UTC)
     try:
         return moment.astimezone(zone)
-    except ValueError:
+    except (ValueError, OverflowError):
         return moment
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from ocihaul.documents import DocumentError, read_json
 from ocihaul.errors import ConfigError
 
 METADATA_VARIABLE = "OCI_REGION_METADATA"
@@ -150,8 +151,8 @@ def _read_metadata(
         if not text:
             continue
         try:
-            value = json.loads(text)
-        except ValueError:
+            value = read_json(text)
+        except DocumentError:
             value = None
         if not isinstance(value, kind):
             broken.append(f"{source} is not a JSON {'array' if kind is list else 'object'}")

@@ -470,7 +470,7 @@ def test_a_directory_as_config_file_is_refused(home: Path) -> None:
 
 def test_a_binary_config_file_is_refused(home: Path) -> None:
     (home / ".oci" / "config").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match="is not a text file"):
+    with pytest.raises(ConfigError, match="is not text in UTF-8"):
         settle(home)
 
 

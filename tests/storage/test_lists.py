@@ -7,7 +7,8 @@ import pytest
 from ocihaul.errors import ServiceError
 from ocihaul.http.client import Call
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.listing import Selection, epoch
+from ocihaul.storage.fields import epoch
+from ocihaul.storage.listing import Selection
 from ocihaul.wire.message import Answer
 from ocihaul.wire.origin import Origin
 
@@ -101,7 +102,7 @@ def test_a_prefix_that_two_pages_tell_is_told_once() -> None:
     assert [prefix for page in pages for prefix in page.prefixes] == ["a/", "b/", "c/"]
 
 
-@pytest.mark.parametrize("document", [[], {}, {"objects": None}, {"objects": [{}]}, "text", None])
+@pytest.mark.parametrize("document", [[], {}, {"objects": None}, {"objects": {}}, "text", None])
 def test_a_page_of_another_shape_is_an_error_of_the_service(document: object) -> None:
     with pytest.raises(ServiceError, match="not the JSON that was expected"):
         list(Listing(document).storage.list_objects("n", "b"))

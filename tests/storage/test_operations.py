@@ -8,7 +8,8 @@ import pytest
 from ocihaul.emulator import Emulator, Fault, Settings
 from ocihaul.errors import ServiceError, UsageError
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.listing import ALL_FIELDS, Selection, epoch
+from ocihaul.storage.fields import epoch
+from ocihaul.storage.listing import ALL_FIELDS, Selection
 from ocihaul.storage.paging import Extent
 from tests.support import Recorder
 from tests.world import World

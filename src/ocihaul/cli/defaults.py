@@ -14,8 +14,10 @@ from typing import Any
 
 import click
 
+from ocihaul.cli.option_types import JsonObject
 from ocihaul.config import RcFile
 from ocihaul.config.rcfile import expand_home
+from ocihaul.documents import DocumentError, is_utf8, read_object, read_text
 from ocihaul.errors import UsageError
 
 
@@ -36,9 +38,9 @@ def text_or_file(value: str, *, what: str, home: Path) -> str:
         return value
     path = expand_home(value[len("file://") :], home)
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
+        return read_text(path)
+    except (OSError, DocumentError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"it is {error}"
         raise UsageError(
             f"{what}: the file {path} cannot be read: {reason}",
             hint="Correct the path after file://",
@@ -49,16 +51,11 @@ def json_object(value: str, *, what: str, home: Path) -> dict[str, Any]:
     """The JSON object in `value` (or in the file that it names); raises UsageError."""
     text = text_or_file(value, what=what, home=home)
     try:
-        parsed = json.loads(text)
-    except ValueError as error:
-        place = getattr(error, "lineno", 1), getattr(error, "colno", 1)
+        return read_object(text)
+    except DocumentError as error:
         raise UsageError(
-            f"{what} is not JSON (line {place[0]}, column {place[1]})",
-            hint='It has the form \'{"key": "value"}\', or file://path.',
+            f"{what} is {error}", hint='It has the form \'{"key": "value"}\', or file://path.'
         ) from None
-    if not isinstance(parsed, dict):
-        raise UsageError(f"{what} is not a JSON object", hint='It has the form {"key": "value"}.')
-    return parsed
 
 
 class Origin(IntEnum):
@@ -80,8 +77,6 @@ OF_UPLOADS = (
     "cache_control",
     "storage_tier",
 )
-#: Options whose value is a JSON object itself.
-_DOCUMENTS = frozenset({"metadata"})
 #: Pairs of options (parameter names) of which a command takes one.
 EXCLUSIVE = (
     ("force", "no_overwrite"),
@@ -139,21 +134,28 @@ class Document:
         wanted = {_plain(name) for name in option.opts}
         key = next((key for key in self.values if _plain(key) in wanted), None)
         value = None if key is None else self.values[key]
-        if value is None or (isinstance(value, dict) and option.name in _DOCUMENTS):
+        if value is None or (isinstance(value, dict) and isinstance(option.type, JsonObject)):
             return value
-        if isinstance(value, list) and option.multiple and all(type(one) is str for one in value):
-            return value
-        if isinstance(value, (dict, list)):
-            raise UsageError(
-                f"--from-json: {key}: {json.dumps(value)[:100]} is not one value",
-                hint="Only options that may be repeated take a list.",
-            )
-        kind: Any = click.BOOL if option.is_flag else option.type
-        text = value if isinstance(value, str) else json.dumps(value)
-        try:
-            return kind(text, None, None)
-        except click.BadParameter as error:
-            raise UsageError(f"--from-json: {key}: {error.message}") from None
+        if option.multiple:
+            several = value if isinstance(value, list) else [value]
+            return [_converted(option, str(key), each) for each in several]
+        return _converted(option, str(key), value)
+
+
+def _converted(option: click.Option, key: str, value: object) -> Any:
+    if isinstance(value, dict | list | None):
+        raise UsageError(
+            f"--from-json: {key}: {json.dumps(value)[:100]} is not one value",
+            hint="Only options that may be repeated take a list.",
+        )
+    kind: Any = click.BOOL if option.is_flag else option.type
+    text = value if isinstance(value, str) else json.dumps(value)
+    if "\0" in text or not is_utf8(text):
+        raise UsageError(f"--from-json: {key}: no option can have these characters")
+    try:
+        return kind(text, None, None)
+    except click.BadParameter as error:
+        raise UsageError(f"--from-json: {key}: {error.message}") from None
 
 
 @dataclass(frozen=True, slots=True)

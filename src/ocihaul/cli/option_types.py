@@ -1,5 +1,6 @@
 """Types of options that click does not have."""
 
+import math
 import re
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -59,13 +60,30 @@ class OptionalHours(click.IntRange):
     DEFAULT = "default"
 
     def __init__(self) -> None:
-        super().__init__(1)
+        super().__init__(1, 240)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """A number, or DEFAULT."""
         if value == self.DEFAULT:
             return value
         return super().convert(value, param, ctx)
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers, to which neither NaN nor infinity belongs."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return number
+
+
+class JsonObject(click.types.StringParamType):
+    """A JSON object as text, or `file://path`; in `--from-json` it may stand as it is."""
+
+    name = "json"
 
 
 class Moment(click.types.StringParamType):

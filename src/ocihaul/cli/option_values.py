@@ -10,10 +10,14 @@ from ocihaul.cli.defaults import json_object
 from ocihaul.config.found import Found
 from ocihaul.config.quantities import duration
 from ocihaul.config.rcfile import expand_home
+from ocihaul.documents import DocumentError, read_text
 from ocihaul.errors import UsageError
 from ocihaul.held_secrets import hold_misplaced
 from ocihaul.storage.types import SseCustomerKey
 
+_PLAIN_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
+#: A key's base64 text has 44 characters; what is much longer is another file.
+_LONGEST_KEY = 64 * 1024
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -57,7 +61,7 @@ def age(value: str | None) -> float:
     """
     check_required({"older_than": value}, "older_than")
     text = str(value).strip()
-    if text[-1:].isdigit() and float(text) > 0:
+    if _PLAIN_NUMBER.fullmatch(text) and text.strip("0."):
         raise UsageError(f"--older-than: {text} has no unit", hint="Write it as 7d or 12h.")
     return duration(Found(text, "--older-than"))
 
@@ -74,10 +78,11 @@ def customer_key(file: str | None, home: Path) -> SseCustomerKey | None:
         )
     path = expand_home(file, home)
     try:
-        text = path.read_text(encoding="ascii", errors="replace")
-    except OSError as error:
+        text = read_text(path, most=_LONGEST_KEY, errors="replace")
+    except (OSError, DocumentError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"it is {error}"
         raise UsageError(
-            f"--encryption-key-file: {path} cannot be read: {error.strerror}",
+            f"--encryption-key-file: {path} cannot be read: {reason}",
             hint="Name the file with the base64 text of the AES-256 key.",
         ) from None
     return SseCustomerKey.from_text(text, where=f"--encryption-key-file {os.fspath(path)}")

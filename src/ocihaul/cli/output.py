@@ -45,7 +45,7 @@ class View:
     def render(self, data: object) -> str | None:
         """The text for `data`; None when a query left nothing of it."""
         if self.query is not None:
-            data = _compiled(self.query).search(data)
+            data = _searched(self.query, data)
             if data is None:
                 return None
         elif self.output == "table" and isinstance(data, Mapping) and "data" in data:
@@ -111,14 +111,28 @@ def checksum_verdict(headers: Mapping[str, str], md5: str | None) -> tuple[str, 
     return f"md5 checksum does not match [Local: {md5}] [Service: {theirs}]", False
 
 
+def _searched(query: str, data: object) -> Any:
+    """What a query finds. Raises UsageError where it does not fit the data."""
+    import jmespath.exceptions
+
+    try:
+        return _compiled(query).search(data)
+    except (jmespath.exceptions.JMESPathError, ValueError, TypeError, RecursionError) as error:
+        reason = f"{error}".partition("\n")[0]
+        raise UsageError(
+            f"--query {query!r} does not fit the answer: {reason}",
+            hint="Look at the answer without --query; a query can be tried at https://jmespath.org",
+        ) from None
+
+
 def _compiled(query: str) -> Any:
     import jmespath
     import jmespath.exceptions
 
     try:
         return jmespath.compile(query)
-    except jmespath.exceptions.JMESPathError as error:
-        reason = str(error).splitlines()[0].rstrip(":")
+    except (jmespath.exceptions.JMESPathError, ValueError, RecursionError) as error:
+        reason = (str(error) or "it is nested too deep").splitlines()[0].rstrip(":")
         raise UsageError(
             f"--query {query!r} is not a JMESPath expression: {reason}",
             hint="A key with a dash needs double quotes inside single ones: "

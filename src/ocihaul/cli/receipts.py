@@ -45,7 +45,7 @@ def list_(context: click.Context, /, **options: Any) -> None:
 
 
 @receipts.command("show")
-@click.argument("row", metavar="ID", type=int)
+@click.argument("row", metavar="ID", type=click.IntRange(1, 2**63 - 1))
 @global_options(hidden=True)
 def show(row: int) -> None:
     """Print one, as --receipt writes it; ID is from the list."""

@@ -10,6 +10,7 @@ import click
 from ocihaul.cli.exit_codes import DONE
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, namespace_option, run_question, settle
+from ocihaul.cli.option_types import FiniteRange
 from ocihaul.cli.uploads_rule import rule
 from ocihaul.printing import say
 
@@ -36,7 +37,9 @@ def list_options(command: Decorated) -> Decorated:
     """The options of the list."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print JSON, as --output json does."),
-        click.option("--price", type=float, help="Of one GB for a month, to tell the cost."),
+        click.option(
+            "--price", type=FiniteRange(0), help="Of one GB for a month, to tell the cost."
+        ),
         click.option("--local", is_flag=True, help="The journal's alone; nothing is asked."),
         buckets_option,
     ):

@@ -7,7 +7,11 @@ a configuration file may hold a passphrase.
 import configparser
 from pathlib import Path
 
+from ocihaul.documents import DocumentError, read_text
 from ocihaul.errors import ConfigError
+
+#: A configuration file has a few kilobytes.
+_LARGEST = 16 * 2**20
 
 
 def read_ini(path: Path) -> dict[str, dict[str, str]]:
@@ -15,17 +19,26 @@ def read_ini(path: Path) -> dict[str, dict[str, str]]:
 
     Raises ConfigError when the file cannot be read or is not an INI file.
     """
-    # No section of a real file is called "\0", so that DEFAULT is a section like the others.
-    parser = configparser.ConfigParser(interpolation=None, default_section="\0")
     try:
-        parser.read_string(path.read_text(encoding="utf-8-sig"), source=str(path))
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} is not a text file in UTF-8") from None
+        text = read_text(path, most=_LARGEST)
+    except DocumentError as error:
+        raise ConfigError(f"{path} is {error}") from None
     except OSError as error:
         raise ConfigError(
             f"{path} cannot be read: {error.strerror}",
             hint="In a container, check the mount and the user it runs as.",
         ) from None
+    return parse_ini(text, path)
+
+
+def parse_ini(text: str, path: Path) -> dict[str, dict[str, str]]:
+    """The same for the text of the file at `path`."""
+    if "\0" in text:
+        raise ConfigError(f"{path} is not a text file: it has a NUL in it")
+    # No section of a real file is called "\0", so that DEFAULT is a section like the others.
+    parser = configparser.ConfigParser(interpolation=None, default_section="\0")
+    try:
+        parser.read_string(text, source=str(path))
     except (configparser.DuplicateOptionError, configparser.DuplicateSectionError) as error:
         what = getattr(error, "option", None) or f"[{error.section}]"
         raise ConfigError(

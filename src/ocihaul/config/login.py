@@ -13,11 +13,12 @@ from ocihaul.config.found import Found
 from ocihaul.config.ini import path_exists, read_ini, with_inherited
 from ocihaul.config.network import ALLOW_PLAIN_HTTP, check_endpoint, text_of
 from ocihaul.config.places import TRUE, Places, config_file_path, load_rc
+from ocihaul.config.quantities import whole_number
 from ocihaul.config.rcfile import expand_home
 from ocihaul.config.resolve import resolve
 from ocihaul.config.settings import Flags, Settings
 from ocihaul.config.wishes import minting_environ
-from ocihaul.errors import ConfigError, UsageError
+from ocihaul.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +99,7 @@ def callback_port(given: int | None, environ: Mapping[str, str]) -> int | None:
     text = environ.get("OCIHAUL_CALLBACK_PORT", "")
     if given is not None or not text:
         return given
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise UsageError(f"OCIHAUL_CALLBACK_PORT: {text!r} is not a port")
-    return int(text)
+    return whole_number(Found(text, "OCIHAUL_CALLBACK_PORT"), 1, 65535, "a port")
 
 
 def resolve_signer(

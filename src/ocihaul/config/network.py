@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from ocihaul import regions
 from ocihaul.config.found import Found
@@ -10,13 +9,19 @@ from ocihaul.config.identity import SDK_AUTH
 from ocihaul.config.places import Places
 from ocihaul.config.rcfile import expand_home
 from ocihaul.config.settings import Flags
+from ocihaul.documents import DocumentError, read_text
 from ocihaul.errors import ConfigError, UsageError
+from ocihaul.hosts import host_of, split_url
 from ocihaul.plain_http import is_exposed, refused
 from ocihaul.regions import Region
 
 CONNECTION_TIMEOUT = 10.0
 READ_TIMEOUT = 60.0
 ALLOW_PLAIN_HTTP = "OCIHAUL_ALLOW_PLAIN_HTTP"
+#: Timeouts are at most this, seconds: a day.
+LONGEST_TIMEOUT = 86400.0
+#: Attempts are at most so many.
+MOST_ATTEMPTS = 1_000_000
 
 
 class ResolvedRegion(NamedTuple):
@@ -84,11 +89,10 @@ def check_endpoint(found: Found | None, *, plain_http: bool) -> str | None:
         return None
     url = found.value.strip().rstrip("/")
     try:
-        parts = urlsplit(url)
-        usable = parts.port is None or parts.port > 0
+        parts = split_url(url)
+        usable = parts.scheme in {"http", "https"} and bool(host_of(parts))
     except ValueError:
         usable = False
-    usable = usable and parts.scheme in {"http", "https"} and bool(parts.hostname)
     if not usable or "@" in parts.netloc or parts.path or parts.query or parts.fragment:
         raise ConfigError(
             f"{found.origin} is not the base URL of a service",
@@ -125,8 +129,11 @@ def find_proxy(found: Found | None) -> str | None:
 
 
 def seconds(name: str, value: float | None, default: float) -> float:
-    if value is not None and not value >= 0:
-        raise UsageError(f"{name} is a number of seconds and cannot be {value}")
+    if value is not None and not 0 <= value <= LONGEST_TIMEOUT:
+        raise UsageError(
+            f"{name}: {value} (a number of seconds from 0 to {LONGEST_TIMEOUT:.0f})",
+            hint=f"0 stands for the usual {default:.0f} seconds.",
+        )
     return value or default
 
 
@@ -134,14 +141,17 @@ def attempts(flags: Flags, places: Places) -> int | None:
     if flags.max_retries is not None:
         if flags.no_retry:
             raise UsageError("--max-retries and --no-retry exclude each other", hint="Give one.")
-        if flags.max_retries < 0:
-            raise UsageError("--max-retries cannot be negative", hint="For one attempt: --no-retry")
+        if not 0 <= flags.max_retries <= MOST_ATTEMPTS:
+            raise UsageError(
+                f"--max-retries: {flags.max_retries} (a number from 0 to {MOST_ATTEMPTS})",
+                hint="For one attempt: --no-retry",
+            )
         return max(1, flags.max_retries)
     return 1 if places.is_on(flags.no_retry, "", "no-retry", "no_retry") else None
 
 
 def text_of(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):  # as if it were not there: it is only asked if needed
+        return read_text(path)
+    except (OSError, DocumentError):  # as if it were not there: it is only asked if needed
         return None

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 
 from ocihaul.config.found import Found
 from ocihaul.config.places import Places
-from ocihaul.config.quantities import duration, size
+from ocihaul.config.quantities import duration, size, whole_number
 from ocihaul.config.settings import Flags, SessionWishes
 from ocihaul.errors import UsageError
 
 #: How long a session that is over waits for a new login, unless told otherwise, seconds.
 SESSION_WAIT = 12 * 3600.0
+#: No session is asked for that lives longer than a year. The service grants what it likes.
+MOST_MINUTES = 365 * 24 * 60
 
 #: These speak of the profile in use, and would turn the one that mints into it.
 _OF_THE_PROFILE = frozenset(
@@ -47,14 +49,14 @@ def find_wishes(flags: Flags, places: Places) -> SessionWishes:
     renew_with = found("renew-with", flags.renew_with)
     return SessionWishes(
         renew_with=renew_with.value if renew_with else None,
-        minutes=_minutes(minutes) if minutes else None,
+        minutes=whole_number(minutes, 1, MOST_MINUTES, "a number of minutes") if minutes else None,
         session_wait=duration(wait) if wait else SESSION_WAIT,
         on_park=on_park.value if on_park else None,
         login=_is_auto(login) if login else False,
         require_session=places.is_on(
             flags.require_session, "OCIHAUL_REQUIRE_SESSION", "require-session"
         ),
-        expected_rate=size(rate) if rate else None,
+        expected_rate=_rate(rate) if rate else None,
     )
 
 
@@ -72,7 +74,11 @@ def _is_auto(found: Found) -> bool:
     return found.value == "auto"
 
 
-def _minutes(found: Found) -> int:
-    if not found.value.strip().isdigit():
-        raise UsageError(f"{found.origin}: {found.value!r} is not a number of minutes")
-    return int(found.value)
+def _rate(found: Found) -> float:
+    rate = size(found)
+    if rate < 1:
+        raise UsageError(
+            f"{found.origin}: {found.value!r} (bytes per second, at least 1)",
+            hint="Write it as 500k or 50M.",
+        )
+    return rate

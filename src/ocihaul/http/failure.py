@@ -1,9 +1,9 @@
 """An error answer as a ServiceError, with what to do about the common ones."""
 
-import json
 from collections.abc import Mapping
 
 from ocihaul.config.login_command import login_command
+from ocihaul.documents import DocumentError, read_object
 from ocihaul.errors import NetworkError, ServiceError
 from ocihaul.wire.message import ERROR_LIMIT, Answer, excerpt
 
@@ -60,12 +60,11 @@ def _code_and_message(answer: Answer) -> tuple[str | None, str]:
     if answer.status < 300 or not answer.body:
         return None, ""
     try:
-        document = json.loads(answer.body)
-        code = document.get("code")
-        message = excerpt(document.get("message", ""))
-        return None if code is None else excerpt(code, _WORD), message
-    except (ValueError, AttributeError, RecursionError):
+        document = read_object(answer.body)
+    except DocumentError:
         if len(answer.body) >= ERROR_LIMIT:
             return None, f"the answer says more than {ERROR_LIMIT // 1024} KiB, and was not read"
         kind = excerpt(answer.headers.get("content-type", "no content type"), _WORD)
         return None, f"the answer is not the service's JSON ({kind}): is there a proxy on the way?"
+    code, message = document.get("code"), document.get("message")
+    return code if isinstance(code, str) else None, message if isinstance(message, str) else ""

@@ -4,16 +4,15 @@ Each is a single exchange on a connection of its own, without retries and withou
 answers are for people who want to know how things stand.
 """
 
-import json
 import ssl
 import threading
 import time
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from ocihaul.clock import ServerClock
+from ocihaul.clock import ServerClock, read_date
+from ocihaul.documents import DocumentError, read_object
 from ocihaul.errors import ConfigError, UsageError
 from ocihaul.session.credential import Credential
 from ocihaul.session.token import SessionToken
@@ -102,22 +101,18 @@ def _ask(dialer: Dialer, origin: Origin, request: Request, timeout: float) -> Re
 
 
 def _offset(date: str | None, now: float) -> float | None:
-    if date is None:
-        return None
-    try:
-        # Dates are cut to whole seconds: on average half a second is missing.
-        return parsedate_to_datetime(date).timestamp() + 0.5 - now
-    except (ValueError, OverflowError):
-        return None
+    theirs = read_date(date or "")
+    # Dates are cut to whole seconds: on average half a second is missing.
+    return None if theirs is None else theirs + 0.5 - now
 
 
 def _words(answer: Answer) -> tuple[str | None, str | None]:
     if answer.status < 400:
         return None, None
     try:
-        document = json.loads(answer.body)
-        found = (document.get("code"), document.get("message"))
-    except (ValueError, AttributeError, RecursionError):
+        document = read_object(answer.body)
+    except DocumentError:
         return None, None
-    code, message = (None if each is None else excerpt(each) for each in found)
+    words = document.get("code"), document.get("message")
+    code, message = (excerpt(each) if isinstance(each, str) else None for each in words)
     return code, message

@@ -11,6 +11,7 @@ import errno
 import io
 import json
 import os
+import re
 import secrets
 import socket
 import threading
@@ -26,6 +27,7 @@ from ocihaul.session.login_page import page
 from ocihaul.wire.message import StopSign
 
 _LONGEST_BODY = 64 * 1024
+_LENGTH = re.compile(r"[0-9]{1,9}")
 #: Bytes of a request in all, and seconds from its connection to its last byte.
 _LONGEST_REQUEST = _LONGEST_BODY + 32 * 1024
 _PATIENCE = 10.0
@@ -111,6 +113,15 @@ class Callback:
         """The browser has been told."""
         if verdict.final:
             self._done.set()
+
+
+def fields_of(body: bytes) -> dict[str, str] | None:
+    """The fields that were posted, of a repeated one the last; None where there are too many."""
+    try:
+        text = body.decode("utf-8", "replace")
+        return dict(parse_qsl(text, max_num_fields=_MOST_FIELDS))
+    except ValueError:
+        return None
 
 
 class _Server(ThreadingHTTPServer):
@@ -213,10 +224,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(403, "text/plain", b"This did not come from our own page.\n")
             return
         length = self.headers.get("content-length", "")
-        if not (length.isdecimal() and len(length) < 9 and int(length) <= _LONGEST_BODY):
+        if not _LENGTH.fullmatch(length) or int(length) > _LONGEST_BODY:
             self._answer(413, "text/plain", b"That is no answer of a login page.\n")
             return
-        fields = _fields(self.rfile.read(int(length)), int(length))
+        body = self.rfile.read(int(length))
+        fields = fields_of(body) if len(body) == int(length) else None
         if fields is None:
             self._answer(400, "text/plain", b"That is no answer of a login page.\n")
             return
@@ -249,17 +261,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
-
-
-def _fields(body: bytes, length: int) -> dict[str, str] | None:
-    """The fields of an answer; None where it is cut or has too many."""
-    if len(body) < length:
-        return None
-    try:
-        text = body.decode("utf-8", "replace")
-        return dict(parse_qsl(text, max_num_fields=_MOST_FIELDS))
-    except ValueError:
-        return None
 
 
 def _cannot_listen(port: int, error: OSError) -> OcihaulError:

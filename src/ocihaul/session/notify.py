@@ -31,7 +31,7 @@ class Notifier:
         """As the service manager has set the variables for this process."""
         watchdog = None
         if environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid()):
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, OverflowError):
                 watchdog = int(environ.get("WATCHDOG_USEC", "")) / 1e6
         return cls(environ.get("NOTIFY_SOCKET"), watchdog=watchdog)
 

@@ -12,6 +12,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from ocihaul.clock import ServerClock
+from ocihaul.documents import DocumentError, read_object
 from ocihaul.errors import ConfigError, CredentialError, UsageError
 from ocihaul.session.credential import Credential
 from ocihaul.session.ladder import Failed, NotExtended, Outcome, Refused, Renewed
@@ -126,10 +127,9 @@ def read_token(
 
 def _document(answer: Answer) -> dict[str, Any] | None:
     try:
-        document = json.loads(answer.body)
-    except (ValueError, RecursionError):
+        return read_object(answer.body)
+    except DocumentError:
         return None
-    return document if isinstance(document, dict) else None
 
 
 #: Claims have whole seconds: a token this young may be followed by one with the same `exp`

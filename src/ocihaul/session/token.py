@@ -7,20 +7,15 @@ about the claims come from tokens seen in public reports and from Oracle's HDFS 
 
 import base64
 import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from ocihaul.clock import read_date
+from ocihaul.documents import LAST_MOMENT, object_of, read_object, text
 from ocihaul.errors import CredentialError
 from ocihaul.held_secrets import hold
 from ocihaul.session.jwt_parts import take_apart
-
-#: The last second of the year 9999: no calendar tells what is later.
-_LAST_MOMENT = 253402300799.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +35,12 @@ class SessionToken:
     tenancy: str | None = None
 
     @classmethod
-    def parse(cls, text: str) -> "SessionToken":
+    def parse(cls, encoded: str) -> "SessionToken":
         """Read a token; surrounding white space does not matter.
 
         Raises CredentialError, without a word of the token, when it is empty, cut or not a JWT.
         """
-        raw = text.strip()
+        raw = encoded.strip()
         if not raw:
             raise CredentialError("the token is empty")
         try:
@@ -97,7 +92,7 @@ def _number(value: object) -> float | None:
         number = float(value)
     except (ValueError, OverflowError):
         return None
-    return number if abs(number) <= _LAST_MOMENT else None
+    return number if 0 <= number <= LAST_MOMENT else None
 
 
 def _text(value: object) -> str | None:
@@ -111,11 +106,11 @@ def _moment(value: object) -> float | None:
 
 def _public_numbers(jwk: object) -> tuple[int | None, int | None]:
     try:
-        fields: Mapping[str, Any] = json.loads(jwk) if isinstance(jwk, str) else jwk  # type: ignore[assignment]  # checked by use
-        return _base64url_int(fields["n"]), _base64url_int(fields["e"])
-    except (ValueError, TypeError, KeyError):
+        fields = read_object(jwk) if isinstance(jwk, str) else object_of(jwk)
+        return _base64url_int(text(fields, "n")), _base64url_int(text(fields, "e"))
+    except ValueError:
         return None, None
 
 
-def _base64url_int(text: str) -> int:
-    return int.from_bytes(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+def _base64url_int(digits: str) -> int:
+    return int.from_bytes(base64.urlsafe_b64decode(digits + "=" * (-len(digits) % 4)))

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+from ocihaul.documents import whole_object
 from ocihaul.errors import ServiceError
 from ocihaul.http.client import Call
-from ocihaul.storage.calls import Caller, Headers, already_gone, as_document, read, without_none
-from ocihaul.storage.listing import Document, PreauthenticatedRequest
+from ocihaul.storage.calls import Caller, Headers, already_gone, without_none
+from ocihaul.storage.fields import Document
+from ocihaul.storage.listing import PreauthenticatedRequest
 from ocihaul.storage.names import quoted
 from ocihaul.storage.paging import ALL, Extent, Listing
 from ocihaul.storage.paths import bucket_path, par_path
@@ -29,7 +31,7 @@ class BucketOperations(Caller):
         query = {"fields": ",".join(fields)} if fields else {}
         path = bucket_path(namespace, bucket)
         call = Call("GetBucket", "GET", path, query=query, headers=headers or {})
-        return read(self._call(namespace, call), as_document)
+        return self._told(namespace, call, whole_object)
 
     def head_bucket(self, namespace: str, bucket: str) -> Headers:
         """Whether the bucket is there: its headers (etag), or ServiceError with status 404."""
@@ -50,7 +52,7 @@ class BucketOperations(Caller):
             query["fields"] = ",".join(fields)
         path = f"/n/{quoted(namespace, 'namespace')}/b"
         call = Call("ListBuckets", "GET", path, query=query)
-        return self._listing(namespace, call, as_document, extent)
+        return self._listing(namespace, call, whole_object, extent)
 
     def create_preauthenticated_request(
         self,
@@ -82,14 +84,14 @@ class BucketOperations(Caller):
             f"{bucket_path(namespace, bucket)}/p",
             document=without_none(given),
         )
-        return read(self._call(namespace, call), PreauthenticatedRequest.read)
+        return self._told(namespace, call, PreauthenticatedRequest.read_created)
 
     def get_preauthenticated_request(
         self, namespace: str, bucket: str, par_id: str
     ) -> PreauthenticatedRequest:
         """What is known of a PAR, without its URL."""
         call = Call("GetPreauthenticatedRequest", "GET", par_path(namespace, bucket, par_id))
-        return read(self._call(namespace, call), PreauthenticatedRequest.read)
+        return self._told(namespace, call, PreauthenticatedRequest.read)
 
     def list_preauthenticated_requests(
         self,

@@ -1,14 +1,15 @@
 """How every operation of Object Storage is called: endpoint, checks, pages, actions."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from ocihaul.documents import DocumentError, read_json
 from ocihaul.errors import ServiceError
+from ocihaul.events import Listener, Notice, ignore
 from ocihaul.http.client import Call, Client
-from ocihaul.storage.listing import Document
-from ocihaul.storage.names import check_headers, check_object_name, check_text
+from ocihaul.storage.fields import entries
+from ocihaul.storage.names import check_headers, check_object_name, check_text, is_etag
 from ocihaul.storage.paging import Extent, Listing
 from ocihaul.storage.paths import bucket_path
 from ocihaul.wire.message import Answer
@@ -30,7 +31,7 @@ class Caller:
 
     `endpoint` gives the base URL for a namespace, or for none (GetNamespace): realm-specific
     endpoints carry the namespace in their host name. `unsigned` carries what goes to the URLs of
-    pre-authenticated requests.
+    pre-authenticated requests. `listener` hears of the entries of lists that cannot be read.
     """
 
     def __init__(
@@ -39,10 +40,12 @@ class Caller:
         endpoint: Callable[[str | None], str],
         *,
         unsigned: Client | None = None,
+        listener: Listener = ignore,
     ) -> None:
         self._client = client
         self._endpoint = endpoint
         self._unsigned = unsigned
+        self._listener = listener
 
     def base_url(self, namespace: str | None) -> str:
         """Where requests for this namespace go."""
@@ -53,6 +56,10 @@ class Caller:
         for name, value in call.query.items():
             check_text(value, name)
         return self._client.call(Origin.parse(self._endpoint(namespace)), call)
+
+    def _told(self, namespace: str | None, call: Call, reader: Callable[[Any], T]) -> T:
+        """What `reader` makes of the answer's JSON."""
+        return read(self._call(namespace, call), reader, call.operation)
 
     def _listing(
         self,
@@ -66,9 +73,11 @@ class Caller:
         def ask(page: str | None, size: int | None) -> tuple[list[T], str | None]:
             more = {"limit": None if size is None else str(size), "page": page}
             query = {**call.query, **{name: text for name, text in more.items() if text}}
-            sent = replace(call, query=query, answer_limit=PAGE_LIMIT)
-            answer = self._call(namespace, sent)
-            items = read(answer, lambda document: [reader(each) for each in document])
+            answer = self._call(namespace, replace(call, query=query, answer_limit=PAGE_LIMIT))
+            items, odd = read(answer, lambda listed: entries(listed, reader), call.operation)
+            for reason in odd:
+                text = f"{call.operation}: an entry of the list is left out: {reason}."
+                self._listener(Notice(text))
             return items, answer.headers.get("opc-next-page") or None
 
         return Listing(ask, call.operation, extent)
@@ -99,21 +108,41 @@ class Caller:
         return self._call(namespace, call)
 
 
-def read(answer: Answer, reader: Callable[[Any], T]) -> T:
+def read(answer: Answer, reader: Callable[[Any], T], operation: str) -> T:
     """What `reader` makes of the answer's JSON; ServiceError when it is none, or of another shape.
 
     A proxy or a captive portal may answer 200, too.
     """
     try:
-        return reader(json.loads(answer.body))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise ServiceError(
-            status=answer.status,
-            code=None,
-            message="the answer is not the JSON that was expected",
-            operation="reading an answer",
-            headers=answer.headers,
+        return reader(read_json(answer.body))
+    except DocumentError as error:
+        raise odd_answer(
+            answer, f"the answer is not the JSON that was expected: {error}", operation
         ) from None
+
+
+def odd_answer(answer: Answer, message: str, operation: str) -> ServiceError:
+    """The error for a success that cannot be used."""
+    return ServiceError(
+        status=answer.status,
+        code=None,
+        message=message,
+        operation=operation,
+        headers=answer.headers,
+    )
+
+
+def check_etag(answer: Answer, operation: str, *, needed: bool = True) -> None:
+    """Raise ServiceError for an etag that cannot be sent back, or for none where one is `needed`.
+
+    Everything that follows relies on it: the commit of parts, preconditions, receipts.
+    """
+    etag = answer.headers.get("etag")
+    if etag is None and needed:
+        raise odd_answer(answer, "the answer has no etag", operation)
+    if etag is not None and not is_etag(etag):
+        reason = "the etag in the answer is not one that a header can carry"
+        raise odd_answer(answer, reason, operation)
 
 
 _CONTAINERS = frozenset({"BucketNotFound", "NamespaceNotFound"})
@@ -137,10 +166,3 @@ def is_unknown_upload(error: ServiceError) -> bool:
 def without_none(given: Mapping[str, object]) -> dict[str, object]:
     """What is given, as a document."""
     return {name: value for name, value in given.items() if value is not None}
-
-
-def as_document(value: Any) -> Document:
-    """`value`, if it is a JSON object; else TypeError."""
-    if not isinstance(value, dict):
-        raise TypeError("not a JSON object")
-    return value

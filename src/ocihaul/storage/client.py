@@ -8,15 +8,17 @@ What moves bytes is here; lists and what needs no bytes are in the modules besid
 """
 
 import contextlib
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from ocihaul.documents import DocumentError, object_of, text
 from ocihaul.errors import ServiceError
 from ocihaul.events import Listener
 from ocihaul.http.client import Call
 from ocihaul.storage.bucket_operations import BucketOperations
-from ocihaul.storage.calls import Headers, already_gone, read
+from ocihaul.storage.calls import Headers, already_gone, check_etag, odd_answer, read
 from ocihaul.storage.listing import UploadSummary
 from ocihaul.storage.object_operations import ObjectOperations
 from ocihaul.storage.paging import ALL, Extent, Listing
@@ -28,6 +30,8 @@ from ocihaul.wire.message import Answer, Body, Sink
 #: Needs a valid credential and nothing else; see `Client.probe`.
 PROBE = Call("GetNamespace", "GET", "/n")
 
+_SIZE = re.compile(r"[0-9]{1,18}")
+
 
 class StorageClient(ObjectOperations, BucketOperations):
     """The Object Storage of one region. Thread-safe."""
@@ -38,7 +42,7 @@ class StorageClient(ObjectOperations, BucketOperations):
         with contextlib.ExitStack() as stack:
             client = stack.enter_context(self._client.bounded(seconds))
             unsigned = self._unsigned and stack.enter_context(self._unsigned.bounded(seconds))
-            yield StorageClient(client, self._endpoint, unsigned=unsigned)
+            yield StorageClient(client, self._endpoint, unsigned=unsigned, listener=self._listener)
 
     def scoped(self, listener: Listener, stop: threading.Event) -> "StorageClient":
         """The same service over the same connections for one caller: its listener, its stop."""
@@ -46,6 +50,7 @@ class StorageClient(ObjectOperations, BucketOperations):
             self._client.scoped(listener, stop),
             self._endpoint,
             unsigned=self._unsigned and self._unsigned.scoped(listener, stop),
+            listener=listener,
         )
 
     def preauthenticated(self, namespace: str) -> PreauthenticatedUploads | None:
@@ -57,7 +62,7 @@ class StorageClient(ObjectOperations, BucketOperations):
     def get_namespace(self, compartment_id: str | None = None) -> str:
         """The tenancy's namespace, or that of the tenancy that a compartment belongs to."""
         query = {} if compartment_id is None else {"compartmentId": compartment_id}
-        return read(self._call(None, replace(PROBE, query=query)), str)
+        return self._told(None, replace(PROBE, query=query), _namespace)
 
     def head_object(
         self,
@@ -80,15 +85,18 @@ class StorageClient(ObjectOperations, BucketOperations):
             headers=headers or {},
         )
         answer = self._call(namespace, call)
-        size = int(answer.headers.get("content-length", "0"))
-        return ObjectSummary(size, answer.headers.get("etag"), answer.headers)
+        check_etag(answer, call.operation, needed=False)
+        length = answer.headers.get("content-length", "")
+        if not _SIZE.fullmatch(length):
+            raise odd_answer(answer, "the answer does not say how large it is", call.operation)
+        return ObjectSummary(int(length), answer.headers.get("etag"), answer.headers)
 
     def put_object(
         self, namespace: str, bucket: str, name: str, body: bytes | Body, headers: Headers
     ) -> Answer:
         """Store a whole object, at most 50 GiB."""
         path = object_path(namespace, bucket, name)
-        return self._call(namespace, Call("PutObject", "PUT", path, headers=headers, body=body))
+        return self._stored(namespace, Call("PutObject", "PUT", path, headers=headers, body=body))
 
     def create_multipart_upload(
         self,
@@ -113,7 +121,7 @@ class StorageClient(ObjectOperations, BucketOperations):
         answer = self._call(namespace, call)
         if answer.resent and repeated is not None:
             repeated.set()
-        return read(answer, lambda document: str(document["uploadId"]))
+        return read(answer, lambda given: text(object_of(given), "uploadId"), call.operation)
 
     def upload_part(
         self,
@@ -137,7 +145,7 @@ class StorageClient(ObjectOperations, BucketOperations):
             body=body,
             abandoned=abandoned,
         )
-        return self._call(namespace, call)
+        return self._stored(namespace, call)
 
     def commit_multipart_upload(
         self,
@@ -162,7 +170,7 @@ class StorageClient(ObjectOperations, BucketOperations):
             headers=headers,
             document={"partsToCommit": parts, "partsToExclude": []},
         )
-        return self._call(namespace, call)
+        return self._stored(namespace, call)
 
     def abort_multipart_upload(
         self, namespace: str, bucket: str, name: str, *, upload_id: str
@@ -217,3 +225,16 @@ class StorageClient(ObjectOperations, BucketOperations):
             abandoned=abandoned,
         )
         return self._call(namespace, call)
+
+    def _stored(self, namespace: str, call: Call) -> Answer:
+        """The answer to what has made an object or a part: it has an etag."""
+        answer = self._call(namespace, call)
+        check_etag(answer, call.operation)
+        return answer
+
+
+def _namespace(document: object) -> str:
+    name = text({"namespace": document}, "namespace")
+    if not name:
+        raise DocumentError("an empty text")
+    return name

@@ -1,16 +1,32 @@
 """What the lists and documents of the Object Storage API tell, as values.
 
-Times are text as the service writes them (RFC 3339, UTC); `epoch` reads them.
+Times are text as the service writes them (RFC 3339, UTC); `fields.epoch` reads them. Every `read`
+raises DocumentError for a document of another shape, so that the values can be relied on.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
+from ocihaul.documents import (
+    DocumentError,
+    list_of,
+    object_of,
+    text,
+    text_or_none,
+    whole_number,
+    whole_number_or_none,
+    whole_object,
+)
 from ocihaul.held_secrets import hold_access_uri
-
-Document = Mapping[str, Any]
+from ocihaul.storage.fields import (
+    Document,
+    access_path,
+    entries,
+    etag_or_none,
+    time,
+    time_or_none,
+    truth_or_none,
+)
 
 #: All that ListObjects can tell of an object.
 ALL_FIELDS = "name,size,etag,md5,timeCreated,timeModified,storageTier,archivalState"
@@ -46,11 +62,12 @@ class Selection:
         return {name: value for name, value in given.items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedObject:
+class ListedObject(NamedTuple):
     """One object, or version of one, in a list; None: not asked for, or not told.
 
-    `size` is bytes. `md5` is base64, with `-N` behind it for an object of N parts.
+    `size` is bytes. `md5` is base64, with `-N` behind it for an object of N parts. `fault` says
+    what is wrong with an entry whose other fields cannot be used: it has its name and no more.
+    (A tuple, because a list may have a million of them.)
     """
 
     name: str
@@ -63,48 +80,63 @@ class ListedObject:
     archival_state: str | None = None
     version_id: str | None = None
     is_delete_marker: bool | None = None
+    fault: str | None = None
 
     @classmethod
-    def read(cls, document: Document) -> "ListedObject":
-        """From the service's JSON."""
-        get = document.get
-        return cls(
-            name=document["name"],
-            size=get("size"),
-            etag=get("etag"),
-            md5=get("md5"),
-            time_created=get("timeCreated"),
-            time_modified=get("timeModified"),
-            storage_tier=get("storageTier"),
-            archival_state=get("archivalState"),
-            version_id=get("versionId"),
-            is_delete_marker=get("isDeleteMarker"),
-        )
+    def read(cls, document: object) -> "ListedObject":
+        """From the service's JSON. Raises DocumentError only for an entry without a usable name."""
+        given = object_of(document)
+        name = text(given, "name")
+        try:
+            return cls(
+                name,
+                whole_number_or_none(given, "size"),
+                etag_or_none(given),
+                text_or_none(given, "md5"),
+                time_or_none(given, "timeCreated"),
+                time_or_none(given, "timeModified"),
+                text_or_none(given, "storageTier"),
+                text_or_none(given, "archivalState"),
+                text_or_none(given, "versionId"),
+                truth_or_none(given, "isDeleteMarker"),
+            )
+        except DocumentError as error:
+            return cls(name, fault=str(error))
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectPage:
     """One page of a list, in the service's order.
 
-    `following` is the `start` of the next page of ListObjects; None in a list of versions.
+    `following` is the `start` of the next page of ListObjects; None in a list of versions. `odd`
+    says what is wrong with each entry that has no usable name.
     """
 
     objects: tuple[ListedObject, ...]
     prefixes: tuple[str, ...]
     following: str | None = None
+    odd: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """How many entries."""
+        return len(self.objects) + len(self.prefixes) + len(self.odd)
 
     @classmethod
-    def read(cls, document: Document) -> "ObjectPage":
+    def read(cls, document: object) -> "ObjectPage":
         """From the JSON of ListObjects."""
-        objects = tuple(ListedObject.read(each) for each in document["objects"])
-        following = document.get("nextStartWith") or None
-        return cls(objects, tuple(document.get("prefixes") or ()), following)
+        return cls._of(object_of(document), "objects", following="nextStartWith")
 
     @classmethod
-    def read_versions(cls, document: Document) -> "ObjectPage":
+    def read_versions(cls, document: object) -> "ObjectPage":
         """From the JSON of ListObjectVersions."""
-        objects = tuple(ListedObject.read(each) for each in document["items"])
-        return cls(objects, tuple(document.get("prefixes") or ()))
+        return cls._of(object_of(document), "items")
+
+    @classmethod
+    def _of(cls, document: Document, key: str, *, following: str | None = None) -> "ObjectPage":
+        objects, odd = entries(document.get(key), ListedObject.read)
+        prefixes, odd_prefixes = entries(document.get("prefixes") or [], _prefix)
+        more = text_or_none(document, following) if following else None
+        return cls(tuple(objects), tuple(prefixes), more or None, (*odd, *odd_prefixes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +151,16 @@ class UploadSummary:
     bucket: str
 
     @classmethod
-    def read(cls, document: Document) -> "UploadSummary":
+    def read(cls, document: object) -> "UploadSummary":
         """From the service's JSON."""
+        given = object_of(document)
         return cls(
-            upload_id=document["uploadId"],
-            name=document["object"],
-            time_created=document["timeCreated"],
-            storage_tier=document.get("storageTier"),
-            namespace=document["namespace"],
-            bucket=document["bucket"],
+            upload_id=text(given, "uploadId"),
+            name=text(given, "object"),
+            time_created=time(given, "timeCreated"),
+            storage_tier=text_or_none(given, "storageTier"),
+            namespace=text(given, "namespace"),
+            bucket=text(given, "bucket"),
         )
 
 
@@ -151,21 +184,18 @@ class FailedDeletion:
 
 @dataclass(frozen=True, slots=True)
 class BatchDeletion:
-    """What became of a batch: each name is in one of the two."""
+    """What became of a batch: each name is in one of the two, unless the answer was odd."""
 
     deleted: tuple[str, ...]
     failed: tuple[FailedDeletion, ...]
 
     @classmethod
-    def read(cls, document: Document) -> "BatchDeletion":
-        """From the service's JSON."""
-        return cls(
-            tuple(each["objectName"] for each in document["deleted"]),
-            tuple(
-                FailedDeletion(each["objectName"], each["statusCode"], each["errorMessage"])
-                for each in document.get("failed") or ()
-            ),
-        )
+    def read(cls, document: object) -> "BatchDeletion":
+        """From the service's JSON; entries of another shape say nothing."""
+        given = object_of(document)
+        deleted, _ = entries(given.get("deleted"), lambda each: text(object_of(each), "objectName"))
+        failed, _ = entries(given.get("failed") or [], _failed)
+        return cls(tuple(deleted), tuple(failed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +209,15 @@ class WorkRequest:
     document: Document = field(repr=False)
 
     @classmethod
-    def read(cls, document: Document) -> "WorkRequest":
+    def read(cls, document: object) -> "WorkRequest":
         """From the service's JSON."""
-        percent = document.get("percentComplete")
-        return cls(document["id"], document["status"], percent, document)
+        given = whole_object(document)
+        percent = given.get("percentComplete")
+        if not isinstance(percent, int | float | None):
+            raise DocumentError("percentComplete is not a number")
+        for each in list_of(given.get("resources") or []):
+            object_of(each)
+        return cls(text(given, "id"), text(given, "status"), percent, given)
 
     @property
     def over(self) -> bool:
@@ -212,21 +247,34 @@ class PreauthenticatedRequest:
         hold_access_uri(self.access_uri or self.full_path or "")
 
     @classmethod
-    def read(cls, document: Document) -> "PreauthenticatedRequest":
+    def read(cls, document: object) -> "PreauthenticatedRequest":
         """From the service's JSON."""
+        given = object_of(document)
         return cls(
-            par_id=document["id"],
-            name=document["name"],
-            access_type=document["accessType"],
-            time_created=document["timeCreated"],
-            time_expires=document["timeExpires"],
-            object_name=document.get("objectName"),
-            bucket_listing_action=document.get("bucketListingAction"),
-            access_uri=document.get("accessUri"),
-            full_path=document.get("fullPath"),
+            par_id=text(given, "id"),
+            name=text(given, "name"),
+            access_type=text(given, "accessType"),
+            time_created=time(given, "timeCreated"),
+            time_expires=time(given, "timeExpires"),
+            object_name=text_or_none(given, "objectName"),
+            bucket_listing_action=text_or_none(given, "bucketListingAction"),
+            access_uri=None if given.get("accessUri") is None else access_path(given),
+            full_path=text_or_none(given, "fullPath"),
         )
 
+    @classmethod
+    def read_created(cls, document: object) -> "PreauthenticatedRequest":
+        """From the answer to its creation, which is of no use without the URL."""
+        access_path(object_of(document))
+        return cls.read(document)
 
-def epoch(text: str) -> float:
-    """Seconds since 1970 of a time that the service wrote; ValueError when it is none."""
-    return datetime.fromisoformat(text).timestamp()
+
+def _prefix(each: object) -> str:
+    return text({"prefix": each}, "prefix")
+
+
+def _failed(document: object) -> FailedDeletion:
+    given = object_of(document)
+    return FailedDeletion(
+        text(given, "objectName"), whole_number(given, "statusCode"), text(given, "errorMessage")
+    )

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from ocihaul.documents import is_utf8
 from ocihaul.errors import UsageError
 
 #: RFC 9110: what a header's name consists of.
@@ -52,15 +53,23 @@ def quoted(text: str, what: str) -> str:
 
 def check_text(text: str, what: str) -> None:
     """Raise UsageError when `text` has no UTF-8 form: a file name in another encoding has none."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
+    if not is_utf8(text):
         # Escaped: a terminal could not show it either.
         raise UsageError(
             f"the {what} {text!a} is not valid UTF-8",
             hint="The service has no other names: rename the file, or upload it by itself with "
             "--name.",
-        ) from None
+        )
+
+
+def fits_header(value: str) -> bool:
+    """Whether a header can carry this value as it is."""
+    return value.isascii() and value.isprintable() and value == value.strip()
+
+
+def is_etag(value: str) -> bool:
+    """Whether this can be sent back as a precondition."""
+    return value != "" and fits_header(value)
 
 
 def check_headers(headers: Mapping[str, str]) -> None:

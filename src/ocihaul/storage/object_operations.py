@@ -1,6 +1,7 @@
 """Lists of objects, and what is done to objects without reading or writing their bytes."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from ocihaul.errors import ServiceError, UsageError
 from ocihaul.http.client import Call
@@ -14,7 +15,7 @@ from ocihaul.storage.listing import (
     WorkRequest,
 )
 from ocihaul.storage.names import check_text, quoted
-from ocihaul.storage.paging import pages
+from ocihaul.storage.paging import endless, pages
 from ocihaul.storage.paths import bucket_path, object_path
 from ocihaul.wire.message import Answer
 
@@ -47,7 +48,10 @@ class ObjectOperations(Caller):
             begin = {} if start is None else {"start": start}
             sent = {**query, "limit": str(size), **begin}
             call = Call("ListObjects", "GET", path, query=sent, answer_limit=PAGE_LIMIT)
-            page = read(self._call(namespace, call), ObjectPage.read)
+            page = self._told(namespace, call, ObjectPage.read)
+            last = page.objects[-1].name if page.objects else ""
+            if page.following is not None and page.following <= max(start or "", last):
+                raise endless("ListObjects")
             return page, page.following
 
         last_prefix: str | None = None
@@ -56,7 +60,7 @@ class ObjectOperations(Caller):
             if prefixes and prefixes[0] == last_prefix:
                 prefixes = prefixes[1:]
             count += len(page.objects)
-            yield ObjectPage(page.objects, prefixes, page.following)
+            yield replace(page, prefixes=prefixes)
             if limit is not None and count >= limit:
                 return
             last_prefix = page.prefixes[-1] if page.prefixes else last_prefix
@@ -78,7 +82,7 @@ class ObjectOperations(Caller):
             sent = query | more
             call = Call("ListObjectVersions", "GET", path, query=sent, answer_limit=PAGE_LIMIT)
             answer = self._call(namespace, call)
-            page = read(answer, ObjectPage.read_versions)
+            page = read(answer, ObjectPage.read_versions, call.operation)
             return page, answer.headers.get("opc-next-page")
 
         yield from pages(ask, "ListObjectVersions")
@@ -127,7 +131,7 @@ class ObjectOperations(Caller):
         ]
         document = {"objects": wanted, "isSkipDeletedResult": False}
         answer = self._act(namespace, bucket, "batchDeleteObjects", document)
-        return read(answer, BatchDeletion.read)
+        return read(answer, BatchDeletion.read, "BatchDeleteObjects")
 
     def restore_objects(
         self,
@@ -181,4 +185,4 @@ class ObjectOperations(Caller):
         """How far the service is with a copy."""
         path = f"/workRequests/{quoted(work_request_id, 'work request id')}"
         call = Call("GetWorkRequest", "GET", path)
-        return read(self._call(None, call), WorkRequest.read)
+        return self._told(None, call, WorkRequest.read)

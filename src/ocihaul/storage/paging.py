@@ -1,6 +1,6 @@
 """Lists page by page: each page names the next one, and none may come twice."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -8,32 +8,44 @@ from ocihaul.errors import ServiceError
 from ocihaul.storage.listing import PAGE
 
 T = TypeVar("T")
+P = TypeVar("P", bound=Sized)
+
+#: Pages without an entry, one after the other, after which no end is expected any more.
+MOST_EMPTY = 1000
 
 
 def pages(
-    ask: Callable[[str | None], tuple[T, str | None]], operation: str, *, first: str | None = None
-) -> Iterator[T]:
+    ask: Callable[[str | None], tuple[P, str | None]], operation: str, *, first: str | None = None
+) -> Iterator[P]:
     """Every page of a list, each asked for when the one before it has been used.
 
     `ask` gets a page's name (`first` to begin with) and returns the page with the name of the
-    next one. Raises ServiceError when a name comes again: the list would never end.
+    next one. Raises ServiceError when a name comes again, or page after page has nothing in it:
+    the list would never end.
     """
     seen = set() if first is None else {first}
     name = first
+    empty = 0
     while True:
         page, following = ask(name)
         yield page
         if not following:
             return
-        if following in seen:
-            raise ServiceError(
-                status=200,
-                code=None,
-                message="the list repeats a page, so it would never end",
-                operation=operation,
-            )
+        empty = 0 if len(page) else empty + 1
+        if following in seen or empty > MOST_EMPTY:
+            raise endless(operation)
         seen.add(following)
         name = following
+
+
+def endless(operation: str) -> ServiceError:
+    """The error to raise for a list whose pages make no progress."""
+    return ServiceError(
+        status=200,
+        code=None,
+        message="the list repeats a page, or makes no progress, so it would never end",
+        operation=operation,
+    )
 
 
 @dataclass(frozen=True, slots=True)

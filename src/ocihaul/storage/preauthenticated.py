@@ -9,10 +9,12 @@ import threading
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from ocihaul.documents import object_of, text
 from ocihaul.errors import ServiceError
 from ocihaul.held_secrets import hold_access_uri
 from ocihaul.http.client import Call, Client
 from ocihaul.storage.calls import Headers, already_gone, read
+from ocihaul.storage.fields import access_path
 from ocihaul.storage.names import check_headers
 from ocihaul.wire.message import Answer, Body
 from ocihaul.wire.origin import Origin
@@ -47,10 +49,9 @@ class PreauthenticatedUploads:
 
     def create(self, par_uri: str, headers: Headers) -> OpenUpload:
         """Begin an upload of the object that the PAR is for."""
-        answer = self._call("PUT", "CreateMultipartUpload", par_uri, {**headers, **_MULTIPART})
-        upload_id, uri = read(answer, lambda each: (str(each["uploadId"]), str(each["accessUri"])))
-        # Only its path counts: what was opened here is never sent anywhere else.
-        return OpenUpload(upload_id, urlsplit(uri).path)
+        operation = "CreateMultipartUpload"
+        answer = self._call("PUT", operation, par_uri, {**headers, **_MULTIPART})
+        return read(answer, _opened, operation)
 
     def upload_part(
         self,
@@ -91,3 +92,13 @@ class PreauthenticatedUploads:
         empty = {} if method == "DELETE" else {"content-length": "0"}
         call = Call(operation, method, path, headers={**headers, **empty}, shown_as=_SHOWN)
         return self._client.call(self._origin, call)
+
+
+def _opened(document: object) -> OpenUpload:
+    given = object_of(document)
+    try:
+        # Only its path counts: what was opened here is never sent anywhere else.
+        path = urlsplit(text(given, "accessUri")).path
+    except ValueError:
+        path = ""
+    return OpenUpload(text(given, "uploadId"), access_path({"accessUri": path}))

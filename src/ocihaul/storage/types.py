@@ -5,8 +5,8 @@ import binascii
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from ocihaul.documents import DocumentError, object_of, text, text_or_none, whole_number
 from ocihaul.errors import UsageError
 from ocihaul.held_secrets import hold_key_bytes
 
@@ -21,10 +21,10 @@ class SseCustomerKey:
         hold_key_bytes(base64.b64decode(self.base64_key))
 
     @classmethod
-    def from_text(cls, text: str, *, where: str) -> "SseCustomerKey":
+    def from_text(cls, encoded: str, *, where: str) -> "SseCustomerKey":
         """Read the base64 text of a 256-bit key; `where` names its origin in the error."""
         try:
-            raw = base64.b64decode(text.strip(), validate=True)
+            raw = base64.b64decode(encoded.strip(), validate=True)
         except (binascii.Error, ValueError):
             raw = b""
         if len(raw) != 32:
@@ -63,6 +63,19 @@ class PartSummary:
     size: int
 
     @classmethod
-    def read(cls, document: Mapping[str, Any]) -> "PartSummary":
-        """From the service's JSON."""
-        return cls(document["partNumber"], document["etag"], document.get("md5"), document["size"])
+    def read(cls, document: object) -> "PartSummary":
+        """From the service's JSON. Raises DocumentError."""
+        given = object_of(document)
+        return cls(
+            _part_number(given),
+            text(given, "etag"),
+            text_or_none(given, "md5"),
+            whole_number(given, "size"),
+        )
+
+
+def _part_number(document: Mapping[str, object]) -> int:
+    number = whole_number(document, "partNumber")
+    if not 1 <= number <= 10_000:
+        raise DocumentError(f"partNumber is {number}, not a number from 1 to 10000")
+    return number

@@ -18,6 +18,9 @@ MD5 = "MD5"
 SHA256 = "SHA256"
 SHA384 = "SHA384"
 
+#: How long the digests are, bytes.
+SIZES = {CRC32C: 4, MD5: 16, SHA256: 32, SHA384: 48}
+
 #: What `opc-checksum-algorithm` may say.
 DECLARABLE = (CRC32C, SHA256, SHA384)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
+from ocihaul.documents import whole_number_or_none
 from ocihaul.events import Event, PartResent, RetryScheduled, TokenAdopted
 
 
@@ -29,8 +30,9 @@ class Counts:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """Of a JSON object; what it lacks is 0."""
-        return cls(**{each.name: int(document.get(each.name, 0)) for each in fields(cls)})
+        """Of a JSON object; what it lacks is 0. Raises DocumentError."""
+        names = [each.name for each in fields(cls)]
+        return cls(**{name: whole_number_or_none(document, name) or 0 for name in names})
 
 
 class Counter:

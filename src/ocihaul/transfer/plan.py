@@ -67,9 +67,9 @@ def plan_upload(size: int, *, part_size: int | None, multipart: bool, parallel: 
 
 def check_part_size(part_size: int | None) -> None:
     """Raise UsageError for a part size that the service does not take."""
-    if part_size is not None and not SMALLEST_PART <= part_size <= LARGEST_PART:
+    if part_size is not None and not is_within(part_size, SMALLEST_PART, LARGEST_PART):
         raise UsageError(
-            f"a part size of {part_size / MIB:g} MiB is outside the service's limits",
+            f"a part size of {_mib(part_size)} is outside the service's limits",
             hint=f"--part-size is in MiB, {SMALLEST_PART // MIB} to {LARGEST_PART // MIB}.",
         )
 
@@ -81,8 +81,17 @@ def part_size_text(part_size: int) -> str:
 
 def check_parallel(parallel: int) -> None:
     """Raise UsageError for a number of parts in flight that cannot be."""
-    if not 1 <= parallel <= MOST_PARALLEL:
+    if not is_within(parallel, 1, MOST_PARALLEL):
         raise UsageError(
             f"{parallel} parts at a time cannot be",
             hint=f"--parallel-upload-count is 1 to {MOST_PARALLEL}.",
         )
+
+
+def is_within(number: object, least: int, most: int) -> bool:
+    """Whether this is a whole number in that range: callers of the library may give anything."""
+    return isinstance(number, int) and not isinstance(number, bool) and least <= number <= most
+
+
+def _mib(size: object) -> str:
+    return f"{size // MIB} MiB" if isinstance(size, int) and size % MIB == 0 else f"{size!r} bytes"

@@ -5,7 +5,8 @@ from enum import Enum
 from typing import TypeVar
 
 from ocihaul.errors import ServiceError
-from ocihaul.storage.listing import ListedObject, epoch
+from ocihaul.storage.fields import epoch
+from ocihaul.storage.listing import ListedObject
 from ocihaul.trees.names import sort_key
 
 L = TypeVar("L")

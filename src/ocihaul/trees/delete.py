@@ -1,6 +1,7 @@
 """Many objects deleted: in batches where the service knows them, else one by one."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 
 from ocihaul.errors import OcihaulError, ServiceError
@@ -16,6 +17,7 @@ _UNKNOWN = frozenset({400, 404, 405, 501})
 
 #: Object names with the etag that they must have, None for any.
 Batch = dict[str, str | None]
+_UNASKED = "\0"  # no etag is like this
 Names = Iterator[tuple[str, str | None]]
 
 
@@ -31,7 +33,9 @@ def delete_tree(
     `confirm` is asked with the number of objects before the first one is deleted; when the answer
     is no, that is OcihaulError. Raises NothingToDelete where there is nothing to ask about.
     """
-    bucket = Bucket(work.storage, request.namespace, request.bucket, request.prefix)
+    where = (request.namespace, request.bucket, request.prefix)
+    odd = partial(work.nameless, kind=NOT_DELETED)
+    bucket = Bucket(work.storage, *where, on_odd=odd)
     objects = bucket.objects(delimiter=request.delimiter)
     names: Names = ((each.name, None) for each in objects if request.filter(each.name))
     if request.dry_run:
@@ -112,14 +116,21 @@ class _Deleter:
     def _batch(self, batch: Batch) -> None:
         told = self._work.storage.batch_delete_objects(*self._where, batch)
         self._work.trouble.success()
+        left = dict(batch)  # the answer counts for the names that were asked for, once each
         for name in told.deleted:
-            self._deleted(name)
+            if left.pop(name, _UNASKED) is not _UNASKED:
+                self._deleted(name)
         for each in told.failed:
+            if left.pop(each.name, _UNASKED) is _UNASKED:
+                continue
             if each.status == 404:
                 self._deleted(each.name)
             else:
                 failure = OcihaulError(f"{each.status}: {each.message}", hint=_hint(each.status))
                 self._work.failed(each.name, failure, kind=NOT_DELETED)
+        for name in left:
+            failure = OcihaulError("the service's answer does not say what became of it")
+            self._work.failed(name, failure, kind=NOT_DELETED)
 
     def _one(self, batch: Batch) -> None:
         ((name, etag),) = batch.items()

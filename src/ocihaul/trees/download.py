@@ -5,6 +5,7 @@ import os
 import stat
 
 from ocihaul.errors import ObjectArchived, ObjectExists, OcihaulError, TargetError
+from ocihaul.events import Notice
 from ocihaul.storage.listing import ListedObject
 from ocihaul.transfer.claims import alone
 from ocihaul.transfer.downloads.download import download, is_unfinished, tidy
@@ -18,7 +19,7 @@ from ocihaul.trees.crew import Crew
 from ocihaul.trees.destination import Destination, check_root
 from ocihaul.trees.ledger import Finished, run_key
 from ocihaul.trees.names import relative_path
-from ocihaul.trees.remote import Bucket
+from ocihaul.trees.remote import Bucket, odd_entry
 from ocihaul.trees.request import TreeDownload
 from ocihaul.trees.results import DOWNLOADED, FILE
 from ocihaul.trees.small import SMALL
@@ -59,6 +60,10 @@ def _download(request: TreeDownload, work: Work, destination: Destination) -> No
     downloader.run()
     if not request.delete:
         return
+    if work.odd_names:  # one of them may be the object of any file
+        text = "Nothing was deleted: the list has entries whose names cannot be used."
+        work.listener(Notice(text))
+        return
     if downloader.found_nothing and os.path.isdir(request.root) and os.listdir(request.root):  # noqa: PTH112, PTH208
         raise OcihaulError(
             f"there is no object under the prefix {request.prefix!r} of bucket {request.bucket}, "
@@ -97,7 +102,8 @@ class _Downloader:
     def run(self) -> None:
         """List and compare here, fetch in the workers."""
         request, work = self._request, self._work
-        bucket = Bucket(work.storage, request.namespace, request.bucket, request.prefix)
+        where = (request.namespace, request.bucket, request.prefix)
+        bucket = Bucket(work.storage, *where, on_odd=work.nameless)
         with work.crew(request.parallel) as crew:
             for there in bucket.objects(delimiter=request.delimiter):
                 self.found_nothing = False
@@ -125,6 +131,8 @@ class _Downloader:
         if not work.results.add(FILE, self._destination.key(path), there.name):
             other = work.results.value(FILE, self._destination.key(path))
             raise TargetError(f"it would be the same file as the object {other!r}")
+        if there.fault is not None:
+            raise odd_entry(there.fault)
         if path.endswith("/"):
             self._directory(there, path)
         elif (there.archival_state or "Restored") != "Restored":

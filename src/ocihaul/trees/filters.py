@@ -12,6 +12,9 @@ from collections.abc import Sequence
 
 from ocihaul.errors import UsageError
 
+#: No pattern is longer, characters.
+LONGEST_PATTERN = 4096
+
 
 def _any(patterns: Sequence[str]) -> re.Pattern[str] | None:
     texts = [fnmatch.translate(os.path.normcase(each)) for each in patterns]
@@ -49,7 +52,11 @@ EVERYTHING = Filter()
 def make_filter(
     include: Sequence[str], exclude: Sequence[str], *, root: str, prefix: str = ""
 ) -> Filter:
-    """The filter for paths below `root`; raises UsageError when both kinds are given."""
+    """The filter for paths below `root`.
+
+    Raises UsageError when both kinds are given, or for a pattern that no path is as long as: the
+    time that a pattern takes grows with the square of its length.
+    """
     if include and exclude:
         raise UsageError("--include and --exclude exclude each other", hint="Leave one out.")
     if not include and not exclude:
@@ -57,4 +64,11 @@ def make_filter(
     patterns = list(include or exclude)
     if "/" in prefix:
         patterns += [os.path.join(prefix, each) for each in patterns]  # noqa: PTH118  text
+    longest = max(map(len, patterns))
+    if longest > LONGEST_PATTERN:
+        raise UsageError(
+            f"--include and --exclude: a pattern of {longest} characters (at most "
+            f"{LONGEST_PATTERN}, with the prefix before it)",
+            hint="A name has at most 1,024 bytes.",
+        )
     return Filter(patterns, include=bool(include), root=root)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from ocihaul.documents import read_object
 from ocihaul.errors import JournalError
 from ocihaul.events import Listener, Notice
 from ocihaul.transfer.journal.database import cell
@@ -125,7 +126,7 @@ class Ledger:
                 (self._run, printable(name)),
             ).fetchone()
         try:
-            return None if row is None else Finished(row[0], int(row[1]), dict(json.loads(row[2])))
+            return None if row is None else Finished(row[0], int(row[1]), read_object(row[2]))
         except (ValueError, TypeError):  # a disk has made something else of it
             return None
 
@@ -163,7 +164,7 @@ class Ledger:
     def _telling(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
+        except (OSError, sqlite3.Error, ValueError) as error:  # a disk can spoil what a cell says
             raise JournalError(
                 f"{self._directory / 'trees.sqlite3'} cannot be used: {error}",
                 hint="Check the space and the rights there, or set OCIHAUL_STATE_DIR.",

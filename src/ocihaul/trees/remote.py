@@ -1,10 +1,11 @@
 """The bucket's objects beside a walk: found by name with as few pages of the list as possible."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ocihaul.errors import ServiceError
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import PAGE, ListedObject, ObjectPage, Selection
+from ocihaul.storage.paging import endless
 from ocihaul.trees.compare import in_order
 from ocihaul.trees.names import sort_key
 
@@ -15,12 +16,22 @@ _SMALLEST_PAGE = 10
 
 
 class Bucket:
-    """One bucket, or what is under one prefix in it."""
+    """One bucket, or what is under one prefix in it.
+
+    `on_odd` is called with what is wrong with each entry of a list that has no usable name.
+    """
 
     def __init__(
-        self, storage: StorageClient, namespace: str, bucket: str, prefix: str = ""
+        self,
+        storage: StorageClient,
+        namespace: str,
+        bucket: str,
+        prefix: str = "",
+        *,
+        on_odd: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._storage = storage
+        self._on_odd = on_odd
         self._where = (namespace, bucket)
         self._prefix = prefix
 
@@ -32,7 +43,7 @@ class Bucket:
         """All objects in the order of their names; raises ServiceError when they are not."""
         selection = Selection(prefix=self._prefix or None, fields=FIELDS, delimiter=delimiter)
         pages = self._storage.list_objects(*self._where, selection)
-        return in_order(each for page in pages for each in page.objects)
+        return in_order(each for page in pages for each in self._sound(page))
 
     def size(self, *, delimiter: str | None = None) -> int:
         """The bytes of all objects, by a list of its own."""
@@ -45,7 +56,25 @@ class Bucket:
     def page_from(self, name: str, size: int) -> ObjectPage:
         """One page that begins at `name`."""
         selection = Selection(prefix=self._prefix or None, start=name, fields=FIELDS)
-        return next(self._storage.list_objects(*self._where, selection, page_size=size))
+        page = next(self._storage.list_objects(*self._where, selection, page_size=size))
+        self._sound(page)
+        return page
+
+    def _sound(self, page: ObjectPage) -> tuple[ListedObject, ...]:
+        """The entries that have a name; the others are told."""
+        for reason in page.odd:
+            self._on_odd(reason)
+        return page.objects
+
+
+def odd_entry(reason: str) -> ServiceError:
+    """The error for an entry of a list that cannot be used; `reason` says what is wrong with it."""
+    return ServiceError(
+        status=200,
+        code=None,
+        message=f"its entry in the list cannot be used: {reason}",
+        operation="ListObjects",
+    )
 
 
 class Finder:
@@ -85,13 +114,8 @@ class Finder:
             used = self._hits * 4 >= len(self._page)
             self._size = PAGE if used else max(self._size // 4, _SMALLEST_PAGE)
         page = self._bucket.page_from(name, self._size)
-        if not page.objects and page.following is not None and page.following <= name:
-            raise ServiceError(
-                status=200,
-                code=None,
-                message="the list repeats a page, so it would never end",
-                operation="ListObjects",
-            )
+        if page.following is not None and page.following <= name:
+            raise endless("ListObjects")
         self._page = list(in_order(iter(page.objects)))
         self._at = self._hits = 0
         self._following = page.following

@@ -27,7 +27,7 @@ from ocihaul.trees.crew import Crew
 from ocihaul.trees.delete import delete_objects
 from ocihaul.trees.ledger import Finished, run_key
 from ocihaul.trees.names import disk_path, object_name, sort_key
-from ocihaul.trees.remote import Bucket
+from ocihaul.trees.remote import Bucket, odd_entry
 from ocihaul.trees.request import TreeUpload
 from ocihaul.trees.results import EXTRA, UPLOADED
 from ocihaul.trees.small import SMALL, SmallFiles
@@ -139,7 +139,8 @@ class _Uploader:
 
     def _pairs(self) -> Iterator[tuple[_Local | None, ListedObject | None]]:
         request, work = self._request, self._work
-        bucket = Bucket(work.storage, request.each.namespace, request.each.bucket, request.prefix)
+        where = (request.each.namespace, request.each.bucket, request.prefix)
+        bucket = Bucket(work.storage, *where, on_odd=work.nameless)
         local = self._walk()
         if request.delete:
             prefix = request.prefix.encode()
@@ -184,6 +185,8 @@ class _Uploader:
             if not self._request.local_filter.may_hold(found.path):
                 return
             work.failed(item.name, SourceError(f"{path} cannot be read: {found.reason}"))
+        elif there is not None and there.fault is not None:
+            work.failed(item.name, odd_entry(there.fault))
         elif found.kind is Kind.EMPTY:
             self._empty(item, there, crew)
         else:
@@ -259,7 +262,11 @@ class _Uploader:
             return
         request = self._request
         path = there.name.removeprefix(request.prefix)
-        if request.remote_filter(there.name) and request.local_filter(path):
+        if not (request.remote_filter(there.name) and request.local_filter(path)):
+            return
+        if there.fault is not None:
+            self._work.failed(there.name, odd_entry(there.fault))
+        else:
             self._work.results.add(EXTRA, there.name, there.etag)
 
     # In the workers

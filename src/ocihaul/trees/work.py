@@ -13,6 +13,7 @@ from ocihaul.transfer.pace import Pace
 from ocihaul.trees.crew import Crew, Trouble
 from ocihaul.trees.ledger import Finished, Ledger
 from ocihaul.trees.names import printable
+from ocihaul.trees.remote import odd_entry
 from ocihaul.trees.request import Confirm
 from ocihaul.trees.results import FAILED, SKIPPED, Results
 
@@ -24,7 +25,8 @@ class Work:
     `ledger` remembers what is finished, `journal` the parts of large files; both may be None.
     `directory` is for lock files. `pace`, which has to hear the events, says how many work at a
     time.
-    Without `confirm` there is nobody to ask.
+    Without `confirm` there is nobody to ask. `odd_names` counts the entries of lists that have no
+    usable name.
     """
 
     storage: StorageClient
@@ -37,6 +39,7 @@ class Work:
     directory: Path = field(default_factory=state_directory)
     pace: Pace | None = None
     trouble: Trouble = field(init=False)
+    odd_names: int = field(default=0, init=False)
 
     def crew(self, workers: int) -> Crew:
         """So many workers, or fewer with a pace, whose troubles are this run's."""
@@ -58,6 +61,12 @@ class Work:
         text = f"{error.message}. {error.hint}" if error.hint else error.message
         self.results.add(kind, name, redact(text))
         self.listener(FileFailed(printable(name), error.message))
+
+    def nameless(self, reason: str, *, kind: str = FAILED) -> None:
+        """An entry of a list has no usable name: it is a failure of its own."""
+        self.odd_names += 1
+        name = f"(entry without a usable name: {self.odd_names})"
+        self.failed(name, odd_entry(reason), kind=kind)
 
     def remember(self, name: str, finished: Finished) -> None:
         """Note it for the next run; a ledger that fails costs the memory, not the work."""

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from urllib.parse import SplitResult, urlsplit
 
 from ocihaul.errors import ConfigError
+from ocihaul.hosts import host_of, split_url
 from ocihaul.plain_http import is_exposed
 from ocihaul.redaction import redact
 
@@ -24,11 +24,11 @@ class Origin:
     def parse(cls, url: str) -> "Origin":
         """The origin of a base URL; ConfigError when it is not http(s)://host[:port]."""
         try:
-            parts = urlsplit(url)
+            parts = split_url(url)
             host, port = host_of(parts), parts.port
         except ValueError:
             host, port = "", 0
-        if not host or port == 0 or parts.scheme not in _DEFAULT_PORT:
+        if not host or parts.scheme not in _DEFAULT_PORT:
             raise ConfigError(
                 f"{shown(url)!r} is not a base URL",
                 hint="Give it as https://host or https://host:port.",
@@ -59,11 +59,6 @@ class Origin:
 def host_and_port(host: str, port: int) -> str:
     """`host:port`, with brackets around an IPv6 address (RFC 3986, 3.2.2)."""
     return f"{_bracketed(host)}:{port}"
-
-
-def host_of(parts: SplitResult) -> str:
-    """The host as resolvers and headers take it; ValueError where no host can be called so."""
-    return (parts.hostname or "").encode("idna").decode()
 
 
 def shown(url: str) -> str:

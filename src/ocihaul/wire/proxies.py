@@ -5,11 +5,12 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, unquote_to_bytes
 
 from ocihaul.errors import ConfigError
 from ocihaul.held_secrets import hold
-from ocihaul.wire.origin import Origin, host_and_port, host_of, shown
+from ocihaul.hosts import host_of, split_url
+from ocihaul.wire.origin import Origin, host_and_port, shown
 
 #: In capitals, which `redaction` knows as an example.
 _FORM = (
@@ -37,20 +38,13 @@ class Proxy:
                 hint=f"Only HTTP proxies are. {_FORM}",
             )
         try:
-            parts = urlsplit(url)
+            parts = split_url(url)
             host = host_of(parts) if _is_plain(parts) else ""
-        except ValueError:  # it may quote what it takes for the host: see _is_plain
+            authorization = _authorization(parts)
+        except ValueError:  # it may quote what it takes for host or port: the password, perhaps
             host = ""
         if not host:
             raise ConfigError(f"the proxy {shown(url)!r} cannot be used", hint=_FORM)
-        authorization = None
-        if parts.username is not None:
-            password = parts.password or ""
-            pair = f"{unquote(parts.username)}:{unquote(password)}"
-            encoded = base64.b64encode(pair.encode()).decode()
-            authorization = f"Basic {encoded}"
-            for secret in (password, unquote(password), encoded):
-                hold(secret, "password")
         return cls(host, parts.port or 80, authorization)
 
     def __str__(self) -> str:
@@ -118,10 +112,22 @@ def _split_port(entry: str) -> tuple[str, str]:
     return entry, ""
 
 
+def _authorization(parts: SplitResult) -> str | None:
+    """The value for the user in a URL; ValueError for a text that has no bytes (a lone surrogate).
+
+    Bytes of the command line that are no UTF-8, and such as %E9, are sent as they are.
+    """
+    if parts.username is None:
+        return None
+    password = parts.password or ""
+    given = (parts.username, password)
+    pair = b":".join(unquote_to_bytes(each.encode(errors="surrogateescape")) for each in given)
+    encoded = base64.b64encode(pair).decode()
+    for secret in (password, unquote(password), encoded):
+        hold(secret, "password")
+    return f"Basic {encoded}"
+
+
 def _is_plain(parts: SplitResult) -> bool:
-    """Whether the port is a port, and nothing follows it: a password with / or # ends up there."""
-    try:
-        port = parts.port
-    except ValueError:  # it quotes what it takes for the port: part of the password, perhaps
-        return False
-    return port != 0 and parts.path in {"", "/"} and not (parts.query or parts.fragment)
+    """Whether nothing follows the port: a password with / or # ends up there."""
+    return parts.path in {"", "/"} and not (parts.query or parts.fragment)

@@ -2,6 +2,7 @@
 
 import random
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -190,3 +191,74 @@ def test_finding_a21_flipped_bits_in_the_tables_names_are_our_own_error(tmp_path
         except JournalError:
             refused += 1
     assert refused > 10
+
+
+def test_finding_a21_a_schema_with_flipped_bits_is_an_error_of_the_journal(tmp_path: Path) -> None:
+    """SQLite tells of it in a text that need not be UTF-8."""
+    with Journal(tmp_path):
+        pass
+    whole = (tmp_path / "journal.sqlite3").read_bytes()
+    at = whole.index(b"CREATE TABLE uploads")
+    refused: list[str] = []
+    for place in range(at, at + 60):
+        (tmp_path / "journal.sqlite3").write_bytes(
+            whole[:place] + bytes([whole[place] ^ 0x80]) + whole[place + 1 :]
+        )
+        try:
+            with Journal(tmp_path) as journal:
+                journal.find(TARGET)
+        except JournalError as error:
+            refused.append(str(error))
+    assert refused
+    assert all(refused)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *(("part_size", "'x'"), ("part_size", "0"), ("part_size", "-5"), ("size", "x'61'")),
+        *(("created_at", "9e99"), ("created_at", "'x'"), ("upload_id", "x'ff'")),
+        *(("counts", "'[1]'"), ("counts", "'{\"runs\": 1e999}'"), ("attributes", "'[['")),
+        *(("ctime_ns", "'soon'"), ("mtime_ns", "1.5"), ("bucket", "x'00'")),
+    ],
+)
+def test_finding_a21_a_spoilt_cell_is_an_error_of_the_journal(
+    tmp_path: Path, column: str, value: str
+) -> None:
+    with Journal(tmp_path) as journal:
+        journal.begin(
+            TARGET,
+            upload_id="u",
+            source="/f",
+            identity=Identity(1, 2, 30, 4),
+            part_size=10,
+            encryption="service",
+            algorithm="MD5",
+            attributes={"contentType": "x"},
+            ctime_ns=5,
+        )
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite3")) as database, database:
+        changed = database.execute(f"UPDATE uploads SET {column} = {value}").rowcount  # noqa: S608
+        assert changed == 1
+    with Journal(tmp_path) as journal, pytest.raises(JournalError, match="cannot be used"):
+        journal.entries()
+
+
+def test_parts_of_another_form_were_none(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        entry = journal.begin(
+            TARGET,
+            upload_id="u",
+            source="/f",
+            identity=Identity(1, 2, 30, 4),
+            part_size=10,
+            encryption="service",
+            algorithm="MD5",
+            parts={number: SentPart(10, "e", {"CRC32C": b"abcd"}) for number in range(1, 6)},
+        )
+        with closing(sqlite3.connect(tmp_path / "journal.sqlite3")) as database, database:
+            for number, change in enumerate(
+                ("size = 'x'", "size = -1", "etag = x'ff'", 'digests = \'{"CRC32C": "61"}\''), 1
+            ):
+                database.execute(f"UPDATE parts SET {change} WHERE number = {number}")  # noqa: S608
+        assert list(journal.parts(entry)) == [5]

@@ -10,6 +10,7 @@ import click
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.invocation import Invocation, at_work, bucket_options
 from ocihaul.cli.objects.question import command
+from ocihaul.cli.option_types import JsonObject
 from ocihaul.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 #: What the stock CLI ends with when the wait was too short.
 TIMED_OUT = 2
 
+#: A year is longer than any copy takes.
+_SECONDS = click.IntRange(0, 365 * 86400)
 _STATES = ("ACCEPTED", "IN_PROGRESS", "FAILED", "COMPLETED", "CANCELING", "CANCELED")
 _TIERS = ("Standard", "InfrequentAccess", "Archive")
 _DETAILS = {
@@ -44,7 +47,9 @@ _DETAILS = {
 @click.option(
     "--destination-object-if-none-match-e-tag", help="*: only if there is no such object."
 )
-@click.option("--destination-object-metadata", help="Other metadata: JSON, or file://path.")
+@click.option(
+    "--destination-object-metadata", type=JsonObject(), help="Other metadata: JSON, or file://path."
+)
 @click.option(
     "--destination-object-storage-tier",
     type=click.Choice(_TIERS, case_sensitive=False),
@@ -59,8 +64,8 @@ _DETAILS = {
     type=click.Choice(_STATES, case_sensitive=False),
     help="Wait until the copying is in (one of) these states.",
 )
-@click.option("--max-wait-seconds", type=int, help="How long to wait at most. [1200]")
-@click.option("--wait-interval-seconds", type=int, help="How often to look. [30]")
+@click.option("--max-wait-seconds", type=_SECONDS, help="How long to wait at most. [1200]")
+@click.option("--wait-interval-seconds", type=_SECONDS, help="How often to look. [30]")
 def _copy() -> None:
     """Have the service copy an object; shows the id of its work request."""
 

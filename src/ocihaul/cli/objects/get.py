@@ -10,7 +10,7 @@ from ocihaul.cli.option_types import OptionalHours, ParallelCount, PartSize
 
 COMMAND = ("os", "object", "get")
 
-_MIB = click.IntRange(min=1)
+_MIB = click.IntRange(1, 10 * 2**20)  # at most the largest object
 _HEADER = "What the answer's {} header shall say."
 
 

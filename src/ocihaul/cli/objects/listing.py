@@ -42,7 +42,7 @@ def run(invocation: Invocation) -> int:
     streams = options["stream_output"] and invocation.view.is_plain_json
     document: dict[str, Any] | None = None
     with at_work(invocation) as (storage, _):
-        pages = _pages(invocation, storage)
+        pages = _told(_pages(invocation, storage), invocation)
         if streams:
             write_answer(invocation.stdout, streamed(pages))
         else:
@@ -74,6 +74,21 @@ def _pages(invocation: Invocation, storage: "StorageClient") -> Iterator["Object
         limit=None if everything else options["limit"] or _STOCK_PAGE,
         page_size=min(options["page_size"] or (PAGE if everything else _STOCK_PAGE), PAGE),
     )
+
+
+def _told(pages: Iterator["ObjectPage"], invocation: Invocation) -> Iterator["ObjectPage"]:
+    """The same; entries that cannot be used, or not as a whole, are told on stderr."""
+    from ocihaul.printable import one_line
+
+    for page in pages:
+        told = [f"an entry of the list is left out: {reason}" for reason in page.odd]
+        told += [
+            f"{one_line(each.name)} is listed by its name only: {each.fault}"
+            for each in page.objects
+            if each.fault is not None
+        ]
+        invocation.tell(*(f"Notice: {text}" for text in told))
+        yield page
 
 
 def gathered(pages: Iterator["ObjectPage"]) -> dict[str, Any]:

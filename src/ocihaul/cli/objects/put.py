@@ -6,7 +6,7 @@ import click
 
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import bucket_options, from_json_option, settle
-from ocihaul.cli.option_types import ParallelCount, PartSize
+from ocihaul.cli.option_types import JsonObject, ParallelCount, PartSize
 
 COMMAND = ("os", "object", "put")
 
@@ -26,7 +26,11 @@ _OF_SINGLE = "Only where the object is sent in one piece."
 @click.option("--opc-content-crc32c", help=f"The expected CRC32C, in base64. {_OF_SINGLE}")
 @click.option("--opc-content-sha256", help=f"The expected SHA-256, in base64. {_OF_SINGLE}")
 @click.option("--opc-content-sha384", help=f"The expected SHA-384, in base64. {_OF_SINGLE}")
-@click.option("--metadata", help='Metadata of your own: \'{"key": "value"}\', or file://path.')
+@click.option(
+    "--metadata",
+    type=JsonObject(),
+    help='Metadata of your own: \'{"key": "value"}\', or file://path.',
+)
 @click.option(
     "--content-type",
     help="The MIME type; auto guesses it from the file's name. What is compressed (a.css.gz) is "

@@ -22,7 +22,7 @@ COMMAND = ("os", "object", "bulk-download")
 @click.option("--overwrite", is_flag=True, help="Replace existing files without asking.")
 @click.option("--no-overwrite", is_flag=True, help="Keep existing files.")
 @tree.options(tree.PARALLEL)
-@click.option("--multipart-download-threshold", type=click.IntRange(min=128), hidden=True)
+@click.option("--multipart-download-threshold", type=click.IntRange(128, 51200), hidden=True)
 @click.option("--no-multipart", is_flag=True, help="Fetch each object in one piece.")
 @click.option(
     "--part-size",

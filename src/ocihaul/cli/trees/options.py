@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ocihaul.cli.option_types import AUTO, ParallelCount
+from ocihaul.cli.option_types import AUTO, JsonObject, ParallelCount
 from ocihaul.cli.option_values import customer_key, metadata, namespace_or_none
 from ocihaul.cli.units import MIB
 from ocihaul.errors import UsageError
@@ -20,7 +20,11 @@ DEFAULT_PARALLEL = 10
 _TIERS = click.Choice(["Standard", "InfrequentAccess", "Archive"], case_sensitive=False)
 
 OF_OBJECTS = (
-    click.option("--metadata", help='Metadata of your own: \'{"key": "value"}\', or file://path.'),
+    click.option(
+        "--metadata",
+        type=JsonObject(),
+        help='Metadata of your own: \'{"key": "value"}\', or file://path.',
+    ),
     click.option(
         "--content-type", help="The MIME type; auto guesses it from each file's name (put --help)."
     ),

@@ -184,13 +184,6 @@ def _job(
     except ServiceError as error:
         error.hint = _HINTS.get(error.status, error.hint)
         raise
-    if "content-length" not in there.headers:
-        raise ServiceError(
-            status=200,
-            code=None,
-            message=f"the answer does not say how large {request.name!r} is",
-            operation="HeadObject",
-        )
     there = readable(storage, request, there, look=look, listener=listener, stop=stop)
     return DownloadJob(storage, request, there, listener, stop, pace)
 

@@ -12,11 +12,14 @@ import threading
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ocihaul.documents import read_json, read_object
 from ocihaul.events import Listener, Notice
 from ocihaul.transfer.downloads.place import Place
 from ocihaul.transfer.downloads.ranges import RangePlan
 
 _VERSION = 1
+#: The smallest ranges are of a MiB, the largest objects of 10 TiB.
+_MOST_RANGES = 10 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +61,23 @@ class Finished:
         """
         try:
             lines = self._lines()
-            head = json.loads(lines[0])
+            head = read_object(lines[0])
             if [head[key] for key in ("version", "etag", "size")] != [_VERSION, etag, size]:
                 raise LookupError("it was another object")
             plan = RangePlan(**head["plan"])
             numbers = [plan.start, plan.end, plan.part_size, plan.block or plan.part_size]
             sound = all(type(each) is int for each in numbers) and plan.block != 0
-            if not (sound and 0 <= plan.start <= plan.end <= size and min(numbers[2:]) > 0):
+            sound = sound and 0 <= plan.start <= plan.end <= size and min(numbers[2:]) > 0
+            if not (sound and plan.part_count <= _MOST_RANGES):
                 raise ValueError("it has been meddled with")
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise LookupError("nothing to go on with") from error
         finished: dict[int, FinishedRange] = {}
         begun: dict[int, BegunRange] = {}
         for line in lines[1:]:
             # The last one may be cut; the others may hold anything.
-            with contextlib.suppress(ValueError, TypeError, RecursionError):
-                number, crc32c, rest = json.loads(line)
+            with contextlib.suppress(ValueError, TypeError):
+                number, crc32c, rest = read_json(line)
                 if type(number) is not int or not 1 <= number <= plan.part_count:
                     continue
                 if type(rest) is not int:

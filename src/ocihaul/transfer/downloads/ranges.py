@@ -4,7 +4,12 @@ import re
 from dataclasses import dataclass
 
 from ocihaul.errors import UsageError
-from ocihaul.transfer.plan import DEFAULT_PART_SIZE, MOST_PARALLEL
+from ocihaul.transfer.plan import (
+    DEFAULT_PART_SIZE,
+    LARGEST_OBJECT,
+    MOST_PARALLEL,
+    is_within,
+)
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
@@ -64,11 +69,11 @@ def wanted_bytes(byte_range: str | None, size: int) -> tuple[int, int]:
 
 def check_wishes(*, part_size: int | None, parallel: int) -> None:
     """Raise UsageError for numbers that cannot be."""
-    if part_size is not None and part_size < 1:
+    if part_size is not None and not is_within(part_size, 1, LARGEST_OBJECT):
         raise UsageError(
-            f"a part size of {part_size} bytes cannot be", hint="It is 1 byte or more."
+            f"a part size of {part_size!r} bytes cannot be", hint=f"It is 1 to {LARGEST_OBJECT}."
         )
-    if not 1 <= parallel <= MOST_PARALLEL:
+    if not is_within(parallel, 1, MOST_PARALLEL):
         raise UsageError(
             f"{parallel} ranges at a time cannot be",
             hint=f"--parallel-download-count is 1 to {MOST_PARALLEL}.",

@@ -90,7 +90,7 @@ class Database:
             except BaseException:
                 self._connection.close()
                 raise
-        except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
+        except (OSError, sqlite3.Error, ValueError) as error:  # flipped bits may spell no UTF-8
             raise JournalError(
                 f"the journal in {directory} cannot be used: {error}",
                 hint="Name a writable directory with OCIHAUL_STATE_DIR.",

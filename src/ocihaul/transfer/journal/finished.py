@@ -5,7 +5,7 @@ import time
 
 from ocihaul.transfer.journal.database import THIS_TARGET, Database
 from ocihaul.transfer.journal.state_file import give_back, used_bytes
-from ocihaul.transfer.journal.values import Entry, KeptReceipt, Target
+from ocihaul.transfer.journal.values import Entry, KeptReceipt, Target, read_receipt_row
 
 #: Receipts that are kept of one object.
 MOST_OF_AN_OBJECT = 10
@@ -91,11 +91,7 @@ class FinishedUploads:
         columns = "id, endpoint, namespace, bucket, object, etag, size, finished_at, owed"
         with self._database.reading() as database:
             query = f"SELECT {columns} FROM receipts {where}"  # noqa: S608  our own words
-            rows = database.execute(query, values).fetchall()
-        return [
-            KeptReceipt(row, Target(endpoint, namespace, bucket, name), etag, size, at, bool(owed))
-            for row, endpoint, namespace, bucket, name, etag, size, at, owed in rows
-        ]
+            return [read_receipt_row(*row) for row in database.execute(query, values)]
 
 
 def _drop_old(database: sqlite3.Connection, target: Target) -> None:

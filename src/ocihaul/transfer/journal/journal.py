@@ -17,7 +17,6 @@ from typing import Self
 
 from platformdirs import user_state_path
 
-from ocihaul.transfer.checksum import CRC32C
 from ocihaul.transfer.claims import claimed, is_held
 from ocihaul.transfer.counting import Counts
 from ocihaul.transfer.integrity import SentPart
@@ -30,8 +29,8 @@ from ocihaul.transfer.journal.values import (
     KeptReceipt,
     Target,
     part_row,
-    read_digests,
     read_entry,
+    read_parts,
 )
 from ocihaul.transfer.source import Identity
 
@@ -186,11 +185,7 @@ class Journal(FinishedUploads):
                 "SELECT number, size, etag, digests, request_id FROM parts WHERE upload = ?",
                 (entry.row,),
             ).fetchall()
-        return {
-            number: SentPart(size, etag, values, request_id)
-            for number, size, etag, digests, request_id in rows
-            if CRC32C in (values := read_digests(digests))
-        }
+        return dict(read_parts(rows))
 
     def progress(self, entry: Entry) -> tuple[int, int]:
         """How many parts are finished, and their bytes."""

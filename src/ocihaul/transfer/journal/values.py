@@ -3,12 +3,15 @@
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ocihaul.documents import read_object
+from ocihaul.transfer.checksum import CRC32C
 from ocihaul.transfer.counting import Counts
 from ocihaul.transfer.integrity import SentPart
+from ocihaul.transfer.journal import cells
 from ocihaul.transfer.source import Identity
 
 
@@ -80,11 +83,17 @@ class Intention:
     def read(cls, text: str) -> "Intention | None":
         """From its JSON; None where a disk has made something else of it."""
         try:
-            value = read_document(text)
-            identity = Identity(**value.pop("identity"))
-            return cls(identity=identity, **value)
+            value = read_object(text)
+            identity = value.pop("identity")
+            numbers = (identity[name] for name in ("device", "inode", "size", "mtime_ns"))
+            found = cls(identity=Identity(*map(cells.number, numbers)), **value)
+            for each in (found.source, found.encryption, found.algorithm):
+                cells.text(each)
+            cells.number(found.part_size, least=0)
+            cells.time(found.begun_at)
         except (ValueError, TypeError, KeyError):
             return None
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,31 +116,36 @@ ENTRY_COLUMNS = (
 
 
 def read_entry(row: int, *columns: Any) -> Entry:
-    """From a row of `uploads`, in the order of `ENTRY_COLUMNS`."""
-    upload_id, source = columns[4:6]
+    """From a row of `uploads`, in the order of `ENTRY_COLUMNS`.
+
+    Raises ValueError where a disk has made something else of it.
+    """
+    endpoint, namespace, bucket, name, upload_id, source = map(cells.text, columns[:6])
     part_size, encryption, algorithm, created_at, counts, attributes, ctime_ns = columns[10:]
     return Entry(
         row=row,
-        target=Target(*columns[:4]),
+        target=Target(endpoint, namespace, bucket, name),
         upload_id=upload_id,
         source=source,
-        identity=Identity(*map(int, columns[6:10])),
-        part_size=part_size,
-        encryption=encryption,
-        algorithm=algorithm,
-        created_at=created_at,
-        attributes=None if attributes is None else read_document(attributes),
-        ctime_ns=None if ctime_ns is None else int(ctime_ns),
-        counts=Counts.from_document(read_document(counts)),
+        identity=Identity(*map(cells.number, columns[6:10])),
+        part_size=cells.number(part_size, least=1),
+        encryption=cells.text(encryption),
+        algorithm=cells.text(algorithm),
+        created_at=cells.time(created_at),
+        attributes=None if attributes is None else read_object(cells.text(attributes)),
+        ctime_ns=None if ctime_ns is None else cells.number(ctime_ns),
+        counts=Counts.from_document(read_object(cells.text(counts))),
     )
 
 
-def read_document(text: str) -> dict[str, Any]:
-    """A JSON object. Raises ValueError where a disk has made something else of it."""
-    value = json.loads(text)
-    if not isinstance(value, dict):
-        raise ValueError(f"a JSON object was expected, not {text:.20}")  # noqa: TRY004  see above
-    return value
+def read_receipt_row(row: int, *columns: Any) -> KeptReceipt:
+    """From a row of `receipts`. Raises ValueError where a disk has made something else of it."""
+    endpoint, namespace, bucket, name, etag = map(cells.text, columns[:5])
+    size, finished_at, owed = columns[5:]
+    target = Target(endpoint, namespace, bucket, name)
+    return KeptReceipt(
+        row, target, etag, cells.number(size, least=0), cells.time(finished_at), bool(owed)
+    )
 
 
 def part_row(entry: Entry, number: int, part: SentPart) -> tuple[object, ...]:
@@ -140,9 +154,10 @@ def part_row(entry: Entry, number: int, part: SentPart) -> tuple[object, ...]:
     return entry.row, number, part.size, part.etag, digests, part.request_id
 
 
-def read_digests(text: str) -> dict[str, bytes]:
-    """What was written; nothing where a disk has made something else of it."""
-    try:
-        return {name: bytes.fromhex(value) for name, value in json.loads(text).items()}
-    except (ValueError, TypeError, AttributeError):
-        return {}
+def read_parts(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, SentPart]]:
+    """The rows of `parts` that are as they were written; the others were none."""
+    for number, size, etag, digests, request_id in rows:
+        sound = type(number) is int and number > 0 and type(size) is int and size >= 0
+        sound = sound and isinstance(etag, str) and isinstance(request_id, str | None)
+        if sound and CRC32C in (values := cells.digests(digests)):
+            yield number, SentPart(size, etag, values, request_id)

@@ -12,6 +12,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ocihaul import __version__
+from ocihaul.documents import (
+    LAST_MOMENT,
+    DocumentError,
+    list_of,
+    object_at,
+    object_of,
+    read_object,
+    text,
+    text_or_none,
+    whole_number,
+)
 from ocihaul.errors import ReceiptError
 from ocihaul.transfer.checksum import CRC32C, MD5, SHA256, SHA384, encoded
 from ocihaul.transfer.counting import Counts
@@ -132,16 +143,16 @@ def service_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: headers[name] for name in sorted(headers) if name.startswith(_SERVICE)}
 
 
-def read_receipt(text: str, *, where: str) -> Receipt:
+def read_receipt(document_text: str, *, where: str) -> Receipt:
     """A receipt from its document; `where` names its origin in the error.
 
     Raises ReceiptError for what is no receipt, is damaged, or is of a newer version.
     """
     try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise _unreadable(where, f"it is not JSON ({error})") from None
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        document = read_object(document_text)
+    except DocumentError as error:
+        raise _unreadable(where, f"it is {error}") from None
+    if document.get("schema") != SCHEMA:
         raise _unreadable(where, f'it has no "schema": "{SCHEMA}"')
     version = document.get("version")
     if isinstance(version, int) and version > VERSION:
@@ -152,48 +163,49 @@ def read_receipt(text: str, *, where: str) -> Receipt:
         )
     try:
         receipt = _receipt(document)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _unreadable(where, f"{type(error).__name__}: {error}") from None
+    except DocumentError as error:
+        raise _unreadable(where, str(error)) from None
     if trouble := _inconsistency(receipt):
         raise _unreadable(where, trouble)
     return receipt
 
 
 def _receipt(document: Mapping[str, Any]) -> Receipt:
-    source, target, whole = document["source"], document["target"], document["whole"]
+    source, target, whole, service, times = (
+        object_at(document, name) for name in ("source", "target", "whole", "service", "times")
+    )
     names = ("device", "inode", "size", "mtime-ns")
-    known = all(isinstance(source[name], int) for name in names)
-    counts = document["counts"]
+    known = all(type(source.get(name)) is int for name in names)
     return Receipt(
-        path=_text_or_none(source["path"]),
+        path=_path_or_none(source),
         identity=Identity(*(source[name] for name in names)) if known else None,
-        size=_whole_number(whole["size"]),
+        size=whole_number(whole, "size"),
         target=Target(
-            *(_text(target[name]) for name in ("endpoint", "namespace", "bucket", "object"))
+            *(text(target, name) for name in ("endpoint", "namespace", "bucket", "object"))
         ),
-        etag=_text(target["etag"]),
-        version_id=_text_or_none(target["version-id"]),
-        upload_id=_text_or_none(target["upload-id"]),
-        encryption=_text(target["encryption"]),
-        part_size=_whole_number(document["part-size"]),
-        parts=[_part(part) for part in document["parts"]],
-        crc32c=_text_or_none(whole["crc32c"]),
-        md5=_text_or_none(whole["md5"]),
-        service={_text(name): _text(value) for name, value in document["service"].items()},
-        begun=_epoch(document["times"]["begun"]),
-        finished=_epoch(document["times"]["finished"]),
-        counts=None if counts is None else _counted(counts),
-        ocihaul=_text(document["ocihaul"]),
+        etag=text(target, "etag"),
+        version_id=_nullable(target, "version-id"),
+        upload_id=_nullable(target, "upload-id"),
+        encryption=text(target, "encryption"),
+        part_size=whole_number(document, "part-size"),
+        parts=[_part(object_of(part)) for part in list_of(document.get("parts"))],
+        crc32c=_nullable(whole, "crc32c"),
+        md5=_nullable(whole, "md5"),
+        service={name: text(service, name) for name in service},
+        begun=_epoch(times, "begun"),
+        finished=_epoch(times, "finished"),
+        counts=None if document.get("counts") is None else _counted(object_at(document, "counts")),
+        ocihaul=text(document, "ocihaul"),
     )
 
 
 def _part(part: Mapping[str, Any]) -> ReceiptPart:
     return ReceiptPart(
-        _whole_number(part["number"]),
-        _whole_number(part["size"]),
-        _text(part["etag"]),
-        _text_or_none(part["opc-request-id"]),
-        {name: _text(part[name.lower()]) for name in _ALGORITHMS if name.lower() in part},
+        whole_number(part, "number"),
+        whole_number(part, "size"),
+        text(part, "etag"),
+        _nullable(part, "opc-request-id"),
+        {name: text(part, name.lower()) for name in _ALGORITHMS if name.lower() in part},
     )
 
 
@@ -203,6 +215,8 @@ def _inconsistency(receipt: Receipt) -> str | None:
         return "its parts are not numbered 1, 2, 3, …"
     if sum(part.size for part in receipt.parts) != receipt.size:
         return f"its parts do not add up to {receipt.size} bytes"
+    if receipt.identity is not None and receipt.identity.size != receipt.size:
+        return f"its source has {receipt.identity.size} bytes, and the object {receipt.size}"
     return _no_checksum(receipt)
 
 
@@ -241,27 +255,36 @@ def _iso(epoch: float) -> str:
     return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="milliseconds")
 
 
-def _epoch(text: str) -> float:
-    moment = datetime.fromisoformat(text)
+def _nullable(document: Mapping[str, Any], key: str) -> str | None:
+    """A text or null; what may be null is there all the same."""
+    if key not in document:
+        raise DocumentError(f"{key} is missing")
+    return text_or_none(document, key)
+
+
+def _epoch(document: Mapping[str, Any], key: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text(document, key))
+    except ValueError:
+        raise DocumentError(f"{key} is not a time") from None
     if moment.tzinfo is None:
-        raise ValueError(f"the time {text!r} has no zone")
-    return moment.timestamp()
+        raise DocumentError(f"{key} is a time without a zone")
+    if not 0 <= (epoch := moment.timestamp()) <= LAST_MOMENT:
+        raise DocumentError(f"{key} is not a time of the years 1970 to 9999")
+    return epoch
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not a text")
-    return value
-
-
-def _text_or_none(value: object) -> str | None:
-    return None if value is None else _text(value)
-
-
-def _whole_number(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise TypeError(f"{value!r} is not a number of bytes or parts")
-    return value
+def _path_or_none(source: Mapping[str, Any]) -> str | None:
+    """The path, in which bytes that are no UTF-8 stand as lone surrogates, as in Python's own."""
+    path = source.get("path")
+    if path is None:
+        return None
+    try:
+        if isinstance(path, str) and "\0" not in path and path.encode(errors="surrogateescape"):
+            return path
+    except UnicodeEncodeError:
+        pass
+    raise DocumentError("path is not one that a file can have")
 
 
 def _unreadable(where: str, reason: str) -> ReceiptError:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ocihaul.documents import DocumentError, read_text
 from ocihaul.errors import ReceiptError, ServiceError, UsageError
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.types import SseCustomerKey
@@ -70,13 +71,13 @@ class Verification:
 def load_receipt(path: Path) -> Receipt:
     """The receipt in a file. Raises ReceiptError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except OSError as error:
         raise ReceiptError(
             f"the receipt {path} cannot be read: {error.strerror}", hint="Check the path."
         ) from None
-    except UnicodeDecodeError:
-        raise ReceiptError(f"{path} is not a receipt: it is not text in UTF-8") from None
+    except DocumentError as error:
+        raise ReceiptError(f"{path} is not a receipt: it is {error}") from None
     return read_receipt(text, where=str(path))
 
 

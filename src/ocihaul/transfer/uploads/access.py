@@ -11,16 +11,20 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from ocihaul.documents import TOO_LARGE, is_utf8, read_object, read_text
 from ocihaul.errors import JournalError, OcihaulError, ServiceError
 from ocihaul.events import Listener, Notice
 from ocihaul.filesystem import sync_file
 from ocihaul.held_secrets import hold_access_uri
 from ocihaul.storage.client import StorageClient
+from ocihaul.storage.fields import is_url_path
 from ocihaul.transfer.journal.journal import Journal, Target
 from ocihaul.transfer.journal.state_file import narrow
 
 #: What the right lasts at least, seconds.
 _LEAST = 24 * 3600.0
+#: And at most, seconds: ten years.
+_MOST = 3650 * 24 * 3600.0
 #: Bytes per second to reckon with where nothing is known: slower lines than that are rare.
 _SLOW = 2.0**20
 #: How much longer than the forecast, for pauses and retries.
@@ -33,7 +37,7 @@ def lifetime(size: int | None, rate: float | None) -> float:
     """Seconds that a PAR has to be valid for `size` bytes at `rate` bytes per second; pure."""
     if size is None:
         return _STREAM
-    return max(_LEAST, _MARGIN * size / (rate or _SLOW))
+    return min(max(_LEAST, _MARGIN * size / (rate or _SLOW)), _MOST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +55,17 @@ class Access:
     name: str = ""
 
     def __post_init__(self) -> None:
-        texts = (self.par_id, self.upload_id, self.access_uri, self.name)
-        number = isinstance(self.expires_at, int | float)
-        if not (number and all(isinstance(text, str) for text in texts)):
+        if not _are_sound(self.expires_at, self.par_id, self.upload_id, self.access_uri, self.name):
             raise TypeError("not the values of a PAR")
+        if self.access_uri and not is_url_path(self.access_uri):
+            raise TypeError("not the path of a URL")
         hold_access_uri(self.access_uri)
+
+
+def _are_sound(moment: object, *texts: object) -> bool:
+    """Whether these are a time and texts, as far as they may come from a file."""
+    is_time = isinstance(moment, int | float) and 0 <= moment < TOO_LARGE
+    return is_time and all(isinstance(text, str) and is_utf8(text) for text in texts)
 
 
 class AccessFile:
@@ -90,7 +100,7 @@ class AccessFile:
         if self._access is None and self._path is not None:
             narrow(self._path)
             with contextlib.suppress(OSError, ValueError, TypeError):
-                self._access = Access(**json.loads(self._path.read_text()))
+                self._access = Access(**read_object(read_text(self._path)))
         return self._access
 
     def remove(self) -> None:

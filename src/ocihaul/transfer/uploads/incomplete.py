@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 from ocihaul.errors import ServiceError
 from ocihaul.events import Notice
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.listing import UploadSummary, epoch
+from ocihaul.storage.fields import epoch
+from ocihaul.storage.listing import UploadSummary
 from ocihaul.transfer.journal.values import Intention
 from ocihaul.transfer.uploads.request import UploadRequest
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from ocihaul.errors import ServiceError, UsageError
 from ocihaul.events import Listener, Notice, ignore
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.listing import UploadSummary, epoch
+from ocihaul.storage.fields import epoch
+from ocihaul.storage.listing import UploadSummary
 from ocihaul.transfer.journal.journal import Entry, Journal, Target
 from ocihaul.transfer.uploads.access import Access, access_of, end_access, how_to_end
 
