@@ -67,4 +67,7 @@ def _code_and_message(answer: Answer) -> tuple[str | None, str]:
         kind = excerpt(answer.headers.get("content-type", "no content type"), _WORD)
         return None, f"the answer is not the service's JSON ({kind}): is there a proxy on the way?"
     code, message = document.get("code"), document.get("message")
-    return code if isinstance(code, str) else None, message if isinstance(message, str) else ""
+    return (
+        excerpt(code, _WORD) if isinstance(code, str) else None,
+        excerpt(message) if isinstance(message, str) else "",
+    )

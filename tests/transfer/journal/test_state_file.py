@@ -19,7 +19,7 @@ from ocihaul.trees import ledger
 from ocihaul.trees.ledger import Finished, Ledger
 
 RECEIPT = "{}" * 900
-PAR = Access("id", 1.0, "upload", "uri", "name")
+PAR = Access("id", 1.0, "upload", "/p/uri", "name")
 
 
 def mode(path: Path) -> int:

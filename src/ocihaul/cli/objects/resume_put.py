@@ -26,7 +26,7 @@ DEFAULT_PARALLEL = 3
 @click.option("--upload-id", help="The upload to go on with. [required]")
 @click.option(
     "--part-size",
-    type=PartSize(),
+    type=PartSize(1, 51200),
     help="Size of a part in MiB, or with its unit, such as 10000000B. [that of its parts]",
 )
 @click.option("--disable-parallel-uploads", is_flag=True, help="Send one part at a time.")
