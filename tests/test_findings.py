@@ -5,6 +5,7 @@ import pytest
 from tests import tables
 
 NUMBERS = [f"{letter}{number}" for letter in "AB" for number in range(1, 22)]
+NUMBERS += ["C1", "E7", "E8", "E9"]
 
 
 def rows() -> dict[str, str]:
