@@ -158,7 +158,7 @@ def test_a_tree_goes_up_with_as_many_as_there_may_be(
     for number in range(50):
         (root / str(number)).write_bytes(bytes(number))
     limit = Limit(monkeypatch, 3)
-    each = w.request(root, name="", parallel=10)
+    each = w.request(root, name="-", parallel=10)
     request = TreeUpload(root=str(root), each=each, mode=Mode.REPLACE)
     with w.storage() as storage, Results() as results:
         upload_tree(request, Work(storage, results, w.heard, w.stop, directory=w.home))
@@ -174,7 +174,7 @@ def test_the_large_files_of_a_tree_go_up_with_fewer_threads(
     for number in range(3):
         (root / str(number)).write_bytes(bytes(21 * MIB + number))
     limit = Limit(monkeypatch, 12)  # of 13: one that hands out, and for each file 1 + 3
-    request = TreeUpload(root=str(root), each=w.request(root, name=""), mode=Mode.REPLACE)
+    request = TreeUpload(root=str(root), each=w.request(root, name="-"), mode=Mode.REPLACE)
     with w.storage() as storage, Results() as results:
         upload_tree(request, Work(storage, results, w.heard, w.stop, directory=w.home))
         assert results.count(UPLOADED) == 3, list(results.items(FAILED))
@@ -193,7 +193,7 @@ def test_small_and_large_files_do_not_take_each_others_threads_away(
     for number in range(40):
         (root / f"m{number:02}").write_bytes(bytes(number))
     limit = Limit(monkeypatch, most, at_a_time=True)
-    request = TreeUpload(root=str(root), each=w.request(root, name=""), mode=Mode.REPLACE)
+    request = TreeUpload(root=str(root), each=w.request(root, name="-"), mode=Mode.REPLACE)
     with w.storage() as storage, Results() as results:
         upload_tree(request, Work(storage, results, w.heard, w.stop, directory=w.home))
         assert results.count(UPLOADED) == 42, list(results.items(FAILED))

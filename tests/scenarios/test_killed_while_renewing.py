@@ -22,12 +22,12 @@ from tests.world import World, world
 VICTIMS = r"""
 import json, os, signal, sys, time
 from pathlib import Path
-import ocihaul.session
+import ocihaul.filesystem, ocihaul.session
 from ocihaul.config import Flags, resolve
 from ocihaul.session.session import Session
 
 config, endpoint = sys.argv[1:]
-room = os.path.dirname(ocihaul.session.__file__)
+rooms = (os.path.dirname(ocihaul.session.__file__), ocihaul.filesystem.__file__)
 flags = Flags(config_file=config, auth="security_token", endpoint=endpoint, auth_endpoint=endpoint)
 
 def renew():
@@ -48,7 +48,7 @@ def die_at(step, write):
             if count == step:
                 os.kill(os.getpid(), signal.SIGKILL)
         return line
-    sys.settrace(lambda frame, *_: line if frame.f_code.co_filename.startswith(room) else None)
+    sys.settrace(lambda frame, *_: line if frame.f_code.co_filename.startswith(rooms) else None)
 
 def child(work):
     read, write = os.pipe()
@@ -132,7 +132,7 @@ PLACES = {
     "renewal.py:read_token",  # the service has renewed, nobody else knows
     "store.py:_stage",  # the temporary file, empty and full
     "store.py:_moved",  # before the rename
-    "store.py:_sync_directory",  # after it
+    "filesystem.py:sync_directory",  # after it
     "holding.py:adopt",  # on disk, still locked
 }
 

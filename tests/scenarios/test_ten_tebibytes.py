@@ -19,6 +19,7 @@ import pytest
 from ocihaul.errors import Interrupted, ServiceError
 from ocihaul.events import Event, Notice, PartFinished
 from ocihaul.storage.client import StorageClient
+from ocihaul.storage.listing import UploadSummary
 from ocihaul.storage.types import PartSummary
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C
@@ -50,7 +51,10 @@ class Service:
     def base_url(self, _: str) -> str:
         return "http://service"
 
-    def create_multipart_upload(self, *_: object) -> str:
+    def list_multipart_uploads(self, *_: object) -> Iterator[UploadSummary]:
+        return iter(())
+
+    def create_multipart_upload(self, *_: object, **__: object) -> str:
         return "upload"
 
     def upload_part(self, *_: object, number: int, body: RangeBody, **__: object) -> Answer:
