@@ -316,7 +316,7 @@ TARGETS = [
         _converted,
         (UsageError,),
     ),
-    Target("--from-json", _texts, _from_json, (UsageError,), cost=2),
+    Target("--from-json", _texts, _from_json, (UsageError,)),
     Target("configuration files", damaged_texts(CONFIG), _ini, (ConfigError,)),
     Target(
         "sections written anew",
@@ -335,7 +335,6 @@ TARGETS = [
         ),
         _settings,
         (ConfigError, UsageError),
-        cost=2,
     ),
     Target("regions", st.tuples(_REGIONS, json_texts([_REGION])), _region, (ConfigError,)),
     Target(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from ocihaul.documents import LAST_MOMENT, DocumentError, list_of, text, text_or_none
+from ocihaul.documents import LAST_MOMENT, DocumentError, list_of, text
 from ocihaul.storage.names import is_etag
 
 Document = Mapping[str, Any]
