@@ -203,8 +203,8 @@ TARGETS = [
     Target(
         "receipts", st.deferred(lambda: json_texts(RECEIPT._document())), _receipt, (ReceiptError,)
     ),
-    Target("journals", flipped(_journal_file), _journal, (JournalError,), cost=4),
-    Target("memories of directories", flipped(_ledger_file), _ledger, (JournalError,), cost=4),
+    Target("journals", flipped(_journal_file), _journal, (JournalError,)),
+    Target("memories of directories", flipped(_ledger_file), _ledger, (JournalError,)),
     Target(
         "memories of downloads",
         st.deferred(lambda: flipped(_ranges_file) | damaged(_ranges_file())),

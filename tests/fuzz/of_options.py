@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import click
@@ -97,7 +97,7 @@ def _converted(given: tuple[int, str]) -> None:
     defaults = Defaults(RcFile(path=HOME), "DEFAULT", ())
     kind = click.BOOL if option.is_flag else option.type
     value = defaults.converted(kind, text, option.name or "")
-    assert value is None or isinstance(value, str | int | float | bool | tuple | list)
+    assert value is None or isinstance(value, str | int | float | tuple | list | PurePath)
 
 
 PUT: dict[str, Any] = {
@@ -316,7 +316,7 @@ TARGETS = [
         _converted,
         (UsageError,),
     ),
-    Target("--from-json", _texts, _from_json, (UsageError,), cost=2),
+    Target("--from-json", _texts, _from_json, (UsageError,)),
     Target("configuration files", damaged_texts(CONFIG), _ini, (ConfigError,)),
     Target(
         "sections written anew",
@@ -335,7 +335,6 @@ TARGETS = [
         ),
         _settings,
         (ConfigError, UsageError),
-        cost=2,
     ),
     Target("regions", st.tuples(_REGIONS, json_texts([_REGION])), _region, (ConfigError,)),
     Target(

@@ -13,15 +13,16 @@ from ocihaul.errors import CredentialError
 from ocihaul.session.asking import _offset, _words
 from ocihaul.session.callback import fields_of
 from ocihaul.session.credential import Credential
+from ocihaul.session.keys import load_key
 from ocihaul.session.login import BrowserLogin
 from ocihaul.session.moments import length, moment
 from ocihaul.session.renewal import read_answer
 from ocihaul.session.token import SessionToken
 from ocihaul.wire.message import Answer
 from tests.fuzz.of_storage import HEADERS
-from tests.fuzz.strategies import damaged_texts, headers, json_texts, sentences, spoilt
+from tests.fuzz.strategies import damaged, damaged_texts, headers, json_texts, sentences, spoilt
 from tests.fuzz.target import Target
-from tests.support import make_token, rsa_key
+from tests.support import make_token, pem, rsa_key
 
 CLAIMS: dict[str, Any] = {
     "iat": 1_800_000_000,
@@ -119,7 +120,18 @@ def _date(text: str) -> None:
     ServerClock().observe(text)
 
 
+def _pem() -> bytes:
+    return pem(rsa_key())
+
+
 TARGETS = [
+    Target(
+        "private keys",
+        st.deferred(lambda: damaged(_pem())),
+        lambda data: load_key(data, where="the key"),
+        (CredentialError,),
+        cost=10,
+    ),
     Target("session tokens", tokens, _parsed, (CredentialError,)),
     Target(
         "answers of the auth service",

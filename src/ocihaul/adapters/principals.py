@@ -17,6 +17,7 @@ from typing import Any
 from ocihaul import regions
 from ocihaul.adapters.extras import SDK, require
 from ocihaul.config import Settings
+from ocihaul.documents import DocumentError, read_text
 from ocihaul.errors import ConfigError, OcihaulError, RenewalUnavailable
 from ocihaul.redaction import redact
 from ocihaul.session.credential import Credential
@@ -151,7 +152,14 @@ def _instance_obo_user(settings: Settings) -> Any:
 
     if settings.delegation_token_file is None:
         raise ConfigError("there is no delegation_token_file")
-    token = settings.delegation_token_file.read_text(encoding="ascii").strip()
+    try:
+        token = read_text(settings.delegation_token_file).strip()
+    except (OSError, DocumentError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"it is {error}"
+        raise ConfigError(
+            f"the delegation token {settings.delegation_token_file} cannot be read: {reason}",
+            hint="Name the file with it in delegation_token_file.",
+        ) from None
     return InstancePrincipalsDelegationTokenSigner(delegation_token=token, **_trust(settings))
 
 

@@ -4,6 +4,7 @@ import hashlib
 import re
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -47,7 +48,7 @@ def load_key(pem: bytes, *, where: str, passphrase: str | None = None) -> RSAPri
             f"{where} is protected by a passphrase",
             hint="Set OCI_CLI_PASSPHRASE, or pass_phrase in the profile.",
         ) from None
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         wrong = " (or the passphrase is wrong)" if passphrase else ""
         raise CredentialError(f"{where} is not a readable private key{wrong}") from None
     if not isinstance(key, RSAPrivateKey):

@@ -69,7 +69,7 @@ def fits_header(value: str) -> bool:
 
 def is_etag(value: str) -> bool:
     """Whether this can be sent back as a precondition."""
-    return value != "" and fits_header(value)
+    return value.isascii() and value.isprintable() and value.strip() == value != ""
 
 
 def check_headers(headers: Mapping[str, str]) -> None:

@@ -10,11 +10,14 @@ from threading import Thread
 import pytest
 
 from ocihaul.errors import JournalError
+from ocihaul.events import Notice
 from ocihaul.transfer.counting import Counts
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.database import VERSION
 from ocihaul.transfer.journal.journal import Journal, Target
+from ocihaul.transfer.journal.opening import open_journal
 from ocihaul.transfer.source import Identity
+from tests.support import Recorder
 
 TARGET = Target("http://e", "n", "b", "o")
 
@@ -262,3 +265,20 @@ def test_parts_of_another_form_were_none(tmp_path: Path) -> None:
             ):
                 database.execute(f"UPDATE parts SET {change} WHERE number = {number}")  # noqa: S608
         assert list(journal.parts(entry)) == [5]
+
+
+def test_an_upload_goes_on_without_a_journal_whose_schema_is_spoilt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Journal(tmp_path):
+        pass
+    whole = (tmp_path / "journal.sqlite3").read_bytes()
+    spoilt = whole.replace(b"CREATE TABLE uploads", b"CREATE T\xc1BLE uploads")
+    assert spoilt != whole
+    (tmp_path / "journal.sqlite3").write_bytes(spoilt)
+    monkeypatch.setenv("OCIHAUL_STATE_DIR", str(tmp_path))
+    heard = Recorder()
+    with open_journal(heard) as journal:
+        assert journal is None
+    (notice,) = heard.of(Notice)
+    assert "An interrupted upload will begin anew" in str(notice)

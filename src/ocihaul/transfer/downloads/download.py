@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from ocihaul.errors import ServiceError
+from ocihaul.errors import ServiceError, UsageError
 from ocihaul.events import DownloadFinished, Listener, Notice, ignore
 from ocihaul.filesystem import FileSystem
 from ocihaul.storage.client import StorageClient
@@ -36,6 +36,7 @@ from ocihaul.transfer.downloads.request import DownloadRequest, DownloadResult
 from ocihaul.transfer.downloads.restoring import readable
 from ocihaul.transfer.journal.journal import state_directory
 from ocihaul.transfer.pace import Pace
+from ocihaul.transfer.plan import is_within
 
 #: What unfinished files beside a target end with; nobody's own files should.
 SUFFIX = ".ocihaul"
@@ -152,6 +153,8 @@ def _check(request: DownloadRequest) -> None:
     check_object_name(request.name)
     check_headers(_preconditions(request))
     check_wishes(part_size=request.part_size, parallel=request.parallel)
+    if request.restore_hours is not None and not is_within(request.restore_hours, 1, 240):
+        raise UsageError(f"{request.restore_hours!r} hours cannot be (1 to 240)")
 
 
 def _preconditions(request: DownloadRequest) -> dict[str, str]:
