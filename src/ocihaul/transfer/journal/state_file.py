@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+from ocihaul.filesystem import sync_directory
+
 fcntl: ModuleType | None
 try:
     import fcntl
@@ -39,9 +41,9 @@ def open_state_file(path: Path) -> sqlite3.Connection:
     for each in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
         narrow(each)
     if new:
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     if new_directory:
-        _sync_directory(path.parent.parent)
+        sync_directory(path.parent.parent)
     connection = sqlite3.connect(path, timeout=_BUSY, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -114,12 +116,3 @@ def check_locks(directory: Path) -> None:
         except OSError as error:
             text = f"its file system has no locks ({error.strerror})"
             raise OSError(error.errno, text) from error
-
-
-def _sync_directory(directory: Path) -> None:
-    with contextlib.suppress(OSError):  # not every file system can
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
