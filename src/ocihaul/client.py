@@ -21,6 +21,7 @@ from ocihaul.session.session import Session
 from ocihaul.storage.client import PROBE, StorageClient
 from ocihaul.storage.listing import ListedObject, Selection, UploadSummary
 from ocihaul.storage.types import ObjectSummary, SseCustomerKey
+from ocihaul.threads import Either
 from ocihaul.wire.channel import Patience
 from ocihaul.wire.limiter import Limiter
 from ocihaul.wire.pool import Pool
@@ -69,8 +70,8 @@ class Client:
     ) -> None:
         """A client by settings that are resolved already; see `from_profile`.
 
-        Once `cancel` is set, it ends whatever is under way. With an `authority` that signs instead
-        of what the settings name.
+        Once `cancel` is set, it ends whatever is under way, also calls with a `cancel` of their
+        own. With an `authority` that signs instead of what the settings name.
         """
         self.settings = settings
         self._listener = listener
@@ -82,7 +83,6 @@ class Client:
         self._session: Session | None = None
         self._storage: StorageClient | None = None
         self._journal: Journal | None = None
-        self._journal_tried = False
         self._namespace: str | None = None
         self._closed = False
 
@@ -428,7 +428,7 @@ class Client:
             with self._call(cancel, listener) as call:
                 about_object = verify_object(proof, call.storage, key=sse_customer_key)
         if file is not None:
-            about_file = verify_file(proof, Path(file), stop=cancel or self._cancel)
+            about_file = verify_file(proof, Path(file), stop=self._stop_for(cancel))
         return Verification(about_file, about_object)
 
     def list_objects(
@@ -525,12 +525,19 @@ class Client:
         self, cancel: threading.Event | None, *listeners: "Listener | Pace | None"
     ) -> Iterator["_Call"]:
         """One call: its events go to its listeners as well, the session's while it lasts."""
+        if cancel is not None and not isinstance(cancel, threading.Event):
+            raise UsageError(f"cancel: {cancel!r} is not a threading.Event")
+        if not all(callable(each) for each in listeners if each is not None):
+            raise UsageError("listener: it has to be a function of one event")
         theirs = audience(*(each for each in listeners if each is not None))
-        stop = cancel or self._cancel
+        stop = self._stop_for(cancel)
         storage = self._open()
         with self._calls.telling(theirs):
             tell = audience(self._listener, theirs)
             yield _Call(storage.scoped(tell, stop), tell, stop)
+
+    def _stop_for(self, cancel: threading.Event | None) -> threading.Event:
+        return self._cancel if cancel is None else Either(cancel, self._cancel)
 
     def _namespace_for(self, call: "_Call") -> str:
         if self._namespace is None:
@@ -539,11 +546,14 @@ class Client:
 
     def _open(self) -> StorageClient:
         with self._lock:
-            if self._closed:
-                raise UsageError("the client is closed", hint="Make another one.")
+            self._check_open()
             if self._storage is None:
                 self._storage = self._opened_storage()
             return self._storage
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UsageError("the client is closed", hint="Make another one.")
 
     def _opened_storage(self) -> StorageClient:
         tell = audience(self._listener, self._calls)
@@ -599,9 +609,9 @@ class Client:
         from ocihaul.transfer.journal.opening import open_journal  # noqa: PLC0415
 
         with self._lock:
-            if not self._journal_tried:
+            self._check_open()
+            if self._journal is None:  # where it could not be opened, each call hears of it
                 self._journal = self._stack.enter_context(open_journal(tell))
-                self._journal_tried = True
             return self._journal
 
 

@@ -12,6 +12,7 @@ from ocihaul.options import (
     DownloadOptions,
     ProfileOptions,
     UploadOptions,
+    checked,
 )
 from ocihaul.storage.types import SseCustomerKey
 
@@ -128,6 +129,11 @@ def verify(
 
     Without `stored` neither a profile nor a service is needed.
     """
+    checked(options, ProfileOptions)
+    if not stored:
+        from ocihaul.transfer.receipts.verifying import verify_here  # noqa: PLC0415
+
+        return verify_here(Path(receipt), file, stop=cancel or threading.Event())
     client, _ = _client(options, listener)
     with client:
         return client.verify(

@@ -36,7 +36,7 @@ def say(stream: TextIO, *lines: str, public: bool = False, end: str = "\n") -> N
 
 def say_text(stream: TextIO, text: str) -> None:
     """Write text whose line breaks are our own, such as an error's; it was cut as it was made."""
-    _put(stream, "\n".join(one_line(redact(line)) for line in text.split("\n")) + "\n")
+    _put(stream, "\n".join(one_line(line) for line in redact(text).split("\n")) + "\n")
 
 
 def write_answer(stream: TextIO, pieces: Iterable[str]) -> None:

@@ -4,6 +4,7 @@ A container has a limit on its processes and threads (`pids`), a user one on all
 and memory ends, too.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +16,25 @@ _GLANCE = 0.2
 #: How long threads are waited for that do not hear a stop, seconds. The session's renewal, which
 #: is waited for next, has its own patience: together they stay near 2 s.
 _STOP_PATIENCE = 1.0
+
+
+class Either(threading.Event):
+    """An event that is set as soon as one of two is. Only those are ever set."""
+
+    def __init__(self, one: threading.Event, other: threading.Event) -> None:
+        super().__init__()
+        self._one, self._other = one, other
+
+    def is_set(self) -> bool:
+        """Whether one of them is."""
+        return self._one.is_set() or self._other.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for one of them, `timeout` seconds at most; returns whether it is set."""
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        while not self.is_set() and (left := end - time.monotonic()) > 0:
+            self._one.wait(min(left, _GLANCE))
+        return self.is_set()
 
 
 def started(thread: threading.Thread) -> bool:

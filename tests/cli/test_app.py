@@ -288,6 +288,13 @@ def test_a_user_without_a_home_gets_an_error_and_not_a_traceback(
     assert "there is no configuration file ~/.oci/config" in outcome.err
 
 
+@pytest.mark.parametrize(("option", "code"), [("--help", 0), ("--nonsense", 2)])
+def test_the_emulators_own_options_have_their_own_status(
+    ocihaul: Command, option: str, code: int
+) -> None:
+    assert ocihaul("emulator", option).code == code
+
+
 def test_the_emulator_without_its_extra_says_what_to_install(
     ocihaul: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 import ocihaul
 from ocihaul.emulator import Fault
 from ocihaul.errors import Interrupted, ObjectExists, ServiceError, UsageError
-from ocihaul.events import Event, Parked, TokenAdopted, UploadFinished
+from ocihaul.events import Event, Notice, Parked, TokenAdopted, UploadFinished
 from tests.support import Recorder
 from tests.world import MIB, World
 
@@ -119,6 +119,63 @@ def test_an_option_that_is_none_is_told_in_the_words_of_the_library(
         client.upload(here.file(10), "backups", **options)
     assert "--" not in str(caught.value)
     assert here.oci.log.count(operation="PutObject") == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"bucket": b"backups"}, "bucket name: b'backups' is not a text"),
+        ({"bucket": None}, "bucket name: None is not a text"),
+        ({"name": 7}, "object name: 7 is not a text"),
+        ({"cancel": True}, "cancel: True is not a threading.Event"),
+        ({"listener": "x"}, "listener: it has to be a function"),
+        ({"source": 5, "name": "x"}, "source: 5 is not a path or a binary file object"),
+    ],
+)
+def test_an_argument_of_a_wrong_type_is_told(here: World, given: dict[str, Any], told: str) -> None:
+    call = {"source": here.file(10), "bucket": "backups", **given}
+    with ocihaul.Client.from_profile() as client, pytest.raises(UsageError, match=told):
+        client.upload(**call)
+    assert here.oci.log.count(operation="PutObject") == 0
+
+
+def test_a_call_with_a_cancel_of_its_own_hears_the_clients_too(here: World) -> None:
+    cancel = threading.Event()
+    stall = here.oci.faults.add(Fault(operation="PutObject", stall_seconds=60, times=1))
+    with (
+        ocihaul.Client(here.settings(), cancel=cancel) as client,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        stuck = threads.submit(client.upload, here.file(10), "backups", cancel=threading.Event())
+        wait_for(lambda: stall.fired > 0)
+        cancel.set()
+        with pytest.raises(Interrupted):
+            stuck.result(timeout=50)
+
+
+def test_each_call_hears_that_nothing_can_be_remembered(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here.home / "in the way").touch()
+    monkeypatch.setenv("OCIHAUL_STATE_DIR", str(here.home / "in the way" / "state"))
+    with ocihaul.Client.from_profile() as client:
+        for name in ("a", "b"):
+            heard = Recorder()
+            client.upload(here.file(10), "backups", name, listener=heard)
+            assert any("will begin anew" in event.text for event in heard.of(Notice))
+
+
+def test_a_file_is_verified_without_any_profile(
+    here: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file, receipt = here.file(1000), tmp_path / "receipt"
+    ocihaul.upload(file, "backups", receipt=receipt)
+    for name in ("OCI_CLI_CONFIG_FILE", "OCI_CLI_ENDPOINT"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "empty"))
+    assert ocihaul.verify(receipt, file=file, stored=False).good
+    with pytest.raises(UsageError, match="'regoin'"):
+        ocihaul.verify(receipt, file=file, stored=False, regoin="x")  # type: ignore[call-arg]
 
 
 def test_a_misspelt_option_is_told_the_one_that_is_near(here: World) -> None:

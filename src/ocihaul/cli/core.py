@@ -118,4 +118,7 @@ def run_emulator(args: list[str]) -> int:
     require(EMULATOR, by="the emulator")
     from ocihaul.emulator.cli import main
 
-    return main(args)
+    try:
+        return main(args)
+    except SystemExit as ended:  # argparse, after its help or a wrong option
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)

@@ -49,7 +49,7 @@ class PartSize(click.IntRange):
         if match is None:
             return super().convert(value, param, ctx) * 2**20
         if match[2] not in self._UNITS or not int(match[1]):
-            self.fail(f"{value!r} is no size; write 128 (MiB), 10000000B or 10MB", param, ctx)
+            self.fail(f"{value!r} is no size; write 128 (MiB), 50MB or 50000000B", param, ctx)
         return int(match[1]) * self._UNITS[match[2]]
 
 

@@ -53,6 +53,8 @@ def quoted(text: str, what: str) -> str:
 
 def check_text(text: str, what: str) -> None:
     """Raise UsageError when `text` has no UTF-8 form: a file name in another encoding has none."""
+    if not isinstance(text, str):  # callers of the library may give anything
+        raise UsageError(f"{what}: {text!r} is not a text")
     if not is_utf8(text):
         # Escaped: a terminal could not show it either.
         raise UsageError(

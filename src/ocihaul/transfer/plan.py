@@ -60,7 +60,7 @@ def plan_upload(size: int, *, part_size: int | None, multipart: bool, parallel: 
     if size > LARGEST_PUT:
         raise UsageError(
             f"the file has {size} bytes; without multipart an object has at most 50 GiB",
-            hint="Leave --no-multipart away.",
+            hint="Leave out --no-multipart.",
         )
     return Plan(size, size, multipart=False)
 
@@ -69,8 +69,9 @@ def check_part_size(part_size: int | None) -> None:
     """Raise UsageError for a part size that the service does not take."""
     if part_size is not None and not is_within(part_size, SMALLEST_PART, LARGEST_PART):
         raise UsageError(
-            f"a part size of {_mib(part_size)} is outside the service's limits",
-            hint=f"--part-size is in MiB, {SMALLEST_PART // MIB} to {LARGEST_PART // MIB}.",
+            f"part size: {_mib(part_size)} is outside the service's limits ("
+            f"{SMALLEST_PART // MIB} MiB to {LARGEST_PART // MIB} MiB)",
+            hint="On the command line a number without a unit is MiB; in Python it is bytes.",
         )
 
 

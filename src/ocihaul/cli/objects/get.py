@@ -30,7 +30,7 @@ _HEADER = "What the answer's {} header shall say."
 @click.option(
     "--part-size",
     type=PartSize(1, 51200),
-    help="Size of a range in MiB, or with its unit, such as 10000000B. [128]",
+    help="Size of a range in MiB, or with its unit, such as 50000000B. [128]",
 )
 @click.option(
     "--parallel-download-count",

@@ -28,7 +28,7 @@ COMMAND = ("os", "object", "sync")
 @click.option(
     "--part-size",
     type=PartSize(128, 51200),
-    help="Size of a part in MiB, or with its unit, such as 10000000B. [128]",
+    help="Size of a part in MiB, or with its unit, such as 50000000B. [128]",
 )
 @tree.options(tree.PARALLEL, tree.FILTERS, tree.KEY_FILE, tree.DRY_RUN, tree.LINKS)
 @from_json_option

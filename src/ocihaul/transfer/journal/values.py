@@ -14,6 +14,9 @@ from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal import cells
 from ocihaul.transfer.source import Identity
 
+#: What stands for the source of a stream.
+STREAM = "-"
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -89,8 +92,12 @@ class Intention:
             found = cls(identity=Identity(*map(cells.number, numbers)), **value)
             for each in (found.source, found.encryption, found.algorithm):
                 cells.text(each)
-            cells.number(found.part_size, least=0)
+            cells.number(found.part_size, least=_least_part(found.source))
             cells.time(found.begun_at)
+            if found.ctime_ns is not None:
+                cells.number(found.ctime_ns)
+            if not isinstance(found.attributes, dict | None):
+                return None
         except (ValueError, TypeError, KeyError):
             return None
         return found
@@ -128,7 +135,7 @@ def read_entry(row: int, *columns: Any) -> Entry:
         upload_id=upload_id,
         source=source,
         identity=Identity(*map(cells.number, columns[6:10])),
-        part_size=cells.number(part_size, least=1),
+        part_size=cells.number(part_size, least=_least_part(source)),
         encryption=cells.text(encryption),
         algorithm=cells.text(algorithm),
         created_at=cells.time(created_at),
@@ -146,6 +153,11 @@ def read_receipt_row(row: int, *columns: Any) -> KeptReceipt:
     return KeptReceipt(
         row, target, etag, cells.number(size, least=0), cells.time(finished_at), bool(owed)
     )
+
+
+def _least_part(source: str) -> int:
+    """A stream has parts of several sizes, and is noted with 0."""
+    return 0 if source == STREAM else 1
 
 
 def part_row(entry: Entry, number: int, part: SentPart) -> tuple[object, ...]:

@@ -119,6 +119,13 @@ def verify_file(receipt: Receipt, path: Path, *, stop: threading.Event) -> FileV
         return FileVerdict(path, source.size, differing, tuple(problems))
 
 
+def verify_here(receipt: Path, file: str | Path | None, *, stop: threading.Event) -> Verification:
+    """Compare a file with a receipt; the service is not asked. Raises as `verify_file` does."""
+    proof = load_receipt(receipt)
+    verdict = None if file is None else verify_file(proof, Path(file), stop=stop)
+    return Verification(verdict, None)
+
+
 def verify_object(
     receipt: Receipt, storage: StorageClient, *, key: SseCustomerKey | None
 ) -> ObjectVerdict:

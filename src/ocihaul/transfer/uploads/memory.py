@@ -19,8 +19,6 @@ from ocihaul.transfer.receipts.receipt import Receipt
 from ocihaul.transfer.uploads.incomplete import IncompleteUploads
 from ocihaul.transfer.uploads.request import UploadRequest
 
-#: What the journal has for the source of a stream.
-STREAM = "-"
 #: How long a journal that failed is left alone, seconds: each try may take half as long, where
 #: another process has it.
 _AGAIN = 60.0

@@ -106,8 +106,10 @@ def upload_request(
     Raises UsageError for a stream that is none, or has no name.
     """
     stream = None if isinstance(source, (str, Path)) else source
-    if stream is not None and not (name and hasattr(stream, "readinto")):
-        raise UsageError("a stream has to be a binary file object, and needs a name")
+    if stream is not None and not hasattr(stream, "readinto"):
+        raise UsageError(f"source: {source!r:.100} is not a path or a binary file object")
+    if stream is not None and not name:
+        raise UsageError("name: missing (the object of a binary file object needs one)")
     path = Path(source) if isinstance(source, (str, Path)) else Path("-")
     paths = {
         each: Path(options[each])

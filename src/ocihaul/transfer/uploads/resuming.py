@@ -23,7 +23,7 @@ from ocihaul.storage.types import PartSummary
 from ocihaul.transfer.checksum import CRC32C
 from ocihaul.transfer.digesting import digest_ranges
 from ocihaul.transfer.integrity import SentPart
-from ocihaul.transfer.journal.values import Entry, Intention
+from ocihaul.transfer.journal.values import STREAM, Entry, Intention
 from ocihaul.transfer.plan import MIB, Plan
 from ocihaul.transfer.source import FileSource, Identity
 from ocihaul.transfer.uploads.access import access_of, end_access
@@ -31,7 +31,7 @@ from ocihaul.transfer.uploads.assembly import Assembly
 from ocihaul.transfer.uploads.headers import attributes_of
 from ocihaul.transfer.uploads.incomplete import created_by, notices_of_others
 from ocihaul.transfer.uploads.job import wished_algorithm
-from ocihaul.transfer.uploads.memory import STREAM, Memory
+from ocihaul.transfer.uploads.memory import Memory
 from ocihaul.transfer.uploads.request import UploadRequest
 from ocihaul.transfer.uploads.sending import Headers
 

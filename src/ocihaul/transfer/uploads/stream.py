@@ -27,6 +27,7 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.counting import Counter
 from ocihaul.transfer.integrity import Integrity, SentPart
 from ocihaul.transfer.journal.journal import Journal
+from ocihaul.transfer.journal.values import STREAM
 from ocihaul.transfer.pace import Pace
 from ocihaul.transfer.receipts.receipt_file import check_place
 from ocihaul.transfer.source import Piece
@@ -35,7 +36,7 @@ from ocihaul.transfer.uploads.headers import check_request
 from ocihaul.transfer.uploads.incomplete import IncompleteUploads
 from ocihaul.transfer.uploads.intake import Expectations, Intake
 from ocihaul.transfer.uploads.job import Job, wished_algorithm
-from ocihaul.transfer.uploads.memory import STREAM, Memory, alone, memory_of
+from ocihaul.transfer.uploads.memory import Memory, alone, memory_of
 from ocihaul.transfer.uploads.outliving import assembly_for
 from ocihaul.transfer.uploads.parts import PartWorkers
 from ocihaul.transfer.uploads.request import Confirm, Stream, UploadRequest, UploadResult
