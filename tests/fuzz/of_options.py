@@ -316,7 +316,7 @@ TARGETS = [
         _converted,
         (UsageError,),
     ),
-    Target("--from-json", _texts, _from_json, (UsageError,)),
+    Target("options in a document", _texts, _from_json, (UsageError,)),
     Target("configuration files", damaged_texts(CONFIG), _ini, (ConfigError,)),
     Target(
         "sections written anew",
