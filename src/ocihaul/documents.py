@@ -139,6 +139,8 @@ def list_of(value: object) -> list[Any]:
 
 def is_utf8(value: str) -> bool:
     """Whether a text has a form in UTF-8: one with a lone surrogate has none."""
+    if value.isascii():
+        return True
     try:
         value.encode()
     except UnicodeEncodeError:
