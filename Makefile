@@ -67,9 +67,9 @@ test-fuzz: $(VENV)/.made
 
 # atheris has wheels for some versions of Python only: where it is not, nothing is run.
 test-fuzz-guided: $(VENV)/.made
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt atheris \
-		&& $(BIN)/python -m tests.fuzz.guided $(FUZZ_ARGS) \
-		|| echo "atheris is not to be had for this Python, or has found something (see above)"
+	@if $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt atheris; then \
+		$(BIN)/python -m tests.fuzz.guided $(FUZZ_ARGS); \
+	else echo "skipped: atheris cannot be installed for this Python"; fi
 
 test-stock: $(VENV)/.made $(STOCK_VENV)/.made
 	OCIHAUL_STOCK_VENV=$(abspath $(STOCK_VENV)) $(BIN)/python -m pytest --override-ini addopts="--strict-markers -ra" tests/stock -n 2 $(PYTEST_ARGS)
