@@ -69,9 +69,9 @@ def check_part_size(part_size: int | None) -> None:
     """Raise UsageError for a part size that the service does not take."""
     if part_size is not None and not is_within(part_size, SMALLEST_PART, LARGEST_PART):
         raise UsageError(
-            f"part size: {_mib(part_size)} is outside the service's limits ("
-            f"{SMALLEST_PART // MIB} MiB to {LARGEST_PART // MIB} MiB)",
-            hint="On the command line a number without a unit is MiB; in Python it is bytes.",
+            f"part size: {_mib(part_size)} is outside the service's limits "
+            f"({SMALLEST_PART // MIB} to {LARGEST_PART // MIB} MiB)",
+            hint="A number without a unit is MiB for --part-size, and bytes in Python.",
         )
 
 
