@@ -10,6 +10,7 @@ import click
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.surroundings import at_terminal, surroundings
 from ocihaul.config import Flags
+from ocihaul.config.ini import path_exists
 from ocihaul.errors import UsageError
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ class _Login:
             name = self.flags.profile or self.environ.get("OCI_CLI_PROFILE")
         if name:
             return name
-        if not config_file.exists():
+        if not path_exists(config_file):
             return "DEFAULT"
         if self.terminal:
             answer: str = click.prompt("The name of the profile for the new session", err=True)
