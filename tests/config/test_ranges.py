@@ -13,6 +13,7 @@ from ocihaul.cli.app import app, run
 from ocihaul.cli.defaults import Defaults, Document, json_object
 from ocihaul.cli.defaults import Origin as OriginOfValue
 from ocihaul.cli.option_values import age
+from ocihaul.cli.output import make_view
 from ocihaul.config import Flags, RcFile
 from ocihaul.config.bandwidth import parse_bandwidth
 from ocihaul.config.found import Found
@@ -200,3 +201,58 @@ def test_values_of_a_document_are_of_the_options_type(value: object) -> None:
     several = click.Option(["--name"], multiple=True)
     defaults = Defaults(RcFile(), "DEFAULT", (), Document({"name": ["a", 5]}))
     assert defaults.value(several) == (["a", "5"], OriginOfValue.DOCUMENT)
+
+
+LONG = "/" + "9" * 5000
+#: What has to be there for a command to look at its paths.
+KEY_PROFILE = """\
+[DEFAULT]
+user=ocid1.user.oc1..aaa
+fingerprint=00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff
+tenancy=ocid1.tenancy.oc1..aaa
+key_file=/dev/null
+region=us-ashburn-1
+"""
+GET = ["os", "object", "get", "-ns", "n", "-bn", "b", "--name", "o", "--file"]
+PUT = ["os", "object", "put", "-ns", "n", "-bn", "b", "--name", "o", "--file"]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        [*GET, LONG],
+        [*GET, "x", "--encryption-key-file", LONG],
+        [*GET, "x", "--cert-bundle", LONG],
+        [*PUT, LONG],
+        [*PUT, "/dev/null", "--receipt", LONG],
+        [*PUT, LONG, "--receipt", "receipt"],
+        [*PUT, "/dev/null", "--metadata", f"file://{LONG}"],
+        ["--config-file", LONG, *PUT, "/dev/null"],
+        ["verify", LONG],
+        ["os", "object", "sync", "-ns", "n", "-bn", "b", "--src-dir", LONG],
+        ["os", "object", "sync", "-ns", "n", "-bn", "b", "--dest-dir", LONG],
+        ["session", "login", "--config-location", LONG, "--region", "iad", "--profile-name", "p"],
+    ],
+    ids=lambda args: " ".join(args).replace(LONG, "LONG"),
+)
+def test_a_path_that_no_file_system_takes_is_an_error_of_ours(
+    args: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / ".oci").mkdir()
+    (tmp_path / ".oci" / "config").write_text(KEY_PROFILE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("OCIHAUL_STATE_DIR", str(tmp_path / "state"))
+    assert run(args) in {1, 2}
+    said = capsys.readouterr().err
+    assert "should not happen" not in said
+    assert "rror: " in said
+
+
+@pytest.mark.parametrize("query", ["&@", "[&@]", "{a: [&name]}", "length(`1`)", "[" * 2000])
+def test_a_query_that_gives_no_document_is_a_usage_error(query: str) -> None:
+    with pytest.raises(UsageError, match="--query"):
+        make_view(output="json", query=query, raw=False, queries={}).render({"name": "a"})

@@ -116,13 +116,29 @@ def _searched(query: str, data: object) -> Any:
     import jmespath.exceptions
 
     try:
-        return _compiled(query).search(data)
+        found = _compiled(query).search(data)
+        if _is_document(found):
+            return found
+        reason = "an expression (&) is no result"
     except (jmespath.exceptions.JMESPathError, ValueError, TypeError, RecursionError) as error:
         reason = f"{error}".partition("\n")[0]
-        raise UsageError(
-            f"--query {query!r} does not fit the answer: {reason}",
-            hint="Look at the answer without --query; a query can be tried at https://jmespath.org",
-        ) from None
+    raise UsageError(
+        f"--query {query!r} does not fit the answer: {reason}",
+        hint="Look at the answer without --query; a query can be tried at https://jmespath.org",
+    )
+
+
+def _is_document(found: object) -> bool:
+    """Whether it can be shown: `&name` is a value to jmespath, and none of JSON."""
+    level = [found]
+    while level:
+        if not all(isinstance(each, dict | list | str | int | float | None) for each in level):
+            return False
+        inner = [each for each in level if isinstance(each, dict | list)]
+        level = [
+            value for each in inner for value in (each.values() if isinstance(each, dict) else each)
+        ]
+    return True
 
 
 def _compiled(query: str) -> Any:

@@ -94,12 +94,13 @@ def _object(
 
 
 def _file(invocation: Invocation, receipt: "Receipt", stop: threading.Event) -> "FileVerdict":
+    from ocihaul.config.ini import path_exists
     from ocihaul.errors import SourceError
     from ocihaul.transfer.receipts.verifying import FileVerdict, verify_file
 
     path = Path(invocation.options["file"] or receipt.path or "")
     try:
-        if not path.exists():
+        if not path_exists(path):
             raise SourceError(
                 "it is not there", hint="Name it with --file, or leave it out with --no-file."
             )

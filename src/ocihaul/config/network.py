@@ -6,6 +6,7 @@ from typing import NamedTuple
 from ocihaul import regions
 from ocihaul.config.found import Found
 from ocihaul.config.identity import SDK_AUTH
+from ocihaul.config.ini import path_exists
 from ocihaul.config.places import Places
 from ocihaul.config.rcfile import expand_home
 from ocihaul.config.settings import Flags
@@ -114,7 +115,7 @@ def find_cert_bundle(flags: Flags, places: Places, home: Path) -> Path | None:
     if found is None:
         return None
     path = expand_home(found.value, home)
-    if not path.exists():
+    if not path_exists(path):
         raise ConfigError(
             f"{found.origin} names {path}, where certificates should be: there is no such file",
             hint="Name a PEM file with the certificates to trust.",

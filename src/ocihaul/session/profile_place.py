@@ -110,7 +110,7 @@ def prepare(place: ProfilePlace) -> None:
         raise cannot_write(place.directory, error.strerror) from error
     _check_writable(place)
     config = place.config_file
-    if config.parent.is_dir() and not _is_writable(config):
+    if os.path.isdir(config.parent) and not _is_writable(config):  # noqa: PTH112  never raises
         raise ConfigError(
             f"{config}, section [{place.profile}] cannot be written: Permission denied",
             hint="Make the file writable, or choose another one with --config-location.",

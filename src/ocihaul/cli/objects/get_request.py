@@ -1,6 +1,7 @@
 """From the options of `os object get` to a DownloadRequest."""
 
 import io
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -77,7 +78,7 @@ def _check_exclusions(options: Mapping[str, Any], *, to_stdout: bool) -> None:
 
 def _checked(path: Path) -> Path:
     """`path`, if it can be a file; raises UsageError before anything else is done."""
-    if path.is_dir() or not is_special(path):
+    if os.path.isdir(path) or not is_special(path):  # noqa: PTH112  never raises, as is_dir may
         resolved(path)
     return path
 

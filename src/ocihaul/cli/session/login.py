@@ -13,6 +13,7 @@ from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.session.several import say_notice
 from ocihaul.cli.surroundings import at_terminal, surroundings
 from ocihaul.config import Flags
+from ocihaul.config.ini import path_exists
 from ocihaul.errors import UsageError
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ class _Login:
             name = self.flags.profile or self.environ.get("OCI_CLI_PROFILE")
         if name:
             return name
-        if not config_file.exists():
+        if not path_exists(config_file):
             return "DEFAULT"
         if self.terminal:
             return prompt("The name of the profile for the new session")

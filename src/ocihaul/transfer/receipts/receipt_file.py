@@ -33,7 +33,7 @@ def check_place(path: Path, source: Path | None) -> None:
             raise UsageError(
                 f"--receipt {path} is not a regular file", hint="Name a file of its own for it."
             )
-        if source is not None and source.exists() and path.samefile(source):
+        if source is not None and _are_one(path, source):
             raise UsageError(
                 f"--receipt {path} is the file to upload", hint="Name another file for it."
             )
@@ -74,6 +74,13 @@ def _behind_links(path: Path) -> Path:
         return path.resolve()
     except (OSError, RuntimeError):  # links in a circle: told when it is looked at
         return path
+
+
+def _are_one(path: Path, source: Path) -> bool:
+    try:
+        return path.samefile(source)
+    except OSError:  # there is no source: that is told when it is opened
+        return False
 
 
 def _check_replaceable(path: Path) -> None:
