@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from ocihaul.client import Client
+from ocihaul.emulator import Fault
 from ocihaul.errors import UploadStopped
-from ocihaul.events import Event, PartFinished
+from ocihaul.events import Event, Notice, PartFinished, RetryScheduled, audience
 from ocihaul.transfer.journal.journal import Journal
+from ocihaul.transfer.uploads.request import Existing
 from ocihaul.transfer.uploads.upload import upload
 from tests.scenarios.test_resume import again, parts_stored
 from tests.scenarios.test_resume_put import send_part
@@ -76,3 +79,38 @@ def test_a_late_copy_with_other_bytes_is_never_committed_and_the_next_run_mends_
         again(w, source)
         assert w.arrived_whole(source)
         assert sorted(parts_stored(w)) == [1, 2, 2, 2, 3, 4], "only the spoilt part is sent again"
+
+
+def committed_by_another(w: World, source: Path) -> None:
+    """Before the second attempt of the commit the object is there, of the same bytes."""
+    fault = w.oci.faults.add(Fault(operation="CommitMultipartUpload", status=503, times=1))
+
+    def commit(event: Event) -> None:
+        if isinstance(event, RetryScheduled) and event.operation == "CommitMultipartUpload":
+            w.upload(source)
+
+    tell = audience(w.heard, commit)
+    with Client(w.settings(), listener=tell, cancel=w.stop) as client:
+        request = w.request(source, existing=Existing.ABSENT)
+        upload(client.storage, request, listener=tell, stop=w.stop)
+    assert fault.fired == 1
+    assert len(w.oci.log.entries(operation="CommitMultipartUpload", status=412)) == 1
+    assert w.arrived_whole(source)
+
+
+def test_finding_a14_an_upload_whose_object_another_one_has_made_is_dropped(tmp_path: Path) -> None:
+    """Nothing would know its parts any more, and they are billed."""
+    with world(tmp_path, checksums="always") as w:
+        committed_by_another(w, w.file(2 * PART))
+        assert w.oci.uploads("backups") == []
+
+
+def test_finding_a14_such_an_upload_is_named_where_it_cannot_be_dropped(tmp_path: Path) -> None:
+    with world(tmp_path, checksums="always") as w:
+        refused = w.oci.faults.add(
+            Fault(operation="AbortMultipartUpload", status=403, code="No", times=None)
+        )
+        committed_by_another(w, w.file(2 * PART))
+        assert refused.fired == 1
+        (left,) = w.oci.uploads("backups")
+        assert any(left.upload_id in event.text for event in w.heard.of(Notice))

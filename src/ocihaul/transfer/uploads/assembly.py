@@ -6,7 +6,7 @@ What belongs here: the requests that are the same wherever the parts come from.
 import threading
 from collections.abc import Iterator, Sequence
 
-from ocihaul.errors import NetworkError, ServiceError
+from ocihaul.errors import NetworkError, OcihaulError, ServiceError
 from ocihaul.events import Notice
 from ocihaul.storage.types import ObjectSummary
 from ocihaul.transfer import checksum
@@ -90,7 +90,20 @@ class Assembly:
             settled = self.settled(parts)
             if settled is None:
                 raise
+            self._drop_if_open()
             return settled
+
+    def _drop_if_open(self) -> None:
+        """Another upload, such as one of a run that was killed, may have made the same object.
+
+        This one is open then, and nothing would know of its parts any more.
+        """
+        try:
+            self.abort()
+        except OcihaulError as error:
+            if not (isinstance(error, ServiceError) and error.status == 404):
+                left = f"Upload {self.upload_id} may be left at the service: {error.message}"
+                self._job.listener(Notice(f"{left}. Drop it with: {self.how_to_abort()}"))
 
     def settled(self, parts: Sequence[SentPart]) -> Headers | None:
         """The object's headers if it is made of these parts already."""
