@@ -93,7 +93,7 @@ def _is_as_new(status: os.stat_result, name: str, directory: int | None) -> bool
     """Whether it has the owner and the mode that a private file gets there, which are not ours."""
     if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
         return False
-    trial = os.path.join(os.path.dirname(name), f".ocihaul-{secrets.token_hex(8)}")  # noqa: PTH118, PTH120
+    trial = os.path.join(os.path.dirname(name), f".ocihaul-{secrets.token_hex(8)}")  # noqa: PTH118, PTH120  relative to a descriptor
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _OPEN
     descriptor = os.open(trial, flags, PRIVATE, dir_fd=directory)
     try:

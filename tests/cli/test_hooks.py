@@ -143,7 +143,7 @@ def test_finding_b15_the_hook_ends_with_the_run(tmp_path: Path) -> None:
         hook = ParkHook(f"touch {marker}; sleep 100", said.append, stop)
         hook(parked("over"))
         while not marker.exists():
-            time.sleep(0.02)
+            time.sleep(0.02)  # another process: there is nothing else to wait on
         end()
         hook.close()
         assert not any(thread.is_alive() for thread in hook._running)

@@ -77,7 +77,7 @@ def test_finding_b10_interrupts_from_the_start_on_leave_no_traceback_of_ours(
             stderr=subprocess.PIPE,
             text=True,
         )
-        time.sleep(whole * turn / 30)
+        time.sleep(whole * turn / 30)  # a moment of another process: that is what is tried
         process.send_signal(signal.SIGINT)
         _, err = process.communicate()
         interrupted += process.returncode in INTERRUPTED

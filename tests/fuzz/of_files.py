@@ -185,7 +185,7 @@ def _name(given: tuple[str, str, str]) -> None:
     printable(name).encode()
     folded(name)
     path = relative_path(prefix + name, prefix=prefix)
-    root = "/root/of/tree"
+    root = "/srv/files"
     assert os.path.commonpath([root, os.path.normpath(f"{root}/{path}")]) == root
     assert "\0" not in path
     make_filter([pattern], [], root=root, prefix=prefix)(path)

@@ -66,7 +66,7 @@ class Principal:
         self,
         credential: Credential,
         operation: str,  # noqa: ARG002  Authority
-        cancel: StopSign | None = None,  # noqa: ARG002
+        cancel: StopSign | None = None,  # noqa: ARG002  Authority
     ) -> bool:
         """Refresh the signer's token, unless another thread has done so since it signed."""
         with self._lock:

@@ -42,8 +42,7 @@ def run_hook(
     None when `ended` became true first: then the command and all it started were ended. Raises
     OSError and ValueError when it cannot be started.
     """
-    # The person's own command, through the shell, as they wrote it.
-    with subprocess.Popen(  # noqa: S602
+    with subprocess.Popen(  # noqa: S602  the user's own command, as it was written
         command,
         shell=True,
         env=dict(environ),
@@ -72,12 +71,13 @@ def _follow(child: "subprocess.Popen[bytes]", ended: Callable[[], bool]) -> byte
             is_open = block != b""
             tail, read = (tail + block)[-_TAIL:], read + len(block)
             if read > _BURST:
-                time.sleep(_PACE)
+                time.sleep(_PACE)  # one that prints without end shall not cost a core
             continue
         if exited:
             break
         if not is_open:
-            time.sleep(_GLANCE)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(_GLANCE)
     return tail
 
 

@@ -68,8 +68,8 @@ class Nobody:
     def rejected(
         self,
         credential: Credential,  # noqa: ARG002  Authority
-        operation: str,  # noqa: ARG002
-        cancel: StopSign | None = None,  # noqa: ARG002
+        operation: str,  # noqa: ARG002  Authority
+        cancel: StopSign | None = None,  # noqa: ARG002  Authority
     ) -> bool:
         """There is no other."""
         return False
@@ -109,8 +109,8 @@ class ApiKey:
     def rejected(
         self,
         credential: Credential,  # noqa: ARG002  Authority
-        operation: str,  # noqa: ARG002
-        cancel: StopSign | None = None,  # noqa: ARG002
+        operation: str,  # noqa: ARG002  Authority
+        cancel: StopSign | None = None,  # noqa: ARG002  Authority
     ) -> bool:
         """A rejected API key stays rejected."""
         return False

@@ -102,5 +102,5 @@ class Inflow:
         while (left := until - time.monotonic()) > 0:
             if self._stop.is_set():
                 raise Stopped
-            time.sleep(min(left, SLICE))
+            time.sleep(min(left, SLICE))  # a stop sign may be no event that can be waited for
         self._heard = time.monotonic()

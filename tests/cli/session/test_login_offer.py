@@ -34,7 +34,7 @@ class Login:
         while self.answer is None:
             if asked["stop"].is_set():
                 raise Interrupted("the login was stopped")
-            time.sleep(0.01)
+            time.sleep(0.01)  # as a browser's answer: it comes from another thread
         answer, self.answer = self.answer, None
         if isinstance(answer, OcihaulError):
             raise answer

@@ -84,7 +84,7 @@ class Place:
     def check_directory(self) -> None:
         """Raise OSError unless the path still leads to the directory, without links."""
         parent = str(self.path.parent)
-        there = os.stat(parent)  # noqa: PTH116
+        there = os.stat(parent)  # noqa: PTH116  beside fstat
         same = os.path.samestat(os.fstat(self.directory), there)
         if not same or os.path.realpath(parent) != parent:
             raise FileNotFoundError(errno.ENOENT, f"{parent} has been moved or replaced")
