@@ -2,29 +2,20 @@
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self, Unpack
 
-from ocihaul.clock import ServerClock, local_time
-from ocihaul.config import SDK_AUTH, Flags, Settings, resolve
-from ocihaul.errors import UsageError
-from ocihaul.events import Broadcast, Event, Listener, Notice, Parked, audience, ignore
-from ocihaul.http.client import Client as SignedCalls
-from ocihaul.http.retry import RetryPolicy
-from ocihaul.session.credential import Authority, Nobody
-from ocihaul.session.opening import dialer_for, home_directory, open_api_key
+from ocihaul.config import Flags, Settings, resolve
+from ocihaul.events import Listener, Notice, ignore
+from ocihaul.resources import Resources
+from ocihaul.session.credential import Authority
+from ocihaul.session.opening import home_directory
 from ocihaul.session.session import Session
-from ocihaul.storage.client import PROBE, StorageClient
+from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import ListedObject, Selection, UploadSummary
 from ocihaul.storage.types import ObjectSummary, SseCustomerKey
-from ocihaul.threads import Either
-from ocihaul.wire.channel import Patience
-from ocihaul.wire.limiter import Limiter
-from ocihaul.wire.pool import Pool
 
 if TYPE_CHECKING:
     # What only some calls need is imported by them: start-up time.
@@ -35,7 +26,6 @@ if TYPE_CHECKING:
         UploadOptions,
     )
     from ocihaul.transfer.downloads.request import DownloadRequest, DownloadResult
-    from ocihaul.transfer.journal.journal import Journal
     from ocihaul.transfer.pace import Pace
     from ocihaul.transfer.receipts.verifying import Verification
     from ocihaul.transfer.uploads.request import Confirm, Stream, UploadRequest, UploadResult
@@ -73,18 +63,7 @@ class Client:
         Once `cancel` is set, it ends whatever is under way, also calls with a `cancel` of their
         own. With an `authority` that signs instead of what the settings name.
         """
-        self.settings = settings
-        self._listener = listener
-        self._cancel = cancel or threading.Event()
-        self._authority = authority
-        self._calls = Broadcast()
-        self._lock = threading.RLock()  # guards all below
-        self._stack = ExitStack()
-        self._session: Session | None = None
-        self._storage: StorageClient | None = None
-        self._journal: Journal | None = None
-        self._namespace: str | None = None
-        self._closed = False
+        self._resources = Resources(settings, listener, cancel or threading.Event(), authority)
 
     @classmethod
     def from_profile(
@@ -148,9 +127,7 @@ class Client:
 
     def close(self) -> None:
         """End the session's renewal and close connections and journal; harmless when repeated."""
-        with self._lock:
-            self._closed = True
-            self._stack.close()
+        self._resources.close()
 
     # What it owns
 
@@ -160,8 +137,7 @@ class Client:
 
         Raises CredentialError when key or token are unusable.
         """
-        self._open()
-        return self._session
+        return self._resources.session()
 
     @property
     def storage(self) -> StorageClient:
@@ -169,14 +145,12 @@ class Client:
 
         Raises CredentialError when key or token are unusable, ConfigError.
         """
-        return self._open()
+        return self._resources.storage()
 
     @property
     def namespace(self) -> str:
         """The tenancy's Object Storage namespace; asked for once."""
-        if self._namespace is None:
-            self._namespace = self.storage.get_namespace()
-        return self._namespace
+        return self._resources.namespace(self.storage)
 
     # What it does
 
@@ -252,16 +226,16 @@ class Client:
 
         check_wishes(request)  # before a session that has expired could keep it waiting
         counter, pace = Counter(), _pace(adaptive=request.adaptive)
-        with self._call(cancel, listener, counter, pace) as call:
-            namespace = request.namespace or self._namespace_for(call)
+        with self._resources.call(cancel, listener, counter, pace) as call:
+            namespace = request.namespace or self._resources.namespace(call.storage)
             return upload(
                 call.storage,
                 replace(request, namespace=namespace),
-                listener=call.tell,
+                listener=call.listener,
                 confirm=confirm,
                 stop=call.stop,
                 before=before,
-                journal=self._opened_journal(call.tell) if resume else None,
+                journal=self._resources.journal(call.listener) if resume else None,
                 counter=counter,
                 pace=pace,
             )
@@ -315,12 +289,12 @@ class Client:
         from ocihaul.transfer.downloads.download import download  # noqa: PLC0415
 
         pace = _pace(adaptive=request.adaptive)
-        with self._call(cancel, listener, pace) as call:
-            namespace = request.namespace or self._namespace_for(call)
+        with self._resources.call(cancel, listener, pace) as call:
+            namespace = request.namespace or self._resources.namespace(call.storage)
             return download(
                 call.storage,
                 replace(request, namespace=namespace),
-                listener=call.tell,
+                listener=call.listener,
                 stop=call.stop,
                 before=before,
                 pace=pace,
@@ -425,10 +399,10 @@ class Client:
         proof = load_receipt(Path(receipt))
         about_file = about_object = None
         if stored:
-            with self._call(cancel, listener) as call:
+            with self._resources.call(cancel, listener) as call:
                 about_object = verify_object(proof, call.storage, key=sse_customer_key)
         if file is not None:
-            about_file = verify_file(proof, Path(file), stop=self._stop_for(cancel))
+            about_file = verify_file(proof, Path(file), stop=self._resources.stop_for(cancel))
         return Verification(about_file, about_object)
 
     def list_objects(
@@ -441,8 +415,8 @@ class Client:
         cancel: threading.Event | None = None,
     ) -> Iterator[ListedObject]:
         """The objects under a prefix in the order of their names' bytes, page by page."""
-        with self._call(cancel, listener) as call:
-            where = (namespace or self._namespace_for(call), bucket)
+        with self._resources.call(cancel, listener) as call:
+            where = (namespace or self._resources.namespace(call.storage), bucket)
             for page in call.storage.list_objects(*where, Selection(prefix=prefix)):
                 yield from page.objects
 
@@ -462,8 +436,8 @@ class Client:
         Raises ServiceError with status 404 when there is none.
         """
         headers = sse_customer_key.headers() if sse_customer_key else {}
-        with self._call(cancel, listener) as call:
-            where = (namespace or self._namespace_for(call), bucket, name)
+        with self._resources.call(cancel, listener) as call:
+            where = (namespace or self._resources.namespace(call.storage), bucket, name)
             return call.storage.head_object(*where, headers, version_id=version_id)
 
     def delete_object(
@@ -481,8 +455,8 @@ class Client:
 
         Raises ServiceError with status 404 when there is none, 412 when it has another etag.
         """
-        with self._call(cancel, listener) as call:
-            where = (namespace or self._namespace_for(call), bucket, name)
+        with self._resources.call(cancel, listener) as call:
+            where = (namespace or self._resources.namespace(call.storage), bucket, name)
             call.storage.delete_object(*where, version_id=version_id, if_match=if_match)
 
     def list_incomplete_uploads(
@@ -494,8 +468,8 @@ class Client:
         cancel: threading.Event | None = None,
     ) -> Iterator[UploadSummary]:
         """The multipart uploads that were neither committed nor aborted; their parts are billed."""
-        with self._call(cancel, listener) as call:
-            where = (namespace or self._namespace_for(call), bucket)
+        with self._resources.call(cancel, listener) as call:
+            where = (namespace or self._resources.namespace(call.storage), bucket)
             yield from call.storage.list_multipart_uploads(*where)
 
     # How
@@ -508,142 +482,20 @@ class Client:
         cancel: threading.Event | None,
     ) -> "DirectoryResult":
         pace = _pace(adaptive=run.adaptive)
-        with self._call(cancel, listener, pace) as call:
-            namespace = namespace or self._namespace_for(call)
-            journal = self._opened_journal(call.tell) if run.journal else None
+        with self._resources.call(cancel, listener, pace) as call:
+            namespace = namespace or self._resources.namespace(call.storage)
+            journal = self._resources.journal(call.listener) if run.journal else None
             return run.at(
                 call.storage,
                 namespace,
-                listener=call.tell,
+                listener=call.listener,
                 stop=call.stop,
                 journal=journal,
                 pace=pace,
             )
-
-    @contextmanager
-    def _call(
-        self, cancel: threading.Event | None, *listeners: "Listener | Pace | None"
-    ) -> Iterator["_Call"]:
-        """One call: its events go to its listeners as well, the session's while it lasts."""
-        if cancel is not None and not isinstance(cancel, threading.Event):
-            raise UsageError(f"cancel: {cancel!r} is not a threading.Event")
-        if not all(callable(each) for each in listeners if each is not None):
-            raise UsageError("listener: it has to be a function of one event")
-        theirs = audience(*(each for each in listeners if each is not None))
-        stop = self._stop_for(cancel)
-        storage = self._open()
-        with self._calls.telling(theirs):
-            tell = audience(self._listener, theirs)
-            yield _Call(storage.scoped(tell, stop), tell, stop)
-
-    def _stop_for(self, cancel: threading.Event | None) -> threading.Event:
-        return self._cancel if cancel is None else Either(cancel, self._cancel)
-
-    def _namespace_for(self, call: "_Call") -> str:
-        if self._namespace is None:
-            self._namespace = call.storage.get_namespace()
-        return self._namespace
-
-    def _open(self) -> StorageClient:
-        with self._lock:
-            self._check_open()
-            if self._storage is None:
-                self._storage = self._opened_storage()
-            return self._storage
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise UsageError("the client is closed", hint="Make another one.")
-
-    def _opened_storage(self) -> StorageClient:
-        tell = audience(self._listener, self._calls)
-        clock = ServerClock(listener=tell)
-        authority = self._authority
-        if authority is None and self.settings.auth in SDK_AUTH:
-            from ocihaul.adapters.principals import open_principal, settled  # noqa: PLC0415
-
-            authority = open_principal(self.settings)
-            self.settings = settled(self.settings, authority)
-        settings = self.settings
-        dialer = dialer_for(settings)
-        pool = self._stack.enter_context(
-            Pool(
-                dialer,
-                patience=Patience(read=settings.read_timeout),
-                stop=self._cancel,
-                limiter=_limiter(settings),
-            )
-        )
-        if authority is None and settings.auth == "api_key":
-            authority = open_api_key(settings)
-        elif authority is None:
-            self._session = Session.from_settings(
-                settings,
-                dialer=dialer,
-                clock=clock,
-                listener=_dropping_idle(tell, pool),
-                stop=self._cancel,
-                session_wait=settings.wishes.session_wait,
-            )
-            authority = self._stack.enter_context(self._session)
-
-        def calls(signs: Authority, *, probe: bool) -> SignedCalls:
-            return SignedCalls(
-                pool,
-                signs,
-                clock,
-                retry=RetryPolicy(max_attempts=settings.max_attempts),
-                listener=self._listener,
-                stop=self._cancel,
-                probe=PROBE if probe else None,
-            )
-
-        return StorageClient(
-            calls(authority, probe=True),
-            settings.object_storage_endpoint,
-            unsigned=calls(Nobody(), probe=False),
-            listener=self._listener,
-        )
-
-    def _opened_journal(self, tell: Listener) -> "Journal | None":
-        from ocihaul.transfer.journal.opening import open_journal  # noqa: PLC0415
-
-        with self._lock:
-            self._check_open()
-            if self._journal is None:  # where it could not be opened, each call hears of it
-                self._journal = self._stack.enter_context(open_journal(tell))
-            return self._journal
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """What one call works with."""
-
-    storage: StorageClient
-    tell: Listener
-    stop: threading.Event
 
 
 def _pace(*, adaptive: bool) -> "Pace | None":
     from ocihaul.transfer.pace import Pace  # noqa: PLC0415
 
     return Pace() if adaptive else None
-
-
-def _limiter(settings: Settings) -> Limiter | None:
-    """What keeps all transfers to the bandwidth that the settings allow; by local time."""
-    bandwidth = settings.bandwidth
-    if bandwidth is None:
-        return None
-    return Limiter(lambda: bandwidth.at(local_time(time.time())))
-
-
-def _dropping_idle(listener: Listener, pool: Pool) -> Listener:
-    """The listener, with the idle connections closed when the session waits for a login."""
-
-    def listen(event: Event) -> None:
-        if isinstance(event, Parked):
-            pool.drop_idle()
-        listener(event)
-
-    return listen

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul import client
+from ocihaul import resources
 from ocihaul.emulator import Fault, LogEntry
 from ocihaul.transfer import pace
 from tests.scenarios.trees import content, make, run
@@ -70,7 +70,7 @@ def test_the_rate_changes_at_its_time_of_day_in_the_middle_of_an_upload(
     """Each part takes 2.5 s while it is slow, and next to nothing while it is not."""
     early, late = ("4M", "off") if begins == "slow" else ("off", "4M")
     clock = Wall("17:59")
-    monkeypatch.setattr(client, "local_time", clock)
+    monkeypatch.setattr(resources, "local_time", clock)
 
     def when_the_first_part_is_there() -> None:
         w.oci.log.wait_for(lambda entry: entry.operation == "UploadPart" and entry.status == 200)

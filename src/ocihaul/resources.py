@@ -1,0 +1,190 @@
+"""What a client owns, opened when it is needed first: session, connections, journal, namespace."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ocihaul.clock import ServerClock, local_time
+from ocihaul.config import SDK_AUTH, Settings
+from ocihaul.errors import UsageError
+from ocihaul.events import Broadcast, Event, Listener, Parked, audience
+from ocihaul.http.client import Client as SignedCalls
+from ocihaul.http.retry import RetryPolicy
+from ocihaul.session.credential import Authority, Nobody
+from ocihaul.session.opening import dialer_for, open_api_key
+from ocihaul.session.session import Session
+from ocihaul.storage.client import PROBE, StorageClient
+from ocihaul.threads import Either
+from ocihaul.wire.channel import Patience
+from ocihaul.wire.limiter import Limiter
+from ocihaul.wire.pool import Pool
+
+if TYPE_CHECKING:
+    # Only uploads need it.
+    from ocihaul.transfer.journal.journal import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class CallScope:
+    """What one call works with; its events go to its own listeners, too."""
+
+    storage: StorageClient
+    listener: Listener
+    stop: threading.Event
+
+
+class Resources:
+    """Opens each of them once, whichever thread asks first, and closes them together."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        listener: Listener,
+        cancel: threading.Event,
+        authority: Authority | None,
+    ) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._cancel = cancel
+        self._authority = authority
+        self._calls = Broadcast()
+        self._lock = threading.RLock()  # guards all below
+        self._stack = ExitStack()
+        self._session: Session | None = None
+        self._storage: StorageClient | None = None
+        self._journal: Journal | None = None
+        self._namespace: str | None = None
+        self._closed = False
+
+    def close(self) -> None:
+        """Close what was opened; nothing can be opened any more. Harmless when repeated."""
+        with self._lock:
+            self._closed = True
+            self._stack.close()
+
+    def session(self) -> Session | None:
+        """The session that signs; None where an API key or a principal of the SDK does."""
+        self.storage()
+        return self._session
+
+    def storage(self) -> StorageClient:
+        """The storage client. Raises CredentialError, ConfigError; UsageError when closed."""
+        with self._lock:
+            self._check_open()
+            if self._storage is None:
+                self._storage = self._opened_storage()
+            return self._storage
+
+    def namespace(self, storage: StorageClient) -> str:
+        """The tenancy's namespace; `storage` is asked for it once."""
+        if self._namespace is None:
+            self._namespace = storage.get_namespace()
+        return self._namespace
+
+    def journal(self, listener: Listener) -> "Journal | None":
+        """The user's journal; where it cannot be opened, `listener` hears a Notice each time."""
+        from ocihaul.transfer.journal.opening import open_journal  # noqa: PLC0415  start-up time
+
+        with self._lock:
+            self._check_open()
+            if self._journal is None:
+                self._journal = self._stack.enter_context(open_journal(listener))
+            return self._journal
+
+    def stop_for(self, cancel: threading.Event | None) -> threading.Event:
+        """What ends a call: the client's own event, and the call's."""
+        return self._cancel if cancel is None else Either(cancel, self._cancel)
+
+    @contextmanager
+    def call(
+        self, cancel: threading.Event | None, *listeners: Listener | None
+    ) -> Iterator[CallScope]:
+        """The scope of one call. What the session tells while it lasts is told to it, too.
+
+        Raises UsageError for a `cancel` or a listener that is none.
+        """
+        if cancel is not None and not isinstance(cancel, threading.Event):
+            raise UsageError(f"cancel: {cancel!r} is not a threading.Event")
+        given = [each for each in listeners if each is not None]
+        if not all(map(callable, given)):
+            raise UsageError("listener: it has to be a function of one event")
+        theirs, stop = audience(*given), self.stop_for(cancel)
+        storage = self.storage()
+        with self._calls.telling(theirs):
+            tell = audience(self._listener, theirs)
+            yield CallScope(storage.scoped(tell, stop), tell, stop)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UsageError("the client is closed", hint="Make another one.")
+
+    def _opened_storage(self) -> StorageClient:
+        tell = audience(self._listener, self._calls)
+        clock = ServerClock(listener=tell)
+        authority, settings = self._authority, self._settings
+        if authority is None and settings.auth in SDK_AUTH:
+            from ocihaul.adapters.principals import open_principal, settled  # noqa: PLC0415  an extra
+
+            authority = open_principal(settings)
+            settings = settled(settings, authority)
+        dialer = dialer_for(settings)
+        pool = self._stack.enter_context(
+            Pool(
+                dialer,
+                patience=Patience(read=settings.read_timeout),
+                stop=self._cancel,
+                limiter=_limiter(settings),
+            )
+        )
+        if authority is None and settings.auth == "api_key":
+            authority = open_api_key(settings)
+        elif authority is None:
+            self._session = Session.from_settings(
+                settings,
+                dialer=dialer,
+                clock=clock,
+                listener=_dropping_idle(tell, pool),
+                stop=self._cancel,
+                session_wait=settings.wishes.session_wait,
+            )
+            authority = self._stack.enter_context(self._session)
+
+        def calls(signs: Authority, *, probe: bool) -> SignedCalls:
+            return SignedCalls(
+                pool,
+                signs,
+                clock,
+                retry=RetryPolicy(max_attempts=settings.max_attempts),
+                listener=self._listener,
+                stop=self._cancel,
+                probe=PROBE if probe else None,
+            )
+
+        return StorageClient(
+            calls(authority, probe=True),
+            settings.object_storage_endpoint,
+            unsigned=calls(Nobody(), probe=False),
+            listener=self._listener,
+        )
+
+
+def _limiter(settings: Settings) -> Limiter | None:
+    """What keeps all transfers to the bandwidth that the settings allow; by local time."""
+    bandwidth = settings.bandwidth
+    if bandwidth is None:
+        return None
+    return Limiter(lambda: bandwidth.at(local_time(time.time())))
+
+
+def _dropping_idle(listener: Listener, pool: Pool) -> Listener:
+    """The listener, with the idle connections closed when the session waits for a login."""
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Parked):
+            pool.drop_idle()
+        listener(event)
+
+    return listen
