@@ -24,7 +24,7 @@ _MISSING = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUP
 #: The same, or it is refused: the mount belongs to another user.
 _REFUSED = _MISSING | {errno.EPERM, errno.EACCES}
 _NO_PREALLOCATION = _MISSING | {errno.ENODEV}
-#: What opening says about a link, a file of another user, or a pipe that nobody reads.
+#: What opening says about a link, a file of another user, or a pipe without a reader.
 _FOREIGN = frozenset({errno.ELOOP, errno.EMLINK, errno.EACCES, errno.EPERM, errno.ENXIO})
 
 #: What to tell where `sync_file` says no.

@@ -56,7 +56,7 @@ def upload(
         1048576
 
     `options` are those of `Client.upload` and, to find the profile, of `Client.from_profile`.
-    Whoever makes more than one call keeps a client: its session, connections and journal stay.
+    For more than one call, keep a client: its session, connections and journal stay.
     """
     client, given = _client(options, listener)
     with client:

@@ -1,4 +1,4 @@
-"""Plain HTTP to another machine: whoever is on the way reads the credential; pure."""
+"""Plain HTTP to another machine: its credential can be read on the way; pure."""
 
 import ipaddress
 

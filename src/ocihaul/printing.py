@@ -1,9 +1,9 @@
 """The one place where text is written to the standard streams.
 
-Whoever has something to say hands over lines, and each becomes exactly one line: without secrets
+Callers hand over lines, and each becomes exactly one line: without secrets
 (`redaction`), without control characters or line breaks (`printable`), cut where it has no end.
 So no text of a service, a proxy, a file or an object's name can forge a line or drive a terminal,
-and nobody has to remember it. Answers on stdout are for programs: they are neither cut nor masked
+and no caller has to remember it. Answers on stdout are for programs: they are neither cut nor masked
 by pattern, but no terminal acts upon them and no secret that we hold is in them.
 """
 

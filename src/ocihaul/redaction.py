@@ -1,6 +1,6 @@
 """Secrets out of text: the last filter before anything is printed or logged.
 
-What belongs here: what a secret looks like, for those that nobody has registered; the registered
+What belongs here: what a secret looks like, for those that are not registered; the registered
 ones (`held_secrets`) are masked first, by value. Masking too much is a nuisance, masking too little
 a leak, so every pattern takes rather more than the secret. Masking twice changes nothing.
 """

@@ -91,7 +91,7 @@ def run(argv: Sequence[str]) -> int:
     except SystemExit:
         return UNREAD  # out of click this comes only when a write says EPIPE
     except BrokenPipeError:
-        return UNREAD  # whoever read our output has gone; there is nobody to tell
+        return UNREAD  # the reader of our output has gone: there is no one to tell
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001  nothing may end in a traceback

@@ -1,7 +1,7 @@
 """What the process's exit status says to a script, and which error leads to which.
 
 0 done; 1 failed; 2 the command line is wrong; 75 stopped but resumable (the same command, run
-again, goes on); 130 a person or the system asked us to stop; 141 whoever read our output has gone.
+again, goes on); 130 a person or the system asked us to stop; 141 the reader of our output has gone.
 """
 
 from collections.abc import Iterable

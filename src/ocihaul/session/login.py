@@ -142,7 +142,7 @@ class BrowserLogin:
         return Verdict(_DONE, good=True, final=True)
 
     def _turn_away(self, why: str) -> Verdict:
-        """Somebody else's page may have led here: the right answer can still come."""
+        """Another page may have led here: the right answer can still come."""
         self._turned_away = why
         self._warnings += 1
         if self._warnings <= _MOST_WARNINGS:

@@ -267,7 +267,7 @@ def _moved(temporary: Path, path: Path) -> bool:
 
 def _write_in_place(path: Path, data: bytes) -> bool:
     with path.open("r+b") as file:
-        # Before the secret is in it. A file of somebody else's stays as open as it is, which is
+        # Before the secret is in it. A file of another user stays as open as it is, which is
         # told once, when the profile is read.
         with contextlib.suppress(OSError):
             if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:

@@ -35,7 +35,7 @@ _LAST_WORDS = 2.0
 #: An answer that is held in memory has the read timeout, and a second more for each so many bytes.
 _SLOWEST_ANSWER = 1024
 _FINISH = "to finish its answer"
-#: The length of an answer's body that nobody has told, bytes.
+#: The length of an answer's body that was not told, bytes.
 _ENDLESS = 2**62
 #: A body of bytes goes out with its head where both together are no larger than this.
 _TOGETHER = 64 * 1024

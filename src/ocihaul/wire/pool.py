@@ -65,7 +65,7 @@ class Pool:
         return Pool(self._dialer, patience=self._patience, stop=stop, limiter=self._limiter)
 
     def sharing(self, stop: threading.Event) -> "Pool":
-        """The same connections under another stop; whoever closes this pool closes them."""
+        """The same connections under another stop; closing this pool closes them."""
         return Pool(
             self._dialer,
             patience=self._patience,

@@ -1,7 +1,7 @@
 """Where a downloaded file goes: a name in a directory that is held open.
 
-Everything is done relative to that directory, so whoever renames directories on the way, or puts
-a symbolic link in the place of one, redirects nothing.
+Everything is done relative to that directory, so renaming a directory on the way, or putting a
+symbolic link in its place, redirects nothing.
 """
 
 import contextlib

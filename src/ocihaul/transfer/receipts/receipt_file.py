@@ -1,6 +1,6 @@
 """The file that a receipt goes to: looked at before a byte is sent, replaced as a whole.
 
-It holds no secret, so it gets the rights that files get; but nobody else may write a proof.
+It holds no secret, so it gets the rights that files get; but only its owner may write a proof.
 """
 
 import contextlib
