@@ -3,8 +3,8 @@
 Callers hand over lines, and each becomes exactly one line: without secrets
 (`redaction`), without control characters or line breaks (`printable`), cut where it has no end.
 So no text of a service, a proxy, a file or an object's name can forge a line or drive a terminal,
-and no caller has to remember it. Answers on stdout are for programs: they are neither cut nor masked
-by pattern, but no terminal acts upon them and no secret that we hold is in them.
+and no caller has to remember it. Answers on stdout are for programs: they are neither cut nor
+masked by pattern, but no terminal acts upon them and no secret that we hold is in them.
 """
 
 from collections.abc import Iterable, Iterator
