@@ -2,8 +2,8 @@
 
 The code that reads or makes a secret registers it with `hold`. A pattern finds a secret by what
 stands around it; this finds it wherever it stands: as it is, escaped as in JSON (`\\/`, `\\"`,
-`\\u002b`, also several times), percent-encoded, as HTML entities, and in base64 of anything around it. To
-register costs a dictionary entry; the work is done when text is printed. Thread-safe.
+`\\u002b`, also several times), percent-encoded, as HTML entities, and in base64 of anything around
+it. To register costs a dictionary entry; the work is done when text is printed. Thread-safe.
 """
 
 import base64
