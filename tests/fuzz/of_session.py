@@ -130,7 +130,6 @@ TARGETS = [
         st.deferred(lambda: damaged(_pem())),
         lambda data: load_key(data, where="the key"),
         (CredentialError,),
-        cost=10,
     ),
     Target("session tokens", tokens, _parsed, (CredentialError,)),
     Target(

@@ -104,7 +104,7 @@ class Scripted:
 Work = Callable[[StorageClient], object]
 
 
-def operation(name: str, document: Any, work: Work, *, cost: int = 1) -> Target:
+def operation(name: str, document: Any, work: Work) -> Target:
     """An operation with its document and the headers of its answer."""
     inputs = st.tuples(headers(HEADERS), json_texts(document))
 
@@ -112,7 +112,7 @@ def operation(name: str, document: Any, work: Work, *, cost: int = 1) -> Target:
         storage = StorageClient(Scripted(*given), lambda _: "http://service.test")  # type: ignore[arg-type]  # a double
         return work(storage)
 
-    return Target(name, inputs, parse, (ServiceError,), cost)
+    return Target(name, inputs, parse, (ServiceError,))
 
 
 def _sound_page(page: ObjectPage) -> None:

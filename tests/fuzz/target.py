@@ -19,15 +19,13 @@ LONGEST = 10.0
 class Target:
     """`parse` is called with what `inputs` gives, and checks by itself what it returns.
 
-    `allowed` are the errors that stand at this boundary; `cost` divides the number of inputs, for
-    those that take milliseconds each.
+    `allowed` are the errors that stand at this boundary.
     """
 
     name: str
     inputs: st.SearchStrategy[Any]
     parse: Callable[[Any], object]
     allowed: tuple[type[BaseException], ...] = (OcihaulError, click.UsageError)
-    cost: int = 1
 
     def check(self, given: Any) -> None:
         """A value, or an error of our own; never anything else, and never without end."""

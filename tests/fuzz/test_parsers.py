@@ -33,7 +33,7 @@ _SETTINGS = settings(
 def test_every_input_gives_a_value_or_an_error_of_our_own(target: Target) -> None:
     run = 0
 
-    @settings(_SETTINGS, max_examples=max(EXAMPLES // target.cost, 1))
+    @settings(_SETTINGS, max_examples=EXAMPLES)
     @given(target.inputs)
     def check(value: object) -> None:
         nonlocal run

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ocihaul.emulator import Fault
-from ocihaul.errors import UploadStopped
+from ocihaul.errors import ServiceError, UploadStopped
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.journal.journal import Journal, Target
 from tests.scenarios.killed import BEGIN, CREATE, KILLED, killed_at
@@ -287,6 +287,43 @@ def test_finding_a14_the_upload_of_a_stream_is_dropped(tmp_path: Path) -> None:
         assert f"Dropping upload {left.upload_id}" in ran.err
         assert w.oci.uploads("backups") == []
         assert w.arrived_whole(source, "piped")
+
+
+def test_finding_a14_a_stream_names_the_uploads_that_it_leaves_alone(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        source = w.file(2 * PART)
+        with w.storage() as storage:
+            left = [
+                storage.create_multipart_upload("ns1", "backups", {"object": source.name}, {})
+                for _ in range(2)
+            ]
+        again(w, source, stream=io.BytesIO(source.read_bytes()))
+        assert w.arrived_whole(source)
+        assert {each.upload_id for each in w.oci.uploads("backups")} == set(left)
+        assert [notices(w).count(f"Upload {upload_id} ") for upload_id in left] == [1, 1]
+        assert "Go on with it" not in notices(w), "a stream cannot"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_finding_a14_a_list_that_fails_is_no_empty_list(tmp_path: Path, stream: bool) -> None:
+    """Else what a run has left would be forgotten, because the next one cannot see it."""
+    with world(tmp_path) as w:
+        source = w.file(2 * PART)
+        killed_at(w, BEGIN, *w.put(source))
+        (left,) = w.oci.uploads("backups")
+        fault = Fault(operation="ListMultipartUploads", status=501, code="NotNow")
+        w.oci.faults.add(fault)
+        wishes = {"stream": io.BytesIO(source.read_bytes())} if stream else {}
+        with pytest.raises(ServiceError, match="NotNow"):
+            again(w, source, **wishes)
+        w.oci.faults.assert_all_fired()
+        assert counts(w, "CreateMultipartUpload") == [1]
+        ran = w.run(*w.put(source))
+        assert ran.code == 0, ran.err
+        assert w.arrived_whole(source)
+        assert counts(w, "CreateMultipartUpload") == [1], "it was gone on with"
+        assert w.oci.uploads("backups") == []
+        assert f"Upload {left.upload_id} was created by a run" in ran.err
 
 
 @pytest.mark.parametrize(

@@ -217,16 +217,16 @@ class Storm:
     def orphans(self, trial: Trial) -> Iterator[str]:
         """Uploads that are left, and that neither the journal nor any run has named.
 
-        A creation may have its effect when the next run has looked already. It has no parts, so it
-        costs nothing: it is counted apart.
+        A creation may have its effect when the next run has looked already: the request of a killed
+        run is still on its way, or is late. It has no parts, so it costs nothing: it is counted
+        apart. So is what a run created that had said that the journal is of no use.
         """
         known = self.state(trial).uploads
-        creations = [
-            (entry.status, entry.fault)
-            for entry in self.entries(trial.began)
-            if entry.operation == "CreateMultipartUpload"
-        ]
-        late = sum(fault == "late" for _, fault in creations)
+        entries = self.entries(trial.began)
+        late = sum(
+            entry.operation == "CreateMultipartUpload" and came_too_late(entry, entries)
+            for entry in entries
+        )
         for upload in self.uploads(trial):
             named = any(upload.upload_id in text for text in trial.texts)
             if named or upload.upload_id in known:
@@ -235,7 +235,19 @@ class Storm:
                 late -= 1
                 self.tally.counts["creations that came too late to be seen"] += 1
                 continue
-            yield f"{upload.object_name} with {len(upload.parts)} parts; created: {creations}"
+            if trial.forgetful:
+                self.tally.counts["creations that no journal could note"] += 1
+                continue
+            story = "\n".join(
+                f"  {entry.started_at - upload.created:+.3f} {entry.connection} {entry.operation} "
+                f"{entry.status} {entry.fault} {entry.upload_id}"
+                for entry in entries
+                if entry.operation != "UploadPart"
+            )
+            yield (
+                f"{upload.object_name} with {len(upload.parts)} parts: {upload.upload_id}, seconds "
+                f"from its creation:\n{story}\nsaid:\n{'---'.join(trial.texts)}"
+            )
 
     def uploads(self, trial: Trial) -> list[UploadInfo]:
         """Those of this transfer that the service has."""
@@ -301,6 +313,19 @@ class Storm:
         newer.touch(mode=0o600)
         newer.write_text(token)
         newer.replace(self.w.token_file)
+
+
+def came_too_late(creation: LogEntry, entries: list[LogEntry]) -> bool:
+    """Whether a later run has listed the uploads before this one was created, or may have."""
+    if creation.fault == "late":
+        return True
+    done = creation.finished_at or float("inf")
+    return any(
+        entry.operation == "ListMultipartUploads"
+        and entry.connection != creation.connection
+        and creation.started_at <= entry.started_at <= done
+        for entry in entries
+    )
 
 
 @contextmanager

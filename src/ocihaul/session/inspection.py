@@ -180,9 +180,10 @@ def _pair(
                 settings.key_content.encode(),
                 where="OCI_CLI_KEY_CONTENT",
                 passphrase=settings.passphrase,
+                test_primes=True,
             )
         elif settings.key_file:
-            key = read_key_file(settings.key_file, passphrase=settings.passphrase)
+            key = read_key_file(settings.key_file, passphrase=settings.passphrase, test_primes=True)
     except CredentialError as error:
         problems.append(error.message)
     matches = None

@@ -5,7 +5,6 @@ and the note of it. The journal has the intention then. All others are named and
 machine may be at one, and what it was created with is not known.
 """
 
-import contextlib
 import shlex
 import threading
 from collections.abc import Iterable, Sequence
@@ -37,7 +36,8 @@ class IncompleteUploads:
     def of(self, request: UploadRequest) -> list[UploadSummary]:
         """Those of the object of this request; none where they may not be listed.
 
-        Raises SessionError, NetworkError.
+        Raises SessionError, NetworkError, and ServiceError when the service is in trouble: who
+        took that for an empty list would begin anew and leave behind what was there.
         """
         with self._lock:
             bucket = (request.namespace, request.bucket)
@@ -63,10 +63,13 @@ class IncompleteUploads:
 
     def _listed(self, namespace: str, bucket: str) -> dict[str, list[UploadSummary]]:
         by_name: dict[str, list[UploadSummary]] = {}
-        # A credential that may write objects need not be allowed to list uploads.
-        with contextlib.suppress(ServiceError):
+        try:
             for each in self._storage.list_multipart_uploads(namespace, bucket):
                 by_name.setdefault(each.name, []).append(each)
+        except ServiceError as error:
+            if error.status == 429 or error.status >= 500:
+                raise
+            # A credential that may write objects need not be allowed to list uploads.
         return by_name
 
 
@@ -81,9 +84,7 @@ def notices_of_others(found: Sequence[UploadSummary], request: UploadRequest) ->
     notices = [
         Notice(
             f"Upload {each.upload_id} of {request.name!r}, begun {each.time_created}, is "
-            "incomplete and not in the journal: it is left alone. "
-            f"Go on with it: {resume_command(request, each.upload_id)} "
-            f"or drop it: {abort_command(request, each.upload_id)}"
+            f"incomplete and not in the journal: it is left alone. {_choices(request, each)}"
         )
         for each in found[:_NAMED]
     ]
@@ -92,6 +93,13 @@ def notices_of_others(found: Sequence[UploadSummary], request: UploadRequest) ->
         bucket = shlex.quote(request.bucket)
         notices.append(Notice(f"There are {more} more of them: ocihaul uploads -bn {bucket}"))
     return notices
+
+
+def _choices(request: UploadRequest, upload: UploadSummary) -> str:
+    drop = abort_command(request, upload.upload_id)
+    if request.stream is not None:
+        return f"Drop it: {drop}"
+    return f"Go on with it: {resume_command(request, upload.upload_id)} or drop it: {drop}"
 
 
 def resume_command(request: UploadRequest, upload_id: str, *, part_size: str = "") -> str:

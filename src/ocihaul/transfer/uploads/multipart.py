@@ -25,7 +25,7 @@ from ocihaul.transfer.plan import Plan, part_size_text
 from ocihaul.transfer.source import FileSource, Piece
 from ocihaul.transfer.uploads.headers import attributes_of
 from ocihaul.transfer.uploads.importing import import_parts, importable
-from ocihaul.transfer.uploads.incomplete import notices_of_others, resume_command
+from ocihaul.transfer.uploads.incomplete import resume_command
 from ocihaul.transfer.uploads.job import Job
 from ocihaul.transfer.uploads.memory import Memory
 from ocihaul.transfer.uploads.outliving import assembly_for
@@ -141,8 +141,6 @@ class MultipartUpload:
 
     def _create(self, preconditions: Headers) -> None:
         job, memory = self._job, self._memory
-        for notice in notices_of_others(memory.incomplete.of(job.request), job.request):
-            job.listener(notice)
         intention = intention_of(
             job.request,
             self._source,

@@ -7,7 +7,7 @@ journal an upload is begun anew, unless a run was killed between its creation an
 
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from ocihaul.errors import (
     OcihaulError,
@@ -127,8 +127,10 @@ def created(
 ) -> str:
     """Create an upload at the service; returns its id. The journal knows of it before and after.
 
-    An attempt whose answer was lost may have created one, too: that is named.
+    All others of this object are named: those that are there, and the one that an attempt whose
+    answer was lost may have created.
     """
+    _name(memory.incomplete.of(request), memory, request)
     memory.intend(intention)
     try:
         upload_id = assembly.create(preconditions)
@@ -138,10 +140,13 @@ def created(
         raise
     memory.begin(upload_id, intention)
     if assembly.repeated.is_set():
-        others = memory.incomplete.new(request, upload_id)
-        for notice in notices_of_others(others, request):
-            memory.listener(notice)
+        _name(memory.incomplete.new(request, upload_id), memory, request)
     return upload_id
+
+
+def _name(others: Sequence[UploadSummary], memory: Memory, request: UploadRequest) -> None:
+    for notice in notices_of_others(others, request):
+        memory.listener(notice)
 
 
 def created_before(
