@@ -27,9 +27,9 @@ from ocihaul.session.store import CredentialStore
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.uploads.request import UploadRequest
 from ocihaul.transfer.uploads.upload import upload
-from ocihaul.wire.dial import Dialer
-from ocihaul.wire.message import StopSign
-from ocihaul.wire.pool import Pool
+from ocihaul.transport.dialer import Dialer
+from ocihaul.transport.message import StopSign
+from ocihaul.transport.pool import Pool
 
 MIB = 2**20
 SIZE = 256 * MIB

@@ -24,10 +24,10 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+from ocihaul.directories.small_get import write
 from ocihaul.events import Event, Listener, ignore
 from ocihaul.filesystem import FileSystem
 from ocihaul.transfer.downloads.place import Place
-from ocihaul.trees.small_get import write
 
 NOW = 1_800_000_000.0
 

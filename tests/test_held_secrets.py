@@ -25,7 +25,7 @@ from ocihaul.printing import shown
 from ocihaul.session.token import SessionToken
 from ocihaul.signing import sign
 from ocihaul.storage.types import SseCustomerKey
-from ocihaul.wire.proxies import Proxy
+from ocihaul.transport.proxies import Proxy
 from tests.support import make_token, pem, rsa_key
 
 

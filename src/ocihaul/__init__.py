@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from ocihaul import errors, events, options
     from ocihaul.client import Client
+    from ocihaul.directories.compare import Mode
+    from ocihaul.directories.run import DirectoryResult
     from ocihaul.functions import download, download_directory, upload, upload_directory, verify
     from ocihaul.session.credential import Credential
     from ocihaul.session.session import Session
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     from ocihaul.transfer.downloads.request import DownloadResult
     from ocihaul.transfer.receipts.verifying import Verification
     from ocihaul.transfer.uploads.request import Existing, UploadResult
-    from ocihaul.trees.compare import Mode
-    from ocihaul.trees.run import DirectoryResult
 
 __version__ = "0.1.0"
 
@@ -59,10 +59,10 @@ __all__ = [
 _HOMES: dict[str, str | None] = {
     "Client": "ocihaul.client",
     "Credential": "ocihaul.session.credential",
-    "DirectoryResult": "ocihaul.trees.run",
+    "DirectoryResult": "ocihaul.directories.run",
     "DownloadResult": "ocihaul.transfer.downloads.request",
     "Existing": "ocihaul.transfer.uploads.request",
-    "Mode": "ocihaul.trees.compare",
+    "Mode": "ocihaul.directories.compare",
     "Session": "ocihaul.session.session",
     "SessionStatus": "ocihaul.session.status",
     "UploadResult": "ocihaul.transfer.uploads.request",

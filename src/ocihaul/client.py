@@ -19,6 +19,7 @@ from ocihaul.storage.types import ObjectSummary, SseCustomerKey
 
 if TYPE_CHECKING:
     # What only some calls need is imported by them: start-up time.
+    from ocihaul.directories.run import DirectoryResult, DirectoryRun
     from ocihaul.options import (
         DirectoryDownloadOptions,
         DirectoryUploadOptions,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from ocihaul.transfer.pace import Pace
     from ocihaul.transfer.receipts.verifying import Verification
     from ocihaul.transfer.uploads.request import Confirm, Stream, UploadRequest, UploadResult
-    from ocihaul.trees.run import DirectoryResult, DirectoryRun
 
 
 class Client:
@@ -192,9 +192,9 @@ class Client:
         `restart=True` begins anew), ChecksumError, ObjectExists, UploadBusy (with `wait=False`),
         UploadStopped, ReceiptError (it is stored), Interrupted.
         """
+        from ocihaul.directories.names import from_disk  # noqa: PLC0415
         from ocihaul.options import UploadOptions, checked  # noqa: PLC0415
         from ocihaul.transfer.uploads.request import upload_request  # noqa: PLC0415
-        from ocihaul.trees.names import from_disk  # noqa: PLC0415
 
         given = checked(options, UploadOptions)
         resume = given.pop("resume", True)
@@ -330,8 +330,8 @@ class Client:
         Raises what concerns all files: UsageError before anything is sent; ConfigError,
         JournalError when there is no room for the results, Interrupted.
         """
+        from ocihaul.directories.run import uploading  # noqa: PLC0415
         from ocihaul.options import DirectoryUploadOptions, checked  # noqa: PLC0415
-        from ocihaul.trees.run import uploading  # noqa: PLC0415
 
         given = checked(options, DirectoryUploadOptions)
         run = uploading(os.fspath(directory), bucket, prefix, given)
@@ -363,8 +363,8 @@ class Client:
         Raises as `upload_directory`, and TargetError when the directory cannot be made or its
         disk fails.
         """
+        from ocihaul.directories.run import downloading  # noqa: PLC0415
         from ocihaul.options import DirectoryDownloadOptions, checked  # noqa: PLC0415
-        from ocihaul.trees.run import downloading  # noqa: PLC0415
 
         given = checked(options, DirectoryDownloadOptions)
         run = downloading(bucket, os.fspath(directory), prefix, given)

@@ -17,10 +17,10 @@ from ocihaul.options import (
 from ocihaul.storage.types import SseCustomerKey
 
 if TYPE_CHECKING:
+    from ocihaul.directories.run import DirectoryResult
     from ocihaul.transfer.downloads.request import DownloadResult
     from ocihaul.transfer.receipts.verifying import Verification
     from ocihaul.transfer.uploads.request import Stream, UploadResult
-    from ocihaul.trees.run import DirectoryResult
 
 
 class UploadCall(UploadOptions, ProfileOptions, total=False):

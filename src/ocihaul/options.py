@@ -10,10 +10,10 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypedDict, Union, get_args, get_origin, get_type_hints
 
+from ocihaul.directories.compare import Mode
 from ocihaul.errors import UsageError
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer.uploads.request import Existing
-from ocihaul.trees.compare import Mode
 
 
 class ProfileOptions(TypedDict, total=False):

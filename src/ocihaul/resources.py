@@ -18,9 +18,9 @@ from ocihaul.session.opening import dialer_for, open_api_key
 from ocihaul.session.session import Session
 from ocihaul.storage.client import PROBE, StorageClient
 from ocihaul.threads import Either
-from ocihaul.wire.channel import Patience
-from ocihaul.wire.limiter import Limiter
-from ocihaul.wire.pool import Pool
+from ocihaul.transport.channel import Patience
+from ocihaul.transport.limiter import Limiter
+from ocihaul.transport.pool import Pool
 
 if TYPE_CHECKING:
     # Only uploads need it.
@@ -126,7 +126,7 @@ class Resources:
         clock = ServerClock(listener=tell)
         authority, settings = self._authority, self._settings
         if authority is None and settings.auth in SDK_AUTH:
-            from ocihaul.adapters.principals import open_principal, settled  # noqa: PLC0415  an extra
+            from ocihaul.integrations.principals import open_principal, settled  # noqa: PLC0415  an extra
 
             authority = open_principal(settings)
             settings = settled(settings, authority)

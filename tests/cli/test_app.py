@@ -298,7 +298,7 @@ def test_the_emulators_own_options_have_their_own_status(
 def test_the_emulator_without_its_extra_says_what_to_install(
     ocihaul: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ocihaul.adapters.extras.find_spec", lambda _: None)
+    monkeypatch.setattr("ocihaul.integrations.extras.find_spec", lambda _: None)
     outcome = ocihaul("emulator", "--help")
     assert outcome.code == 2
     assert "the emulator needs the package 'jwt'" in outcome.err

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.cli.hook import environment_value, run_hook
-from ocihaul.cli.parking import ParkHook
+from ocihaul.cli.park_hooks import ParkHook, environment_value, run_hook
 from ocihaul.events import Event, Notice, Parked
 from ocihaul.session.metrics import Sample, exposition, write_metrics
 from ocihaul.session.notify import Notifier

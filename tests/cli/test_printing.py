@@ -20,14 +20,14 @@ from hypothesis import strategies as st
 import ocihaul
 from ocihaul import errors, events
 from ocihaul.cli import app
-from ocihaul.cli.complain import error_text
+from ocihaul.cli.directories.progress import TreeReporter
+from ocihaul.cli.error_text import error_text
+from ocihaul.cli.event_text import Speaker, debug_line
+from ocihaul.cli.formatting import table_text
 from ocihaul.cli.invocation import Invocation
-from ocihaul.cli.lines import Speaker, debug_line
 from ocihaul.cli.output import View, print_view
 from ocihaul.cli.progress import PlainScreen, Reporter
 from ocihaul.cli.session.report import Report
-from ocihaul.cli.table import table_text
-from ocihaul.cli.trees.progress import TreeReporter
 from ocihaul.printable import json_text, one_line
 from ocihaul.printing import LONGEST_LINE, say, say_text, shown, write_answer, write_lines
 
@@ -307,9 +307,9 @@ _SOURCE = Path(ocihaul.__file__).parent
 _ALLOWED = {
     "printing.py": "the one place",
     "cli/standard_streams.py": "it is the streams",
-    "cli/asking.py": "prompts, which click prints: their text is made safe",
+    "cli/prompts.py": "prompts, which click prints: their text is made safe",
     "cli/progress.py": "the bar: rich prints it, its text is made safe",
-    "adapters/stock_debug.py": "the official CLI's own lines, masked",
+    "integrations/oci_cli_debug.py": "the official CLI's own lines, masked",
 }
 _STREAMS = {"stdout", "stderr", "stream", "_stream", "console", "_console", "screen"}
 _PRINTING = {

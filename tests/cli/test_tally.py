@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocihaul.cli.tally import Tally
+from ocihaul.cli.progress import Tally
 from ocihaul.events import BytesSent, ClockCorrected, PartFinished, TokenAdopted, UploadPlanned
 
 MIB = 1024 * 1024

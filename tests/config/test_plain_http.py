@@ -8,15 +8,15 @@ import pytest
 
 import ocihaul
 from ocihaul.config import Flags, Settings, resolve
-from ocihaul.config.found import Found
 from ocihaul.config.login import find_login_page
+from ocihaul.config.units import Found
 from ocihaul.errors import UsageError
-from ocihaul.plain_http import is_exposed
-from ocihaul.wire.dial import Dialer
-from ocihaul.wire.message import Request
-from ocihaul.wire.origin import Origin
-from ocihaul.wire.pool import Pool, exchange_once
-from tests.wire.test_hostile_hops import serving
+from ocihaul.hosts import is_exposed
+from ocihaul.transport.dialer import Dialer
+from ocihaul.transport.message import Request
+from ocihaul.transport.origin import Origin
+from ocihaul.transport.pool import Pool, exchange_once
+from tests.transport.test_hostile_hops import serving
 from tests.world import world
 
 PLAIN = "http://objectstorage.example.test:8080"

@@ -15,19 +15,17 @@ from ocihaul.cli.defaults import Origin as OriginOfValue
 from ocihaul.cli.option_values import age
 from ocihaul.cli.output import make_view
 from ocihaul.config import Flags, RcFile
-from ocihaul.config.bandwidth import parse_bandwidth
-from ocihaul.config.found import Found
 from ocihaul.config.login import callback_port
 from ocihaul.config.network import attempts, check_endpoint, seconds
-from ocihaul.config.places import Places
-from ocihaul.config.quantities import duration, size
-from ocihaul.config.wishes import find_wishes
+from ocihaul.config.session_options import find_wishes
+from ocihaul.config.sources import Places
+from ocihaul.config.units import Found, duration, parse_bandwidth, size
+from ocihaul.directories.filters import LONGEST_PATTERN, make_filter
 from ocihaul.errors import ConfigError, UsageError
 from ocihaul.transfer.downloads.ranges import check_wishes
 from ocihaul.transfer.plan import plan_upload
-from ocihaul.trees.filters import LONGEST_PATTERN, make_filter
-from ocihaul.wire.origin import Origin
-from ocihaul.wire.proxies import Proxy
+from ocihaul.transport.origin import Origin
+from ocihaul.transport.proxies import Proxy
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,10 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
+from ocihaul.directories.checkpoint import Finished as FinishedFile
+from ocihaul.directories.checkpoint import Ledger, run_key
+from ocihaul.directories.filters import make_filter
+from ocihaul.directories.names import folded, object_name, printable, relative_path
 from ocihaul.errors import JournalError, ReceiptError, UsageError
 from ocihaul.events import ignore
 from ocihaul.filesystem import FileSystem
@@ -24,10 +28,6 @@ from ocihaul.transfer.journal.journal import Target as Place
 from ocihaul.transfer.receipts.receipt import read_receipt
 from ocihaul.transfer.source import Identity
 from ocihaul.transfer.uploads.access import Access, AccessFile
-from ocihaul.trees.filters import make_filter
-from ocihaul.trees.ledger import Finished as FinishedFile
-from ocihaul.trees.ledger import Ledger, run_key
-from ocihaul.trees.names import folded, object_name, printable, relative_path
 from tests.fuzz.strategies import damaged, json_texts, sentences, texts
 from tests.fuzz.target import Target
 from tests.transfer.receipts.test_receipt import RECEIPT

@@ -16,21 +16,18 @@ from hypothesis import strategies as st
 from ocihaul import regions
 from ocihaul.cli.app import app
 from ocihaul.cli.defaults import Defaults, Document, camel, json_object
-from ocihaul.cli.objects import get_request, put_request, resume_put
+from ocihaul.cli.formatting import duration_text, size_text
+from ocihaul.cli.objects import get_options, put_options, resume_put
 from ocihaul.cli.objects.get import get
 from ocihaul.cli.objects.put import put
 from ocihaul.cli.option_types import Moment
 from ocihaul.cli.option_values import age, customer_key, metadata, namespace_or_none
 from ocihaul.cli.output import make_view
-from ocihaul.cli.units import duration_text, size_text
 from ocihaul.config import Flags, RcFile, resolve
-from ocihaul.config.bandwidth import parse_bandwidth
-from ocihaul.config.editing import with_section
-from ocihaul.config.found import Found
-from ocihaul.config.ini import parse_ini
+from ocihaul.config.ini import parse_ini, with_section
 from ocihaul.config.login import callback_port
-from ocihaul.config.quantities import duration, size
-from ocihaul.config.rcfile import load_rc_file
+from ocihaul.config.sources import load_rc_file
+from ocihaul.config.units import Found, duration, parse_bandwidth, size
 from ocihaul.errors import ConfigError, UsageError
 from ocihaul.transfer.uploads.headers import check_wishes
 from ocihaul.transfer.uploads.request import UploadRequest
@@ -118,12 +115,12 @@ PUT: dict[str, Any] = {
 
 def _get(options: Mapping[str, Any]) -> object:
     stdout = io.TextIOWrapper(io.BytesIO())
-    return get_request.build_request(options, home=HOME, stdout=stdout)
+    return get_options.build_request(options, home=HOME, stdout=stdout)
 
 
 #: What the options of a command are made into.
 _BUILDERS: dict[click.Command, Callable[[Mapping[str, Any]], object]] = {
-    put: lambda options: put_request.build_request(options, home=HOME),
+    put: lambda options: put_options.build_request(options, home=HOME),
     get: _get,
     resume_put.resume_put: lambda options: resume_put.build_request(options, home=HOME),
 }

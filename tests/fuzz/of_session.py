@@ -18,7 +18,7 @@ from ocihaul.session.login import BrowserLogin
 from ocihaul.session.moments import length, moment
 from ocihaul.session.renewal import read_answer
 from ocihaul.session.token import SessionToken
-from ocihaul.wire.message import Answer
+from ocihaul.transport.message import Answer
 from tests.fuzz.of_storage import HEADERS
 from tests.fuzz.strategies import damaged, damaged_texts, headers, json_texts, sentences, spoilt
 from tests.fuzz.target import Target

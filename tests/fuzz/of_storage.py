@@ -7,20 +7,19 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ocihaul.cli.objects import stock_json
+from ocihaul.cli.objects import official_json
+from ocihaul.directories.compare import Mode, in_order, judge_download, judge_upload
 from ocihaul.errors import ServiceError
 from ocihaul.http.client import Call
-from ocihaul.http.failure import foreign, service_error
-from ocihaul.http.retry import classify, retry_after
+from ocihaul.http.retry import classify, foreign, retry_after, service_error
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import ObjectPage, PreauthenticatedRequest, Selection
 from ocihaul.storage.names import fits_header
 from ocihaul.storage.preauthenticated import PreauthenticatedUploads
 from ocihaul.transfer.downloads.proof import Promise, part_sizes
-from ocihaul.trees.compare import Mode, in_order, judge_download, judge_upload
-from ocihaul.wire.heads import request_head
-from ocihaul.wire.message import Answer, Request
-from ocihaul.wire.origin import Origin
+from ocihaul.transport.http_heads import request_head
+from ocihaul.transport.message import Answer, Request
+from ocihaul.transport.origin import Origin
 from tests.fuzz.strategies import headers, json_texts, texts
 from tests.fuzz.target import Target
 
@@ -123,7 +122,7 @@ def _sound_page(page: ObjectPage) -> None:
         for mode in (Mode.SYNC, Mode.KEEP, Mode.REPLACE):
             judge_upload(mode, 5, 5, each)
             judge_download(mode, each, 5, 5)
-        json.dumps(stock_json.listed_object(each), indent=2)
+        json.dumps(official_json.listed_object(each), indent=2)
     json.dumps(page.prefixes)
 
 
@@ -232,7 +231,7 @@ TARGETS = [
     operation(
         "ListMultipartUploads",
         [UPLOAD],
-        lambda s: _shown(s.list_multipart_uploads(*WHERE), stock_json.upload_summary),
+        lambda s: _shown(s.list_multipart_uploads(*WHERE), official_json.upload_summary),
     ),
     operation(
         "ListMultipartUploadParts",
@@ -244,23 +243,23 @@ TARGETS = [
     operation(
         "ListPreauthenticatedRequests",
         [PAR],
-        lambda s: _shown(s.list_preauthenticated_requests(*WHERE), stock_json.par),
+        lambda s: _shown(s.list_preauthenticated_requests(*WHERE), official_json.par),
     ),
     operation(
         "ListBuckets",
         [BUCKET],
-        lambda s: _shown(s.list_buckets("ns1", "c"), stock_json.bucket_summary),
+        lambda s: _shown(s.list_buckets("ns1", "c"), official_json.bucket_summary),
     ),
-    operation("GetBucket", BUCKET, lambda s: _shown([s.get_bucket(*WHERE)], stock_json.bucket)),
+    operation("GetBucket", BUCKET, lambda s: _shown([s.get_bucket(*WHERE)], official_json.bucket)),
     operation(
         "GetWorkRequest",
         WORK,
-        lambda s: _shown([s.get_work_request("w1")], stock_json.work_request),
+        lambda s: _shown([s.get_work_request("w1")], official_json.work_request),
     ),
     operation(
         "GetPreauthenticatedRequest",
         PAR,
-        lambda s: _shown([s.get_preauthenticated_request(*WHERE, "p")], stock_json.par),
+        lambda s: _shown([s.get_preauthenticated_request(*WHERE, "p")], official_json.par),
     ),
     operation("CreatePreauthenticatedRequest", PAR, _par),
     operation(

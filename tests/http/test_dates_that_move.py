@@ -12,10 +12,10 @@ from ocihaul.session.credential import ApiKey, Credential
 from ocihaul.session.ladder import Failed, Renewed
 from ocihaul.session.renewal import Refresher
 from ocihaul.session.token import SessionToken
-from ocihaul.wire.dial import Dialer
-from ocihaul.wire.message import Answer, Request, StopSign
-from ocihaul.wire.origin import Origin
-from ocihaul.wire.pool import Pool
+from ocihaul.transport.dialer import Dialer
+from ocihaul.transport.message import Answer, Request, StopSign
+from ocihaul.transport.origin import Origin
+from ocihaul.transport.pool import Pool
 from tests.support import NOW, Hand, make_token, rsa_key
 
 ORIGIN = Origin.parse("http://service.test")

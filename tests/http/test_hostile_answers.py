@@ -2,12 +2,11 @@
 
 import pytest
 
-from ocihaul.http.failure import service_error
-from ocihaul.http.retry import retry_after
+from ocihaul.http.retry import retry_after, service_error
 from ocihaul.session.credential import Credential
 from ocihaul.session.ladder import Failed
 from ocihaul.session.renewal import read_answer
-from ocihaul.wire.message import Answer
+from ocihaul.transport.message import Answer
 from tests.support import NOW, rsa_key
 
 DEEP = b"[" * 100_000

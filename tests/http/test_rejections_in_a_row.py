@@ -9,10 +9,10 @@ from ocihaul.clock import ServerClock
 from ocihaul.errors import Interrupted, ServiceError
 from ocihaul.http.client import Call, Client
 from ocihaul.session.credential import ApiKey, Credential
-from ocihaul.wire.dial import Dialer
-from ocihaul.wire.message import Answer, Request, StopSign
-from ocihaul.wire.origin import Origin
-from ocihaul.wire.pool import Pool
+from ocihaul.transport.dialer import Dialer
+from ocihaul.transport.message import Answer, Request, StopSign
+from ocihaul.transport.origin import Origin
+from ocihaul.transport.pool import Pool
 from tests.support import rsa_key
 
 ORIGIN = Origin.parse("http://service.test")

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 import ocihaul
+from ocihaul.directories import run
 from ocihaul.emulator import Fault
 from ocihaul.errors import Interrupted, OcihaulError, ServiceError, SessionError, UsageError
 from ocihaul.events import Event, FileFailed, FileFinished, Listener, Notice, PartFinished
 from ocihaul.transfer import pace, plan
 from ocihaul.transfer.steering import FIRST
-from ocihaul.trees import run
 from tests.scenarios.trees import content, make, operations
 from tests.world import MIB, World
 

@@ -16,9 +16,9 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from ocihaul.cli.app import run
+from ocihaul.directories import download, upload
 from ocihaul.transfer import plan
 from ocihaul.transfer.downloads import ranges
-from ocihaul.trees import download, upload
 from tests.world import MIB, Ran, World
 
 #: Bytes of a part and of a range.

@@ -10,15 +10,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
+from ocihaul.directories.compare import Mode
+from ocihaul.directories.context import Work
+from ocihaul.directories.download import download_tree
+from ocihaul.directories.request import TreeDownload, TreeUpload
+from ocihaul.directories.results import DELETED, DOWNLOADED, EXTRA, SKIPPED, UPLOADED, Results
+from ocihaul.directories.upload import upload_tree
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import PAGE, ListedObject, ObjectPage, Selection
 from ocihaul.transfer.uploads.request import UploadRequest
-from ocihaul.trees.compare import Mode
-from ocihaul.trees.download import download_tree
-from ocihaul.trees.request import TreeDownload, TreeUpload
-from ocihaul.trees.results import DELETED, DOWNLOADED, EXTRA, SKIPPED, UPLOADED, Results
-from ocihaul.trees.upload import upload_tree
-from ocihaul.trees.work import Work
 
 #: Of so many names one is on one side only.
 GAP = 100

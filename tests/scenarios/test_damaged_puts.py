@@ -16,17 +16,17 @@ from pathlib import Path
 import pytest
 
 from ocihaul.client import Client
+from ocihaul.directories.compare import Mode
+from ocihaul.directories.context import Work
+from ocihaul.directories.request import TreeUpload
+from ocihaul.directories.results import FAILED, UPLOADED, Results
+from ocihaul.directories.upload import upload_tree
 from ocihaul.emulator import Fault
 from ocihaul.emulator.log import LogEntry
 from ocihaul.events import AttemptFinished, Event, audience
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.uploads.sending import MOST_SENDS
 from ocihaul.transfer.uploads.upload import upload
-from ocihaul.trees.compare import Mode
-from ocihaul.trees.request import TreeUpload
-from ocihaul.trees.results import FAILED, UPLOADED, Results
-from ocihaul.trees.upload import upload_tree
-from ocihaul.trees.work import Work
 from tests.scenarios.trees import OLD, command, run
 from tests.world import MIB, PART, World, world
 

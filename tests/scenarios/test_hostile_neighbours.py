@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from ocihaul.directories import download as tree_download
+from ocihaul.directories.delete_local import _Tidying
+from ocihaul.directories.small_get import SmallObjects
 from ocihaul.emulator import Fault
 from ocihaul.errors import Interrupted, ServiceError, TargetError
 from ocihaul.events import Event, PartFinished
 from ocihaul.transfer.downloads.finished import Finished
 from ocihaul.transfer.downloads.local_file import LocalFile
 from ocihaul.transfer.downloads.place import Place
-from ocihaul.trees import download as tree_download
-from ocihaul.trees.small_get import SmallObjects
-from ocihaul.trees.tidy import _Tidying
 from tests.scenarios.test_download import left_behind, noise
 from tests.scenarios.trees import content, make, run
 from tests.support import another_user, needs_root

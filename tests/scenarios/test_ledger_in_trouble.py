@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from ocihaul.directories.checkpoint import Ledger
 from ocihaul.emulator import Fault
-from ocihaul.trees.ledger import Ledger
 from tests.scenarios.trees import make, operations, run
 from tests.world import World, world
 
@@ -63,7 +63,7 @@ def test_a_memory_that_cannot_be_read_any_more_costs_the_memory(
     with world(tmp_path) as w:
         src = make(tmp_path / "src", *NAMES)
         interrupted(w, src)
-        monkeypatch.setattr("ocihaul.trees.ledger.printable", full)
+        monkeypatch.setattr("ocihaul.directories.checkpoint.printable", full)
         ran = run(w, *arguments(src))
         assert ran.code == 0, ran.err
         assert "nothing can be remembered" in ran.err

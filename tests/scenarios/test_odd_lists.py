@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from ocihaul.http.client import Call, Client
-from ocihaul.wire.message import Answer
-from ocihaul.wire.origin import Origin
+from ocihaul.transport.message import Answer
+from ocihaul.transport.origin import Origin
 from tests.scenarios.trees import content, make, run
 from tests.world import World, world
 

@@ -22,8 +22,8 @@ from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.uploads.access import Access, AccessFile
 from ocihaul.transfer.uploads.request import UploadResult
 from ocihaul.transfer.uploads.upload import upload
-from ocihaul.wire.message import Answer
-from ocihaul.wire.origin import Origin
+from ocihaul.transport.message import Answer
+from ocihaul.transport.origin import Origin
 from tests.world import MIB, Ran, World, world
 
 PARTS = 8

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from ocihaul.directories.compare import Mode
+from ocihaul.directories.context import Work
+from ocihaul.directories.request import TreeUpload
+from ocihaul.directories.results import UPLOADED, Results
+from ocihaul.directories.upload import upload_tree
 from ocihaul.emulator import Fault
 from ocihaul.errors import NetworkError, UploadStopped
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.uploads.request import Existing
 from ocihaul.transfer.uploads.upload import upload
-from ocihaul.trees.compare import Mode
-from ocihaul.trees.request import TreeUpload
-from ocihaul.trees.results import UPLOADED, Results
-from ocihaul.trees.upload import upload_tree
-from ocihaul.trees.work import Work
-from ocihaul.wire.message import Answer, Request
-from ocihaul.wire.origin import Origin
-from ocihaul.wire.pool import Pool
+from ocihaul.transport.message import Answer, Request
+from ocihaul.transport.origin import Origin
+from ocihaul.transport.pool import Pool
 from tests.world import MIB, PART, World, world
 
 PAGE = b"<html>Welcome! Please accept our terms.</html>"

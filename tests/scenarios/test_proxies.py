@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.wire.test_hostile_hops import serving
+from tests.transport.test_hostile_hops import serving
 from tests.world import world
 
 GET_NAMESPACE = ("os", "ns", "get")

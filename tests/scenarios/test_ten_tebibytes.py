@@ -28,7 +28,7 @@ from ocihaul.transfer.journal.journal import Entry, Journal
 from ocihaul.transfer.uploads.body import RangeBody
 from ocihaul.transfer.uploads.request import Existing, UploadRequest, UploadResult
 from ocihaul.transfer.uploads.upload import upload
-from ocihaul.wire.message import Answer
+from ocihaul.transport.message import Answer
 from tests.scenarios.measured_upload import Timed
 from tests.scenarios.test_memory import _MEASURED
 from tests.world import MIB, World, world

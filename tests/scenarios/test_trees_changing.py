@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from ocihaul.directories.compare import Mode
+from ocihaul.directories.context import Work
+from ocihaul.directories.request import TreeUpload
+from ocihaul.directories.results import FAILED, SKIPPED, UPLOADED, Results
+from ocihaul.directories.upload import upload_tree
 from ocihaul.events import BytesSent, Event
-from ocihaul.trees.compare import Mode
-from ocihaul.trees.request import TreeUpload
-from ocihaul.trees.results import FAILED, SKIPPED, UPLOADED, Results
-from ocihaul.trees.upload import upload_tree
-from ocihaul.trees.work import Work
 from tests.world import MIB, World, world
 
 

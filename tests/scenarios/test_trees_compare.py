@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from ocihaul.directories.bucket_index import Bucket
+from ocihaul.directories.content import Contents
 from ocihaul.emulator import Fault
 from ocihaul.storage.listing import ListedObject
 from ocihaul.transfer.source import FileSource
-from ocihaul.trees.content import Contents
-from ocihaul.trees.remote import Bucket
 from tests.scenarios.trees import OLD, command, make, operations, run
 from tests.world import MIB, World, world
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
+from ocihaul.directories import walk
+from ocihaul.directories.compare import Mode
+from ocihaul.directories.context import Work
+from ocihaul.directories.filters import make_filter
+from ocihaul.directories.request import TreeUpload
+from ocihaul.directories.results import DELETED, FAILED, Results
+from ocihaul.directories.upload import upload_tree
 from ocihaul.emulator.faults import Fault
 from ocihaul.transfer import plan
-from ocihaul.trees import walk
-from ocihaul.trees.compare import Mode
-from ocihaul.trees.filters import make_filter
-from ocihaul.trees.request import TreeUpload
-from ocihaul.trees.results import DELETED, FAILED, Results
-from ocihaul.trees.upload import upload_tree
-from ocihaul.trees.work import Work
 from tests.scenarios.trees import command, make, operations, run
 from tests.world import MIB, world
 

@@ -7,7 +7,7 @@ import pytest
 
 from ocihaul.emulator.faults import Fault
 from ocihaul.events import AttemptFinished, Notice, RetryScheduled
-from ocihaul.wire import flows, stall
+from ocihaul.transport import flows, stall
 from tests.world import MIB, PART, World, world
 
 

@@ -46,10 +46,10 @@ from ocihaul.session.renewal import AuthService, Refresher, Send
 from ocihaul.session.session import Session
 from ocihaul.session.store import CredentialStore
 from ocihaul.session.token import SessionToken
-from ocihaul.wire.dial import Dialer
-from ocihaul.wire.message import Answer, Request
-from ocihaul.wire.origin import Origin
-from ocihaul.wire.pool import exchange_once
+from ocihaul.transport.dialer import Dialer
+from ocihaul.transport.message import Answer, Request
+from ocihaul.transport.origin import Origin
+from ocihaul.transport.pool import exchange_once
 from tests.session.test_login import Visitor, id_token
 from tests.support import NOW, Hand, Recorder, make_token, pem, rsa_key
 

@@ -20,8 +20,8 @@ from ocihaul.session.renewal import AuthService
 from ocihaul.session.session import Session
 from ocihaul.session.store import CredentialStore
 from ocihaul.session.token import SessionToken
-from ocihaul.wire.message import Answer, Request, Stopped, WireError
-from ocihaul.wire.origin import Origin
+from ocihaul.transport.message import Answer, Request, Stopped, WireError
+from ocihaul.transport.origin import Origin
 from tests.support import NOW, Hand, make_token, pem, rsa_key
 
 SIGNER = ApiKey(rsa_key(1), tenancy="t", user="u", fingerprint="f")

@@ -26,7 +26,7 @@ def program(stock: Stock) -> Stock:
     return stock
 
 
-def oci(program: Stock, *arguments: str, module: str = "ocihaul.adapters.stock_cli") -> "Ran":
+def oci(program: Stock, *arguments: str, module: str = "ocihaul.integrations.oci_cli") -> "Ran":
     python = str(program.venv / "bin" / "python")
     done = program.program([python, "-m", module, *arguments])
     assert_no_secret(program, done.stdout + done.stderr)
@@ -195,7 +195,7 @@ def test_a_cluster_token_is_signed_with_a_token_that_lives(program: Stock) -> No
     old = program.oci.issue_token(session, iat=now - 100, exp=now + 10)
     token_file(program).write_text(old)
     python = str(program.venv / "bin" / "python")
-    command = [python, "-m", "ocihaul.adapters.stock_cli"]
+    command = [python, "-m", "ocihaul.integrations.oci_cli"]
     done = program.program(
         [*command, "ce", "cluster", "generate-token", "--cluster-id", "ocid1.cluster.x"]
     )
@@ -223,7 +223,7 @@ import sys
 sys.argv = ["oci", "os", "ns", "get"]
 import oci_cli.cli_util
 del oci_cli.cli_util.get_session_token_signer
-from ocihaul.adapters.stock_cli import run
+from ocihaul.integrations.oci_cli import run
 sys.exit(run(["os", "ns", "get"]))
 """
     done = program.script(code)
@@ -240,7 +240,7 @@ def test_reading_from_a_pipe_and_in_bulk(program: Stock, tmp_path: Path) -> None
     python = str(program.venv / "bin" / "python")
     done = program.program(
         [
-            *(python, "-m", "ocihaul.adapters.stock_cli", "os", "object", "put"),
+            *(python, "-m", "ocihaul.integrations.oci_cli", "os", "object", "put"),
             *(*program.place(), "--file", "-", "--name", "piped", "--part-size", "1", "--force"),
         ],
         stdin=data,

@@ -16,7 +16,7 @@ from .programs import MIB, assert_no_secret, meanwhile, with_ocihaul
 DOCUMENT = Path(__file__).parents[2] / "docs" / "library.md"
 BEGIN = """
 import sys, ocihaul, oci
-from ocihaul.adapters import sdk
+from ocihaul.integrations import oci_sdk
 endpoint, *rest = sys.argv[1:]
 """
 
@@ -35,7 +35,7 @@ def ran(program: Stock, code: str, *arguments: str) -> str:
 
 SIMPLE = """
 with ocihaul.Session.from_profile() as session:
-    client = oci.object_storage.ObjectStorageClient({}, signer=sdk.signer(session))
+    client = oci.object_storage.ObjectStorageClient({}, signer=oci_sdk.signer(session))
     assert "eu-frankfurt-1" in client.base_client.endpoint
     client.base_client.endpoint = endpoint
     print(client.get_namespace().data)
@@ -73,7 +73,7 @@ def test_a_service_that_always_says_401_is_asked_a_few_times_only(program: Stock
     code = """
 with ocihaul.Session.from_profile() as session:
     client = oci.object_storage.ObjectStorageClient(
-        {}, signer=sdk.signer(session), service_endpoint=endpoint)
+        {}, signer=oci_sdk.signer(session), service_endpoint=endpoint)
     try:
         client.get_namespace()
     except oci.exceptions.ServiceError as error:
@@ -89,7 +89,7 @@ def test_a_session_that_is_over_raises_our_error_without_retries(program: Stock)
     code = """
 with ocihaul.Session.from_profile() as session:
     client = oci.object_storage.ObjectStorageClient(
-        {}, signer=sdk.signer(session), service_endpoint=endpoint)
+        {}, signer=oci_sdk.signer(session), service_endpoint=endpoint)
     try:
         client.get_namespace()
     except ocihaul.errors.SessionOver as error:
@@ -104,7 +104,7 @@ def test_a_signer_is_a_signer_to_everybody(program: Stock) -> None:
     code = """
 import functools, threading
 with ocihaul.Session.from_profile(region="us-ashburn-1") as session:
-    signer = sdk.signer(session)
+    signer = oci_sdk.signer(session)
     assert isinstance(signer, oci.auth.signers.SecurityTokenSigner)
     assert isinstance(signer, oci.signer.AbstractBaseSigner)
     assert signer.region == "us-ashburn-1"
@@ -128,7 +128,7 @@ def test_a_stream_that_cannot_be_read_again_keeps_its_401(program: Stock) -> Non
 import os, threading
 with ocihaul.Session.from_profile() as session:
     client = oci.object_storage.ObjectStorageClient(
-        {}, signer=sdk.signer(session), service_endpoint=endpoint)
+        {}, signer=oci_sdk.signer(session), service_endpoint=endpoint)
     read, write = os.pipe()
     threading.Thread(target=lambda: (os.write(write, b"x" * 1000), os.close(write))).start()
     try:
@@ -161,7 +161,7 @@ class TestThroughManyTokens:
         code = """
 with ocihaul.Session.from_profile() as session:
     client = oci.object_storage.ObjectStorageClient(
-        {}, signer=sdk.signer(session), service_endpoint=endpoint)
+        {}, signer=oci_sdk.signer(session), service_endpoint=endpoint)
     manager = oci.object_storage.UploadManager(client, parallel_process_count=5)
     manager.upload_file("ns1", "backups", "night", rest[0], part_size=2**20)
     print(session.credential().generation)
@@ -189,7 +189,7 @@ def test_ocifs_writes_and_reads(program: Stock) -> None:
 import ocifs
 with ocihaul.Session.from_profile() as session:
     files = ocifs.OCIFileSystem(
-        config={}, signer=sdk.signer(session), config_kwargs={"service_endpoint": endpoint})
+        config={}, signer=oci_sdk.signer(session), config_kwargs={"service_endpoint": endpoint})
     with files.open("backups@ns1/table.csv", "w") as file:
         file.write("a,b\\n1,2\\n")
     with files.open("backups@ns1/table.csv") as file:

@@ -11,9 +11,9 @@ from .programs import assert_no_secret, with_ocihaul
 BEGIN = """
 import sys
 import ocihaul, ocifs, pandas
-from ocihaul.adapters import sdk
+from ocihaul.integrations import oci_sdk
 def storage(session):
-    return {"config": {}, "signer": sdk.signer(session),
+    return {"config": {}, "signer": oci_sdk.signer(session),
         "config_kwargs": {"service_endpoint": sys.argv[1]}}
 frame = pandas.DataFrame({"n": range(900_000), "word": [f"word {n % 7}" for n in range(900_000)]})
 session = ocihaul.Session.from_profile()

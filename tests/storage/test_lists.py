@@ -9,8 +9,8 @@ from ocihaul.http.client import Call
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.fields import epoch
 from ocihaul.storage.listing import Selection
-from ocihaul.wire.message import Answer
-from ocihaul.wire.origin import Origin
+from ocihaul.transport.message import Answer
+from ocihaul.transport.origin import Origin
 
 
 class Pages:

@@ -3,8 +3,13 @@
 import pytest
 
 from ocihaul.errors import UsageError
-from ocihaul.storage.names import check_bucket_name, check_object_name
-from ocihaul.storage.paths import bucket_path, object_path, upload_path
+from ocihaul.storage.names import (
+    bucket_path,
+    check_bucket_name,
+    check_object_name,
+    object_path,
+    upload_path,
+)
 
 
 @pytest.mark.parametrize("name", ["x" * 1024, "ü" * 512, "日" * 341, "\U0001f600" * 256, "a\nb"])

@@ -13,8 +13,8 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import ListedObject, ObjectPage, Selection
 from ocihaul.storage.paging import MOST_EMPTY
 from ocihaul.storage.preauthenticated import PreauthenticatedUploads
-from ocihaul.wire.message import Answer
-from ocihaul.wire.origin import Origin
+from ocihaul.transport.message import Answer
+from ocihaul.transport.origin import Origin
 from tests.support import Recorder
 
 WHERE = ("n", "b")

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ocihaul.cli.environment import surroundings
 from ocihaul.cli.global_options import Given
 from ocihaul.cli.option_types import OptionalHours
-from ocihaul.cli.surroundings import surroundings
 
 if TYPE_CHECKING:
     from ocihaul.config import RcFile

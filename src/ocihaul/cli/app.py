@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import click
 
 from ocihaul import __version__
-from ocihaul.cli.elsewhere import NotOurs, Tree, run_elsewhere
 from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, UNREAD, USAGE, exit_code
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.objects import os_commands
+from ocihaul.cli.passthrough import NotOurs, Tree, run_elsewhere
 
 #: Options whose values look like keys, and are none.
 _CHECKSUMS = re.compile(r"sha|md5|crc|checksum|match")
@@ -95,7 +95,7 @@ def run(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001  nothing may end in a traceback
-        from ocihaul.cli.complain import error_text
+        from ocihaul.cli.error_text import error_text
 
         _tell(error_text(error, debug=given.debug))
         return exit_code(error)
@@ -104,7 +104,7 @@ def run(argv: Sequence[str]) -> int:
 
 def tell_of_dead_thread(ended: threading.ExceptHookArgs) -> None:
     """A thread has ended with an error that nothing waits for; set as `threading.excepthook`."""
-    from ocihaul.cli.complain import traceback_text
+    from ocihaul.cli.error_text import traceback_text
     from ocihaul.printing import shown
 
     if ended.exc_value is None or isinstance(ended.exc_value, SystemExit):

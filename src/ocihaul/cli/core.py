@@ -16,7 +16,7 @@ from ocihaul.transfer.uploads.request import Confirm, UploadRequest, UploadResul
 
 if TYPE_CHECKING:
     # They bring cryptography and more along, which only some commands need.
-    from ocihaul.cli.foretelling import Foreteller
+    from ocihaul.cli.session_estimate import Foreteller
     from ocihaul.client import Client
     from ocihaul.storage.client import StorageClient
     from ocihaul.transfer.downloads.request import DownloadRequest, DownloadResult
@@ -58,7 +58,7 @@ def run_download(
 
 def _foreteller(settings: Settings, say: Listener) -> "Foreteller":
     """What hears the transfer's events, too, and says how long its session lasts."""
-    from ocihaul.cli.foretelling import Foreteller
+    from ocihaul.cli.session_estimate import Foreteller
 
     wishes = settings.wishes
     return Foreteller(
@@ -75,7 +75,7 @@ def client_for(
     settings: Settings, *, listener: Listener, stop: threading.Event
 ) -> Iterator["Client"]:
     """A client for these settings, with what is to happen when its session waits for a login."""
-    from ocihaul.cli.parking import park_listeners
+    from ocihaul.cli.park_hooks import park_listeners
     from ocihaul.client import Client
 
     with (
@@ -113,7 +113,7 @@ def run_emulator(args: list[str]) -> int:
 
     Raises UsageError when what it is made of is not installed.
     """
-    from ocihaul.adapters.extras import EMULATOR, require
+    from ocihaul.integrations.extras import EMULATOR, require
 
     require(EMULATOR, by="the emulator")
     from ocihaul.emulator.cli import main

@@ -16,7 +16,7 @@ import click
 
 from ocihaul.cli.option_types import JsonObject
 from ocihaul.config import RcFile
-from ocihaul.config.rcfile import expand_home
+from ocihaul.config.sources import expand_home
 from ocihaul.documents import DocumentError, is_utf8, read_object, read_text
 from ocihaul.errors import UsageError
 

@@ -56,8 +56,8 @@ def doctor(context: click.Context, /, *, offline: bool, as_json: bool) -> None:
 
 
 def _gather(given: Given, profile: str, *, offline: bool) -> "Facts":
-    from ocihaul.cli.surroundings import surroundings
-    from ocihaul.config.rcfile import find_rc_file
+    from ocihaul.cli.environment import surroundings
+    from ocihaul.config.sources import find_rc_file
     from ocihaul.errors import OcihaulError
     from ocihaul.session.diagnosis import Facts
     from ocihaul.session.inspection import inspect
@@ -120,8 +120,8 @@ def _ask(
 
 def _proxies(settings: "Settings", endpoints: "Mapping[str, str]") -> dict[str, str]:
     from ocihaul.errors import ConfigError
-    from ocihaul.wire.origin import Origin
-    from ocihaul.wire.proxies import proxy_for
+    from ocihaul.transport.origin import Origin
+    from ocihaul.transport.proxies import proxy_for
 
     proxies = {}
     for name, url in endpoints.items():

@@ -59,8 +59,8 @@ def _exec(
     listener: "Listener",
 ) -> int:
     from ocihaul.cli.child import CannotRun, blocked_signals, run_child
-    from ocihaul.cli.parking import park_listeners
-    from ocihaul.cli.stopping import stopping
+    from ocihaul.cli.park_hooks import park_listeners
+    from ocihaul.cli.signals import stopping
     from ocihaul.errors import Interrupted
     from ocihaul.events import audience
     from ocihaul.printing import say
@@ -96,11 +96,11 @@ def on_our_session(command: Sequence[str]) -> Sequence[str]:
     """The stock CLI reads its token once: where it can be, it is run in-process on a session."""
     if Path(command[0]).name not in {"oci", "oci.exe"}:
         return command
-    from ocihaul.adapters import stock_cli
+    from ocihaul.integrations import oci_cli
 
-    if not stock_cli.is_installed():
+    if not oci_cli.is_installed():
         return command
-    return [sys.executable, "-m", stock_cli.__name__, *command[1:]]
+    return [sys.executable, "-m", oci_cli.__name__, *command[1:]]
 
 
 def child_environment(
@@ -118,7 +118,7 @@ def child_environment(
 
 def _listener(*, debug: bool) -> "Listener":
     """Lines on stderr when something is wrong; with `--debug`, everything."""
-    from ocihaul.cli.lines import Speaker, is_public
+    from ocihaul.cli.event_text import Speaker, is_public
     from ocihaul.cli.progress import PlainScreen
     from ocihaul.events import ClockCorrected, LoginOffered, Notice, Parked, RenewalFailed, Unparked
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
+from ocihaul.cli.environment import surroundings
 from ocihaul.cli.exit_codes import DONE
 from ocihaul.cli.global_options import Given
-from ocihaul.cli.surroundings import surroundings
 from ocihaul.events import Event, TokenAdopted
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def at_work(invocation: Invocation) -> Iterator[tuple["StorageClient", threading
     """
     from ocihaul.cli.core import storage_for
     from ocihaul.cli.progress import reporting
-    from ocihaul.cli.stopping import stopping
+    from ocihaul.cli.signals import stopping
 
     settings = invocation.settings()
     terminal = is_terminal(invocation.stderr)

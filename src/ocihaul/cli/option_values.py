@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ocihaul.cli.defaults import json_object
-from ocihaul.config.found import Found
-from ocihaul.config.quantities import duration
-from ocihaul.config.rcfile import expand_home
+from ocihaul.config.sources import expand_home
+from ocihaul.config.units import Found, duration
 from ocihaul.documents import DocumentError, read_text
 from ocihaul.errors import UsageError
 from ocihaul.held_secrets import hold_misplaced

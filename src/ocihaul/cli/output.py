@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from ocihaul.cli.table import table_text
+from ocihaul.cli.formatting import table_text
 from ocihaul.errors import UsageError
 from ocihaul.printing import write_answer, write_raw
 

@@ -26,7 +26,7 @@ def receipts() -> None:
 def list_(context: click.Context, /, **options: Any) -> None:
     """List them, the oldest first."""
     from ocihaul.cli.core import journal_to_read
-    from ocihaul.cli.units import size_text, time_text
+    from ocihaul.cli.formatting import size_text, time_text
     from ocihaul.printing import say
 
     invocation = settle(context, options, command=("receipts", "list"))
@@ -81,7 +81,7 @@ def clean(context: click.Context, /, **options: Any) -> None:
 def _document(kept: "KeptReceipt") -> dict[str, object]:
     from dataclasses import asdict
 
-    from ocihaul.cli.units import iso
+    from ocihaul.cli.formatting import iso
 
     return {
         "id": kept.row,

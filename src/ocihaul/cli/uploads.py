@@ -11,7 +11,6 @@ from ocihaul.cli.exit_codes import DONE
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, namespace_option, run_question, settle
 from ocihaul.cli.option_types import FiniteRange
-from ocihaul.cli.uploads_rule import rule
 from ocihaul.printing import say
 
 if TYPE_CHECKING:
@@ -19,6 +18,56 @@ if TYPE_CHECKING:
     from ocihaul.storage.client import StorageClient
     from ocihaul.transfer.journal.journal import Journal
     from ocihaul.transfer.uploads.leftovers import Leftover
+
+
+@click.command("rule")
+@click.option("-bn", "--bucket-name", help="The bucket, for the commands that are shown.")
+@namespace_option
+@click.option("--days", type=click.IntRange(1, 36500), default=7, help="After so many days. [7]")
+@global_options(hidden=True)
+@click.pass_context
+def rule(context: click.Context, /, **options: Any) -> None:
+    """Print the lifecycle rule that drops unfinished uploads after some days.
+
+    stdout gets the JSON for `oci os object-lifecycle-policy put --items`, stderr how it is used.
+    """
+    invocation = settle(context, options, command=("uploads", "rule"))
+    days = invocation.options["days"]
+    item = {
+        "name": f"abort-unfinished-uploads-after-{days}-days",
+        "action": "ABORT",
+        "target": "multipart-uploads",
+        "timeAmount": days,
+        "timeUnit": "DAYS",
+        "isEnabled": True,
+    }
+    invocation.answer([item])
+    invocation.tell(*_how_to_use(invocation))
+
+
+def _how_to_use(invocation: Invocation) -> list[str]:
+    namespace = invocation.options["namespace"]
+    bucket = invocation.options["bucket_name"] or "BUCKET"
+    where = f"-ns {namespace} -bn {bucket}" if namespace else f"-bn {bucket}"
+    service = f"objectstorage-{_region(invocation)}"
+    return [
+        "Write it to rule.json, and let the service have it:",
+        f"  oci os object-lifecycle-policy put {where} --items file://rule.json",
+        "That replaces all rules of the bucket. If it has some, add this one to them:",
+        f"  oci os object-lifecycle-policy get {where}",
+        "The service needs to be allowed to do it, by a policy of the tenancy:",
+        f"  Allow service {service} to manage object-family in compartment COMPARTMENT",
+    ]
+
+
+def _region(invocation: Invocation) -> str:
+    from ocihaul.errors import OcihaulError
+
+    try:
+        return invocation.settings().region or "REGION"
+    except OcihaulError:  # the rule is the same everywhere
+        return "REGION"
+
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -219,7 +268,7 @@ def _show(invocation: Invocation, found: "Sequence[Leftover]") -> None:
     if invocation.options["as_json"] or given.get("output") or given.get("query"):
         invocation.answer({"data": [_document(each, now, price) for each in found]})
         return
-    from ocihaul.cli.units import size_text
+    from ocihaul.cli.formatting import size_text
 
     if found:
         say(invocation.stdout, *(_line(each, now) for each in found))
@@ -231,7 +280,7 @@ def _show(invocation: Invocation, found: "Sequence[Leftover]") -> None:
 
 
 def _line(leftover: "Leftover", now: float) -> str:
-    from ocihaul.cli.units import duration_text, size_text
+    from ocihaul.cli.formatting import duration_text, size_text
 
     where = f"{leftover.target.bucket}/{leftover.target.object}"
     notes = [
@@ -254,7 +303,7 @@ def _line(leftover: "Leftover", now: float) -> str:
 def _document(leftover: "Leftover", now: float, price: float | None) -> dict[str, object]:
     from dataclasses import asdict
 
-    from ocihaul.cli.units import iso
+    from ocihaul.cli.formatting import iso
 
     cost = {} if price is None else {"monthly-cost": _cost(leftover.size, price)}
     return {

@@ -38,7 +38,7 @@ def verify(context: click.Context, /, receipt: str, **options: Any) -> None:
 
 def _verify(invocation: Invocation, path: Path) -> int:
     from ocihaul.cli.progress import reporting
-    from ocihaul.cli.stopping import stopping
+    from ocihaul.cli.signals import stopping
     from ocihaul.errors import UsageError
     from ocihaul.transfer.receipts.verifying import load_receipt
 

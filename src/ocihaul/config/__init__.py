@@ -6,10 +6,9 @@ or a token: that is the work of `session/`. The environment and the home directo
 """
 
 from ocihaul.config.identity import SDK_AUTH, SUPPORTED_AUTH
-from ocihaul.config.places import load_rc, profile_name
-from ocihaul.config.rcfile import RcFile
 from ocihaul.config.resolve import resolve
 from ocihaul.config.settings import Flags, SessionWishes, Settings
+from ocihaul.config.sources import RcFile, load_rc, profile_name
 
 __all__ = [
     "SDK_AUTH",

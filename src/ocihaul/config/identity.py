@@ -9,10 +9,9 @@ import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ocihaul.config.found import Found
-from ocihaul.config.login_command import login_command
-from ocihaul.config.places import TRUE, Places, Section, existing_file, from_file
 from ocihaul.config.settings import Flags
+from ocihaul.config.sources import TRUE, Places, Section, existing_file, from_file, login_command
+from ocihaul.config.units import Found
 from ocihaul.errors import ConfigError, UsageError
 
 #: These sign with a signer of the official SDK: the extra ocihaul[sdk]. They need no profile.

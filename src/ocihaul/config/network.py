@@ -4,16 +4,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ocihaul import regions
-from ocihaul.config.found import Found
 from ocihaul.config.identity import SDK_AUTH
 from ocihaul.config.ini import path_exists
-from ocihaul.config.places import Places
-from ocihaul.config.rcfile import expand_home
 from ocihaul.config.settings import Flags
+from ocihaul.config.sources import Places, expand_home
+from ocihaul.config.units import Found
 from ocihaul.documents import DocumentError, read_text
 from ocihaul.errors import ConfigError, UsageError
-from ocihaul.hosts import host_of, split_url
-from ocihaul.plain_http import is_exposed, refused
+from ocihaul.hosts import host_of, is_exposed, refused, split_url
 from ocihaul.regions import Region
 
 CONNECTION_TIMEOUT = 10.0

@@ -6,11 +6,17 @@ from pathlib import Path
 
 from ocihaul import regions
 from ocihaul.config import identity, network
-from ocihaul.config.bandwidth import Bandwidth, parse_bandwidth
-from ocihaul.config.places import Places, from_file, load_rc, profile_name, read_section
-from ocihaul.config.rcfile import find_rc_file
+from ocihaul.config.session_options import find_wishes, minting_environ
 from ocihaul.config.settings import Flags, SessionWishes, Settings
-from ocihaul.config.wishes import find_wishes, minting_environ
+from ocihaul.config.sources import (
+    Places,
+    find_rc_file,
+    from_file,
+    load_rc,
+    profile_name,
+    read_section,
+)
+from ocihaul.config.units import Bandwidth, parse_bandwidth
 
 
 def resolve(

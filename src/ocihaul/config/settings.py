@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ocihaul import regions
-from ocihaul.config.bandwidth import Bandwidth
+from ocihaul.config.units import Bandwidth
 from ocihaul.errors import ConfigError
 from ocihaul.regions import Region
 

@@ -14,10 +14,17 @@ from ocihaul import __version__
 from ocihaul.clock import ServerClock
 from ocihaul.errors import Interrupted, NetworkError, OcihaulError
 from ocihaul.events import AttemptFinished, Listener, Notice, RetryScheduled, ignore
-from ocihaul.http.failure import foreign, service_error
-from ocihaul.http.retry import Action, RetryPolicy, classify, rejection_delay, retry_after
+from ocihaul.http.retry import (
+    Action,
+    RetryPolicy,
+    classify,
+    foreign,
+    rejection_delay,
+    retry_after,
+    service_error,
+)
 from ocihaul.session.credential import Authority, Credential
-from ocihaul.wire.message import (
+from ocihaul.transport.message import (
     DOCUMENT_LIMIT,
     Answer,
     Body,
@@ -27,8 +34,8 @@ from ocihaul.wire.message import (
     Stopped,
     WireError,
 )
-from ocihaul.wire.origin import Origin
-from ocihaul.wire.pool import Pool
+from ocihaul.transport.origin import Origin
+from ocihaul.transport.pool import Pool
 
 #: Bodies above this announce themselves and wait for `100 Continue`, bytes: a refusal then costs
 #: a round trip and not the body.

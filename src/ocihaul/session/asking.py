@@ -17,10 +17,10 @@ from ocihaul.errors import ConfigError, UsageError
 from ocihaul.session.credential import Credential
 from ocihaul.session.token import SessionToken
 from ocihaul.signing import sign
-from ocihaul.wire.dial import Dialer
-from ocihaul.wire.message import Answer, Request, Stopped, WireError, excerpt
-from ocihaul.wire.origin import Origin
-from ocihaul.wire.pool import exchange_once
+from ocihaul.transport.dialer import Dialer
+from ocihaul.transport.message import Answer, Request, Stopped, WireError, excerpt
+from ocihaul.transport.origin import Origin
+from ocihaul.transport.pool import exchange_once
 
 
 @dataclass(frozen=True, slots=True)

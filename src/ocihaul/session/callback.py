@@ -24,7 +24,7 @@ from urllib.parse import parse_qsl
 
 from ocihaul.errors import Interrupted, OcihaulError
 from ocihaul.session.login_page import page
-from ocihaul.wire.message import StopSign
+from ocihaul.transport.message import StopSign
 
 _LONGEST_BODY = 64 * 1024
 _LENGTH = re.compile(r"[0-9]{1,9}")

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from ocihaul.session.token import SessionToken
 from ocihaul.signing import sign
-from ocihaul.wire.message import StopSign
+from ocihaul.transport.message import StopSign
 
 
 @dataclass(frozen=True, slots=True)

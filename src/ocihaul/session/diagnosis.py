@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from ocihaul.config.login_command import login_command
+from ocihaul.config.sources import login_command
 from ocihaul.errors import OcihaulError
 from ocihaul.regions import Region
 from ocihaul.session.asking import Reply

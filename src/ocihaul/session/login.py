@@ -29,7 +29,7 @@ from ocihaul.session.callback import Callback, Verdict
 from ocihaul.session.jwt_parts import take_apart
 from ocihaul.session.profile_files import NewSession
 from ocihaul.session.token import SessionToken
-from ocihaul.wire.message import StopSign
+from ocihaul.transport.message import StopSign
 
 #: The one port that the service leads back to.
 PORT = 8181

@@ -16,7 +16,7 @@ from ocihaul.session.keys import public_pem
 from ocihaul.session.ladder import Failed, Outcome, Refused, Renewed
 from ocihaul.session.renewal import REFUSALS, AuthService, read_token
 from ocihaul.session.token import SessionToken
-from ocihaul.wire.message import Answer
+from ocihaul.transport.message import Answer
 
 TARGET = "/v1/token/upst/actions/GenerateUpst"
 

@@ -17,10 +17,10 @@ from ocihaul.session.late_stop import LateStop
 from ocihaul.session.minting import Minter
 from ocihaul.session.renewal import AuthService, Refresher, Send
 from ocihaul.session.store import CredentialStore
-from ocihaul.wire.dial import Dialer
-from ocihaul.wire.message import Answer, Request
-from ocihaul.wire.origin import Origin
-from ocihaul.wire.pool import exchange_once
+from ocihaul.transport.dialer import Dialer
+from ocihaul.transport.message import Answer, Request
+from ocihaul.transport.origin import Origin
+from ocihaul.transport.pool import exchange_once
 
 _T = TypeVar("_T")
 

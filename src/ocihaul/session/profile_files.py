@@ -14,8 +14,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from filelock import FileLock, Timeout
 
-from ocihaul.config.editing import with_section
-from ocihaul.config.ini import path_exists
+from ocihaul.config.ini import path_exists, with_section
 from ocihaul.errors import ConfigError, CredentialError
 from ocihaul.session.keys import fingerprint, private_pem, public_pem
 from ocihaul.session.profile_place import ProfilePlace, cannot_write, make_directory

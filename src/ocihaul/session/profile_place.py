@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ocihaul.config.ini import path_exists, read_ini
-from ocihaul.config.rcfile import expand_home
+from ocihaul.config.sources import expand_home
 from ocihaul.errors import ConfigError, CredentialError, UsageError
 
 KEY_NAME = "oci_api_key.pem"

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ocihaul.config.login_command import login_command
+from ocihaul.config.sources import login_command
 from ocihaul.errors import RenewalUnavailable, SessionError, SessionOver
 from ocihaul.session.credential import Credential
 from ocihaul.session.ladder import Failed, NotExtended, Refused, Renewed, Rung

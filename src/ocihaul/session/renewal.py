@@ -18,8 +18,8 @@ from ocihaul.session.credential import Credential
 from ocihaul.session.ladder import Failed, NotExtended, Outcome, Refused, Renewed
 from ocihaul.session.token import SessionToken
 from ocihaul.signing import sign
-from ocihaul.wire.message import Answer, Request, Stopped, WireError, excerpt
-from ocihaul.wire.origin import Origin
+from ocihaul.transport.message import Answer, Request, Stopped, WireError, excerpt
+from ocihaul.transport.origin import Origin
 
 #: Sends one request to the auth service; the float is the seconds it may take in all.
 Send = Callable[[Origin, Request, float], Answer]

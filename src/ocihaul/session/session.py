@@ -18,7 +18,7 @@ from typing import Self
 
 from ocihaul.clock import ServerClock
 from ocihaul.config import Settings
-from ocihaul.config.login_command import login_command
+from ocihaul.config.sources import login_command
 from ocihaul.errors import RenewalUnavailable, SessionOver
 from ocihaul.events import (
     CredentialRejected,
@@ -43,8 +43,8 @@ from ocihaul.session.status import SessionStatus
 from ocihaul.session.store import CredentialStore
 from ocihaul.session.token import SessionToken
 from ocihaul.threads import start_as_many
-from ocihaul.wire.dial import Dialer
-from ocihaul.wire.message import StopSign
+from ocihaul.transport.dialer import Dialer
+from ocihaul.transport.message import StopSign
 
 #: How often a request that waits for another's renewal looks whether it has to stop, seconds.
 _GLANCE = 0.25

@@ -17,7 +17,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from filelock import FileLock, Timeout
 
-from ocihaul.config.login_command import login_command
+from ocihaul.config.sources import login_command
 from ocihaul.errors import CredentialError
 from ocihaul.filesystem import sync_directory, sync_file
 from ocihaul.session.keys import load_key

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from ocihaul.clock import ServerClock
 from ocihaul.config import Settings
-from ocihaul.config.login_command import login_command
+from ocihaul.config.sources import login_command
 from ocihaul.errors import OcihaulError, RenewalUnavailable, SessionError
 from ocihaul.events import Event, Listener, Notice, RenewalFailed, TokenAdopted
 from ocihaul.session.metrics import Sample

@@ -8,9 +8,8 @@ from ocihaul.http.client import Call
 from ocihaul.storage.calls import Caller, Headers, already_gone, without_none
 from ocihaul.storage.fields import Document
 from ocihaul.storage.listing import PreauthenticatedRequest
-from ocihaul.storage.names import quoted
+from ocihaul.storage.names import bucket_path, par_path, quoted
 from ocihaul.storage.paging import ALL, Extent, Listing
-from ocihaul.storage.paths import bucket_path, par_path
 
 
 class BucketOperations(Caller):

@@ -9,11 +9,10 @@ from ocihaul.errors import ServiceError
 from ocihaul.events import Listener, Notice, ignore
 from ocihaul.http.client import Call, Client
 from ocihaul.storage.fields import entries
-from ocihaul.storage.names import check_headers, check_object_name, check_text, is_etag
+from ocihaul.storage.names import bucket_path, check_headers, check_object_name, check_text, is_etag
 from ocihaul.storage.paging import Extent, Listing
-from ocihaul.storage.paths import bucket_path
-from ocihaul.wire.message import Answer
-from ocihaul.wire.origin import Origin
+from ocihaul.transport.message import Answer
+from ocihaul.transport.origin import Origin
 
 #: The largest page of a list, bytes: 1,000 names of 1,024 bytes, each written as \uXXXX, and what
 #: is told of them, stay below.

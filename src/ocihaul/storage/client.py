@@ -20,12 +20,12 @@ from ocihaul.http.client import Call
 from ocihaul.storage.bucket_operations import BucketOperations
 from ocihaul.storage.calls import Headers, already_gone, check_etag, odd_answer, read
 from ocihaul.storage.listing import UploadSummary
+from ocihaul.storage.names import bucket_path, object_path, upload_path
 from ocihaul.storage.object_operations import ObjectOperations
 from ocihaul.storage.paging import ALL, Extent, Listing
-from ocihaul.storage.paths import bucket_path, object_path, upload_path
 from ocihaul.storage.preauthenticated import PreauthenticatedUploads
 from ocihaul.storage.types import ObjectSummary, PartSummary
-from ocihaul.wire.message import Answer, Body, Sink
+from ocihaul.transport.message import Answer, Body, Sink
 
 #: Needs a valid credential and nothing else; see `Client.probe`.
 PROBE = Call("GetNamespace", "GET", "/n")

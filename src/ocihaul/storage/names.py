@@ -6,6 +6,7 @@ them may be a customer's key.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import quote
 
 from ocihaul.documents import is_utf8
@@ -91,3 +92,27 @@ def check_headers(headers: Mapping[str, str]) -> None:
             raise UsageError(
                 f"the value of {name} begins or ends with a space, which a header cannot carry",
             )
+
+
+@lru_cache(maxsize=8)  # all files of a tree go to the same one
+def bucket_path(namespace: str, bucket: str) -> str:
+    """Of one bucket."""
+    check_bucket_name(bucket)
+    return f"/n/{quoted(namespace, 'namespace')}/b/{quoted(bucket, 'bucket name')}"
+
+
+def object_path(namespace: str, bucket: str, name: str) -> str:
+    """Of one object."""
+    check_object_name(name)
+    return f"{bucket_path(namespace, bucket)}/o/{quoted(name, 'object name')}"
+
+
+def upload_path(namespace: str, bucket: str, name: str) -> str:
+    """Of one multipart upload."""
+    check_object_name(name)
+    return f"{bucket_path(namespace, bucket)}/u/{quoted(name, 'object name')}"
+
+
+def par_path(namespace: str, bucket: str, par_id: str) -> str:
+    """Of one PAR."""
+    return f"{bucket_path(namespace, bucket)}/p/{quoted(par_id, 'PAR id')}"

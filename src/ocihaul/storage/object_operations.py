@@ -14,10 +14,9 @@ from ocihaul.storage.listing import (
     Selection,
     WorkRequest,
 )
-from ocihaul.storage.names import check_text, quoted
+from ocihaul.storage.names import bucket_path, check_text, object_path, quoted
 from ocihaul.storage.paging import endless, pages
-from ocihaul.storage.paths import bucket_path, object_path
-from ocihaul.wire.message import Answer
+from ocihaul.transport.message import Answer
 
 EVERYTHING = Selection()
 

@@ -16,8 +16,8 @@ from ocihaul.http.client import Call, Client
 from ocihaul.storage.calls import Headers, already_gone, read
 from ocihaul.storage.fields import access_path
 from ocihaul.storage.names import check_headers
-from ocihaul.wire.message import Answer, Body
-from ocihaul.wire.origin import Origin
+from ocihaul.transport.message import Answer, Body
+from ocihaul.transport.origin import Origin
 
 _MULTIPART = {"opc-multipart": "true"}
 

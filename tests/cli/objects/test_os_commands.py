@@ -14,7 +14,7 @@ from ocihaul.cli import app
 from ocihaul.cli.objects.commands import restored_text
 from ocihaul.cli.objects.copy import outcome
 from ocihaul.cli.objects.listing import gathered, streamed
-from ocihaul.cli.objects.stock_json import dashed, time_text
+from ocihaul.cli.objects.official_json import dashed, time_text
 from ocihaul.cli.option_types import Moment
 from ocihaul.emulator import Emulator, Fault, Settings
 from ocihaul.storage.listing import ListedObject, ObjectPage, WorkRequest

@@ -14,7 +14,7 @@ from ocihaul.cli.global_options import Given
 from ocihaul.cli.invocation import Invocation
 from ocihaul.cli.objects.put_run import run_put
 from ocihaul.cli.output import View
-from ocihaul.cli.stopping import Stopper, stopping
+from ocihaul.cli.signals import Stopper, stopping
 from ocihaul.config import Flags, Settings, resolve
 from ocihaul.errors import Interrupted, ObjectExists
 from ocihaul.storage.types import ObjectSummary

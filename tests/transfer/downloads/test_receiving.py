@@ -9,7 +9,7 @@ from ocihaul.errors import NetworkError, ObjectChanged
 from ocihaul.events import BytesReceived
 from ocihaul.transfer.blocks import AbandonedError
 from ocihaul.transfer.downloads.receiving import Digests, Pinned, RangeSink
-from ocihaul.wire.message import WireError
+from ocihaul.transport.message import WireError
 from tests.support import Recorder
 
 OBJECT = Pinned("x", "e1", 100)

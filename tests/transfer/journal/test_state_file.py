@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from ocihaul.directories import checkpoint
+from ocihaul.directories.checkpoint import Finished, Ledger
 from ocihaul.transfer.journal import finished
 from ocihaul.transfer.journal.finished import MOST_OF_AN_OBJECT
 from ocihaul.transfer.journal.journal import Journal, Target
 from ocihaul.transfer.journal.state_file import check_locks, durable, open_state_file
 from ocihaul.transfer.receipts.receipt_file import check_place, write_receipt
 from ocihaul.transfer.uploads.access import Access, AccessFile
-from ocihaul.trees import ledger
-from ocihaul.trees.ledger import Finished, Ledger
 
 RECEIPT = "{}" * 900
 PAR = Access("id", 1.0, "upload", "/p/uri", "name")
@@ -151,12 +151,12 @@ def test_finding_b21_a_run_that_ended_well_gives_its_space_back(tmp_path: Path) 
 def test_finding_a05_a_directory_loses_seconds_to_a_power_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger, "_DELAY", 0.0)
+    monkeypatch.setattr(checkpoint, "_DELAY", 0.0)
     path = tmp_path / "trees.sqlite3"
     with Ledger(tmp_path, "key") as remembered:
         remembered.add("one", Finished(1, 1, {}))
         assert names_in_file_alone(path) == []
-        monkeypatch.setattr(ledger, "_LASTING", 0.0)
+        monkeypatch.setattr(checkpoint, "_LASTING", 0.0)
         remembered.add("two", Finished(1, 1, {}))
         assert names_in_file_alone(path) == ["one", "two"]
 

@@ -25,7 +25,7 @@ from ocihaul.transfer.source import Piece
 from ocihaul.transfer.uploads.body import RangeBody
 from ocihaul.transfer.uploads.resuming import agreeing
 from ocihaul.transfer.uploads.sending import Headers, RangeSender
-from ocihaul.wire.message import Answer
+from ocihaul.transport.message import Answer
 from tests.scenarios.test_resume import again, parts_stored
 from tests.world import MIB, PART, world
 

@@ -38,7 +38,7 @@ from ocihaul.transfer.uploads.checked_put import is_about_a_checksum
 from ocihaul.transfer.uploads.request import Existing, UploadRequest, UploadResult
 from ocihaul.transfer.uploads.sending import MOST_SENDS
 from ocihaul.transfer.uploads.upload import upload
-from ocihaul.wire.message import Answer
+from ocihaul.transport.message import Answer
 from tests.world import MIB, World, world
 
 OLD = b"the one of yesterday"

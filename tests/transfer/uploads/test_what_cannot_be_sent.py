@@ -11,8 +11,8 @@ from ocihaul.http.client import Call
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer.uploads.request import Existing
-from ocihaul.wire.message import Answer
-from ocihaul.wire.origin import Origin
+from ocihaul.transport.message import Answer
+from ocihaul.transport.origin import Origin
 from tests.world import MIB, PART, world
 
 UNSENDABLE: list[tuple[Mapping[str, object], str]] = [

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ocihaul.cli.invocation import Invocation, bucket_options, namespace_option
-from ocihaul.cli.objects.paging_options import extent, paging_options, shown
-from ocihaul.cli.objects.question import force_option, question
+from ocihaul.cli.objects.listing import extent, paging_options, shown
+from ocihaul.cli.objects.query_command import force_option, question
 
 if TYPE_CHECKING:
     from ocihaul.storage.client import StorageClient
@@ -34,7 +34,7 @@ def namespace_get(invocation: Invocation, storage: "StorageClient", _namespace: 
 )
 def bucket_get(invocation: Invocation, storage: "StorageClient", namespace: str) -> object:
     """Show a bucket."""
-    from ocihaul.cli.objects.stock_json import bucket
+    from ocihaul.cli.objects.official_json import bucket
 
     options = invocation.options
     conditions = {"if-match": options["if_match"], "if-none-match": options["if_none_match"]}
@@ -60,7 +60,7 @@ def bucket_get(invocation: Invocation, storage: "StorageClient", namespace: str)
 )
 def bucket_list(invocation: Invocation, storage: "StorageClient", namespace: str) -> object:
     """List the buckets of a compartment."""
-    from ocihaul.cli.objects.stock_json import bucket_summary
+    from ocihaul.cli.objects.official_json import bucket_summary
 
     options = invocation.options
     found = storage.list_buckets(
@@ -77,7 +77,7 @@ def bucket_list(invocation: Invocation, storage: "StorageClient", namespace: str
 @paging_options
 def multipart_list(invocation: Invocation, storage: "StorageClient", namespace: str) -> object:
     """List the uploads that were neither committed nor aborted."""
-    from ocihaul.cli.objects.stock_json import upload_summary
+    from ocihaul.cli.objects.official_json import upload_summary
 
     bucket = invocation.options["bucket_name"]
     found = storage.list_multipart_uploads(namespace, bucket, extent=extent(invocation))

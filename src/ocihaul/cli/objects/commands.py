@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ocihaul.cli.invocation import Invocation, bucket_options, namespace_option
-from ocihaul.cli.objects.question import force_option, question
+from ocihaul.cli.objects.query_command import force_option, question
 from ocihaul.errors import ServiceError
 
 if TYPE_CHECKING:

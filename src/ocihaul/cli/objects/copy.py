@@ -9,7 +9,7 @@ import click
 
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.invocation import Invocation, at_work, bucket_options
-from ocihaul.cli.objects.question import command
+from ocihaul.cli.objects.query_command import command
 from ocihaul.cli.option_types import JsonObject
 from ocihaul.errors import Interrupted
 
@@ -72,7 +72,7 @@ def _copy() -> None:
 
 def run(invocation: Invocation) -> int:
     """Copy, wait if that is wanted, and print; returns the exit status."""
-    from ocihaul.cli.objects.stock_json import work_request
+    from ocihaul.cli.objects.official_json import work_request
 
     options = invocation.options
     wanted = options["wait_for_state"] or ()

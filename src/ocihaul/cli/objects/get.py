@@ -66,7 +66,7 @@ def get(context: click.Context, /, **options: Any) -> None:
     The file appears, or is replaced, when all of it is there and compared with the object's
     checksum. Run again after an interruption, the same command goes on.
     """
-    from ocihaul.cli.objects.get_request import build_request
+    from ocihaul.cli.objects.get_options import build_request
     from ocihaul.cli.objects.get_run import run_get
 
     invocation = settle(context, options, command=COMMAND)

@@ -4,7 +4,7 @@ from ocihaul.cli import core
 from ocihaul.cli.exit_codes import DONE
 from ocihaul.cli.invocation import Invocation, is_terminal
 from ocihaul.cli.progress import reporting
-from ocihaul.cli.stopping import stopping
+from ocihaul.cli.signals import stopping
 from ocihaul.transfer.downloads.request import DownloadRequest
 
 

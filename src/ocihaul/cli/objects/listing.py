@@ -1,20 +1,80 @@
 """`os object list`."""
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from ocihaul.cli.invocation import Invocation, at_work, bucket_options
-from ocihaul.cli.objects.paging_options import all_option, check_all
-from ocihaul.cli.objects.question import command
+from ocihaul.cli.objects.query_command import command
 from ocihaul.errors import UsageError
 from ocihaul.printing import write_answer
 
 if TYPE_CHECKING:
     from ocihaul.storage.client import StorageClient
     from ocihaul.storage.listing import ObjectPage
+    from ocihaul.storage.paging import Extent, Listing
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+T = TypeVar("T")
+
+MORE = (
+    "WARNING: This operation supports pagination and not all resources were returned.  Re-run "
+    "using the --all option to auto paginate and list all resources."
+)
+
+
+def all_option(command: Decorated) -> Decorated:
+    """How many, in all and at a time."""
+    for add in (
+        click.option("--page-size", type=click.IntRange(1), help="How many to ask for at a time."),
+        click.option("--limit", type=click.IntRange(1), help="How many at most."),
+        click.option("--all", "all_pages", is_flag=True, help="All there are."),
+    ):
+        command = add(command)
+    return command
+
+
+def paging_options(command: Decorated) -> Decorated:
+    """How many, and from which page on."""
+    return click.option("--page", help="Where to go on: opc-next-page of an earlier answer.")(
+        all_option(command)
+    )
+
+
+def extent(invocation: Invocation) -> "Extent":
+    """What the options say; raises UsageError where they contradict each other."""
+    from ocihaul.storage.listing import PAGE
+    from ocihaul.storage.paging import Extent
+
+    options = invocation.options
+    check_all(invocation)
+    size = options["page_size"]
+    if options["all_pages"]:
+        return Extent(page=options["page"], page_size=size or PAGE)
+    if options["limit"] is not None:
+        return Extent(page=options["page"], limit=options["limit"], page_size=size)
+    return Extent(page=options["page"], page_size=None, single=True)
+
+
+def check_all(invocation: Invocation) -> None:
+    """Raise UsageError for `--all` with `--limit`."""
+    if invocation.options["all_pages"] and invocation.options["limit"] is not None:
+        raise UsageError("--all and --limit exclude each other", hint="Leave one of them out.")
+
+
+def shown(
+    invocation: Invocation, items: "Listing[T]", shape: Callable[[T], dict[str, Any]]
+) -> dict[str, Any] | None:
+    """The list in the stock CLI's JSON; says on stderr when there is more."""
+    from ocihaul.cli.objects.official_json import listing
+
+    data: Iterable[dict[str, Any]] = [shape(each) for each in items]
+    if items.following is not None:
+        invocation.tell(MORE)
+    return listing(data, items.following)
+
 
 #: The stock CLI's default for `--limit`, and the page it asks for.
 _STOCK_PAGE = 100
@@ -93,7 +153,7 @@ def _told(pages: Iterator["ObjectPage"], invocation: Invocation) -> Iterator["Ob
 
 def gathered(pages: Iterator["ObjectPage"]) -> dict[str, Any]:
     """The whole list as one document."""
-    from ocihaul.cli.objects.stock_json import listed_object
+    from ocihaul.cli.objects.official_json import listed_object
 
     objects: list[Mapping[str, Any]] = []
     prefixes: list[str] = []
@@ -112,7 +172,7 @@ def gathered(pages: Iterator["ObjectPage"]) -> dict[str, Any]:
 
 def streamed(pages: Iterator["ObjectPage"]) -> Iterator[str]:
     """The same text as for the document of `gathered`, with no more than a page in memory."""
-    from ocihaul.cli.objects.stock_json import listed_object
+    from ocihaul.cli.objects.official_json import listed_object
 
     prefixes: list[str] = []
     before = '{\n  "data": [\n'

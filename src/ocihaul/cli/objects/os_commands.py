@@ -2,18 +2,18 @@
 
 import click
 
-from ocihaul.cli.elsewhere import Tree
 from ocihaul.cli.global_options import global_options
+from ocihaul.cli.passthrough import Tree
 
 # Names, and where the commands are; see LazyGroup.
 _OBJECT = {
     "put": "objects.put:put",
     "get": "objects.get:get",
     "resume-put": "objects.resume_put:resume_put",
-    "bulk-upload": "trees.bulk_upload:bulk_upload",
-    "bulk-download": "trees.bulk_download:bulk_download",
-    "bulk-delete": "trees.bulk_delete:bulk_delete",
-    "sync": "trees.sync:sync",
+    "bulk-upload": "directories.bulk_upload:bulk_upload",
+    "bulk-download": "directories.bulk_download:bulk_download",
+    "bulk-delete": "directories.bulk_delete:bulk_delete",
+    "sync": "directories.sync:sync",
     "head": "objects.commands:head",
     "list": "objects.listing:object_list",
     "delete": "objects.commands:delete",

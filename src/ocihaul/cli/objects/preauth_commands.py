@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ocihaul.cli.invocation import Invocation, bucket_options
-from ocihaul.cli.objects.paging_options import extent, paging_options, shown
-from ocihaul.cli.objects.question import force_option, question
+from ocihaul.cli.objects.listing import extent, paging_options, shown
+from ocihaul.cli.objects.query_command import force_option, question
 from ocihaul.cli.option_types import Moment
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _par_option = click.option("--par-id", help="The id of the pre-authenticated req
 @click.option("--bucket-listing-action", help="Deny, or ListObjects for the Any… types.")
 def create(invocation: Invocation, storage: "StorageClient", namespace: str) -> object:
     """Make a URL that carries its own right, and print it: this once, so keep it."""
-    from ocihaul.cli.objects.stock_json import par
+    from ocihaul.cli.objects.official_json import par
 
     options = invocation.options
     made = storage.create_preauthenticated_request(
@@ -58,7 +58,7 @@ def create(invocation: Invocation, storage: "StorageClient", namespace: str) -> 
 @paging_options
 def list_pars(invocation: Invocation, storage: "StorageClient", namespace: str) -> object:
     """List the pre-authenticated requests of a bucket, without their URLs."""
-    from ocihaul.cli.objects.stock_json import par
+    from ocihaul.cli.objects.official_json import par
 
     found = storage.list_preauthenticated_requests(
         namespace,
@@ -74,7 +74,7 @@ def list_pars(invocation: Invocation, storage: "StorageClient", namespace: str) 
 @_par_option
 def get(invocation: Invocation, storage: "StorageClient", namespace: str) -> object:
     """Show a pre-authenticated request, without its URL."""
-    from ocihaul.cli.objects.stock_json import par
+    from ocihaul.cli.objects.official_json import par
 
     options = invocation.options
     found = storage.get_preauthenticated_request(

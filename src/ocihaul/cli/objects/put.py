@@ -93,7 +93,7 @@ def put(context: click.Context, /, **options: Any) -> None:
     A pipe can be read only once: when something fails, nothing is stored. If its producer can
     fail, say what has to come: --expected-size, --expected-sha256.
     """
-    from ocihaul.cli.objects.put_request import build_request
+    from ocihaul.cli.objects.put_options import build_request
     from ocihaul.cli.objects.put_run import run_put
 
     invocation = settle(context, options, command=COMMAND)

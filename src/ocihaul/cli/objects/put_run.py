@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import TextIO
 
 from ocihaul.cli import core
-from ocihaul.cli.asking import yes_or_no
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.invocation import Invocation, is_terminal
 from ocihaul.cli.objects.pipes import piped, reads_stdin
 from ocihaul.cli.output import checksum_verdict, put_answer
 from ocihaul.cli.progress import Reporter, reporting
-from ocihaul.cli.stopping import Stopper, stopping
+from ocihaul.cli.prompts import yes_or_no
+from ocihaul.cli.signals import Stopper, stopping
 from ocihaul.config import Settings
 from ocihaul.errors import Interrupted, ObjectExists, OcihaulError, ReceiptError
 from ocihaul.storage.types import ObjectSummary

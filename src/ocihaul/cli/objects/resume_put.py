@@ -65,7 +65,7 @@ def resume_put(context: click.Context, /, **options: Any) -> None:
 
 def build_request(options: Mapping[str, Any], *, home: Path) -> "UploadRequest":
     """The request that these options (by their parameter names) mean; raises UsageError."""
-    from ocihaul.cli.objects.put_request import check_source
+    from ocihaul.cli.objects.put_options import check_source
     from ocihaul.cli.option_values import check_required, customer_key, namespace_or_none
     from ocihaul.errors import UsageError
     from ocihaul.transfer.steering import MOST

@@ -2,8 +2,8 @@
 
 import click
 
-from ocihaul.cli.elsewhere import Tree
 from ocihaul.cli.global_options import global_options
+from ocihaul.cli.passthrough import Tree
 
 
 @click.group("session", cls=Tree)

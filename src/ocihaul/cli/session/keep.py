@@ -97,7 +97,7 @@ def _once(
     log: "Log",
     metrics_file: Path | None,
 ) -> int:
-    from ocihaul.cli.stopping import stopping
+    from ocihaul.cli.signals import stopping
     from ocihaul.errors import OcihaulError, SessionOver
 
     codes = {DONE}
@@ -133,7 +133,7 @@ class Log:
     """Lines on stderr, with the time and, where there are several, the profile."""
 
     def __init__(self, profiles: Sequence[str], *, debug: bool) -> None:
-        from ocihaul.cli.lines import Speaker
+        from ocihaul.cli.event_text import Speaker
         from ocihaul.cli.progress import PlainScreen
 
         self._screen = PlainScreen(sys.stderr)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ocihaul.cli.asking import confirm, prompt
+from ocihaul.cli.environment import at_terminal, surroundings
 from ocihaul.cli.global_options import Given, global_options
+from ocihaul.cli.prompts import confirm, prompt
 from ocihaul.cli.session.several import say_notice
-from ocihaul.cli.surroundings import at_terminal, surroundings
 from ocihaul.config import Flags
 from ocihaul.config.ini import path_exists
 from ocihaul.errors import UsageError
@@ -19,7 +19,7 @@ from ocihaul.errors import UsageError
 if TYPE_CHECKING:
     import threading
 
-    from ocihaul.config.found import Found
+    from ocihaul.config.units import Found
     from ocihaul.session.profile_files import NewSession
     from ocihaul.session.profile_place import ProfilePlace
     from ocihaul.session.token import SessionToken
@@ -113,7 +113,7 @@ class _Login:
 
     def run(self) -> int:
         """Open the session, write it, tell about it."""
-        from ocihaul.cli.stopping import stopping
+        from ocihaul.cli.signals import stopping
         from ocihaul.session.profile_files import write_session
         from ocihaul.session.profile_place import prepare
 
@@ -141,7 +141,7 @@ class _Login:
 
     def _place(self) -> "ProfilePlace":
         from ocihaul.config.login import login_config_file
-        from ocihaul.config.rcfile import expand_home
+        from ocihaul.config.sources import expand_home
         from ocihaul.session.profile_place import find_place, is_api_key_profile
 
         given = self.options["config_location"]
@@ -189,8 +189,8 @@ class _Login:
         )
 
     def _region(self, place: "ProfilePlace") -> "Found":
-        from ocihaul.config.found import Found
         from ocihaul.config.login import find_region
+        from ocihaul.config.units import Found
 
         region = find_region(
             self.flags,
@@ -210,7 +210,7 @@ class _Login:
         )
 
     def _passphrase(self, place: "ProfilePlace") -> _Passphrase:
-        from ocihaul.config.editing import check_value
+        from ocihaul.config.ini import check_value
 
         if not self.options["use_passphrase"]:
             return _Passphrase()
@@ -231,9 +231,8 @@ class _Login:
 
     def _browsed(self, place: "ProfilePlace") -> tuple[str, "Opener"]:
         from ocihaul.cli.session import login_core
-        from ocihaul.config.found import Found
         from ocihaul.config.login import callback_port, find_login_page
-        from ocihaul.config.quantities import duration
+        from ocihaul.config.units import Found, duration
         from ocihaul.session.login import PORT
 
         options = self.options
@@ -278,7 +277,7 @@ class _Login:
 
         from ocihaul.cli.session import login_core
         from ocihaul.config.login import resolve_signer
-        from ocihaul.config.rcfile import expand_home
+        from ocihaul.config.sources import expand_home
         from ocihaul.session.keys import read_public_key_file
         from ocihaul.session.profile_files import NewSession
 
@@ -330,7 +329,7 @@ def lasting(token: "SessionToken") -> str:
     """
     import time
 
-    from ocihaul.cli.units import duration_text, time_text
+    from ocihaul.cli.formatting import duration_text, time_text
 
     began = time.time() if token.issued_at is None else token.issued_at
     life = duration_text(token.expires_at - began)

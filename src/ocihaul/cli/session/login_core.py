@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ocihaul.session.credential import Authority
     from ocihaul.session.profile_files import NewSession
     from ocihaul.session.token import SessionToken
-    from ocihaul.wire.message import StopSign
+    from ocihaul.transport.message import StopSign
 
 
 def run_browser_login(

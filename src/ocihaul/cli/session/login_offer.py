@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ocihaul.cli.foretelling import Say
-from ocihaul.cli.surroundings import at_terminal
+from ocihaul.cli.environment import at_terminal
+from ocihaul.cli.session_estimate import Say
 from ocihaul.config import Settings
 from ocihaul.errors import ConfigError, CredentialError, Interrupted, LoginFailed, OcihaulError
 from ocihaul.events import Event, Notice, Parked, Unparked
@@ -117,8 +117,8 @@ class LoginOffer:
         )
 
     def _page(self) -> "LoginPage":
-        from ocihaul.config.found import Found
         from ocihaul.config.login import find_login_page
+        from ocihaul.config.units import Found
 
         return find_login_page(
             Found(self._settings.region or "", "the region of the profile"),

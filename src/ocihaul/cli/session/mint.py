@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
+from ocihaul.cli.environment import surroundings
 from ocihaul.cli.global_options import Given, global_options
-from ocihaul.cli.surroundings import surroundings
 from ocihaul.errors import UsageError
 
 COMMAND = ("session", "mint")
@@ -29,7 +29,7 @@ def _mint(given: Given) -> int:
     from ocihaul.cli.session import login_core
     from ocihaul.cli.session.login import lasting, say_event
     from ocihaul.cli.session.several import say_notice
-    from ocihaul.cli.stopping import stopping
+    from ocihaul.cli.signals import stopping
     from ocihaul.config import resolve
     from ocihaul.printing import say
     from ocihaul.session.opening import public_key_of, store_for

@@ -29,7 +29,7 @@ def refresh(context: click.Context, /, *, profiles: tuple[str, ...]) -> None:
 
 
 def _refresh(given: Given, profile: str, say: Say) -> int:
-    from ocihaul.cli.stopping import stopping
+    from ocihaul.cli.signals import stopping
     from ocihaul.clock import ServerClock
     from ocihaul.errors import Interrupted, RenewalUnavailable, SessionOver
     from ocihaul.filesystem import UNSYNCED

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
-from ocihaul.cli.units import duration_text, time_text
+from ocihaul.cli.formatting import duration_text, time_text
 from ocihaul.errors import OcihaulError
 from ocihaul.session.inspection import Inspection, Renewal, is_usable, renewal
 

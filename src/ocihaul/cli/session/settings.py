@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
+from ocihaul.cli.environment import surroundings
 from ocihaul.cli.global_options import Given
-from ocihaul.cli.surroundings import surroundings
 from ocihaul.config import Settings, load_rc, profile_name, resolve
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])

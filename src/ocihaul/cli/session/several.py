@@ -18,7 +18,7 @@ def for_each(
     one's error does not keep the others from their turn. Raises Interrupted, and what `act` raises
     for a single profile.
     """
-    from ocihaul.cli.complain import error_text
+    from ocihaul.cli.error_text import error_text
     from ocihaul.errors import Interrupted, OcihaulError
 
     if len(profiles) == 1:

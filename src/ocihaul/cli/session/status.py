@@ -75,8 +75,8 @@ def _report(given: Given, profile: str, *, online: bool) -> "Report":
 
 
 def _print_json(given: Given, documents: list[dict[str, Any]]) -> None:
+    from ocihaul.cli.environment import surroundings
     from ocihaul.cli.output import EMPTY_RESULT, make_view, print_view
-    from ocihaul.cli.surroundings import surroundings
     from ocihaul.config import load_rc
     from ocihaul.printing import say
 

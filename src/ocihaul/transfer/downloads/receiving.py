@@ -9,7 +9,7 @@ from ocihaul.events import BytesReceived, Listener
 from ocihaul.transfer import checksum
 from ocihaul.transfer.blocks import AbandonedError
 from ocihaul.transfer.checksum import CRC32C, MD5, Running
-from ocihaul.wire.message import WireError
+from ocihaul.transport.message import WireError
 
 #: Receive, hash and write in steps of this many bytes.
 BLOCK = 512 * 1024

@@ -17,7 +17,7 @@ from ocihaul.transfer.checksum import MD5
 from ocihaul.transfer.integrity import Integrity
 from ocihaul.transfer.uploads.sending import MOST_SENDS, Headers
 from ocihaul.transfer.uploads.target import TargetObject
-from ocihaul.wire.message import Body
+from ocihaul.transport.message import Body
 
 #: What a 400 about a checksum says in its code or message, in lower case and without spaces and
 #: signs. Documented: "Unmatched Content MD5", "… CRC32C", "… SHA256". Recorded of the real

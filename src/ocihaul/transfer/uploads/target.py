@@ -7,7 +7,7 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.storage.types import ObjectSummary
 from ocihaul.transfer import checksum
 from ocihaul.transfer.uploads.request import Confirm, Existing, UploadRequest
-from ocihaul.wire.message import Body
+from ocihaul.transport.message import Body
 
 #: How long the deletion of a damaged object may take, seconds: the stop may be set already.
 _LAST_WORD = 10.0

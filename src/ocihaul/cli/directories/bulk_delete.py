@@ -1,0 +1,78 @@
+"""`os object bulk-delete`: all objects under a prefix."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from ocihaul.cli.directories import options as tree
+from ocihaul.cli.global_options import global_options
+from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
+
+COMMAND = ("os", "object", "bulk-delete")
+
+
+@click.command("bulk-delete")
+@bucket_options
+@click.option("--prefix", help="Only objects whose names begin with this. [all in the bucket]")
+@click.option("--delimiter", help='Only objects without "/" behind the prefix. The only one is /.')
+@tree.options(tree.DRY_RUN)
+@click.option("--force", is_flag=True, help="Do not ask.")
+@tree.options(tree.PARALLEL, tree.FILTERS)
+@from_json_option
+@global_options(hidden=True)
+@click.pass_context
+def bulk_delete(context: click.Context, /, **options: Any) -> None:
+    """Delete all objects that match.
+
+    An object that cannot be deleted does not stop the others.
+    """
+    invocation = settle(context, options, command=COMMAND)
+    raise click.exceptions.Exit(_run(invocation, invocation.options))
+
+
+def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
+    from ocihaul.cli.directories.run import ask, run_tree
+    from ocihaul.cli.directories.summary import DELETE
+    from ocihaul.cli.exit_codes import DONE
+    from ocihaul.cli.option_values import check_required
+    from ocihaul.directories.context import Work
+    from ocihaul.directories.delete import NothingToDelete, delete_tree
+    from ocihaul.directories.filters import make_filter
+    from ocihaul.directories.request import TreeDelete
+    from ocihaul.errors import OcihaulError
+
+    check_required(given, "bucket_name")
+    bucket, prefix = given["bucket_name"], given.get("prefix") or ""
+    include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
+    accept = make_filter(include, exclude, root=bucket, prefix=prefix)
+    force = bool(given.get("force"))
+    if not (force or given.get("dry_run") or invocation.may_ask()):
+        raise OcihaulError(
+            "bulk-delete asks before it deletes, and there is no terminal to ask on",
+            hint="Use --force to delete without a question, or --dry-run to see what would go.",
+        )
+
+    def confirm(count: int) -> bool:
+        question = f"This command will delete {count} objects. Are you sure you wish to continue?"
+        return ask(invocation, question, "y/N") in {"y", "yes"}
+
+    def run(work: Work, namespace: str) -> None:
+        request = TreeDelete(
+            namespace=namespace,
+            bucket=bucket,
+            prefix=prefix,
+            delimiter=given.get("delimiter"),
+            filter=accept,
+            parallel=tree.parallel(given.get("parallel_operations_count")),
+            dry_run=bool(given.get("dry_run")),
+        )
+        delete_tree(request, work, confirm=None if force else confirm)
+
+    try:
+        # No bytes are moved: only a session that can be renewed is known to last.
+        size = None if given.get("dry_run") else lambda *_: None
+        return run_tree(invocation, run, DELETE, size=size)
+    except NothingToDelete:
+        invocation.tell(f"There are no objects to delete in {bucket}")
+        return DONE

@@ -1,0 +1,129 @@
+"""A tree on stderr while it is worked on: how far it is, and each failure as it happens."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from ocihaul.cli.event_text import Speaker, debug_line, is_public
+from ocihaul.cli.formatting import size_text
+from ocihaul.cli.progress import PlainScreen, beating
+from ocihaul.events import (
+    AttemptFinished,
+    BytesReceived,
+    BytesSent,
+    DownloadFinished,
+    DownloadPlanned,
+    Event,
+    FileFailed,
+    FileFinished,
+    MultipartUploadCreated,
+    Notice,
+    PartFinished,
+    TreeWalked,
+    UploadFinished,
+    UploadPlanned,
+)
+
+#: Failures that get a line of their own; all of them are in the summary.
+MOST_FAILURES = 50
+#: Notices that are told; what is said of one file is often said of thousands.
+MOST_NOTICES = 200
+
+#: What one large file among many does need not be told.
+_OF_ONE_FILE = (
+    BytesReceived,
+    BytesSent,
+    DownloadFinished,
+    DownloadPlanned,
+    MultipartUploadCreated,
+    PartFinished,
+    UploadFinished,
+    UploadPlanned,
+)
+
+
+class TreeReporter:
+    """The listener for a tree. Thread-safe."""
+
+    def __init__(self, stream: TextIO, *, debug: bool) -> None:
+        self._screen = PlainScreen(stream)
+        self._debug = debug
+        self._speaker = Speaker()
+        self._lock = threading.Lock()  # guards all below
+        self._walked = TreeWalked(0, 0, complete=False)
+        self._told = ""
+        self._notices: set[str] = set()
+        self.files = self.size = self.failures = 0
+
+    def __call__(self, event: Event) -> None:
+        """Take one event, from any thread."""
+        if isinstance(event, FileFinished):
+            with self._lock:
+                self.files += 1
+                self.size += event.size
+            return
+        for line in self._lines(event):
+            self._screen.say(line, public=is_public(event))
+
+    def _lines(self, event: Event) -> list[str]:
+        if isinstance(event, AttemptFinished):
+            return [debug_line(event, time.time())] if self._debug else []
+        if isinstance(event, _OF_ONE_FILE):
+            return []
+        with self._lock:
+            if isinstance(event, TreeWalked):
+                self._walked = event
+                return []
+            if isinstance(event, FileFailed):
+                return self._failure(event)
+            if isinstance(event, Notice) and not self._is_new(event.text):
+                return []
+            return self._speaker.lines(event, at=time.monotonic(), now=time.time())
+
+    def _failure(self, event: FileFailed) -> list[str]:
+        self.failures += 1
+        if self.failures > MOST_FAILURES:
+            return []
+        lines = [f"failed: {event.name}: {event.reason}"]
+        if self.failures == MOST_FAILURES:
+            lines.append("Further failures are told at the end only.")
+        return lines
+
+    def _is_new(self, text: str) -> bool:
+        if text in self._notices or len(self._notices) >= MOST_NOTICES:
+            return False
+        self._notices.add(text)
+        return True
+
+    def notice(self, text: str) -> None:
+        """Say something of the command's own, without a time."""
+        self._screen.say(text)
+
+    def state(self) -> str:
+        """How far it is, in one line."""
+        with self._lock:
+            walked = self._walked
+            parts = [f"{self.files} done ({size_text(self.size)})"]
+            if walked.files:
+                so_far = "" if walked.complete else " so far"
+                parts.append(f"{walked.files} found{so_far} ({size_text(walked.size)})")
+            if self.failures:
+                parts.append(f"{self.failures} failed")
+            return ", ".join(parts)
+
+    def beat(self) -> None:
+        """Say how far it is, if that has changed."""
+        state = self.state()
+        if state != self._told:
+            self._told = state
+            self._screen.say(self._speaker.stamped(state, time.time()))
+
+
+@contextmanager
+def tree_reporting(stream: TextIO, *, debug: bool) -> Iterator[TreeReporter]:
+    """A reporter that says every now and then how far the tree is."""
+    reporter = TreeReporter(stream, debug=debug)
+    with beating(reporter.beat):
+        yield reporter

@@ -1,0 +1,186 @@
+"""`os object sync`: a directory and a bucket made alike, in one direction."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+from ocihaul.cli.directories import options as tree
+from ocihaul.cli.global_options import global_options
+from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
+from ocihaul.cli.option_types import PartSize
+from ocihaul.printing import write_lines
+
+COMMAND = ("os", "object", "sync")
+
+
+@click.command("sync")
+@bucket_options
+@click.option("--src-dir", help="The directory whose files go into the bucket.")
+@click.option("--dest-dir", help="The directory that gets the bucket's objects. It is made.")
+@click.option("--prefix", help="What the names of the objects begin with, and the files' do not.")
+@click.option("--delete", is_flag=True, help="Delete what the source does not have.")
+@click.option("--checksum", is_flag=True, help="Compare the content of all that has the same size.")
+@tree.options(tree.OF_OBJECTS)
+@click.option("--no-multipart", is_flag=True, help="Transfer each object in one piece.")
+@click.option(
+    "--part-size",
+    type=PartSize(128, 51200),
+    help="Size of a part in MiB, or with its unit, such as 50000000B. [128]",
+)
+@tree.options(tree.PARALLEL, tree.FILTERS, tree.KEY_FILE, tree.DRY_RUN, tree.LINKS)
+@from_json_option
+@global_options(hidden=True)
+@click.pass_context
+def sync(context: click.Context, /, **options: Any) -> None:
+    """Upload or download what is new or different.
+
+    A file goes up when it has another size than its object, or is newer and has another content;
+    an object comes down when it has another size than its file, or is newer and has another
+    content. With --checksum the content counts whatever the time says: each file is read, and
+    for objects that were sent in parts the service is asked. A file that fails does not stop the
+    others.
+    """
+    invocation = settle(context, options, command=COMMAND)
+    given = invocation.options
+    from ocihaul.cli.defaults import OF_UPLOADS
+    from ocihaul.cli.option_values import check_required, refuse_both
+    from ocihaul.errors import UsageError
+
+    check_required(given, "bucket_name")
+    refuse_both(given, "src_dir", "dest_dir")
+    if given.get("src_dir"):
+        raise click.exceptions.Exit(_up(invocation, given))
+    if not given.get("dest_dir"):
+        raise UsageError("--src-dir or --dest-dir is missing", hint="Give one of them.")
+    for name in OF_UPLOADS:
+        refuse_both(given, "dest_dir", name)
+    raise click.exceptions.Exit(_down(invocation, given))
+
+
+def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
+    from ocihaul.cli.directories.run import run_tree
+    from ocihaul.cli.directories.summary import DELETE, UPLOAD
+    from ocihaul.directories.compare import Mode
+    from ocihaul.directories.context import Work
+    from ocihaul.directories.filters import make_filter
+    from ocihaul.directories.request import TreeUpload
+    from ocihaul.directories.results import EXTRA, SKIPPED, UPLOADED, Results
+    from ocihaul.directories.upload import upload_tree
+    from ocihaul.directories.walk import check_root, size_of
+    from ocihaul.transfer.uploads.request import UploadRequest
+
+    root = tree.directory(given["src_dir"])
+    check_root(root, flag="--src-dir")
+    prefix, delete = given.get("prefix") or "", bool(given.get("delete"))
+    include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
+    local = make_filter(include, exclude, root=root)
+    remote = make_filter(include, exclude, root=given["bucket_name"], prefix=prefix)
+    common = tree.of_each(given, home=invocation.home)
+
+    def run(work: Work, namespace: str) -> None:
+        request = TreeUpload(
+            root=root,
+            prefix=prefix,
+            each=UploadRequest(
+                **(common | {"namespace": namespace}),
+                source=Path(root),
+                name="-",
+                parallel=tree.parallel(given.get("parallel_operations_count")),
+            ),
+            mode=Mode.SYNC,
+            local_filter=local,
+            remote_filter=remote,
+            follow_links=not given.get("no_follow_symlinks"),
+            guess_types=given.get("content_type") == "auto",
+            empty_directories=True,
+            checksum=bool(given.get("checksum")),
+            delete=delete,
+            dry_run=bool(given.get("dry_run")),
+        )
+        upload_tree(request, work)
+
+    def size(*_: object) -> int:
+        return size_of(root, follow_links=not given.get("no_follow_symlinks"))
+
+    def dry_run(results: Results, stdout: TextIO) -> None:
+        def told() -> Iterator[str]:
+            for path, _ in results.items(UPLOADED):
+                yield f"Uploading file: {os.path.join(root, path)}"  # noqa: PTH118
+            for name, _ in results.items(SKIPPED):
+                path = os.path.join(root, name.removeprefix(prefix))  # noqa: PTH118
+                yield f"Skipping file: {path}"
+            for name, _ in results.items(EXTRA):
+                yield f"Deleting object: {name}"
+
+        write_lines(stdout, told())
+
+    return run_tree(
+        invocation,
+        run,
+        UPLOAD + (DELETE if delete else ()),
+        dry_run=dry_run if given.get("dry_run") else None,
+        size=None if given.get("dry_run") else size,
+    )
+
+
+def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
+    from ocihaul.cli.directories.run import run_tree
+    from ocihaul.cli.directories.summary import DELETE_FILES, DOWNLOAD
+    from ocihaul.cli.option_values import customer_key
+    from ocihaul.directories.bucket_index import Bucket
+    from ocihaul.directories.compare import Mode
+    from ocihaul.directories.context import Work
+    from ocihaul.directories.destination import check_root
+    from ocihaul.directories.download import download_tree
+    from ocihaul.directories.filters import make_filter
+    from ocihaul.directories.request import TreeDownload
+    from ocihaul.directories.results import DELETED, DOWNLOADED, SKIPPED, Results
+    from ocihaul.storage.client import StorageClient
+
+    root, prefix = tree.directory(given["dest_dir"]), given.get("prefix") or ""
+    check_root(root, flag="--dest-dir")
+    include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
+    key = customer_key(given.get("encryption_key_file"), invocation.home)
+    delete = bool(given.get("delete"))
+
+    def run(work: Work, namespace: str) -> None:
+        request = TreeDownload(
+            root=root,
+            namespace=namespace,
+            bucket=given["bucket_name"],
+            prefix=prefix,
+            mode=Mode.SYNC,
+            filter=make_filter(include, exclude, root=root, prefix=prefix),
+            follow_links=not given.get("no_follow_symlinks"),
+            strip_prefix=True,
+            checksum=bool(given.get("checksum")),
+            delete=delete,
+            dry_run=bool(given.get("dry_run")),
+            multipart=not given.get("no_multipart"),
+            part_size=given.get("part_size"),
+            parallel=tree.parallel(given.get("parallel_operations_count")),
+            sse_customer_key=key,
+        )
+        download_tree(request, work)
+
+    def size(storage: StorageClient, namespace: str) -> int:
+        return Bucket(storage, namespace, given["bucket_name"], prefix).size()
+
+    def dry_run(results: Results, stdout: TextIO) -> None:
+        for what, kind in (
+            ("Downloading object:", DOWNLOADED),
+            ("Skipping object:", SKIPPED),
+            ("Deleting :", DELETED),
+        ):
+            write_lines(stdout, (f"{what} {name}" for name, _ in results.items(kind)))
+
+    return run_tree(
+        invocation,
+        run,
+        DOWNLOAD + (DELETE_FILES if delete else ()),
+        dry_run=dry_run if given.get("dry_run") else None,
+        size=None if given.get("dry_run") else size,
+    )

@@ -1,0 +1,219 @@
+"""Events as lines for people: what is worth saying, in which words, and how often.
+
+Pure but for the memory of what was said: fifteen threads that meet the same trouble at the same
+moment make one line, and the next one counts the others.
+"""
+
+from dataclasses import dataclass, field
+from datetime import tzinfo
+
+from ocihaul.cli.formatting import duration_text, size_text, time_text
+from ocihaul.cli.session.browser import directions
+from ocihaul.events import (
+    AttemptFinished,
+    ClockCorrected,
+    CredentialRejected,
+    DownloadFinished,
+    DownloadPlanned,
+    Event,
+    LoginOffered,
+    MultipartUploadCreated,
+    Notice,
+    Parked,
+    PartResent,
+    RenewalFailed,
+    RetryScheduled,
+    TokenAdopted,
+    Unparked,
+    UploadFinished,
+    UploadPlanned,
+)
+
+#: Seconds between two lines of the same kind of trouble.
+QUIET = 5.0
+
+_TROUBLE = (RetryScheduled, PartResent, RenewalFailed)
+
+
+@dataclass(slots=True)
+class Speaker:
+    """Turns events into lines; its owner takes care of locking."""
+
+    zone: tzinfo | None = None
+    #: What every line begins with after its time, such as the profile it is about.
+    label: str = ""
+    _said: dict[str, float] = field(default_factory=dict)
+    _held_back: dict[str, int] = field(default_factory=dict)
+    _rejected: int = -1
+    #: How far the service's clock is ahead of ours, seconds; None until an answer has told.
+    _offset: float | None = None
+
+    def lines(self, event: Event, *, at: float, now: float) -> list[str]:
+        """What to say about `event`; `at` is monotonic, `now` epoch seconds."""
+        if isinstance(event, MultipartUploadCreated):
+            # As the stock CLI writes them: scripts look for these two.
+            said = [f"Upload ID: {event.upload_id}"]
+            if event.part_count is not None:
+                said.append(f"Split file into {event.part_count} parts for upload.")
+            return said
+        if isinstance(event, LoginOffered):
+            return directions(event)
+        if not self._is_news(event):
+            return []
+        text = _service(event) or self._trouble(event) or self._text(event, now)
+        if text is None:
+            return []
+        if isinstance(event, _TROUBLE):
+            kind = _kind(event)
+            if at - self._said.get(kind, -QUIET) < QUIET:
+                self._held_back[kind] = self._held_back.get(kind, 0) + 1
+                return []
+            self._said[kind] = at
+            if more := self._held_back.pop(kind, 0):
+                text += f" (and {more} more like this)"
+        return [self.stamped(text, now)]
+
+    def _is_news(self, event: Event) -> bool:
+        """Remember what later lines depend on; False for what was said already."""
+        if isinstance(event, ClockCorrected):
+            self._offset = event.offset
+        elif isinstance(event, CredentialRejected):
+            if event.generation <= self._rejected:
+                return False
+            self._rejected = event.generation
+        return True
+
+    def stamped(self, text: str, now: float) -> str:
+        """`text` with the local time before it."""
+        return f"{time_text(now, self.zone)} {self.label}{text}"
+
+    def _text(self, event: Event, now: float) -> str | None:
+        match event:
+            case Notice():
+                return event.text
+            case Parked():
+                until = time_text(event.until, self.zone)
+                text = f"{event.reason}. Waiting for a new login until {until}"
+                return f"{text}. {event.cure}" if event.cure else text
+            case UploadPlanned() | DownloadPlanned():
+                return _planned(event)
+            case TokenAdopted():
+                return self._token(event, now)
+            case UploadFinished() | DownloadFinished():
+                return _finished(event)
+            case _:
+                return None
+
+    def _trouble(self, event: Event) -> str | None:
+        match event:
+            case RenewalFailed():
+                then = (
+                    f"next try in {duration_text(event.next_try_in)}"
+                    if event.next_try_in is not None
+                    else "no further try"
+                )
+                return f"renewing the session ({event.rung}) failed: {event.reason}; {then}"
+            case RetryScheduled():
+                wait = duration_text(event.delay)
+                what = event.reason.removeprefix(f"{event.operation}: ")
+                return f"{event.operation}: {what}; trying again in {wait}"
+            case PartResent():
+                lost = size_text(event.wasted)
+                return f"part {event.part_number} is sent again ({lost} lost): {event.reason}"
+            case _:
+                return None
+
+    def _token(self, event: TokenAdopted, now: float) -> str:
+        end = time_text(event.expires_at, self.zone)
+        left = event.expires_at - now - (self._offset or 0.0)
+        if left > 0:
+            life = f"valid until {end} ({duration_text(left)})"
+        elif self._offset is None and event.rung in {"start", "reread"}:
+            life = f"expired at {end} by this machine's clock"  # and no service was asked yet
+        else:
+            life = f"expired at {end}"
+        what = (
+            "session token" if event.rung == "start" else f"session renewed ({event.rung}): token"
+        )
+        text = f"{what} {event.generation}, {life}"
+        if event.session_ends_at is not None:
+            text += f"; the session ends {time_text(event.session_ends_at, self.zone)}"
+        return text
+
+
+def is_public(event: Event) -> bool:
+    """Whether lines about `event` have no secret: a login's public key only looks like one."""
+    return isinstance(event, LoginOffered)
+
+
+def _kind(event: Event) -> str:
+    # Each rung says why it failed, also when the next one fails at once.
+    return f"{type(event).__name__} {event.rung if isinstance(event, RenewalFailed) else ''}"
+
+
+def _service(event: Event) -> str | None:
+    match event:
+        case CredentialRejected():
+            return (
+                f"the service rejected token {event.generation} (401, {event.operation}); "
+                "renewing the session"
+            )
+        case Unparked():
+            return "a new login has appeared: going on"
+        case ClockCorrected(0.0):
+            return "the local clock agrees with the service's again"
+        case ClockCorrected():
+            way = "behind" if event.offset > 0 else "ahead of"
+            return (
+                f"the local clock is {duration_text(abs(event.offset))} {way} the service's; "
+                "requests carry the service's time"
+            )
+        case _:
+            return None
+
+
+def _planned(event: UploadPlanned | DownloadPlanned) -> str:
+    verb = "uploading" if isinstance(event, UploadPlanned) else "downloading"
+    size = "a stream" if event.size is None else size_text(event.size)
+    text = f"{verb} {event.name}: {size}"
+    if event.part_count is None:
+        first = f"parts of {size_text(event.part_size)} and more"
+        return f"{text} in {first}, up to {event.parallel} at a time"
+    if isinstance(event, UploadPlanned):
+        whole, parts = not event.multipart, "parts"
+    else:
+        whole, parts = event.part_count <= 1, "ranges"
+    if whole:
+        return f"{text} in one piece"
+    pieces = f"{event.part_count} {parts} of {size_text(event.part_size)}"
+    return f"{text} in {pieces}, {event.parallel} at a time"
+
+
+def _finished(event: UploadFinished | DownloadFinished) -> str:
+    took = f"{size_text(event.size)} in {duration_text(event.seconds)} ({_moved(event)})"
+    if isinstance(event, UploadFinished):
+        return f"uploaded {event.name}: {took}"
+    checked = f", {event.checked_by} compared" if event.checked_by else ""
+    return f"downloaded {event.name}: {took}{checked}"
+
+
+def _moved(event: UploadFinished | DownloadFinished) -> str:
+    """The rate of what really moved: an earlier run may have left little to do, or nothing."""
+    moved = event.size if event.moved is None else event.moved
+    if event.size and not moved:
+        return "all of it was there already"
+    rate = f"{size_text(moved / event.seconds) if event.seconds > 0 else '?'}/s"
+    return rate if moved >= event.size else f"{size_text(moved)} of it now, {rate}"
+
+
+def debug_line(event: AttemptFinished, now: float) -> str:
+    """One HTTP exchange, for `--debug`."""
+    stamp = time_text(now, unit="milliseconds")
+    outcome = event.status if event.status is not None else f"failed: {event.error}"
+    received = f"received={event.body_received} " if event.body_received else ""
+    return (
+        f"{stamp} DEBUG {event.method} {event.path} {outcome} {event.operation} "
+        f"{event.seconds * 1000:.0f} ms generation={event.generation} sent={event.body_sent} "
+        f"{received}"
+        f"opc-request-id={event.opc_request_id or '-'}"
+    )

@@ -1,0 +1,182 @@
+"""From the options of `os object put` to an UploadRequest.
+
+What belongs here: which options exclude each other, what a value has to look like, and the files
+that options name. The limits of the service (part sizes, counts) are the core's business: sizes
+are only converted here.
+"""
+
+import stat
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ocihaul.cli.objects.pipes import STDIN, is_piped
+from ocihaul.cli.option_types import AUTO
+from ocihaul.cli.option_values import (
+    check_required,
+    customer_key,
+    metadata,
+    namespace_or_none,
+    refuse_both,
+)
+from ocihaul.config.sources import expand_home
+from ocihaul.config.units import Found, size
+from ocihaul.errors import UsageError
+from ocihaul.transfer.steering import MOST
+from ocihaul.transfer.uploads.headers import guessed_type
+from ocihaul.transfer.uploads.request import DEFAULT_MEMORY_LIMIT, Existing, UploadRequest
+
+DEFAULT_PARALLEL = 10
+
+_AS_THEY_ARE = (
+    "if_match",
+    "content_md5",
+    "content_language",
+    "content_encoding",
+    "content_disposition",
+    "cache_control",
+    "storage_tier",
+)
+
+
+def build_request(options: Mapping[str, Any], *, home: Path) -> UploadRequest:
+    """The request that these options (by their parameter names) mean; raises UsageError."""
+    check_required(options, "bucket_name", "file")
+    _check_exclusions(options)
+    file, name = str(options["file"]), options.get("name") or ""
+    source = check_source(_path(file))
+    piped = is_piped(source)
+    if piped and not name:
+        name = _name_of_pipe(source)
+    limit, spool = _bytes(options, "memory_limit"), options.get("spool_dir")
+    as_they_are: dict[str, Any] = {key: options.get(key) for key in _AS_THEY_ARE}
+    return UploadRequest(
+        source=source,
+        namespace=namespace_or_none(options.get("namespace")) or "",
+        bucket=options["bucket_name"],
+        name=name or source.name,
+        existing=_existing(options),
+        restart=bool(options.get("restart")),
+        outlive_session=bool(options.get("outlive_session")),
+        wait=not options.get("no_wait"),
+        receipt=Path(options["receipt"]) if options.get("receipt") else None,
+        multipart=not options.get("no_multipart"),
+        part_size=options.get("part_size"),
+        parallel=_parallel(options),
+        adaptive=options.get("parallel_upload_count") == AUTO,
+        verify_checksum=bool(options.get("verify_checksum")),
+        checksum_algorithm=options.get("opc_checksum_algorithm"),
+        content_crc32c=options.get("opc_content_crc32c"),
+        content_sha256=_sha256(options),
+        content_sha384=options.get("opc_content_sha384"),
+        content_type=_content_type(options, Path(name) if piped else source),
+        kms_key_id=options.get("opc_sse_kms_key_id"),
+        sse_customer_key=customer_key(options.get("encryption_key_file"), home),
+        metadata=metadata(options.get("metadata"), home),
+        expected_size=_bytes(options, "expected_size"),
+        memory_limit=DEFAULT_MEMORY_LIMIT if limit is None else limit,
+        spool_dir=None if spool is None else expand_home(spool, home),
+        **as_they_are,
+    )
+
+
+def _path(file: str) -> Path:
+    path = Path(file)
+    # `-` is stdin, `./-` a file; a Path of both says `-`.
+    return path if file == STDIN or str(path) != STDIN else path.absolute()
+
+
+def check_source(path: Path) -> Path:
+    """`path`, if it can be read; raises UsageError saying what it is instead.
+
+    A pipe is not opened yet: its writer may not be there.
+    """
+    if is_piped(path):
+        return path
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):
+            with path.open("rb"):
+                return path
+    except OSError as error:
+        raise UsageError(
+            f"--file: {path} cannot be read: {error.strerror}",
+            hint="Correct the path; in a container, check the mount and the user it runs as.",
+        ) from None
+    if stat.S_ISDIR(mode):
+        raise UsageError(
+            f"--file: {path} is a directory",
+            hint="Name one file; a directory can be packed first, with tar.",
+        )
+    raise UsageError(
+        f"--file: {path} is neither a regular file nor a pipe",
+        hint=f"Pipe its content in: cat {path} | ocihaul os object put --file - …",
+    )
+
+
+def _check_exclusions(options: Mapping[str, Any]) -> None:
+    for flag, other in (
+        ("force", "no_overwrite"),
+        ("part_size", "no_multipart"),
+        ("parallel_upload_count", "no_multipart"),
+        ("parallel_upload_count", "disable_parallel_uploads"),
+    ):
+        refuse_both(options, flag, other)
+
+
+def _name_of_pipe(source: Path) -> str:
+    if str(source) == STDIN or source.is_relative_to("/dev") or source.is_relative_to("/proc"):
+        raise UsageError(
+            f"--file {source} has no name that an object could have: --name is missing",
+            hint="Say --name NAME.",
+        )
+    return source.name
+
+
+def _sha256(options: Mapping[str, Any]) -> str | None:
+    """The expected SHA-256 in base64, from either of its options."""
+    stock: str | None = options.get("opc_content_sha256")
+    ours: str | None = options.get("expected_sha256")
+    if ours is None:
+        return stock
+    try:
+        digest = bytes.fromhex(ours) if len(ours) == 64 else b64decode(ours, validate=True)
+    except ValueError:
+        digest = b""
+    if len(digest) != 32:
+        raise UsageError(
+            f"--expected-sha256 {ours!r} is no SHA-256",
+            hint="It has 64 hexadecimal digits, as sha256sum prints them, or 44 of base64.",
+        )
+    encoded = b64encode(digest).decode()
+    if stock not in {None, encoded}:
+        raise UsageError("--expected-sha256 and --opc-content-sha256 are not the same")
+    return encoded
+
+
+def _bytes(options: Mapping[str, Any], name: str) -> int | None:
+    value = options.get(name)
+    return None if value is None else int(size(Found(str(value), f"--{name.replace('_', '-')}")))
+
+
+def _existing(options: Mapping[str, Any]) -> Existing:
+    if options.get("force"):
+        return Existing.REPLACE
+    return Existing.KEEP if options.get("no_overwrite") else Existing.ASK
+
+
+def _parallel(options: Mapping[str, Any]) -> int:
+    if options.get("disable_parallel_uploads"):
+        return 1
+    count = options.get("parallel_upload_count")
+    if count == AUTO:
+        return MOST
+    return DEFAULT_PARALLEL if count is None else int(count)
+
+
+def _content_type(options: Mapping[str, Any], source: Path) -> str | None:
+    value: str | None = options.get("content_type")
+    if value != "auto":
+        return value
+    return guessed_type(source.name, options.get("content_encoding"))

@@ -1,0 +1,166 @@
+"""What a person wants to happen when the session parks: a command (`--on-park`), a login."""
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from ocihaul.cli.environment import surroundings
+from ocihaul.cli.session.login_offer import LoginOffer
+from ocihaul.cli.session_estimate import Say
+from ocihaul.config import Settings
+from ocihaul.events import Event, Listener, Notice, Parked
+from ocihaul.printing import shown
+from ocihaul.threads import started
+
+#: How long a command that is being ended is waited for, seconds.
+_PATIENCE = 3.0
+
+
+@contextmanager
+def park_listeners(settings: Settings, say: Say, stop: threading.Event) -> Iterator[list[Listener]]:
+    """Those that the settings' wishes ask for; they report through `say`.
+
+    What they have started ends with `stop`, and with the context.
+    """
+    wishes = settings.wishes
+    listeners: list[Listener] = []
+    hook = ParkHook(wishes.on_park, say, stop) if wishes.on_park else None
+    if hook is not None:
+        listeners.append(hook)
+    if wishes.login:
+        environ, home = surroundings()
+        listeners.append(LoginOffer(settings, say, stop, environ=environ, home=home))
+    try:
+        yield listeners
+    finally:
+        if hook is not None:
+            hook.close()
+
+
+class ParkHook:
+    """A listener that runs `command` once for each park, without waiting for it."""
+
+    def __init__(self, command: str, say: Say, stop: threading.Event) -> None:
+        self._command = command
+        self._say = say
+        self._stop = stop
+        self._over = threading.Event()
+        self._until: float | None = None
+        self._running: list[threading.Thread] = []
+
+    def __call__(self, event: Event) -> None:
+        """Run the command when a park begins; Parked events of one park have one deadline."""
+        if not isinstance(event, Parked) or event.until == self._until:
+            return
+        self._until = event.until
+        thread = threading.Thread(target=self._run, args=[event], name="on-park", daemon=True)
+        if started(thread):
+            self._running.append(thread)
+        else:
+            self._say(Notice("--on-park could not be run: there may be no more threads"))
+
+    def close(self) -> None:
+        """End what is still running, and wait for its end."""
+        self._over.set()
+        for thread in self._running:
+            thread.join(_PATIENCE)
+
+    def _run(self, event: Parked) -> None:
+        from ocihaul.cli.park_hooks import environment_value, run_hook
+
+        environ = {
+            **os.environ,
+            "OCIHAUL_PARK_REASON": environment_value(event.reason),
+            "OCIHAUL_PARK_UNTIL": datetime.fromtimestamp(event.until, UTC).isoformat(),
+        }
+        try:
+            ran = run_hook(
+                self._command, environ, lambda: self._over.is_set() or self._stop.is_set()
+            )
+        except (OSError, ValueError) as error:
+            self._say(Notice(f"--on-park could not be run: {error}"))
+            return
+        if ran is not None and ran[0]:
+            self._say(Notice(f"--on-park ended with status {ran[0]}: {ran[1]}"))
+
+
+#: Bytes of its stderr that are kept.
+_TAIL = 4096
+#: Bytes read at full speed, and at a time; a command that prints on and on has to wait for us,
+#: not we for it: seconds between two reads.
+_BURST = 2**20
+_READ = 64 * 1024
+_PACE = 0.01
+#: Seconds between two looks at the command and at whether to end it.
+_GLANCE = 0.1
+#: Seconds between SIGTERM and SIGKILL.
+_GRACE = 1.0
+#: Bytes of a value in its environment: the system has a limit on all of them together.
+_LONGEST_VALUE = 1024
+
+
+def environment_value(text: str) -> str:
+    """Foreign text as a value for an environment: one line, without secrets, 1 KiB at most."""
+    return shown(text).encode()[:_LONGEST_VALUE].decode(errors="ignore")
+
+
+def run_hook(
+    command: str, environ: Mapping[str, str], ended: Callable[[], bool]
+) -> tuple[int, str] | None:
+    """Run a shell command to its end: its exit status, and the last line of its stderr.
+
+    None when `ended` became true first: then the command and all it started were ended. Raises
+    OSError and ValueError when it cannot be started.
+    """
+    with subprocess.Popen(  # noqa: S602  the user's own command, as it was written
+        command,
+        shell=True,
+        env=dict(environ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        process_group=0,
+    ) as child:
+        tail = _follow(child, ended)
+        if child.returncode is None:
+            _end(child)
+            return None
+    lines = tail.decode("utf-8", "replace").strip().splitlines()
+    return child.returncode, lines[-1] if lines else "without a word"
+
+
+def _follow(child: "subprocess.Popen[bytes]", ended: Callable[[], bool]) -> bytes:
+    """The last of what it says; returns when it has exited, or `ended` is true."""
+    assert child.stderr is not None  # noqa: S101  it was asked for
+    pipe, tail, read, is_open = child.stderr.fileno(), b"", 0, True
+    while not ended():
+        exited = child.poll() is not None
+        # What it started may hold the pipe open: after its exit only what is there is read.
+        if is_open and select.select([pipe], [], [], 0 if exited else _GLANCE)[0]:
+            block = os.read(pipe, _READ)
+            is_open = block != b""
+            tail, read = (tail + block)[-_TAIL:], read + len(block)
+            if read > _BURST:
+                time.sleep(_PACE)  # one that prints without end shall not cost a core
+            continue
+        if exited:
+            break
+        if not is_open:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(_GLANCE)
+    return tail
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):  # the last for those that did not hear, too
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(_GRACE)

@@ -1,0 +1,121 @@
+"""The bucket's objects beside a walk: found by name with as few pages of the list as possible."""
+
+from collections.abc import Callable, Iterator
+
+from ocihaul.directories.compare import in_order
+from ocihaul.directories.names import sort_key
+from ocihaul.errors import ServiceError
+from ocihaul.storage.client import StorageClient
+from ocihaul.storage.listing import PAGE, ListedObject, ObjectPage, Selection
+from ocihaul.storage.paging import endless
+
+#: What the comparison of trees needs to know of an object.
+FIELDS = "name,size,etag,md5,timeModified,archivalState"
+
+_SMALLEST_PAGE = 10
+
+
+class Bucket:
+    """One bucket, or what is under one prefix in it.
+
+    `on_odd` is called with what is wrong with each entry of a list that has no usable name.
+    """
+
+    def __init__(
+        self,
+        storage: StorageClient,
+        namespace: str,
+        bucket: str,
+        prefix: str = "",
+        *,
+        on_odd: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._storage = storage
+        self._on_odd = on_odd
+        self._where = (namespace, bucket)
+        self._prefix = prefix
+
+    def check(self) -> None:
+        """Raise ServiceError when there is no such bucket."""
+        self._storage.get_bucket(*self._where)
+
+    def objects(self, *, delimiter: str | None = None) -> Iterator[ListedObject]:
+        """All objects in the order of their names; raises ServiceError when they are not."""
+        selection = Selection(prefix=self._prefix or None, fields=FIELDS, delimiter=delimiter)
+        pages = self._storage.list_objects(*self._where, selection)
+        return in_order(each for page in pages for each in self._sound(page))
+
+    def size(self, *, delimiter: str | None = None) -> int:
+        """The bytes of all objects, by a list of its own."""
+        return sum(each.size or 0 for each in self.objects(delimiter=delimiter))
+
+    def finder(self) -> "Finder":
+        """Look-ups by name, in ascending order."""
+        return Finder(self)
+
+    def page_from(self, name: str, size: int) -> ObjectPage:
+        """One page that begins at `name`."""
+        selection = Selection(prefix=self._prefix or None, start=name, fields=FIELDS)
+        page = next(self._storage.list_objects(*self._where, selection, page_size=size))
+        self._sound(page)
+        return page
+
+    def _sound(self, page: ObjectPage) -> tuple[ListedObject, ...]:
+        """The entries that have a name; the others are told."""
+        for reason in page.odd:
+            self._on_odd(reason)
+        return page.objects
+
+
+def odd_entry(reason: str) -> ServiceError:
+    """The error for an entry of a list that cannot be used; `reason` says what is wrong with it."""
+    return ServiceError(
+        status=200,
+        code=None,
+        message=f"its entry in the list cannot be used: {reason}",
+        operation="ListObjects",
+    )
+
+
+class Finder:
+    """Looks names up, in ascending order only.
+
+    Skips what lies between two names: a small tree in a large bucket costs no more pages than it
+    has files. A page that was hardly used makes the next one smaller.
+    """
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+        self._page: list[ListedObject] = []
+        self._at = 0
+        self._hits = 0
+        self._following: str | None = ""
+        self._size = PAGE
+
+    def find(self, name: str) -> ListedObject | None:
+        """The object that has this name, or None."""
+        key = sort_key(name)
+        while True:
+            while self._at < len(self._page):
+                each = self._page[self._at]
+                order = sort_key(each.name)
+                if order == key:
+                    self._hits += 1
+                    return each
+                if order > key:
+                    return None
+                self._at += 1
+            if self._following is None or sort_key(self._following) > key:
+                return None
+            self._turn(max(self._following, name, key=sort_key))
+
+    def _turn(self, name: str) -> None:
+        if self._page:
+            used = self._hits * 4 >= len(self._page)
+            self._size = PAGE if used else max(self._size // 4, _SMALLEST_PAGE)
+        page = self._bucket.page_from(name, self._size)
+        if page.following is not None and page.following <= name:
+            raise endless("ListObjects")
+        self._page = list(in_order(iter(page.objects)))
+        self._at = self._hits = 0
+        self._following = page.following

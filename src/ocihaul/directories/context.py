@@ -1,0 +1,100 @@
+"""What every command on trees has in hand: the service, the results, who listens, the end."""
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ocihaul.directories.bucket_index import odd_entry
+from ocihaul.directories.checkpoint import Finished, Ledger
+from ocihaul.directories.names import printable
+from ocihaul.directories.request import Confirm
+from ocihaul.directories.results import FAILED, SKIPPED, Results
+from ocihaul.directories.workers import Crew, Trouble
+from ocihaul.errors import JournalError, OcihaulError
+from ocihaul.events import FileFailed, FileFinished, Listener, Notice, ignore
+from ocihaul.redaction import redact
+from ocihaul.storage.client import StorageClient
+from ocihaul.transfer.journal.journal import Journal, state_directory
+from ocihaul.transfer.pace import Pace
+
+
+@dataclass(slots=True)
+class Work:
+    """One run over a tree. `stop` is the event that the storage client was made with.
+
+    `ledger` remembers what is finished, `journal` the parts of large files; both may be None.
+    `directory` is for lock files. `pace`, which has to hear the events, says how many work at a
+    time.
+    Without `confirm` there is nobody to ask. `odd_names` counts the entries of lists that have no
+    usable name.
+    """
+
+    storage: StorageClient
+    results: Results
+    listener: Listener = ignore
+    stop: threading.Event = field(default_factory=threading.Event)
+    journal: Journal | None = None
+    ledger: Ledger | None = None
+    confirm: Confirm | None = None
+    directory: Path = field(default_factory=state_directory)
+    pace: Pace | None = None
+    trouble: Trouble = field(init=False)
+    odd_names: int = field(default=0, init=False)
+
+    def crew(self, workers: int) -> Crew:
+        """So many workers, or fewer with a pace, whose troubles are this run's."""
+        at_first = workers if self.pace is None else min(workers, self.pace.target)
+        self.trouble = Trouble(max(at_first, 2), self.stop)
+        return Crew(workers, self.trouble, self.pace)
+
+    def finished(self, kind: str, name: str, size: int, value: object = None) -> None:
+        """A file or object is done."""
+        self.results.add(kind, name, value)
+        self.listener(FileFinished(name, size))
+
+    def skipped(self, name: str) -> None:
+        """It is to be left as it is."""
+        self.results.add(SKIPPED, name)
+
+    def failed(self, name: str, error: OcihaulError, *, kind: str = FAILED) -> None:
+        """It could not be done; the others go on."""
+        text = f"{error.message}. {error.hint}" if error.hint else error.message
+        self.results.add(kind, name, redact(text))
+        self.listener(FileFailed(printable(name), error.message))
+
+    def nameless(self, reason: str, *, kind: str = FAILED) -> None:
+        """An entry of a list has no usable name: it is a failure of its own."""
+        self.odd_names += 1
+        name = f"(entry without a usable name: {self.odd_names})"
+        self.failed(name, odd_entry(reason), kind=kind)
+
+    def remember(self, name: str, finished: Finished) -> None:
+        """Note it for the next run; a ledger that fails costs the memory, not the work."""
+        if self.ledger is None:
+            return
+        try:
+            self.ledger.add(name, finished)
+        except JournalError as error:
+            self._forgets(error)
+
+    def recalled(self, name: str) -> Finished | None:
+        """What an earlier run has done with this name, as far as it can be told."""
+        if self.ledger is None:
+            return None
+        try:
+            return self.ledger.finished(name)
+        except JournalError as error:
+            self._forgets(error)
+            return None
+
+    def _forgets(self, error: JournalError) -> None:
+        self.ledger = None
+        self.listener(Notice(f"From here on nothing can be remembered: {error.message}."))
+
+    def ended(self) -> None:
+        """All has been tried; when all went well there is nothing to come back for."""
+        if self.ledger is not None and not self.results.count(FAILED):
+            try:
+                self.ledger.forget()
+            except JournalError as error:
+                self.listener(Notice(f"What was remembered cannot be dropped: {error.message}."))

@@ -1,0 +1,159 @@
+"""The files that no object stands for: `sync --dest-dir --delete`.
+
+Each is removed by its name in a directory that is held open, so that a link which takes the place
+of a directory meanwhile leads nowhere.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from ocihaul.directories.context import Work
+from ocihaul.directories.destination import Destination, is_link
+from ocihaul.directories.names import from_disk, on_disk
+from ocihaul.directories.request import TreeDownload
+from ocihaul.directories.results import DELETED, FILE
+from ocihaul.errors import TargetError
+from ocihaul.transfer.downloads.download import RANGES, SUFFIX
+
+
+def delete_files(request: TreeDownload, work: Work, destination: Destination) -> None:
+    """Delete the files below the directory that were not listed, and what is empty then.
+
+    Symbolic links to directories are left alone, and what they lead to: it is not ours. So are
+    downloads that have begun, and files that an object has under the name of a link. Raises
+    TargetError when the directory cannot be read.
+    """
+    if destination.descriptor is None:
+        return
+    tidying = _Tidying(request, work, destination)
+    try:
+        for path, below, names, descriptor in os.fwalk(
+            b".", topdown=False, dir_fd=destination.descriptor
+        ):
+            work.trouble.check()
+            tidying.visit(
+                from_disk(path).removeprefix(".").removeprefix("/"),
+                [from_disk(name) for name in below],
+                [from_disk(name) for name in names],
+                descriptor,
+            )
+    except OSError as error:
+        raise TargetError(f"{destination.root} cannot be read: {error.strerror}") from error
+
+
+class _Tidying:
+    """Visits every directory after those in it; paths are relative."""
+
+    def __init__(self, request: TreeDownload, work: Work, destination: Destination) -> None:
+        self._request = request
+        self._work = work
+        self._destination = destination
+        self._links = _Links(destination)
+        self._empty: set[str] = set()  # those to be deleted from the directory above
+
+    def visit(self, directory: str, below: list[str], names: list[str], descriptor: int) -> None:
+        """Delete from the open directory what does not belong there: other names, then `below`."""
+        there, remains = set(names), False
+        for name in names:
+            if name.endswith(RANGES) and _ours(name) and name.removesuffix(RANGES) not in there:
+                self._drop(name, descriptor)  # its download is complete
+                continue
+            path = _joined(directory, name)
+            stays = _ours(name) or self._belongs(path, name, descriptor)
+            remains |= stays or not self._delete_file(path, name, descriptor)
+        for name in below:
+            path = _joined(directory, name)
+            if path in self._empty:
+                self._empty.remove(path)
+                remains |= not self._delete_directory(path, name, descriptor)
+            else:
+                remains = True  # also a link to a directory
+        if not (remains or self._is_wanted(directory)):
+            self._empty.add(directory)
+
+    def _is_wanted(self, directory: str) -> bool:
+        """Whether a directory stays even if it is empty."""
+        known = self._work.results.has(FILE, self._destination.key(directory + "/"))
+        return not directory or known or self._links.lead_to(directory)
+
+    def _belongs(self, path: str, name: str, descriptor: int) -> bool:
+        request, results = self._request, self._work.results
+        if not request.follow_links and is_link(name, descriptor):
+            return True
+        if not request.filter(path) or results.has(FILE, self._destination.key(path)):
+            return True
+        others = self._links.names(path)
+        return any(results.has(FILE, self._destination.key(each)) for each in others)
+
+    def _drop(self, name: str, descriptor: int) -> None:
+        if not self._request.dry_run:
+            with contextlib.suppress(OSError):
+                os.unlink(on_disk(name), dir_fd=descriptor)
+
+    def _delete_file(self, path: str, name: str, descriptor: int) -> bool:
+        full = self._destination.full(path)
+        try:
+            if not self._request.dry_run:
+                os.unlink(on_disk(name), dir_fd=descriptor)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            self._work.failed(path, TargetError(f"{full} cannot be deleted: {error.strerror}"))
+            return False
+        self._work.results.add(DELETED, full)
+        return True
+
+    def _delete_directory(self, path: str, name: str, descriptor: int) -> bool:
+        try:
+            if not self._request.dry_run:
+                os.rmdir(on_disk(name), dir_fd=descriptor)
+        except OSError:
+            return False  # it is not empty any more
+        self._work.results.add(DELETED, self._destination.full(path) + "/")
+        return True
+
+
+class _Links:
+    """The symbolic links below a directory that do not lead out of it; paths are relative."""
+
+    def __init__(self, destination: Destination) -> None:
+        self._links: list[tuple[str, str]] = []  # (where it leads, its own path)
+        root = os.path.realpath(os.fsencode(destination.root))
+        below = [root]
+        while below:
+            try:
+                with os.scandir(below.pop()) as entries:
+                    for entry in entries:
+                        if entry.is_symlink():
+                            self._add(root, entry.path)
+                        elif entry.is_dir():
+                            below.append(entry.path)
+            except OSError:
+                continue  # nothing can be deleted there either
+
+    def _add(self, root: bytes, path: bytes) -> None:
+        real = os.path.realpath(path)
+        if os.path.commonpath([root, real]) == root:
+            leads, own = os.path.relpath(real, root), os.path.relpath(path, root)
+            self._links.append((from_disk(leads), from_disk(own)))
+
+    def names(self, path: str, *, most: int = 8) -> Iterator[str]:
+        """The other names of a file, through `most` links at most."""
+        for real, link in self._links if most else ():
+            if path == real or path.startswith(real + "/"):
+                other = link + path[len(real) :]
+                yield other
+                yield from self.names(other, most=most - 1)
+
+    def lead_to(self, directory: str) -> bool:
+        """Whether it is what a link stands for."""
+        return any(real == directory for real, _ in self._links)
+
+
+def _joined(directory: str, name: str) -> str:
+    return f"{directory}/{name}" if directory else name
+
+
+def _ours(name: str) -> bool:
+    return name.startswith(".") and (name.endswith(SUFFIX) or f"{SUFFIX}-" in name)

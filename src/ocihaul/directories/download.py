@@ -1,0 +1,301 @@
+"""What is under a prefix to a directory: what is new or different comes down."""
+
+import contextlib
+import os
+import stat
+
+from ocihaul.directories.bucket_index import Bucket, odd_entry
+from ocihaul.directories.checkpoint import Finished, run_key
+from ocihaul.directories.compare import Verdict, judge_download, whole_seconds
+from ocihaul.directories.content import Contents
+from ocihaul.directories.context import Work
+from ocihaul.directories.delete_local import delete_files
+from ocihaul.directories.destination import Destination, check_root
+from ocihaul.directories.names import relative_path
+from ocihaul.directories.request import TreeDownload
+from ocihaul.directories.results import DOWNLOADED, FILE
+from ocihaul.directories.small_get import SmallObjects, write
+from ocihaul.directories.small_put import SMALL
+from ocihaul.directories.workers import Crew
+from ocihaul.errors import ObjectArchived, ObjectExists, OcihaulError, TargetError
+from ocihaul.events import Notice
+from ocihaul.storage.listing import ListedObject
+from ocihaul.transfer.claims import alone
+from ocihaul.transfer.downloads.download import download, is_unfinished, tidy
+from ocihaul.transfer.downloads.place import Place
+from ocihaul.transfer.downloads.ranges import check_wishes
+from ocihaul.transfer.downloads.request import DownloadRequest
+from ocihaul.transfer.plan import DEFAULT_PART_SIZE
+
+_ASK = "Use --overwrite to replace it, or --no-overwrite to leave it as it is."
+
+
+def download_tree(request: TreeDownload, work: Work) -> None:
+    """Download what has to be. What became of each object is in `work.results`.
+
+    Raises UsageError before anything is fetched; SessionError, ServiceError, NetworkError when
+    they concern all objects; TargetError when the directory cannot be made; Interrupted;
+    JournalError when the results cannot be kept.
+    """
+    check_root(request.root, flag="--dest-dir")
+    check_wishes(part_size=request.part_size, parallel=request.parallel)
+    if request.dry_run:
+        with Destination(request.root, make=False) as destination:
+            _download(request, work, destination)
+        return
+    real = os.path.realpath(request.root)
+    lock = work.directory / f"tree-{run_key(root=real)[:16]}.lock"
+    with (
+        Destination(request.root, listener=work.listener) as destination,
+        alone(lock, real, wait=True, listener=work.listener, stop=work.stop),
+    ):
+        _download(request, work, destination)
+        if work.results.count(DOWNLOADED) and hasattr(os, "sync"):
+            os.sync()  # once, not once a file
+        work.ended()
+
+
+def _download(request: TreeDownload, work: Work, destination: Destination) -> None:
+    downloader = _Downloader(request, work, destination)
+    downloader.run()
+    if not request.delete:
+        return
+    if work.odd_names:  # one of them may be the object of any file
+        text = "Nothing was deleted: the list has entries whose names cannot be used."
+        work.listener(Notice(text))
+        return
+    if downloader.found_nothing and os.path.isdir(request.root) and os.listdir(request.root):  # noqa: PTH112, PTH208
+        raise OcihaulError(
+            f"there is no object under the prefix {request.prefix!r} of bucket {request.bucket}, "
+            f"so nothing in {request.root} was deleted",
+            hint="Check --prefix and --bucket-name; if it is meant, empty the directory by hand.",
+        )
+    delete_files(request, work, destination)
+
+
+def download_key(request: TreeDownload, endpoint: str) -> str:
+    """The name of this run in the ledger."""
+    return run_key(
+        direction="down",
+        endpoint=endpoint,
+        root=os.path.realpath(request.root),
+        where=[request.namespace, request.bucket, request.prefix],
+        mode=request.mode.value,
+        strip=request.strip_prefix,
+    )
+
+
+class _Downloader:
+    def __init__(self, request: TreeDownload, work: Work, destination: Destination) -> None:
+        self.found_nothing = True
+        self._request = request
+        self._work = work
+        self._destination = destination
+        self._part_size = request.part_size or DEFAULT_PART_SIZE
+        self._threshold = max(self._part_size, request.threshold or 0)
+        key = request.sse_customer_key
+        headers = key.headers() if key else {}
+        where = (work.storage, request.namespace, request.bucket, headers)
+        self._small = SmallObjects(*where)
+        self._contents = Contents(*where, part_size=self._part_size, stop=work.stop)
+
+    def run(self) -> None:
+        """List and compare here, fetch in the workers."""
+        request, work = self._request, self._work
+        where = (request.namespace, request.bucket, request.prefix)
+        bucket = Bucket(work.storage, *where, on_odd=work.nameless)
+        with work.crew(request.parallel) as crew:
+            for there in bucket.objects(delimiter=request.delimiter):
+                self.found_nothing = False
+                work.trouble.check()
+                try:
+                    self._object(there, crew)
+                except OcihaulError as error:
+                    if not work.trouble.judge(error):
+                        raise
+                    work.failed(there.name, error)
+
+    def _object(self, there: ListedObject, crew: Crew) -> None:
+        request, work = self._request, self._work
+        path = relative_path(there.name, prefix=request.prefix if request.strip_prefix else "")
+        if not path:
+            work.skipped(there.name)  # the directory itself
+            return
+        if not request.filter(path):
+            return
+        if is_unfinished(path.rpartition("/")[2]):
+            raise TargetError(
+                "its name is one of those that unfinished downloads have",
+                hint="Download it alone, under another name, with: os object get --file FILE",
+            )
+        if not work.results.add(FILE, self._destination.key(path), there.name):
+            other = work.results.value(FILE, self._destination.key(path))
+            raise TargetError(f"it would be the same file as the object {other!r}")
+        if there.fault is not None:
+            raise odd_entry(there.fault)
+        if path.endswith("/"):
+            self._directory(there, path)
+        elif (there.archival_state or "Restored") != "Restored":
+            if not request.strip_prefix:
+                raise ObjectArchived(
+                    f"the object is in the Archive tier ({there.archival_state})",
+                    hint="Restore it first, with: os object restore",
+                )
+            work.skipped(there.name)
+        else:
+            self._file(there, path, crew)
+
+    def _directory(self, there: ListedObject, path: str) -> None:
+        """An object that stands for a directory."""
+        if there.size:
+            raise TargetError(
+                f"its name ends with '/', so no file can hold its {there.size} bytes",
+                hint="Download it alone, under another name, with: os object get --file FILE",
+            )
+        status = self._destination.status(path.removesuffix("/"))
+        if status is not None and stat.S_ISDIR(status.st_mode):
+            self._work.skipped(there.name)
+            return
+        if not self._request.dry_run:
+            self._destination.directory(path)
+        self._work.finished(DOWNLOADED, there.name, 0)
+
+    def _file(self, there: ListedObject, path: str, crew: Crew) -> None:
+        request, work = self._request, self._work
+        status = self._destination.status(path)
+        compare = False
+        if status is not None and not stat.S_ISREG(status.st_mode):
+            what = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
+            raise TargetError(
+                f"{self._destination.full(path)} is {what}",
+                hint="Rename it, or download to another directory.",
+            )
+        if status is not None:
+            if not (request.dry_run or _is_small(there)):
+                with contextlib.suppress(OcihaulError), self._destination.place(path) as place:
+                    tidy(work.storage, self._wish(there, place), place)
+            if self._done_before(there, status):
+                return
+            verdict = judge_download(
+                request.mode, there, status.st_size, status.st_mtime_ns, checksum=request.checksum
+            )
+            if verdict is Verdict.ASK and not request.dry_run:
+                if work.confirm is None:
+                    raise ObjectExists("the file already exists", hint=_ASK)
+                verdict = Verdict.SEND if work.confirm(path) else Verdict.SKIP
+            if verdict is Verdict.SKIP:
+                work.skipped(there.name)
+                return
+            compare = verdict is Verdict.COMPARE
+        if request.dry_run and not compare:
+            work.results.add(DOWNLOADED, there.name)
+            return
+        fetching = _Fetching(self, there, path, compare=compare)
+        size = there.size or 0
+        if request.multipart and size > self._threshold:
+            crew.do_large(-(-size // self._part_size), fetching)
+        else:
+            crew.do(fetching)
+
+    def _done_before(self, there: ListedObject, status: os.stat_result) -> bool:
+        """Whether an interrupted run has fetched this very object, and the file is still that."""
+        before = self._work.recalled(there.name)
+        if before is None or before.headers.get("etag") != there.etag:
+            return False
+        if (before.size, before.mtime_ns) != (status.st_size, status.st_mtime_ns):
+            return False
+        self._work.finished(DOWNLOADED, there.name, before.size)
+        return True
+
+    # In the workers
+
+    def fetch(self, there: ListedObject, path: str, *, compare: bool) -> None:
+        """Fetch one object, unless it is what the file is; note what came of it."""
+        work = self._work
+        mtime = whole_seconds(there) if self._request.strip_prefix else None
+        size = there.size or 0
+        try:
+            if compare and self._same(there, path, mtime):
+                work.skipped(there.name)
+                return
+            if self._request.dry_run:
+                work.results.add(DOWNLOADED, there.name)
+                return
+            small = self._small.fetch(there) if _is_small(there) else None
+            with self._destination.place(path, mtime=mtime) as place:
+                if small is not None:
+                    write(place, small)
+                else:
+                    self._large(there, place)
+                status = os.stat(place.path.name, dir_fd=place.directory)
+        except OSError as error:
+            work.failed(there.name, TargetError(f"{path} cannot be looked at: {error.strerror}"))
+        except OcihaulError as error:
+            if not work.trouble.judge(error):
+                raise
+            work.failed(there.name, error)
+        else:
+            work.trouble.success()
+            work.finished(DOWNLOADED, there.name, size)
+            headers = {"etag": there.etag or ""}
+            work.remember(there.name, Finished(size, status.st_mtime_ns, headers))
+
+    def _same(self, there: ListedObject, path: str, mtime: int | None) -> bool:
+        """Whether the file is what was listed; then it gets that time, and is not read again."""
+        with self._destination.place(path) as place:
+            if not self._contents.same(place.path, there):
+                return False
+            if mtime is not None and not self._request.dry_run:
+                name, times = place.path.name, (mtime, mtime)
+                with contextlib.suppress(OSError):
+                    os.utime(name, times, dir_fd=place.directory, follow_symlinks=False)
+        return True
+
+    def _wish(self, there: ListedObject, place: Place) -> DownloadRequest:
+        request = self._request
+        return DownloadRequest(
+            namespace=request.namespace,
+            bucket=request.bucket,
+            name=there.name,
+            target=place.path,
+            if_match=there.etag,
+            part_size=request.part_size,
+            threshold=self._threshold,
+            parallel=request.parallel,
+            multipart=request.multipart,
+            sse_customer_key=request.sse_customer_key,
+        )
+
+    def _large(self, there: ListedObject, place: Place) -> None:
+        work = self._work
+        download(
+            work.storage,
+            self._wish(there, place),
+            listener=work.listener,
+            stop=work.stop,
+            directory=work.directory,
+            pace=work.pace,
+            place=place,
+        )
+
+
+class _Fetching:
+    """One object on its way; many wait at a time, so it is small."""
+
+    __slots__ = ("_compare", "_downloader", "_path", "_there")
+
+    def __init__(
+        self, downloader: _Downloader, there: ListedObject, path: str, *, compare: bool
+    ) -> None:
+        self._downloader = downloader
+        self._there = there
+        self._path = path
+        self._compare = compare
+
+    def __call__(self) -> None:
+        self._downloader.fetch(self._there, self._path, compare=self._compare)
+
+
+def _is_small(there: ListedObject) -> bool:
+    """Whether one request is enough, whose bytes fit into memory and can be proved there."""
+    return (there.size or 0) <= SMALL and "-" not in (there.md5 or "")

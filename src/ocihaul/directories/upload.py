@@ -1,0 +1,369 @@
+"""A directory to a bucket: what is new or different goes up, and what is gone may go, too."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ocihaul.directories.bucket_index import Bucket, odd_entry
+from ocihaul.directories.checkpoint import Finished, run_key
+from ocihaul.directories.compare import Mode, Verdict, judge_upload, side_by_side
+from ocihaul.directories.content import Contents
+from ocihaul.directories.context import Work
+from ocihaul.directories.delete import delete_objects
+from ocihaul.directories.names import disk_path, object_name, sort_key
+from ocihaul.directories.request import TreeUpload
+from ocihaul.directories.results import EXTRA, UPLOADED, Unread
+from ocihaul.directories.small_put import SMALL, SmallFiles
+from ocihaul.directories.walk import Found, Kind, check_root, walk
+from ocihaul.directories.workers import Crew
+from ocihaul.errors import (
+    ObjectExists,
+    OcihaulError,
+    ServiceError,
+    SourceChanged,
+    SourceError,
+)
+from ocihaul.events import Notice, TreeWalked
+from ocihaul.storage.listing import ListedObject
+from ocihaul.storage.names import check_text
+from ocihaul.transfer.plan import DEFAULT_PART_SIZE, plan_upload
+from ocihaul.transfer.uploads.headers import check_request, guessed_type
+from ocihaul.transfer.uploads.incomplete import IncompleteUploads
+from ocihaul.transfer.uploads.request import Existing, UploadRequest
+from ocihaul.transfer.uploads.sending import Headers
+from ocihaul.transfer.uploads.upload import upload
+
+#: What the summary shows of the service's headers, as the stock CLI does.
+SHOWN = ("etag", "last-modified", "opc-content-md5", "opc-multipart-md5")
+
+_ASK = "Use --overwrite to replace it, or --no-overwrite to leave it as it is."
+_CHANGED = "Another writer has replaced it since it was listed: look at it, then run again."
+_UNREAD = (
+    "their directories have names that are not valid UTF-8, and may have been stored under others."
+)
+#: How often the walk says how far it is, files.
+_TELL = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Local:
+    """Something in the tree, with the name of its object."""
+
+    name: str
+    found: Found
+
+
+def upload_tree(request: TreeUpload, work: Work) -> None:
+    """Upload what has to be. What became of each file is in `work.results`.
+
+    Raises UsageError before anything is sent; SessionError, ServiceError, NetworkError when they
+    concern all files; Interrupted; JournalError when the results cannot be kept.
+    """
+    check_root(request.root, flag="--src-dir")
+    check_text(request.prefix, "prefix")
+    each = request.each
+    plan_upload(0, part_size=each.part_size, multipart=True, parallel=each.parallel)
+    check_request(each)
+    uploader = _Uploader(request, work)
+    uploader.run()
+    if uploader.found_nothing and work.results.count(EXTRA):
+        raise OcihaulError(
+            f"{request.root} is empty, so nothing was deleted: a directory that is not mounted "
+            "looks the same",
+            hint="If all objects are to go: ocihaul os object bulk-delete",
+        )
+    if request.delete and not request.dry_run:
+        extra = work.results.items(EXTRA)
+        where = (each.namespace, each.bucket)
+        delete_objects(extra, work, *where, parallel=each.parallel)
+    if not request.dry_run:
+        work.ended()
+
+
+def upload_key(request: TreeUpload, endpoint: str) -> str:
+    """The name of this run in the ledger: everything that decides what an object is like."""
+    each = request.each
+    key = each.sse_customer_key
+    return run_key(
+        direction="up",
+        endpoint=endpoint,
+        root=os.path.realpath(request.root),
+        where=[each.namespace, each.bucket, request.prefix],
+        mode=request.mode.value,
+        guess_types=request.guess_types,
+        encryption=key.headers()["opc-sse-customer-key-sha256"] if key else each.kms_key_id,
+        metadata=sorted(each.metadata.items()),
+        headers=[
+            *(each.content_type, each.content_language, each.content_encoding),
+            *(each.content_disposition, each.cache_control, each.storage_tier),
+        ],
+    )
+
+
+class _Uploader:
+    def __init__(self, request: TreeUpload, work: Work) -> None:
+        self._request = request
+        self._work = work
+        self._small = SmallFiles(work.storage, request.each, work.listener)
+        self._incomplete = IncompleteUploads(work.storage)
+        self._part_size = request.each.part_size or DEFAULT_PART_SIZE
+        key = request.each.sse_customer_key
+        self._contents = Contents(
+            work.storage,
+            request.each.namespace,
+            request.each.bucket,
+            key.headers() if key else {},
+            part_size=self._part_size,
+            stop=work.stop,
+        )
+        self._closed = ""  # the directory, with "/", whose content is not known
+        self._unread = Unread()
+        self._files = self._bytes = 0
+        self.found_nothing = True
+
+    def run(self) -> None:
+        """Walk and compare here, send in the workers."""
+        with self._work.crew(self._request.each.parallel) as crew:
+            for local, there in self._pairs():
+                self._work.trouble.check()
+                if local is not None:
+                    self._local(local, there, crew)
+                elif there is not None:
+                    self._extra(there)
+            spared = self._unread.spare(self._work.results, self._request.prefix)
+            if spared:
+                self._work.listener(Notice(f"{spared} objects without a file are left: {_UNREAD}"))
+            self._work.listener(TreeWalked(self._files, self._bytes, complete=True))
+
+    def _pairs(self) -> Iterator[tuple[_Local | None, ListedObject | None]]:
+        request, work = self._request, self._work
+        where = (request.each.namespace, request.each.bucket, request.prefix)
+        bucket = Bucket(work.storage, *where, on_odd=work.nameless)
+        local = self._walk()
+        if request.delete:
+            prefix = request.prefix.encode()
+            yield from side_by_side(
+                local, bucket.objects(), lambda item: prefix + sort_key(item.found.path)
+            )
+        elif request.mode is Mode.REPLACE and (work.ledger is None or not work.ledger.earlier):
+            bucket.check()
+            yield from ((item, None) for item in local)
+        else:
+            bucket.check()
+            finder = bucket.finder()
+            for item in local:
+                there = finder.find(item.name) if _has_object(item.found) else None
+                yield item, there
+
+    def _walk(self) -> Iterator[_Local]:
+        request = self._request
+        found = walk(
+            request.root, follow_links=request.follow_links, empty=request.empty_directories
+        )
+        for each in found:
+            self.found_nothing = False
+            self._unread.note(each.path)
+            closed = each.kind is Kind.CLOSED
+            if not (closed or request.local_filter(each.path)):
+                continue
+            try:
+                yield _Local(object_name(request.prefix, each.path), each)
+            except OcihaulError as error:
+                self._work.failed(request.prefix + each.path, error)
+
+    def _local(self, item: _Local, there: ListedObject | None, crew: Crew) -> None:
+        found, work = item.found, self._work
+        path = disk_path(self._request.root, found.path)
+        if found.kind is Kind.SPECIAL:
+            work.listener(Notice(f"{path} is left out: it is {found.reason}."))
+        elif found.kind is Kind.BROKEN:
+            work.failed(item.name, SourceError(f"{path} cannot be read: {found.reason}"))
+        elif found.kind is Kind.CLOSED:
+            self._closed = item.name
+            if not self._request.local_filter.may_hold(found.path):
+                return
+            work.failed(item.name, SourceError(f"{path} cannot be read: {found.reason}"))
+        elif there is not None and there.fault is not None:
+            work.failed(item.name, odd_entry(there.fault))
+        elif found.kind is Kind.EMPTY:
+            self._empty(item, there, crew)
+        else:
+            self._count(found.size)
+            self._file(item, path, there, crew)
+
+    def _count(self, size: int) -> None:
+        self._files += 1
+        self._bytes += size
+        if self._files % _TELL == 0:
+            self._work.listener(TreeWalked(self._files, self._bytes, complete=False))
+
+    def _empty(self, item: _Local, there: ListedObject | None, crew: Crew) -> None:
+        if there is not None:
+            self._work.skipped(item.name)
+        elif self._request.dry_run:
+            self._work.results.add(UPLOADED, item.found.path)
+        else:
+            crew.do(_Sending(self, item, "", {"if-none-match": "*"}))
+
+    def _file(self, item: _Local, path: str, there: ListedObject | None, crew: Crew) -> None:
+        found, work, request = item.found, self._work, self._request
+        if self._done_before(item, there):
+            return
+        verdict = judge_upload(
+            request.mode, found.size, found.mtime_ns, there, checksum=request.checksum
+        )
+        if verdict is Verdict.ASK and not request.dry_run:
+            if work.confirm is None:
+                error = ObjectExists("the object already exists", hint=_ASK)
+                work.failed(item.name, error)
+                return
+            verdict = Verdict.SEND if work.confirm(item.name) else Verdict.SKIP
+        if verdict is Verdict.SKIP:
+            work.skipped(item.name)
+            return
+        compared = there if verdict is Verdict.COMPARE else None
+        if request.dry_run and compared is None:
+            work.results.add(UPLOADED, found.path)
+            return
+        sending = _Sending(self, item, path, self._preconditions(there), compared)
+        if request.each.multipart and found.size > self._part_size:
+            crew.do_large(-(-found.size // self._part_size), sending)
+        else:
+            crew.do(sending)
+
+    def _done_before(self, item: _Local, there: ListedObject | None) -> bool:
+        """Whether an interrupted run has sent this very file, and the object is still that one."""
+        before = self._work.recalled(item.name) if there is not None else None
+        if before is None or there is None:
+            return False
+        if (before.size, before.mtime_ns) != (item.found.size, item.found.mtime_ns):
+            return False
+        if before.headers.get("etag") != there.etag:
+            return False
+        self._work.finished(UPLOADED, item.name, before.size, dict(before.headers))
+        return True
+
+    def _preconditions(self, there: ListedObject | None) -> Headers:
+        if self._request.mode is Mode.REPLACE:
+            return {}
+        if there is None:
+            return {"if-none-match": "*"}
+        return {"if-match": there.etag} if there.etag else {}
+
+    def _extra(self, there: ListedObject) -> None:
+        """An object without a file, unless it may have one that we have not looked for.
+
+        That is in a directory that is closed to us, or left out by the patterns, which may speak
+        of the file's path in a way that does not fit the object's name.
+        """
+        if self._closed and there.name.startswith(self._closed):
+            return
+        request = self._request
+        path = there.name.removeprefix(request.prefix)
+        if not (request.remote_filter(there.name) and request.local_filter(path)):
+            return
+        if there.fault is not None:
+            self._work.failed(there.name, odd_entry(there.fault))
+        else:
+            self._work.results.add(EXTRA, there.name, there.etag)
+
+    # In the workers
+
+    def send(
+        self, item: _Local, path: str, preconditions: Headers, compared: ListedObject | None
+    ) -> None:
+        """Send one file, unless it is what is there `compared`; note what came of it."""
+        work, found = self._work, item.found
+        try:
+            if compared is not None and self._contents.same(Path(path), compared):
+                work.skipped(item.name)
+                return
+            if self._request.dry_run:
+                work.results.add(UPLOADED, found.path)
+                return
+            headers = self._sent(item, path, preconditions)
+        except OcihaulError as error:
+            if not work.trouble.judge(error):
+                raise
+            self._failed(item, error)
+            return
+        work.trouble.success()
+        shown = {name: headers[name] for name in SHOWN if name in headers}
+        if self._request.each.verify_checksum and found.kind is Kind.FILE:
+            md5 = headers.get("opc-content-md5") or headers.get("opc-multipart-md5")
+            shown["verify-md5-checksum"] = f"md5 checksum matches [Local: {md5}]"
+        work.finished(UPLOADED, item.name, found.size, shown)
+        work.remember(item.name, Finished(found.size, found.mtime_ns, shown))
+
+    def _failed(self, item: _Local, error: OcihaulError) -> None:
+        if isinstance(error, ServiceError) and error.status == 412:
+            if self._request.mode is Mode.KEEP:
+                self._work.skipped(item.name)  # it has appeared meanwhile, and is kept
+                return
+            error.hint = _CHANGED
+        self._work.failed(item.name, error)
+
+    def _sent(self, item: _Local, path: str, preconditions: Headers) -> Headers:
+        name, request = item.name, self._request
+        if item.found.kind is Kind.EMPTY:
+            return self._small.empty(name, preconditions)
+        encoding = request.each.content_encoding
+        content_type = guessed_type(name, encoding) if request.guess_types else None
+        if item.found.size <= SMALL:
+            return self._small.put(path, name, preconditions, content_type=content_type)
+        wish = replace(
+            request.each,
+            source=Path(path),
+            name=name,
+            existing=Existing.ABSENT if "if-none-match" in preconditions else Existing.REPLACE,
+            seen_etag=preconditions.get("if-match"),
+            content_type=content_type or request.each.content_type,
+        )
+        try:
+            return self._upload(wish)
+        except SourceChanged as error:
+            # An unfinished upload of the file as it was, or a writer at work: begin anew, once.
+            if error.stored is not None:  # what is there now is ours to replace
+                wish = replace(wish, existing=Existing.REPLACE, seen_etag=error.stored)
+            return self._upload(replace(wish, restart=True))
+
+    def _upload(self, wish: UploadRequest) -> Headers:
+        work = self._work
+        result = upload(
+            work.storage,
+            wish,
+            listener=work.listener,
+            stop=work.stop,
+            journal=work.journal,
+            pace=work.pace,
+            incomplete=self._incomplete,
+        )
+        return result.headers
+
+
+class _Sending:
+    """One file on its way; many wait at a time, so it is small."""
+
+    __slots__ = ("_compared", "_item", "_path", "_preconditions", "_uploader")
+
+    def __init__(
+        self,
+        uploader: _Uploader,
+        item: _Local,
+        path: str,
+        preconditions: Headers,
+        compared: ListedObject | None = None,
+    ) -> None:
+        self._uploader = uploader
+        self._item = item
+        self._path = path
+        self._preconditions = preconditions
+        self._compared = compared
+
+    def __call__(self) -> None:
+        self._uploader.send(self._item, self._path, self._preconditions, self._compared)
+
+
+def _has_object(found: Found) -> bool:
+    return found.kind in {Kind.FILE, Kind.EMPTY}

@@ -1,0 +1,265 @@
+"""Many jobs at a time, few in memory; what is wrong for all of them stops them all."""
+
+import errno
+import itertools
+import queue
+import threading
+from collections.abc import Callable
+from typing import Generic, Self, TypeVar
+
+from ocihaul.errors import (
+    ConfigError,
+    Interrupted,
+    JournalError,
+    NetworkError,
+    OcihaulError,
+    ServiceError,
+    SessionError,
+    TargetError,
+)
+from ocihaul.threads import all_ended, started
+from ocihaul.transfer.pace import Pace
+
+Job = Callable[[], None]
+
+#: Codes that are about the place, not about one object.
+_PLACES = frozenset({"BucketNotFound", "NamespaceNotFound", "NotAuthenticated"})
+
+
+#: A disk that is full, broken or gone: it is for the next file, too.
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOENT}
+#: How often a large job that waits looks whether more may be at work meanwhile, seconds.
+_GLANCE = 0.25
+
+
+def concerns_all(error: BaseException) -> bool:
+    """Whether the next file would fail for the same reason."""
+    if isinstance(error, ServiceError):
+        return error.status == 401 or error.code in _PLACES
+    if isinstance(error, OcihaulError):
+        if isinstance(error.__cause__, OcihaulError) and concerns_all(error.__cause__):
+            return True
+        return isinstance(error, SessionError | Interrupted | ConfigError | JournalError)
+    return True  # a fault of ours
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the service was out of reach, for as long as one file is tried, or the disk."""
+    if isinstance(error, TargetError) and isinstance(error.__cause__, OSError):
+        return error.__cause__.errno in _DISK
+    if isinstance(error, ServiceError):
+        return error.status >= 500 or error.status == 429
+    if isinstance(error.__cause__, OcihaulError) and is_outage(error.__cause__):
+        return True
+    return isinstance(error, NetworkError)
+
+
+class Trouble:
+    """The first error that concerns all, and the outages in a row. Thread-safe.
+
+    `most` outages without a success in between are one that concerns all.
+    """
+
+    def __init__(self, most: int, stop: threading.Event) -> None:
+        self._lock = threading.Lock()  # guards all below
+        self._most = most
+        self._row = 0
+        self._stop = stop
+        self.error: BaseException | None = None
+
+    def judge(self, error: BaseException) -> bool:
+        """True when `error` is one file's own."""
+        with self._lock:
+            if is_outage(error):
+                self._row += 1
+            if concerns_all(error) or self._row >= self._most:
+                self.error = self.error or error
+                return False
+            return True
+
+    def success(self) -> None:
+        """The service is there."""
+        self._row = 0
+
+    @property
+    def stopped(self) -> bool:
+        """Whether we were asked to stop."""
+        return self._stop.is_set()
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more should be begun."""
+        return self.error is not None or self.stopped
+
+    def check(self) -> None:
+        """Raise the error that concerns all, or Interrupted."""
+        if self.error is not None:
+            raise self.error
+        if self._stop.is_set():
+            raise Interrupted("stopped between two files")
+
+
+class Crew:
+    """Workers for small jobs, and slots for large ones; leave the context to wait for them: not
+    for long after a stop, which some cannot hear.
+
+    A job reports its own failures; what it raises concerns all. A large job takes as many of
+    `workers` slots as it has parts to send at a time, so large files never have more than
+    `workers` parts in flight together, however many they are. With a `pace` there may be fewer of
+    both. Where there may be no thread for a job, another one does it: at the worst the one that
+    brings them.
+    """
+
+    def __init__(self, workers: int, trouble: Trouble, pace: Pace | None = None) -> None:
+        self._workers = self._most = workers
+        self._trouble = trouble
+        self._pace = pace
+        self._drained = False  # there are no small jobs left
+        self._small: Backlog[Job] = Backlog(max(2 * workers, 32))
+        self._large: queue.Queue[tuple[int, Job] | None] = queue.Queue(1000)
+        self._threads: list[threading.Thread] = []
+        self._dispatcher: threading.Thread | None = None
+        self._parts: list[int] = []  # of the large jobs that run
+        self._freed = threading.Condition()  # guards _parts
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, trace: object) -> None:
+        if isinstance(value, BaseException) and self._trouble.error is None:
+            self._trouble.error = value
+        self._small.end(len(self._threads))
+        if self._dispatcher is not None:
+            self._large.put(None)
+            self._threads.append(self._dispatcher)
+        all_ended(self._threads, lambda: self._trouble.stopped)
+        if kind is None:
+            self._trouble.check()
+
+    def do(self, job: Job) -> None:
+        """Have a small job done; waits while there are enough. Raises what concerns all."""
+        self._trouble.check()
+        if len(self._threads) < self._most:
+            self._hire()
+        if self._threads:
+            self._small.put(job)
+        else:
+            self._run(job)
+
+    def do_large(self, parts: int, job: Job) -> None:
+        """Have a job done that has `parts` parts."""
+        self._trouble.check()
+        if self._dispatcher is None and started(thread := _thread(self._dispatch)):
+            self._dispatcher = thread
+        if self._dispatcher is not None:
+            self._large.put((parts, job))
+        else:
+            self.do(job)
+
+    def _allowed(self) -> int:
+        """How many may be at work now."""
+        return self._workers if self._pace is None else min(self._workers, self._pace.target)
+
+    def _hire(self) -> None:
+        member = len(self._threads)
+        if started(thread := _thread(lambda: self._work(member))):
+            self._threads.append(thread)
+        else:
+            self._most = max(len(self._threads), 1)
+
+    def _work(self, member: int) -> None:
+        while self._has_turn(member):
+            job = self._small.get()
+            if job is None:
+                self._drained = True
+                return
+            self._run(job)
+
+    def _has_turn(self, member: int) -> bool:
+        """Wait for this worker's turn; False when there will be none."""
+        return self._pace is None or self._pace.wait_turn(member, self._is_ending)
+
+    def _is_ending(self) -> bool:
+        return self._drained or self._trouble.over
+
+    def _run(self, job: Job) -> None:
+        if self._trouble.over:
+            return
+        try:
+            job()
+        except BaseException as error:  # noqa: BLE001  told by whoever waits for the crew
+            self._trouble.judge(error)
+            self._trouble.error = self._trouble.error or error
+
+    def _dispatch(self) -> None:
+        running: list[threading.Thread] = []
+        while (item := self._large.get()) is not None:
+            parts, job = item
+            with self._freed:
+                while not self._has_room(parts):
+                    self._freed.wait(None if self._pace is None else _GLANCE)
+                self._parts.append(parts)
+            running = [thread for thread in running if thread.is_alive()]
+            thread = _thread(lambda parts=parts, job=job: self._run_large(parts, job))  # type: ignore[misc]
+            if started(thread):
+                running.append(thread)
+            else:
+                self._run_large(parts, job)
+        for thread in running:
+            thread.join()
+
+    def _has_room(self, parts: int) -> bool:
+        """Whether a large job of so many parts may run beside the others. One always may."""
+        allowed = self._allowed()
+        taken = sum(min(each, allowed) for each in self._parts)
+        return not taken or taken + min(parts, allowed) <= allowed
+
+    def _run_large(self, parts: int, job: Job) -> None:
+        try:
+            self._run(job)
+        finally:
+            with self._freed:
+                self._parts.remove(parts)
+                self._freed.notify_all()
+
+
+def _thread(target: Callable[[], None]) -> threading.Thread:
+    return threading.Thread(target=target, name="tree", daemon=True)
+
+
+T = TypeVar("T")
+
+
+class Backlog(Generic[T]):
+    """A queue of at most about `3 * many` things, for one who brings and many who take.
+
+    Who brings sleeps while it is full, and until there is room for `many`. To be woken for each
+    thing that is taken would cost two switches between threads each time: 6 to 8 % of the CPU
+    that a small file costs.
+    """
+
+    def __init__(self, many: int) -> None:
+        self._many = many
+        self._things: queue.SimpleQueue[T | None] = queue.SimpleQueue()
+        self._brought = 0
+        self._taken = itertools.count(1)  # one step of it cannot be interrupted by another thread
+        self._room = threading.Semaphore(2)  # each of them is room for `many`
+
+    def put(self, thing: T) -> None:
+        """Bring one; waits while there are enough."""
+        self._things.put(thing)
+        self._brought += 1
+        if self._brought % self._many == 0:
+            self._room.acquire()
+
+    def get(self) -> T | None:
+        """Take one, and wait for it; None when there will be no more."""
+        thing = self._things.get()
+        if next(self._taken) % self._many == 0:
+            self._room.release()
+        return thing
+
+    def end(self, takers: int) -> None:
+        """There is no more: each of so many takers hears it once."""
+        for _ in range(takers):
+            self._things.put(None)

@@ -1,0 +1,104 @@
+"""What the official CLI was told, as our settings.
+
+What belongs here: reading its arguments, its click context and its config dict. The order of the
+places is the same as ours, so our own configuration is asked with the same flags.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ocihaul.config import Flags, Settings, load_rc, profile_name, resolve
+from ocihaul.config.identity import choose_auth
+from ocihaul.config.sources import Places, expand_home, read_section
+from ocihaul.errors import OcihaulError
+
+TOKEN = "security_token"  # noqa: S105  a way to authenticate
+_QUIET = {"OCI_CLI_SUPPRESS_FILE_PERMISSIONS_WARNING": "True"}  # the stock CLI says it itself
+
+
+def given(argv: Sequence[str], *names: str) -> str | None:
+    """The last value given to an option, written as `--name value` or `--name=value`."""
+    value = None
+    for index, word in enumerate(argv):
+        for name in names:
+            if word == name and index + 1 < len(argv):
+                value = argv[index + 1]
+            elif word.startswith(f"{name}="):
+                value = word.partition("=")[2]
+    return value
+
+
+def is_session_by_default(argv: Sequence[str], environ: Mapping[str, str], home: Path) -> bool:
+    """Whether nobody says how to authenticate and the profile is one of a session.
+
+    The stock CLI would try its key as an API key, and fail.
+    """
+    if given(argv, "--auth") or environ.get("OCI_CLI_AUTH"):
+        return False
+    flags = Flags(
+        config_file=given(argv, "--config-file"),
+        profile=given(argv, "--profile"),
+        cli_rc_file=given(argv, "--cli-rc-file", "--defaults-file"),
+    )
+    try:
+        rc = load_rc(flags, environ, home)
+        places = Places(environ, rc, profile_name(flags, environ, rc), ())
+        if places.default("auth") is not None:
+            return False
+        section = read_section(flags, places, home, region_known=True)
+        return choose_auth(flags, places, section)[0] == TOKEN
+    except OcihaulError:
+        return False  # the stock CLI finds the same, and has its own words for it
+
+
+def settings_for(
+    client_config: Mapping[str, Any],
+    told: Mapping[str, Any],
+    environ: Mapping[str, str],
+    home: Path,
+    *,
+    command: Sequence[str] = (),
+) -> Settings:
+    """Our settings for the session that the stock CLI is about to use.
+
+    `told` is the click context's object, with the global options. A session that is over ends
+    the command unless OCIHAUL_SESSION_WAIT or the rc file says to wait: callers such as kubectl
+    want to be told. Raises ConfigError, UsageError.
+    """
+    flags = Flags(
+        config_file=told.get("config_file"),
+        profile=told.get("profile"),
+        cli_rc_file=_existing(told.get("cli_rc_file"), home),
+        auth=TOKEN,
+        region=client_config.get("region") or told.get("region"),
+        endpoint=told.get("endpoint"),
+        cert_bundle=told.get("cert_bundle"),
+        connection_timeout=told.get("connection_timeout"),
+        read_timeout=told.get("read_timeout"),
+        proxy=told.get("proxy"),
+    )
+    settings = resolve(flags, {**environ, **_QUIET}, home, command=command, needs_region=False)
+    rc = load_rc(flags, environ, home)
+    says_to_wait = environ.get("OCIHAUL_SESSION_WAIT") or rc.default(
+        settings.profile, command, "session-wait"
+    )
+    if not says_to_wait:
+        settings = replace(settings, wishes=replace(settings.wishes, session_wait=0.0))
+    return replace(
+        settings,
+        token_file=_path(client_config.get("security_token_file"), home) or settings.token_file,
+        key_file=None
+        if settings.key_content
+        else _path(client_config.get("key_file"), home) or settings.key_file,
+        passphrase=client_config.get("pass_phrase") or settings.passphrase,
+    )
+
+
+def _path(text: str | None, home: Path) -> Path | None:
+    return expand_home(text, home) if text else None
+
+
+def _existing(text: str | None, home: Path) -> str | None:
+    return text if text and expand_home(text, home).is_file() else None

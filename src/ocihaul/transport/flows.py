@@ -1,0 +1,148 @@
+"""The bodies that move over the connections of one pool, each measured beside the others."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from ocihaul.transport import stall
+from ocihaul.transport.limiter import Limiter, unlimited
+from ocihaul.transport.message import Stalled
+from ocihaul.transport.stall import Look, Verdict
+
+#: How often a body is measured, seconds.
+_TICK = 1.0
+
+
+class Flows:
+    """Sums up what all bodies have moved, and in how long. Thread-safe."""
+
+    def __init__(
+        self,
+        limiter: Limiter | None = None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.limiter = limiter or Limiter(unlimited)
+        self.monotonic = monotonic
+        self._lock = threading.Lock()  # guards all below
+        self._seconds = 0.0
+        self._moved = 0
+        self._lately: float | None = None
+
+    def begin(
+        self, size: int, progress: Callable[[], int], *, keeps: bool, judged: bool = True
+    ) -> "Flow":
+        """A body of `size` bytes that begins to move; `progress` tells how many have.
+
+        `keeps`: on a new connection only what is left has to be moved. Without `judged` it is
+        measured for the others, and never ended itself.
+        """
+        return Flow(self, size, progress, keeps=keeps, judged=judged)
+
+    def add(self, seconds: float, moved: int) -> tuple[float, int]:
+        """Count what one body has done since it was last counted; returns the sums of all."""
+        with self._lock:
+            self._seconds += seconds
+            self._moved += moved
+            return self._seconds, self._moved
+
+    def ended(self, rate: float) -> None:
+        """A body has come to its end, at this average."""
+        with self._lock:
+            self._lately = rate
+
+    @property
+    def lately(self) -> float | None:
+        """The rate of the last body that ended well, None for none."""
+        with self._lock:
+            return self._lately
+
+
+class Flow:
+    """One body on its way. Used by one thread.
+
+    Its time is that of the network: what its owner spends on a disk does not count (`resume`).
+    The pauses of a limiter do, since they are the same for all.
+    """
+
+    def __init__(
+        self,
+        flows: Flows,
+        size: int,
+        progress: Callable[[], int],
+        *,
+        keeps: bool,
+        judged: bool,
+    ) -> None:
+        self._flows = flows
+        self._size = size
+        self._progress = progress
+        self._keeps = keeps
+        self._judged = judged
+        self._at = flows.monotonic()
+        self._seconds = 0.0  # in all, and what the flows know of
+        self._told = (0.0, 0)
+        self._base = (0.0, 0, *flows.add(0.0, 0))  # own and all, where the window begins
+        self._best = 0.0
+        self._behind = 0  # windows in a row
+
+    def resume(self) -> None:
+        """What was done since the last look was no matter of the network."""
+        self._at = self._flows.monotonic()
+
+    def look(self) -> bool:
+        """Measure, once a second; True when that found progress. Raises Stalled."""
+        now = self._flows.monotonic()
+        self._seconds += now - self._at
+        self._at = now
+        if self._seconds - self._told[0] < _TICK:
+            return False
+        before = self._told[1]
+        moved, sums = self._tell()
+        if self._judged:
+            self._judge(moved, *sums)
+        return moved > before
+
+    def end(self, *, well: bool) -> None:
+        """No more is to come; `well`: all of it has."""
+        moved, _ = self._tell()
+        if well and moved >= stall.GRAIN // 4 and self._seconds > 0:
+            self._flows.ended(moved / self._seconds)
+
+    def _tell(self) -> tuple[int, tuple[float, int]]:
+        moved = self._progress()
+        sums = self._flows.add(self._seconds - self._told[0], moved - self._told[1])
+        self._told = (self._seconds, moved)
+        return moved, sums
+
+    def _judge(self, moved: int, all_seconds: float, all_moved: int) -> None:
+        seconds = self._seconds - self._base[0]
+        count = moved - self._base[1]
+        left = self._size - moved
+        look = Look(
+            seconds=seconds,
+            moved=count,
+            left=left,
+            again=left if self._keeps else self._size,
+            others_seconds=all_seconds - self._base[2] - seconds,
+            others_moved=all_moved - self._base[3] - count,
+            past=max(self._best, self._flows.lately or 0.0) or None,
+            limit=self._flows.limiter.allowed(),
+        )
+        verdict = stall.judge(look)
+        if verdict is Verdict.TOO_EARLY or not left:
+            return
+        self._behind = self._behind + 1 if verdict is Verdict.BEHIND_THE_OTHERS else 0
+        if self._behind == stall.IN_A_ROW or (verdict is not Verdict.MOVING and not self._behind):
+            raise Stalled(_reason(look, verdict))
+        self._best = max(self._best, look.rate)
+        self._base = (self._seconds, moved, all_seconds, all_moved)
+
+
+def _reason(look: Look, verdict: Verdict) -> str:
+    text = f"only {look.moved} bytes moved in {look.seconds:.0f} s"
+    if verdict is Verdict.BEHIND_THE_OTHERS:
+        return f"{text}, while other connections moved {look.share:.0f} a second each"
+    if verdict is Verdict.BEHIND_ITS_PAST:
+        return f"{text}, after {look.past or 0:.0f} a second before"
+    return text

@@ -1,0 +1,180 @@
+"""Connections kept for the next request, per origin, shared by threads."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Self
+
+from ocihaul.errors import ConfigError
+from ocihaul.transport.channel import Patience
+from ocihaul.transport.connection import Connection
+from ocihaul.transport.dialer import Dialer
+from ocihaul.transport.flows import Flows
+from ocihaul.transport.limiter import Limiter
+from ocihaul.transport.message import Answer, Request, StopSign, WireError
+from ocihaul.transport.origin import Origin
+from ocihaul.transport.tunnel import PROXY_WANTS_USER
+
+#: An idle connection older than this is not tried again, seconds. Load balancers close theirs
+#: after a minute or more, and an early goodbye costs less than a lost request.
+_MAX_IDLE = 30.0
+
+
+class Shared:
+    """What pools share: idle connections, the origins that ever answered, the bodies on the way."""
+
+    def __init__(self, limiter: Limiter | None) -> None:
+        self.flows = Flows(limiter)
+        self.lock = threading.Lock()  # guards all below
+        self.idle: dict[Origin, list[Connection]] = {}
+        self.answered: set[Origin] = set()
+        self.closed = False
+
+
+class Pool:
+    """Carries requests to origins over kept connections. Close it, or use it as a context.
+
+    `shared` is that of another pool, to go over its connections.
+    """
+
+    def __init__(
+        self,
+        dialer: Dialer,
+        *,
+        patience: Patience | None = None,
+        stop: threading.Event | None = None,
+        limiter: Limiter | None = None,
+        shared: Shared | None = None,
+    ) -> None:
+        self._dialer = dialer
+        self._limiter = limiter
+        self._patience = patience or Patience()
+        self._stop = stop or threading.Event()
+        self._shared = shared or Shared(limiter)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def twin(self, stop: threading.Event) -> "Pool":
+        """Connections of its own to the same places, under another stop."""
+        return Pool(self._dialer, patience=self._patience, stop=stop, limiter=self._limiter)
+
+    def sharing(self, stop: threading.Event) -> "Pool":
+        """The same connections under another stop; closing this pool closes them."""
+        return Pool(
+            self._dialer,
+            patience=self._patience,
+            stop=stop,
+            limiter=self._limiter,
+            shared=self._shared,
+        )
+
+    def close(self) -> None:
+        """Close the idle connections, and each of the others when it comes back."""
+        with self._shared.lock:
+            self._shared.closed = True
+        self.drop_idle()
+
+    def drop_idle(self) -> None:
+        """Close the connections that nobody is using."""
+        with self._shared.lock:
+            idle = [connection for kept in self._shared.idle.values() for connection in kept]
+            self._shared.idle.clear()
+        for connection in idle:
+            connection.close()
+
+    def exchange(self, origin: Origin, request: Request) -> Answer:
+        """Send the request once and return its answer.
+
+        An idle connection that the server had closed does not count as a try: the request goes
+        out again at once on a new one, and its answer says so. Raises WireError when there is no
+        answer, Stopped when the stop event is set, ConfigError when a proxy refuses or the origin's
+        certificate is not trusted, and never was; UsageError for plain HTTP that is not allowed.
+        """
+        request = self._dialer.route(origin, request)
+        connection = self._take_idle(origin)
+        if connection is not None:
+            try:
+                return self._exchange_on(connection, origin, request)
+            except WireError as error:
+                if not error.stale:
+                    raise
+                answer = self._exchange_on(self._open(origin), origin, request)
+                return replace(answer, resent=True)
+        return self._exchange_on(self._open(origin), origin, request)
+
+    def _open(self, origin: Origin) -> Connection:
+        with self._settings_were_right(origin):
+            sock = self._dialer.open(origin, stop=self._stop)
+        return Connection(
+            sock,
+            patience=self._patience,
+            stop=self._stop,
+            limiter=self._limiter,
+            flows=self._shared.flows,
+        )
+
+    def _exchange_on(self, connection: Connection, origin: Origin, request: Request) -> Answer:
+        try:
+            answer = connection.exchange(request)
+            if answer.status == PROXY_WANTS_USER:
+                with self._settings_were_right(origin):
+                    self._dialer.check(origin, answer)
+            with self._shared.lock:
+                self._shared.answered.add(origin)
+            return answer
+        finally:
+            self._give_back(origin, connection)
+
+    @contextlib.contextmanager
+    def _settings_were_right(self, origin: Origin) -> Iterator[None]:
+        """A ConfigError about an origin that has answered is a passing WireError.
+
+        Something has come between, such as a captive portal.
+        """
+        try:
+            yield
+        except ConfigError as error:
+            if origin in self._shared.answered:
+                raise WireError(error.message) from error
+            raise
+
+    def _take_idle(self, origin: Origin) -> Connection | None:
+        while True:
+            with self._shared.lock:
+                kept = self._shared.idle.get(origin)
+                if not kept:
+                    return None
+                connection = kept.pop()
+            connection.heed(self._stop)
+            if time.monotonic() - connection.idle_since < _MAX_IDLE and connection.is_quiet():
+                return connection
+            connection.close()
+
+    def _give_back(self, origin: Origin, connection: Connection) -> None:
+        if connection.reusable:
+            connection.idle_since = time.monotonic()
+            with self._shared.lock:
+                if not self._shared.closed:
+                    self._shared.idle.setdefault(origin, []).append(connection)
+                    return
+        connection.close()
+
+
+def exchange_once(
+    dialer: Dialer, origin: Origin, request: Request, *, timeout: float, stop: StopSign
+) -> Answer:
+    """One request on a connection of its own; each step of it may take `timeout` seconds."""
+    sock = dialer.open(origin, timeout=timeout, stop=stop)
+    connection = Connection(sock, patience=Patience(read=timeout), stop=stop)
+    try:
+        answer = connection.exchange(dialer.route(origin, request))
+        dialer.check(origin, answer)
+        return answer
+    finally:
+        connection.close()

@@ -1,0 +1,44 @@
+"""What is said about a tree on stderr, and how often."""
+
+import io
+
+from ocihaul.cli.directories.progress import MOST_FAILURES, MOST_NOTICES, TreeReporter
+from ocihaul.events import FileFailed, FileFinished, Notice, TreeWalked, UploadPlanned
+from ocihaul.printable import one_line
+
+
+def said(*events: object) -> list[str]:
+    stream = io.StringIO()
+    reporter = TreeReporter(stream, debug=False)
+    for event in events:
+        reporter(event)  # type: ignore[arg-type]
+    reporter.beat()
+    return stream.getvalue().splitlines()
+
+
+def test_failures_are_told_as_they_happen_up_to_a_number() -> None:
+    lines = said(*(FileFailed(f"f{number}", "broken") for number in range(1000)))
+    failures = [line for line in lines if line.startswith("failed: ")]
+    assert failures[0] == "failed: f0: broken"
+    assert len(failures) == MOST_FAILURES
+    assert "Further failures are told at the end only." in lines
+    assert "1000 failed" in lines[-1]
+
+
+def test_the_same_notice_is_told_once_and_many_are_cut_off() -> None:
+    assert len(said(*[Notice("the same")] * 9)) == 2
+    assert len(said(*(Notice(f"no {number}") for number in range(1000)))) == MOST_NOTICES + 1
+
+
+def test_a_name_cannot_act_on_the_terminal() -> None:
+    assert one_line("a\x1b[2J\nü") == "a\\x1b[2J\\nü"
+    (line, *_) = said(FileFailed("x\nfailed: y", "token=abc"))
+    assert line == "failed: x\\nfailed: y: token=[redacted]"
+
+
+def test_progress_is_how_many_of_how_many_so_far() -> None:
+    plan = UploadPlanned("x", 5, 5, 1, 1, multipart=True)
+    lines = said(TreeWalked(7, 2048, complete=False), FileFinished("x", 1024), plan)
+    assert lines[-1].endswith("1 done (1.0 KiB), 7 found so far (2.0 KiB)")
+    lines = said(TreeWalked(7, 2048, complete=True))
+    assert lines[-1].endswith("0 done (0 bytes), 7 found (2.0 KiB)")

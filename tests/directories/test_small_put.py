@@ -1,0 +1,218 @@
+"""Small files and objects where things happen under one's hands."""
+
+import errno
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import crc32c
+import pytest
+
+from ocihaul.directories.small_get import Memory
+from ocihaul.directories.small_put import SMALL, SmallFiles
+from ocihaul.errors import (
+    NetworkError,
+    ObjectChanged,
+    SourceChanged,
+    SourceError,
+    TargetError,
+)
+from ocihaul.storage.client import StorageClient
+from ocihaul.transfer import checksum
+from ocihaul.transfer.uploads.request import UploadRequest
+from ocihaul.transport.message import Answer, WireError
+from tests.support import write_small
+
+
+class Service:
+    """Stores what it gets; `during` is called with the number of each request, from 1."""
+
+    def __init__(self, during: Callable[[int], None] = lambda _: None) -> None:
+        self.during = during
+        self.bodies: list[bytes] = []
+        self.conditions: list[dict[str, str]] = []
+
+    def put_object(self, _ns: str, _bucket: str, _name: str, data: bytes, headers: Any) -> Answer:
+        self.bodies.append(data)
+        self.conditions.append({name: v for name, v in headers.items() if name.startswith("if-")})
+        self.during(len(self.bodies))
+        value = checksum.encoded(crc32c.crc32c(data).to_bytes(4))
+        told = {"etag": f"e{len(self.bodies)}", "opc-content-crc32c": value}
+        return Answer(200, told, b"", len(data))
+
+
+def put(service: Service, path: Path) -> Any:
+    request = UploadRequest(source=path, namespace="ns", bucket="b", name="-")
+    files = SmallFiles(cast("StorageClient", service), request)
+    return files.put(str(path), "x", {"if-none-match": "*"})
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "x"
+    path.write_bytes(b"first")
+    return path
+
+
+def test_a_file_that_changes_while_it_is_sent_is_sent_again(path: Path) -> None:
+    """Weakness 28."""
+
+    def during(number: int) -> None:
+        if number == 1:
+            path.write_bytes(b"second, longer")
+
+    service = Service(during)
+    assert put(service, path)["etag"] == "e2"
+    assert service.bodies == [b"first", b"second, longer"]
+    assert service.conditions == [{"if-none-match": "*"}, {"if-match": "e1"}]
+
+
+def test_a_file_that_never_rests_is_told(path: Path) -> None:
+    def during(number: int) -> None:
+        path.write_bytes(b"x" * number)
+
+    service = Service(during)
+    with pytest.raises(SourceChanged, match="each time"):
+        put(service, path)
+    assert len(service.bodies) == 3
+
+
+def test_a_file_that_changes_while_it_is_read_stores_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, size = os.read, 5
+
+    def read(file: int, count: int) -> bytes:
+        nonlocal size
+        size += 1
+        path.write_bytes(b"x" * size)
+        return real(file, count)
+
+    monkeypatch.setattr(os, "read", read)
+    service = Service()
+    with pytest.raises(SourceChanged, match="Nothing was stored"):
+        put(service, path)
+    assert not service.bodies
+
+
+def test_a_file_that_has_become_large_a_pipe_or_nothing_is_told(path: Path) -> None:
+    service = Service()
+    with path.open("wb") as file:
+        file.truncate(2 * SMALL + 1)
+    with pytest.raises(SourceChanged):
+        put(service, path)
+    path.unlink()
+    with pytest.raises(SourceError, match="still there"):
+        put(service, path)
+    os.mkfifo(path)
+    with pytest.raises(SourceError):  # and does not wait for a writer
+        put(service, path)
+    assert not service.bodies
+
+
+def test_a_disk_that_cannot_be_read_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "read", broken)
+    with pytest.raises(SourceError, match="Input/output error"):
+        put(Service(), path)
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_536, SMALL])
+def test_every_size_goes_whole(path: Path, size: int) -> None:
+    path.write_bytes(os.urandom(size))
+    service = Service()
+    put(service, path)
+    assert service.bodies == [path.read_bytes()]
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(TargetError, match="No space left"):
+        write_small(path, b"new")
+    monkeypatch.undo()
+    assert path.read_bytes() == b"first"
+    assert [each.name for each in path.parent.iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_takes_files(
+    path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def none(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    write_small(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert [each.name for each in path.parent.iterdir()] == ["x"]
+
+
+def test_a_temporary_file_in_another_process_hands_is_left_alone(path: Path) -> None:
+    name = hashlib.sha256(b"x").hexdigest()[:16]
+    temporary = path.with_name(f".{name}.ocihaul")
+    with temporary.open("wb") as other:
+        other.write(b"half")
+        other.flush()
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(TargetError, match="another process downloads"):
+            write_small(path, b"new")
+    assert (path.read_bytes(), temporary.read_bytes()) == (b"first", b"half")
+
+
+def fill(sink: Memory, data: bytes) -> None:
+    sink.space()[: len(data)] = data
+    sink.filled(len(data))
+
+
+def test_what_has_come_stays_and_the_rest_is_asked_for() -> None:
+    sink = Memory(6, "e")
+    wanted = {"accept-encoding": "identity", "if-match": "e"}
+    assert sink.wanted() == wanted
+    sink.begin(200, {"content-length": "6"})
+    fill(sink, b"abcd")
+    with pytest.raises(WireError, match="2 bytes too early"):
+        sink.end()
+    assert sink.wanted() == wanted | {"range": "bytes=4-5"}
+    sink.begin(206, {"content-length": "2", "content-range": "bytes 4-5/6"})
+    fill(sink, b"ef")
+    sink.end()
+    assert sink.data == b"abcdef"
+
+
+def test_an_answer_that_breaks_behind_its_last_byte_is_asked_for_again() -> None:
+    sink = Memory(6, "e")
+    for _ in range(5):
+        fill(sink, b"abcdef")
+        assert "range" not in sink.wanted()
+    fill(sink, b"abcdef")
+    with pytest.raises(NetworkError, match="do not end"):
+        sink.wanted()
+
+
+def test_an_answer_with_another_etag_is_another_object() -> None:
+    with pytest.raises(ObjectChanged):
+        Memory(6, "e").begin(200, {"content-length": "6", "etag": "f"})
+
+
+def test_other_bytes_than_asked_for_are_refused() -> None:
+    sink = Memory(6, None)
+    with pytest.raises(WireError):
+        sink.begin(200, {"content-length": "7"})
+    sink.begin(200, {"content-length": "6"})
+    fill(sink, b"abcd")
+    for status, headers in (
+        (200, {"content-length": "6"}),
+        (206, {"content-range": "bytes 0-1/6"}),
+    ):
+        with pytest.raises(WireError):
+            sink.begin(status, headers)
