@@ -42,7 +42,7 @@ def refused(what: str) -> UsageError:
     return UsageError(
         f"{what} is plain http to another machine (allowed: https, or http to loopback)",
         hint="Requests and their credential could be read on the way: use https://. Where the "
-        "network may be trusted with them: --allow-plain-http, or OCIHAUL_ALLOW_PLAIN_HTTP=true.",
+        "network may be trusted with them: `allow_plain_http`, or OCIHAUL_ALLOW_PLAIN_HTTP=true.",
     )
 
 

@@ -76,8 +76,8 @@ def test_finding_a10_what_is_exposed(scheme: str, host: str, exposed: bool) -> N
 @pytest.mark.parametrize(
     ("given", "where"),
     [
-        ({"endpoint": PLAIN}, "--endpoint"),
-        ({"auth_endpoint": PLAIN}, "--auth-endpoint"),
+        ({"endpoint": PLAIN}, "`endpoint`"),
+        ({"auth_endpoint": PLAIN}, "`auth_endpoint`"),
         ({"environ": {"OCI_CLI_ENDPOINT": PLAIN}}, "OCI_CLI_ENDPOINT"),
         ({"environ": {"OCIHAUL_AUTH_ENDPOINT": PLAIN}}, "OCIHAUL_AUTH_ENDPOINT"),
         ({"rc": f"endpoint={PLAIN}"}, "rc, section"),
@@ -91,7 +91,7 @@ def test_finding_a10_an_address_in_plain_http_is_refused_wherever_it_stands(
         settle(tmp_path, **given)  # type: ignore[arg-type]  # by name
     assert where in caught.value.message
     assert PLAIN in caught.value.message
-    assert "--allow-plain-http" in (caught.value.hint or "")
+    assert "`allow_plain_http`" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_finding_a10_it_can_be_allowed(tmp_path: Path, allowed: dict[str, object
 
 
 def test_finding_a10_a_login_page_in_plain_http_is_refused(tmp_path: Path) -> None:
-    region = Found("us-ashburn-1", "--region")
+    region = Found("us-ashburn-1", "`region`")
 
     def page(**more: bool) -> str:
         found = find_login_page(
@@ -117,7 +117,7 @@ def test_finding_a10_a_login_page_in_plain_http_is_refused(tmp_path: Path) -> No
         )
         return found.endpoint
 
-    with pytest.raises(UsageError, match="--login-endpoint"):
+    with pytest.raises(UsageError, match="`login_endpoint`"):
         page()
     assert page(plain_http=True) == PLAIN
 

@@ -84,13 +84,13 @@ def test_a_rate_of_nothing_is_refused() -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -0.1, 86400.1, 1e300])
 def test_timeouts_have_a_range(value: float) -> None:
-    with pytest.raises(UsageError, match=r"--read-timeout: .*from 0 to 86400"):
-        seconds("--read-timeout", value, 60.0)
+    with pytest.raises(UsageError, match=r"`read_timeout`: .*from 0 to 86400"):
+        seconds("read_timeout", value, 60.0)
 
 
 @pytest.mark.parametrize("value", [-1, 10**6 + 1, 10**400])
 def test_attempts_have_a_range(value: int) -> None:
-    with pytest.raises(UsageError, match=r"--max-retries: .*from 0 to 1000000"):
+    with pytest.raises(UsageError, match=r"`max_retries`: .*from 0 to 1000000"):
         attempts(Flags(max_retries=value), Places({}, RcFile(), "DEFAULT", ()))
 
 

@@ -252,7 +252,7 @@ def test_an_endpoint_needs_no_region_and_is_used_for_every_namespace(home: Path)
     settings = settle(home, profile="p", endpoint="http://127.0.0.1:8080/")
     assert settings.object_storage_endpoint("ns") == "http://127.0.0.1:8080"
     assert settings.auth_endpoint is None
-    assert any("--auth-endpoint" in notice for notice in settings.notices)
+    assert any("`auth_endpoint`" in notice for notice in settings.notices)
 
 
 def test_with_both_endpoints_given_an_odd_region_does_no_harm(home: Path) -> None:
@@ -374,7 +374,7 @@ def test_a_missing_config_file_is_named_with_the_command_that_makes_it(tmp_path:
 def test_a_missing_profile_names_the_file_and_the_profiles_that_exist(home: Path) -> None:
     text = refusal(home, profile="nobody")
     assert f"{home}/.oci/config has no profile 'nobody'; the profiles in it are: DEFAULT, s" in text
-    assert "--profile" in text
+    assert "`profile`" in text
 
 
 def test_a_missing_token_key_names_file_section_and_key(home: Path) -> None:
@@ -414,7 +414,7 @@ def test_api_key_on_a_session_profile_points_to_security_token(home: Path) -> No
     write_config(
         home, "[s]\nkey_file=~/.oci/key.pem\nsecurity_token_file=~/.oci/sessions/s/token\n"
     )
-    assert "--auth security_token" in refusal(home, auth="api_key", profile="s", region="iad")
+    assert "`auth='security_token'`" in refusal(home, auth="api_key", profile="s", region="iad")
 
 
 @pytest.mark.parametrize(
@@ -481,7 +481,7 @@ def test_no_region_at_all_says_where_it_can_stand(home: Path) -> None:
         "key_file=~/.oci/key.pem",
     )
     text = refusal(home)
-    assert "--region" in text
+    assert "`region`" in text
     assert "OCI_CLI_REGION" in text
     assert settle(home, {"OCI_REGION": "iad"}).region == "us-ashburn-1"
 
@@ -506,12 +506,12 @@ def test_an_endpoint_that_is_no_base_url_is_refused_without_repeating_it(
     home: Path, url: str
 ) -> None:
     text = refusal(home, endpoint=url)
-    assert "--endpoint is not the base URL of a service" in text
+    assert "`endpoint` is not the base URL of a service" in text
     assert "me:pw" not in text
 
 
 def test_a_missing_cert_bundle_is_named(home: Path) -> None:
-    assert f"--cert-bundle names {home}/no.pem" in refusal(home, cert_bundle="~/no.pem")
+    assert f"`cert_bundle` names {home}/no.pem" in refusal(home, cert_bundle="~/no.pem")
 
 
 @pytest.mark.parametrize(

@@ -62,8 +62,8 @@ def test_a_file_where_a_directory_should_be_is_told(tmp_path: Path) -> None:
 
 def test_a_root_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
-    with pytest.raises(UsageError, match="--dest-dir"):
-        check_root(str(tmp_path / "a"), flag="--dest-dir")
+    with pytest.raises(UsageError, match="`dest_dir`"):
+        check_root(str(tmp_path / "a"), parameter="dest_dir")
 
 
 def test_where_case_does_not_count_two_names_are_one(tmp_path: Path) -> None:

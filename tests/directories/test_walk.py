@@ -144,8 +144,8 @@ def test_deep_trees_do_not_exhaust_the_stack(tmp_path: Path) -> None:
 def test_a_root_that_is_none_is_told(tmp_path: Path) -> None:
     with pytest.raises(SourceError):
         list(walk(str(tmp_path / "nowhere")))
-    with pytest.raises(UsageError, match="--src-dir"):
-        check_root(str(tmp_path / "nowhere"), flag="--src-dir")
+    with pytest.raises(UsageError, match="`src_dir`"):
+        check_root(str(tmp_path / "nowhere"), parameter="src_dir")
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="Not a directory"):
-        check_root(str(tmp_path / "file"), flag="--src-dir")
+        check_root(str(tmp_path / "file"), parameter="src_dir")

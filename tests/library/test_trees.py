@@ -371,6 +371,6 @@ def test_a_directory_that_is_none_is_told(here: World, tmp_path: Path) -> None:
     for wrong in (file, tmp_path / "missing"):
         with pytest.raises(UsageError, match="cannot be read as a directory"):
             ocihaul.upload_directory(wrong, "backups")
-    with pytest.raises(UsageError, match="no directory"):
+    with pytest.raises(UsageError, match="not a directory"):
         ocihaul.download_directory("backups", file)
     assert operations(here) == {}

@@ -3,11 +3,13 @@
 import os
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ocihaul.cli.exit_codes import DONE, FAILED
+from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.session.settings import (
     chosen_profiles,
@@ -46,7 +48,10 @@ def doctor(context: click.Context, /, *, offline: bool, as_json: bool) -> None:
     given = context.ensure_object(Given)
     (profile,) = chosen_profiles(given, ())
     facts = _gather(given, profile, offline=offline)
-    found = findings(facts)
+    found = [
+        replace(each, what=in_flags(each.what), cure=in_flags(each.cure))
+        for each in findings(facts)
+    ]
     well = is_well(found)
     if as_json or given.values.get("output") == "json":
         _print_json(profile, found, well=well)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from ocihaul import __version__
 from ocihaul.cli.exit_codes import chain
+from ocihaul.cli.flags import in_flags
 from ocihaul.config.sources import login_command
 from ocihaul.errors import Interrupted, OcihaulError, ServiceError
 from ocihaul.printable import cut, json_text, one_line
@@ -56,13 +57,13 @@ def _known(error: OcihaulError, now: datetime) -> tuple[str, str | None]:
     if service is not None:
         parts.append(service_error_text(service, now))
     if error is not service:
-        parts.append(_cut(f"Error: {error.message}"))
+        parts.append(_cut(f"Error: {in_flags(error.message)}"))
         parts += [
-            _cut(f"Reason: {link.message}")
+            _cut(f"Reason: {in_flags(link.message)}")
             for link in causes[1:]
             if link is not service and link.message != error.message
         ]
-    hints = [_cut(line) for link in causes if link.hint for line in link.hint.split("\n")]
+    hints = [_cut(in_flags(line)) for link in causes if link.hint for line in link.hint.split("\n")]
     if service is not None and not hints:
         hints = [_HINTS[service.status]] if service.status in _HINTS else []
     resumable = error.resumable or any(isinstance(link, Interrupted) for link in causes)

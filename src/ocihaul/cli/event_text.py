@@ -7,6 +7,7 @@ moment make one line, and the next one counts the others.
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
+from ocihaul.cli.flags import in_flags
 from ocihaul.cli.formatting import duration_text, size_text, time_text
 from ocihaul.cli.session.browser import directions
 from ocihaul.events import (
@@ -90,7 +91,7 @@ class Speaker:
     def _text(self, event: Event, now: float) -> str | None:
         match event:
             case Notice():
-                return event.text
+                return in_flags(event.text)
             case Parked():
                 until = time_text(event.until, self.zone)
                 text = f"{event.reason}. Waiting for a new login until {until}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.session.settings import (
     chosen_profiles,
@@ -46,7 +47,7 @@ def exec_command(
     (profile,) = chosen_profiles(given, ())
     settings = session_settings(given, profile, command=COMMAND)
     listener = _listener(debug=given.debug)
-    _say_all([*settings.notices, *given.notices()], listener)
+    _say_all([*map(in_flags, settings.notices), *given.notices()], listener)
     code = _exec(settings, on_our_session(command), given=given, listener=listener)
     raise click.exceptions.Exit(code)
 

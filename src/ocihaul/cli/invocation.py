@@ -16,6 +16,7 @@ import click
 
 from ocihaul.cli.environment import surroundings
 from ocihaul.cli.exit_codes import DONE
+from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import Given
 from ocihaul.events import Event, TokenAdopted
 
@@ -67,7 +68,7 @@ class Invocation:
 
     def notices(self, settings: "Settings") -> list[str]:
         """What has to be said before the work begins."""
-        return [*settings.notices, *self.given.notices()]
+        return [*map(in_flags, settings.notices), *self.given.notices()]
 
     def may_ask(self) -> bool:
         """There is a person at a terminal."""

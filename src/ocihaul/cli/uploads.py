@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 import click
 
 from ocihaul.cli.exit_codes import DONE
+from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, namespace_option, run_question, settle
 from ocihaul.cli.option_types import FiniteRange
@@ -233,7 +234,7 @@ def _drop(
     try:
         drop(leftover, journal, storage, _told_on(invocation.stderr))
     except (UploadBusy, UsageError) as error:
-        invocation.tell(f"left alone: {line}: {error.message}")
+        invocation.tell(f"left alone: {line}: {in_flags(error.message)}")
     else:
         invocation.tell(f"dropped {line}")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ocihaul.cli.exit_codes import DONE, FAILED
+from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, is_terminal, settle
 
@@ -106,7 +107,7 @@ def _file(invocation: Invocation, receipt: "Receipt", stop: threading.Event) -> 
             )
         return verify_file(receipt, path, stop=stop)
     except SourceError as error:
-        text = f"{error.message}. {error.hint}" if error.hint else error.message
+        text = in_flags(f"{error.message}. {error.hint}" if error.hint else error.message)
         return FileVerdict(path, None, (), (text,))
 
 

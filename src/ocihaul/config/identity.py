@@ -34,7 +34,9 @@ def is_sdk_auth(flags: Flags, places: Places) -> bool:
 
 
 def _asked_for(flags: Flags, places: Places) -> Found | None:
-    return places.flag("--auth", flags.auth) or places.env("OCI_CLI_AUTH") or places.default("auth")
+    return (
+        places.parameter("auth", flags.auth) or places.env("OCI_CLI_AUTH") or places.default("auth")
+    )
 
 
 def choose_auth(flags: Flags, places: Places, section: Section) -> tuple[str, tuple[str, ...]]:
@@ -50,7 +52,7 @@ def choose_auth(flags: Flags, places: Places, section: Section) -> tuple[str, tu
     token_env = section.path is None and places.env("OCI_CLI_SECURITY_TOKEN_FILE")
     if token_profile or token_env:
         return "security_token", (
-            f"{section.where()} has a session token and no --auth was given: using security_token",
+            f"{section.where()} has a session token and `auth` is not given: using security_token",
         )
     return "api_key", ()
 
@@ -59,9 +61,9 @@ def find_token_file(places: Places, section: Section, home: Path) -> Path:
     found = places.env("OCI_CLI_SECURITY_TOKEN_FILE") or from_file(section, "security_token_file")
     if found is None:
         raise ConfigError(
-            f"{section.where()}: there is no security_token_file, which --auth security_token "
-            "needs",
-            hint=f"Log in with: {login_command(section.name)}; or choose another --profile.",
+            f"{section.where()}: there is no security_token_file, which "
+            "`auth='security_token'` needs",
+            hint=f"Log in with: {login_command(section.name)}; or choose another `profile`.",
         )
     return existing_file(found, "the session token", home, cure=login_command(section.name))
 
@@ -86,8 +88,8 @@ def find_delegation_token(places: Places, section: Section, home: Path) -> Path:
     )
     if found is None:
         raise ConfigError(
-            f"{section.where()}: there is no delegation_token_file, which --auth "
-            "instance_obo_user needs",
+            f"{section.where()}: there is no delegation_token_file, which "
+            "`auth='instance_obo_user'` needs",
             hint="Name it there or in OCI_CLI_DELEGATION_TOKEN_FILE.",
         )
     return existing_file(found, "the delegation token", home, cure="your cloud shell")
@@ -105,8 +107,8 @@ def find_identity(places: Places, section: Section, auth: str) -> dict[str, str 
     if missing:
         token = section.values.get("security_token_file")
         raise ConfigError(
-            f"{section.where()}: {', '.join(missing)} missing, which --auth api_key needs",
-            hint="It has a session token: say --auth security_token."
+            f"{section.where()}: {', '.join(missing)} missing, which `auth='api_key'` needs",
+            hint="It has a session token: say `auth='security_token'`."
             if token
             else "See https://docs.oracle.com/iaas/Content/API/Concepts/sdkconfig.htm",
         )

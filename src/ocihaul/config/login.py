@@ -46,7 +46,7 @@ def find_region(
 ) -> Found | None:
     """The region of the new session: flag, environment, rc file, and what the profile had."""
     places = Places(environ, load_rc(flags, environ, home), profile, command)
-    found = places.flag("--region", flags.region) or places.env("OCI_CLI_REGION")
+    found = places.parameter("region", flags.region) or places.env("OCI_CLI_REGION")
     found = found or places.default("region")
     if found is None and path_exists(config_file):
         values = with_inherited(read_ini(config_file), profile)
@@ -69,7 +69,7 @@ def find_login_page(
     Raises ConfigError when the region is unknown and no page is named, UsageError for a page over
     plain HTTP on another machine, unless `plain_http` (or the environment) allows it.
     """
-    named = Found(given, "--login-endpoint") if given else None
+    named = Found(given, "`login_endpoint`") if given else None
     variable = environ.get("OCIHAUL_LOGIN_ENDPOINT")
     if named is None and variable:
         named = Found(variable, "OCIHAUL_LOGIN_ENDPOINT")

@@ -51,9 +51,9 @@ def find_region(
     if found is None:
         if needed:
             raise ConfigError(
-                "no region is given: not by --region, OCI_CLI_REGION, nor in the profile "
+                "no region is given: not by `region`, OCI_CLI_REGION, nor in the profile "
                 f"{places.profile!r}",
-                hint="Say --region us-ashburn-1 (or yours), or --endpoint with a full URL.",
+                hint="Say `region='us-ashburn-1'` (or yours), or `endpoint` with a full URL.",
             )
         return ResolvedRegion(None, _no_refresh("no region", auth, auth_endpoint))
     try:
@@ -74,7 +74,7 @@ def find_region(
 def _no_refresh(reason: str, auth: str, auth_endpoint: str | None) -> tuple[str, ...]:
     if auth != "security_token" or auth_endpoint:
         return ()
-    cure = "give --region, or --auth-endpoint or OCIHAUL_AUTH_ENDPOINT"
+    cure = "give `region`, or `auth_endpoint` or OCIHAUL_AUTH_ENDPOINT"
     return (f"{reason}: the session cannot be refreshed ({cure})",)
 
 
@@ -104,7 +104,7 @@ def check_endpoint(found: Found | None, *, plain_http: bool) -> str | None:
 
 def find_cert_bundle(flags: Flags, places: Places, home: Path) -> Path | None:
     found = (
-        places.flag("--cert-bundle", flags.cert_bundle)
+        places.parameter("cert_bundle", flags.cert_bundle)
         or places.env("OCI_CLI_CERT_BUNDLE")
         or places.default("cert-bundle", "cert_bundle")
         or places.env("REQUESTS_CA_BUNDLE")
@@ -130,7 +130,7 @@ def find_proxy(found: Found | None) -> str | None:
 def seconds(name: str, value: float | None, default: float) -> float:
     if value is not None and not 0 <= value <= LONGEST_TIMEOUT:
         raise UsageError(
-            f"{name}: {value} (a number of seconds from 0 to {LONGEST_TIMEOUT:.0f})",
+            f"`{name}`: {value} (a number of seconds from 0 to {LONGEST_TIMEOUT:.0f})",
             hint=f"0 stands for the usual {default:.0f} seconds.",
         )
     return value or default
@@ -139,11 +139,11 @@ def seconds(name: str, value: float | None, default: float) -> float:
 def attempts(flags: Flags, places: Places) -> int | None:
     if flags.max_retries is not None:
         if flags.no_retry:
-            raise UsageError("--max-retries and --no-retry exclude each other", hint="Give one.")
+            raise UsageError("`max_retries` and `no_retry` exclude each other", hint="Give one.")
         if not 0 <= flags.max_retries <= MOST_ATTEMPTS:
             raise UsageError(
-                f"--max-retries: {flags.max_retries} (a number from 0 to {MOST_ATTEMPTS})",
-                hint="For one attempt: --no-retry",
+                f"`max_retries`: {flags.max_retries} (a number from 0 to {MOST_ATTEMPTS})",
+                hint="For one attempt: `no_retry`",
             )
         return max(1, flags.max_retries)
     return 1 if places.is_on(flags.no_retry, "", "no-retry", "no_retry") else None

@@ -38,7 +38,7 @@ def resolve(
     rc = load_rc(flags, environ, home)
     places = Places(environ, rc, profile_name(flags, environ, rc), command)
     region = (
-        places.flag("--region", flags.region)
+        places.parameter("region", flags.region)
         or places.env("OCI_CLI_REGION")
         or places.default("region")
     )
@@ -58,13 +58,13 @@ def resolve(
     who = identity.find_identity(places, section, auth)
     plain_http = network.allows_plain_http(flags, places)
     endpoint = network.check_endpoint(
-        places.flag("--endpoint", flags.endpoint)
+        places.parameter("endpoint", flags.endpoint)
         or places.env("OCI_CLI_ENDPOINT")
         or places.default("endpoint"),
         plain_http=plain_http,
     )
     auth_endpoint = network.check_endpoint(
-        places.flag("--auth-endpoint", flags.auth_endpoint)
+        places.parameter("auth_endpoint", flags.auth_endpoint)
         or places.env("OCIHAUL_AUTH_ENDPOINT")
         or places.default("auth-endpoint"),
         plain_http=plain_http,
@@ -104,11 +104,11 @@ def resolve(
         or (regions.auth_endpoint(resolved.region) if resolved.region else None),
         cert_bundle=network.find_cert_bundle(flags, places, home),
         connection_timeout=network.seconds(
-            "--connection-timeout", flags.connection_timeout, network.CONNECTION_TIMEOUT
+            "connection_timeout", flags.connection_timeout, network.CONNECTION_TIMEOUT
         ),
-        read_timeout=network.seconds("--read-timeout", flags.read_timeout, network.READ_TIMEOUT),
+        read_timeout=network.seconds("read_timeout", flags.read_timeout, network.READ_TIMEOUT),
         max_attempts=network.attempts(flags, places),
-        proxy=network.find_proxy(places.flag("--proxy", flags.proxy) or places.setting("proxy")),
+        proxy=network.find_proxy(places.parameter("proxy", flags.proxy) or places.setting("proxy")),
         notices=notices,
         resolved_region=resolved.region,
         realm_specific=places.is_on(
@@ -128,7 +128,7 @@ def resolve(
 
 def _bandwidth(flags: Flags, places: Places) -> Bandwidth | None:
     found = (
-        places.flag("--bandwidth", flags.bandwidth)
+        places.parameter("bandwidth", flags.bandwidth)
         or places.env("OCIHAUL_BANDWIDTH")
         or places.default("bandwidth")
     )

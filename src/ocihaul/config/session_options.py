@@ -38,7 +38,8 @@ def find_wishes(flags: Flags, places: Places) -> SessionWishes:
     def found(name: str, value: object) -> Found | None:
         variable = "OCIHAUL_" + name.upper().replace("-", "_")
         text = None if value is None else str(value)
-        return places.flag(f"--{name}", text) or places.env(variable) or places.default(name)
+        given = places.parameter(name.replace("-", "_"), text)
+        return given or places.env(variable) or places.default(name)
 
     wait = found("session-wait", flags.session_wait)
     minutes = found("session-expiration-in-minutes", flags.session_expiration_in_minutes)

@@ -158,8 +158,9 @@ class Places:
     profile: str
     command: Sequence[str]
 
-    def flag(self, name: str, value: str | None) -> Found | None:
-        return Found(value, name) if value else None
+    def parameter(self, name: str, value: str | None) -> Found | None:
+        """What the caller gave as the parameter `name`, if anything."""
+        return Found(value, f"`{name}`") if value else None
 
     def env(self, name: str) -> Found | None:
         value = self.environ.get(name, "")
@@ -223,7 +224,7 @@ def read_section(
             return Section(None, name)
         raise ConfigError(
             f"there is no configuration file {path}",
-            hint=f"Make it with: {login_command(name)}; or name another one with --config-file "
+            hint=f"Make it with: {login_command(name)}; or name another one with `config_file` "
             "or OCI_CLI_CONFIG_FILE.",
         )
     sections = read_ini(path)
@@ -231,7 +232,7 @@ def read_section(
         others = ", ".join(sections) or "none"
         raise ConfigError(
             f"{path} has no profile {name!r}; the profiles in it are: {others}",
-            hint=f"Choose one with --profile, or make it with: {login_command(name)}",
+            hint=f"Choose one with `profile`, or make it with: {login_command(name)}",
         )
     section = Section(path, name, with_inherited(sections, name), frozenset(sections.get(name, {})))
     if section.values.get("key_content"):

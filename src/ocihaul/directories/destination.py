@@ -24,13 +24,13 @@ from ocihaul.transfer.downloads.place import Place, open_directory
 _MOST_LINKS = 40
 
 
-def check_root(root: str, *, flag: str) -> None:
-    """Raise UsageError unless `root` is a directory to write to, or can become one."""
+def check_root(root: str, *, parameter: str) -> None:
+    """Raise UsageError unless `root` (a `parameter`) is or can be a directory to write to."""
     if os.path.exists(root):  # noqa: PTH110
         sound = os.path.isdir(root) and os.access(root, os.W_OK)  # noqa: PTH112
         if not sound:
             raise UsageError(
-                f"{flag}: {root} is no directory that can be written to",
+                f"`{parameter}`: {root} is not a directory that can be written to",
                 hint="Correct the path, or the rights on it.",
             )
 

@@ -27,7 +27,7 @@ from ocihaul.transfer.downloads.ranges import check_wishes
 from ocihaul.transfer.downloads.request import DownloadRequest
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE
 
-_ASK = "Use --overwrite to replace it, or --no-overwrite to leave it as it is."
+_ASK = "Pass `mode='overwrite'` to replace it, or `mode='keep'` to leave it as it is."
 
 
 def download_tree(request: TreeDownload, work: Work) -> None:
@@ -37,7 +37,7 @@ def download_tree(request: TreeDownload, work: Work) -> None:
     they concern all objects; TargetError when the directory cannot be made; Interrupted;
     JournalError when the results cannot be kept.
     """
-    check_root(request.root, flag="--dest-dir")
+    check_root(request.root, parameter="target")
     check_wishes(part_size=request.part_size, parallel=request.parallel)
     if request.dry_run:
         with Destination(request.root, make=False) as destination:
@@ -68,7 +68,7 @@ def _download(request: TreeDownload, work: Work, destination: Destination) -> No
         raise OcihaulError(
             f"there is no object under the prefix {request.prefix!r} of bucket {request.bucket}, "
             f"so nothing in {request.root} was deleted",
-            hint="Check --prefix and --bucket-name; if it is meant, empty the directory by hand.",
+            hint="Check `prefix` and `bucket`; if it is meant, empty the directory by hand.",
         )
     delete_files(request, work, destination)
 
@@ -126,7 +126,7 @@ class _Downloader:
         if is_unfinished(path.rpartition("/")[2]):
             raise TargetError(
                 "its name is one of those that unfinished downloads have",
-                hint="Download it alone, under another name, with: os object get --file FILE",
+                hint="Download it alone, to a `target` with another name.",
             )
         if not work.results.add(FILE, self._destination.key(path), there.name):
             other = work.results.value(FILE, self._destination.key(path))
@@ -150,7 +150,7 @@ class _Downloader:
         if there.size:
             raise TargetError(
                 f"its name ends with '/', so no file can hold its {there.size} bytes",
-                hint="Download it alone, under another name, with: os object get --file FILE",
+                hint="Download it alone, to a `target` with another name.",
             )
         status = self._destination.status(path.removesuffix("/"))
         if status is not None and stat.S_ISDIR(status.st_mode):

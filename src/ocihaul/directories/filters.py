@@ -1,7 +1,7 @@
-"""--include and --exclude: which names belong to the work; pure.
+"""`include` and `exclude`: which names belong to the work; pure.
 
 As in the stock CLI: shell patterns, of which "*" matches "/" too, against the whole path below the
-directory (or the bucket). With a --prefix that has a "/", a pattern also counts behind it. An
+directory (or the bucket). With a `prefix` that has a "/", a pattern also counts behind it. An
 absolute pattern is compared with the absolute path.
 """
 
@@ -58,7 +58,7 @@ def make_filter(
     time that a pattern takes grows with the square of its length.
     """
     if include and exclude:
-        raise UsageError("--include and --exclude exclude each other", hint="Leave one out.")
+        raise UsageError("`include` and `exclude` exclude each other", hint="Leave one out.")
     if not include and not exclude:
         return EVERYTHING
     patterns = list(include or exclude)
@@ -67,7 +67,7 @@ def make_filter(
     longest = max(map(len, patterns))
     if longest > LONGEST_PATTERN:
         raise UsageError(
-            f"--include and --exclude: a pattern of {longest} characters (at most "
+            f"`include` and `exclude`: a pattern of {longest} characters (at most "
             f"{LONGEST_PATTERN}, with the prefix before it)",
             hint="A name has at most 1,024 bytes.",
         )

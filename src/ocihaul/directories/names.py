@@ -30,7 +30,7 @@ def object_name(prefix: str, relative: str) -> str:
     if len(name) * 4 > LONGEST_NAME and len(name.encode()) > LONGEST_NAME:
         raise UsageError(
             f"the object's name would have more than {LONGEST_NAME} bytes",
-            hint="Shorten the path or --prefix, or pack the directory first, with tar.",
+            hint="Shorten the path or `prefix`, or pack the directory first, with tar.",
         )
     return name
 
@@ -101,7 +101,7 @@ def relative_path(name: str, *, prefix: str = "") -> str:
         if reason is not None:
             raise UsageError(
                 f"the object's name has {reason}: no file can be called like this",
-                hint="Download it alone, under another name, with: os object get --file FILE",
+                hint="Download it alone, to a `target` with another name.",
             )
     return path
 

@@ -111,7 +111,7 @@ def uploading(root: str, bucket: str, prefix: str, options: Mapping[str, Any]) -
 
     Raises UsageError when there is no such directory.
     """
-    walk.check_root(root, flag="directory")
+    walk.check_root(root, parameter="directory")
     of_run, each = _split(options)
     guess_types = each.get("content_type") == "auto"
     if guess_types:
@@ -161,7 +161,7 @@ def downloading(bucket: str, root: str, prefix: str, options: Mapping[str, Any])
 
     Raises UsageError when that is no directory.
     """
-    destination.check_root(root, flag="directory")
+    destination.check_root(root, parameter="directory")
     of_run, each = _split(options)
     accept = make_filter(of_run["include"], of_run["exclude"], root=root, prefix=prefix)
 

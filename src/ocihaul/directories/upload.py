@@ -37,7 +37,7 @@ from ocihaul.transfer.uploads.upload import upload
 #: What the summary shows of the service's headers, as the stock CLI does.
 SHOWN = ("etag", "last-modified", "opc-content-md5", "opc-multipart-md5")
 
-_ASK = "Use --overwrite to replace it, or --no-overwrite to leave it as it is."
+_ASK = "Pass `mode='overwrite'` to replace it, or `mode='keep'` to leave it as it is."
 _CHANGED = "Another writer has replaced it since it was listed: look at it, then run again."
 _UNREAD = (
     "their directories have names that are not valid UTF-8, and may have been stored under others."
@@ -60,7 +60,7 @@ def upload_tree(request: TreeUpload, work: Work) -> None:
     Raises UsageError before anything is sent; SessionError, ServiceError, NetworkError when they
     concern all files; Interrupted; JournalError when the results cannot be kept.
     """
-    check_root(request.root, flag="--src-dir")
+    check_root(request.root, parameter="source")
     check_text(request.prefix, "prefix")
     each = request.each
     plan_upload(0, part_size=each.part_size, multipart=True, parallel=each.parallel)

@@ -50,14 +50,14 @@ class _Level:
     above: frozenset[tuple[int, int]]
 
 
-def check_root(root: str, *, flag: str) -> None:
-    """Raise UsageError unless `root` is a directory that can be read."""
+def check_root(root: str, *, parameter: str) -> None:
+    """Raise UsageError that names `parameter` unless `root` is a directory that can be read."""
     try:
         with os.scandir(root):
             return
     except OSError as error:
         raise UsageError(
-            f"{flag}: {root} cannot be read as a directory: {error.strerror}",
+            f"`{parameter}`: {root} cannot be read as a directory: {error.strerror}",
             hint="Correct the path; in a container, check the mount and the user it runs as.",
         ) from None
 

@@ -97,9 +97,9 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 _WORD = 200
 _HIDDEN = "The service also says this where the policy does not allow access."
 _HINTS = {
-    "BucketNotFound": f"Check --bucket-name, --namespace and --region. {_HIDDEN}",
-    "ObjectNotFound": f"Check the object's name, --bucket-name and --region. {_HIDDEN}",
-    "NamespaceNotFound": f"Check --namespace and --region. {_HIDDEN}",
+    "BucketNotFound": f"Check `bucket`, `namespace` and `region`. {_HIDDEN}",
+    "ObjectNotFound": f"Check the object's name, `bucket` and `region`. {_HIDDEN}",
+    "NamespaceNotFound": f"Check `namespace` and `region`. {_HIDDEN}",
     "NotAuthorizedOrNotFound": f"Check the names and the region. {_HIDDEN}",
     "NotAuthenticated": "The credential was not accepted: check the profile, its key and the clock "
     f"of this machine, then log in again with: {login_command()}",

@@ -30,8 +30,8 @@ def open_principal(settings: Settings) -> "Principal":
     Raises UsageError when the SDK is not installed, RenewalUnavailable when the place where we
     run gives no token (it is no instance, no function, no pod).
     """
-    require(SDK, by=f"--auth {settings.auth}")
-    with _told_apart(f"--auth {settings.auth} works only where OCI gives the identity"):
+    require(SDK, by=f"`auth={settings.auth!r}`")
+    with _told_apart(f"`auth={settings.auth!r}` works only where OCI gives the identity"):
         return Principal(_FACTORIES[settings.auth](settings))
 
 
@@ -137,7 +137,7 @@ def _told_apart(what: str) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001  its signers raise what their transports raise
         text = redact(f"{what}: {type(error).__name__}: {error}")
         raise RenewalUnavailable(
-            text, hint="Check that this place has the identity, or choose another --auth."
+            text, hint="Check that this place has the identity, or choose another `auth`."
         ) from None
 
 

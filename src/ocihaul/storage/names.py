@@ -61,7 +61,7 @@ def check_text(text: str, what: str) -> None:
         raise UsageError(
             f"the {what} {text!a} is not valid UTF-8",
             hint="The service has no other names: rename the file, or upload it by itself with "
-            "--name.",
+            "another `name`.",
         )
 
 

@@ -92,7 +92,7 @@ class Dialer:
             sock.close()
             raise ConfigError(
                 f"the certificate of {origin} is not trusted: {error.verify_message}",
-                hint="Name the CA that signed it with --cert-bundle FILE (or REQUESTS_CA_BUNDLE).",
+                hint="Name the CA that signed it with `cert_bundle` (or REQUESTS_CA_BUNDLE).",
             ) from error
         except (OSError, h11.RemoteProtocolError) as error:
             sock.close()

@@ -62,7 +62,7 @@ def refusal(status: int, origin: Origin, proxy: Proxy) -> WireError | ConfigErro
             what, cure = "wants a user and a password", "Give them"
         return ConfigError(
             f"the proxy {proxy} {what} (407)",
-            hint=f"{cure} in the proxy's URL: http://user:password@host:port (--proxy, or "
+            hint=f"{cure} in the proxy's URL: http://user:password@host:port (`proxy`, or "
             "https_proxy in the environment).",
         )
     if 400 <= status < 500 and status not in _PASSING:

@@ -60,7 +60,7 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     check_required(given, "bucket_name", "dest_dir")
     refuse_both(given, "overwrite", "no_overwrite")
     root, prefix = tree.directory(given["dest_dir"]), given.get("prefix") or ""
-    check_root(root, flag="--dest-dir")
+    check_root(root, parameter="dest_dir")
     include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
     mode = Mode.KEEP if given.get("no_overwrite") else Mode.ASK
     common: dict[str, Any] = {

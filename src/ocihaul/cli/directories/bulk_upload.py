@@ -58,7 +58,7 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     check_required(given, "bucket_name", "src_dir")
     refuse_both(given, "overwrite", "no_overwrite")
     root = tree.directory(given["src_dir"])
-    check_root(root, flag="--src-dir")
+    check_root(root, parameter="src_dir")
     include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
     accept = make_filter(include, exclude, root=root)
     mode = Mode.KEEP if given.get("no_overwrite") else Mode.ASK

@@ -73,7 +73,7 @@ def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.transfer.uploads.request import UploadRequest
 
     root = tree.directory(given["src_dir"])
-    check_root(root, flag="--src-dir")
+    check_root(root, parameter="src_dir")
     prefix, delete = given.get("prefix") or "", bool(given.get("delete"))
     include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
     local = make_filter(include, exclude, root=root)
@@ -141,7 +141,7 @@ def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.storage.client import StorageClient
 
     root, prefix = tree.directory(given["dest_dir"]), given.get("prefix") or ""
-    check_root(root, flag="--dest-dir")
+    check_root(root, parameter="dest_dir")
     include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
     key = customer_key(given.get("encryption_key_file"), invocation.home)
     delete = bool(given.get("delete"))

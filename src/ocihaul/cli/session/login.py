@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ocihaul.cli.environment import at_terminal, surroundings
+from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.prompts import confirm, prompt
 from ocihaul.cli.session.several import say_notice
@@ -256,7 +257,7 @@ class _Login:
                 "the service decides"
             )
         if page.notice:
-            self.notices.append(page.notice)
+            self.notices.append(in_flags(page.notice))
 
         def open_session(stop: "threading.Event") -> "NewSession":
             return login_core.run_browser_login(
@@ -282,7 +283,7 @@ class _Login:
         from ocihaul.session.profile_files import NewSession
 
         signer = resolve_signer(self.flags, self.environ, self.home, command=COMMAND)
-        self.notices += signer.notices
+        self.notices += map(in_flags, signer.notices)
         key = None
         if path := self.options["public_key_file_path"]:
             public_key = read_public_key_file(expand_home(path, self.home))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocihaul.cli.environment import at_terminal
+from ocihaul.cli.flags import in_flags
 from ocihaul.cli.session_estimate import Say
 from ocihaul.config import Settings
 from ocihaul.errors import ConfigError, CredentialError, Interrupted, LoginFailed, OcihaulError
@@ -146,7 +147,9 @@ class LoginOffer:
             open_page(url)
 
     def _tell(self, error: OcihaulError) -> None:
-        text = f"--login auto: {error.message}. A login in another window is still taken up."
+        text = (
+            f"--login auto: {in_flags(error.message)}. A login in another window is still taken up."
+        )
         with self._lock:
             said, self._said = self._said, text
         if text != said:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from ocihaul.cli.environment import surroundings
+from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.errors import UsageError
 
@@ -38,7 +39,7 @@ def _mint(given: Given) -> int:
     environ, home = surroundings()
     flags = replace(given.flags(), auth="security_token")
     settings = resolve(flags, environ, home, command=COMMAND)
-    for text in [*settings.notices, *given.notices()]:
+    for text in [*map(in_flags, settings.notices), *given.notices()]:
         say_notice(text)
     if settings.minting is None or settings.token_file is None:
         raise UsageError(

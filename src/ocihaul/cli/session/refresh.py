@@ -3,6 +3,7 @@
 import click
 
 from ocihaul.cli.exit_codes import DONE, FAILED
+from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.session.settings import chosen_profiles, session_settings, several_profiles
 from ocihaul.cli.session.several import Say, for_each, say_notice
@@ -38,7 +39,7 @@ def _refresh(given: Given, profile: str, say: Say) -> int:
     from ocihaul.session.refreshing import ATTEMPTS, refresh_once
 
     settings = session_settings(given, profile, command=COMMAND)
-    for text in settings.notices:
+    for text in map(in_flags, settings.notices):
         say(f"Notice: {text}")
     if settings.auth_endpoint:
         url = f"{settings.auth_endpoint}/v1/authentication/refresh"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
+from ocihaul.cli.flags import in_flags
 from ocihaul.cli.formatting import duration_text, time_text
 from ocihaul.errors import OcihaulError
 from ocihaul.session.inspection import Inspection, Renewal, is_usable, renewal
@@ -45,14 +46,14 @@ class Report:
 
     def _rows(self) -> Iterator[tuple[str, str]]:
         if self.problem is not None:
-            yield "problem", self.problem.message
+            yield "problem", in_flags(self.problem.message)
             if self.problem.hint:
-                yield from (("", line) for line in self.problem.hint.split("\n"))
+                yield from (("", line) for line in in_flags(self.problem.hint).split("\n"))
         if self.seen is None:
             return
         seen = self.seen
         for problem in seen.problems:
-            yield "problem", problem
+            yield "problem", in_flags(problem)
         if seen.token is not None:
             yield "token", self._end(seen.token.expires_at)
             if seen.token.issued_at is not None:
@@ -125,13 +126,15 @@ class Report:
         """The same for programs: times in UTC, durations in seconds."""
         document: dict[str, Any] = {"profile": self.profile, "usable": self.usable}
         if self.problem is not None:
-            return document | {"problems": [self.problem.message], "hint": self.problem.hint}
+            hint = self.problem.hint
+            problems = [in_flags(self.problem.message)]
+            return document | {"problems": problems, "hint": hint and in_flags(hint)}
         seen = self.seen
         if seen is None:
             return document
         token, how = seen.token, renewal(seen, self.service_now)
         return document | {
-            "problems": list(seen.problems),
+            "problems": [*map(in_flags, seen.problems)],
             "token": {
                 "issued-at": _iso(token.issued_at if token else None),
                 "expires-at": _iso(token.expires_at if token else None),

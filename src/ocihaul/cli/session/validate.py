@@ -5,6 +5,7 @@ import time
 import click
 
 from ocihaul.cli.exit_codes import DONE, FAILED
+from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.session.settings import chosen_profiles, session_settings, several_profiles
 from ocihaul.cli.session.several import Say, for_each, say_notice
@@ -40,7 +41,7 @@ def _validate(given: Given, profile: str, say: Say, *, local: bool) -> int:
     from ocihaul.session.opening import store_for
 
     settings = session_settings(given, profile, command=COMMAND)
-    for text in settings.notices:
+    for text in map(in_flags, settings.notices):
         say(f"Notice: {text}")
     pair = store_for(settings).read()
     if local:

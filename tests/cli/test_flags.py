@@ -1,0 +1,79 @@
+"""What the library calls its parameters, in the command line's words."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+import ocihaul
+from ocihaul.cli.app import app
+from ocihaul.cli.flags import in_flags
+
+_SOURCE = Path(ocihaul.__file__).parent
+_FLAG = re.compile(r"--[a-z][a-z0-9-]+")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("`region`: 'x y'", "--region: 'x y'"),
+        ("`part_size`: 7 bytes", "--part-size: 7 bytes"),
+        ("Pass `existing='overwrite'`.", "Pass --force."),
+        ("say `auth='security_token'`", "say --auth security_token"),
+        ("`multipart=False` and `bucket`", "--no-multipart and --bucket-name"),
+        ("`delete=True`", "--delete"),
+        ("pack it with `tar -c` or `A`", "pack it with `tar -c` or `A`"),
+        ("nothing to do", "nothing to do"),
+    ],
+)
+def test_parameters_become_flags(text: str, said: str) -> None:
+    assert in_flags(text) == said
+
+
+def parameters_named() -> Iterator[tuple[str, str]]:
+    """Each parameter in backticks in a text below cli/, with the module that names it."""
+    for path in sorted(_SOURCE.rglob("*.py")):
+        room = path.relative_to(_SOURCE).parts[0]
+        if room in {"cli", "emulator"}:
+            continue
+        tree = ast.parse(path.read_text("utf-8"))
+        docstrings = {
+            id(node.body[0].value)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
+        }
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.Constant)
+                and isinstance(node.value, str)
+                and id(node) not in docstrings
+            ):
+                for named in re.findall(r"`[a-z][^`]*`", node.value):
+                    yield named, str(path.relative_to(_SOURCE))
+
+
+def flags_of(command: click.Command, context: click.Context) -> Iterator[str]:
+    """The flags of a command and of all below it."""
+    for parameter in command.params:
+        yield from (*parameter.opts, *parameter.secondary_opts)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            if below is not None:
+                yield from flags_of(below, context)
+
+
+def test_every_parameter_that_a_text_names_has_a_flag() -> None:
+    known = set(flags_of(app, click.Context(app)))
+    named = dict(parameters_named())
+    assert len(named) > 10
+    for parameter, where in named.items():
+        said = in_flags(parameter)
+        assert said != parameter, f"{where}: {parameter} is no parameter"
+        for flag in _FLAG.findall(said):
+            assert flag in known, f"{where}: {parameter} would be {flag}, which no command has"
