@@ -19,7 +19,8 @@ from ocihaul.storage.types import ObjectSummary, SseCustomerKey
 
 if TYPE_CHECKING:
     # What only some calls need is imported by them: start-up time.
-    from ocihaul.directories.run import DirectoryResult, DirectoryRun
+    from ocihaul.directories.request import Request as DirectoryRequest
+    from ocihaul.directories.run import DirectoryResult, Hooks
     from ocihaul.options import (
         DirectoryDownloadOptions,
         DirectoryUploadOptions,
@@ -330,12 +331,16 @@ class Client:
         Raises what concerns all files: UsageError before anything is sent; ConfigError,
         JournalError when there is no room for the results, Interrupted.
         """
-        from ocihaul.directories.run import uploading  # noqa: PLC0415
+        from ocihaul.directories.request import upload_of  # noqa: PLC0415
+        from ocihaul.directories.walk import check_root  # noqa: PLC0415
         from ocihaul.options import DirectoryUploadOptions, checked  # noqa: PLC0415
 
         given = checked(options, DirectoryUploadOptions)
-        run = uploading(os.fspath(directory), bucket, prefix, given)
-        return self._run_directory(run, namespace, listener, cancel)
+        adaptive = given.pop("adaptive", False)
+        root = os.fspath(directory)
+        check_root(root, parameter="directory")
+        request = upload_of(root, bucket, prefix, namespace or "", given)
+        return self.run_directory(request, adaptive=adaptive, listener=listener, cancel=cancel)
 
     def download_directory(
         self,
@@ -363,12 +368,45 @@ class Client:
         Raises as `upload_directory`, and TargetError when the directory cannot be made or its
         disk fails.
         """
-        from ocihaul.directories.run import downloading  # noqa: PLC0415
+        from ocihaul.directories.destination import check_root  # noqa: PLC0415
+        from ocihaul.directories.request import download_of  # noqa: PLC0415
         from ocihaul.options import DirectoryDownloadOptions, checked  # noqa: PLC0415
 
         given = checked(options, DirectoryDownloadOptions)
-        run = downloading(bucket, os.fspath(directory), prefix, given)
-        return self._run_directory(run, namespace, listener, cancel)
+        adaptive = given.pop("adaptive", False)
+        root = os.fspath(directory)
+        check_root(root, parameter="directory")
+        request = download_of(bucket, root, prefix, namespace or "", given)
+        return self.run_directory(request, adaptive=adaptive, listener=listener, cancel=cancel)
+
+    def run_directory(
+        self,
+        request: "DirectoryRequest",
+        *,
+        hooks: "Hooks | None" = None,
+        adaptive: bool = False,
+        listener: Listener = ignore,
+        cancel: threading.Event | None = None,
+    ) -> "DirectoryResult":
+        """`upload_directory`, `download_directory` or a deletion for callers with a request.
+
+        An empty namespace is the client's own. With `hooks` the caller has a say in what is
+        replaced and deleted, and can read all results.
+        """
+        from ocihaul.directories.run import NO_HOOKS, in_namespace, run  # noqa: PLC0415
+
+        pace = _pace(adaptive=adaptive)
+        with self._resources.call(cancel, listener, pace) as call:
+            journal = None if request.dry_run else self._resources.journal(call.listener)
+            return run(
+                in_namespace(request, lambda: self._resources.namespace(call.storage)),
+                call.storage,
+                listener=call.listener,
+                stop=call.stop,
+                journal=journal,
+                pace=pace,
+                hooks=hooks or NO_HOOKS,
+            )
 
     def verify(
         self,
@@ -471,28 +509,6 @@ class Client:
         with self._resources.call(cancel, listener) as call:
             where = (namespace or self._resources.namespace(call.storage), bucket)
             yield from call.storage.list_multipart_uploads(*where)
-
-    # How
-
-    def _run_directory(
-        self,
-        run: "DirectoryRun",
-        namespace: str | None,
-        listener: Listener,
-        cancel: threading.Event | None,
-    ) -> "DirectoryResult":
-        pace = _pace(adaptive=run.adaptive)
-        with self._resources.call(cancel, listener, pace) as call:
-            namespace = namespace or self._resources.namespace(call.storage)
-            journal = self._resources.journal(call.listener) if run.journal else None
-            return run.at(
-                call.storage,
-                namespace,
-                listener=call.listener,
-                stop=call.stop,
-                journal=journal,
-                pace=pace,
-            )
 
 
 def _pace(*, adaptive: bool) -> "Pace | None":

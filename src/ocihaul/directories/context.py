@@ -7,7 +7,7 @@ from pathlib import Path
 from ocihaul.directories.bucket_index import odd_entry
 from ocihaul.directories.checkpoint import Finished, Ledger
 from ocihaul.directories.names import printable
-from ocihaul.directories.request import Confirm
+from ocihaul.directories.request import ConfirmReplacement
 from ocihaul.directories.results import FAILED, SKIPPED, Results
 from ocihaul.directories.workers import Crew, Trouble
 from ocihaul.errors import JournalError, OcihaulError
@@ -35,7 +35,7 @@ class Work:
     stop: threading.Event = field(default_factory=threading.Event)
     journal: Journal | None = None
     ledger: Ledger | None = None
-    confirm: Confirm | None = None
+    confirm: ConfirmReplacement | None = None
     directory: Path = field(default_factory=state_directory)
     pace: Pace | None = None
     trouble: Trouble = field(init=False)

@@ -1,15 +1,19 @@
-"""What a caller asks for when it names a directory or a prefix: values, no behaviour."""
+"""What a caller asks for when it names a directory or a prefix: values, made from options."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from ocihaul.directories.compare import Mode
-from ocihaul.directories.filters import EVERYTHING, Filter
+from ocihaul.directories.filters import EVERYTHING, Filter, make_filter
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer.uploads.request import UploadRequest
 
 #: Asked with a name before something is replaced (`Mode.ASK`).
-Confirm = Callable[[str], bool]
+ConfirmReplacement = Callable[[str], bool]
+#: Asked with the number of objects before any of them is deleted.
+ConfirmDeletion = Callable[[int], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,3 +80,68 @@ class TreeDelete:
     filter: Filter = EVERYTHING
     parallel: int = 10
     dry_run: bool = False
+
+
+Request = TreeUpload | TreeDownload | TreeDelete
+
+
+def upload_of(
+    root: str, bucket: str, prefix: str, namespace: str, options: Mapping[str, Any]
+) -> TreeUpload:
+    """The request of `ocihaul.options.DirectoryUploadOptions`. Raises UsageError."""
+    of_run, each = _split(options)
+    guess_types = each.get("content_type") == "auto"
+    if guess_types:
+        each["content_type"] = None
+    include, exclude = of_run.pop("include"), of_run.pop("exclude")
+    return TreeUpload(
+        root=root,
+        each=UploadRequest(
+            source=Path(root),
+            name="-",
+            namespace=namespace,
+            bucket=bucket,
+            parallel=of_run.pop("parallel"),
+            **each,
+        ),
+        prefix=prefix,
+        local_filter=make_filter(include, exclude, root=root),
+        remote_filter=make_filter(include, exclude, root=bucket, prefix=prefix),
+        guess_types=guess_types,
+        empty_directories=True,
+        **of_run,
+    )
+
+
+def download_of(
+    bucket: str, root: str, prefix: str, namespace: str, options: Mapping[str, Any]
+) -> TreeDownload:
+    """The request of `ocihaul.options.DirectoryDownloadOptions`. Raises UsageError."""
+    of_run, each = _split(options)
+    include, exclude = of_run.pop("include"), of_run.pop("exclude")
+    return TreeDownload(
+        root=root,
+        namespace=namespace,
+        bucket=bucket,
+        prefix=prefix,
+        filter=make_filter(include, exclude, root=root, prefix=prefix),
+        strip_prefix=True,
+        **of_run,
+        **each,
+    )
+
+
+def _split(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is asked of the run, with what is not given, and what of each file."""
+    of_run: dict[str, Any] = {
+        "mode": Mode.SYNC,
+        "include": (),
+        "exclude": (),
+        "checksum": False,
+        "delete": False,
+        "dry_run": False,
+        "parallel": 10,
+        "follow_links": True,
+    }
+    each = {name: value for name, value in options.items() if name not in of_run}
+    return of_run | {name: options[name] for name in options if name in of_run}, each

@@ -3,17 +3,22 @@
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
-from pathlib import Path
-from typing import Any
 
-from ocihaul.directories import destination, download, upload, walk
+from ocihaul.directories import delete, download, upload
+from ocihaul.directories.bucket_index import Bucket
 from ocihaul.directories.checkpoint import open_ledger
 from ocihaul.directories.compare import Mode
 from ocihaul.directories.context import Work
-from ocihaul.directories.filters import make_filter
-from ocihaul.directories.request import TreeDownload, TreeUpload
+from ocihaul.directories.request import (
+    ConfirmDeletion,
+    ConfirmReplacement,
+    Request,
+    TreeDelete,
+    TreeDownload,
+    TreeUpload,
+)
 from ocihaul.directories.results import (
     DELETED,
     DOWNLOADED,
@@ -24,13 +29,13 @@ from ocihaul.directories.results import (
     UPLOADED,
     Results,
 )
+from ocihaul.directories.walk import size_of
 from ocihaul.events import Event, FileFinished, Listener, audience
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.pace import Pace
-from ocihaul.transfer.uploads.request import UploadRequest
 
-#: So many failures are told with their reasons; a directory may have millions.
+#: Failures whose reasons a result has; a directory may have millions.
 MOST_FAILURES = 1000
 
 
@@ -39,7 +44,7 @@ class DirectoryResult:
     """What became of a directory, as numbers of files and objects.
 
     `transferred` were uploaded or downloaded, by this run or by an interrupted one that it has
-    gone on with; `size` is their bytes. `skipped` are as they were to be. `failed` are all that
+    resumed; `size` is their bytes. `skipped` are as they were to be. `failed` are all that
     failed; `failures` has the reasons of the first 1,000, by the object's name (where a file could
     not be deleted, by its path below the directory). After a dry run the numbers are what would
     be, and `size` is 0.
@@ -59,161 +64,113 @@ class DirectoryResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DirectoryRun:
-    """One run over a directory: `work` does it in a namespace, `done` is what its successes are.
+class Hooks:
+    """What a caller wants to have a say in.
 
-    `key` is the ledger's name of the run, from the endpoint and the namespace; None: there is
-    nothing to remember. `journal` says whether the parts of large files are remembered.
+    `confirm` is asked before a file or object is replaced, `confirm_deletion` before a prefix is
+    deleted; without them the answers are no and yes. `before` is called with the bytes to transfer
+    before the first one is, None where no number of bytes says how long it takes; it may raise.
+    `report` gets all results while they can be read: there may be more than memory holds.
     """
 
-    work: Callable[[Work, str], None]
-    key: Callable[[str, str], str] | None
-    done: str
-    dry: bool
-    adaptive: bool
-    journal: bool
-
-    def at(
-        self,
-        storage: StorageClient,
-        namespace: str,
-        *,
-        listener: Listener,
-        stop: threading.Event,
-        journal: Journal | None,
-        pace: Pace | None,
-    ) -> DirectoryResult:
-        """Do it there."""
-        size = _Size()
-        tell = audience(listener, size)
-        with ExitStack() as opened:
-            results = opened.enter_context(Results())
-            key = None if self.key is None else self.key(storage.base_url(namespace), namespace)
-            ledger = opened.enter_context(open_ledger(key, listener))
-            work = Work(storage, results, tell, stop, journal=journal, ledger=ledger, pace=pace)
-            self.work(work, namespace)
-            return self._result(results, size.total)
-
-    def _result(self, results: Results, size: int) -> DirectoryResult:
-        failures = chain(results.items(FAILED), results.items(NOT_DELETED))
-        return DirectoryResult(
-            transferred=results.count(self.done),
-            skipped=results.count(SKIPPED),
-            deleted=results.count(DELETED) + (results.count(EXTRA) if self.dry else 0),
-            failed=results.count(FAILED) + results.count(NOT_DELETED),
-            size=size,
-            failures=dict(islice(failures, MOST_FAILURES)),
-        )
+    confirm: ConfirmReplacement | None = None
+    confirm_deletion: ConfirmDeletion | None = None
+    before: Callable[[int | None], None] | None = None
+    report: Callable[[Results], None] | None = None
 
 
-def uploading(root: str, bucket: str, prefix: str, options: Mapping[str, Any]) -> DirectoryRun:
-    """The upload of `root`; `options` are those of `ocihaul.options.DirectoryUploadOptions`.
+NO_HOOKS = Hooks()
 
-    Raises UsageError when there is no such directory.
+
+def run(
+    request: Request,
+    storage: StorageClient,
+    *,
+    listener: Listener,
+    stop: threading.Event,
+    journal: Journal | None,
+    pace: Pace | None,
+    hooks: Hooks = NO_HOOKS,
+) -> DirectoryResult:
+    """Do what is asked for; the results are in files meanwhile.
+
+    Raises what concerns all files: UsageError before anything is sent; SessionError, ServiceError,
+    NetworkError, JournalError, Interrupted; TargetError for a directory that cannot be made;
+    NothingToDelete.
     """
-    walk.check_root(root, parameter="directory")
-    of_run, each = _split(options)
-    guess_types = each.get("content_type") == "auto"
-    if guess_types:
-        each["content_type"] = None
-    include, exclude = of_run["include"], of_run["exclude"]
-    local = make_filter(include, exclude, root=root)
-    remote = make_filter(include, exclude, root=bucket, prefix=prefix)
-
-    def request(namespace: str) -> TreeUpload:
-        return TreeUpload(
-            root=root,
-            each=UploadRequest(
-                source=Path(root),
-                name="-",
-                namespace=namespace,
-                bucket=bucket,
-                parallel=of_run["parallel"],
-                **each,
-            ),
-            prefix=prefix,
-            mode=of_run["mode"],
-            local_filter=local,
-            remote_filter=remote,
-            follow_links=of_run["follow_links"],
-            guess_types=guess_types,
-            empty_directories=True,
-            checksum=of_run["checksum"],
-            delete=of_run["delete"],
-            dry_run=of_run["dry_run"],
+    size = _Size()
+    if hooks.before is not None and not request.dry_run:
+        hooks.before(_bytes_of(request, storage))
+    with ExitStack() as opened:
+        results = opened.enter_context(Results())
+        key = _key(request, storage)
+        work = Work(
+            storage,
+            results,
+            audience(listener, size),
+            stop,
+            journal=journal,
+            ledger=opened.enter_context(open_ledger(key, listener)),
+            confirm=hooks.confirm,
+            pace=pace,
         )
+        match request:
+            case TreeUpload():
+                upload.upload_tree(request, work)
+            case TreeDownload():
+                download.download_tree(request, work)
+            case TreeDelete():
+                delete.delete_tree(request, work, confirm=hooks.confirm_deletion)
+        if hooks.report is not None:
+            hooks.report(results)
+        return _result(results, size.total, dry=request.dry_run)
 
-    dry = of_run["dry_run"]
-    return DirectoryRun(
-        work=lambda work, namespace: upload.upload_tree(request(namespace), work),
-        key=(lambda endpoint, namespace: upload.upload_key(request(namespace), endpoint))
-        if _remembers(of_run)
-        else None,
-        done=UPLOADED,
-        dry=dry,
-        adaptive=of_run["adaptive"],
-        journal=not dry,
+
+def in_namespace(request: Request, own: Callable[[], str]) -> Request:
+    """The request, in the namespace that `own` gives where it has none."""
+    match request:
+        case TreeUpload():
+            each = replace(request.each, namespace=request.each.namespace or own())
+            return replace(request, each=each)
+        case _:
+            return replace(request, namespace=request.namespace or own())
+
+
+def _key(request: Request, storage: StorageClient) -> str | None:
+    """What an interrupted run is found by; None where what is new or different is seen anyway."""
+    if request.dry_run:
+        return None
+    match request:
+        case TreeUpload() if request.mode is not Mode.SYNC:
+            return upload.upload_key(request, storage.base_url(request.each.namespace))
+        case TreeDownload() if request.mode is not Mode.SYNC:
+            return download.download_key(request, storage.base_url(request.namespace))
+        case _:
+            return None
+
+
+def _bytes_of(request: Request, storage: StorageClient) -> int | None:
+    """How many bytes there are at most; None for a deletion, which moves none."""
+    match request:
+        case TreeUpload():
+            return size_of(request.root, follow_links=request.follow_links)
+        case TreeDownload():
+            bucket = Bucket(storage, request.namespace, request.bucket, request.prefix)
+            return bucket.size(delimiter=request.delimiter)
+        case TreeDelete():
+            return None
+
+
+def _result(results: Results, size: int, *, dry: bool) -> DirectoryResult:
+    failures = chain(results.items(FAILED), results.items(NOT_DELETED))
+    return DirectoryResult(
+        transferred=results.count(UPLOADED) + results.count(DOWNLOADED),
+        skipped=results.count(SKIPPED),
+        deleted=results.count(DELETED) + (results.count(EXTRA) if dry else 0),
+        failed=results.count(FAILED) + results.count(NOT_DELETED),
+        size=size,
+        failures=dict(islice(failures, MOST_FAILURES)),
     )
-
-
-def downloading(bucket: str, root: str, prefix: str, options: Mapping[str, Any]) -> DirectoryRun:
-    """The download to `root`; `options` are those of `ocihaul.options.DirectoryDownloadOptions`.
-
-    Raises UsageError when that is no directory.
-    """
-    destination.check_root(root, parameter="directory")
-    of_run, each = _split(options)
-    accept = make_filter(of_run["include"], of_run["exclude"], root=root, prefix=prefix)
-
-    def request(namespace: str) -> TreeDownload:
-        return TreeDownload(
-            root=root,
-            namespace=namespace,
-            bucket=bucket,
-            prefix=prefix,
-            mode=of_run["mode"],
-            filter=accept,
-            follow_links=of_run["follow_links"],
-            strip_prefix=True,
-            checksum=of_run["checksum"],
-            delete=of_run["delete"],
-            dry_run=of_run["dry_run"],
-            parallel=of_run["parallel"],
-            **each,
-        )
-
-    return DirectoryRun(
-        work=lambda work, namespace: download.download_tree(request(namespace), work),
-        key=(lambda endpoint, namespace: download.download_key(request(namespace), endpoint))
-        if _remembers(of_run)
-        else None,
-        done=DOWNLOADED,
-        dry=of_run["dry_run"],
-        adaptive=of_run["adaptive"],
-        journal=False,  # a download's own files say how far it is
-    )
-
-
-def _split(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What is asked of the run, with what is not given, and what of each file."""
-    of_run: dict[str, Any] = {
-        "mode": Mode.SYNC,
-        "include": (),
-        "exclude": (),
-        "checksum": False,
-        "delete": False,
-        "dry_run": False,
-        "parallel": 10,
-        "adaptive": False,
-        "follow_links": True,
-    }
-    each = {name: value for name, value in options.items() if name not in of_run}
-    return of_run | {name: options[name] for name in options if name in of_run}, each
-
-
-def _remembers(of_run: Mapping[str, Any]) -> bool:
-    """What is new or different is seen without a memory."""
-    return of_run["mode"] is not Mode.SYNC and not of_run["dry_run"]
 
 
 class _Size:

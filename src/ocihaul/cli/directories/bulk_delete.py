@@ -32,12 +32,11 @@ def bulk_delete(context: click.Context, /, **options: Any) -> None:
 
 
 def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
-    from ocihaul.cli.directories.run import ask, run_tree
+    from ocihaul.cli.directories.run import ask, run_directory
     from ocihaul.cli.directories.summary import DELETE
     from ocihaul.cli.exit_codes import DONE
-    from ocihaul.cli.option_values import check_required
-    from ocihaul.directories.context import Work
-    from ocihaul.directories.delete import NothingToDelete, delete_tree
+    from ocihaul.cli.option_values import check_required, namespace_or_none
+    from ocihaul.directories.delete import NothingToDelete
     from ocihaul.directories.filters import make_filter
     from ocihaul.directories.request import TreeDelete
     from ocihaul.errors import OcihaulError
@@ -45,34 +44,34 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     check_required(given, "bucket_name")
     bucket, prefix = given["bucket_name"], given.get("prefix") or ""
     include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
-    accept = make_filter(include, exclude, root=bucket, prefix=prefix)
     force = bool(given.get("force"))
     if not (force or given.get("dry_run") or invocation.may_ask()):
         raise OcihaulError(
             "bulk-delete asks before it deletes, and there is no terminal to ask on",
             hint="Use --force to delete without a question, or --dry-run to see what would go.",
         )
+    request = TreeDelete(
+        namespace=namespace_or_none(given.get("namespace")) or "",
+        bucket=bucket,
+        prefix=prefix,
+        delimiter=given.get("delimiter"),
+        filter=make_filter(include, exclude, root=bucket, prefix=prefix),
+        parallel=tree.parallel(given.get("parallel_operations_count")),
+        dry_run=bool(given.get("dry_run")),
+    )
 
     def confirm(count: int) -> bool:
         question = f"This command will delete {count} objects. Are you sure you wish to continue?"
         return ask(invocation, question, "y/N") in {"y", "yes"}
 
-    def run(work: Work, namespace: str) -> None:
-        request = TreeDelete(
-            namespace=namespace,
-            bucket=bucket,
-            prefix=prefix,
-            delimiter=given.get("delimiter"),
-            filter=accept,
-            parallel=tree.parallel(given.get("parallel_operations_count")),
-            dry_run=bool(given.get("dry_run")),
-        )
-        delete_tree(request, work, confirm=None if force else confirm)
-
     try:
-        # No bytes are moved: only a session that can be renewed is known to last.
-        size = None if given.get("dry_run") else lambda *_: None
-        return run_tree(invocation, run, DELETE, size=size)
+        return run_directory(
+            invocation,
+            request,
+            DELETE,
+            adaptive=tree.is_adaptive(given),
+            confirm_deletion=None if force else confirm,
+        )
     except NothingToDelete:
         invocation.tell(f"There are no objects to delete in {bucket}")
         return DONE

@@ -44,18 +44,19 @@ def bulk_download(context: click.Context, /, **options: Any) -> None:
 
 
 def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
-    from ocihaul.cli.directories.run import run_tree
+    from ocihaul.cli.directories.run import run_directory
     from ocihaul.cli.directories.summary import DOWNLOAD
-    from ocihaul.cli.option_values import check_required, customer_key, refuse_both
-    from ocihaul.directories.bucket_index import Bucket
+    from ocihaul.cli.option_values import (
+        check_required,
+        customer_key,
+        namespace_or_none,
+        refuse_both,
+    )
     from ocihaul.directories.compare import Mode
-    from ocihaul.directories.context import Work
     from ocihaul.directories.destination import check_root
-    from ocihaul.directories.download import download_key, download_tree
     from ocihaul.directories.filters import make_filter
     from ocihaul.directories.request import TreeDownload
     from ocihaul.directories.results import DOWNLOADED, Results
-    from ocihaul.storage.client import StorageClient
 
     check_required(given, "bucket_name", "dest_dir")
     refuse_both(given, "overwrite", "no_overwrite")
@@ -63,40 +64,30 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     check_root(root, parameter="dest_dir")
     include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
     mode = Mode.KEEP if given.get("no_overwrite") else Mode.ASK
-    common: dict[str, Any] = {
-        "root": root,
-        "bucket": given["bucket_name"],
-        "prefix": prefix,
-        "delimiter": given.get("delimiter"),
-        "mode": Mode.REPLACE if given.get("overwrite") else mode,
-        "filter": make_filter(include, exclude, root=root, prefix=prefix),
-        "dry_run": bool(given.get("dry_run")),
-        "multipart": not given.get("no_multipart"),
-        "part_size": given.get("part_size"),
-        "threshold": tree.in_bytes(given.get("multipart_download_threshold")),
-        "parallel": tree.parallel(given.get("parallel_operations_count")),
-        "sse_customer_key": customer_key(given.get("encryption_key_file"), invocation.home),
-    }
-
-    def run(work: Work, namespace: str) -> None:
-        download_tree(TreeDownload(namespace=namespace, **common), work)
-
-    def size(storage: StorageClient, namespace: str) -> int:
-        bucket = Bucket(storage, namespace, given["bucket_name"], prefix)
-        return bucket.size(delimiter=given.get("delimiter"))
+    request = TreeDownload(
+        root=root,
+        namespace=namespace_or_none(given.get("namespace")) or "",
+        bucket=given["bucket_name"],
+        prefix=prefix,
+        delimiter=given.get("delimiter"),
+        mode=Mode.REPLACE if given.get("overwrite") else mode,
+        filter=make_filter(include, exclude, root=root, prefix=prefix),
+        dry_run=bool(given.get("dry_run")),
+        multipart=not given.get("no_multipart"),
+        part_size=given.get("part_size"),
+        threshold=tree.in_bytes(given.get("multipart_download_threshold")),
+        parallel=tree.parallel(given.get("parallel_operations_count")),
+        sse_customer_key=customer_key(given.get("encryption_key_file"), invocation.home),
+    )
 
     def dry_run(results: Results, stdout: TextIO) -> None:
         write_lines(stdout, (name for name, _ in results.items(DOWNLOADED)))
 
-    if given.get("dry_run"):
-        return run_tree(invocation, run, DOWNLOAD, dry_run=dry_run)
-    return run_tree(
+    return run_directory(
         invocation,
-        run,
+        request,
         DOWNLOAD,
-        key=lambda endpoint, namespace: download_key(
-            TreeDownload(namespace=namespace, **common), endpoint
-        ),
+        adaptive=tree.is_adaptive(given),
         question="{} already exists. Are you sure you want to overwrite it?",
-        size=size,
+        dry_run=dry_run if request.dry_run else None,
     )

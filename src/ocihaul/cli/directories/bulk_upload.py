@@ -43,16 +43,14 @@ def bulk_upload(context: click.Context, /, **options: Any) -> None:
 
 
 def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
-    from ocihaul.cli.directories.run import run_tree
+    from ocihaul.cli.directories.run import run_directory
     from ocihaul.cli.directories.summary import UPLOAD
     from ocihaul.cli.option_values import check_required, refuse_both
     from ocihaul.directories.compare import Mode
-    from ocihaul.directories.context import Work
     from ocihaul.directories.filters import make_filter
     from ocihaul.directories.request import TreeUpload
     from ocihaul.directories.results import UPLOADED, Results
-    from ocihaul.directories.upload import upload_key, upload_tree
-    from ocihaul.directories.walk import check_root, size_of
+    from ocihaul.directories.walk import check_root
     from ocihaul.transfer.uploads.request import UploadRequest
 
     check_required(given, "bucket_name", "src_dir")
@@ -60,40 +58,31 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     root = tree.directory(given["src_dir"])
     check_root(root, parameter="src_dir")
     include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
-    accept = make_filter(include, exclude, root=root)
     mode = Mode.KEEP if given.get("no_overwrite") else Mode.ASK
-    common = tree.of_each(given, home=invocation.home)
-
-    def request(namespace: str) -> TreeUpload:
-        return TreeUpload(
-            root=root,
-            prefix=given.get("object_prefix") or "",
-            each=UploadRequest(
-                **(common | {"namespace": namespace}),
-                source=Path(root),
-                name="-",
-                parallel=tree.parallel(given.get("parallel_upload_count")),
-            ),
-            mode=Mode.REPLACE if given.get("overwrite") else mode,
-            local_filter=accept,
-            follow_links=not given.get("no_follow_symlinks"),
-            guess_types=given.get("content_type") == "auto",
-            dry_run=bool(given.get("dry_run")),
-        )
-
-    def run(work: Work, namespace: str) -> None:
-        upload_tree(request(namespace), work)
+    request = TreeUpload(
+        root=root,
+        prefix=given.get("object_prefix") or "",
+        each=UploadRequest(
+            **tree.of_each(given, home=invocation.home),
+            source=Path(root),
+            name="-",
+            parallel=tree.parallel(given.get("parallel_upload_count")),
+        ),
+        mode=Mode.REPLACE if given.get("overwrite") else mode,
+        local_filter=make_filter(include, exclude, root=root),
+        follow_links=not given.get("no_follow_symlinks"),
+        guess_types=given.get("content_type") == "auto",
+        dry_run=bool(given.get("dry_run")),
+    )
 
     def dry_run(results: Results, stdout: TextIO) -> None:
         write_lines(stdout, (str(Path(root) / path) for path, _ in results.items(UPLOADED)))
 
-    if given.get("dry_run"):
-        return run_tree(invocation, run, UPLOAD, dry_run=dry_run)
-    return run_tree(
+    return run_directory(
         invocation,
-        run,
+        request,
         UPLOAD,
-        key=lambda endpoint, namespace: upload_key(request(namespace), endpoint),
+        adaptive=tree.is_adaptive(given),
         question="{} already exists. Are you sure you want to overwrite it?",
-        size=lambda *_: size_of(root, follow_links=not given.get("no_follow_symlinks")),
+        dry_run=dry_run if request.dry_run else None,
     )

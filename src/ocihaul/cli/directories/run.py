@@ -1,117 +1,100 @@
-"""One run over a tree, seen by the person who started it: signals, questions, lines, summary."""
+"""One run over a directory as its operator sees it: signals, questions, lines, summary."""
 
 import time
 from collections.abc import Callable
 from typing import TextIO
 
-from ocihaul.cli.core import journal_for, storage_for
-from ocihaul.cli.directories.options import is_adaptive
+from ocihaul.cli.core import client_for
 from ocihaul.cli.directories.progress import TreeReporter, tree_reporting
 from ocihaul.cli.directories.summary import Layout, print_summary
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.invocation import Invocation
-from ocihaul.cli.option_values import namespace_or_none
 from ocihaul.cli.output import EMPTY_RESULT
 from ocihaul.cli.session_estimate import Foreteller
 from ocihaul.cli.signals import Stopper, stopping
-from ocihaul.directories.checkpoint import open_ledger
-from ocihaul.directories.context import Work
-from ocihaul.directories.request import Confirm
-from ocihaul.directories.results import FAILED as FAILURES
-from ocihaul.directories.results import NOT_DELETED, Results
+from ocihaul.client import Client
+from ocihaul.directories.request import ConfirmDeletion, ConfirmReplacement, Request
+from ocihaul.directories.results import Results
+from ocihaul.directories.run import DirectoryResult, Hooks
 from ocihaul.errors import Interrupted
 from ocihaul.events import audience, ignore
 from ocihaul.printing import say
-from ocihaul.storage.client import StorageClient
-from ocihaul.transfer.pace import Pace
 
-#: Does the work in a namespace.
-Run = Callable[[Work, str], None]
-#: The ledger's name of the run, from the endpoint and the namespace; None: nothing to remember.
-Key = Callable[[str, str], str]
-#: How many bytes there are at most, in a namespace; None where no number says how long it takes.
-Size = Callable[[StorageClient, str], int | None]
+#: Prints what a dry run has found.
+DryRun = Callable[[Results, TextIO], None]
 
 
-def run_tree(
+def run_directory(
     invocation: Invocation,
-    run: Run,
+    request: Request,
     layout: Layout,
     *,
-    key: Key | None = None,
+    adaptive: bool = False,
     question: str = "",
-    dry_run: Callable[[Results, TextIO], None] | None = None,
-    size: Size | None = None,
+    confirm_deletion: ConfirmDeletion | None = None,
+    dry_run: DryRun | None = None,
 ) -> int:
     """Run it and print the summary; returns the exit status.
 
-    `question` asks about one name, `{}` in it. `dry_run` prints the results instead. With `size`,
-    --require-session is heard.
+    `question` asks about one name, `{}` in it. `dry_run` prints the results instead of the
+    summary.
     """
     settings = invocation.settings()
-    debug = invocation.given.debug
+    options = settings.wishes
+    unprinted = False
+
+    def report(results: Results) -> None:
+        nonlocal unprinted
+        if not request.dry_run:
+            reporter.beat()
+        if dry_run is not None:
+            dry_run(results, invocation.stdout)
+        else:
+            unprinted = not print_summary(results, layout, invocation.view, invocation.stdout)
+
     with (
         stopping() as stopper,
-        Results() as results,
-        tree_reporting(invocation.stderr, debug=debug) as reporter,
+        tree_reporting(invocation.stderr, debug=invocation.given.debug) as reporter,
     ):
         for text in invocation.notices(settings):
             reporter.notice(f"Notice: {text}")
-        wishes = settings.wishes
         foreteller = Foreteller(
             ignore,  # what one large file of many takes is no forecast
-            mints=wishes.renew_with,
-            expected_rate=wishes.expected_rate,
+            mints=options.renew_with,
+            expected_rate=options.expected_rate,
             monotonic=time.monotonic,
             now=time.time,
         )
-        pace = Pace() if is_adaptive(invocation.options) else None
-        hears = reporter if pace is None else audience(reporter, pace)
-        with (
-            journal_for(reporter) as journal,
-            storage_for(
-                settings, listener=audience(hears, foreteller), stop=stopper.stop
-            ) as storage,
-        ):
-            namespace = namespace_or_none(invocation.options.get("namespace"))
-            namespace = namespace or storage.get_namespace()
-            if wishes.require_session and size is not None:
-                foreteller.require(size(storage, namespace))
-            remembered = None if key is None else key(storage.base_url(namespace), namespace)
-            with open_ledger(remembered, reporter) as ledger:
-                work = Work(
-                    storage,
-                    results,
-                    hears,
-                    stopper.stop,
-                    journal=journal,
-                    ledger=ledger,
-                    confirm=_confirm(invocation, question, stopper),
-                    pace=pace,
-                )
-                _run(run, work, namespace, None if invocation.options.get("dry_run") else reporter)
-        if dry_run is not None:
-            dry_run(results, invocation.stdout)
-        elif not print_summary(results, layout, invocation.view, invocation.stdout):
+        hooks = Hooks(
+            confirm=_confirm(invocation, question, stopper),
+            confirm_deletion=confirm_deletion,
+            before=foreteller.require if options.require_session else None,
+            report=report,
+        )
+        hears = audience(reporter, foreteller)
+        with client_for(settings, listener=hears, stop=stopper.stop) as client:
+            result = _run(client, request, hooks, adaptive=adaptive, reporter=reporter)
+        if unprinted:
             say(invocation.stderr, EMPTY_RESULT)
-        failed = results.count(FAILURES) + results.count(NOT_DELETED)
-        if failed:
-            reporter.notice(f"{failed} failed; the others are done.")
-        return FAILED if failed else DONE
+        if result.failed:
+            reporter.notice(f"{result.failed} failed; the others are done.")
+        return FAILED if result.failed else DONE
 
 
-def _run(run: Run, work: Work, namespace: str, reporter: TreeReporter | None) -> None:
+def _run(
+    client: Client, request: Request, hooks: Hooks, *, adaptive: bool, reporter: TreeReporter
+) -> DirectoryResult:
     try:
-        run(work, namespace)
+        return client.run_directory(request, hooks=hooks, adaptive=adaptive)
     except KeyboardInterrupt:
         raise Interrupted("stopped while asking") from None
     finally:
-        if reporter is not None:
-            reporter.beat()  # where nothing is done, there is nothing to say of it
+        if not request.dry_run:
+            reporter.beat()
 
 
-def _confirm(invocation: Invocation, question: str, stopper: Stopper) -> Confirm | None:
-    """Who is asked before something is replaced; None where there is nobody."""
+def _confirm(invocation: Invocation, question: str, stopper: Stopper) -> ConfirmReplacement | None:
+    """What asks before something is replaced; None without a terminal."""
     if not question or not invocation.may_ask():
         return None
     everything = False

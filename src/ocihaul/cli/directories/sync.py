@@ -61,49 +61,38 @@ def sync(context: click.Context, /, **options: Any) -> None:
 
 
 def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
-    from ocihaul.cli.directories.run import run_tree
+    from ocihaul.cli.directories.run import run_directory
     from ocihaul.cli.directories.summary import DELETE, UPLOAD
     from ocihaul.directories.compare import Mode
-    from ocihaul.directories.context import Work
     from ocihaul.directories.filters import make_filter
     from ocihaul.directories.request import TreeUpload
     from ocihaul.directories.results import EXTRA, SKIPPED, UPLOADED, Results
-    from ocihaul.directories.upload import upload_tree
-    from ocihaul.directories.walk import check_root, size_of
+    from ocihaul.directories.walk import check_root
     from ocihaul.transfer.uploads.request import UploadRequest
 
     root = tree.directory(given["src_dir"])
     check_root(root, parameter="src_dir")
-    prefix, delete = given.get("prefix") or "", bool(given.get("delete"))
+    prefix = given.get("prefix") or ""
     include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
-    local = make_filter(include, exclude, root=root)
-    remote = make_filter(include, exclude, root=given["bucket_name"], prefix=prefix)
-    common = tree.of_each(given, home=invocation.home)
-
-    def run(work: Work, namespace: str) -> None:
-        request = TreeUpload(
-            root=root,
-            prefix=prefix,
-            each=UploadRequest(
-                **(common | {"namespace": namespace}),
-                source=Path(root),
-                name="-",
-                parallel=tree.parallel(given.get("parallel_operations_count")),
-            ),
-            mode=Mode.SYNC,
-            local_filter=local,
-            remote_filter=remote,
-            follow_links=not given.get("no_follow_symlinks"),
-            guess_types=given.get("content_type") == "auto",
-            empty_directories=True,
-            checksum=bool(given.get("checksum")),
-            delete=delete,
-            dry_run=bool(given.get("dry_run")),
-        )
-        upload_tree(request, work)
-
-    def size(*_: object) -> int:
-        return size_of(root, follow_links=not given.get("no_follow_symlinks"))
+    request = TreeUpload(
+        root=root,
+        prefix=prefix,
+        each=UploadRequest(
+            **tree.of_each(given, home=invocation.home),
+            source=Path(root),
+            name="-",
+            parallel=tree.parallel(given.get("parallel_operations_count")),
+        ),
+        mode=Mode.SYNC,
+        local_filter=make_filter(include, exclude, root=root),
+        remote_filter=make_filter(include, exclude, root=given["bucket_name"], prefix=prefix),
+        follow_links=not given.get("no_follow_symlinks"),
+        guess_types=given.get("content_type") == "auto",
+        empty_directories=True,
+        checksum=bool(given.get("checksum")),
+        delete=bool(given.get("delete")),
+        dry_run=bool(given.get("dry_run")),
+    )
 
     def dry_run(results: Results, stdout: TextIO) -> None:
         def told() -> Iterator[str]:
@@ -117,57 +106,45 @@ def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
 
         write_lines(stdout, told())
 
-    return run_tree(
+    return run_directory(
         invocation,
-        run,
-        UPLOAD + (DELETE if delete else ()),
-        dry_run=dry_run if given.get("dry_run") else None,
-        size=None if given.get("dry_run") else size,
+        request,
+        UPLOAD + (DELETE if request.delete else ()),
+        adaptive=tree.is_adaptive(given),
+        dry_run=dry_run if request.dry_run else None,
     )
 
 
 def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
-    from ocihaul.cli.directories.run import run_tree
+    from ocihaul.cli.directories.run import run_directory
     from ocihaul.cli.directories.summary import DELETE_FILES, DOWNLOAD
-    from ocihaul.cli.option_values import customer_key
-    from ocihaul.directories.bucket_index import Bucket
+    from ocihaul.cli.option_values import customer_key, namespace_or_none
     from ocihaul.directories.compare import Mode
-    from ocihaul.directories.context import Work
     from ocihaul.directories.destination import check_root
-    from ocihaul.directories.download import download_tree
     from ocihaul.directories.filters import make_filter
     from ocihaul.directories.request import TreeDownload
     from ocihaul.directories.results import DELETED, DOWNLOADED, SKIPPED, Results
-    from ocihaul.storage.client import StorageClient
 
     root, prefix = tree.directory(given["dest_dir"]), given.get("prefix") or ""
     check_root(root, parameter="dest_dir")
     include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
-    key = customer_key(given.get("encryption_key_file"), invocation.home)
-    delete = bool(given.get("delete"))
-
-    def run(work: Work, namespace: str) -> None:
-        request = TreeDownload(
-            root=root,
-            namespace=namespace,
-            bucket=given["bucket_name"],
-            prefix=prefix,
-            mode=Mode.SYNC,
-            filter=make_filter(include, exclude, root=root, prefix=prefix),
-            follow_links=not given.get("no_follow_symlinks"),
-            strip_prefix=True,
-            checksum=bool(given.get("checksum")),
-            delete=delete,
-            dry_run=bool(given.get("dry_run")),
-            multipart=not given.get("no_multipart"),
-            part_size=given.get("part_size"),
-            parallel=tree.parallel(given.get("parallel_operations_count")),
-            sse_customer_key=key,
-        )
-        download_tree(request, work)
-
-    def size(storage: StorageClient, namespace: str) -> int:
-        return Bucket(storage, namespace, given["bucket_name"], prefix).size()
+    request = TreeDownload(
+        root=root,
+        namespace=namespace_or_none(given.get("namespace")) or "",
+        bucket=given["bucket_name"],
+        prefix=prefix,
+        mode=Mode.SYNC,
+        filter=make_filter(include, exclude, root=root, prefix=prefix),
+        follow_links=not given.get("no_follow_symlinks"),
+        strip_prefix=True,
+        checksum=bool(given.get("checksum")),
+        delete=bool(given.get("delete")),
+        dry_run=bool(given.get("dry_run")),
+        multipart=not given.get("no_multipart"),
+        part_size=given.get("part_size"),
+        parallel=tree.parallel(given.get("parallel_operations_count")),
+        sse_customer_key=customer_key(given.get("encryption_key_file"), invocation.home),
+    )
 
     def dry_run(results: Results, stdout: TextIO) -> None:
         for what, kind in (
@@ -177,10 +154,10 @@ def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
         ):
             write_lines(stdout, (f"{what} {name}" for name, _ in results.items(kind)))
 
-    return run_tree(
+    return run_directory(
         invocation,
-        run,
-        DOWNLOAD + (DELETE_FILES if delete else ()),
-        dry_run=dry_run if given.get("dry_run") else None,
-        size=None if given.get("dry_run") else size,
+        request,
+        DOWNLOAD + (DELETE_FILES if request.delete else ()),
+        adaptive=tree.is_adaptive(given),
+        dry_run=dry_run if request.dry_run else None,
     )
