@@ -38,7 +38,7 @@ _REGION = "eu-frankfurt-1"
 
 @dataclass
 class Ground:
-    """The surroundings of every command that is measured."""
+    """The environment_and_home of every command that is measured."""
 
     home: Path
     source: Path

@@ -1,4 +1,4 @@
-"""One command, measured: through `measure.py`, in the surroundings of the ground."""
+"""One command, measured: through `measure.py`, in the environment_and_home of the ground."""
 
 import json
 import subprocess

@@ -148,7 +148,7 @@ class World:
         return self.start_python("-m", "ocihaul", *args, **environ)
 
     def start_python(self, *args: str, **environ: str) -> "subprocess.Popen[str]":
-        """Start Python in the same surroundings."""
+        """Start Python in the same environment_and_home."""
         return subprocess.Popen(
             [sys.executable, *args],
             env=self.environ() | environ,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ocihaul import errors, events, options
     from ocihaul.client import Client
-    from ocihaul.directories.compare import Mode
+    from ocihaul.directories.compare import SyncMode
     from ocihaul.directories.run import DirectoryResult
     from ocihaul.functions import download, download_directory, upload, upload_directory, verify
     from ocihaul.session.credential import Credential
@@ -39,9 +39,9 @@ __all__ = [
     "DirectoryResult",
     "DownloadResult",
     "Existing",
-    "Mode",
     "Session",
     "SessionStatus",
+    "SyncMode",
     "UploadResult",
     "Verification",
     "__version__",
@@ -62,7 +62,7 @@ _HOMES: dict[str, str | None] = {
     "DirectoryResult": "ocihaul.directories.run",
     "DownloadResult": "ocihaul.transfer.downloads.request",
     "Existing": "ocihaul.transfer.uploads.request",
-    "Mode": "ocihaul.directories.compare",
+    "SyncMode": "ocihaul.directories.compare",
     "Session": "ocihaul.session.session",
     "SessionStatus": "ocihaul.session.status",
     "UploadResult": "ocihaul.transfer.uploads.request",

@@ -320,7 +320,7 @@ class Client:
         stopped or killed, it resumes, as the command line does, and with the same files in the
         state directory. Where these cannot be used, `listener` hears a Notice.
 
-        Options (default), sizes in bytes: mode (Mode.SYNC), include, exclude (()),
+        Options (default), sizes in bytes: mode (SyncMode.SYNC), include, exclude (()),
         checksum (False), delete (False), dry_run (False), parallel (10), adaptive (False),
         follow_links (True), part_size (None),
         multipart (True), verify_checksum (False), metadata ({}), storage_tier (None),
@@ -359,7 +359,7 @@ class Client:
         its object's time. A name that ends with "/" becomes a directory, and archived objects are
         skipped. Nothing is ever written outside of `directory`.
 
-        Options (default), sizes in bytes: mode (Mode.SYNC), include, exclude (()),
+        Options (default), sizes in bytes: mode (SyncMode.SYNC), include, exclude (()),
         checksum (False), delete (False), dry_run (False), parallel (10), adaptive (False),
         follow_links (True), part_size (None),
         multipart (True), sse_customer_key (None).

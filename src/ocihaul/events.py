@@ -259,7 +259,7 @@ class DownloadFinished(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class TreeWalked(Event):
+class DirectoryScanned(Event):
     """So many files and bytes of a tree have been found; `complete`: that is all of them."""
 
     files: int

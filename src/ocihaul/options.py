@@ -10,7 +10,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypedDict, Union, get_args, get_origin, get_type_hints
 
-from ocihaul.directories.compare import Mode
+from ocihaul.directories.compare import SyncMode
 from ocihaul.errors import UsageError
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer.uploads.request import Existing
@@ -94,7 +94,7 @@ class UploadOptions(ObjectOptions, total=False):
 class DirectoryOptions(TypedDict, total=False):
     """What a whole directory can be asked, in either direction.
 
-    `mode` (Mode.SYNC) says what becomes of what is there. `include` or `exclude` are shell
+    `mode` (SyncMode.SYNC) says what becomes of what is there. `include` or `exclude` are shell
     patterns for paths, of which "*" matches "/" too. `checksum` (False) compares the content of
     everything that has the same size, whatever its time. `delete` (False) deletes what the source
     does not have, and nothing where the source is empty. `dry_run` (False) only counts. `parallel`
@@ -102,7 +102,7 @@ class DirectoryOptions(TypedDict, total=False):
     (True) follows symbolic links.
     """
 
-    mode: Mode
+    mode: SyncMode
     include: Iterable[str]
     exclude: Iterable[str]
     checksum: bool

@@ -5,7 +5,7 @@ from datetime import timedelta, timezone
 
 import pytest
 
-from ocihaul.cli.event_text import QUIET, Speaker, debug_line
+from ocihaul.cli.event_text import QUIET, EventFormatter, debug_line
 from ocihaul.events import (
     AttemptFinished,
     BytesSent,
@@ -32,8 +32,8 @@ STAMP = "2025-11-25 01:00:00+09:00"
 MIB = 1024 * 1024
 
 
-def said(event: Event, speaker: Speaker | None = None, at: float = 0.0) -> list[str]:
-    return (speaker or Speaker(TOKYO)).lines(event, at=at, now=NOW)
+def said(event: Event, speaker: EventFormatter | None = None, at: float = 0.0) -> list[str]:
+    return (speaker or EventFormatter(TOKYO)).lines(event, at=at, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_what_happens_all_the_time_is_not_said(event: Event) -> None:
 
 
 def test_trouble_of_many_threads_makes_one_line_and_the_next_one_counts_it() -> None:
-    speaker = Speaker(TOKYO)
+    speaker = EventFormatter(TOKYO)
     event = RetryScheduled("UploadPart", 1, 2.0, "503")
     assert len(said(event, speaker, at=10.0)) == 1
     assert [said(event, speaker, at=10.1) for _ in range(14)] == [[]] * 14
@@ -152,7 +152,7 @@ def test_trouble_of_many_threads_makes_one_line_and_the_next_one_counts_it() -> 
 
 
 def test_different_troubles_do_not_silence_each_other() -> None:
-    speaker = Speaker(TOKYO)
+    speaker = EventFormatter(TOKYO)
     assert said(RetryScheduled("UploadPart", 1, 2.0, "503"), speaker)
     assert said(PartResent(7, 1, "cut"), speaker)
     assert said(RenewalFailed("refresh", "it has ended", None), speaker)
@@ -161,7 +161,7 @@ def test_different_troubles_do_not_silence_each_other() -> None:
 
 
 def test_a_rejected_token_is_named_once() -> None:
-    speaker = Speaker(TOKYO)
+    speaker = EventFormatter(TOKYO)
     answers = [said(CredentialRejected(1, "UploadPart"), speaker) for _ in range(15)]
     assert [len(lines) for lines in answers] == [1] + [0] * 14
     assert said(CredentialRejected(2, "UploadPart"), speaker)
@@ -194,7 +194,7 @@ def test_a_name_cannot_break_its_line() -> None:
 
 @pytest.mark.parametrize("offset", [-7200.0, 7200.0])
 def test_finding_b18_a_fresh_token_is_reckoned_by_the_clock_of_the_service(offset: float) -> None:
-    speaker = Speaker(TOKYO)
+    speaker = EventFormatter(TOKYO)
     said(ClockCorrected(offset), speaker)
     (line,) = said(TokenAdopted("refresh", 2, NOW + offset + 3600, None), speaker)
     assert line.endswith("(1 h 00 min)")
@@ -216,7 +216,7 @@ def test_a_zone_that_python_cannot_reckon_with_costs_no_line(
     monkeypatch.setenv("TZ", "UTC+26")
     time.tzset()
     try:
-        assert said(Notice("well"), Speaker()) == ["2025-11-24 16:00:00+00:00 well"]
+        assert said(Notice("well"), EventFormatter()) == ["2025-11-24 16:00:00+00:00 well"]
     finally:
         monkeypatch.undo()
         time.tzset()

@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 import ocihaul
 from ocihaul import errors, events
 from ocihaul.cli import app
-from ocihaul.cli.directories.progress import TreeReporter
+from ocihaul.cli.directories.progress import DirectoryReporter
 from ocihaul.cli.error_text import error_text
-from ocihaul.cli.event_text import Speaker, debug_line
+from ocihaul.cli.event_text import EventFormatter, debug_line
 from ocihaul.cli.formatting import table_text
 from ocihaul.cli.invocation import Invocation
 from ocihaul.cli.output import View, print_view
-from ocihaul.cli.progress import PlainScreen, Reporter
+from ocihaul.cli.progress import PlainOutput, Reporter
 from ocihaul.cli.session.report import Report
 from ocihaul.printable import json_text, one_line
 from ocihaul.printing import LONGEST_LINE, say, say_text, shown, write_answer, write_lines
@@ -113,14 +113,14 @@ def test_finding_a07_no_event_says_more_lines_than_it_has(kind: type[events.Even
     @settings(max_examples=40)
     @given(any_event(kind), hostile)
     def check(event: events.Event, label: str) -> None:
-        expected = Speaker(label=label).lines(event, at=0.0, now=0.0)
+        expected = EventFormatter(label=label).lines(event, at=0.0, now=0.0)
         stream = io.StringIO()
         for line in expected:
-            PlainScreen(stream).say(line)
+            PlainOutput(stream).say(line)
         assert len(lines_of(stream)) == len(expected)
         for reporter in (
-            Reporter(PlainScreen(stream), debug=True),
-            TreeReporter(stream, debug=True),
+            Reporter(PlainOutput(stream), debug=True),
+            DirectoryReporter(stream, debug=True),
         ):
             before = len(lines_of(stream))
             reporter(event)
@@ -164,7 +164,7 @@ def test_finding_a07_no_error_says_a_line_that_is_not_ours(
 def test_finding_a07_the_text_of_the_finding_is_one_line() -> None:
     error = errors.ServiceError(status=503, code="C", message=HOSTILE, operation="PutObject")
     stream = io.StringIO()
-    reporter = Reporter(PlainScreen(stream))
+    reporter = Reporter(PlainOutput(stream))
     reporter(events.RetryScheduled("PutObject", 1, 2.0, error.message))
     (line,) = lines_of(stream)
     assert r"\x1b]0;pwn\x07 hi\n2026-11-27 00:00:00+00:00 uploaded o: FAKE\x9b2J" in line

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from ocihaul.cli.progress import INTERVAL, PlainScreen, Reporter, keep_beating, reporting
+from ocihaul.cli.progress import INTERVAL, PlainOutput, Reporter, keep_heartbeat, reporting
 from ocihaul.events import (
     AttemptFinished,
     BytesReceived,
@@ -37,7 +37,7 @@ class Clock:
 
 def test_a_line_is_said_every_thirty_seconds_also_when_nothing_happens() -> None:
     stream, clock = io.StringIO(), Clock()
-    reporter = Reporter(PlainScreen(stream), monotonic=clock, now=clock)
+    reporter = Reporter(PlainOutput(stream), monotonic=clock, now=clock)
     reporter(PLANNED)
     waits: list[float] = []
 
@@ -46,7 +46,7 @@ def test_a_line_is_said_every_thirty_seconds_also_when_nothing_happens() -> None
         clock.time += seconds
         return len(waits) > 3
 
-    keep_beating(reporter.beat, wait)
+    keep_heartbeat(reporter.beat, wait)
     assert waits == [INTERVAL] * 4
     beats = [line for line in stream.getvalue().splitlines() if "parts 0/2" in line]
     assert len(beats) == 3
@@ -54,7 +54,7 @@ def test_a_line_is_said_every_thirty_seconds_also_when_nothing_happens() -> None
 
 def test_no_line_is_said_before_the_upload_and_after_it() -> None:
     stream = io.StringIO()
-    reporter = Reporter(PlainScreen(stream))
+    reporter = Reporter(PlainOutput(stream))
     reporter.beat()
     assert stream.getvalue() == ""
     reporter(PLANNED)
@@ -67,14 +67,14 @@ def test_no_line_is_said_before_the_upload_and_after_it() -> None:
 @pytest.mark.parametrize("debug", [False, True])
 def test_attempts_are_logged_with_debug_only(debug: bool) -> None:
     stream = io.StringIO()
-    reporter = Reporter(PlainScreen(stream), debug=debug)
+    reporter = Reporter(PlainOutput(stream), debug=debug)
     reporter(AttemptFinished("GetNamespace", "GET", "/n", 200, None, "id", 0.1, 1, 0))
     assert ("GET /n 200" in stream.getvalue()) is debug
 
 
 def test_secrets_in_events_do_not_reach_the_stream() -> None:
     stream = io.StringIO()
-    reporter = Reporter(PlainScreen(stream), debug=True)
+    reporter = Reporter(PlainOutput(stream), debug=True)
     reporter(Notice(f"token {TOKEN}"))
     reporter(AttemptFinished("Get", "GET", f"/p/{'s' * 20}/n/x", None, TOKEN, None, 0.1, 1, 0))
     assert TOKEN not in stream.getvalue()
@@ -84,12 +84,12 @@ def test_secrets_in_events_do_not_reach_the_stream() -> None:
 def test_a_reader_that_has_gone_away_does_not_stop_the_upload() -> None:
     stream = io.StringIO()
     stream.close()
-    Reporter(PlainScreen(stream))(Notice("nobody reads this"))
+    Reporter(PlainOutput(stream))(Notice("nobody reads this"))
 
 
 def test_lines_of_many_threads_stay_whole() -> None:
     stream = io.StringIO()
-    reporter = Reporter(PlainScreen(stream))
+    reporter = Reporter(PlainOutput(stream))
 
     def talk() -> None:
         for _ in range(50):

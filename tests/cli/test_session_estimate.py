@@ -1,6 +1,6 @@
 import pytest
 
-from ocihaul.cli.session_estimate import Foreteller
+from ocihaul.cli.session_estimate import LifetimeEstimator
 from ocihaul.errors import SessionError
 from ocihaul.events import BytesSent, ClockCorrected, Notice, TokenAdopted, UploadPlanned
 from tests.support import NOW, Hand, Recorder
@@ -8,10 +8,10 @@ from tests.support import NOW, Hand, Recorder
 PLAN = UploadPlanned("x", 10**10, 10**8, 100, 10, multipart=True)
 
 
-def foreteller(
+def estimator(
     heard: Recorder, hand: Hand, *, rate: float | None = None, mints: str | None = None
-) -> Foreteller:
-    return Foreteller(heard, mints=mints, expected_rate=rate, monotonic=hand, now=hand)
+) -> LifetimeEstimator:
+    return LifetimeEstimator(heard, mints=mints, expected_rate=rate, monotonic=hand, now=hand)
 
 
 def texts(heard: Recorder) -> list[str]:
@@ -20,7 +20,7 @@ def texts(heard: Recorder) -> list[str]:
 
 def test_it_is_said_before_the_first_byte_and_once_when_the_rate_is_known() -> None:
     heard, hand = Recorder(), Hand()
-    told = foreteller(heard, hand)
+    told = estimator(heard, hand)
     told(TokenAdopted("start", 1, NOW + 3600, NOW + 7200))
     told(PLAN)
     assert texts(heard) == [
@@ -36,7 +36,7 @@ def test_it_is_said_before_the_first_byte_and_once_when_the_rate_is_known() -> N
 
 def test_finding_e08_a_long_read_before_the_first_byte_is_not_the_lines_rate() -> None:
     heard, hand = Recorder(), Hand()
-    told = foreteller(heard, hand)
+    told = estimator(heard, hand)
     told(TokenAdopted("start", 1, NOW + 36_000, NOW + 72_000))
     told(PLAN)
     hand.forward(500)
@@ -48,14 +48,14 @@ def test_finding_e08_a_long_read_before_the_first_byte_is_not_the_lines_rate() -
 
 def test_an_api_key_needs_no_forecast() -> None:
     heard = Recorder()
-    told = foreteller(heard, Hand())
+    told = estimator(heard, Hand())
     told(PLAN)
     told.require(10**15)
     assert texts(heard) == []
 
 
 def test_a_session_that_must_last_and_will_not_is_an_error_with_the_cure() -> None:
-    told = foreteller(Recorder(), Hand(), rate=1e6)
+    told = estimator(Recorder(), Hand(), rate=1e6)
     told(TokenAdopted("start", 1, NOW + 3600, NOW + 3600))
     told.require(10**9)
     with pytest.raises(SessionError, match="--renew-with"):
@@ -63,21 +63,21 @@ def test_a_session_that_must_last_and_will_not_is_an_error_with_the_cure() -> No
 
 
 def test_a_session_that_cannot_be_judged_is_not_begun_either() -> None:
-    told = foreteller(Recorder(), Hand())
+    told = estimator(Recorder(), Hand())
     told(TokenAdopted("start", 1, NOW + 3600, NOW + 3600))
     with pytest.raises(SessionError, match="--expected-rate"):
         told.require(1)
 
 
 def test_a_minted_session_always_lasts() -> None:
-    told = foreteller(Recorder(), Hand(), mints="BACKUP")
+    told = estimator(Recorder(), Hand(), mints="BACKUP")
     told(TokenAdopted("start", 1, NOW + 3600, NOW + 3600))
     told.require(10**15)
 
 
 def test_of_a_stream_only_the_end_of_the_session_is_said() -> None:
     heard, hand = Recorder(), Hand()
-    told = foreteller(heard, hand, rate=1e6)
+    told = estimator(heard, hand, rate=1e6)
     told(TokenAdopted("start", 1, NOW + 3600, NOW + 7200))
     told.require(None)
     told(UploadPlanned("x", None, 10**7, None, 10, multipart=True))
@@ -91,7 +91,7 @@ def test_of_a_stream_only_the_end_of_the_session_is_said() -> None:
 
 def test_finding_b18_a_forecast_is_made_by_the_clock_of_the_service() -> None:
     heard, hand = Recorder(), Hand()
-    told = foreteller(heard, hand)
+    told = estimator(heard, hand)
     told(ClockCorrected(-7200.0))
     told(TokenAdopted("start", 1, NOW - 7200 + 3600, NOW))
     told(PLAN)

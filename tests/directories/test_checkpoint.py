@@ -5,56 +5,56 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.directories.checkpoint import Finished, Ledger, run_key
+from ocihaul.directories.checkpoint import DirectoryCheckpoint, Finished, run_key
 from ocihaul.errors import JournalError
 
 DONE = Finished(5, 7, {"etag": "e"})
 
 
 def test_what_was_finished_is_known_to_the_next_run(tmp_path: Path) -> None:
-    with Ledger(tmp_path, "k") as ledger:
-        assert not ledger.earlier
-        ledger.add("a", DONE)
-    with Ledger(tmp_path, "k") as ledger:
-        assert ledger.earlier
-        assert ledger.finished("a") == DONE
-        assert ledger.finished("b") is None
+    with DirectoryCheckpoint(tmp_path, "k") as checkpoint:
+        assert not checkpoint.earlier
+        checkpoint.add("a", DONE)
+    with DirectoryCheckpoint(tmp_path, "k") as checkpoint:
+        assert checkpoint.earlier
+        assert checkpoint.finished("a") == DONE
+        assert checkpoint.finished("b") is None
 
 
 def test_another_run_knows_nothing_of_it(tmp_path: Path) -> None:
-    with Ledger(tmp_path, "k") as ledger:
-        ledger.add("a", DONE)
-    with Ledger(tmp_path, "other") as ledger:
-        assert ledger.finished("a") is None
+    with DirectoryCheckpoint(tmp_path, "k") as checkpoint:
+        checkpoint.add("a", DONE)
+    with DirectoryCheckpoint(tmp_path, "other") as checkpoint:
+        assert checkpoint.finished("a") is None
 
 
 def test_a_run_that_ended_well_leaves_nothing(tmp_path: Path) -> None:
-    with Ledger(tmp_path, "k") as ledger:
-        ledger.add("a", DONE)
-        ledger.forget()
-    with Ledger(tmp_path, "k") as ledger:
-        assert not ledger.earlier
+    with DirectoryCheckpoint(tmp_path, "k") as checkpoint:
+        checkpoint.add("a", DONE)
+        checkpoint.forget()
+    with DirectoryCheckpoint(tmp_path, "k") as checkpoint:
+        assert not checkpoint.earlier
 
 
 def test_a_full_batch_is_on_disk_at_once(tmp_path: Path) -> None:
-    with Ledger(tmp_path, "k") as ledger:
+    with DirectoryCheckpoint(tmp_path, "k") as checkpoint:
         for number in range(200):
-            ledger.add(str(number), DONE)
-        with Ledger(tmp_path, "k") as other:
+            checkpoint.add(str(number), DONE)
+        with DirectoryCheckpoint(tmp_path, "k") as other:
             assert other.finished("199") == DONE
 
 
 def test_a_large_file_is_on_disk_at_once_with_all_before_it(tmp_path: Path) -> None:
-    with Ledger(tmp_path, "k") as ledger:
-        ledger.add("small", DONE)
-        ledger.add("large", Finished(2**20 + 1, 7, {}))
-        with Ledger(tmp_path, "k") as other:
+    with DirectoryCheckpoint(tmp_path, "k") as checkpoint:
+        checkpoint.add("small", DONE)
+        checkpoint.add("large", Finished(2**20 + 1, 7, {}))
+        with DirectoryCheckpoint(tmp_path, "k") as other:
             assert other.finished("large") is not None
             assert other.finished("small") == DONE
 
 
 def test_it_is_private(tmp_path: Path) -> None:
-    with Ledger(tmp_path / "new", "k"):
+    with DirectoryCheckpoint(tmp_path / "new", "k"):
         assert (tmp_path / "new" / "trees.sqlite3").stat().st_mode & 0o777 == 0o600
 
 
@@ -63,13 +63,13 @@ def test_a_newer_ledger_is_left_alone(tmp_path: Path) -> None:
     database.execute("PRAGMA user_version = 99")
     database.close()
     with pytest.raises(JournalError, match="newer version"):
-        Ledger(tmp_path, "k")
+        DirectoryCheckpoint(tmp_path, "k")
 
 
 def test_a_ledger_that_is_none_is_told(tmp_path: Path) -> None:
     (tmp_path / "trees.sqlite3").write_bytes(b"no database, but long enough to look like one" * 50)
     with pytest.raises(JournalError, match="OCIHAUL_STATE_DIR"):
-        Ledger(tmp_path, "k")
+        DirectoryCheckpoint(tmp_path, "k")
 
 
 def test_every_fact_makes_another_run() -> None:
@@ -79,7 +79,7 @@ def test_every_fact_makes_another_run() -> None:
 
 def test_a_time_may_be_after_the_end_of_the_databases_integers(tmp_path: Path) -> None:
     late = Finished(5, 2**63, {"etag": "e"})
-    with Ledger(tmp_path, "k") as ledger:
-        ledger.add("a", late)
-    with Ledger(tmp_path, "k") as ledger:
-        assert ledger.finished("a") == late
+    with DirectoryCheckpoint(tmp_path, "k") as checkpoint:
+        checkpoint.add("a", late)
+    with DirectoryCheckpoint(tmp_path, "k") as checkpoint:
+        assert checkpoint.finished("a") == late

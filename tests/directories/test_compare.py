@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocihaul.directories.compare import (
-    Mode,
+    SyncMode,
     Verdict,
     in_order,
     judge_download,
@@ -30,41 +30,41 @@ def there(size: int = 5, modified: str = "2023-11-14T22:13:20.500Z") -> ListedOb
 @pytest.mark.parametrize(
     ("mode", "verdict"),
     [
-        (Mode.REPLACE, Verdict.SEND),
-        (Mode.KEEP, Verdict.SKIP),
-        (Mode.ASK, Verdict.ASK),
-        (Mode.SYNC, Verdict.SKIP),
+        (SyncMode.REPLACE, Verdict.SEND),
+        (SyncMode.KEEP, Verdict.SKIP),
+        (SyncMode.ASK, Verdict.ASK),
+        (SyncMode.SYNC, Verdict.SKIP),
     ],
 )
-def test_what_happens_to_what_is_there(mode: Mode, verdict: Verdict) -> None:
+def test_what_happens_to_what_is_there(mode: SyncMode, verdict: Verdict) -> None:
     assert judge_upload(mode, 5, T * SECOND, there()) is verdict
     assert judge_download(mode, there(), 5, T * SECOND) is verdict
 
 
-@pytest.mark.parametrize("mode", Mode)
-def test_what_is_not_there_is_sent(mode: Mode) -> None:
+@pytest.mark.parametrize("mode", SyncMode)
+def test_what_is_not_there_is_sent(mode: SyncMode) -> None:
     assert judge_upload(mode, 5, 0, None) is Verdict.SEND
 
 
 def test_sync_compares_what_is_newer_and_sends_what_has_another_size() -> None:
     half = T * SECOND + SECOND // 2
-    assert judge_upload(Mode.SYNC, 5, half, there()) is Verdict.SKIP
-    assert judge_upload(Mode.SYNC, 5, half + 1, there()) is Verdict.COMPARE
-    assert judge_upload(Mode.SYNC, 6, 0, there()) is Verdict.SEND
+    assert judge_upload(SyncMode.SYNC, 5, half, there()) is Verdict.SKIP
+    assert judge_upload(SyncMode.SYNC, 5, half + 1, there()) is Verdict.COMPARE
+    assert judge_upload(SyncMode.SYNC, 6, 0, there()) is Verdict.SEND
 
 
 def test_sync_compares_what_is_older_in_whole_seconds_and_fetches_another_size() -> None:
-    assert judge_download(Mode.SYNC, there(), 5, T * SECOND) is Verdict.SKIP
-    assert judge_download(Mode.SYNC, there(), 5, T * SECOND - 1) is Verdict.COMPARE
-    assert judge_download(Mode.SYNC, there(), 4, T * SECOND) is Verdict.SEND
+    assert judge_download(SyncMode.SYNC, there(), 5, T * SECOND) is Verdict.SKIP
+    assert judge_download(SyncMode.SYNC, there(), 5, T * SECOND - 1) is Verdict.COMPARE
+    assert judge_download(SyncMode.SYNC, there(), 4, T * SECOND) is Verdict.SEND
 
 
 def test_finding_b05_with_checksum_no_time_is_believed() -> None:
-    assert judge_upload(Mode.SYNC, 5, 0, there(), checksum=True) is Verdict.COMPARE
-    assert judge_upload(Mode.SYNC, 6, 0, there(), checksum=True) is Verdict.SEND
+    assert judge_upload(SyncMode.SYNC, 5, 0, there(), checksum=True) is Verdict.COMPARE
+    assert judge_upload(SyncMode.SYNC, 6, 0, there(), checksum=True) is Verdict.SEND
     far = 9 * T * SECOND
-    assert judge_download(Mode.SYNC, there(), 5, far, checksum=True) is Verdict.COMPARE
-    assert judge_download(Mode.SYNC, there(), 4, far, checksum=True) is Verdict.SEND
+    assert judge_download(SyncMode.SYNC, there(), 5, far, checksum=True) is Verdict.COMPARE
+    assert judge_download(SyncMode.SYNC, there(), 4, far, checksum=True) is Verdict.SEND
 
 
 NAMES = st.sets(st.text(max_size=3)).map(lambda names: sorted(names, key=sort_key))

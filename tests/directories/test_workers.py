@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from ocihaul.directories.workers import Crew, Job, Trouble, concerns_all, is_outage
+from ocihaul.directories.workers import Crew, FailurePolicy, Job, concerns_all, is_outage
 from ocihaul.errors import (
     Interrupted,
     NetworkError,
@@ -69,7 +69,7 @@ def test_what_is_one_files_own(error: Exception) -> None:
 
 
 def test_outages_in_a_row_concern_all() -> None:
-    trouble = Trouble(3, threading.Event())
+    trouble = FailurePolicy(3, threading.Event())
     gone = NetworkError("gone")
     assert is_outage(stopped(gone))
     assert trouble.judge(gone)
@@ -94,7 +94,7 @@ def test_never_more_jobs_at_a_time_than_workers() -> None:
         with lock:
             now -= 1
 
-    with Crew(3, Trouble(3, threading.Event())) as crew:
+    with Crew(3, FailurePolicy(3, threading.Event())) as crew:
         for _ in range(50):
             crew.do(job)
     assert most == 3
@@ -112,7 +112,7 @@ def test_large_jobs_share_the_slots_by_their_parts() -> None:
         with lock:
             parts_now -= parts
 
-    with Crew(4, Trouble(4, threading.Event())) as crew:
+    with Crew(4, FailurePolicy(4, threading.Event())) as crew:
         for parts in (1, 2, 2, 9, 1, 3, 4, 1) * 3:
             crew.do_large(parts, lambda parts=parts: job(min(parts, 4)))  # type: ignore[misc]
     assert most == 4
@@ -125,14 +125,14 @@ def test_what_a_job_raises_ends_the_crew_and_the_rest_is_not_begun() -> None:
         raise SessionOver("over")
 
     with pytest.raises(SessionOver):
-        feed(Crew(1, Trouble(2, threading.Event())), [bad, *[lambda: begun.append(1)] * 1000])
+        feed(Crew(1, FailurePolicy(2, threading.Event())), [bad, *[lambda: begun.append(1)] * 1000])
     assert not begun
 
 
 def test_a_stop_is_an_interruption() -> None:
     stop = threading.Event()
     with pytest.raises(Interrupted):
-        feed(Crew(1, Trouble(2, stop)), [stop.set, *[lambda: time.sleep(0.001)] * 1000])
+        feed(Crew(1, FailurePolicy(2, stop)), [stop.set, *[lambda: time.sleep(0.001)] * 1000])
 
 
 def test_an_error_of_the_feeder_comes_through_and_ends_the_work() -> None:
@@ -141,7 +141,7 @@ def test_an_error_of_the_feeder_comes_through_and_ends_the_work() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        feed(Crew(2, Trouble(2, threading.Event())), jobs())
+        feed(Crew(2, FailurePolicy(2, threading.Event())), jobs())
 
 
 @pytest.mark.parametrize("large", [False, True])
@@ -154,7 +154,7 @@ def test_a_job_that_cannot_hear_a_stop_is_left_behind(large: bool) -> None:
         resolved.wait()
 
     def bring() -> None:
-        with Crew(3, Trouble(3, stop)) as crew:
+        with Crew(3, FailurePolicy(3, stop)) as crew:
             if large:
                 crew.do_large(1, stuck)
             else:
@@ -194,7 +194,10 @@ class Gauge:
 
 def test_with_a_pace_there_are_no_more_at_a_time_than_it_allows() -> None:
     gauge = Gauge()
-    feed(Crew(64, Trouble(3, threading.Event()), Pace(monotonic=lambda: 0.0)), [gauge.busy] * 300)
+    feed(
+        Crew(64, FailurePolicy(3, threading.Event()), Pace(monotonic=lambda: 0.0)),
+        [gauge.busy] * 300,
+    )
     assert gauge.most == FIRST
 
 
@@ -209,7 +212,7 @@ def test_there_are_more_at_a_time_when_the_pace_grows_behind_the_one_that_brings
         clock[0] += WINDOW
         pace(BytesSent(1, 1))
 
-    with Crew(64, Trouble(3, threading.Event()), pace) as crew:
+    with Crew(64, FailurePolicy(3, threading.Event()), pace) as crew:
         for _ in range(FIRST):
             crew.do(lambda: waited(brought))
         crew.do(grow)
@@ -221,7 +224,7 @@ def test_there_are_more_at_a_time_when_the_pace_grows_behind_the_one_that_brings
 
 def test_large_jobs_share_what_the_pace_allows() -> None:
     gauge = Gauge()
-    with Crew(64, Trouble(4, threading.Event()), Pace(monotonic=lambda: 0.0)) as crew:
+    with Crew(64, FailurePolicy(4, threading.Event()), Pace(monotonic=lambda: 0.0)) as crew:
         for parts in (1, 2, 2, 9, 1, 3, 4, 1) * 3:
             crew.do_large(parts, lambda parts=parts: gauge.busy(min(parts, FIRST)))  # type: ignore[misc]
     assert gauge.most == FIRST
@@ -230,7 +233,7 @@ def test_large_jobs_share_what_the_pace_allows() -> None:
 def test_a_large_job_that_waits_for_room_begins_when_the_pace_grows() -> None:
     clock, first, second = [0.0], threading.Event(), threading.Event()
     pace = Pace(monotonic=lambda: clock[0])
-    with Crew(64, Trouble(4, threading.Event()), pace) as crew:
+    with Crew(64, FailurePolicy(4, threading.Event()), pace) as crew:
         crew.do_large(FIRST, lambda: waited(first))
         crew.do_large(FIRST, second.set)
         assert not second.wait(0.3)
@@ -253,7 +256,7 @@ def test_workers_without_a_turn_are_let_go_at_the_end(ends: str) -> None:
 
     with pytest.raises(Interrupted if ends == "a stop" else SessionOver):
         feed(
-            Crew(64, Trouble(3, stop), Pace(monotonic=lambda: 0.0)),
+            Crew(64, FailurePolicy(3, stop), Pace(monotonic=lambda: 0.0)),
             [*[lambda: None] * 100, last, *[lambda: None] * 1000],
         )
     until = time.monotonic() + 20

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
+from ocihaul.directories.checkpoint import DirectoryCheckpoint, run_key
 from ocihaul.directories.checkpoint import Finished as FinishedFile
-from ocihaul.directories.checkpoint import Ledger, run_key
 from ocihaul.directories.filters import make_filter
 from ocihaul.directories.names import folded, object_name, printable, relative_path
 from ocihaul.errors import JournalError, ReceiptError, UsageError
@@ -80,7 +80,7 @@ def _journal_file() -> bytes:
 @lru_cache(maxsize=1)
 def _ledger_file() -> bytes:
     with _directory() as directory:
-        with Ledger(directory, KEY) as ledger:
+        with DirectoryCheckpoint(directory, KEY) as ledger:
             for number in range(5):
                 ledger.add(f"a/{number}", FinishedFile(5, 7, {"etag": f"e{number}"}))
         return (directory / "trees.sqlite3").read_bytes()
@@ -131,7 +131,7 @@ def _journal_read(journal: Journal) -> None:
 def _ledger(data: bytes) -> None:
     with _directory() as directory:
         (directory / "trees.sqlite3").write_bytes(data)
-        with Ledger(directory, KEY) as ledger:
+        with DirectoryCheckpoint(directory, KEY) as ledger:
             for number in range(5):
                 found = ledger.finished(f"a/{number}")
                 assert found is None or isinstance(found.headers, dict)

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ocihaul.cli.objects import official_json
-from ocihaul.directories.compare import Mode, in_order, judge_download, judge_upload
+from ocihaul.directories.compare import SyncMode, in_order, judge_download, judge_upload
 from ocihaul.errors import ServiceError
 from ocihaul.http.client import Call
 from ocihaul.http.retry import classify, foreign, retry_after, service_error
@@ -119,7 +119,7 @@ def _sound_page(page: ObjectPage) -> None:
         each.name.encode()
         assert each.size is None or 0 <= each.size < 2**63
         assert each.etag is None or fits_header(each.etag)
-        for mode in (Mode.SYNC, Mode.KEEP, Mode.REPLACE):
+        for mode in (SyncMode.SYNC, SyncMode.KEEP, SyncMode.REPLACE):
             judge_upload(mode, 5, 5, each)
             judge_download(mode, each, 5, 5)
         json.dumps(official_json.listed_object(each), indent=2)

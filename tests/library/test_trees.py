@@ -53,7 +53,7 @@ def test_the_service_says_how_many_go_at_a_time(
     here.oci.faults.add(Fault(operation="PutObject", stall_seconds=0.1, times=None))
     for most in (2, 64):
         before = here.oci.log.count(operation="PutObject")
-        how = {"parallel": most, "adaptive": True, "mode": ocihaul.Mode.REPLACE}
+        how = {"parallel": most, "adaptive": True, "mode": ocihaul.SyncMode.REPLACE}
         assert ocihaul.upload_directory(src, "backups", **how).good  # type: ignore[arg-type]
         entries = here.oci.log.entries(operation="PutObject")[before:]
         begun = [entry.started_at for entry in entries]
@@ -160,21 +160,21 @@ def test_what_concerns_all_is_raised(here: World, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("mode", "counts"),  # transferred, skipped, failed
     [
-        (ocihaul.Mode.REPLACE, (2, 0, 0)),
-        (ocihaul.Mode.KEEP, (1, 1, 0)),
-        (ocihaul.Mode.ASK, (1, 0, 1)),
-        (ocihaul.Mode.SYNC, (1, 1, 0)),
+        (ocihaul.SyncMode.REPLACE, (2, 0, 0)),
+        (ocihaul.SyncMode.KEEP, (1, 1, 0)),
+        (ocihaul.SyncMode.ASK, (1, 0, 1)),
+        (ocihaul.SyncMode.SYNC, (1, 1, 0)),
     ],
 )
 def test_the_mode_says_what_becomes_of_what_is_there(
-    here: World, tmp_path: Path, mode: ocihaul.Mode, counts: tuple[int, int, int]
+    here: World, tmp_path: Path, mode: ocihaul.SyncMode, counts: tuple[int, int, int]
 ) -> None:
     src = make(tmp_path / "src", "new", "old")
     here.oci.put_object("backups", "old", b"OLD")  # as large as the file, and newer
     up = ocihaul.upload_directory(src, "backups", mode=mode)
     assert (up.transferred, up.skipped, up.failed) == counts
     assert list(up.failures) == ["old"] * counts[2]
-    replaced = mode is ocihaul.Mode.REPLACE
+    replaced = mode is ocihaul.SyncMode.REPLACE
     assert here.oci.read_object("backups", "old") == (b"old" if replaced else b"OLD")
 
     copy = make(tmp_path / "copy")
@@ -217,11 +217,11 @@ def test_a_dry_run_only_looks(here: World, tmp_path: Path) -> None:
     for name in ("a", "gone"):
         here.oci.put_object("backups", name, b"x")
     up = ocihaul.upload_directory(
-        src, "backups", delete=True, dry_run=True, mode=ocihaul.Mode.KEEP, namespace="ns1"
+        src, "backups", delete=True, dry_run=True, mode=ocihaul.SyncMode.KEEP, namespace="ns1"
     )
     assert (up.transferred, up.skipped, up.deleted, up.size) == (4, 1, 1, 0)
     down = ocihaul.download_directory(
-        "backups", tmp_path / "copy", dry_run=True, mode=ocihaul.Mode.REPLACE, namespace="ns1"
+        "backups", tmp_path / "copy", dry_run=True, mode=ocihaul.SyncMode.REPLACE, namespace="ns1"
     )
     assert (down.transferred, down.skipped, down.deleted, down.size) == (2, 0, 0, 0)
     copy = make(tmp_path / "other", "a", "gone", "mine")
@@ -234,12 +234,14 @@ def test_a_dry_run_only_looks(here: World, tmp_path: Path) -> None:
     assert not (here.home / "state").exists()
 
 
-@pytest.mark.parametrize("mode", [ocihaul.Mode.REPLACE, ocihaul.Mode.KEEP, ocihaul.Mode.SYNC])
+@pytest.mark.parametrize(
+    "mode", [ocihaul.SyncMode.REPLACE, ocihaul.SyncMode.KEEP, ocihaul.SyncMode.SYNC]
+)
 def test_an_interrupted_run_goes_on_and_moves_nothing_twice(
-    here: World, tmp_path: Path, mode: ocihaul.Mode
+    here: World, tmp_path: Path, mode: ocihaul.SyncMode
 ) -> None:
     src, copy = make(tmp_path / "src", *FILES), tmp_path / "copy"
-    remembers = mode is not ocihaul.Mode.SYNC  # which sees what is done by the rule it has
+    remembers = mode is not ocihaul.SyncMode.SYNC  # which sees what is done by the rule it has
     expected = (5, 0) if remembers else (3, 2)
 
     interrupted(ocihaul.upload_directory, src, "backups", mode=mode, after=2, of=FileFinished)
@@ -256,7 +258,7 @@ def test_an_interrupted_run_goes_on_and_moves_nothing_twice(
     assert content(copy) == content(src)
     assert up.size == down.size == sum(map(len, FILES if remembers else FILES[2:]))
 
-    ocihaul.upload_directory(src, "backups", mode=ocihaul.Mode.REPLACE)
+    ocihaul.upload_directory(src, "backups", mode=ocihaul.SyncMode.REPLACE)
     assert here.oci.log.count(operation="PutObject") == 10, "what ended well is not remembered"
 
 
@@ -287,7 +289,7 @@ def test_without_a_state_directory_it_works_and_says_so(
     (here.home / "in the way").touch()
     monkeypatch.setenv("OCIHAUL_STATE_DIR", str(here.home / "in the way" / "state"))
     src = make(tmp_path / "src", *FILES)
-    mode = ocihaul.Mode.REPLACE
+    mode = ocihaul.SyncMode.REPLACE
     assert ocihaul.upload_directory(src, "backups", mode=mode, listener=here.heard).transferred == 5
     told = [event.text for event in here.heard.events if isinstance(event, Notice)]
     notices = [text for text in told if "anew" in text]
@@ -338,7 +340,7 @@ def test_every_object_gets_what_was_wished_for(here: World, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"mode": "everything"}, "is no Mode"),
+        ({"mode": "everything"}, "is no SyncMode"),
         ({"include": ["a"], "exclude": ["b"]}, "exclude each other"),
         ({"include": [b"a"]}, "list of texts"),
         ({"parallel": 0}, "at a time"),

@@ -71,7 +71,7 @@ def start(
     part_size: int = PART,
     environ: Mapping[str, str] | None = None,
 ) -> Forked:
-    """Start a command in the surroundings of `w`.
+    """Start a command in the environment_and_home of `w`.
 
     `stdin`: a file whose bytes come through a pipe. `largest_file`: no file that it writes can
     become larger, in bytes. `part_size`: bytes of a part and of a range, unless flags say it.
@@ -79,9 +79,9 @@ def start(
     """
     out, err = w.home / "forked.out", w.home / "forked.err"
     files = (str(out), str(err), None if stdin is None else str(stdin))
-    surroundings = w.environ() | dict(environ or {})
+    environment_and_home = w.environ() | dict(environ or {})
     process = _forkserver.Process(
-        target=_child, args=(args, surroundings, files, largest_file, part_size)
+        target=_child, args=(args, environment_and_home, files, largest_file, part_size)
     )
     process.start()
     return Forked(w, process, out, err)

@@ -10,12 +10,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
-from ocihaul.directories.compare import Mode
-from ocihaul.directories.context import Work
-from ocihaul.directories.download import download_tree
-from ocihaul.directories.request import TreeDownload, TreeUpload
+from ocihaul.directories.compare import SyncMode
+from ocihaul.directories.context import DirectoryContext
+from ocihaul.directories.download import download_all
+from ocihaul.directories.request import DirectoryDownload, DirectoryUpload
 from ocihaul.directories.results import DELETED, DOWNLOADED, EXTRA, SKIPPED, UPLOADED, Results
-from ocihaul.directories.upload import upload_tree
+from ocihaul.directories.upload import upload_all
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import PAGE, ListedObject, ObjectPage, Selection
 from ocihaul.transfer.uploads.request import UploadRequest
@@ -61,14 +61,14 @@ def main() -> None:
     direction, root, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
     where: dict[str, Any] = {"namespace": "ns1", "bucket": "backups"}
     with Results() as results:
-        work = Work(cast("StorageClient", Lists(count)), results)
+        work = DirectoryContext(cast("StorageClient", Lists(count)), results)
         wish: dict[str, Any] = {"root": root, "delete": True, "dry_run": True}
         if direction == "up":
             each = UploadRequest(source=Path(root), name="-", **where)
-            upload_tree(TreeUpload(each=each, mode=Mode.SYNC, **wish), work)
+            upload_all(DirectoryUpload(each=each, mode=SyncMode.SYNC, **wish), work)
         else:
             # Files are older than objects, so a look at each decides.
-            download_tree(TreeDownload(mode=Mode.KEEP, **where, **wish), work)
+            download_all(DirectoryDownload(mode=SyncMode.KEEP, **where, **wish), work)
         kinds = (UPLOADED, DOWNLOADED, SKIPPED, EXTRA, DELETED)
         sys.stdout.write(json.dumps({kind: results.count(kind) for kind in kinds}))
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from ocihaul.client import Client
-from ocihaul.directories.compare import Mode
-from ocihaul.directories.context import Work
-from ocihaul.directories.request import TreeUpload
+from ocihaul.directories.compare import SyncMode
+from ocihaul.directories.context import DirectoryContext
+from ocihaul.directories.request import DirectoryUpload
 from ocihaul.directories.results import FAILED, UPLOADED, Results
-from ocihaul.directories.upload import upload_tree
+from ocihaul.directories.upload import upload_all
 from ocihaul.emulator import Fault
 from ocihaul.emulator.log import LogEntry
 from ocihaul.events import AttemptFinished, Event, audience
@@ -301,7 +301,7 @@ def test_finding_a01_each_object_of_a_tree_tells_its_checksum_beforehand(w: Worl
 # Met again
 
 
-def upload_with(w: World, source: Path, act: Callable[[], None], mode: Mode) -> Results:
+def upload_with(w: World, source: Path, act: Callable[[], None], mode: SyncMode) -> Results:
     """A run over the tree that acts when the list of objects has come."""
     acted = threading.Event()
 
@@ -314,17 +314,17 @@ def upload_with(w: World, source: Path, act: Callable[[], None], mode: Mode) -> 
     tell = audience(w.heard, listen)
     results = Results()
     with Client(w.settings(), listener=tell, cancel=w.stop) as client:
-        work = Work(client.storage, results, tell, w.stop, directory=w.home / "state")
-        request = TreeUpload(root=str(source.parent), each=w.request(source), mode=mode)
-        upload_tree(request, work)
+        work = DirectoryContext(client.storage, results, tell, w.stop, directory=w.home / "state")
+        request = DirectoryUpload(root=str(source.parent), each=w.request(source), mode=mode)
+        upload_all(request, work)
     assert acted.is_set()
     return results
 
 
-@pytest.mark.parametrize("mode", [Mode.SYNC, Mode.KEEP, Mode.ASK])
+@pytest.mark.parametrize("mode", [SyncMode.SYNC, SyncMode.KEEP, SyncMode.ASK])
 @pytest.mark.parametrize("size", [SMALL, LARGE])
 def test_finding_a13_what_a_killed_run_had_in_flight_is_no_conflict_for_the_next(
-    w: World, size: int, mode: Mode
+    w: World, size: int, mode: SyncMode
 ) -> None:
     """The body is there, the process is not; the object appears after the next run has listed."""
     source = file(w, size)
@@ -358,7 +358,7 @@ def test_finding_a13_an_object_that_is_replaced_after_the_list_is_compared(
     def replace() -> None:
         w.oci.put_object("backups", "x", other)
 
-    with upload_with(w, source, replace, Mode.SYNC) as results:
+    with upload_with(w, source, replace, SyncMode.SYNC) as results:
         failed = dict(results.items(FAILED))
         assert ("412" in str(failed.get("x"))) is theirs
         assert len(failed) == theirs

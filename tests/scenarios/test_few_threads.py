@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.directories.compare import Mode
-from ocihaul.directories.context import Work
-from ocihaul.directories.request import TreeUpload
+from ocihaul.directories.compare import SyncMode
+from ocihaul.directories.context import DirectoryContext
+from ocihaul.directories.request import DirectoryUpload
 from ocihaul.directories.results import FAILED, UPLOADED, Results
-from ocihaul.directories.upload import upload_tree
+from ocihaul.directories.upload import upload_all
 from ocihaul.emulator import Fault
 from ocihaul.errors import TooManyThreads, UploadStopped
 from tests.world import MIB, World, world
@@ -159,9 +159,9 @@ def test_a_tree_goes_up_with_as_many_as_there_may_be(
         (root / str(number)).write_bytes(bytes(number))
     limit = Limit(monkeypatch, 3)
     each = w.request(root, name="-", parallel=10)
-    request = TreeUpload(root=str(root), each=each, mode=Mode.REPLACE)
+    request = DirectoryUpload(root=str(root), each=each, mode=SyncMode.REPLACE)
     with w.storage() as storage, Results() as results:
-        upload_tree(request, Work(storage, results, w.heard, w.stop, directory=w.home))
+        upload_all(request, DirectoryContext(storage, results, w.heard, w.stop, directory=w.home))
         assert results.count(UPLOADED) == 50
     assert (limit.began, limit.refused) == (3, 1)
 
@@ -174,9 +174,9 @@ def test_the_large_files_of_a_tree_go_up_with_fewer_threads(
     for number in range(3):
         (root / str(number)).write_bytes(bytes(21 * MIB + number))
     limit = Limit(monkeypatch, 12)  # of 13: one that hands out, and for each file 1 + 3
-    request = TreeUpload(root=str(root), each=w.request(root, name="-"), mode=Mode.REPLACE)
+    request = DirectoryUpload(root=str(root), each=w.request(root, name="-"), mode=SyncMode.REPLACE)
     with w.storage() as storage, Results() as results:
-        upload_tree(request, Work(storage, results, w.heard, w.stop, directory=w.home))
+        upload_all(request, DirectoryContext(storage, results, w.heard, w.stop, directory=w.home))
         assert results.count(UPLOADED) == 3, list(results.items(FAILED))
     assert (limit.began, limit.refused) == (12, 1)
 
@@ -193,9 +193,9 @@ def test_small_and_large_files_do_not_take_each_others_threads_away(
     for number in range(40):
         (root / f"m{number:02}").write_bytes(bytes(number))
     limit = Limit(monkeypatch, most, at_a_time=True)
-    request = TreeUpload(root=str(root), each=w.request(root, name="-"), mode=Mode.REPLACE)
+    request = DirectoryUpload(root=str(root), each=w.request(root, name="-"), mode=SyncMode.REPLACE)
     with w.storage() as storage, Results() as results:
-        upload_tree(request, Work(storage, results, w.heard, w.stop, directory=w.home))
+        upload_all(request, DirectoryContext(storage, results, w.heard, w.stop, directory=w.home))
         assert results.count(UPLOADED) == 42, list(results.items(FAILED))
     assert limit.refused
     assert all(w.arrived_whole(path) for path in root.iterdir())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.directories.checkpoint import Ledger
+from ocihaul.directories.checkpoint import DirectoryCheckpoint
 from ocihaul.emulator import Fault
 from tests.scenarios.trees import make, operations, run
 from tests.world import World, world
@@ -32,7 +32,7 @@ def test_a_disk_that_is_full_at_the_end_costs_the_memory_and_no_answer(
 ) -> None:
     with world(tmp_path) as w:
         src = make(tmp_path / "src", *NAMES)
-        monkeypatch.setattr(Ledger, "_commit", full)
+        monkeypatch.setattr(DirectoryCheckpoint, "_commit", full)
         w.oci.faults.add(Fault(operation="PutObject", object_name="e", status=403, code="NotNow"))
         ran = run(w, *arguments(src))
         assert list(ran.json["upload-failures"]) == ["e"]

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.directories.compare import Mode
-from ocihaul.directories.context import Work
-from ocihaul.directories.request import TreeUpload
+from ocihaul.directories.compare import SyncMode
+from ocihaul.directories.context import DirectoryContext
+from ocihaul.directories.request import DirectoryUpload
 from ocihaul.directories.results import UPLOADED, Results
-from ocihaul.directories.upload import upload_tree
+from ocihaul.directories.upload import upload_all
 from ocihaul.emulator import Fault
 from ocihaul.errors import NetworkError, UploadStopped
 from ocihaul.transfer.journal.journal import Journal
@@ -95,15 +95,15 @@ def test_nothing_is_to_be_had_elsewhere(
 
 
 @pytest.mark.parametrize("size", [1, 2 * MIB])
-@pytest.mark.parametrize("mode", list(Mode))
-def test_no_tree_went_there(w: World, mode: Mode, size: int) -> None:
+@pytest.mark.parametrize("mode", list(SyncMode))
+def test_no_tree_went_there(w: World, mode: SyncMode, size: int) -> None:
     (w.home / "src").mkdir()
     source = w.file(size, "src/log")
-    request = TreeUpload(root=str(source.parent), each=w.request(source), mode=mode)
+    request = DirectoryUpload(root=str(source.parent), each=w.request(source), mode=mode)
     with portal() as flags, w.storage(**flags) as storage, Results() as results:
-        work = Work(storage, results, w.heard, w.stop, directory=w.home / "state")
+        work = DirectoryContext(storage, results, w.heard, w.stop, directory=w.home / "state")
         with contextlib.suppress(NetworkError):
-            upload_tree(request, work)
+            upload_all(request, work)
         assert not results.count(UPLOADED)
 
 

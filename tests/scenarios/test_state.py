@@ -13,7 +13,7 @@ from tests.world import PART, Ran, World, world
 
 
 def run(w: World, *args: str, **environ: str) -> Ran:
-    """The command, with nothing but the surroundings to go by."""
+    """The command, with nothing but the environment_and_home to go by."""
     given = {name: value for name, value in w.environ().items() if name != "OCIHAUL_STATE_DIR"}
     done = subprocess.run(
         [sys.executable, "-m", "ocihaul", *args],

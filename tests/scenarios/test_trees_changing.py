@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.directories.compare import Mode
-from ocihaul.directories.context import Work
-from ocihaul.directories.request import TreeUpload
+from ocihaul.directories.compare import SyncMode
+from ocihaul.directories.context import DirectoryContext
+from ocihaul.directories.request import DirectoryUpload
 from ocihaul.directories.results import FAILED, SKIPPED, UPLOADED, Results
-from ocihaul.directories.upload import upload_tree
+from ocihaul.directories.upload import upload_all
 from ocihaul.events import BytesSent, Event
 from tests.world import MIB, World, world
 
@@ -21,11 +21,11 @@ def w(tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.mark.parametrize(
-    ("mode", "replaces"), [(Mode.KEEP, False), (Mode.SYNC, False), (Mode.SYNC, True)]
+    ("mode", "replaces"), [(SyncMode.KEEP, False), (SyncMode.SYNC, False), (SyncMode.SYNC, True)]
 )
 @pytest.mark.parametrize("at", [1, 3 * MIB])
 def test_a_file_that_changes_under_its_put_is_sent_as_it_is_now(
-    w: World, mode: Mode, replaces: bool, at: int
+    w: World, mode: SyncMode, replaces: bool, at: int
 ) -> None:
     (w.home / "src").mkdir()
     source = w.file(3 * MIB, "src/log")
@@ -40,10 +40,10 @@ def test_a_file_that_changes_under_its_put_is_sent_as_it_is_now(
             if sent >= at:
                 source.write_bytes(b"new" + source.read_bytes()[3:])
 
-    request = TreeUpload(root=str(source.parent), each=w.request(source), mode=mode)
+    request = DirectoryUpload(root=str(source.parent), each=w.request(source), mode=mode)
     with w.storage() as storage, Results() as results:
-        work = Work(storage, results, write, w.stop, directory=w.home / "state")
-        upload_tree(request, work)
+        work = DirectoryContext(storage, results, write, w.stop, directory=w.home / "state")
+        upload_all(request, work)
         assert [list(results.items(kind)) for kind in (FAILED, SKIPPED)] == [[], []]
         assert [name for name, _ in results.items(UPLOADED)] == ["log"]
     assert sent >= at

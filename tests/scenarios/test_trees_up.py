@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from ocihaul.directories import walk
-from ocihaul.directories.compare import Mode
-from ocihaul.directories.context import Work
+from ocihaul.directories.compare import SyncMode
+from ocihaul.directories.context import DirectoryContext
 from ocihaul.directories.filters import make_filter
-from ocihaul.directories.request import TreeUpload
+from ocihaul.directories.request import DirectoryUpload
 from ocihaul.directories.results import DELETED, FAILED, Results
-from ocihaul.directories.upload import upload_tree
+from ocihaul.directories.upload import upload_all
 from ocihaul.emulator.faults import Fault
 from ocihaul.transfer import plan
 from tests.scenarios.trees import command, make, operations, run
@@ -421,14 +421,14 @@ def test_what_is_in_a_closed_directory_is_not_deleted(
         src = make(tmp_path / "src", "a.txt", "mid/1.txt", "z.txt")
         for name in ("mid/1.txt", "mid/deep/2.txt", "mid.txt", "n.txt"):
             w.oci.put_object("backups", name, b"")
-        request = TreeUpload(
+        request = DirectoryUpload(
             root=str(src),
             each=w.request(src, part_size=None),
-            mode=Mode.SYNC,
+            mode=SyncMode.SYNC,
             local_filter=make_filter(["*.txt"], (), root=str(src)),
             delete=True,
         )
-        upload_tree(request, Work(storage, results, w.heard, w.stop))
+        upload_all(request, DirectoryContext(storage, results, w.heard, w.stop))
         assert [name for name, _ in results.items(FAILED)] == ["mid/"]
         assert [name for name, _ in results.items(DELETED)] == ["mid.txt", "n.txt"]
 

@@ -275,7 +275,7 @@ class Storm:
         except AssertionError as error:
             self.tally.found("secrets in output", [str(error)], trial.title)
 
-    # --- the surroundings
+    # --- the environment_and_home
 
     def state(self, trial: Trial) -> State:
         on_disk = trial.full_disk and self.disk is not None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ocihaul.cli.environment import surroundings
+from ocihaul.cli.environment import environment_and_home
 from ocihaul.cli.global_options import Given
 from ocihaul.cli.option_types import OptionalHours
 
@@ -89,5 +89,5 @@ def _rc_file(context: click.Context, words: Sequence[str]) -> "RcFile":
         name, equals, value = word.partition("=")
         if name in _RC_OPTIONS:
             given = value if equals else "".join(words[index + 1 : index + 2])
-    environ, home = surroundings()
+    environ, home = environment_and_home()
     return load_rc(Flags(cli_rc_file=given), environ, home)

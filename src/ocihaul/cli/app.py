@@ -12,7 +12,7 @@ from ocihaul import __version__
 from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, UNREAD, USAGE, exit_code
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.objects import os_commands
-from ocihaul.cli.passthrough import NotOurs, Tree, run_elsewhere
+from ocihaul.cli.passthrough import Tree, UnknownCommand, run_elsewhere
 
 #: Options whose values look like keys, and are none.
 _CHECKSUMS = re.compile(r"sha|md5|crc|checksum|match")
@@ -78,7 +78,7 @@ def run(argv: Sequence[str]) -> int:
     _hold_misplaced(argv)
     try:
         outcome = app.main(list(argv), prog_name="ocihaul", standalone_mode=False, obj=given)
-    except NotOurs as command:
+    except UnknownCommand as command:
         return run_elsewhere(argv, command.name)
     except click.exceptions.NoArgsIsHelpError as error:
         _help(error.format_message())

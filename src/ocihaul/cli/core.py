@@ -6,7 +6,7 @@ Tests replace these functions.
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from ocihaul.transfer.uploads.request import Confirm, UploadRequest, UploadResul
 
 if TYPE_CHECKING:
     # They bring cryptography and more along, which only some commands need.
-    from ocihaul.cli.session_estimate import Foreteller
+    from ocihaul.cli.session_estimate import LifetimeEstimator
     from ocihaul.client import Client
     from ocihaul.storage.client import StorageClient
     from ocihaul.transfer.downloads.request import DownloadRequest, DownloadResult
@@ -37,12 +37,12 @@ def run_upload(
         # A session that is over must not keep waiting what can go on without it.
         request = replace(request, expected_rate=wishes.expected_rate)
         settings = replace(settings, wishes=replace(wishes, session_wait=0.0))
-    foreteller = _foreteller(settings, listener)
-    with client_for(settings, listener=audience(listener, foreteller), stop=stop) as client:
+    estimator = _foreteller(settings, listener)
+    with client_for(settings, listener=audience(listener, estimator), stop=stop) as client:
         return client.run_upload(
             request,
             confirm=confirm,
-            before=foreteller.require if wishes.require_session else None,
+            before=estimator.require if wishes.require_session else None,
         )
 
 
@@ -50,18 +50,18 @@ def run_download(
     settings: Settings, request: "DownloadRequest", *, listener: Listener, stop: threading.Event
 ) -> "DownloadResult":
     """Download one object; asks the service for the namespace if the request has none."""
-    foreteller = _foreteller(settings, listener)
-    with client_for(settings, listener=audience(listener, foreteller), stop=stop) as client:
-        before = foreteller.require if settings.wishes.require_session else None
+    estimator = _foreteller(settings, listener)
+    with client_for(settings, listener=audience(listener, estimator), stop=stop) as client:
+        before = estimator.require if settings.wishes.require_session else None
         return client.run_download(request, before=before)
 
 
-def _foreteller(settings: Settings, say: Listener) -> "Foreteller":
+def _foreteller(settings: Settings, say: Listener) -> "LifetimeEstimator":
     """What hears the transfer's events, too, and says how long its session lasts."""
-    from ocihaul.cli.session_estimate import Foreteller
+    from ocihaul.cli.session_estimate import LifetimeEstimator
 
     wishes = settings.wishes
-    return Foreteller(
+    return LifetimeEstimator(
         say,
         mints=wishes.renew_with,
         expected_rate=wishes.expected_rate,
@@ -92,13 +92,6 @@ def storage_for(
     """The storage client of such a client."""
     with client_for(settings, listener=listener, stop=stop) as client:
         yield client.storage
-
-
-def journal_for(listener: Listener) -> AbstractContextManager["Journal | None"]:
-    """The user's journal; without one an upload still works, but is not gone on with."""
-    from ocihaul.transfer.journal.opening import open_journal
-
-    return open_journal(listener)
 
 
 def journal_to_read() -> "Journal":

@@ -61,7 +61,7 @@ def doctor(context: click.Context, /, *, offline: bool, as_json: bool) -> None:
 
 
 def _gather(given: Given, profile: str, *, offline: bool) -> "Facts":
-    from ocihaul.cli.environment import surroundings
+    from ocihaul.cli.environment import environment_and_home
     from ocihaul.config.sources import find_rc_file
     from ocihaul.errors import OcihaulError
     from ocihaul.session.diagnosis import Facts
@@ -72,7 +72,7 @@ def _gather(given: Given, profile: str, *, offline: bool) -> "Facts":
         seen = inspect(settings)
     except OcihaulError as error:
         return Facts(time.time(), profile, config_error=error)
-    environ, home = surroundings()
+    environ, home = environment_and_home()
     endpoints = _endpoints(settings)
     replies, signed = None, None
     if not offline:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 
-def surroundings() -> tuple[dict[str, str], Path]:
+def environment_and_home() -> tuple[dict[str, str], Path]:
     """The environment variables and the home directory."""
     try:
         home = Path.home()

@@ -37,7 +37,7 @@ _TROUBLE = (RetryScheduled, PartResent, RenewalFailed)
 
 
 @dataclass(slots=True)
-class Speaker:
+class EventFormatter:
     """Turns events into lines; its owner takes care of locking."""
 
     zone: tzinfo | None = None

@@ -119,12 +119,12 @@ def child_environment(
 
 def _listener(*, debug: bool) -> "Listener":
     """Lines on stderr when something is wrong; with `--debug`, everything."""
-    from ocihaul.cli.event_text import Speaker, is_public
-    from ocihaul.cli.progress import PlainScreen
+    from ocihaul.cli.event_text import EventFormatter, is_public
+    from ocihaul.cli.progress import PlainOutput
     from ocihaul.events import ClockCorrected, LoginOffered, Notice, Parked, RenewalFailed, Unparked
 
     wrong = (ClockCorrected, LoginOffered, Notice, Parked, RenewalFailed, Unparked)
-    screen, speaker = PlainScreen(sys.stderr), Speaker(label="ocihaul: ")
+    screen, speaker = PlainOutput(sys.stderr), EventFormatter(label="ocihaul: ")
     lock = threading.Lock()  # guards the speaker's memory
 
     def hear(event: "Event") -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from ocihaul.cli.environment import surroundings
+from ocihaul.cli.environment import environment_and_home
 from ocihaul.cli.exit_codes import DONE
 from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import Given
@@ -106,7 +106,7 @@ def settle(
     from ocihaul.config import load_rc, profile_name, resolve
 
     given = context.ensure_object(Given)
-    environ, home = surroundings()
+    environ, home = environment_and_home()
     parameters = [each for each in context.command.params if isinstance(each, click.Option)]
     document = Document()
     if options.get("from_json"):
@@ -173,7 +173,7 @@ def at_work(invocation: Invocation) -> Iterator[tuple["StorageClient", threading
             yield storage, stopper.stop
 
 
-def run_question(
+def run_query(
     invocation: Invocation,
     work: Callable[["StorageClient", str], object],
     *,

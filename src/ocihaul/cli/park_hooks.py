@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from ocihaul.cli.environment import surroundings
+from ocihaul.cli.environment import environment_and_home
 from ocihaul.cli.session.login_offer import LoginOffer
 from ocihaul.cli.session_estimate import Say
 from ocihaul.config import Settings
@@ -35,7 +35,7 @@ def park_listeners(settings: Settings, say: Say, stop: threading.Event) -> Itera
     if hook is not None:
         listeners.append(hook)
     if wishes.login:
-        environ, home = surroundings()
+        environ, home = environment_and_home()
         listeners.append(LoginOffer(settings, say, stop, environ=environ, home=home))
     try:
         yield listeners

@@ -27,7 +27,7 @@ _OURS = {
 }
 
 
-class NotOurs(Exception):
+class UnknownCommand(Exception):
     """The command line names a command that only the official CLI may have."""
 
     def __init__(self, name: str) -> None:
@@ -48,7 +48,7 @@ class Tree(LazyGroup):
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             name = command_name(ctx, args[0], args[1:])
             if self.get_command(ctx, name) is None:
-                raise NotOurs(args[0])
+                raise UnknownCommand(args[0])
             args = [name, *args[1:]]
         resolved, command, rest = super().resolve_command(ctx, args)
         if command is not None and not isinstance(command, Tree):

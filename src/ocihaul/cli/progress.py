@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
-from ocihaul.cli.event_text import Speaker, debug_line, is_public
+from ocihaul.cli.event_text import EventFormatter, debug_line, is_public
 from ocihaul.cli.formatting import duration_text, size_text
 from ocihaul.events import (
     AttemptFinished,
@@ -46,7 +46,7 @@ class Screen(Protocol):
         """Show one line, which has no secret where it is `public`; callable from any thread."""
 
 
-class PlainScreen:
+class PlainOutput:
     """Lines on a stream."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -74,7 +74,7 @@ class Reporter:
         self._debug = debug
         self._monotonic = monotonic
         self._now = now
-        self._speaker = Speaker()
+        self._speaker = EventFormatter()
         self._lock = threading.Lock()  # guards the tally and the speaker's memory
         self.tally = Tally()
         self.running = False
@@ -109,18 +109,18 @@ class Reporter:
             self._screen.say(self._speaker.stamped(self.state(), self._now()))
 
 
-def keep_beating(beat: Callable[[], None], wait: Callable[[float], bool]) -> None:
+def keep_heartbeat(beat: Callable[[], None], wait: Callable[[float], bool]) -> None:
     """Call `beat` every INTERVAL until `wait` (such as Event.wait) says that it is over."""
     while not wait(INTERVAL):
         beat()
 
 
 @contextmanager
-def beating(beat: Callable[[], None]) -> Iterator[None]:
-    """Keep beating for the length of a command; without a thread to be had, nothing beats."""
+def heartbeat(beat: Callable[[], None]) -> Iterator[None]:
+    """Keep heartbeat for the length of a command; without a thread to be had, nothing beats."""
     over = threading.Event()
     thread = threading.Thread(
-        target=keep_beating, args=(beat, over.wait), name="progress", daemon=True
+        target=keep_heartbeat, args=(beat, over.wait), name="progress", daemon=True
     )
     beats = started(thread)
     try:
@@ -233,8 +233,8 @@ def reporting(
         finally:
             bar.close()
         return
-    reporter = Reporter(PlainScreen(stream), debug=debug)
-    with beating(reporter.beat):
+    reporter = Reporter(PlainOutput(stream), debug=debug)
+    with heartbeat(reporter.beat):
         yield reporter, reporter
 
 

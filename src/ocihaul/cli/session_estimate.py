@@ -25,7 +25,7 @@ MEASURED = 20.0
 Say = Callable[[Event], None]
 
 
-class Foreteller:
+class LifetimeEstimator:
     """A listener that says forecasts through `say`; `mints` names the profile that can mint."""
 
     def __init__(

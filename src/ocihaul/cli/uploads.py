@@ -10,7 +10,7 @@ import click
 from ocihaul.cli.exit_codes import DONE
 from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import global_options
-from ocihaul.cli.invocation import Invocation, namespace_option, run_question, settle
+from ocihaul.cli.invocation import Invocation, namespace_option, run_query, settle
 from ocihaul.cli.option_types import FiniteRange
 from ocihaul.printing import say
 
@@ -215,7 +215,7 @@ def _with_all(
             buckets = [(namespace, name) for name in names] or known_buckets(journal, storage)
             work(storage, journal, everywhere(journal, storage, buckets))
 
-    return run_question(invocation, ask, needs_namespace=bool(names))
+    return run_query(invocation, ask, needs_namespace=bool(names))
 
 
 def _drop(

@@ -61,7 +61,7 @@ def run_key(**facts: object) -> str:
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
-class Ledger:
+class DirectoryCheckpoint:
     """The memory of one run. Thread-safe. Close it, or use it as a context.
 
     `earlier` says whether an earlier run has left something.
@@ -172,23 +172,23 @@ class Ledger:
 
 
 @contextmanager
-def open_ledger(key: str | None, listener: Listener) -> Iterator[Ledger | None]:
+def open_checkpoint(key: str | None, listener: Listener) -> Iterator[DirectoryCheckpoint | None]:
     """The user's memory of the run `key`: without it the work is the same, and it is said.
 
     A key of None is that of a run with nothing to remember.
     """
-    ledger = None
+    checkpoint = None
     try:
         if key is not None:
-            ledger = Ledger(state_directory(), key)
+            checkpoint = DirectoryCheckpoint(state_directory(), key)
     except JournalError as error:
         text = f"An interrupted run will begin anew: {error.message}. {error.hint}"
         listener(Notice(text))
     try:
-        yield ledger
+        yield checkpoint
     finally:
-        if ledger is not None:
+        if checkpoint is not None:
             try:
-                ledger.close()
+                checkpoint.close()
             except JournalError as error:
                 listener(Notice(f"Not all that is done is remembered: {error.message}."))

@@ -12,7 +12,7 @@ from ocihaul.storage.listing import ListedObject
 L = TypeVar("L")
 
 
-class Mode(Enum):
+class SyncMode(Enum):
     """What happens to what is there already."""
 
     REPLACE = "replace"
@@ -34,7 +34,7 @@ class Verdict(Enum):
 
 
 def judge_upload(
-    mode: Mode, size: int, mtime_ns: int, there: ListedObject | None, *, checksum: bool = False
+    mode: SyncMode, size: int, mtime_ns: int, there: ListedObject | None, *, checksum: bool = False
 ) -> Verdict:
     """For a file and the object that has its name.
 
@@ -42,27 +42,27 @@ def judge_upload(
     the object is compared with it, or with `checksum` all that has the same size. The official
     CLI sends whatever is newer.
     """
-    if there is None or mode is Mode.REPLACE:
+    if there is None or mode is SyncMode.REPLACE:
         return Verdict.SEND
-    if mode is Mode.SYNC:
+    if mode is SyncMode.SYNC:
         newer = checksum or mtime_ns > modified_ns(there)
         return _synced(same_size=size == there.size, changed=newer)
-    return Verdict.SKIP if mode is Mode.KEEP else Verdict.ASK
+    return Verdict.SKIP if mode is SyncMode.KEEP else Verdict.ASK
 
 
 def judge_download(
-    mode: Mode, there: ListedObject, size: int, mtime_ns: int, *, checksum: bool = False
+    mode: SyncMode, there: ListedObject, size: int, mtime_ns: int, *, checksum: bool = False
 ) -> Verdict:
     """For an object and the file that is in its place; the rule of `sync` as for uploads.
 
     The object's time counts in whole seconds, as the official CLI sets it on the file.
     """
-    if mode is Mode.REPLACE:
+    if mode is SyncMode.REPLACE:
         return Verdict.SEND
-    if mode is Mode.SYNC:
+    if mode is SyncMode.SYNC:
         older = checksum or mtime_ns < whole_seconds(there) * 1_000_000_000
         return _synced(same_size=size == there.size, changed=older)
-    return Verdict.SKIP if mode is Mode.KEEP else Verdict.ASK
+    return Verdict.SKIP if mode is SyncMode.KEEP else Verdict.ASK
 
 
 def _synced(*, same_size: bool, changed: bool) -> Verdict:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ocihaul.directories.bucket_index import odd_entry
-from ocihaul.directories.checkpoint import Finished, Ledger
+from ocihaul.directories.checkpoint import DirectoryCheckpoint, Finished
 from ocihaul.directories.names import printable
 from ocihaul.directories.request import ConfirmReplacement
 from ocihaul.directories.results import FAILED, SKIPPED, Results
-from ocihaul.directories.workers import Crew, Trouble
+from ocihaul.directories.workers import Crew, FailurePolicy
 from ocihaul.errors import JournalError, OcihaulError
 from ocihaul.events import FileFailed, FileFinished, Listener, Notice, ignore
 from ocihaul.redaction import redact
@@ -19,10 +19,10 @@ from ocihaul.transfer.pace import Pace
 
 
 @dataclass(slots=True)
-class Work:
+class DirectoryContext:
     """One run over a tree. `stop` is the event that the storage client was made with.
 
-    `ledger` remembers what is finished, `journal` the parts of large files; both may be None.
+    `checkpoint` remembers what is finished, `journal` the parts of large files; both may be None.
     `directory` is for lock files. `pace`, which has to hear the events, says how many work at a
     time.
     Without `confirm` there is nobody to ask. `odd_names` counts the entries of lists that have no
@@ -34,17 +34,17 @@ class Work:
     listener: Listener = ignore
     stop: threading.Event = field(default_factory=threading.Event)
     journal: Journal | None = None
-    ledger: Ledger | None = None
+    checkpoint: DirectoryCheckpoint | None = None
     confirm: ConfirmReplacement | None = None
     directory: Path = field(default_factory=state_directory)
     pace: Pace | None = None
-    trouble: Trouble = field(init=False)
+    trouble: FailurePolicy = field(init=False)
     odd_names: int = field(default=0, init=False)
 
     def crew(self, workers: int) -> Crew:
         """So many workers, or fewer with a pace, whose troubles are this run's."""
         at_first = workers if self.pace is None else min(workers, self.pace.target)
-        self.trouble = Trouble(max(at_first, 2), self.stop)
+        self.trouble = FailurePolicy(max(at_first, 2), self.stop)
         return Crew(workers, self.trouble, self.pace)
 
     def finished(self, kind: str, name: str, size: int, value: object = None) -> None:
@@ -69,32 +69,32 @@ class Work:
         self.failed(name, odd_entry(reason), kind=kind)
 
     def remember(self, name: str, finished: Finished) -> None:
-        """Note it for the next run; a ledger that fails costs the memory, not the work."""
-        if self.ledger is None:
+        """Note it for the next run; a checkpoint that fails costs the memory, not the work."""
+        if self.checkpoint is None:
             return
         try:
-            self.ledger.add(name, finished)
+            self.checkpoint.add(name, finished)
         except JournalError as error:
             self._forgets(error)
 
     def recalled(self, name: str) -> Finished | None:
         """What an earlier run has done with this name, as far as it can be told."""
-        if self.ledger is None:
+        if self.checkpoint is None:
             return None
         try:
-            return self.ledger.finished(name)
+            return self.checkpoint.finished(name)
         except JournalError as error:
             self._forgets(error)
             return None
 
     def _forgets(self, error: JournalError) -> None:
-        self.ledger = None
+        self.checkpoint = None
         self.listener(Notice(f"From here on nothing can be remembered: {error.message}."))
 
     def ended(self) -> None:
         """All has been tried; when all went well there is nothing to come back for."""
-        if self.ledger is not None and not self.results.count(FAILED):
+        if self.checkpoint is not None and not self.results.count(FAILED):
             try:
-                self.ledger.forget()
+                self.checkpoint.forget()
             except JournalError as error:
                 self.listener(Notice(f"What was remembered cannot be dropped: {error.message}."))

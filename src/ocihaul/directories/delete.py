@@ -5,8 +5,8 @@ from functools import partial
 from itertools import islice
 
 from ocihaul.directories.bucket_index import Bucket
-from ocihaul.directories.context import Work
-from ocihaul.directories.request import TreeDelete
+from ocihaul.directories.context import DirectoryContext
+from ocihaul.directories.request import DirectoryDelete
 from ocihaul.directories.results import DELETED, EXTRA, NOT_DELETED
 from ocihaul.errors import OcihaulError, ServiceError
 from ocihaul.storage.listing import PAGE
@@ -25,8 +25,11 @@ class NothingToDelete(Exception):
     """There was nothing to ask about."""
 
 
-def delete_tree(
-    request: TreeDelete, work: Work, *, confirm: Callable[[int], bool] | None = None
+def delete_all(
+    request: DirectoryDelete,
+    work: DirectoryContext,
+    *,
+    confirm: Callable[[int], bool] | None = None,
 ) -> None:
     """Delete what the request selects, listed once. Raises what concerns all.
 
@@ -56,7 +59,7 @@ def delete_tree(
 
 def delete_objects(
     names: Names,
-    work: Work,
+    work: DirectoryContext,
     namespace: str,
     bucket: str,
     *,
@@ -71,7 +74,7 @@ def delete_objects(
 
 
 class _Deleter:
-    def __init__(self, work: Work, namespace: str, bucket: str) -> None:
+    def __init__(self, work: DirectoryContext, namespace: str, bucket: str) -> None:
         self._work = work
         self._where = (namespace, bucket)
         self._batches: bool | None = None

@@ -8,16 +8,18 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from ocihaul.directories.context import Work
+from ocihaul.directories.context import DirectoryContext
 from ocihaul.directories.destination import Destination, is_link
 from ocihaul.directories.names import from_disk, on_disk
-from ocihaul.directories.request import TreeDownload
+from ocihaul.directories.request import DirectoryDownload
 from ocihaul.directories.results import DELETED, FILE
 from ocihaul.errors import TargetError
 from ocihaul.transfer.downloads.download import RANGES, SUFFIX
 
 
-def delete_files(request: TreeDownload, work: Work, destination: Destination) -> None:
+def delete_files(
+    request: DirectoryDownload, work: DirectoryContext, destination: Destination
+) -> None:
     """Delete the files below the directory that were not listed, and what is empty then.
 
     Symbolic links to directories are left alone, and what they lead to: it is not ours. So are
@@ -45,7 +47,9 @@ def delete_files(request: TreeDownload, work: Work, destination: Destination) ->
 class _Tidying:
     """Visits every directory after those in it; paths are relative."""
 
-    def __init__(self, request: TreeDownload, work: Work, destination: Destination) -> None:
+    def __init__(
+        self, request: DirectoryDownload, work: DirectoryContext, destination: Destination
+    ) -> None:
         self._request = request
         self._work = work
         self._destination = destination

@@ -8,11 +8,11 @@ from ocihaul.directories.bucket_index import Bucket, odd_entry
 from ocihaul.directories.checkpoint import Finished, run_key
 from ocihaul.directories.compare import Verdict, judge_download, whole_seconds
 from ocihaul.directories.content import Contents
-from ocihaul.directories.context import Work
+from ocihaul.directories.context import DirectoryContext
 from ocihaul.directories.delete_local import delete_files
 from ocihaul.directories.destination import Destination, check_root
 from ocihaul.directories.names import relative_path
-from ocihaul.directories.request import TreeDownload
+from ocihaul.directories.request import DirectoryDownload
 from ocihaul.directories.results import DOWNLOADED, FILE
 from ocihaul.directories.small_get import SmallObjects, write
 from ocihaul.directories.small_put import SMALL
@@ -30,7 +30,7 @@ from ocihaul.transfer.plan import DEFAULT_PART_SIZE
 _ASK = "Pass `mode='overwrite'` to replace it, or `mode='keep'` to leave it as it is."
 
 
-def download_tree(request: TreeDownload, work: Work) -> None:
+def download_all(request: DirectoryDownload, work: DirectoryContext) -> None:
     """Download what has to be. What became of each object is in `work.results`.
 
     Raises UsageError before anything is fetched; SessionError, ServiceError, NetworkError when
@@ -55,7 +55,7 @@ def download_tree(request: TreeDownload, work: Work) -> None:
         work.ended()
 
 
-def _download(request: TreeDownload, work: Work, destination: Destination) -> None:
+def _download(request: DirectoryDownload, work: DirectoryContext, destination: Destination) -> None:
     downloader = _Downloader(request, work, destination)
     downloader.run()
     if not request.delete:
@@ -73,8 +73,8 @@ def _download(request: TreeDownload, work: Work, destination: Destination) -> No
     delete_files(request, work, destination)
 
 
-def download_key(request: TreeDownload, endpoint: str) -> str:
-    """The name of this run in the ledger."""
+def download_key(request: DirectoryDownload, endpoint: str) -> str:
+    """The name of this run in the checkpoint."""
     return run_key(
         direction="down",
         endpoint=endpoint,
@@ -86,7 +86,9 @@ def download_key(request: TreeDownload, endpoint: str) -> str:
 
 
 class _Downloader:
-    def __init__(self, request: TreeDownload, work: Work, destination: Destination) -> None:
+    def __init__(
+        self, request: DirectoryDownload, work: DirectoryContext, destination: Destination
+    ) -> None:
         self.found_nothing = True
         self._request = request
         self._work = work

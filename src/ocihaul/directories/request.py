@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ocihaul.directories.compare import Mode
+from ocihaul.directories.compare import SyncMode
 from ocihaul.directories.filters import EVERYTHING, Filter, make_filter
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer.uploads.request import UploadRequest
 
-#: Asked with a name before something is replaced (`Mode.ASK`).
+#: Asked with a name before something is replaced (`SyncMode.ASK`).
 ConfirmReplacement = Callable[[str], bool]
 #: Asked with the number of objects before any of them is deleted.
 ConfirmDeletion = Callable[[int], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TreeUpload:
+class DirectoryUpload:
     """A directory to a bucket.
 
     `each` is the request for every file, but for its source, name and `existing`. With
@@ -29,7 +29,7 @@ class TreeUpload:
     root: str
     each: UploadRequest
     prefix: str = ""
-    mode: Mode = Mode.ASK
+    mode: SyncMode = SyncMode.ASK
     local_filter: Filter = EVERYTHING
     remote_filter: Filter = EVERYTHING
     follow_links: bool = True
@@ -41,7 +41,7 @@ class TreeUpload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TreeDownload:
+class DirectoryDownload:
     """What is under a prefix to a directory. Sizes are bytes.
 
     With `strip_prefix` the files are called without the prefix, archived objects are left out,
@@ -55,7 +55,7 @@ class TreeDownload:
     bucket: str
     prefix: str = ""
     delimiter: str | None = None
-    mode: Mode = Mode.ASK
+    mode: SyncMode = SyncMode.ASK
     filter: Filter = EVERYTHING
     follow_links: bool = True
     strip_prefix: bool = False
@@ -70,7 +70,7 @@ class TreeDownload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TreeDelete:
+class DirectoryDelete:
     """All objects under a prefix that pass `filter`."""
 
     namespace: str
@@ -82,19 +82,19 @@ class TreeDelete:
     dry_run: bool = False
 
 
-Request = TreeUpload | TreeDownload | TreeDelete
+Request = DirectoryUpload | DirectoryDownload | DirectoryDelete
 
 
 def upload_of(
     root: str, bucket: str, prefix: str, namespace: str, options: Mapping[str, Any]
-) -> TreeUpload:
+) -> DirectoryUpload:
     """The request of `ocihaul.options.DirectoryUploadOptions`. Raises UsageError."""
     of_run, each = _split(options)
     guess_types = each.get("content_type") == "auto"
     if guess_types:
         each["content_type"] = None
     include, exclude = of_run.pop("include"), of_run.pop("exclude")
-    return TreeUpload(
+    return DirectoryUpload(
         root=root,
         each=UploadRequest(
             source=Path(root),
@@ -115,11 +115,11 @@ def upload_of(
 
 def download_of(
     bucket: str, root: str, prefix: str, namespace: str, options: Mapping[str, Any]
-) -> TreeDownload:
+) -> DirectoryDownload:
     """The request of `ocihaul.options.DirectoryDownloadOptions`. Raises UsageError."""
     of_run, each = _split(options)
     include, exclude = of_run.pop("include"), of_run.pop("exclude")
-    return TreeDownload(
+    return DirectoryDownload(
         root=root,
         namespace=namespace,
         bucket=bucket,
@@ -134,7 +134,7 @@ def download_of(
 def _split(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What is asked of the run, with what is not given, and what of each file."""
     of_run: dict[str, Any] = {
-        "mode": Mode.SYNC,
+        "mode": SyncMode.SYNC,
         "include": (),
         "exclude": (),
         "checksum": False,

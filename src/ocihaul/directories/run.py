@@ -8,16 +8,16 @@ from itertools import chain, islice
 
 from ocihaul.directories import delete, download, upload
 from ocihaul.directories.bucket_index import Bucket
-from ocihaul.directories.checkpoint import open_ledger
-from ocihaul.directories.compare import Mode
-from ocihaul.directories.context import Work
+from ocihaul.directories.checkpoint import open_checkpoint
+from ocihaul.directories.compare import SyncMode
+from ocihaul.directories.context import DirectoryContext
 from ocihaul.directories.request import (
     ConfirmDeletion,
     ConfirmReplacement,
+    DirectoryDelete,
+    DirectoryDownload,
+    DirectoryUpload,
     Request,
-    TreeDelete,
-    TreeDownload,
-    TreeUpload,
 )
 from ocihaul.directories.results import (
     DELETED,
@@ -104,23 +104,23 @@ def run(
     with ExitStack() as opened:
         results = opened.enter_context(Results())
         key = _key(request, storage)
-        work = Work(
+        work = DirectoryContext(
             storage,
             results,
             audience(listener, size),
             stop,
             journal=journal,
-            ledger=opened.enter_context(open_ledger(key, listener)),
+            checkpoint=opened.enter_context(open_checkpoint(key, listener)),
             confirm=hooks.confirm,
             pace=pace,
         )
         match request:
-            case TreeUpload():
-                upload.upload_tree(request, work)
-            case TreeDownload():
-                download.download_tree(request, work)
-            case TreeDelete():
-                delete.delete_tree(request, work, confirm=hooks.confirm_deletion)
+            case DirectoryUpload():
+                upload.upload_all(request, work)
+            case DirectoryDownload():
+                download.download_all(request, work)
+            case DirectoryDelete():
+                delete.delete_all(request, work, confirm=hooks.confirm_deletion)
         if hooks.report is not None:
             hooks.report(results)
         return _result(results, size.total, dry=request.dry_run)
@@ -129,7 +129,7 @@ def run(
 def in_namespace(request: Request, own: Callable[[], str]) -> Request:
     """The request, in the namespace that `own` gives where it has none."""
     match request:
-        case TreeUpload():
+        case DirectoryUpload():
             each = replace(request.each, namespace=request.each.namespace or own())
             return replace(request, each=each)
         case _:
@@ -141,9 +141,9 @@ def _key(request: Request, storage: StorageClient) -> str | None:
     if request.dry_run:
         return None
     match request:
-        case TreeUpload() if request.mode is not Mode.SYNC:
+        case DirectoryUpload() if request.mode is not SyncMode.SYNC:
             return upload.upload_key(request, storage.base_url(request.each.namespace))
-        case TreeDownload() if request.mode is not Mode.SYNC:
+        case DirectoryDownload() if request.mode is not SyncMode.SYNC:
             return download.download_key(request, storage.base_url(request.namespace))
         case _:
             return None
@@ -152,12 +152,12 @@ def _key(request: Request, storage: StorageClient) -> str | None:
 def _bytes_of(request: Request, storage: StorageClient) -> int | None:
     """How many bytes there are at most; None for a deletion, which moves none."""
     match request:
-        case TreeUpload():
+        case DirectoryUpload():
             return size_of(request.root, follow_links=request.follow_links)
-        case TreeDownload():
+        case DirectoryDownload():
             bucket = Bucket(storage, request.namespace, request.bucket, request.prefix)
             return bucket.size(delimiter=request.delimiter)
-        case TreeDelete():
+        case DirectoryDelete():
             return None
 
 

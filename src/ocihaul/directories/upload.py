@@ -7,12 +7,12 @@ from pathlib import Path
 
 from ocihaul.directories.bucket_index import Bucket, odd_entry
 from ocihaul.directories.checkpoint import Finished, run_key
-from ocihaul.directories.compare import Mode, Verdict, judge_upload, side_by_side
+from ocihaul.directories.compare import SyncMode, Verdict, judge_upload, side_by_side
 from ocihaul.directories.content import Contents
-from ocihaul.directories.context import Work
+from ocihaul.directories.context import DirectoryContext
 from ocihaul.directories.delete import delete_objects
 from ocihaul.directories.names import disk_path, object_name, sort_key
-from ocihaul.directories.request import TreeUpload
+from ocihaul.directories.request import DirectoryUpload
 from ocihaul.directories.results import EXTRA, UPLOADED, Unread
 from ocihaul.directories.small_put import SMALL, SmallFiles
 from ocihaul.directories.walk import Found, Kind, check_root, walk
@@ -24,7 +24,7 @@ from ocihaul.errors import (
     SourceChanged,
     SourceError,
 )
-from ocihaul.events import Notice, TreeWalked
+from ocihaul.events import DirectoryScanned, Notice
 from ocihaul.storage.listing import ListedObject
 from ocihaul.storage.names import check_text
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE, plan_upload
@@ -54,7 +54,7 @@ class _Local:
     found: Found
 
 
-def upload_tree(request: TreeUpload, work: Work) -> None:
+def upload_all(request: DirectoryUpload, work: DirectoryContext) -> None:
     """Upload what has to be. What became of each file is in `work.results`.
 
     Raises UsageError before anything is sent; SessionError, ServiceError, NetworkError when they
@@ -81,8 +81,8 @@ def upload_tree(request: TreeUpload, work: Work) -> None:
         work.ended()
 
 
-def upload_key(request: TreeUpload, endpoint: str) -> str:
-    """The name of this run in the ledger: everything that decides what an object is like."""
+def upload_key(request: DirectoryUpload, endpoint: str) -> str:
+    """The name of this run in the checkpoint: everything that decides what an object is like."""
     each = request.each
     key = each.sse_customer_key
     return run_key(
@@ -102,7 +102,7 @@ def upload_key(request: TreeUpload, endpoint: str) -> str:
 
 
 class _Uploader:
-    def __init__(self, request: TreeUpload, work: Work) -> None:
+    def __init__(self, request: DirectoryUpload, work: DirectoryContext) -> None:
         self._request = request
         self._work = work
         self._small = SmallFiles(work.storage, request.each, work.listener)
@@ -134,7 +134,7 @@ class _Uploader:
             spared = self._unread.spare(self._work.results, self._request.prefix)
             if spared:
                 self._work.listener(Notice(f"{spared} objects without a file are left: {_UNREAD}"))
-            self._work.listener(TreeWalked(self._files, self._bytes, complete=True))
+            self._work.listener(DirectoryScanned(self._files, self._bytes, complete=True))
 
     def _pairs(self) -> Iterator[tuple[_Local | None, ListedObject | None]]:
         request, work = self._request, self._work
@@ -146,7 +146,9 @@ class _Uploader:
             yield from side_by_side(
                 local, bucket.objects(), lambda item: prefix + sort_key(item.found.path)
             )
-        elif request.mode is Mode.REPLACE and (work.ledger is None or not work.ledger.earlier):
+        elif request.mode is SyncMode.REPLACE and (
+            work.checkpoint is None or not work.checkpoint.earlier
+        ):
             bucket.check()
             yield from ((item, None) for item in local)
         else:
@@ -196,7 +198,7 @@ class _Uploader:
         self._files += 1
         self._bytes += size
         if self._files % _TELL == 0:
-            self._work.listener(TreeWalked(self._files, self._bytes, complete=False))
+            self._work.listener(DirectoryScanned(self._files, self._bytes, complete=False))
 
     def _empty(self, item: _Local, there: ListedObject | None, crew: Crew) -> None:
         if there is not None:
@@ -245,7 +247,7 @@ class _Uploader:
         return True
 
     def _preconditions(self, there: ListedObject | None) -> Headers:
-        if self._request.mode is Mode.REPLACE:
+        if self._request.mode is SyncMode.REPLACE:
             return {}
         if there is None:
             return {"if-none-match": "*"}
@@ -298,7 +300,7 @@ class _Uploader:
 
     def _failed(self, item: _Local, error: OcihaulError) -> None:
         if isinstance(error, ServiceError) and error.status == 412:
-            if self._request.mode is Mode.KEEP:
+            if self._request.mode is SyncMode.KEEP:
                 self._work.skipped(item.name)  # it has appeared meanwhile, and is kept
                 return
             error.hint = _CHANGED

@@ -54,7 +54,7 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(error, NetworkError)
 
 
-class Trouble:
+class FailurePolicy:
     """The first error that concerns all, and the outages in a row. Thread-safe.
 
     `most` outages without a success in between are one that concerns all.
@@ -110,7 +110,7 @@ class Crew:
     brings them.
     """
 
-    def __init__(self, workers: int, trouble: Trouble, pace: Pace | None = None) -> None:
+    def __init__(self, workers: int, trouble: FailurePolicy, pace: Pace | None = None) -> None:
         self._workers = self._most = workers
         self._trouble = trouble
         self._pace = pace

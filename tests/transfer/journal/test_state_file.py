@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ocihaul.directories import checkpoint
-from ocihaul.directories.checkpoint import Finished, Ledger
+from ocihaul.directories.checkpoint import DirectoryCheckpoint, Finished
 from ocihaul.transfer.journal import finished
 from ocihaul.transfer.journal.finished import MOST_OF_AN_OBJECT
 from ocihaul.transfer.journal.journal import Journal, Target
@@ -36,7 +36,7 @@ def no_umask() -> Iterator[None]:
 @pytest.mark.parametrize("wide", [0o666, 0o644, 0o660, 0o777])
 @pytest.mark.usefixtures("no_umask")
 def test_finding_a18_wide_files_are_narrowed(tmp_path: Path, wide: int) -> None:
-    with Journal(tmp_path) as journal, Ledger(tmp_path, "key") as remembered:
+    with Journal(tmp_path) as journal, DirectoryCheckpoint(tmp_path, "key") as remembered:
         journal.finish(target(0), None, etag="e", size=1, document="{}", owed=False)
         remembered.add("name", Finished(1, 1, {}))
         files = sorted(tmp_path.iterdir())
@@ -48,7 +48,7 @@ def test_finding_a18_wide_files_are_narrowed(tmp_path: Path, wide: int) -> None:
         for path in files:
             path.chmod(wide)
         # Another process opens them while the first one is at it.
-        with Journal(tmp_path), Ledger(tmp_path, "key"):
+        with Journal(tmp_path), DirectoryCheckpoint(tmp_path, "key"):
             assert {mode(path) & 0o077 for path in files} == {0}
 
 
@@ -141,7 +141,7 @@ def test_finding_b21_what_is_cleaned_is_given_back(tmp_path: Path) -> None:
 
 
 def test_finding_b21_a_run_that_ended_well_gives_its_space_back(tmp_path: Path) -> None:
-    with Ledger(tmp_path, "key") as remembered:
+    with DirectoryCheckpoint(tmp_path, "key") as remembered:
         for number in range(9000):
             remembered.add(f"{number:0600}", Finished(1, 1, {"etag": "e" * 30}))
         remembered.forget()
@@ -153,7 +153,7 @@ def test_finding_a05_a_directory_loses_seconds_to_a_power_cut(
 ) -> None:
     monkeypatch.setattr(checkpoint, "_DELAY", 0.0)
     path = tmp_path / "trees.sqlite3"
-    with Ledger(tmp_path, "key") as remembered:
+    with DirectoryCheckpoint(tmp_path, "key") as remembered:
         remembered.add("one", Finished(1, 1, {}))
         assert names_in_file_alone(path) == []
         monkeypatch.setattr(checkpoint, "_LASTING", 0.0)

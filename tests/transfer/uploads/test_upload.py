@@ -385,7 +385,7 @@ def test_what_is_no_file_is_refused(
         FileSource(tmp_path / "x")
 
 
-# Trouble
+# FailurePolicy
 
 
 def test_the_first_error_stops_new_parts_at_once(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.cli.option_values import check_required, namespace_or_none
     from ocihaul.directories.delete import NothingToDelete
     from ocihaul.directories.filters import make_filter
-    from ocihaul.directories.request import TreeDelete
+    from ocihaul.directories.request import DirectoryDelete
     from ocihaul.errors import OcihaulError
 
     check_required(given, "bucket_name")
@@ -50,7 +50,7 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
             "bulk-delete asks before it deletes, and there is no terminal to ask on",
             hint="Use --force to delete without a question, or --dry-run to see what would go.",
         )
-    request = TreeDelete(
+    request = DirectoryDelete(
         namespace=namespace_or_none(given.get("namespace")) or "",
         bucket=bucket,
         prefix=prefix,

@@ -52,10 +52,10 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
         namespace_or_none,
         refuse_both,
     )
-    from ocihaul.directories.compare import Mode
+    from ocihaul.directories.compare import SyncMode
     from ocihaul.directories.destination import check_root
     from ocihaul.directories.filters import make_filter
-    from ocihaul.directories.request import TreeDownload
+    from ocihaul.directories.request import DirectoryDownload
     from ocihaul.directories.results import DOWNLOADED, Results
 
     check_required(given, "bucket_name", "dest_dir")
@@ -63,14 +63,14 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     root, prefix = tree.directory(given["dest_dir"]), given.get("prefix") or ""
     check_root(root, parameter="dest_dir")
     include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
-    mode = Mode.KEEP if given.get("no_overwrite") else Mode.ASK
-    request = TreeDownload(
+    mode = SyncMode.KEEP if given.get("no_overwrite") else SyncMode.ASK
+    request = DirectoryDownload(
         root=root,
         namespace=namespace_or_none(given.get("namespace")) or "",
         bucket=given["bucket_name"],
         prefix=prefix,
         delimiter=given.get("delimiter"),
-        mode=Mode.REPLACE if given.get("overwrite") else mode,
+        mode=SyncMode.REPLACE if given.get("overwrite") else mode,
         filter=make_filter(include, exclude, root=root, prefix=prefix),
         dry_run=bool(given.get("dry_run")),
         multipart=not given.get("no_multipart"),

@@ -46,9 +46,9 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.cli.directories.run import run_directory
     from ocihaul.cli.directories.summary import UPLOAD
     from ocihaul.cli.option_values import check_required, refuse_both
-    from ocihaul.directories.compare import Mode
+    from ocihaul.directories.compare import SyncMode
     from ocihaul.directories.filters import make_filter
-    from ocihaul.directories.request import TreeUpload
+    from ocihaul.directories.request import DirectoryUpload
     from ocihaul.directories.results import UPLOADED, Results
     from ocihaul.directories.walk import check_root
     from ocihaul.transfer.uploads.request import UploadRequest
@@ -58,8 +58,8 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     root = tree.directory(given["src_dir"])
     check_root(root, parameter="src_dir")
     include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
-    mode = Mode.KEEP if given.get("no_overwrite") else Mode.ASK
-    request = TreeUpload(
+    mode = SyncMode.KEEP if given.get("no_overwrite") else SyncMode.ASK
+    request = DirectoryUpload(
         root=root,
         prefix=given.get("object_prefix") or "",
         each=UploadRequest(
@@ -68,7 +68,7 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
             name="-",
             parallel=tree.parallel(given.get("parallel_upload_count")),
         ),
-        mode=Mode.REPLACE if given.get("overwrite") else mode,
+        mode=SyncMode.REPLACE if given.get("overwrite") else mode,
         local_filter=make_filter(include, exclude, root=root),
         follow_links=not given.get("no_follow_symlinks"),
         guess_types=given.get("content_type") == "auto",

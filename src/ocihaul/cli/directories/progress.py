@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from ocihaul.cli.event_text import Speaker, debug_line, is_public
+from ocihaul.cli.event_text import EventFormatter, debug_line, is_public
+from ocihaul.cli.flags import in_flags
 from ocihaul.cli.formatting import size_text
-from ocihaul.cli.progress import PlainScreen, beating
+from ocihaul.cli.progress import PlainOutput, heartbeat
 from ocihaul.events import (
     AttemptFinished,
     BytesReceived,
     BytesSent,
+    DirectoryScanned,
     DownloadFinished,
     DownloadPlanned,
     Event,
@@ -21,7 +23,6 @@ from ocihaul.events import (
     MultipartUploadCreated,
     Notice,
     PartFinished,
-    TreeWalked,
     UploadFinished,
     UploadPlanned,
 )
@@ -44,15 +45,15 @@ _OF_ONE_FILE = (
 )
 
 
-class TreeReporter:
+class DirectoryReporter:
     """The listener for a tree. Thread-safe."""
 
     def __init__(self, stream: TextIO, *, debug: bool) -> None:
-        self._screen = PlainScreen(stream)
+        self._screen = PlainOutput(stream)
         self._debug = debug
-        self._speaker = Speaker()
+        self._speaker = EventFormatter()
         self._lock = threading.Lock()  # guards all below
-        self._walked = TreeWalked(0, 0, complete=False)
+        self._walked = DirectoryScanned(0, 0, complete=False)
         self._told = ""
         self._notices: set[str] = set()
         self.files = self.size = self.failures = 0
@@ -73,7 +74,7 @@ class TreeReporter:
         if isinstance(event, _OF_ONE_FILE):
             return []
         with self._lock:
-            if isinstance(event, TreeWalked):
+            if isinstance(event, DirectoryScanned):
                 self._walked = event
                 return []
             if isinstance(event, FileFailed):
@@ -86,7 +87,7 @@ class TreeReporter:
         self.failures += 1
         if self.failures > MOST_FAILURES:
             return []
-        lines = [f"failed: {event.name}: {event.reason}"]
+        lines = [f"failed: {event.name}: {in_flags(event.reason)}"]
         if self.failures == MOST_FAILURES:
             lines.append("Further failures are told at the end only.")
         return lines
@@ -122,8 +123,8 @@ class TreeReporter:
 
 
 @contextmanager
-def tree_reporting(stream: TextIO, *, debug: bool) -> Iterator[TreeReporter]:
+def directory_reporting(stream: TextIO, *, debug: bool) -> Iterator[DirectoryReporter]:
     """A reporter that says every now and then how far the tree is."""
-    reporter = TreeReporter(stream, debug=debug)
-    with beating(reporter.beat):
+    reporter = DirectoryReporter(stream, debug=debug)
+    with heartbeat(reporter.beat):
         yield reporter

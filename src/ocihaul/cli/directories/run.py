@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import TextIO
 
 from ocihaul.cli.core import client_for
-from ocihaul.cli.directories.progress import TreeReporter, tree_reporting
+from ocihaul.cli.directories.progress import DirectoryReporter, directory_reporting
 from ocihaul.cli.directories.summary import Layout, print_summary
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.invocation import Invocation
 from ocihaul.cli.output import EMPTY_RESULT
-from ocihaul.cli.session_estimate import Foreteller
+from ocihaul.cli.session_estimate import LifetimeEstimator
 from ocihaul.cli.signals import Stopper, stopping
 from ocihaul.client import Client
 from ocihaul.directories.request import ConfirmDeletion, ConfirmReplacement, Request
@@ -54,11 +54,11 @@ def run_directory(
 
     with (
         stopping() as stopper,
-        tree_reporting(invocation.stderr, debug=invocation.given.debug) as reporter,
+        directory_reporting(invocation.stderr, debug=invocation.given.debug) as reporter,
     ):
         for text in invocation.notices(settings):
             reporter.notice(f"Notice: {text}")
-        foreteller = Foreteller(
+        estimator = LifetimeEstimator(
             ignore,  # what one large file of many takes is no forecast
             mints=options.renew_with,
             expected_rate=options.expected_rate,
@@ -68,10 +68,10 @@ def run_directory(
         hooks = Hooks(
             confirm=_confirm(invocation, question, stopper),
             confirm_deletion=confirm_deletion,
-            before=foreteller.require if options.require_session else None,
+            before=estimator.require if options.require_session else None,
             report=report,
         )
-        hears = audience(reporter, foreteller)
+        hears = audience(reporter, estimator)
         with client_for(settings, listener=hears, stop=stopper.stop) as client:
             result = _run(client, request, hooks, adaptive=adaptive, reporter=reporter)
         if unprinted:
@@ -82,7 +82,7 @@ def run_directory(
 
 
 def _run(
-    client: Client, request: Request, hooks: Hooks, *, adaptive: bool, reporter: TreeReporter
+    client: Client, request: Request, hooks: Hooks, *, adaptive: bool, reporter: DirectoryReporter
 ) -> DirectoryResult:
     try:
         return client.run_directory(request, hooks=hooks, adaptive=adaptive)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+from ocihaul.cli.flags import in_flags
 from ocihaul.cli.output import View, print_view
 from ocihaul.directories.results import (
     DELETED,
@@ -73,7 +74,7 @@ def json_pieces(results: Results, layout: Layout) -> Iterator[str]:
         yield f"{before}  {_text(section.key)}: "
         opening, closing = "{}" if section.values else "[]"
         empty = True
-        for name, value in results.items(section.kind):
+        for name, value in _items(results, section):
             item = _text(name)
             if section.values:
                 item += ": " + _text(value).replace("\n", "\n    ")
@@ -84,10 +85,16 @@ def json_pieces(results: Results, layout: Layout) -> Iterator[str]:
     yield "\n}\n"
 
 
+def _items(results: Results, section: Section) -> Iterator[tuple[str, Any]]:
+    """Names and values of a section; reasons are in the command line's words."""
+    for name, value in results.items(section.kind):
+        yield name, in_flags(value) if isinstance(value, str) else value
+
+
 def document(results: Results, layout: Layout) -> dict[str, Any]:
     """All of it, for a query."""
     return {
-        section.key: dict(results.items(section.kind))
+        section.key: dict(_items(results, section))
         if section.values
         else [name for name, _ in results.items(section.kind)]
         for section in layout
@@ -98,7 +105,7 @@ def rows(results: Results, layout: Layout) -> list[dict[str, Any]]:
     """All of it, for a table."""
     found = []
     for section in layout:
-        for name, value in results.items(section.kind):
+        for name, value in _items(results, section):
             row: dict[str, Any] = {**section.row, "name": name}
             if section.kind == NOT_DELETED:
                 row = {**section.row, "object": name}

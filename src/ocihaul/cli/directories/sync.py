@@ -63,9 +63,9 @@ def sync(context: click.Context, /, **options: Any) -> None:
 def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.cli.directories.run import run_directory
     from ocihaul.cli.directories.summary import DELETE, UPLOAD
-    from ocihaul.directories.compare import Mode
+    from ocihaul.directories.compare import SyncMode
     from ocihaul.directories.filters import make_filter
-    from ocihaul.directories.request import TreeUpload
+    from ocihaul.directories.request import DirectoryUpload
     from ocihaul.directories.results import EXTRA, SKIPPED, UPLOADED, Results
     from ocihaul.directories.walk import check_root
     from ocihaul.transfer.uploads.request import UploadRequest
@@ -74,7 +74,7 @@ def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
     check_root(root, parameter="src_dir")
     prefix = given.get("prefix") or ""
     include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
-    request = TreeUpload(
+    request = DirectoryUpload(
         root=root,
         prefix=prefix,
         each=UploadRequest(
@@ -83,7 +83,7 @@ def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
             name="-",
             parallel=tree.parallel(given.get("parallel_operations_count")),
         ),
-        mode=Mode.SYNC,
+        mode=SyncMode.SYNC,
         local_filter=make_filter(include, exclude, root=root),
         remote_filter=make_filter(include, exclude, root=given["bucket_name"], prefix=prefix),
         follow_links=not given.get("no_follow_symlinks"),
@@ -119,21 +119,21 @@ def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.cli.directories.run import run_directory
     from ocihaul.cli.directories.summary import DELETE_FILES, DOWNLOAD
     from ocihaul.cli.option_values import customer_key, namespace_or_none
-    from ocihaul.directories.compare import Mode
+    from ocihaul.directories.compare import SyncMode
     from ocihaul.directories.destination import check_root
     from ocihaul.directories.filters import make_filter
-    from ocihaul.directories.request import TreeDownload
+    from ocihaul.directories.request import DirectoryDownload
     from ocihaul.directories.results import DELETED, DOWNLOADED, SKIPPED, Results
 
     root, prefix = tree.directory(given["dest_dir"]), given.get("prefix") or ""
     check_root(root, parameter="dest_dir")
     include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
-    request = TreeDownload(
+    request = DirectoryDownload(
         root=root,
         namespace=namespace_or_none(given.get("namespace")) or "",
         bucket=given["bucket_name"],
         prefix=prefix,
-        mode=Mode.SYNC,
+        mode=SyncMode.SYNC,
         filter=make_filter(include, exclude, root=root, prefix=prefix),
         follow_links=not given.get("no_follow_symlinks"),
         strip_prefix=True,

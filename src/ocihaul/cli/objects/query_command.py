@@ -15,7 +15,7 @@ import click
 
 from ocihaul.cli.exit_codes import FAILED
 from ocihaul.cli.global_options import global_options
-from ocihaul.cli.invocation import Invocation, from_json_option, run_question, settle
+from ocihaul.cli.invocation import Invocation, from_json_option, run_query, settle
 
 if TYPE_CHECKING:
     from ocihaul.storage.client import StorageClient
@@ -39,7 +39,7 @@ def question(
         def run(invocation: Invocation) -> int:
             if confirm is not None and not agreed(invocation, confirm(invocation)):
                 return FAILED
-            return run_question(
+            return run_query(
                 invocation,
                 lambda storage, namespace: work(invocation, storage, namespace),
                 needs_namespace=needs_namespace,

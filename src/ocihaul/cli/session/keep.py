@@ -133,14 +133,14 @@ class Log:
     """Lines on stderr, with the time and, where there are several, the profile."""
 
     def __init__(self, profiles: Sequence[str], *, debug: bool) -> None:
-        from ocihaul.cli.event_text import Speaker
-        from ocihaul.cli.progress import PlainScreen
+        from ocihaul.cli.event_text import EventFormatter
+        from ocihaul.cli.progress import PlainOutput
 
-        self._screen = PlainScreen(sys.stderr)
+        self._screen = PlainOutput(sys.stderr)
         self._debug = debug
         self._lock = threading.Lock()  # guards the memory of the speakers
-        self._speakers = {name: Speaker(label=f"{name}: ") for name in profiles}
-        self._speakers[""] = Speaker()
+        self._speakers = {name: EventFormatter(label=f"{name}: ") for name in profiles}
+        self._speakers[""] = EventFormatter()
 
     def listener(self, profile: str) -> "Listener":
         """What the core tells of one profile."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ocihaul.cli.environment import at_terminal, surroundings
+from ocihaul.cli.environment import at_terminal, environment_and_home
 from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.prompts import confirm, prompt
@@ -76,7 +76,7 @@ def _fill_in(context: click.Context, given: Given, options: dict[str, Any]) -> N
     from ocihaul.cli.defaults import Defaults
     from ocihaul.config import load_rc, profile_name
 
-    environ, home = surroundings()
+    environ, home = environment_and_home()
     rc = load_rc(given.flags(), environ, home)
     defaults = Defaults(rc, profile_name(given.flags(), environ, rc), COMMAND)
     for option in context.command.params:
@@ -105,7 +105,7 @@ class _Login:
     """One run of the command: everything is asked and checked before the browser is."""
 
     def __init__(self, given: Given, options: Mapping[str, Any]) -> None:
-        self.environ, self.home = surroundings()
+        self.environ, self.home = environment_and_home()
         self.flags: Flags = given.flags()
         self.options = options
         self.notices = given.notices()

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ocihaul.cli.environment import surroundings
+from ocihaul.cli.environment import environment_and_home
 from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.errors import UsageError
@@ -36,7 +36,7 @@ def _mint(given: Given) -> int:
     from ocihaul.session.opening import public_key_of, store_for
     from ocihaul.session.profile_files import write_token
 
-    environ, home = surroundings()
+    environ, home = environment_and_home()
     flags = replace(given.flags(), auth="security_token")
     settings = resolve(flags, environ, home, command=COMMAND)
     for text in [*map(in_flags, settings.notices), *given.notices()]:

@@ -75,12 +75,12 @@ def _report(given: Given, profile: str, *, online: bool) -> "Report":
 
 
 def _print_json(given: Given, documents: list[dict[str, Any]]) -> None:
-    from ocihaul.cli.environment import surroundings
+    from ocihaul.cli.environment import environment_and_home
     from ocihaul.cli.output import EMPTY_RESULT, make_view, print_view
     from ocihaul.config import load_rc
     from ocihaul.printing import say
 
-    environ, home = surroundings()
+    environ, home = environment_and_home()
     view = make_view(
         output=given.values.get("output"),
         query=given.values.get("query"),
