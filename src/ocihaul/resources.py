@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from ocihaul.clock import ServerClock, local_time
 from ocihaul.config import SDK_AUTH, Settings
 from ocihaul.errors import UsageError
-from ocihaul.events import Broadcast, Event, Listener, Parked, audience
+from ocihaul.events import Broadcast, Event, Listener, SessionPaused, audience
 from ocihaul.http.client import Client as SignedCalls
 from ocihaul.http.retry import RetryPolicy
-from ocihaul.session.credential import Authority, Nobody
-from ocihaul.session.opening import dialer_for, open_api_key
+from ocihaul.session.credential import AnonymousAuth, CredentialProvider
+from ocihaul.session.factory import dialer_for, open_api_key
 from ocihaul.session.session import Session
 from ocihaul.storage.client import PROBE, StorageClient
 from ocihaul.threads import Either
@@ -44,7 +44,7 @@ class Resources:
         settings: Settings,
         listener: Listener,
         cancel: threading.Event,
-        authority: Authority | None,
+        authority: CredentialProvider | None,
     ) -> None:
         self._settings = settings
         self._listener = listener
@@ -152,7 +152,7 @@ class Resources:
             )
             authority = self._stack.enter_context(self._session)
 
-        def calls(signs: Authority, *, probe: bool) -> SignedCalls:
+        def calls(signs: CredentialProvider, *, probe: bool) -> SignedCalls:
             return SignedCalls(
                 pool,
                 signs,
@@ -166,7 +166,7 @@ class Resources:
         return StorageClient(
             calls(authority, probe=True),
             settings.object_storage_endpoint,
-            unsigned=calls(Nobody(), probe=False),
+            unsigned=calls(AnonymousAuth(), probe=False),
             listener=self._listener,
         )
 
@@ -183,7 +183,7 @@ def _dropping_idle(listener: Listener, pool: Pool) -> Listener:
     """The listener, with the idle connections closed when the session waits for a login."""
 
     def listen(event: Event) -> None:
-        if isinstance(event, Parked):
+        if isinstance(event, SessionPaused):
             pool.drop_idle()
         listener(event)
 

@@ -11,9 +11,9 @@ import pytest
 
 from ocihaul.cli.hook import environment_value, run_hook
 from ocihaul.cli.parking import ParkHook
-from ocihaul.events import Event, Notice, Parked
-from ocihaul.session.metrics import Sample, exposition, write_metrics
-from ocihaul.session.notify import Notifier
+from ocihaul.events import Event, Notice, SessionPaused
+from ocihaul.session.keeper.metrics import Sample, exposition, write_metrics
+from ocihaul.session.keeper.systemd import Notifier
 from tests.support import is_gone
 
 REASONS = {
@@ -26,8 +26,8 @@ REASONS = {
 }
 
 
-def parked(reason: str, until: float = 1e9) -> Parked:
-    return Parked(reason, until)
+def parked(reason: str, until: float = 1e9) -> SessionPaused:
+    return SessionPaused(reason, until)
 
 
 def ran_once(command: str, reason: str) -> list[Event]:

@@ -25,7 +25,7 @@ class Renewing(ApiKey):
     def __init__(self) -> None:
         super().__init__(rsa_key(), tenancy="t", user="u", fingerprint="f")
 
-    def rejected(
+    def handle_unauthorized(
         self, credential: Credential, operation: str, cancel: StopSign | None = None
     ) -> bool:
         return True

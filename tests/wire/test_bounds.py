@@ -15,8 +15,8 @@ from ocihaul.emulator.faults import Fault
 from ocihaul.errors import ServiceError
 from ocihaul.http.failure import service_error
 from ocihaul.session.credential import Credential
-from ocihaul.session.ladder import Refused
-from ocihaul.session.renewal import read_answer
+from ocihaul.session.providers import read_answer
+from ocihaul.session.renewal_chain import Refused
 from ocihaul.wire.channel import Patience
 from ocihaul.wire.connection import Connection
 from ocihaul.wire.message import DOCUMENT_LIMIT, ERROR_LIMIT, Answer, Request, WireError

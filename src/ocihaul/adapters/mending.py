@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from ocihaul.clock import ServerClock
 from ocihaul.http.retry import rejection_delay
-from ocihaul.session.credential import Authority, Credential
+from ocihaul.session.credential import Credential, CredentialProvider
 
 #: 401s that one request may meet; a service that rejects every new credential has another reason.
 MAX_REJECTIONS = 5
@@ -27,7 +27,9 @@ Sign = Callable[[Any, Credential], None]
 _OURS = ("date", "authorization")
 
 
-def sign_and_watch(request: Any, authority: Authority, clock: ServerClock, sign: Sign) -> Any:
+def sign_and_watch(
+    request: Any, authority: CredentialProvider, clock: ServerClock, sign: Sign
+) -> Any:
     """Sign a prepared request and have a 401 to it mended.
 
     Raises SessionError when there is no credential to sign with.
@@ -44,7 +46,7 @@ class _Mender:
 
     def __init__(
         self,
-        authority: Authority,
+        authority: CredentialProvider,
         clock: ServerClock,
         sign: Sign,
         *,
@@ -87,7 +89,9 @@ class _Mender:
         response.close()
         if redated and not self._redated and not self._dated:
             self._redated = True
-        elif not self._authority.rejected(self._signed_with, _operation(response.request)):
+        elif not self._authority.handle_unauthorized(
+            self._signed_with, _operation(response.request)
+        ):
             return False
         return self._rewind(response.request.body)
 

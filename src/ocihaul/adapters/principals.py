@@ -58,15 +58,15 @@ class Principal:
         region = getattr(self._signer, "region", None)
         return str(region) if region else None
 
-    def credential(self, cancel: StopSign | None = None) -> Credential:  # noqa: ARG002  Authority
+    def credential(self, cancel: StopSign | None = None) -> Credential:  # noqa: ARG002  CredentialProvider
         """The one that signs now; the signer itself renews a token that is about to expire."""
         return self._present
 
-    def rejected(
+    def handle_unauthorized(
         self,
         credential: Credential,
-        operation: str,  # noqa: ARG002  Authority
-        cancel: StopSign | None = None,  # noqa: ARG002  Authority
+        operation: str,  # noqa: ARG002  CredentialProvider
+        cancel: StopSign | None = None,  # noqa: ARG002  CredentialProvider
     ) -> bool:
         """Refresh the signer's token, unless another thread has done so since it signed."""
         with self._lock:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ocihaul.adapters.extras import SDK, require
 from ocihaul.adapters.mending import sign_and_watch
 from ocihaul.clock import ServerClock
-from ocihaul.session.credential import Authority, Credential
+from ocihaul.session.credential import Credential, CredentialProvider
 
 require(SDK, by="ocihaul.adapters.sdk")
 
@@ -34,7 +34,9 @@ _GENERIC = ["date", "(request-target)", "host"]
 _WITH_BODY = ["content-length", "content-type", "x-content-sha256"]
 
 
-def signer(session: "Session | Authority", *, region: str | None = None) -> "SessionSigner":
+def signer(
+    session: "Session | CredentialProvider", *, region: str | None = None
+) -> "SessionSigner":
     """A signer for any client of the SDK: `SomeClient(config={}, signer=signer(session))`.
 
     The client takes its region from `region`, or else from the session's profile; a region in the
@@ -51,7 +53,7 @@ class SessionSigner(SecurityTokenSigner):  # type: ignore[misc]  # the SDK has n
     are replaced as a whole: a thread never signs with the key of one and the name of another.
     """
 
-    def __init__(self, authority: Authority, *, region: str | None = None) -> None:
+    def __init__(self, authority: CredentialProvider, *, region: str | None = None) -> None:
         # Not the SDK's own __init__: it would freeze the token.
         self._authority = authority
         self._unique = uuid.uuid4().hex

@@ -64,8 +64,8 @@ def _exec(
     from ocihaul.errors import Interrupted
     from ocihaul.events import audience
     from ocihaul.printing import say
+    from ocihaul.session.keeper.supervisor import close_gently
     from ocihaul.session.session import Session
-    from ocihaul.session.ward import close_gently
 
     environ = child_environment(os.environ, settings, given)
     with ExitStack() as stack:
@@ -77,7 +77,7 @@ def _exec(
                 stop=stopper.stop,
                 session_wait=settings.wishes.session_wait,
             )
-            session.ready()  # renews what is due: the program begins with the longest life
+            session.ensure_valid()  # renews what is due: the program begins with the longest life
             if stopper.stop.is_set():
                 raise Interrupted("stopped before the program was started")
         # From here on signals are the program's business; the session's thread inherits the mask.
@@ -120,9 +120,16 @@ def _listener(*, debug: bool) -> "Listener":
     """Lines on stderr when something is wrong; with `--debug`, everything."""
     from ocihaul.cli.lines import Speaker, is_public
     from ocihaul.cli.progress import PlainScreen
-    from ocihaul.events import ClockCorrected, LoginOffered, Notice, Parked, RenewalFailed, Unparked
+    from ocihaul.events import (
+        ClockCorrected,
+        LoginOffered,
+        Notice,
+        RenewalFailed,
+        SessionPaused,
+        SessionResumed,
+    )
 
-    wrong = (ClockCorrected, LoginOffered, Notice, Parked, RenewalFailed, Unparked)
+    wrong = (ClockCorrected, LoginOffered, Notice, SessionPaused, RenewalFailed, SessionResumed)
     screen, speaker = PlainScreen(sys.stderr), Speaker(label="ocihaul: ")
     lock = threading.Lock()  # guards the speaker's memory
 

@@ -10,7 +10,7 @@ from ocihaul.cli.foretelling import Say
 from ocihaul.cli.session.login_offer import LoginOffer
 from ocihaul.cli.surroundings import surroundings
 from ocihaul.config import Settings
-from ocihaul.events import Event, Listener, Notice, Parked
+from ocihaul.events import Event, Listener, Notice, SessionPaused
 from ocihaul.threads import started
 
 #: How long a command that is being ended is waited for, seconds.
@@ -50,8 +50,8 @@ class ParkHook:
         self._running: list[threading.Thread] = []
 
     def __call__(self, event: Event) -> None:
-        """Run the command when a park begins; Parked events of one park have one deadline."""
-        if not isinstance(event, Parked) or event.until == self._until:
+        """Run the command when a pause begins; its events have one deadline."""
+        if not isinstance(event, SessionPaused) or event.until == self._until:
             return
         self._until = event.until
         thread = threading.Thread(target=self._run, args=[event], name="on-park", daemon=True)
@@ -66,7 +66,7 @@ class ParkHook:
         for thread in self._running:
             thread.join(_PATIENCE)
 
-    def _run(self, event: Parked) -> None:
+    def _run(self, event: SessionPaused) -> None:
         from ocihaul.cli.hook import environment_value, run_hook
 
         environ = {

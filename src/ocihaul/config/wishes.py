@@ -69,7 +69,7 @@ def _is_auto(found: Found) -> bool:
     if found.value not in {"auto", "never"}:
         raise UsageError(
             f"{found.origin}: {found.value!r} is not a way to log in",
-            hint="It is auto (at a terminal, when the session is over) or never.",
+            hint="It is auto (at a terminal, when the session has expired) or never.",
         )
     return found.value == "auto"
 

@@ -16,7 +16,7 @@ from ocihaul.errors import Interrupted, NetworkError, OcihaulError
 from ocihaul.events import AttemptFinished, Listener, Notice, RetryScheduled, ignore
 from ocihaul.http.failure import foreign, service_error
 from ocihaul.http.retry import Action, RetryPolicy, classify, rejection_delay, retry_after
-from ocihaul.session.credential import Authority, Credential
+from ocihaul.session.credential import Credential, CredentialProvider
 from ocihaul.wire.message import (
     DOCUMENT_LIMIT,
     Answer,
@@ -109,7 +109,7 @@ class Client:
     def __init__(
         self,
         pool: Pool,
-        authority: Authority,
+        authority: CredentialProvider,
         clock: ServerClock,
         *,
         retry: RetryPolicy | None = None,
@@ -221,7 +221,7 @@ class Client:
             return False
         if redated and not tally.redated:
             tally.redated = True
-        elif not self._authority.rejected(credential, call.operation, self._stop):
+        elif not self._authority.handle_unauthorized(credential, call.operation, self._stop):
             return False
         return self._wait(call, rejection_delay(tally.rejections, self._chance()))
 

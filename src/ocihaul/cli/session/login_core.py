@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     # They bring cryptography and more along, which only some commands need.
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-    from ocihaul.session.credential import Authority
-    from ocihaul.session.profile_files import NewSession
+    from ocihaul.session.credential import CredentialProvider
+    from ocihaul.session.login.profile_files import NewSession
     from ocihaul.session.token import SessionToken
     from ocihaul.wire.message import StopSign
 
@@ -32,7 +32,7 @@ def run_browser_login(
     stop: "StopSign",
 ) -> "NewSession":
     """Log in by way of a browser; `show` gets the address to open and the port that waits."""
-    from ocihaul.session.login import BrowserLogin
+    from ocihaul.session.login.browser_login import BrowserLogin
 
     with BrowserLogin(
         page,
@@ -55,16 +55,18 @@ def run_mint(
 ) -> "SessionToken":
     """A token for a public key, signed for by the profile that `signer` holds."""
     from ocihaul.clock import ServerClock
-    from ocihaul.session.minting import mint_or_raise
-    from ocihaul.session.opening import open_api_key, open_minter
+    from ocihaul.session.factory import open_api_key, open_api_key_provider
+    from ocihaul.session.providers import mint_or_raise
     from ocihaul.session.session import Session
 
     clock = ServerClock(listener=listener)
     if signer.auth == "api_key":
-        authority: Authority = open_api_key(signer)
+        authority: CredentialProvider = open_api_key(signer)
     else:
         authority = Session.from_settings(signer, clock=clock, stop=stop)
-    minter = open_minter(signer, signer=authority, minutes=minutes, clock=clock, stop=stop)
+    minter = open_api_key_provider(
+        signer, signer=authority, minutes=minutes, clock=clock, stop=stop
+    )
     token, note = mint_or_raise(minter, public_key, timeout=signer.read_timeout)
     if note:
         listener(Notice(note))

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from ocihaul.cli.foretelling import Say
 from ocihaul.cli.surroundings import at_terminal
 from ocihaul.config import Settings
-from ocihaul.errors import ConfigError, CredentialError, Interrupted, LoginFailed, OcihaulError
-from ocihaul.events import Event, Notice, Parked, Unparked
+from ocihaul.errors import ConfigError, CredentialError, Interrupted, LoginError, OcihaulError
+from ocihaul.events import Event, Notice, SessionPaused, SessionResumed
 
 if TYPE_CHECKING:
     from ocihaul.config.login import LoginPage
-    from ocihaul.session.profile_files import NewSession
-    from ocihaul.session.profile_place import ProfilePlace
+    from ocihaul.session.login.profile_files import NewSession
+    from ocihaul.session.login.profile_paths import ProfilePaths
 
 
 class LoginOffer:
@@ -49,8 +49,8 @@ class LoginOffer:
         self._refused_until: float | None = None
 
     def __call__(self, event: Event) -> None:
-        """Take one event, from any thread. A park says Parked more than once, with one `until`."""
-        if isinstance(event, Parked):
+        """Take one event, from any thread. Events of one pause have one `until`."""
+        if isinstance(event, SessionPaused):
             with self._lock:
                 if self._over is not None or event.until == self._refused_until:
                     return
@@ -59,7 +59,7 @@ class LoginOffer:
                 target=self._run, args=[event.until, over], name="login", daemon=True
             )
             work.start()
-        elif isinstance(event, Unparked):
+        elif isinstance(event, SessionResumed):
             with self._lock:
                 if self._over is not None:
                     self._over.set()
@@ -71,7 +71,7 @@ class LoginOffer:
             self._log_in(until, over)
         except Interrupted:
             again = True  # the park is over; there may be another one
-        except (ConfigError, CredentialError, LoginFailed) as error:
+        except (ConfigError, CredentialError, LoginError) as error:
             self._tell(error)
         except OcihaulError as error:
             again = True  # the port is taken, which passes
@@ -84,8 +84,8 @@ class LoginOffer:
     def _log_in(self, until: float, over: "_Over") -> None:
         from ocihaul.cli.session import login_core
         from ocihaul.config.login import callback_port
-        from ocihaul.session.login import PORT
-        from ocihaul.session.profile_files import replace_session
+        from ocihaul.session.login.browser_login import PORT
+        from ocihaul.session.login.profile_files import replace_session
 
         if not at_terminal():
             raise ConfigError("there is no terminal here, so nobody is asked")
@@ -103,13 +103,13 @@ class LoginOffer:
         self._check_tenancy(session)
         replace_session(place, session, passphrase=self._settings.passphrase)
 
-    def _place(self) -> "ProfilePlace":
-        from ocihaul.session.profile_place import present_place
+    def _place(self) -> "ProfilePaths":
+        from ocihaul.session.login.profile_paths import present_paths
 
         settings = self._settings
         if settings.config_file is None or settings.token_file is None:
             raise ConfigError("the profile does not stand in a config file")
-        return present_place(
+        return present_paths(
             settings.profile,
             config_file=settings.config_file,
             token_file=settings.token_file,
@@ -132,7 +132,7 @@ class LoginOffer:
     def _check_tenancy(self, session: "NewSession") -> None:
         ours, theirs = self._settings.tenancy, session.token.tenancy
         if ours and theirs and ours != theirs:
-            raise LoginFailed(
+            raise LoginError(
                 f"that was a login to the tenancy {theirs}, but the profile "
                 f"{self._settings.profile} is of {ours}"
             )

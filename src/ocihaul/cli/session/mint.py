@@ -32,8 +32,8 @@ def _mint(given: Given) -> int:
     from ocihaul.cli.stopping import stopping
     from ocihaul.config import resolve
     from ocihaul.printing import say
-    from ocihaul.session.opening import public_key_of, store_for
-    from ocihaul.session.profile_files import write_token
+    from ocihaul.session.factory import public_key_of, store_for
+    from ocihaul.session.login.profile_files import write_token
 
     environ, home = surroundings()
     flags = replace(given.flags(), auth="security_token")

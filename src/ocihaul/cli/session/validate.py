@@ -37,7 +37,7 @@ def validate(context: click.Context, /, *, profiles: tuple[str, ...], local: boo
 
 
 def _validate(given: Given, profile: str, say: Say, *, local: bool) -> int:
-    from ocihaul.session.opening import store_for
+    from ocihaul.session.factory import store_for
 
     settings = session_settings(given, profile, command=COMMAND)
     for text in settings.notices:
@@ -49,8 +49,8 @@ def _validate(given: Given, profile: str, say: Say, *, local: bool) -> int:
             return FAILED
     else:
         from ocihaul.errors import ConfigError, NetworkError
-        from ocihaul.session.asking import ask_signed
-        from ocihaul.session.opening import dialer_for
+        from ocihaul.session.diagnostics.probe import probe_signed
+        from ocihaul.session.factory import dialer_for
 
         url = settings.identity_endpoint()
         if url is None:
@@ -58,7 +58,7 @@ def _validate(given: Given, profile: str, say: Say, *, local: bool) -> int:
                 "no region is known, so there is no address to ask",
                 hint="Give --region or --endpoint; or say --local to look at the expiry only.",
             )
-        reply = ask_signed(
+        reply = probe_signed(
             dialer_for(settings),
             url,
             LIST_REGIONS,
