@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ocihaul.cli.hook import environment_value, run_hook
-from ocihaul.cli.parking import ParkHook
+from ocihaul.cli.parking import PauseHook
 from ocihaul.events import Event, Notice, SessionPaused
 from ocihaul.session.keeper.metrics import Sample, exposition, write_metrics
 from ocihaul.session.keeper.systemd import Notifier
@@ -33,7 +33,7 @@ def parked(reason: str, until: float = 1e9) -> SessionPaused:
 def ran_once(command: str, reason: str) -> list[Event]:
     """What is said of one park; returns when the command has ended."""
     said: list[Event] = []
-    hook = ParkHook(command, said.append, threading.Event())
+    hook = PauseHook(command, said.append, threading.Event())
     hook(parked(reason))
     hook(parked(reason))  # the same park, said again
     for thread in hook._running:
@@ -140,7 +140,7 @@ def test_finding_b15_the_hook_ends_with_the_run(tmp_path: Path) -> None:
     for end in (stop.set, lambda: None):
         marker.unlink(missing_ok=True)
         stop.clear()
-        hook = ParkHook(f"touch {marker}; sleep 100", said.append, stop)
+        hook = PauseHook(f"touch {marker}; sleep 100", said.append, stop)
         hook(parked("over"))
         while not marker.exists():
             time.sleep(0.02)  # another process: there is nothing else to wait on

@@ -122,7 +122,7 @@ def test_the_variable_names_the_minting_profile_as_well(tmp_path: Path) -> None:
         assert "renewed (mint)" in ran.err
 
 
-def test_a_parked_upload_goes_on_after_a_login_with_a_new_key(tmp_path: Path) -> None:
+def test_a_paused_upload_goes_on_after_a_login_with_a_new_key(tmp_path: Path) -> None:
     marker = tmp_path / "parked.json"
     hook = f'printf "%s|%s" "$OCIHAUL_PARK_REASON" "$OCIHAUL_PARK_UNTIL" > {marker}'
     with world(tmp_path, token_ttl=3.0, session_ttl=5.0, bandwidth=10 * MIB) as w:

@@ -2,7 +2,7 @@
 
 `run(["os", "object", "put", …])` is `oci os object put …`: same arguments, same stdout, same exit
 status. What differs is the session. Its token is renewed while the command runs, a 401 is mended
-inside the call that met it, and nobody is ever asked to log in: a session that is over ends the
+inside the call that met it, and nobody is ever asked to log in: an expired session ends the
 command with status 75 and says so on stderr.
 
 As a program of its own, for those who want it in a child process (`ocihaul exec -- oci …`):
@@ -134,7 +134,7 @@ class _Sessions:
                 settings, listener=self._listener, session_wait=settings.wishes.session_wait
             )
             self._open.enter_context(session)
-            session.ensure_valid()  # a session that is over ends the command before it begins
+            session.ensure_valid()  # an expired session ends the command before it begins
             self._signers[key] = SessionSigner(_Failing(session, self))
         return self._signers[key]
 

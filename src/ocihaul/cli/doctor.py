@@ -9,7 +9,7 @@ import click
 
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.global_options import Given, global_options
-from ocihaul.cli.session.settings import (
+from ocihaul.cli.session.profiles import (
     chosen_profiles,
     session_settings,
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ocihaul.cli.global_options import Given, global_options
-from ocihaul.cli.session.settings import (
+from ocihaul.cli.session.profiles import (
     chosen_profiles,
     session_settings,
 )
@@ -59,7 +59,7 @@ def _exec(
     listener: "Listener",
 ) -> int:
     from ocihaul.cli.child import CannotRun, blocked_signals, run_child
-    from ocihaul.cli.parking import park_listeners
+    from ocihaul.cli.parking import pause_listeners
     from ocihaul.cli.stopping import stopping
     from ocihaul.errors import Interrupted
     from ocihaul.events import audience
@@ -70,7 +70,7 @@ def _exec(
     environ = child_environment(os.environ, settings, given)
     with ExitStack() as stack:
         with stopping() as stopper:
-            others = stack.enter_context(park_listeners(settings, listener, stopper.stop))
+            others = stack.enter_context(pause_listeners(settings, listener, stopper.stop))
             session = Session.from_settings(
                 settings,
                 listener=audience(listener, *others),

@@ -149,7 +149,7 @@ def is_public(event: Event) -> bool:
 
 
 def _kind(event: Event) -> str:
-    # Each rung says why it failed, also when the next one fails at once.
+    # Each provider says why it failed, also when the next one fails at once.
     return f"{type(event).__name__} {event.provider if isinstance(event, RenewalFailed) else ''}"
 
 

@@ -18,14 +18,16 @@ _PATIENCE = 3.0
 
 
 @contextmanager
-def park_listeners(settings: Settings, say: Say, stop: threading.Event) -> Iterator[list[Listener]]:
+def pause_listeners(
+    settings: Settings, say: Say, stop: threading.Event
+) -> Iterator[list[Listener]]:
     """Those that the settings' wishes ask for; they report through `say`.
 
     What they have started ends with `stop`, and with the context.
     """
     wishes = settings.wishes
     listeners: list[Listener] = []
-    hook = ParkHook(wishes.on_park, say, stop) if wishes.on_park else None
+    hook = PauseHook(wishes.on_park, say, stop) if wishes.on_park else None
     if hook is not None:
         listeners.append(hook)
     if wishes.login:
@@ -38,8 +40,8 @@ def park_listeners(settings: Settings, say: Say, stop: threading.Event) -> Itera
             hook.close()
 
 
-class ParkHook:
-    """A listener that runs `command` once for each park, without waiting for it."""
+class PauseHook:
+    """A listener that runs `command` once for each pause, without waiting for it."""
 
     def __init__(self, command: str, say: Say, stop: threading.Event) -> None:
         self._command = command

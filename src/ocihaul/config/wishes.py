@@ -11,7 +11,7 @@ from ocihaul.config.quantities import duration, size, whole_number
 from ocihaul.config.settings import Flags, SessionWishes
 from ocihaul.errors import UsageError
 
-#: How long a session that is over waits for a new login, unless told otherwise, seconds.
+#: How long an expired session waits for a new login, unless told otherwise, seconds.
 SESSION_WAIT = 12 * 3600.0
 #: No session is asked for that lives longer than a year. The service grants what it likes.
 MOST_MINUTES = 365 * 24 * 60

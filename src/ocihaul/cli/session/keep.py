@@ -18,7 +18,7 @@ import click
 
 from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, exit_code, worst
 from ocihaul.cli.global_options import Given, global_options
-from ocihaul.cli.session.settings import (
+from ocihaul.cli.session.profiles import (
     chosen_profiles,
     session_settings,
     several_profiles,
@@ -55,7 +55,7 @@ def keep(
     """Keep sessions alive, for every program that reads their files.
 
     Runs until SIGTERM or SIGINT, and then exits with 0; SIGHUP reads the configuration again.
-    A session that is over does not end the others: its files are watched, and a new login is
+    An expired session does not end the others: its files are watched, and a new login is
     taken up. With --once the exit status is 1 when a session cannot be renewed any more, and 75
     when its renewal failed for now.
     """

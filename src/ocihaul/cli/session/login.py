@@ -10,7 +10,7 @@ import click
 
 from ocihaul.cli.asking import confirm, prompt
 from ocihaul.cli.global_options import Given, global_options
-from ocihaul.cli.session.several import say_notice
+from ocihaul.cli.session.profiles import say_notice
 from ocihaul.cli.surroundings import at_terminal, surroundings
 from ocihaul.config import Flags
 from ocihaul.config.ini import path_exists

@@ -1,7 +1,7 @@
-"""The login itself, offered to the person at this terminal while the session is parked.
+"""Offer a login to the person at this terminal while the session is paused (`--login auto`).
 
-What belongs here: when to offer it, and what is said of it. It is a login like any other: what it
-writes to the profile's files is found there by the parked session, as by everybody who shares it.
+It is a login like any other: the paused session finds what it writes to the profile's files, as
+every other program does that shares them.
 """
 
 import threading
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class LoginOffer:
-    """A listener that begins a login when the session parks (`--login auto`).
+    """A listener that begins a login when the session pauses.
 
-    There is one at a time. It ends with the park, however that ends, and with `stop`. A person who
-    says no, and a place where there can be no login, are not asked again for this park.
+    There is one at a time. It ends with the pause, however that ends, and with `stop`. After a
+    refusal, and where no login is possible, there is no other one during this pause.
     """
 
     def __init__(
@@ -43,34 +43,34 @@ class LoginOffer:
         self._stop = stop
         self._environ = environ
         self._home = home
-        self._lock = threading.Lock()  # guards all below
+        self._lock = threading.Lock()  # guards the fields below
         self._said: str | None = None
-        self._over: _Over | None = None
+        self._pause: _PauseStop | None = None
         self._refused_until: float | None = None
 
     def __call__(self, event: Event) -> None:
         """Take one event, from any thread. Events of one pause have one `until`."""
         if isinstance(event, SessionPaused):
             with self._lock:
-                if self._over is not None or event.until == self._refused_until:
+                if self._pause is not None or event.until == self._refused_until:
                     return
-                self._over = over = _Over(self._stop)
+                self._pause = pause = _PauseStop(self._stop)
             work = threading.Thread(
-                target=self._run, args=[event.until, over], name="login", daemon=True
+                target=self._run, args=[event.until, pause], name="login", daemon=True
             )
             work.start()
         elif isinstance(event, SessionResumed):
             with self._lock:
-                if self._over is not None:
-                    self._over.set()
+                if self._pause is not None:
+                    self._pause.set()
                 self._said = None
 
-    def _run(self, until: float, over: "_Over") -> None:
+    def _run(self, until: float, pause: "_PauseStop") -> None:
         again = False
         try:
-            self._log_in(until, over)
+            self._log_in(until, pause)
         except Interrupted:
-            again = True  # the park is over; there may be another one
+            again = True  # the pause has ended; there may be another one
         except (ConfigError, CredentialError, LoginError) as error:
             self._tell(error)
         except OcihaulError as error:
@@ -78,17 +78,17 @@ class LoginOffer:
             self._tell(error)
         finally:
             with self._lock:
-                self._over = None
+                self._pause = None
                 self._refused_until = None if again else until
 
-    def _log_in(self, until: float, over: "_Over") -> None:
+    def _log_in(self, until: float, pause: "_PauseStop") -> None:
         from ocihaul.cli.session import login_core
         from ocihaul.config.login import callback_port
         from ocihaul.session.login.browser_login import PORT
         from ocihaul.session.login.profile_files import replace_session
 
         if not at_terminal():
-            raise ConfigError("there is no terminal here, so nobody is asked")
+            raise ConfigError("there is no terminal here, so no login is offered")
         place, page = self._place(), self._page()
         session = login_core.run_browser_login(
             page.endpoint,
@@ -98,7 +98,7 @@ class LoginOffer:
             timeout=max(until - time.time(), 1.0),
             show=self._show,
             warn=lambda text: self._say(Notice(text)),
-            stop=over,
+            stop=pause,
         )
         self._check_tenancy(session)
         replace_session(place, session, passphrase=self._settings.passphrase)
@@ -108,7 +108,7 @@ class LoginOffer:
 
         settings = self._settings
         if settings.config_file is None or settings.token_file is None:
-            raise ConfigError("the profile does not stand in a config file")
+            raise ConfigError("the profile is not in a config file")
         return present_paths(
             settings.profile,
             config_file=settings.config_file,
@@ -146,24 +146,24 @@ class LoginOffer:
             open_page(url)
 
     def _tell(self, error: OcihaulError) -> None:
-        text = f"--login auto: {error.message}. A login in another window is still taken up."
+        text = f"--login auto: {error.message}. A login in another window is still noticed."
         with self._lock:
             said, self._said = self._said, text
         if text != said:
             self._say(Notice(text))
 
 
-class _Over:
-    """Says stop when the park is over, or when the command is told to stop."""
+class _PauseStop:
+    """Says stop when the pause has ended, or when the command is told to stop."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
-        self._over = threading.Event()
+        self._pause = threading.Event()
 
     def set(self) -> None:
-        """The park is over."""
-        self._over.set()
+        """Note that the pause has ended."""
+        self._pause.set()
 
     def is_set(self) -> bool:
-        """Whether to give up."""
-        return self._over.is_set() or self._stop.is_set()
+        """Return whether to give up."""
+        return self._pause.is_set() or self._stop.is_set()

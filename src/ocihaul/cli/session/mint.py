@@ -28,7 +28,7 @@ def _mint(given: Given) -> int:
 
     from ocihaul.cli.session import login_core
     from ocihaul.cli.session.login import lasting, say_event
-    from ocihaul.cli.session.several import say_notice
+    from ocihaul.cli.session.profiles import say_notice
     from ocihaul.cli.stopping import stopping
     from ocihaul.config import resolve
     from ocihaul.printing import say

@@ -6,8 +6,14 @@ import click
 
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.global_options import Given, global_options
-from ocihaul.cli.session.settings import chosen_profiles, session_settings, several_profiles
-from ocihaul.cli.session.several import Say, for_each, say_notice
+from ocihaul.cli.session.profiles import (
+    Say,
+    chosen_profiles,
+    for_each,
+    say_notice,
+    session_settings,
+    several_profiles,
+)
 from ocihaul.clock import local_time
 
 COMMAND = ("session", "validate")
