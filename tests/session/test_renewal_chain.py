@@ -25,10 +25,9 @@ from ocihaul.session.credential import ApiKey, Credential
 from ocihaul.session.login.browser_login import BrowserLogin
 from ocihaul.session.login.profile_files import NewSession, replace_session
 from ocihaul.session.login.profile_paths import ProfilePaths
-from ocihaul.session.policy import Decision, History, decide
+from ocihaul.session.policy import Decision, History, decide, renewal_error
 from ocihaul.session.providers import ApiKeyProvider, AuthService, RefreshProvider, Send
 from ocihaul.session.renewal_chain import (
-    FILE,
     MINT,
     NOT_MOVED,
     REFRESH,
@@ -38,11 +37,10 @@ from ocihaul.session.renewal_chain import (
     RenewalResult,
     Renewed,
     reason_of,
-    renewal_error,
     run_chain,
 )
 from ocihaul.session.session import Session
-from ocihaul.session.state import SessionState
+from ocihaul.session.state import FILE, SessionState
 from ocihaul.session.store import CredentialStore
 from ocihaul.session.token import SessionToken
 from ocihaul.wire.dial import Dialer

@@ -4,7 +4,7 @@ Everything comes in as a value: the time, the token, and its history. The functi
 whole truth about renewal, and their tests need neither clock nor sleep.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -97,6 +97,13 @@ def decide(now: float, token: SessionToken, history: History) -> Decision:
     if now >= due_at(token, history) and not retry_in(now, history):
         return Decision.RENEW_SOON
     return Decision.KEEP
+
+
+def renewal_error(providers: Iterable[str], exhausted: Mapping[str, str]) -> str | None:
+    """Return why no provider is left; None as long as one is."""
+    if not set(providers) <= exhausted.keys():
+        return None
+    return "; ".join(f"{name}: {reason}" for name, reason in exhausted.items())
 
 
 def with_last_try(history: History) -> History | None:

@@ -6,7 +6,7 @@ outcomes, and the next step depends only on the outcome and on whether the prese
 be used. When all providers are exhausted and the token is dead, requests wait for a login.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -55,7 +55,6 @@ class Failed:
 Outcome = Renewed | NotExtended | Refused | Failed
 
 #: The names of the providers, which are the sources in `TokenChanged`, too.
-FILE = "file"
 REFRESH = "refresh"
 MINT = "mint"
 
@@ -154,10 +153,3 @@ def run_chain(
         if step is NextStep.RETRY:
             break
     return RenewalResult(last, exhausted, spare, source, failure)
-
-
-def renewal_error(providers: Iterable[str], exhausted: Mapping[str, str]) -> str | None:
-    """Return why no provider is left; None as long as one is."""
-    if not set(providers) <= exhausted.keys():
-        return None
-    return "; ".join(f"{name}: {reason}" for name, reason in exhausted.items())

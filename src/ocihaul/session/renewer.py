@@ -22,7 +22,6 @@ from ocihaul.session.renewal_chain import (
     Outcome,
     Provider,
     RenewalResult,
-    renewal_error,
     run_chain,
 )
 from ocihaul.session.state import LOOK_EVERY, SessionState, TokenState
@@ -120,7 +119,7 @@ class Renewer:
         if token is not None and source is not None and token.raw != state.token.raw:
             self._adopt(state, token, source, result.exhausted)
         else:
-            error = renewal_error(self._providers, result.exhausted)
+            error = policy.renewal_error(self._providers, result.exhausted)
             history = replace(state.history, exhausted=result.exhausted, renewal_error=error)
             self._state.set_history(state, history)
         if result.failure is not None:

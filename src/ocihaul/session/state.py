@@ -16,10 +16,11 @@ from ocihaul.events import Listener, Notice, SessionResumed, TokenChanged
 from ocihaul.session import policy
 from ocihaul.session.credential import Credential
 from ocihaul.session.policy import Decision, History
-from ocihaul.session.renewal_chain import FILE, renewal_error
 from ocihaul.session.store import CredentialStore, TokenAndKey
 from ocihaul.session.token import SessionToken
 
+#: The source of a token that another process, or a login, has written.
+FILE = "file"
 #: Seconds between two looks at the files; also the longest nap of whatever waits.
 LOOK_EVERY = 1.0
 #: How often a request that waits for another thread's renewal checks for a stop, seconds.
@@ -332,7 +333,7 @@ class SessionState:
             self.clock.now(),
             spread=2 * self.jitter() - 1,
             exhausted=exhausted,
-            renewal_error=renewal_error(self._providers, exhausted),
+            renewal_error=policy.renewal_error(self._providers, exhausted),
         )
         credential = Credential.of_token(pair.key, pair.token, generation)
         return TokenState(credential, pair.token, history)

@@ -7,24 +7,36 @@ the config file stays as it is, comments included.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from filelock import FileLock, Timeout
 
-from ocihaul.config.editing import with_section
-from ocihaul.config.ini import path_exists
+from ocihaul.config.editing import with_section, without_section
+from ocihaul.config.ini import path_exists, read_ini
+from ocihaul.config.rcfile import expand_home
 from ocihaul.errors import ConfigError, CredentialError
 from ocihaul.session.keys import fingerprint, private_pem, public_pem
-from ocihaul.session.login.profile_paths import ProfilePaths, cannot_write, make_directory
+from ocihaul.session.login.archive import KEY_OPTION, TOKEN_OPTION, SessionArchive, is_file_option
+from ocihaul.session.login.profile_paths import (
+    KEY_NAME,
+    PUBLIC_KEY_NAME,
+    TOKEN_NAME,
+    ProfilePaths,
+    cannot_write,
+    make_directory,
+    session_directory,
+)
 from ocihaul.session.store import CredentialStore, StoreBusy, write_private, write_together
 from ocihaul.session.token import SessionToken
 
 #: What the official CLI writes for `key_file` where it does not have the private key.
 NO_KEY_PATH = "Update_private_key_path"
 
+#: Beginnings of the names in a session's directory that only key, token and locks have.
+_RESERVED = (KEY_NAME, PUBLIC_KEY_NAME, TOKEN_NAME)
 _LOCK_TIMEOUT = 15.0
 #: Settings of an API key, which a session removes; `pass_phrase` stays if there is a new one.
 _STALE = ("user", "key_content", "pass_phrase")
@@ -87,12 +99,16 @@ def _write_files(place: ProfilePaths, session: NewSession, passphrase: str | Non
     ]
     if session.key is not None:
         files.insert(1, (place.key_file, private_pem(session.key, passphrase)))
+    _write_together(place, files)
+
+
+def _write_together(paths: ProfilePaths, files: Sequence[tuple[Path, bytes]]) -> None:
     try:
-        make_directory(place.directory)
-        with _locked(CredentialStore(place.token_file, place.key_file)):
+        make_directory(paths.directory)
+        with _locked(CredentialStore(paths.token_file, paths.key_file)):
             write_together(*files)
     except OSError as error:
-        raise cannot_write(place.directory, error.strerror) from error
+        raise cannot_write(paths.directory, error.strerror) from error
 
 
 def write_token(store: CredentialStore, token: SessionToken) -> None:
@@ -112,27 +128,141 @@ def write_token(store: CredentialStore, token: SessionToken) -> None:
         ) from error
 
 
+def write_imported(
+    paths: ProfilePaths, archive: SessionArchive, public_key: RSAPublicKey | None
+) -> None:
+    """Write the session of an archive, in place of the profile's present options and files.
+
+    Raises CredentialError when a file cannot be written, ConfigError when the section cannot.
+    """
+    places = {KEY_OPTION: paths.key_file, TOKEN_OPTION: paths.token_file}
+    values: dict[str, str] = {}
+    files: dict[Path, bytes] = {}
+    for option, value in archive.options.items():
+        if is_file_option(option):
+            # The names of key and token are theirs alone.
+            name = option if value.startswith(_RESERVED) else value
+            path = places.get(option, paths.directory / name)
+            files[path] = archive.file_of(option)
+            values[option] = str(path)
+        else:
+            values[option] = value
+    if paths.named:
+        values = {key: value for key, value in values.items() if key not in places}
+    if public_key is not None:
+        files[paths.public_key_file] = public_pem(public_key)
+    with_section("", paths.profile, values)  # raises for an unsuitable value, before any write
+    _write_together(paths, list(files.items()))
+    present = read_ini(paths.config_file) if path_exists(paths.config_file) else {}
+    kept = places if paths.named else {}
+    stale = [key for key in present.get(paths.profile, {}) if key not in kept]
+    _write_section(paths.config_file, paths.profile, values, without=stale)
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What `remove_session` has removed, and the `left` files that it does not know."""
+
+    files: tuple[Path, ...]
+    left: tuple[Path, ...]
+
+
+def remove_session(config_file: Path, profile: str, *, home: Path) -> Removed:
+    """Remove the files of a session, and then its section.
+
+    Only files in a directory of the profile's own are removed. Raises ConfigError when there is no
+    such session or the config file cannot be written, CredentialError when a file cannot be
+    removed.
+    """
+    section = session_section(config_file, profile)
+    directory = session_directory(section, home)
+    removed, left = _remove_files(config_file, profile, directory, home) if directory else ((), ())
+    named = [section[key] for key in (KEY_OPTION, TOKEN_OPTION) if section.get(key)]
+    left = (*left, *(expand_home(path, home) for path in named if directory is None))
+    _edit_config(
+        config_file, profile, lambda text: without_section(text, profile), hint="Remove it by hand."
+    )
+    return Removed(removed, left)
+
+
+def _remove_files(
+    config_file: Path, profile: str, directory: Path, home: Path
+) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    others = {
+        session_directory(section, home)
+        for name, section in read_ini(config_file).items()
+        if name != profile
+    }
+    if directory in others or not directory.is_dir():
+        return (), (directory,) if directory in others else ()
+    paths = ProfilePaths(profile, config_file, directory)
+    ours = [paths.key_file, paths.public_key_file, paths.token_file]
+    removed: list[Path] = []
+    try:
+        with _locked(CredentialStore(paths.token_file, paths.key_file)):
+            torn = [each for path in ours for each in directory.glob(f".{path.name}.*")]
+            for path in (*ours, *torn):
+                if path.is_symlink() or path.exists():
+                    path.unlink()
+                    removed.append(path)
+        for kind in ("lock", "keepers"):
+            directory.joinpath(f"{paths.token_file.name}.{kind}").unlink(missing_ok=True)
+        left = tuple(sorted(directory.iterdir()))
+        if not left and not directory.is_symlink():
+            directory.rmdir()
+    except OSError as error:
+        raise CredentialError(
+            f"{error.filename or directory} cannot be removed: {error.strerror}",
+            hint="Remove it by hand, then run the same command again.",
+        ) from error
+    return tuple(removed), left
+
+
+def session_section(config_file: Path, profile: str) -> dict[str, str]:
+    """Return the options of a session's own section. Raises ConfigError when it is none."""
+    section = read_ini(config_file).get(profile)
+    if section is None:
+        raise ConfigError(f"{config_file} has no profile {profile!r}")
+    if not section.get(TOKEN_OPTION):
+        raise ConfigError(
+            f"{config_file}, section [{profile}] is no session: it names no {TOKEN_OPTION}",
+            hint="Choose a session with --profile.",
+        )
+    return section
+
+
 def _write_section(
     path: Path, profile: str, values: Mapping[str, str], *, without: Sequence[str] = ()
 ) -> None:
+    def edit(text: str) -> str:
+        stale = [key for key in without if key not in values]
+        return with_section(text, profile, values, without=stale)
+
+    _edit_config(
+        path,
+        profile,
+        edit,
+        hint=f"Key and token are written. Add to the section: {_as_lines(values)}",
+    )
+
+
+def _edit_config(path: Path, profile: str, edit: Callable[[str], str], *, hint: str) -> None:
     try:
         make_directory(path.parent)
         with _locked_config(path):
             # Read again: it may have changed since `find_paths` checked it.
             raw = path.read_bytes() if path_exists(path) else b""
-            text = raw.decode("utf-8", "surrogateescape")
-            stale = [key for key in without if key not in values]
-            new = with_section(text, profile, values, without=stale)
+            new = edit(raw.decode("utf-8", "surrogateescape"))
             write_private(path, new.encode("utf-8", "surrogateescape"))
     except Timeout:
         raise ConfigError(
             f"{path} is being changed by another process, which holds {path}.lock",
-            hint="Run the same command again; key and token are written already.",
+            hint="Run the same command again.",
         ) from None
     except OSError as error:
         raise ConfigError(
             f"{path}, section [{profile}] cannot be written: {error.strerror}",
-            hint=f"Key and token are written. Add to the section: {_as_lines(values)}",
+            hint=hint,
         ) from error
 
 

@@ -70,7 +70,7 @@ def find_paths(
     """
     check_profile_name(profile)
     section = _section(config_file, profile)
-    directory = None if token_location else _present_directory(section, home)
+    directory = None if token_location else session_directory(section, home)
     if directory is not None:
         return ProfilePaths(profile, config_file, directory.absolute(), directory.is_absolute())
     directory = (token_location or home / ".oci" / "sessions").absolute() / profile
@@ -148,7 +148,8 @@ def _section(config_file: Path, profile: str) -> dict[str, str]:
     return read_ini(config_file).get(profile, {}) if path_exists(config_file) else {}
 
 
-def _present_directory(section: Mapping[str, str], home: Path) -> Path | None:
+def session_directory(section: Mapping[str, str], home: Path) -> Path | None:
+    """Return the directory of a session with the layout of a login; None for any other layout."""
     key = expand_home(section.get("key_file", "").strip(), home)
     token = expand_home(section.get("security_token_file", "").strip(), home)
     if (key.name, token.name) == (KEY_NAME, TOKEN_NAME) and key.parent == token.parent:
