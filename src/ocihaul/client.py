@@ -56,14 +56,14 @@ class Client:
         *,
         listener: Listener = ignore,
         cancel: threading.Event | None = None,
-        authority: CredentialProvider | None = None,
+        credentials: CredentialProvider | None = None,
     ) -> None:
         """A client by settings that are resolved already; see `from_profile`.
 
         Once `cancel` is set, it ends whatever is under way, also calls with a `cancel` of their
-        own. With an `authority` that signs instead of what the settings name.
+        own. With `credentials`, which sign instead of what the settings name.
         """
-        self._resources = Resources(settings, listener, cancel or threading.Event(), authority)
+        self._resources = Resources(settings, listener, cancel or threading.Event(), credentials)
 
     @classmethod
     def from_profile(

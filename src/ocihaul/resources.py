@@ -18,7 +18,7 @@ from ocihaul.session.factory import dialer_for, open_api_key
 from ocihaul.session.session import Session
 from ocihaul.storage.client import PROBE, StorageClient
 from ocihaul.threads import Either
-from ocihaul.wire.channel import Patience
+from ocihaul.wire.channel import Timeouts
 from ocihaul.wire.limiter import Limiter
 from ocihaul.wire.pool import Pool
 
@@ -44,12 +44,12 @@ class Resources:
         settings: Settings,
         listener: Listener,
         cancel: threading.Event,
-        authority: CredentialProvider | None,
+        credentials: CredentialProvider | None,
     ) -> None:
         self._settings = settings
         self._listener = listener
         self._cancel = cancel
-        self._authority = authority
+        self._credentials = credentials
         self._calls = Broadcast()
         self._lock = threading.RLock()  # guards all below
         self._stack = ExitStack()
@@ -124,24 +124,24 @@ class Resources:
     def _opened_storage(self) -> StorageClient:
         tell = audience(self._listener, self._calls)
         clock = ServerClock(listener=tell)
-        authority, settings = self._authority, self._settings
-        if authority is None and settings.auth in SDK_AUTH:
+        credentials, settings = self._credentials, self._settings
+        if credentials is None and settings.auth in SDK_AUTH:
             from ocihaul.adapters.principals import open_principal, settled  # noqa: PLC0415  an extra
 
-            authority = open_principal(settings)
-            settings = settled(settings, authority)
+            credentials = open_principal(settings)
+            settings = settled(settings, credentials)
         dialer = dialer_for(settings)
         pool = self._stack.enter_context(
             Pool(
                 dialer,
-                patience=Patience(read=settings.read_timeout),
+                timeouts=Timeouts(read=settings.read_timeout),
                 stop=self._cancel,
                 limiter=_limiter(settings),
             )
         )
-        if authority is None and settings.auth == "api_key":
-            authority = open_api_key(settings)
-        elif authority is None:
+        if credentials is None and settings.auth == "api_key":
+            credentials = open_api_key(settings)
+        elif credentials is None:
             self._session = Session.from_settings(
                 settings,
                 dialer=dialer,
@@ -150,7 +150,7 @@ class Resources:
                 stop=self._cancel,
                 session_wait=settings.wishes.session_wait,
             )
-            authority = self._stack.enter_context(self._session)
+            credentials = self._stack.enter_context(self._session)
 
         def calls(signs: CredentialProvider, *, probe: bool) -> SignedCalls:
             return SignedCalls(
@@ -164,7 +164,7 @@ class Resources:
             )
 
         return StorageClient(
-            calls(authority, probe=True),
+            calls(credentials, probe=True),
             settings.object_storage_endpoint,
             unsigned=calls(AnonymousAuth(), probe=False),
             listener=self._listener,

@@ -26,7 +26,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @dataclass
 class Ledger:
-    """An authority that counts; `renewals` is how many new credentials it has left."""
+    """A credential provider that counts; `renewals` is how many new credentials it has left."""
 
     renewals: int = 10
     over: bool = False

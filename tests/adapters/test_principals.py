@@ -80,7 +80,7 @@ def test_our_client_signs_with_it_and_refreshes_after_a_401(kind: type[Signer]) 
         oci.revoke_all()
         principal = Principal(signer)
         settings = settings_of(oci)
-        with Client(settings, authority=principal) as client:
+        with Client(settings, credentials=principal) as client:
             storage = client.storage
             assert storage.get_namespace() == "ns1"
             storage.create_multipart_upload("ns1", "backups", {"object": "x"}, {})
@@ -142,7 +142,7 @@ def test_a_token_that_comes_from_outside_lets_the_401_stand() -> None:
         signer.gives_another = False
         oci.revoke_all()
         with (
-            Client(settings_of(oci), authority=Principal(signer)) as client,
+            Client(settings_of(oci), credentials=Principal(signer)) as client,
             pytest.raises(ServiceError),
         ):
             client.storage.get_namespace()

@@ -69,7 +69,7 @@ class Page(Service):
 
 
 class Counting(ApiKey):
-    """An authority without another credential."""
+    """A credential provider without another credential."""
 
     def __init__(self) -> None:
         super().__init__(rsa_key(), tenancy="t", user="u", fingerprint="f")

@@ -20,7 +20,7 @@ PROBE = Call("GetNamespace", "GET", "/n")
 
 
 class Renewing(ApiKey):
-    """An authority that always has another credential."""
+    """A credential provider that always has another credential."""
 
     def __init__(self) -> None:
         super().__init__(rsa_key(), tenancy="t", user="u", fingerprint="f")

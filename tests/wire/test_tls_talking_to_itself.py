@@ -4,7 +4,7 @@ import socket
 import ssl
 import threading
 
-from ocihaul.wire.channel import Patience
+from ocihaul.wire.channel import Timeouts
 from ocihaul.wire.connection import Connection
 from ocihaul.wire.message import Request
 
@@ -35,7 +35,7 @@ def test_a_read_that_wants_to_write_is_no_break() -> None:
         theirs.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
         connection = Connection(
             sock,  # type: ignore[arg-type]  # a double
-            patience=Patience(read=5.0),
+            timeouts=Timeouts(read=5.0),
             stop=threading.Event(),
         )
         answer = connection.exchange(Request("GET", "/n", {"host": "x"}))

@@ -140,7 +140,7 @@ class _Sessions:
 
 
 class _Failing:
-    """An authority that fails for good once it has failed.
+    """A credential provider that fails for good once it has failed.
 
     The CLI goes on with the other parts when one has failed; without this, each would wait for a
     session that does not come back. And it turns our error into a line: here it is kept.

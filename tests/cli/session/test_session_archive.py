@@ -140,7 +140,7 @@ def test_a_terminated_session_is_gone_from_this_machine(oci: World) -> None:
     ran = oci.run("session", "terminate", "--profile", "NIGHT")
     assert ran.code == 0, ran.err
     assert f"Profile NIGHT removed from {oci.config}" in ran.err
-    assert "stays valid to its end" in ran.err
+    assert "stays usable until the session ends" in ran.err
     assert not (oci.home / "oci/sessions/NIGHT").exists()
     assert "[NIGHT]" not in oci.config.read_text()
     assert oci.run("session", "status").code == 0, "the other one is untouched"

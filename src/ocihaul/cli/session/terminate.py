@@ -17,8 +17,8 @@ from ocihaul.errors import ConfigError
 def terminate(context: click.Context, /, **_: object) -> None:
     """Remove a session: its key and token, and its profile in the config file.
 
-    Like the official CLI's, this ends nothing at the service: a copy of the token stays valid to
-    its end.
+    Like the official CLI's command, this ends nothing at the service: a copy of key and token stays
+    usable until the session ends.
     """
     raise click.exceptions.Exit(_terminate(context.ensure_object(Given)))
 
@@ -51,5 +51,8 @@ def _terminate(given: Given) -> int:
         say_notice(f"{holder} keeps this session alive: stop it, too")
     for path in removed.left:
         say_notice(f"{path} was left: it may belong to something else")
-    say_notice("A copy of the token stays valid to its end: no call of the service ends a session")
+    say_notice(
+        "A copy of key and token stays usable until the session ends: the service has no call "
+        "that ends it"
+    )
     return 0
