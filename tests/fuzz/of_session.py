@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from ocihaul.errors import CredentialError
 from ocihaul.session.credential import Credential
 from ocihaul.session.diagnostics.probe import _offset, error_fields
 from ocihaul.session.keys import load_key
+from ocihaul.session.login.archive import SessionArchive, pack, parse_archive
 from ocihaul.session.login.browser_login import BrowserLogin
 from ocihaul.session.login.callback import fields_of
 from ocihaul.session.providers import read_answer
@@ -123,7 +125,27 @@ def _pem() -> bytes:
     return pem(rsa_key())
 
 
+@lru_cache(maxsize=1)
+def _archive() -> bytes:
+    options = {"key_file": "k.pem", "security_token_file": "t", "region": "eu-frankfurt-1"}
+    files = {"k.pem": _pem(), "t": _token().encode()}
+    return pack(SessionArchive("NIGHT", options, files))
+
+
+def _unpacked(data: bytes) -> None:
+    archive = parse_archive(data, Path("night.zip"))
+    assert archive.file_of("security_token_file") is not None
+    assert _token() not in repr(archive)
+    archive.check(None)
+
+
 TARGETS = [
+    Target(
+        "session archives",
+        st.deferred(lambda: damaged(_archive())),
+        _unpacked,
+        (CredentialError,),
+    ),
     Target(
         "private keys",
         st.deferred(lambda: damaged(_pem())),

@@ -1,10 +1,8 @@
 """Hand out the current credential of a session and keep it alive; renewals are single-flight.
 
-Request threads read the present credential without waiting. A background thread renews it at
-half of its life and looks at the disk once a second, because others renew the same session. A 401
-names the generation that was refused: if the session has moved on, nothing is renewed; if not,
-exactly one thread runs the renewal chain while the rest wait for it, and a lock file makes that one
-process.
+A background thread renews at half of the token's life and looks at the disk once a second, because
+others renew the same session. After a 401 to the present generation exactly one thread runs the
+renewal chain while the rest wait for it, and a lock file makes that one process.
 """
 
 import random
@@ -39,11 +37,9 @@ class Session:
 
     `providers` are asked in their order once reading the files again has not helped. `timeout` is
     how long, in seconds, a request waits for a renewal that keeps failing for passing reasons;
-    `session_wait` how long it waits for a new login when no provider is left. `jitter` returns a
-    number in 0..1.
+    `session_wait` how long it waits for a login when no provider is left. `jitter` is in 0..1.
 
-    Use it as a context manager, or call `start` and `close`. Without `start` the session works, but
-    renews only when it is asked for a credential.
+    Use it as a context manager, or call `start` and `close`; otherwise it renews on demand only.
     """
 
     #: The region of the profile, where the session was opened by one and it has one.
@@ -102,9 +98,8 @@ class Session:
         OCI_CLI_CONFIG_FILE, OCI_CLI_REGION, OCIHAUL_AUTH_ENDPOINT, …), rc file, config file.
         `renew_with` names a profile whose API key mints new tokens when a refresh does not help.
         `allow_plain_http` allows an http:// address of another machine. `session_wait` is how long,
-        in seconds, an expired session waits for a new login before it raises SessionExpiredError.
-        `listener` receives every event, from any thread. `stop`, once set, releases every thread
-        that waits.
+        in seconds, an expired session waits for a new login. `listener` receives every event, from
+        any thread. `stop`, once set, releases every thread that waits.
 
         Raises ConfigError when a setting is missing, CredentialError when key or token are
         unusable, UsageError for an http:// address that is not allowed.
@@ -162,8 +157,8 @@ class Session:
     def close(self) -> None:
         """Stop the background renewal; threads that wait for a credential get an error.
 
-        A renewal in flight may finish, so that its token gets to disk: the service may have issued
-        it, and ended the old one. Once `stop` is set, it has less time for that.
+        A renewal in flight may finish, in less time once `stop` is set: the service may have issued
+        the token, and ended the old one.
         """
         timeout = STOP_GRACE if self.state.stop.is_set() else _CLOSE_TIMEOUT
         deadline = time.monotonic() + timeout
@@ -187,9 +182,8 @@ class Session:
     def credential(self, cancel: StopSign | None = None) -> Credential:
         """Return the credential to sign with now; waits only when the token has no life left.
 
-        Once `cancel` is set, it waits no longer and returns the present one. Raises
-        SessionExpiredError when only a login helps, RenewalUnavailable when the auth service stays
-        out of reach.
+        Once `cancel` is set, it returns the present one. Raises SessionExpiredError when only a
+        login helps, RenewalUnavailable when the auth service stays out of reach.
         """
         self.state.reload_if_changed()
         current = self.state.current
@@ -203,18 +197,14 @@ class Session:
     def ensure_valid(self) -> None:
         """Renew what is due, for a caller that hands the token on instead of signing with it.
 
-        Unlike `credential` it does not offer an expired token for a last attempt. Raises as
-        `credential` does.
+        An expired token gets no last attempt here. Raises as `credential` does.
         """
         self.credential()
         if not self.state.stop.is_set() and self.state.clock.now() >= self.token.expires_at:
             self._waiter.wait(may_try=False)
 
     def handle_unauthorized(
-        self,
-        credential: Credential,
-        operation: str = "request",
-        cancel: StopSign | None = None,
+        self, credential: Credential, operation: str = "request", cancel: StopSign | None = None
     ) -> bool:
         """Handle a 401; returns True when there is a credential to sign again with.
 

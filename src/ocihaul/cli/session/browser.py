@@ -1,4 +1,4 @@
-"""A person's browser: whether there is one here, opening it, and the way in from elsewhere."""
+"""The browser for a login: detect it, open it, or describe a tunnel from another machine."""
 
 import getpass
 import socket
@@ -10,9 +10,9 @@ from ocihaul.events import LoginOffered
 
 
 def has_browser(environ: Mapping[str, str], platform: str = sys.platform) -> bool:
-    """Whether a browser that this process opens would be seen by the person who started it.
+    """Return whether a browser that this process opens is visible to its user.
 
-    BROWSER is believed. A shell over ssh has none, unless it brought a display along.
+    BROWSER means yes. A shell over ssh has none, unless a display is forwarded.
     """
     if environ.get("BROWSER"):
         return True
@@ -23,19 +23,19 @@ def has_browser(environ: Mapping[str, str], platform: str = sys.platform) -> boo
 
 
 def is_remote(environ: Mapping[str, str]) -> bool:
-    """Whether this is a shell over ssh."""
+    """Return whether this is a shell over ssh."""
     return any(environ.get(name) for name in ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"))
 
 
 def open_page(url: str) -> None:
-    """Open `url` without waiting: a text browser would not come back before it is closed."""
+    """Open `url` without waiting: a text browser returns only when it is closed."""
     import webbrowser
 
     threading.Thread(target=webbrowser.open_new, args=[url], name="browser", daemon=True).start()
 
 
 def tunnel_line(port: int, environ: Mapping[str, str]) -> str:
-    """The command that leads `port` of the machine where the browser is to this one."""
+    """Return the command that forwards `port` of the browser's machine to this one."""
     parts = environ.get("SSH_CONNECTION", "").split()
     host = parts[2] if len(parts) == 4 else socket.gethostname()
     try:
@@ -46,14 +46,14 @@ def tunnel_line(port: int, environ: Mapping[str, str]) -> str:
 
 
 def offer(url: str, port: int, environ: Mapping[str, str]) -> LoginOffered:
-    """How a person gets to the login at `url`, which waits at `port` of this machine."""
+    """Return how to reach the login at `url`, which waits at `port` of this machine."""
     here = has_browser(environ)
     tunnel = tunnel_line(port, environ) if is_remote(environ) or not here else None
     return LoginOffered(url, port, here, tunnel)
 
 
 def directions(offered: LoginOffered) -> list[str]:
-    """The same in words. The address is not to be redacted: it holds a public key, no token."""
+    """Return the same as text, unredacted: the address contains a public key and no token."""
     if offered.opened:
         lines = ["Log in with the browser window that opens now, or open this address:"]
     else:

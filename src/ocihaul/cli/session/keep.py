@@ -1,4 +1,4 @@
-"""`session keep`: the keeper in the foreground, for systemd, sidecars and supervisors."""
+"""`session keep`: run the keeper in the foreground, for systemd and sidecars."""
 
 import contextlib
 import os
@@ -56,7 +56,7 @@ def keep(
 
     Runs until SIGTERM or SIGINT, and then exits with 0; SIGHUP reads the configuration again.
     An expired session does not end the others: its files are watched, and a new login is
-    taken up. With --once the exit status is 1 when a session cannot be renewed any more, and 75
+    adopted. With --once the exit status is 1 when a session cannot be renewed any more, and 75
     when its renewal failed for now.
     """
     given = context.ensure_object(Given)
@@ -133,7 +133,7 @@ def _supervisors(
 
 
 class Log:
-    """Lines on stderr, with the time and, where there are several, the profile."""
+    """Prints lines on stderr, with the time and, if there are several, the profile."""
 
     def __init__(self, profiles: Sequence[str], *, debug: bool) -> None:
         from ocihaul.cli.lines import Speaker
@@ -141,12 +141,12 @@ class Log:
 
         self._screen = PlainScreen(sys.stderr)
         self._debug = debug
-        self._lock = threading.Lock()  # guards the memory of the speakers
+        self._lock = threading.Lock()  # guards the state of the formatters
         self._speakers = {name: Speaker(label=f"{name}: ") for name in profiles}
         self._speakers[""] = Speaker()
 
     def listener(self, profile: str) -> "Listener":
-        """What the core tells of one profile."""
+        """Return a listener that prints the events of one profile."""
 
         def hear(event: "Event") -> None:
             now = time.time()
@@ -161,7 +161,7 @@ class Log:
         return hear
 
     def say(self, text: str, *, profile: str = "") -> None:
-        """One line of the command's own."""
+        """Print one line of the command itself."""
         from ocihaul.events import Notice
 
         self.listener(profile)(Notice(text))
@@ -169,10 +169,10 @@ class Log:
 
 @contextlib.contextmanager
 def signals() -> Iterator[Callable[[float], str | None]]:
-    """Waits that end with a signal: SIGTERM and SIGINT are "stop", SIGHUP is "reload".
+    """Yield a wait that a signal ends: SIGTERM and SIGINT are "stop", SIGHUP is "reload".
 
-    The handlers only leave a note and the kernel wakes the wait through a socket: to set an Event
-    in a handler can deadlock with the thread that waits for it.
+    The handlers only append to a list, and the kernel wakes the wait through a socket: setting an
+    Event in a handler can deadlock with the thread that waits for it.
     """
     notes: list[str] = []
     wakes = {"SIGTERM": "stop", "SIGINT": "stop", "SIGHUP": "reload"}

@@ -1,4 +1,4 @@
-"""`session login`: a new session, by browser or minted with an API key, in the profile's files."""
+"""`session login`: open a session with a browser or an API key, and write the profile."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -62,8 +62,8 @@ COMMAND = ("session", "authenticate")
 def login(context: click.Context, /, **options: Any) -> None:
     """Open a session: log in with a browser, or mint it with an API key (--no-browser).
 
-    Writes a new key, the token and the profile's section, where the stock CLI reads them too. A
-    transfer that waits for a login goes on by itself.
+    Writes a new key, the token and the profile's section, which the official CLI reads, too. A
+    transfer that waits for a login resumes by itself.
     """
     given = context.ensure_object(Given)
     _fill_in(context, given, options)
@@ -71,7 +71,7 @@ def login(context: click.Context, /, **options: Any) -> None:
 
 
 def _fill_in(context: click.Context, given: Given, options: dict[str, Any]) -> None:
-    """Defaults of the rc file for what is not on the command line."""
+    """Fill in the rc file's defaults for what is not on the command line."""
     from ocihaul.cli.defaults import Defaults
     from ocihaul.config import load_rc, profile_name
 
@@ -91,7 +91,7 @@ def _fill_in(context: click.Context, given: Given, options: dict[str, Any]) -> N
 
 @dataclass(frozen=True, slots=True)
 class _Passphrase:
-    """Protects the new key; `keep` writes it into the profile."""
+    """A passphrase for the new key; with `keep` it is written into the profile."""
 
     text: str | None = None
     keep: bool = False
@@ -101,7 +101,7 @@ class _Passphrase:
 
 
 class _Login:
-    """One run of the command: everything is asked and checked before the browser is."""
+    """One run of the command: all questions and checks come before the browser."""
 
     def __init__(self, given: Given, options: Mapping[str, Any]) -> None:
         self.environ, self.home = surroundings()
@@ -112,7 +112,7 @@ class _Login:
         self._mints = bool(options["no_browser"])
 
     def run(self) -> int:
-        """Open the session, write it, tell about it."""
+        """Open the session, write it, and report it."""
         from ocihaul.cli.stopping import stopping
         from ocihaul.session.login.profile_files import write_session
         from ocihaul.session.login.profile_paths import prepare
@@ -137,7 +137,7 @@ class _Login:
         self._tell(place, session)
         return 0
 
-    # What is known beforehand
+    # Before the login
 
     def _place(self) -> "ProfilePaths":
         from ocihaul.config.login import login_config_file
@@ -159,7 +159,7 @@ class _Login:
         return place
 
     def _profile(self, config_file: Path) -> str:
-        """The profile to write; with --no-browser alone, --profile names the one that signs."""
+        """Return the profile to write; with --no-browser alone, --profile is the one that signs."""
         signs = self._mints and not self._renew_with()
         name: str | None = self.options["profile_name"]
         if not name and not signs:
@@ -227,7 +227,7 @@ class _Login:
             hint="Put it in OCI_CLI_PASSPHRASE.",
         )
 
-    # The two ways to a session: the region that it is for, and what opens it
+    # The two ways to a session: return its region and the function that opens it
 
     def _browsed(self, place: "ProfilePaths") -> tuple[str, "Opener"]:
         from ocihaul.cli.session import login_core
@@ -309,7 +309,7 @@ class _Login:
         if offered.opened:
             open_page(url)
 
-    # What a person is told
+    # The report
 
     def _tell(self, place: "ProfilePaths", session: "NewSession") -> None:
         _say(lasting(session.token))
@@ -324,9 +324,9 @@ class _Login:
 
 
 def lasting(token: "SessionToken") -> str:
-    """One sentence on how long a new token and its session are good for.
+    """Return one sentence on how long a new token and its session are valid.
 
-    Its life is what its two claims say: the clock of this machine may be wrong.
+    The life comes from the token's claims: the clock of this machine may be wrong.
     """
     import time
 
@@ -347,7 +347,7 @@ def _say(text: str, *, public: bool = False) -> None:
 
 
 def say_event(event: object) -> None:
-    """What a person should hear of the core's events."""
+    """Print the events that a person should know of."""
     from ocihaul.events import ClockCorrected, Notice
 
     if isinstance(event, Notice):

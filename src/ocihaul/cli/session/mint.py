@@ -1,4 +1,4 @@
-"""`session mint`: another token for the key that a session has, signed for by an API key."""
+"""`session mint`: a new token for the key of a session, signed for by an API key."""
 
 import sys
 from typing import Any
@@ -18,7 +18,7 @@ COMMAND = ("session", "mint")
 def mint(context: click.Context, /, **_: Any) -> None:
     """Mint a new token for the profile's own key, with the API key of --renew-with.
 
-    The key stays, so every copy of it stays good: only the token is replaced.
+    The key stays, and with it every copy of it: only the token is replaced.
     """
     raise click.exceptions.Exit(_mint(context.ensure_object(Given)))
 

@@ -1,4 +1,4 @@
-"""`session refresh`: one refresh, in the stock CLI's words."""
+"""`session refresh`: refresh once, with the official CLI's output."""
 
 import click
 
@@ -21,7 +21,7 @@ COMMAND = ("session", "refresh")
 @global_options(hidden=True, without=("profile",))
 @click.pass_context
 def refresh(context: click.Context, /, *, profiles: tuple[str, ...]) -> None:
-    """Refresh the tokens of sessions, for everybody who reads their files.
+    """Refresh the tokens of sessions, for all programs that read their files.
 
     The exit status is 1 when a session has expired or a token's end did not move, and 75 when the
     auth service gave no usable answer: then the same command may work later.
@@ -60,7 +60,7 @@ def _refresh(given: Given, profile: str, say: Say) -> int:
             )
         except SessionExpiredError as error:
             say(str(error))
-            return FAILED  # as the stock CLI: no later run of this command will succeed
+            return FAILED  # as the official CLI: no later run of this command will succeed
         except RenewalUnavailable:
             if stopper.stop.is_set():
                 raise Interrupted("stopped before the token was refreshed") from None

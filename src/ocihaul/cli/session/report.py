@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from ocihaul.session.diagnostics.probe import ProbeResult
 
 
-#: What clocks may differ by without a word, seconds: the service allows five minutes.
+#: Clocks may differ by this much before it is reported, seconds; the service allows 300.
 _CLOCKS_DIFFER = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is said of one profile at `now` (epoch seconds): what was seen, or the `problem`."""
+    """The status of one profile at `now` (epoch seconds): its snapshot, or the `problem`."""
 
     profile: str
     now: float
@@ -35,7 +35,7 @@ class Report:
 
     @property
     def service_now(self) -> float:
-        """The time by the service's clock, as far as it was asked."""
+        """The time by the service's clock, if that was asked, else by ours."""
         return self.now + ((self.reply.clock_offset if self.reply else None) or 0.0)
 
     @property
@@ -44,7 +44,7 @@ class Report:
         return self.seen is not None and is_usable(self.seen, self.service_now)
 
     def lines(self) -> list[str]:
-        """Lines for people."""
+        """Return lines for people."""
         head = f"{self.profile}: {'usable' if self.usable else 'not usable'}"
         return [head, *(f"  {name:<13} {text}" for name, text in self._rows())]
 
@@ -74,7 +74,7 @@ class Report:
 
     def _files(self, seen: Snapshot) -> Iterator[tuple[str, str]]:
         for each in seen.files:
-            mode = "cannot be looked at" if each.mode is None else f"mode {each.mode:03o}"
+            mode = "not accessible" if each.mode is None else f"mode {each.mode:03o}"
             open_to_all = each.private is False
             name = each.what if each.what == "directory" else f"{each.what} file"
             yield name, f"{each.path} ({mode}{', open to others' if open_to_all else ''})"
@@ -112,7 +112,7 @@ class Report:
         return f"ends {when} (in {duration_text(left)})"
 
     def _clock(self) -> Iterator[tuple[str, str]]:
-        """What is known of the local clock: a token is issued first, and read afterwards."""
+        """Yield what is known of the local clock: a token from the future shows it to be behind."""
         issued = self.seen.token.issued_at if self.seen and self.seen.token else None
         if self.reply is not None:
             yield "clock", clock_text(self.reply)
@@ -127,7 +127,7 @@ class Report:
         return f"{time_text(moment, self.zone)} ({way})"
 
     def document(self) -> dict[str, Any]:
-        """The same for programs: times in UTC, durations in seconds."""
+        """Return the status for programs: times in UTC, durations in seconds."""
         document: dict[str, Any] = {"profile": self.profile, "usable": self.usable}
         if self.problem is not None:
             return document | {"problems": [self.problem.message], "hint": self.problem.hint}
@@ -177,7 +177,7 @@ class Report:
 
 
 def clock_text(reply: "ProbeResult") -> str:
-    """How far the local clock is from the service's."""
+    """Return how far the local clock is from the service's."""
     if reply.error is not None:
         return f"not known: {reply.error}"
     if reply.clock_offset is None:

@@ -1,4 +1,4 @@
-"""`session status`: what is known of sessions, for people and as JSON."""
+"""`session status`: the state of sessions, for people and as JSON."""
 
 import sys
 import time
@@ -34,7 +34,7 @@ def status(
     online: bool,
     as_json: bool,
 ) -> None:
-    """Tell how long sessions last, how they are renewed, and whether they can be used.
+    """Show how long sessions last, how they are renewed, and whether they can be used.
 
     Nothing is sent anywhere, unless --online asks for the service's time. The exit status is 0
     when every session can be used, 1 otherwise.

@@ -1,4 +1,4 @@
-"""`session validate`: whether the session is valid, in the stock CLI's words. Never prompts."""
+"""`session validate`: test whether sessions are valid, with the official CLI's output."""
 
 import time
 
@@ -17,7 +17,7 @@ from ocihaul.cli.session.profiles import (
 from ocihaul.clock import local_time
 
 COMMAND = ("session", "validate")
-#: What the stock CLI asks: every user may list the regions.
+#: The official CLI's question, too: every user may list the regions.
 LIST_REGIONS = "/20160918/regions"
 
 
@@ -75,7 +75,7 @@ def _validate(given: Given, profile: str, say: Say, *, local: bool) -> int:
         if reply.status == 401:
             say("Session was deemed invalid by service")
             return FAILED
-        # 403 and 404 are said to somebody whom the service has recognised.
+        # 403 and 404 mean that the service has accepted the token.
         if reply.status not in {200, 403, 404}:
             why = reply.error or f"it answered {reply.status} {reply.code or ''}".rstrip()
             raise NetworkError(f"{reply.url} could not be asked: {why}", hint=reply.cure)

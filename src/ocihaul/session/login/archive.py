@@ -190,6 +190,11 @@ def read_archive(path: Path) -> SessionArchive:
             f"the session archive {path} cannot be read: {error.strerror}",
             hint="Make it with: ocihaul session export (or: oci session export)",
         ) from error
+    return parse_archive(packed, path)
+
+
+def parse_archive(packed: bytes, path: Path) -> SessionArchive:
+    """Parse the bytes of an archive; `path` names it in errors. Raises CredentialError."""
     if len(packed) > _LARGEST_ARCHIVE:
         raise _invalid(path, f"it has more than {_LARGEST_ARCHIVE} bytes")
     try:
