@@ -56,7 +56,7 @@ class OneToken:
         """The same one for ever."""
         return self._credential
 
-    def rejected(
+    def handle_unauthorized(
         self, credential: Credential, operation: str, cancel: StopSign | None = None
     ) -> bool:
         """There is no other."""

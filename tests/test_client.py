@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.errors import SessionOver
-from ocihaul.events import Parked
+from ocihaul.errors import SessionExpiredError
+from ocihaul.events import SessionPaused
 from tests.world import world
 
 
@@ -15,7 +15,7 @@ def test_a_parked_session_keeps_no_connection_open(tmp_path: Path) -> None:
         storage.get_namespace()
         assert any(idle.values()), "there is one to be closed"
         w.oci.revoke_all(refreshable=False)
-        with pytest.raises(SessionOver):
+        with pytest.raises(SessionExpiredError):
             storage.get_namespace()
-        assert w.heard.of(Parked)
+        assert w.heard.of(SessionPaused)
         assert not any(idle.values())

@@ -18,7 +18,7 @@ from ocihaul.config import Settings as ClientSettings
 from ocihaul.emulator import Emulator
 from ocihaul.emulator import Session as EmulatorSession
 from ocihaul.emulator import Settings as EmulatorSettings
-from ocihaul.events import AttemptFinished, Listener, TokenAdopted, audience
+from ocihaul.events import AttemptFinished, Listener, TokenChanged, audience
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.downloads.download import download
 from ocihaul.transfer.downloads.request import DownloadRequest, DownloadResult
@@ -248,8 +248,8 @@ class World:
             1 for entry in self.oci.log.entries(status=401) if entry.operation != "RefreshToken"
         )
 
-    def rungs(self) -> list[str]:
-        return [event.rung for event in self.heard.events if isinstance(event, TokenAdopted)]
+    def sources(self) -> list[str]:
+        return [event.source for event in self.heard.events if isinstance(event, TokenChanged)]
 
     def attempts(self, operation: str) -> list[AttemptFinished]:
         return [

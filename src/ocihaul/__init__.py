@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ocihaul.functions import download, download_directory, upload, upload_directory, verify
     from ocihaul.session.credential import Credential
     from ocihaul.session.session import Session
-    from ocihaul.session.status import SessionStatus
+    from ocihaul.session.state import SessionStatus
     from ocihaul.transfer.downloads.request import DownloadResult
     from ocihaul.transfer.receipts.verifying import Verification
     from ocihaul.transfer.uploads.request import Existing, UploadResult
@@ -64,7 +64,7 @@ _HOMES: dict[str, str | None] = {
     "Existing": "ocihaul.transfer.uploads.request",
     "SyncMode": "ocihaul.directories.compare",
     "Session": "ocihaul.session.session",
-    "SessionStatus": "ocihaul.session.status",
+    "SessionStatus": "ocihaul.session.state",
     "UploadResult": "ocihaul.transfer.uploads.request",
     "Verification": "ocihaul.transfer.receipts.verifying",
     "download": "ocihaul.functions",

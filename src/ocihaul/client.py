@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO, Self, Unpack
 from ocihaul.config import Flags, Settings, resolve
 from ocihaul.events import Listener, Notice, ignore
 from ocihaul.resources import Resources
-from ocihaul.session.credential import Authority
-from ocihaul.session.opening import home_directory
+from ocihaul.session.credential import CredentialProvider
+from ocihaul.session.factory import home_directory
 from ocihaul.session.session import Session
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import ListedObject, Selection, UploadSummary
@@ -57,14 +57,14 @@ class Client:
         *,
         listener: Listener = ignore,
         cancel: threading.Event | None = None,
-        authority: Authority | None = None,
+        credentials: CredentialProvider | None = None,
     ) -> None:
         """A client by settings that are resolved already; see `from_profile`.
 
         Once `cancel` is set, it ends whatever is under way, also calls with a `cancel` of their
-        own. With an `authority` that signs instead of what the settings name.
+        own. With `credentials`, which sign instead of what the settings name.
         """
-        self._resources = Resources(settings, listener, cancel or threading.Event(), authority)
+        self._resources = Resources(settings, listener, cancel or threading.Event(), credentials)
 
     @classmethod
     def from_profile(
@@ -93,7 +93,7 @@ class Client:
         `auth` is security_token, api_key or a principal of the SDK. An http:// address of another
         machine is refused, unless `allow_plain_http`. `renew_with` names a profile
         whose API key mints new tokens. `session_wait` is how long, in seconds, a session that has
-        expired waits for a new login (0: SessionOver at once). Timeouts are seconds;
+        expired waits for a new login (0: SessionExpiredError at once). Timeouts are seconds;
         `max_attempts` is per request; `bandwidth` is a text such as "50M" (50 MiB/s).
 
         Raises ConfigError and UsageError for what is missing or wrong.

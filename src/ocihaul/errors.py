@@ -5,9 +5,9 @@
      ├── ConfigError            a setting is missing or wrong: file, section, key
      ├── SessionError
      │    ├── CredentialError   key or token file missing, empty, cut, or not a pair
-     │    ├── SessionOver       no renewal is possible any more: a person has to log in
+     │    ├── SessionExpiredError  no renewal is possible any more: a person has to log in
      │    ├── RenewalUnavailable  the auth service could not be reached for too long
-     │    └── LoginFailed       the login page said no, or nobody logged in in time
+     │    └── LoginError        the login page refused, or no login came in time
      ├── ServiceError           the service answered with an error status
      ├── NetworkError           no answer, after all retries
      ├── SourceError            the file cannot be read
@@ -82,7 +82,7 @@ class CredentialError(SessionError):
     """The key or the token on disk cannot be used: missing, empty, cut, or not a pair."""
 
 
-class SessionOver(SessionError):
+class SessionExpiredError(SessionError):
     """The session cannot be renewed any more; only a new login helps."""
 
     resumable = True
@@ -94,8 +94,8 @@ class RenewalUnavailable(SessionError):
     resumable = True
 
 
-class LoginFailed(SessionError):
-    """The login page's answer was no, or none came in time."""
+class LoginError(SessionError):
+    """The login page refused, or no login came in time."""
 
 
 class ServiceError(OcihaulError):

@@ -67,14 +67,14 @@ class Notice(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class TokenAdopted(Event):
+class TokenChanged(Event):
     """The session goes on with another token.
 
-    `rung` is how it came: "start", "reread" (someone else renewed it, or logged in), "refresh",
-    "mint".
+    `source` is where it comes from: "start" (the first one), "file" (another process renewed it, or
+    a person logged in), "refresh", "mint" (an API key).
     """
 
-    rung: str
+    source: str
     generation: int
     expires_at: float
     session_ends_at: float | None
@@ -82,18 +82,18 @@ class TokenAdopted(Event):
 
 @dataclass(frozen=True, slots=True)
 class RenewalFailed(Event):
-    """One attempt to renew failed; `next_try_in` is None when there will be no other."""
+    """A provider did not renew; `next_try_in` is None when it will not be asked again."""
 
-    rung: str
+    provider: str
     reason: str
     next_try_in: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Parked(Event):
-    """Nothing but a login helps: requests wait for one, `until` at the latest.
+class SessionPaused(Event):
+    """Only a login helps: requests wait for one, `until` at the latest.
 
-    Said when it begins and once a minute. `cure` is how to log in, as a sentence.
+    Emitted when the pause begins and once a minute. `cure` is how to log in, as a sentence.
     """
 
     reason: str
@@ -117,7 +117,7 @@ class LoginOffered(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class Unparked(Event):
+class SessionResumed(Event):
     """A usable token has appeared: the waiting requests go on."""
 
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from ocihaul.clock import ServerClock, local_time
 from ocihaul.config import SDK_AUTH, Settings
 from ocihaul.errors import UsageError
-from ocihaul.events import Broadcast, Event, Listener, Parked, audience
+from ocihaul.events import Broadcast, Event, Listener, SessionPaused, audience
 from ocihaul.http.client import Client as SignedCalls
 from ocihaul.http.retry import RetryPolicy
-from ocihaul.session.credential import Authority, Nobody
-from ocihaul.session.opening import dialer_for, open_api_key
+from ocihaul.session.credential import AnonymousAuth, CredentialProvider
+from ocihaul.session.factory import dialer_for, open_api_key
 from ocihaul.session.session import Session
 from ocihaul.storage.client import PROBE, StorageClient
 from ocihaul.threads import Either
-from ocihaul.transport.channel import Patience
+from ocihaul.transport.channel import Timeouts
 from ocihaul.transport.limiter import Limiter
 from ocihaul.transport.pool import Pool
 
@@ -44,12 +44,12 @@ class Resources:
         settings: Settings,
         listener: Listener,
         cancel: threading.Event,
-        authority: Authority | None,
+        credentials: CredentialProvider | None,
     ) -> None:
         self._settings = settings
         self._listener = listener
         self._cancel = cancel
-        self._authority = authority
+        self._credentials = credentials
         self._calls = Broadcast()
         self._lock = threading.RLock()  # guards all below
         self._stack = ExitStack()
@@ -124,24 +124,24 @@ class Resources:
     def _opened_storage(self) -> StorageClient:
         tell = audience(self._listener, self._calls)
         clock = ServerClock(listener=tell)
-        authority, settings = self._authority, self._settings
-        if authority is None and settings.auth in SDK_AUTH:
+        credentials, settings = self._credentials, self._settings
+        if credentials is None and settings.auth in SDK_AUTH:
             from ocihaul.integrations.principals import open_principal, settled  # noqa: PLC0415  an extra
 
-            authority = open_principal(settings)
-            settings = settled(settings, authority)
+            credentials = open_principal(settings)
+            settings = settled(settings, credentials)
         dialer = dialer_for(settings)
         pool = self._stack.enter_context(
             Pool(
                 dialer,
-                patience=Patience(read=settings.read_timeout),
+                timeouts=Timeouts(read=settings.read_timeout),
                 stop=self._cancel,
                 limiter=_limiter(settings),
             )
         )
-        if authority is None and settings.auth == "api_key":
-            authority = open_api_key(settings)
-        elif authority is None:
+        if credentials is None and settings.auth == "api_key":
+            credentials = open_api_key(settings)
+        elif credentials is None:
             self._session = Session.from_settings(
                 settings,
                 dialer=dialer,
@@ -150,9 +150,9 @@ class Resources:
                 stop=self._cancel,
                 session_wait=settings.wishes.session_wait,
             )
-            authority = self._stack.enter_context(self._session)
+            credentials = self._stack.enter_context(self._session)
 
-        def calls(signs: Authority, *, probe: bool) -> SignedCalls:
+        def calls(signs: CredentialProvider, *, probe: bool) -> SignedCalls:
             return SignedCalls(
                 pool,
                 signs,
@@ -164,9 +164,9 @@ class Resources:
             )
 
         return StorageClient(
-            calls(authority, probe=True),
+            calls(credentials, probe=True),
             settings.object_storage_endpoint,
-            unsigned=calls(Nobody(), probe=False),
+            unsigned=calls(AnonymousAuth(), probe=False),
             listener=self._listener,
         )
 
@@ -183,7 +183,7 @@ def _dropping_idle(listener: Listener, pool: Pool) -> Listener:
     """The listener, with the idle connections closed when the session waits for a login."""
 
     def listen(event: Event) -> None:
-        if isinstance(event, Parked):
+        if isinstance(event, SessionPaused):
             pool.drop_idle()
         listener(event)
 

@@ -144,7 +144,7 @@ def test_a_running_upload_goes_over_to_the_new_login(chrome: Chrome, tmp_path: P
         assert w.storage_calls_with_401() == 0
 
 
-def test_a_parked_upload_goes_on_after_the_login(chrome: Chrome, tmp_path: Path) -> None:
+def test_a_paused_upload_goes_on_after_the_login(chrome: Chrome, tmp_path: Path) -> None:
     marker = tmp_path / "parked"
     lives = {"token_ttl": 6.0, "session_ttl": 9.0}
     with world(tmp_path, bandwidth=12 * MIB, **lives) as w:

@@ -18,7 +18,7 @@ from ocihaul.errors import (
     OcihaulError,
     RenewalUnavailable,
     ServiceError,
-    SessionOver,
+    SessionExpiredError,
     SourceError,
     UploadStopped,
 )
@@ -104,7 +104,7 @@ def test_the_emulator_gets_its_arguments_as_they_are(
         (service_error(), 1),
         (SourceError("it shrank"), 1),
         (ChecksumError("differs"), 1),
-        (SessionOver("over"), 75),
+        (SessionExpiredError("over"), 75),
         (NetworkError("cut"), 75),
         (RenewalUnavailable("auth is down"), 75),
         (UploadStopped("stopped", upload_id="u", resumable=True), 75),
@@ -161,8 +161,8 @@ def test_the_service_error_behind_a_stopped_upload_is_shown(put: Command, fake: 
 
 
 def test_a_hint_of_the_core_is_shown(put: Command, fake: FakeCore) -> None:
-    failing(fake, SessionOver("the session is over", hint="oci session authenticate"))
-    assert "Error: the session is over\noci session authenticate\n" in put().err
+    failing(fake, SessionExpiredError("the session has expired", hint="oci session authenticate"))
+    assert "Error: the session has expired\noci session authenticate\n" in put().err
 
 
 def test_debug_shows_the_traceback_without_its_secrets(put: Command, fake: FakeCore) -> None:

@@ -19,7 +19,7 @@ from ocihaul.events import (
     PartResent,
     RenewalFailed,
     RetryScheduled,
-    TokenAdopted,
+    TokenChanged,
     UploadFinished,
     UploadPlanned,
 )
@@ -53,15 +53,15 @@ def said(event: Event, speaker: EventFormatter | None = None, at: float = 0.0) -
             "uploading a: 5 bytes in one piece",
         ),
         (
-            TokenAdopted("start", 1, NOW + 3600, None),
+            TokenChanged("start", 1, NOW + 3600, None),
             "session token 1, valid until 2025-11-25 02:00:00+09:00 (1 h 00 min)",
         ),
         (
-            TokenAdopted("start", 1, NOW - 60, None),
+            TokenChanged("start", 1, NOW - 60, None),
             "session token 1, expired at 2025-11-25 00:59:00+09:00 by this machine's clock",
         ),
         (
-            TokenAdopted("refresh", 2, NOW + 59, NOW + 120),
+            TokenChanged("refresh", 2, NOW + 59, NOW + 120),
             (
                 "session renewed (refresh): token 2, valid until 2025-11-25 01:00:59+09:00 (59 s); "
                 "the session ends 2025-11-25 01:02:00+09:00"
@@ -196,10 +196,10 @@ def test_a_name_cannot_break_its_line() -> None:
 def test_finding_b18_a_fresh_token_is_reckoned_by_the_clock_of_the_service(offset: float) -> None:
     speaker = EventFormatter(TOKYO)
     said(ClockCorrected(offset), speaker)
-    (line,) = said(TokenAdopted("refresh", 2, NOW + offset + 3600, None), speaker)
+    (line,) = said(TokenChanged("refresh", 2, NOW + offset + 3600, None), speaker)
     assert line.endswith("(1 h 00 min)")
     assert "expired" not in line
-    (line,) = said(TokenAdopted("refresh", 3, NOW + offset - 1, None), speaker)
+    (line,) = said(TokenChanged("refresh", 3, NOW + offset - 1, None), speaker)
     assert "expired at" in line
     assert "this machine's" not in line
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.cli.park_hooks import ParkHook, environment_value, run_hook
-from ocihaul.events import Event, Notice, Parked
-from ocihaul.session.metrics import Sample, exposition, write_metrics
-from ocihaul.session.notify import Notifier
+from ocihaul.cli.park_hooks import PauseHook, environment_value, run_hook
+from ocihaul.events import Event, Notice, SessionPaused
+from ocihaul.session.keeper.metrics import Sample, exposition, write_metrics
+from ocihaul.session.keeper.systemd import Notifier
 from tests.support import is_gone
 
 REASONS = {
@@ -25,14 +25,14 @@ REASONS = {
 }
 
 
-def parked(reason: str, until: float = 1e9) -> Parked:
-    return Parked(reason, until)
+def parked(reason: str, until: float = 1e9) -> SessionPaused:
+    return SessionPaused(reason, until)
 
 
 def ran_once(command: str, reason: str) -> list[Event]:
     """What is said of one park; returns when the command has ended."""
     said: list[Event] = []
-    hook = ParkHook(command, said.append, threading.Event())
+    hook = PauseHook(command, said.append, threading.Event())
     hook(parked(reason))
     hook(parked(reason))  # the same park, said again
     for thread in hook._running:
@@ -139,7 +139,7 @@ def test_finding_b15_the_hook_ends_with_the_run(tmp_path: Path) -> None:
     for end in (stop.set, lambda: None):
         marker.unlink(missing_ok=True)
         stop.clear()
-        hook = ParkHook(f"touch {marker}; sleep 100", said.append, stop)
+        hook = PauseHook(f"touch {marker}; sleep 100", said.append, stop)
         hook(parked("over"))
         while not marker.exists():
             time.sleep(0.02)  # another process: there is nothing else to wait on

@@ -15,7 +15,7 @@ from ocihaul.events import (
     MultipartUploadCreated,
     Notice,
     PartFinished,
-    TokenAdopted,
+    TokenChanged,
     UploadFinished,
     UploadPlanned,
 )
@@ -130,7 +130,7 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_on_a_terminal_a_bar_shows_bytes_rate_parts_and_token() -> None:
     stream = Terminal()
     with reporting(stream, terminal=True, debug=False) as (listener, reporter):
-        listener(TokenAdopted("start", 1, 4e9, None))
+        listener(TokenChanged("start", 1, 4e9, None))
         listener(PLANNED)
         listener(MultipartUploadCreated("u-1", 2))
         listener(BytesSent(1, 10 * MIB))
@@ -152,7 +152,7 @@ def test_on_a_terminal_a_bar_shows_bytes_rate_parts_and_token() -> None:
 def test_the_bar_does_not_begin_before_bytes_flow_so_that_a_question_can_be_asked() -> None:
     stream = Terminal()
     with reporting(stream, terminal=True, debug=False) as (listener, _):
-        listener(TokenAdopted("start", 1, 4e9, None))
+        listener(TokenChanged("start", 1, 4e9, None))
         listener(PLANNED)
         assert "MiB of" not in stream.getvalue()
 

@@ -2,7 +2,7 @@ import pytest
 
 from ocihaul.cli.session_estimate import LifetimeEstimator
 from ocihaul.errors import SessionError
-from ocihaul.events import BytesSent, ClockCorrected, Notice, TokenAdopted, UploadPlanned
+from ocihaul.events import BytesSent, ClockCorrected, Notice, TokenChanged, UploadPlanned
 from tests.support import NOW, Hand, Recorder
 
 PLAN = UploadPlanned("x", 10**10, 10**8, 100, 10, multipart=True)
@@ -21,7 +21,7 @@ def texts(heard: Recorder) -> list[str]:
 def test_it_is_said_before_the_first_byte_and_once_when_the_rate_is_known() -> None:
     heard, hand = Recorder(), Hand()
     told = estimator(heard, hand)
-    told(TokenAdopted("start", 1, NOW + 3600, NOW + 7200))
+    told(TokenChanged("start", 1, NOW + 3600, NOW + 7200))
     told(PLAN)
     assert texts(heard) == [
         "the token ends in 60 min and can be renewed until " + "2027-01-15 10:00:00 UTC"
@@ -31,13 +31,13 @@ def test_it_is_said_before_the_first_byte_and_once_when_the_rate_is_known() -> N
         told(BytesSent(1, 10**6))
     assert len(texts(heard)) == 2
     assert texts(heard)[1].startswith("at 0.95 MiB/s this needs 2.8 h; ")
-    assert "it will park then" in texts(heard)[1]
+    assert "it will pause then" in texts(heard)[1]
 
 
 def test_finding_e08_a_long_read_before_the_first_byte_is_not_the_lines_rate() -> None:
     heard, hand = Recorder(), Hand()
     told = estimator(heard, hand)
-    told(TokenAdopted("start", 1, NOW + 36_000, NOW + 72_000))
+    told(TokenChanged("start", 1, NOW + 36_000, NOW + 72_000))
     told(PLAN)
     hand.forward(500)
     for _ in range(30):
@@ -56,7 +56,7 @@ def test_an_api_key_needs_no_forecast() -> None:
 
 def test_a_session_that_must_last_and_will_not_is_an_error_with_the_cure() -> None:
     told = estimator(Recorder(), Hand(), rate=1e6)
-    told(TokenAdopted("start", 1, NOW + 3600, NOW + 3600))
+    told(TokenChanged("start", 1, NOW + 3600, NOW + 3600))
     told.require(10**9)
     with pytest.raises(SessionError, match="--renew-with"):
         told.require(10**10)
@@ -64,21 +64,21 @@ def test_a_session_that_must_last_and_will_not_is_an_error_with_the_cure() -> No
 
 def test_a_session_that_cannot_be_judged_is_not_begun_either() -> None:
     told = estimator(Recorder(), Hand())
-    told(TokenAdopted("start", 1, NOW + 3600, NOW + 3600))
+    told(TokenChanged("start", 1, NOW + 3600, NOW + 3600))
     with pytest.raises(SessionError, match="--expected-rate"):
         told.require(1)
 
 
 def test_a_minted_session_always_lasts() -> None:
     told = estimator(Recorder(), Hand(), mints="BACKUP")
-    told(TokenAdopted("start", 1, NOW + 3600, NOW + 3600))
+    told(TokenChanged("start", 1, NOW + 3600, NOW + 3600))
     told.require(10**15)
 
 
 def test_of_a_stream_only_the_end_of_the_session_is_said() -> None:
     heard, hand = Recorder(), Hand()
     told = estimator(heard, hand, rate=1e6)
-    told(TokenAdopted("start", 1, NOW + 3600, NOW + 7200))
+    told(TokenChanged("start", 1, NOW + 3600, NOW + 7200))
     told.require(None)
     told(UploadPlanned("x", None, 10**7, None, 10, multipart=True))
     for _ in range(40):
@@ -93,7 +93,7 @@ def test_finding_b18_a_forecast_is_made_by_the_clock_of_the_service() -> None:
     heard, hand = Recorder(), Hand()
     told = estimator(heard, hand)
     told(ClockCorrected(-7200.0))
-    told(TokenAdopted("start", 1, NOW - 7200 + 3600, NOW))
+    told(TokenChanged("start", 1, NOW - 7200 + 3600, NOW))
     told(PLAN)
     (text,) = texts(heard)
     assert text.startswith("the token ends in 60 min")

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocihaul.cli.progress import Tally
-from ocihaul.events import BytesSent, ClockCorrected, PartFinished, TokenAdopted, UploadPlanned
+from ocihaul.events import BytesSent, ClockCorrected, PartFinished, TokenChanged, UploadPlanned
 
 MIB = 1024 * 1024
 
@@ -23,7 +23,7 @@ def planned(parts: int = 4, part: int = 10 * MIB) -> Tally:
 
 def test_bytes_time_left_parts_and_token_are_in_one_line() -> None:
     tally = planned()
-    tally.add(TokenAdopted("start", 1, expires_at=1000.0, session_ends_at=None), 0.0)
+    tally.add(TokenChanged("start", 1, expires_at=1000.0, session_ends_at=None), 0.0)
     for second in range(1, 11):
         tally.add(BytesSent(1, MIB), float(second))
     tally.add(PartFinished(1, 10 * MIB), 10.0)
@@ -67,7 +67,7 @@ def test_the_rate_is_that_of_the_last_minute() -> None:
 
 def test_an_expired_token_is_called_so() -> None:
     tally = planned()
-    tally.add(TokenAdopted("start", 1, expires_at=10.0, session_ends_at=None), 0.0)
+    tally.add(TokenChanged("start", 1, expires_at=10.0, session_ends_at=None), 0.0)
     assert tally.token(11.0) == "token expired"
 
 
@@ -95,7 +95,7 @@ def test_of_a_stream_nobody_knows_how_much_is_left() -> None:
 
 def test_finding_b18_the_life_of_a_token_is_reckoned_by_the_clock_of_the_service() -> None:
     tally = planned()
-    tally.add(TokenAdopted("start", 1, expires_at=1000.0, session_ends_at=None), 0.0)
+    tally.add(TokenChanged("start", 1, expires_at=1000.0, session_ends_at=None), 0.0)
     assert tally.token(now=8000.0) == "token expired"
     tally.add(ClockCorrected(-7600.0), 1.0)
     assert tally.token(now=8000.0) == "token 10 min 00 s"

@@ -12,7 +12,7 @@ from ocihaul.errors import (
     NetworkError,
     OcihaulError,
     ServiceError,
-    SessionOver,
+    SessionExpiredError,
     SourceError,
     TargetError,
     UploadStopped,
@@ -41,11 +41,11 @@ def stopped(cause: OcihaulError) -> UploadStopped:
 @pytest.mark.parametrize(
     "error",
     [
-        SessionOver("over"),
+        SessionExpiredError("over"),
         Interrupted("stop"),
         service(401),
         service(404, "BucketNotFound"),
-        stopped(SessionOver("over")),
+        stopped(SessionExpiredError("over")),
         ValueError("a fault of ours"),
     ],
 )
@@ -122,9 +122,9 @@ def test_what_a_job_raises_ends_the_crew_and_the_rest_is_not_begun() -> None:
     begun: list[int] = []
 
     def bad() -> None:
-        raise SessionOver("over")
+        raise SessionExpiredError("over")
 
-    with pytest.raises(SessionOver):
+    with pytest.raises(SessionExpiredError):
         feed(Crew(1, FailurePolicy(2, threading.Event())), [bad, *[lambda: begun.append(1)] * 1000])
     assert not begun
 
@@ -246,7 +246,7 @@ def test_a_large_job_that_waits_for_room_begins_when_the_pace_grows() -> None:
 
 @pytest.mark.parametrize("ends", ["a stop", "an error"])
 def test_workers_without_a_turn_are_let_go_at_the_end(ends: str) -> None:
-    stop, trouble = threading.Event(), SessionOver("over")
+    stop, trouble = threading.Event(), SessionExpiredError("over")
 
     def last() -> None:
         if ends == "a stop":
@@ -254,7 +254,7 @@ def test_workers_without_a_turn_are_let_go_at_the_end(ends: str) -> None:
         else:
             raise trouble
 
-    with pytest.raises(Interrupted if ends == "a stop" else SessionOver):
+    with pytest.raises(Interrupted if ends == "a stop" else SessionExpiredError):
         feed(
             Crew(64, FailurePolicy(3, stop), Pace(monotonic=lambda: 0.0)),
             [*[lambda: None] * 100, last, *[lambda: None] * 1000],

@@ -8,15 +8,14 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ocihaul.clock import ServerClock, local_time, read_date
+from ocihaul.clock import ServerClock, length, local_time, moment, read_date
 from ocihaul.errors import CredentialError
-from ocihaul.session.asking import _offset, _words
-from ocihaul.session.callback import fields_of
 from ocihaul.session.credential import Credential
+from ocihaul.session.diagnostics.probe import _offset, error_fields
 from ocihaul.session.keys import load_key
-from ocihaul.session.login import BrowserLogin
-from ocihaul.session.moments import length, moment
-from ocihaul.session.renewal import read_answer
+from ocihaul.session.login.browser_login import BrowserLogin
+from ocihaul.session.login.callback import fields_of
+from ocihaul.session.providers import read_answer
 from ocihaul.session.token import SessionToken
 from ocihaul.transport.message import Answer
 from tests.fuzz.of_storage import HEADERS
@@ -74,7 +73,7 @@ def _answered(given: tuple[int, dict[str, str], bytes]) -> None:
     status, told, body = given
     answer = Answer(status, told, body, 0)
     read_answer(answer, _credential(), asked="auth", now=1.8e9)
-    code, message = _words(answer)
+    code, message = error_fields(answer)
     assert code is None or isinstance(code, str)
     assert message is None or isinstance(message, str)
     _offset(told.get("date"), 1.8e9)

@@ -9,8 +9,8 @@ from ocihaul.clock import ServerClock
 from ocihaul.errors import ServiceError
 from ocihaul.http.client import Call, Client
 from ocihaul.session.credential import ApiKey, Credential
-from ocihaul.session.ladder import Failed, Renewed
-from ocihaul.session.renewal import Refresher
+from ocihaul.session.providers import RefreshProvider
+from ocihaul.session.renewal_chain import Failed, Renewed
 from ocihaul.session.token import SessionToken
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Answer, Request, StopSign
@@ -69,17 +69,17 @@ class Page(Service):
 
 
 class Counting(ApiKey):
-    """An authority without another credential."""
+    """A credential provider without another credential."""
 
     def __init__(self) -> None:
         super().__init__(rsa_key(), tenancy="t", user="u", fingerprint="f")
         self.rejections = 0
 
-    def rejected(
+    def handle_unauthorized(
         self, credential: Credential, operation: str, cancel: StopSign | None = None
     ) -> bool:
         self.rejections += 1
-        return super().rejected(credential, operation, cancel)
+        return super().handle_unauthorized(credential, operation, cancel)
 
 
 def client(service: Service, authority: Counting) -> Client:
@@ -100,7 +100,7 @@ def test_a_date_that_another_thread_has_mended_is_worth_another_try() -> None:
 def test_a_refresh_whose_date_another_thread_has_mended_is_not_refused() -> None:
     service = AheadByAnHour(ServerClock(wall=Hand(), monotonic=Hand()))
     token = SessionToken.parse(make_token(rsa_key(), exp=NOW + HOUR + 60))
-    refresh = Refresher(
+    refresh = RefreshProvider(
         str(ORIGIN), lambda origin, request, _: service.exchange(origin, request), service.clock
     )
     outcome = refresh(Credential.of_token(rsa_key(), token, 1), 1.0)
@@ -127,7 +127,7 @@ def test_the_page_of_a_proxy_does_not_move_the_clock() -> None:
 
 def test_the_page_of_a_proxy_before_the_auth_service_does_not_move_the_clock() -> None:
     service = Page(ServerClock(wall=Hand(), monotonic=Hand()))
-    refresh = Refresher(
+    refresh = RefreshProvider(
         str(ORIGIN), lambda origin, request, _: service.exchange(origin, request), service.clock
     )
     token = SessionToken.parse(make_token(rsa_key()))

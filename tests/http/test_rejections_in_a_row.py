@@ -20,12 +20,12 @@ PROBE = Call("GetNamespace", "GET", "/n")
 
 
 class Renewing(ApiKey):
-    """An authority that always has another credential."""
+    """A credential provider that always has another credential."""
 
     def __init__(self) -> None:
         super().__init__(rsa_key(), tenancy="t", user="u", fingerprint="f")
 
-    def rejected(
+    def handle_unauthorized(
         self, credential: Credential, operation: str, cancel: StopSign | None = None
     ) -> bool:
         return True

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ocihaul.clock import ServerClock
-from ocihaul.errors import SessionOver
+from ocihaul.errors import SessionExpiredError
 from ocihaul.integrations.auth_retry import MAX_REJECTIONS, sign_and_watch
 from ocihaul.session.credential import Credential
 from ocihaul.transport.message import StopSign
@@ -26,7 +26,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @dataclass
 class Ledger:
-    """An authority that counts; `renewals` is how many new credentials it has left."""
+    """A credential provider that counts; `renewals` is how many new credentials it has left."""
 
     renewals: int = 10
     over: bool = False
@@ -36,12 +36,12 @@ class Ledger:
     def credential(self, cancel: StopSign | None = None) -> Credential:
         return Credential(rsa_key(), f"key-{self.generation}", self.generation)
 
-    def rejected(
+    def handle_unauthorized(
         self, credential: Credential, operation: str, cancel: StopSign | None = None
     ) -> bool:
         self.reported.append((credential.generation, operation))
         if self.over:
-            raise SessionOver("over")
+            raise SessionExpiredError("over")
         if credential.generation == self.generation:
             if not self.renewals:
                 return False
@@ -169,7 +169,7 @@ def test_an_authority_without_another_credential_lets_the_401_stand() -> None:
 
 
 def test_a_session_that_is_over_says_so() -> None:
-    with pytest.raises(SessionOver):
+    with pytest.raises(SessionExpiredError):
         call(Wire([401]), Ledger(over=True))
 
 

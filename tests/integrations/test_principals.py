@@ -80,7 +80,7 @@ def test_our_client_signs_with_it_and_refreshes_after_a_401(kind: type[Signer]) 
         oci.revoke_all()
         principal = Principal(signer)
         settings = settings_of(oci)
-        with Client(settings, authority=principal) as client:
+        with Client(settings, credentials=principal) as client:
             storage = client.storage
             assert storage.get_namespace() == "ns1"
             storage.create_multipart_upload("ns1", "backups", {"object": "x"}, {})
@@ -96,7 +96,9 @@ def test_many_threads_refused_with_one_token_refresh_once() -> None:
         principal = Principal(signer)
         credential = principal.credential()
         with ThreadPoolExecutor(16) as threads:
-            said = list(threads.map(lambda _: principal.rejected(credential, "X"), range(64)))
+            said = list(
+                threads.map(lambda _: principal.handle_unauthorized(credential, "X"), range(64))
+            )
         assert all(said)
         assert signer.refreshed == 1
 
@@ -127,7 +129,9 @@ def test_nobody_signs_while_the_signer_refreshes() -> None:
 
         with ThreadPoolExecutor(9) as threads:
             signed = threads.map(sign, range(8))
-            assert threads.submit(principal.rejected, principal.credential(), "X").result()
+            assert threads.submit(
+                principal.handle_unauthorized, principal.credential(), "X"
+            ).result()
             assert len(list(signed)) == 8
         assert calls == [False] * 9  # those, and the one that takes the new token
 
@@ -138,7 +142,7 @@ def test_a_token_that_comes_from_outside_lets_the_401_stand() -> None:
         signer.gives_another = False
         oci.revoke_all()
         with (
-            Client(settings_of(oci), authority=Principal(signer)) as client,
+            Client(settings_of(oci), credentials=Principal(signer)) as client,
             pytest.raises(ServiceError),
         ):
             client.storage.get_namespace()
@@ -155,7 +159,7 @@ def test_a_refresh_that_fails_is_our_error_without_the_token() -> None:
 
         signer.refresh_security_token = refuse  # type: ignore[method-assign]  # the test's own
         with pytest.raises(RenewalUnavailable) as raised:
-            principal.rejected(principal.credential(), "X")
+            principal.handle_unauthorized(principal.credential(), "X")
         assert signer.session.token not in str(raised.value)
         assert signer.session.token not in repr(principal.credential())
 

@@ -12,7 +12,7 @@ import pytest
 import ocihaul
 from ocihaul.emulator import Fault
 from ocihaul.errors import Interrupted, ObjectExists, ServiceError, UsageError
-from ocihaul.events import Event, Notice, Parked, TokenAdopted, UploadFinished
+from ocihaul.events import Event, Notice, SessionPaused, TokenChanged, UploadFinished
 from tests.support import Recorder
 from tests.world import MIB, World
 
@@ -49,7 +49,7 @@ def test_eight_threads_share_one_session_and_each_hears_its_own_upload(here: Wor
     for name, recorder in heard.items():
         assert [event.name for event in recorder.of(UploadFinished)] == [name]
     assert len(everything.of(UploadFinished)) == 24
-    assert [event.rung for event in everything.of(TokenAdopted)] == ["start"]
+    assert [event.source for event in everything.of(TokenChanged)] == ["start"]
 
 
 def test_a_renewal_is_heard_by_the_call_that_it_happens_in_and_counted_once(here: World) -> None:
@@ -57,11 +57,11 @@ def test_a_renewal_is_heard_by_the_call_that_it_happens_in_and_counted_once(here
     heard = Recorder()
     with ocihaul.Client.from_profile() as client:
         client.upload(source, "backups", "before", listener=heard)
-        assert heard.of(TokenAdopted)[1:] == []
+        assert heard.of(TokenChanged)[1:] == []
         here.oci.revoke_all(refreshable=True)
         result = client.upload(source, "backups", "after", listener=heard)
     assert here.refreshes() == 1
-    assert [event.rung for event in heard.of(TokenAdopted)][-1:] == ["refresh"]
+    assert [event.source for event in heard.of(TokenChanged)][-1:] == ["refresh"]
     assert result.receipt is not None
     assert result.receipt.counts is not None
     assert result.receipt.counts.renewals == 1
@@ -87,7 +87,7 @@ def test_a_call_that_waits_for_a_login_ends_when_it_is_cancelled(here: World) ->
 
     def parked(event: Event) -> None:
         heard(event)
-        if isinstance(event, Parked):
+        if isinstance(event, SessionPaused):
             cancel.set()
 
     with ocihaul.Client.from_profile(session_wait=600.0) as client:
@@ -97,7 +97,7 @@ def test_a_call_that_waits_for_a_login_ends_when_it_is_cancelled(here: World) ->
         with pytest.raises(Interrupted):
             client.upload(here.file(11), "backups", "b", cancel=cancel, listener=parked)
         assert time.monotonic() - began < 60
-    assert heard.of(Parked)
+    assert heard.of(SessionPaused)
 
 
 @pytest.mark.parametrize(

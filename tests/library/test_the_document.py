@@ -32,7 +32,7 @@ def test_a_session_in_two_lines(here: World, capsys: pytest.CaptureFixture[str])
 
 
 def test_a_rejection_in_two_lines(here: World, capsys: pytest.CaptureFixture[str]) -> None:
-    exec(example("session.rejected"), {"ocihaul": ocihaul})  # noqa: S102  the document's own text
+    exec(example("session.handle_unauthorized"), {"ocihaul": ocihaul})  # noqa: S102  the document's own text
     assert capsys.readouterr().out == "True\n"
     assert here.refreshes() == 1
 
@@ -144,7 +144,7 @@ def test_a_stream_in_two_lines(here: World, tmp_path: Path) -> None:
 def test_a_session_knows_its_profiles_region_and_tells_its_events(here: World) -> None:
     session = ocihaul.Session.from_profile(config_file=here.config, listener=here.heard)
     assert session.region == "eu-frankfurt-1"
-    assert here.rungs() == ["start"]
+    assert here.sources() == ["start"]
     with pytest.raises(ocihaul.errors.ConfigError):
         ocihaul.Session.from_profile("NOBODY")
 

@@ -222,7 +222,7 @@ def test_a_session_that_is_over_starts_nothing(tmp_path: Path) -> None:
         marker = tmp_path / "started"
         ran = w.run("exec", "--session-wait", "0", "--", "touch", str(marker))
         assert ran.code == 75
-        assert "session is over" in ran.err
+        assert "session has expired" in ran.err
         assert not marker.exists()
 
 

@@ -13,9 +13,9 @@ import pytest
 
 from ocihaul.config import Flags, resolve
 from ocihaul.emulator import Fault
-from ocihaul.session.opening import store_for
+from ocihaul.session.factory import store_for
 from ocihaul.session.token import SessionToken
-from tests.session.test_metrics import parsed
+from tests.session.keeper.test_metrics import parsed
 from tests.world import World, world
 
 
@@ -79,7 +79,7 @@ def test_two_profiles_are_kept_for_a_reader_that_only_reads(tmp_path: Path) -> N
             assert values[f"ocihaul_session_up{label}"] == 1
             assert values[f"ocihaul_session_generation{label}"] >= 3
             assert f"{name}: session renewed (refresh)" in ran.err
-            renewals = f'ocihaul_session_renewals_total{{profile="{name}",rung="refresh"}}'
+            renewals = f'ocihaul_session_renewals_total{{profile="{name}",source="refresh"}}'
             assert values[renewals] >= 2
         assert metrics(figures)["ocihaul_keeper_up"] == 0
         refreshed = [entry.token_id for entry in w.oci.log.entries(operation="RefreshToken")]
@@ -104,9 +104,9 @@ def test_one_session_that_ends_does_not_stop_the_other_and_a_new_login_is_taken_
         stop(keeper)
         ran = w.finish(keeper)
         assert ran.code == 0
-        assert "FIRST: the session is over" in ran.err
+        assert "FIRST: the session has expired" in ran.err
         assert "oci session authenticate" in ran.err
-        assert "session renewed (reread)" in ran.err
+        assert "session renewed (file)" in ran.err
 
 
 def test_a_keeper_that_comes_before_the_login_waits_for_it(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_once_tells_by_its_exit_whether_it_is_worth_another_try(tmp_path: Path) 
         w.token_file.write_text(w.oci.issue_token(w.logins[0], iat=now - 3600, exp=now - 1))
         ran = w.run("session", "keep", "--once")
         assert ran.code == 1, "a token that is dead and refused needs a person, too: " + ran.err
-        assert "the session is over" in ran.err
+        assert "the session has expired" in ran.err
         assert "ocihaul session login --profile-name DEFAULT" in ran.err
 
 

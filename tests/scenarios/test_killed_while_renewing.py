@@ -125,15 +125,15 @@ def due_token(w: World, spare: int) -> SessionToken:
 
 #: Every second step here is tried, and some of all others.
 PLACES = {
-    "climbing.py:climb",  # before the lock and, after it, inside
+    "renewer.py:_renew",  # before the lock and, after it, inside
     "store.py:lock",
-    "holding.py:reread",  # the lock is held, nothing is asked yet
-    "renewal.py:ask",  # the call, and its answer
-    "renewal.py:read_token",  # the service has renewed, nobody else knows
+    "state.py:reload",  # the lock is held, nothing is asked yet
+    "providers.py:ask",  # the call, and its answer
+    "providers.py:read_token",  # the service has renewed, no other process knows
     "store.py:_stage",  # the temporary file, empty and full
     "store.py:_moved",  # before the rename
     "filesystem.py:sync_directory",  # after it
-    "holding.py:adopt",  # on disk, still locked
+    "state.py:adopt",  # on disk, still locked
 }
 
 

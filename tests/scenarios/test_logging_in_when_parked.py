@@ -1,4 +1,4 @@
-"""`--login auto`: a session that is over asks the person at the terminal to log in."""
+"""`--login auto`: an expired session asks the person at the terminal to log in."""
 
 import configparser
 import hashlib

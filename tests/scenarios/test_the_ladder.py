@@ -37,7 +37,7 @@ def test_a_renewal_by_somebody_else_is_read_again_and_nobody_is_asked(tmp_path: 
         neighbour.join(1)
         assert ran.code == 0, ran.err
         assert w.arrived_whole(source)
-        assert "renewed (reread)" in ran.err
+        assert "renewed (file)" in ran.err
         assert w.refreshes() == 0
 
 
@@ -122,7 +122,7 @@ def test_the_variable_names_the_minting_profile_as_well(tmp_path: Path) -> None:
         assert "renewed (mint)" in ran.err
 
 
-def test_a_parked_upload_goes_on_after_a_login_with_a_new_key(tmp_path: Path) -> None:
+def test_a_paused_upload_goes_on_after_a_login_with_a_new_key(tmp_path: Path) -> None:
     marker = tmp_path / "parked.json"
     hook = f'printf "%s|%s" "$OCIHAUL_PARK_REASON" "$OCIHAUL_PARK_UNTIL" > {marker}'
     with world(tmp_path, token_ttl=3.0, session_ttl=5.0, bandwidth=10 * MIB) as w:
@@ -147,7 +147,7 @@ def test_a_parked_upload_goes_on_after_a_login_with_a_new_key(tmp_path: Path) ->
         assert ".." not in waiting
         assert "a new login has appeared" in ran.err
         reason, until = marker.read_text().split("|")
-        assert "session is over" in reason
+        assert "session has expired" in reason
         assert until.endswith("+00:00")
         assert json.loads(ran.out)["opc-multipart-md5"].endswith("-15")
 

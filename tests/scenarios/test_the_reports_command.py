@@ -58,7 +58,7 @@ def test_two_processes_share_one_session(tmp_path: Path) -> None:
         assert w.part_bytes_received() == 150 * MIB
         check_renewals(w)
         assert w.refreshes() <= 16, "together no more than one alone"
-        assert "reread" in ran[0].err + ran[1].err
+        assert "file" in ran[0].err + ran[1].err
 
 
 @pytest.mark.parametrize("login", [False, True], ids=["new token", "new token and key"])
@@ -93,7 +93,7 @@ def test_a_token_replaced_on_disk_is_used_within_two_seconds(tmp_path: Path, log
         late = [entry.token_id for entry in w.oci.log.entries() if is_late(entry)]
         assert late
         assert first not in late
-        assert w.rungs() == ["start", "reread"]
+        assert w.sources() == ["start", "file"]
 
 
 def test_all_tokens_revoked_at_once_are_mended_by_one_refresh(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_all_tokens_revoked_at_once_are_mended_by_one_reread(tmp_path: Path) -> 
         result = w.upload(source)
         timer.join()
         assert w.arrived_whole(source)
-        assert "reread" in w.rungs()
+        assert "file" in w.sources()
         assert result.bytes_resent == 0
 
 
@@ -233,7 +233,7 @@ def test_a_session_that_ends_says_why_when_and_what_to_run_and_exits_75(tmp_path
         (upload,) = w.oci.uploads("backups")
         assert upload.parts, "what was let in is kept"
         cure = "ocihaul session login --profile-name DEFAULT"
-        for words in ("session is over", "UTC", upload.upload_id, cure):
+        for words in ("session has expired", "UTC", upload.upload_id, cure):
             assert words in ran.err
         assert w.part_bytes_received() == sum(part.size for part in upload.parts)
 
@@ -245,5 +245,5 @@ def test_a_session_that_is_over_before_the_start_sends_nothing_and_exits_75(
         w.oci.revoke_all()
         ran = w.run(*w.put(w.file(30 * MIB)))
         assert ran.code == 75, ran.err
-        assert "session is over" in ran.err
+        assert "session has expired" in ran.err
         assert w.part_bytes_received() == 0

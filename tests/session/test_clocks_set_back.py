@@ -6,8 +6,9 @@ from pathlib import Path
 from ocihaul.clock import ServerClock
 from ocihaul.session import policy
 from ocihaul.session.credential import Credential
-from ocihaul.session.ladder import Failed, Outcome, Renewed
-from ocihaul.session.policy import History, Verdict
+from ocihaul.session.policy import Decision, History
+from ocihaul.session.renewal_chain import Failed, Outcome, Renewed
+from ocihaul.session.renewer import Renewer
 from ocihaul.session.session import Session
 from ocihaul.session.store import CredentialStore
 from ocihaul.session.token import SessionToken
@@ -19,7 +20,7 @@ HOUR = 3600.0
 def test_a_backoff_from_before_a_clock_was_set_back_is_over() -> None:
     token = SessionToken.parse(make_token(rsa_key()))
     history = History(since=NOW, failures=1, retry_at=NOW + 1800 + HOUR)
-    assert policy.decide(NOW + 1800, token, history) is Verdict.RENEW_SOON
+    assert policy.decide(NOW + 1800, token, history) is Decision.RENEW_SOON
     assert policy.retry_in(NOW + 1800, history) == 0
 
 
@@ -35,11 +36,10 @@ def test_a_failure_under_a_wrong_clock_does_not_hold_up_the_next_renewal(tmp_pat
 
     clock = ServerClock(wall=hand, monotonic=Hand())
     store = CredentialStore(tmp_path / "token", tmp_path / "key.pem", sleep=lambda _: None)
-    session = Session(store, {"refresh": refresh}, clock=clock, patience=0.0, chance=lambda: 1.0)
-    state = session._held.state
-    session._renew(state.credential.generation)
-    assert session._held.state.history.failures == 1
+    session = Session(store, {"refresh": refresh}, clock=clock, timeout=0.0, jitter=lambda: 1.0)
+    Renewer(session.state, {"refresh": refresh}).renew(1)
+    assert session.state.current.history.failures == 1
     clock.observe(formatdate(NOW + 1700, usegmt=True))  # a storage answer sets the clock right
-    assert session.rejected(session._held.state.credential)
+    assert session.handle_unauthorized(session.state.current.credential)
     assert session.credential().token == new
     assert not script

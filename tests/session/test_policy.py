@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocihaul.session import policy
-from ocihaul.session.policy import History, Verdict
+from ocihaul.session.policy import Decision, History
 from ocihaul.session.token import SessionToken
 from tests.support import NOW
 
@@ -21,34 +21,34 @@ def token(life: float = HOUR, *, iat: bool = True) -> SessionToken:
 FRESH = History(since=NOW)
 FAILING = History(since=NOW, failures=2, retry_at=NOW + 2000)
 REJECTED = History(since=NOW, rejected=True)
-REFUSED = History(since=NOW, refused="session ended")
-LAST_TRY = History(since=NOW, refused="session ended", last_try=True)
+REFUSED = History(since=NOW, renewal_error="session ended")
+LAST_TRY = History(since=NOW, renewal_error="session ended", last_try=True)
 
 
 @pytest.mark.parametrize(
     ("after", "history", "verdict"),
     [
-        (0, FRESH, Verdict.KEEP),
-        (1799, FRESH, Verdict.KEEP),
-        (1800, FRESH, Verdict.RENEW_SOON),
-        (3479, FRESH, Verdict.RENEW_SOON),
-        (3480, FRESH, Verdict.RENEW_NOW),  # the last tenth, at most two minutes
-        (9999, FRESH, Verdict.RENEW_NOW),
-        (1, REJECTED, Verdict.RENEW_NOW),
-        (1900, FAILING, Verdict.KEEP),  # backing off
-        (2000, FAILING, Verdict.RENEW_SOON),
-        (3480, FAILING, Verdict.RENEW_NOW),
-        (1900, REFUSED, Verdict.KEEP),  # it cannot be renewed, but it stands
-        (3599, REFUSED, Verdict.KEEP),
-        (3600, REFUSED, Verdict.OVER),
-        (1, History(since=NOW, refused="x", rejected=True), Verdict.OVER),
-        (1, LAST_TRY, Verdict.KEEP),  # `exp` is a hint, a 401 is the truth
-        (9999, LAST_TRY, Verdict.KEEP),
-        (1, replace(LAST_TRY, rejected=True), Verdict.OVER),
-        (9999, replace(LAST_TRY, rejected=True), Verdict.OVER),
+        (0, FRESH, Decision.KEEP),
+        (1799, FRESH, Decision.KEEP),
+        (1800, FRESH, Decision.RENEW_SOON),
+        (3479, FRESH, Decision.RENEW_SOON),
+        (3480, FRESH, Decision.RENEW_NOW),  # the last tenth, at most two minutes
+        (9999, FRESH, Decision.RENEW_NOW),
+        (1, REJECTED, Decision.RENEW_NOW),
+        (1900, FAILING, Decision.KEEP),  # backing off
+        (2000, FAILING, Decision.RENEW_SOON),
+        (3480, FAILING, Decision.RENEW_NOW),
+        (1900, REFUSED, Decision.KEEP),  # it cannot be renewed, but it stands
+        (3599, REFUSED, Decision.KEEP),
+        (3600, REFUSED, Decision.EXPIRED),
+        (1, History(since=NOW, renewal_error="x", rejected=True), Decision.EXPIRED),
+        (1, LAST_TRY, Decision.KEEP),  # `exp` is a hint, a 401 is the truth
+        (9999, LAST_TRY, Decision.KEEP),
+        (1, replace(LAST_TRY, rejected=True), Decision.EXPIRED),
+        (9999, replace(LAST_TRY, rejected=True), Decision.EXPIRED),
     ],
 )
-def test_verdicts(after: float, history: History, verdict: Verdict) -> None:
+def test_verdicts(after: float, history: History, verdict: Decision) -> None:
     assert policy.decide(NOW + after, token(), history) is verdict
 
 

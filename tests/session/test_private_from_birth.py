@@ -48,10 +48,10 @@ def watched(work):
 """
 
 LOGIN = """
-from ocihaul.session.profile_files import NewSession, write_session, write_token
-from ocihaul.session.profile_place import ProfilePlace, prepare
+from ocihaul.session.login.profile_files import NewSession, write_session, write_token
+from ocihaul.session.login.profile_paths import ProfilePaths, prepare
 from ocihaul.session.store import CredentialStore
-from ocihaul.session.presence import Sign
+from ocihaul.session.keeper.keeper_lock import KeeperLock
 from ocihaul.session.token import SessionToken
 from tests.support import NOW, make_token, rsa_key
 
@@ -59,7 +59,7 @@ key = rsa_key()
 first, second, third = (
     SessionToken.parse(make_token(key, exp=NOW + 3600 + each)) for each in range(3)
 )
-place = ProfilePlace("night", home / "oci" / "config", home / "oci" / "sessions" / "night")
+place = ProfilePaths("night", home / "oci" / "config", home / "oci" / "sessions" / "night")
 
 def work(home):
     prepare(place)
@@ -69,7 +69,7 @@ def work(home):
     with store.lock(1.0):
         assert store.replace(second, instead_of=first) is None
     write_token(store, third)
-    Sign(place.token_file).give()
+    KeeperLock(place.token_file).acquire()
     assert store.read_once().token == third
 
 watched(work)

@@ -1,5 +1,6 @@
 """Others at the same files at the worst moment; forks, neighbours, owners, clocks."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -18,10 +19,10 @@ from filelock import FileLock
 from ocihaul.clock import ServerClock
 from ocihaul.errors import CredentialError, SessionError
 from ocihaul.session import store as store_module
-from ocihaul.session.ladder import Failed, Renewed
-from ocihaul.session.presence import Sign
-from ocihaul.session.profile_files import write_token
-from ocihaul.session.store import CredentialStore, Pair
+from ocihaul.session.keeper.keeper_lock import KeeperLock
+from ocihaul.session.login.profile_files import write_token
+from ocihaul.session.renewal_chain import Failed, Renewed
+from ocihaul.session.store import CredentialStore, TokenAndKey
 from ocihaul.session.token import SessionToken
 from tests.session.test_session import HOUR, Auth, Rig, token
 from tests.support import NOW, Hand, make_token, pem, rsa_key
@@ -29,42 +30,55 @@ from tests.support import NOW, Hand, make_token, pem, rsa_key
 # Others at the same files
 
 
-class Between:
-    """A condition, after whose next release something happens once."""
+class LateStore(CredentialStore):
+    """A store whose lock is taken only after something else has happened."""
 
-    def __init__(self, condition: threading.Condition, then: Callable[[], object]) -> None:
-        self._condition = condition
-        self._then: Callable[[], object] | None = then
+    before_lock: Callable[[], object] | None = None
 
-    def __enter__(self) -> object:
-        return self._condition.__enter__()
-
-    def __exit__(self, *exc: object) -> None:
-        self._condition.__exit__(*exc)  # type: ignore[arg-type]  # passed on
-        then, self._then = self._then, None
-        if then is not None:
-            then()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._condition, name)
+    @contextlib.contextmanager
+    def lock(
+        self, timeout: float, *, stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[None]:
+        before, self.before_lock = self.before_lock, None
+        if before is not None:
+            before()
+        with super().lock(timeout, stopped=stopped):
+            yield
 
 
-def test_a_token_that_was_adopted_a_moment_before_the_climb_is_not_renewed_again(
+def test_a_token_that_was_adopted_a_moment_before_the_renewal_is_not_renewed_again(
     tmp_path: Path,
 ) -> None:
-    rig = Rig(tmp_path, Auth(Failed("never asked")))
-    session, held = rig.session, rig.session._held
+    store = LateStore(tmp_path / "token", tmp_path / "key.pem", sleep=lambda _: None)
+    rig = Rig(tmp_path, Auth(Failed("never asked")), store=store)
     rig.hand.forward(HOUR / 2)
     theirs = token(NOW + 2 * HOUR, iat=NOW + HOUR / 2)
 
-    def somebody_renews() -> None:
+    def another_process_renews() -> None:
         rig.put(theirs)
-        held.reread(held.state)
+        rig.session.state.reload(rig.session.state.current)
 
-    session._changed = Between(session._changed, somebody_renews)  # type: ignore[assignment]  # acts
-    session._renew(held.state.credential.generation)
-    assert session.credential().token == theirs
+    store.before_lock = another_process_renews
+    assert rig.session.credential().token == theirs
+    assert rig.sources() == ["start", "file"]
     assert rig.auth.calls == [], "a fresh token was renewed, and the one that others use killed"
+
+
+def test_of_two_threads_one_renews_and_the_other_waits_for_its_token(tmp_path: Path) -> None:
+    state = Rig(tmp_path, Auth(Failed("never asked"))).session.state
+    first = state.current
+    assert state.begin_renewal(1) is first
+    waited: list[object] = []
+    other = threading.Thread(target=lambda: waited.append(state.begin_renewal(1)))
+    other.start()
+    fresh = TokenAndKey(token(NOW + 2 * HOUR), rsa_key())
+    state.adopt(fresh, "refresh", exhausted={})
+    state.end_renewal()
+    other.join(10)
+    assert waited == [None]
+    assert state.begin_renewal(1) is None, "that generation is not current any more"
+    assert state.begin_renewal(2) is state.current
+    state.end_renewal()
 
 
 def test_a_newer_token_that_is_written_right_after_ours_is_seen(
@@ -94,16 +108,16 @@ def test_a_login_that_comes_while_our_token_is_on_its_way_to_be_held_is_not_repl
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours = token(NOW + 2 * HOUR, iat=NOW + HOUR / 2)
-    login = Pair(token(NOW + 3 * HOUR, iat=NOW + HOUR / 2 + 1, which=1), rsa_key(1))
+    login = TokenAndKey(token(NOW + 3 * HOUR, iat=NOW + HOUR / 2 + 1, which=1), rsa_key(1))
     rig = Rig(tmp_path, Auth(Renewed(ours)))
-    held, replace = rig.session._held, rig.session._held._store.replace
+    state, replace = rig.session.state, rig.store.replace
 
     def replace_and_be_late(*args: Any, **kwargs: Any) -> str | None:
         problem = replace(*args, **kwargs)
-        held.adopt(login, "reread", spent={})  # as a request that looks at the disk does
+        state.adopt(login, "file", exhausted={})  # as a request that looks at the disk does
         return problem
 
-    monkeypatch.setattr(held._store, "replace", replace_and_be_late)
+    monkeypatch.setattr(rig.store, "replace", replace_and_be_late)
     rig.hand.forward(HOUR / 2)
     assert rig.session.credential().token == login.token
     assert rig.auth.calls == [1]
@@ -127,9 +141,9 @@ FORKED = """
 import os, signal, sys, threading
 from pathlib import Path
 from ocihaul.clock import ServerClock
-from ocihaul.session.ladder import Renewed
+from ocihaul.session.renewal_chain import Renewed
 from ocihaul.session.session import Session
-from ocihaul.session.store import CredentialStore
+from ocihaul.session.store import CredentialStore, TokenAndKey
 from ocihaul.session.token import SessionToken
 from tests.support import NOW, Hand, make_token, rsa_key
 
@@ -152,23 +166,25 @@ session = Session(
 session.start()
 hand.forward(3595)
 
-def hold():
-    with session._changed:
-        asked.set()
-        forked.wait(20)
+def hold(*_):  # judged under the session's lock
+    asked.set()
+    forked.wait(20)
+    return False
 
-if case == "somebody holds the lock":
-    threading.Thread(target=hold, daemon=True).start()
+if case == "another thread holds the lock":
+    pair = TokenAndKey(SessionToken.parse(make_token(key, exp=NOW + 9000)), key)
+    adopt = lambda: session.state.adopt(pair, "file", exhausted={}, only_if=hold)
+    threading.Thread(target=adopt, daemon=True).start()
 else:
     threading.Thread(target=session.credential, daemon=True).start()
 assert asked.wait(20)
 pid = os.fork()
 if pid == 0:
     signal.alarm(20)
-    import ocihaul.session.climbing
-    ocihaul.session.climbing._LOCK_PATIENCE = 0.5
+    import ocihaul.session.renewer
+    ocihaul.session.renewer._LOCK_TIMEOUT = 0.5
     generation = session.credential().generation
-    assert session.rejected(session.credential()) if generation == 1 else True
+    assert session.handle_unauthorized(session.credential()) if generation == 1 else True
     os._exit(0 if session.credential().generation >= 2 else 9)
 if case == "the parent renews":
     forked.set()
@@ -181,7 +197,7 @@ print("status", status)
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize(
-    "case", ["the parent renews", "the parent hangs", "somebody holds the lock"]
+    "case", ["the parent renews", "the parent hangs", "another thread holds the lock"]
 )
 def test_a_child_that_was_forked_in_mid_renewal_renews_by_itself(tmp_path: Path, case: str) -> None:
     (tmp_path / "key.pem").write_bytes(pem(rsa_key()))
@@ -213,16 +229,16 @@ def test_a_stop_is_heard_while_a_neighbour_sits_on_the_lock(stuck: Path) -> None
 
     def ask() -> None:
         try:
-            session.rejected(first)
+            session.handle_unauthorized(first)
         except SessionError:
             pass
         finally:
             ended.set()
 
     threading.Thread(target=ask, daemon=True).start()
-    while not session._renewing:
+    while not session.state.renewing:
         time.sleep(0.01)
-    session._stop.set()
+    session.state.stop.set()
     assert ended.wait(5.0), "the lock was waited for"
     assert rig.auth.calls == []
 
@@ -231,7 +247,7 @@ def test_an_orderly_end_does_not_wait_for_a_neighbours_lock(stuck: Path) -> None
     rig = Rig(stuck, Auth(Failed("never asked")))
     rig.hand.forward(HOUR / 2)
     with rig.session:
-        while not rig.session._renewing:
+        while not rig.session.state.renewing:
             time.sleep(0.01)
         started = time.monotonic()
     assert time.monotonic() - started < 3.0
@@ -246,7 +262,7 @@ import encodings.ascii  # whoever follows may not be allowed to read it
 import os, sys
 from pathlib import Path
 from ocihaul.session.lockfile import lock_file_for
-from ocihaul.session.presence import keepers_of
+from ocihaul.session.keeper.keeper_lock import find_keepers
 from ocihaul.session.store import CredentialStore, StoreBusy
 
 os.setgroups([])
@@ -259,7 +275,7 @@ try:
         print("free")
 except StoreBusy:
     print("busy")
-print(len(keepers_of(token)))
+print(len(find_keepers(token)))
 """
 
 
@@ -271,8 +287,8 @@ def test_root_and_the_owner_of_a_session_share_its_lock() -> None:
         (home / "token").write_text(make_token(rsa_key()))
         for path in (home, home / "token"):
             os.chown(path, OTHER, OTHER)
-        sign = Sign(home / "token")
-        sign.give()
+        keeper = KeeperLock(home / "token")
+        keeper.acquire()
         with CredentialStore(home / "token", None).lock(1.0):
             ran = subprocess.run(
                 [sys.executable, "-c", AS_ANOTHER, str(home / "token"), str(OTHER)],
@@ -280,7 +296,7 @@ def test_root_and_the_owner_of_a_session_share_its_lock() -> None:
                 text=True,
                 check=False,
             )
-        sign.take_back()
+        keeper.release()
         assert ran.stdout.splitlines() == [f"{home}/token.lock", "busy", "1"], ran.stderr
     finally:
         shutil.rmtree(home)
@@ -295,7 +311,7 @@ def test_a_clock_that_is_set_back_does_not_make_a_token_live_longer(tmp_path: Pa
     rig = Rig(tmp_path, Auth(Renewed(new)))
     wall, monotonic = Hand(NOW + 9 * HOUR), Hand(1000.0)
     clock = ServerClock(wall=wall, monotonic=monotonic)
-    rig.session._clock = rig.session._held._clock = rig.session._climber._clock = clock
+    rig.session.state.clock = clock
     clock.observe(formatdate(NOW, usegmt=True))
     assert rig.session.credential().generation == 1
     wall.forward(-9 * HOUR)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from ocihaul.clock import ServerClock
-from ocihaul.errors import SessionOver
+from ocihaul.errors import SessionExpiredError
 from ocihaul.events import RenewalFailed
-from ocihaul.session import session as session_module
+from ocihaul.session import waiting
 from ocihaul.session.credential import Credential
-from ocihaul.session.ladder import NotExtended, Outcome
+from ocihaul.session.renewal_chain import NotExtended, Outcome
 from ocihaul.session.session import Session
 from ocihaul.session.store import CredentialStore
 from tests.support import Hand, Recorder, make_token, pem, rsa_key
@@ -23,7 +23,7 @@ def a_store(home: Path, token: str) -> CredentialStore:
 
 
 class Auth:
-    """A refresh rung that answers what it is told, and counts."""
+    """A refresh provider that answers what it is told, and counts."""
 
     def __init__(self, answer: Callable[[Credential], Outcome]) -> None:
         self.calls = 0
@@ -57,13 +57,13 @@ def test_a_refresh_that_returns_the_very_same_token_is_not_asked_again(tmp_path:
 def test_a_rejected_token_that_refresh_returns_again_is_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module, "_GRACE", 0.0)
+    monkeypatch.setattr(waiting, "_RESCUE_TIMEOUT", 0.0)
     auth = Auth(same_again)
     clock = ServerClock(wall=Hand(), monotonic=Hand())
     session = Session(
-        a_store(tmp_path, make_token(rsa_key())), {"refresh": auth}, clock=clock, patience=0.2
+        a_store(tmp_path, make_token(rsa_key())), {"refresh": auth}, clock=clock, timeout=0.2
     )
-    assert session.rejected(session.credential()), "one last try"
-    with pytest.raises(SessionOver, match="did not move"):
-        session.rejected(session.credential())
+    assert session.handle_unauthorized(session.credential()), "one last try"
+    with pytest.raises(SessionExpiredError, match="did not move"):
+        session.handle_unauthorized(session.credential())
     assert auth.calls == 1

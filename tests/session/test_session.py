@@ -7,20 +7,20 @@ from pathlib import Path
 import pytest
 
 from ocihaul.clock import ServerClock
-from ocihaul.errors import CredentialError, RenewalUnavailable, SessionOver
+from ocihaul.errors import CredentialError, RenewalUnavailable, SessionExpiredError
 from ocihaul.events import (
     CredentialRejected,
     Notice,
-    Parked,
     RenewalFailed,
-    TokenAdopted,
-    Unparked,
+    SessionPaused,
+    SessionResumed,
+    TokenChanged,
 )
 from ocihaul.session.credential import Credential
-from ocihaul.session.ladder import NOT_MOVED, Failed, NotExtended, Outcome, Refused, Renewed
+from ocihaul.session.renewal_chain import NOT_MOVED, Failed, NotExtended, Outcome, Refused, Renewed
 from ocihaul.session.session import Session
-from ocihaul.session.status import SessionStatus
-from ocihaul.session.store import CredentialStore, Pair, write_private
+from ocihaul.session.state import SessionStatus
+from ocihaul.session.store import CredentialStore, TokenAndKey, write_private
 from ocihaul.session.token import SessionToken
 from tests.support import NOW, Hand, Recorder, make_token, pem, rsa_key
 
@@ -28,7 +28,7 @@ HOUR = 3600.0
 
 
 class Auth:
-    """The refresh rung by script: outcomes in order, the last one for ever after."""
+    """The refresh provider by script: outcomes in order, the last one for ever after."""
 
     def __init__(self, *script: Outcome | Callable[[], Outcome]) -> None:
         self.script = list(script)
@@ -54,25 +54,30 @@ class Rig:
         *,
         first: SessionToken | None = None,
         session_wait: float = 0.0,
+        store: CredentialStore | None = None,
         **more: Auth,
     ) -> None:
         self.folder, self.auth = folder, auth
         self.more, self.session_wait = more, session_wait
         self.hand, self.heard = Hand(), Recorder()
+        self.store = store or self.another_store()
         self.put(first or token(NOW + HOUR))
         (folder / "key.pem").write_bytes(pem(rsa_key()))
-        self.session = self.another()
+        self.session = self.another(self.store)
 
-    def another(self) -> Session:
+    def another_store(self) -> CredentialStore:
+        return CredentialStore(
+            self.folder / "token", self.folder / "key.pem", sleep=self.hand.forward
+        )
+
+    def another(self, store: CredentialStore | None = None) -> Session:
         return Session(
-            CredentialStore(
-                self.folder / "token", self.folder / "key.pem", sleep=self.hand.forward
-            ),
+            store or self.another_store(),
             {"refresh": self.auth, **self.more},
             clock=ServerClock(wall=self.hand, monotonic=self.hand, listener=self.heard),
             listener=self.heard,
-            chance=lambda: 0.5,
-            patience=60.0,
+            jitter=lambda: 0.5,
+            timeout=60.0,
             session_wait=self.session_wait,
         )
 
@@ -82,14 +87,14 @@ class Rig:
     def last_try(self) -> None:
         """A request of a session that seems over: the service answers 401 to it."""
         credential = self.session.credential()
-        assert credential.generation == self.session._held.state.credential.generation
-        self.session.rejected(credential)
+        assert credential.generation == self.session.state.current.credential.generation
+        self.session.handle_unauthorized(credential)
 
     def on_disk(self) -> str:
         return (self.folder / "token").read_text()
 
-    def rungs(self) -> list[str]:
-        return [event.rung for event in self.heard.events if isinstance(event, TokenAdopted)]
+    def sources(self) -> list[str]:
+        return [event.source for event in self.heard.events if isinstance(event, TokenChanged)]
 
 
 def test_a_fresh_token_is_handed_out_as_it_is(tmp_path: Path) -> None:
@@ -109,7 +114,7 @@ def test_half_way_through_it_is_renewed_and_written(tmp_path: Path) -> None:
     assert rig.session.credential().token == new
     assert rig.on_disk() == new.raw
     assert rig.auth.calls == [1]
-    assert rig.rungs() == ["start", "refresh"]
+    assert rig.sources() == ["start", "refresh"]
 
 
 def test_what_another_process_renewed_is_adopted_without_a_call(tmp_path: Path) -> None:
@@ -126,9 +131,10 @@ def test_a_token_read_before_a_refresh_does_not_replace_the_fresh_one(
 ) -> None:
     """The fresh one comes at the worst moment: between the judgement and the adoption."""
     rig = Rig(tmp_path, Auth(Failed("never asked")))
-    held, judge = rig.session._held, rig.session._held._is_better
-    fresh = Pair(token(NOW + 3 * HOUR), rsa_key())
-    refresh = threading.Thread(target=lambda: held.adopt(fresh, "refresh", spent={}))
+    state = rig.session.state
+    judge = state.is_better
+    fresh = TokenAndKey(token(NOW + 3 * HOUR), rsa_key())
+    refresh = threading.Thread(target=lambda: state.adopt(fresh, "refresh", exhausted={}))
 
     def slow_judge(*args: object) -> bool:
         verdict = judge(*args)  # type: ignore[arg-type]  # passed on
@@ -136,9 +142,9 @@ def test_a_token_read_before_a_refresh_does_not_replace_the_fresh_one(
         refresh.join(0.2)
         return verdict
 
-    monkeypatch.setattr(held, "_is_better", slow_judge)
+    monkeypatch.setattr(state, "is_better", slow_judge)
     rig.put(token(NOW + 2 * HOUR))
-    held.reread(held.state)
+    state.reload(state.current)
     refresh.join()
     assert rig.session.credential().token == fresh.token
 
@@ -162,7 +168,7 @@ def test_an_older_token_on_disk_is_not_adopted(tmp_path: Path) -> None:
 def test_a_rejected_credential_is_renewed_once(tmp_path: Path) -> None:
     rig = Rig(tmp_path, Auth(Renewed(token(NOW + 2 * HOUR))))
     first = rig.session.credential()
-    assert rig.session.rejected(first, "UploadPart")
+    assert rig.session.handle_unauthorized(first, "UploadPart")
     assert rig.session.credential().generation == 2
     assert len(rig.heard.of(CredentialRejected)) == 1
 
@@ -171,7 +177,7 @@ def test_a_rejected_old_credential_does_not_renew_again(tmp_path: Path) -> None:
     rig = Rig(tmp_path, Auth(Renewed(token(NOW + 2 * HOUR))))
     first = rig.session.credential()
     for _ in range(15):
-        assert rig.session.rejected(first)
+        assert rig.session.handle_unauthorized(first)
     assert rig.auth.calls == [1]
 
 
@@ -179,8 +185,8 @@ def test_a_rejection_looks_at_the_disk_before_it_asks(tmp_path: Path) -> None:
     rig = Rig(tmp_path, Auth(Failed("never asked")))
     first = rig.session.credential()
     rig.put(token(NOW + 2 * HOUR))
-    assert rig.session.rejected(first)
-    assert rig.rungs() == ["start", "reread"]
+    assert rig.session.handle_unauthorized(first)
+    assert rig.sources() == ["start", "file"]
     assert rig.auth.calls == []
 
 
@@ -195,7 +201,7 @@ def test_many_threads_and_one_rejection_make_one_call(tmp_path: Path) -> None:
     first = rig.session.credential()
     answers: list[bool] = []
     threads = [
-        threading.Thread(target=lambda: answers.append(rig.session.rejected(first)))
+        threading.Thread(target=lambda: answers.append(rig.session.handle_unauthorized(first)))
         for _ in range(30)
     ]
     for thread in threads:
@@ -238,24 +244,24 @@ def test_an_auth_service_out_of_reach_for_too_long_is_an_error_that_can_be_resum
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig = Rig(tmp_path, Auth(Failed("connection refused")))
-    monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
+    monkeypatch.setattr(rig.session.state, "wait", rig.hand.forward)
     rig.hand.forward(HOUR + 1)
     with pytest.raises(RenewalUnavailable) as caught:
         rig.session.credential()
     assert caught.value.resumable
 
 
-def test_a_session_that_refuses_is_used_to_its_end_and_then_over(
+def test_a_session_that_refuses_is_used_to_its_end_and_then_expires(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig = Rig(tmp_path, Auth(Refused("401 NotAuthenticated: session ended")))
-    monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
+    monkeypatch.setattr(rig.session.state, "wait", rig.hand.forward)
     rig.hand.forward(HOUR / 2)
     assert rig.session.credential().generation == 1
     rig.hand.forward(HOUR / 2 - 1)
     assert rig.session.credential().generation == 1
     rig.hand.forward(2)
-    with pytest.raises(SessionOver) as caught:
+    with pytest.raises(SessionExpiredError) as caught:
         rig.last_try()
     text = str(caught.value)
     assert "session ended" in text
@@ -268,13 +274,13 @@ def test_a_local_clock_that_is_ahead_does_not_end_a_session(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig = Rig(tmp_path, Auth(Refused("ended")))
-    monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
+    monkeypatch.setattr(rig.session.state, "wait", rig.hand.forward)
     rig.hand.forward(2 * HOUR)
     for _ in range(3):  # the service accepts the token
         assert rig.session.credential().generation == 1
         rig.hand.forward(60)
     assert len(rig.auth.calls) == 1
-    with pytest.raises(SessionOver):
+    with pytest.raises(SessionExpiredError):
         rig.last_try()
 
 
@@ -282,13 +288,13 @@ def test_one_spurious_401_does_not_end_a_session_that_cannot_be_refreshed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig = Rig(tmp_path, Auth(Refused("ended")))
-    monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
+    monkeypatch.setattr(rig.session.state, "wait", rig.hand.forward)
     first = rig.session.credential()
-    assert rig.session.rejected(first)
+    assert rig.session.handle_unauthorized(first)
     assert rig.session.credential() is first, "the same one again"
     assert rig.hand.time - NOW >= 2, "after the grace: somebody might have come to the rescue"
-    with pytest.raises(SessionOver):
-        rig.session.rejected(first)
+    with pytest.raises(SessionExpiredError):
+        rig.session.handle_unauthorized(first)
 
 
 def test_a_refresh_that_does_not_move_the_end_is_no_success(
@@ -296,24 +302,24 @@ def test_a_refresh_that_does_not_move_the_end_is_no_success(
 ) -> None:
     same_end = token(NOW + HOUR, iat=NOW + HOUR / 2)
     rig = Rig(tmp_path, Auth(NotExtended(same_end)))
-    monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
+    monkeypatch.setattr(rig.session.state, "wait", rig.hand.forward)
     rig.hand.forward(HOUR / 2)
     assert rig.session.credential().token == same_end, "the old one may have died of it"
     rig.hand.forward(HOUR / 4)
     rig.session.credential()
     assert len(rig.auth.calls) == 1
     rig.hand.forward(HOUR)
-    with pytest.raises(SessionOver, match="did not move"):
+    with pytest.raises(SessionExpiredError, match="did not move"):
         rig.last_try()
 
 
-def test_a_session_that_is_over_comes_back_with_a_new_login(
+def test_an_expired_session_comes_back_with_a_new_login(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig = Rig(tmp_path, Auth(Refused("ended")))
-    monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
+    monkeypatch.setattr(rig.session.state, "wait", rig.hand.forward)
     rig.hand.forward(HOUR + 1)
-    with pytest.raises(SessionOver):
+    with pytest.raises(SessionExpiredError):
         rig.last_try()
     (tmp_path / "key.pem").write_bytes(pem(rsa_key(1)))
     rig.put(token(NOW + 3 * HOUR, which=1))
@@ -330,7 +336,7 @@ def test_a_refusal_that_someone_else_caused_is_mended_by_their_token(tmp_path: P
         return Refused("401")
 
     rig = Rig(tmp_path, Auth(refused))
-    assert rig.session.rejected(rig.session.credential())
+    assert rig.session.handle_unauthorized(rig.session.credential())
     assert rig.session.credential().token == theirs
 
 
@@ -364,8 +370,8 @@ def test_a_token_that_is_expired_at_the_start_is_an_answer_not_a_hang(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig = Rig(tmp_path, Auth(Refused("401")), first=token(NOW - 1, iat=NOW - HOUR))
-    monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
-    with pytest.raises(SessionOver, match="token, which ended at"):
+    monkeypatch.setattr(rig.session.state, "wait", rig.hand.forward)
+    with pytest.raises(SessionExpiredError, match="token, which ended at"):
         rig.last_try()
 
 
@@ -395,8 +401,8 @@ def test_a_wall_clock_that_jumps_by_two_hours_is_believed_at_once(
     """Suspended: the wall clock goes on, the monotonic one has stood still meanwhile."""
     rig = Rig(tmp_path, Auth(Renewed(token(NOW + 4 * HOUR, iat=NOW + 2 * HOUR))))
     wall, monotonic = Hand(), Hand()
-    rig.session._clock._wall, rig.session._clock.monotonic = wall, monotonic
-    monkeypatch.setattr("ocihaul.session.session.LOOK_EVERY", 0.01)
+    rig.session.state.clock = ServerClock(wall=wall, monotonic=monotonic)
+    monkeypatch.setattr("ocihaul.session.renewer.LOOK_EVERY", 0.01)
     if how == "a request":
         wall.forward(2 * HOUR)
         assert rig.session.credential().generation == 2
@@ -405,7 +411,7 @@ def test_a_wall_clock_that_jumps_by_two_hours_is_believed_at_once(
             threading.Event().wait(0.1)
             assert rig.auth.calls == [], "nothing was due before"
             wall.forward(2 * HOUR)
-            while rig.session.status().generation == 1 and rig.session._is_kept():
+            while rig.session.status().generation == 1:
                 threading.Event().wait(0.01)
     assert rig.auth.calls == [1]
     assert monotonic.time == NOW
@@ -426,14 +432,14 @@ def test_a_token_without_iat_is_renewed_half_way_from_when_it_was_taken_up(tmp_p
 def test_the_background_renews_without_a_request(tmp_path: Path) -> None:
     rig = Rig(tmp_path, Auth(Renewed(token(NOW + 2 * HOUR))))
     adopted = threading.Event()
-    hear = rig.session._listener
+    hear = rig.session.state.listener
 
     def listen(event: object) -> None:
         hear(event)  # type: ignore[arg-type]  # events only
-        if isinstance(event, TokenAdopted):
+        if isinstance(event, TokenChanged):
             adopted.set()
 
-    rig.session._listener = listen
+    rig.session.state.listener = listen
     rig.hand.forward(HOUR / 2)
     with rig.session:
         assert adopted.wait(5)
@@ -452,27 +458,37 @@ def test_the_background_survives_a_round_that_fails_and_says_so_once(
         return Renewed(token(NOW + 2 * HOUR))
 
     rig = Rig(tmp_path, Auth(broken))
-    monkeypatch.setattr("ocihaul.session.session.LOOK_EVERY", 0.01)
+    monkeypatch.setattr("ocihaul.session.renewer.LOOK_EVERY", 0.01)
     rig.hand.forward(HOUR / 2)
     with rig.session:
-        while rig.session._held.state.credential.generation == 1 and rig.session._is_kept():
+        while rig.session.status().generation == 1:
             threading.Event().wait(0.01)
-    assert rig.rungs() == ["start", "refresh"]
+    assert rig.sources() == ["start", "refresh"]
     assert len(rounds) == 3
     (notice,) = rig.heard.of(Notice)
     assert "ZeroDivisionError: bug" in str(notice)
 
 
-def test_a_background_that_has_died_is_replaced_by_those_who_ask(tmp_path: Path) -> None:
+def test_a_session_whose_background_never_started_is_renewed_by_requests(tmp_path: Path) -> None:
     rig = Rig(tmp_path, Auth(Renewed(token(NOW + 2 * HOUR))))
-    rig.session._thread = threading.Thread(target=lambda: None)
-    rig.session._thread.start()
-    rig.session._thread.join()
+    assert not [each for each in threading.enumerate() if each.name == "ocihaul-session"]
     rig.hand.forward(HOUR / 2)
     assert rig.session.credential().generation == 2
 
 
-# The higher rungs
+def test_a_background_that_has_died_is_replaced_by_requests(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, Auth(Renewed(token(NOW + 2 * HOUR))))
+    with rig.session:
+        rig.session.state.stop.set()
+        (thread,) = [each for each in threading.enumerate() if each.name == "ocihaul-session"]
+        thread.join(10)
+        assert not thread.is_alive()
+        rig.session.state.stop.clear()
+        rig.hand.forward(HOUR / 2)
+        assert rig.session.credential().generation == 2
+
+
+# The providers after refresh
 
 
 def test_a_refresh_that_does_not_extend_is_followed_by_a_mint(tmp_path: Path) -> None:
@@ -483,10 +499,10 @@ def test_a_refresh_that_does_not_extend_is_followed_by_a_mint(tmp_path: Path) ->
     rig = Rig(tmp_path, Auth(NotExtended(same_end)), mint=mint)
     rig.hand.forward(HOUR / 2)
     assert rig.session.credential().token == minted
-    assert rig.rungs() == ["start", "mint"]
+    assert rig.sources() == ["start", "mint"]
     rig.hand.forward(HOUR / 2)
     rig.session.credential()
-    assert rig.rungs() == ["start", "mint", "mint"]
+    assert rig.sources() == ["start", "mint", "mint"]
     assert len(rig.auth.calls) == 1, "a minted session is not refreshed"
 
 
@@ -499,15 +515,15 @@ def test_a_mint_that_fails_after_a_refresh_that_moved_nothing_is_told_and_put_of
     rig = Rig(tmp_path, Auth(NotExtended(same_end)), mint=mint)
     rig.hand.forward(HOUR / 2)
     assert rig.session.credential().token == same_end
-    assert rig.rungs() == ["start", "refresh"]
+    assert rig.sources() == ["start", "refresh"]
     failed = [
-        (each.rung, each.reason) for each in rig.heard.events if isinstance(each, RenewalFailed)
+        (each.provider, each.reason) for each in rig.heard.events if isinstance(each, RenewalFailed)
     ]
     assert failed == [("refresh", NOT_MOVED), ("mint", "it hangs")]
-    assert rig.session._held.state.history.failures == 1, "backing off"
+    assert rig.session.state.current.history.failures == 1, "backing off"
     rig.hand.forward(HOUR / 4 + 61)
     assert rig.session.credential().generation == 3
-    assert rig.rungs() == ["start", "refresh", "mint"]
+    assert rig.sources() == ["start", "refresh", "mint"]
     assert (len(rig.auth.calls), len(mint.calls)) == (1, 2)
 
 
@@ -521,13 +537,13 @@ def test_a_mint_that_refuses_after_a_refresh_that_moved_nothing_is_not_asked_aga
         rig.hand.forward(HOUR / 2 if not mint.calls else HOUR / 8)
         assert rig.session.credential().token == same_end
     assert (len(rig.auth.calls), len(mint.calls)) == (1, 1)
-    assert rig.session.refusal == f"refresh: {NOT_MOVED}; mint: no such user"
+    assert rig.session.renewal_error == f"refresh: {NOT_MOVED}; mint: no such user"
 
 
 def test_a_refusal_is_followed_by_a_mint(tmp_path: Path) -> None:
     minted = token(NOW + 2 * HOUR)
     rig = Rig(tmp_path, Auth(Refused("session ended")), mint=Auth(Renewed(minted)))
-    assert rig.session.rejected(rig.session.credential())
+    assert rig.session.handle_unauthorized(rig.session.credential())
     assert rig.session.credential().token == minted
     assert rig.on_disk() == minted.raw
 
@@ -543,17 +559,17 @@ def test_a_hiccup_of_the_refresh_does_not_mint_while_the_token_stands(tmp_path: 
     assert len(mint.calls) == 1, "but it does when the token is gone"
 
 
-def test_when_every_rung_refuses_each_reason_is_told(
+def test_when_every_provider_refuses_each_reason_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig = Rig(tmp_path, Auth(Refused("ended")), mint=Auth(Refused("no such user")))
-    monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
-    assert rig.session.rejected(rig.session.credential())
-    with pytest.raises(SessionOver, match="refresh: ended; mint: no such user"):
+    monkeypatch.setattr(rig.session.state, "wait", rig.hand.forward)
+    assert rig.session.handle_unauthorized(rig.session.credential())
+    with pytest.raises(SessionExpiredError, match="refresh: ended; mint: no such user"):
         rig.last_try()
 
 
-def test_a_parked_session_goes_on_with_a_new_login_and_says_so_once_a_minute(
+def test_a_paused_session_goes_on_with_a_new_login_and_says_so_once_a_minute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig = Rig(tmp_path, Auth(Refused("ended")), session_wait=12 * HOUR)
@@ -565,23 +581,23 @@ def test_a_parked_session_goes_on_with_a_new_login_and_says_so_once_a_minute(
             (tmp_path / "key.pem").write_bytes(pem(rsa_key(1)))
             rig.put(login)
 
-    monkeypatch.setattr(rig.session, "_sleep", time_passes)
+    monkeypatch.setattr(rig.session.state, "wait", time_passes)
     rig.hand.forward(HOUR)
     rig.last_try()
     assert rig.session.credential().token == login
-    said = [event for event in rig.heard.events if isinstance(event, Parked)]
+    said = [event for event in rig.heard.events if isinstance(event, SessionPaused)]
     assert len(said) == 5
     assert {event.until for event in said} == {said[0].until}
     assert said[0].until == pytest.approx(NOW + 13 * HOUR, abs=5)
     assert "ended" in said[0].reason
-    assert len(rig.heard.of(Unparked)) == 1
+    assert len(rig.heard.of(SessionResumed)) == 1
 
 
-def test_a_park_ends_at_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pause_ends_at_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig(tmp_path, Auth(Refused("ended")), session_wait=HOUR)
-    monkeypatch.setattr(rig.session, "_sleep", rig.hand.forward)
+    monkeypatch.setattr(rig.session.state, "wait", rig.hand.forward)
     rig.hand.forward(HOUR)
-    with pytest.raises(SessionOver):
+    with pytest.raises(SessionExpiredError):
         rig.last_try()
     assert rig.hand.time == pytest.approx(NOW + 2 * HOUR, abs=10)
 
@@ -602,7 +618,7 @@ def test_its_status_is_a_value_that_tells_what_it_is_and_what_has_happened(tmp_p
     rig = Rig(tmp_path, Auth(Renewed(new)))
     before = rig.session.status()
     assert (before.at, before.expires_at, before.generation) == (NOW, NOW + HOUR, 1)
-    assert (before.renewed_at, before.refusal, before.parked) == (None, None, False)
+    assert (before.renewed_at, before.renewal_error, before.paused) == (None, None, False)
     assert before.usable
     rig.hand.forward(HOUR / 2)
     rig.session.credential()
@@ -615,7 +631,7 @@ def test_its_status_is_a_value_that_tells_what_it_is_and_what_has_happened(tmp_p
     assert new.raw not in repr(after)
 
 
-def test_the_status_of_a_parked_session_says_why_and_until_when(
+def test_the_status_of_a_paused_session_says_why_and_until_when(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[SessionStatus] = []
@@ -625,14 +641,14 @@ def test_the_status_of_a_parked_session_says_why_and_until_when(
         seen.append(rig.session.status())
         rig.hand.forward(seconds)
 
-    monkeypatch.setattr(rig.session, "_sleep", time_passes)
+    monkeypatch.setattr(rig.session.state, "wait", time_passes)
     rig.hand.forward(HOUR)
-    with pytest.raises(SessionOver):
+    with pytest.raises(SessionExpiredError):
         rig.last_try()
-    parked = [each for each in seen if each.parked]
-    assert parked
-    assert parked[0].parked_until == pytest.approx(NOW + 2 * HOUR, abs=10)
-    assert parked[0].refusal == "refresh: ended"
-    assert not parked[0].usable
+    paused = [each for each in seen if each.paused]
+    assert paused
+    assert paused[0].paused_until == pytest.approx(NOW + 2 * HOUR, abs=10)
+    assert paused[0].renewal_error == "refresh: ended"
+    assert not paused[0].usable
     rig.hand.forward(60)
-    assert not rig.session.status().parked, "nobody waits any more"
+    assert not rig.session.status().paused, "nobody waits any more"

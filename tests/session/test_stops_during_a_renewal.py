@@ -7,23 +7,23 @@ from threading import Event, Thread
 
 from ocihaul.emulator import Fault
 from ocihaul.errors import Interrupted, RenewalUnavailable, SessionError
-from ocihaul.session.late_stop import GRACE, LateStop
+from ocihaul.session.providers import STOP_GRACE, DelayedStop
 from ocihaul.session.session import Session
 from tests.support import Hand
 from tests.world import MIB, PART, World, world
 
 
-def test_a_late_stop_comes_late() -> None:
+def test_a_delayed_stop_comes_late() -> None:
     stop, hand = Event(), Hand()
-    late = LateStop(stop, monotonic=hand)
+    delayed = DelayedStop(stop, monotonic=hand)
     hand.forward(100)
-    assert not late.is_set()
+    assert not delayed.is_set()
     stop.set()
-    assert not late.is_set()
-    hand.forward(GRACE - 0.1)
-    assert not late.is_set()
+    assert not delayed.is_set()
+    hand.forward(STOP_GRACE - 0.1)
+    assert not delayed.is_set()
     hand.forward(0.2)
-    assert late.is_set()
+    assert delayed.is_set()
 
 
 def stop_in_mid_refresh(w: World, fired: Fault) -> None:
@@ -43,7 +43,7 @@ def test_a_token_that_was_issued_before_the_stop_gets_to_disk(tmp_path: Path) ->
 
             def ask() -> None:
                 with contextlib.suppress(SessionError):
-                    session.rejected(rejected)
+                    session.handle_unauthorized(rejected)
 
             Thread(target=ask, daemon=True).start()
             stopper.join()

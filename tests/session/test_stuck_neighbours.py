@@ -9,7 +9,7 @@ import pytest
 from ocihaul.clock import ServerClock
 from ocihaul.events import Notice, RenewalFailed
 from ocihaul.session.credential import Credential
-from ocihaul.session.ladder import Outcome, Renewed
+from ocihaul.session.renewal_chain import Outcome, Renewed
 from ocihaul.session.session import Session
 from ocihaul.session.store import CredentialStore, StoreBusy
 from ocihaul.session.token import SessionToken
@@ -46,7 +46,7 @@ class Rig:
             {"refresh": self.refresh},
             clock=ServerClock(wall=self.hand, monotonic=self.hand),
             listener=self.heard,
-            patience=0.0,
+            timeout=0.0,
         )
 
     def refresh(self, credential: Credential, timeout: float) -> Outcome:
@@ -92,6 +92,6 @@ def test_a_session_does_not_die_of_a_lock(tmp_path: Path, error: Exception) -> N
 def test_a_rejected_token_is_renewed_without_the_lock(tmp_path: Path, error: Exception) -> None:
     rig = Rig(tmp_path, error)
     rig.hand.forward(10)
-    assert rig.session.rejected(rig.session.credential())
+    assert rig.session.handle_unauthorized(rig.session.credential())
     assert rig.session.credential().generation == 2
     assert rig.calls == 1

@@ -145,7 +145,7 @@ def test_a_command_that_was_handed_on_ends_with_its_session(program: Stock, line
     done = ocihaul(program, line)
     assert done.returncode == 75, done.stderr
     assert done.stdout == b""
-    assert b"session is over" in done.stderr
+    assert b"session has expired" in done.stderr
     assert b"session authenticate" in done.stderr
     assert b"Traceback" not in done.stderr
     assert program.oci.log.count(operation="RefreshToken", status=401) >= 1
@@ -181,7 +181,7 @@ def test_an_ended_session_is_75_and_a_clear_text_on_stderr(program: Stock, how: 
     )
     assert done.returncode == 75, done.stderr
     assert done.stdout == b""
-    assert b"session is over" in done.stderr
+    assert b"session has expired" in done.stderr
     assert b"oci session authenticate" in done.stderr
     assert b"[Y/n]" not in done.stderr
 

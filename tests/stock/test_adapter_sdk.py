@@ -92,7 +92,7 @@ with ocihaul.Session.from_profile() as session:
         {}, signer=oci_sdk.signer(session), service_endpoint=endpoint)
     try:
         client.get_namespace()
-    except ocihaul.errors.SessionOver as error:
+    except ocihaul.errors.SessionExpiredError as error:
         print("over", error.hint)
 """
     assert ran(program, code).startswith("over")

@@ -1,8 +1,10 @@
 """`oci session …`, unmodified, and the defect that this project is about."""
 
+import configparser
 import json
 import os
 import sys
+import zipfile
 from pathlib import Path
 
 import jwt
@@ -11,6 +13,7 @@ import pytest
 from ocihaul.emulator import Settings
 
 from .conftest import Stock
+from .programs import assert_no_secret
 
 MIB = 2**20
 
@@ -128,3 +131,93 @@ def test_answers_are_json_that_the_cli_prints(stock: Stock) -> None:
     assert done.returncode == 1
     error = json.loads(done.stderr.decode().split("ServiceError:", 1)[1])
     assert error["status"] == 404
+
+
+# Archives: `session export` and `session import`, both ways
+
+
+def archived(text: str) -> dict[str, str]:
+    """The options of the archive's one profile."""
+    parser = configparser.ConfigParser()
+    parser.read_string(text)
+    (name,) = parser.sections()
+    return {"profile": name, **parser[name]}
+
+
+def test_the_official_cli_imports_what_ours_has_exported(stock: Stock) -> None:
+    stock.oci.write_profile(stock.config.parent, "NIGHT")
+    archive = stock.home / "night"
+    config = ("--config-file", str(stock.config))
+    program = str(Path(sys.executable).with_name("ocihaul"))
+    export = ("session", "export", *config, "--profile", "NIGHT", "--output-file", str(archive))
+    done = stock.program([program, *export])
+    assert done.returncode == 0, done.stderr
+    assert_no_secret(stock, done.stdout + done.stderr)
+    other = stock.home / "other" / "config"
+    other.parent.mkdir()
+    flags = ("--config-file", str(other))
+    done = stock.bare("session", "import", *flags, "--session-archive", f"{archive}.zip")
+    assert done.returncode == 0, done.stdout + done.stderr
+    ns = ("os", "ns", "get", "--auth", "security_token", "--endpoint", stock.oci.endpoint)
+    done = stock.bare(*ns, *flags, "--profile", "NIGHT")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert stock.oci.namespace.encode() in done.stdout
+
+
+def test_ours_imports_what_the_official_cli_has_exported(stock: Stock) -> None:
+    stock.oci.write_profile(stock.config.parent, "NIGHT")
+    archive = stock.home / "night"
+    config = ("--config-file", str(stock.config))
+    done = stock.bare(
+        *("session", "export", *config, "--profile", "NIGHT", "--output-file", str(archive))
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    other = stock.home / "other" / "config"
+    program = [str(Path(sys.executable).with_name("ocihaul"))]
+    flags = ("--config-file", str(other))
+    done = stock.program(
+        [*program, "session", "import", *flags, "--session-archive", f"{archive}.zip"]
+    )
+    assert done.returncode == 0, done.stderr
+    assert_no_secret(stock, done.stdout + done.stderr)
+    ns = ("os", "ns", "get", "--auth", "security_token", "--endpoint", stock.oci.endpoint)
+    done = stock.program([*program, *ns, *flags, "--profile", "NIGHT"])
+    assert done.returncode == 0, done.stderr
+    done = stock.bare(*ns, *flags, "--profile", "NIGHT")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_both_write_the_same_archive(stock: Stock) -> None:
+    stock.oci.write_profile(stock.config.parent, "NIGHT")
+    config = ("--config-file", str(stock.config))
+    program = [str(Path(sys.executable).with_name("ocihaul"))]
+    found = []
+    for name, command in (("ours", program), ("theirs", [str(stock.venv / "bin" / "oci")])):
+        flags = ("--profile", "NIGHT", "--output-file", str(stock.home / name))
+        done = stock.program([*command, "session", "export", *config, *flags])
+        assert done.returncode == 0, done.stdout + done.stderr
+        with zipfile.ZipFile(stock.home / f"{name}.zip") as zipped:
+            members = {each: zipped.read(each) for each in zipped.namelist()}
+        options = archived(members.pop("config").decode())
+        found.append((options, members))
+    (ours, our_files), (theirs, their_files) = found
+    assert our_files == their_files
+    assert set(our_files) == {"oci_api_key.pem", "token"}
+    # What only DEFAULT says belongs to other profiles: ours leaves it there.
+    assert ours.items() <= theirs.items()
+    assert {"profile", "key_file", "security_token_file", "region"} <= ours.keys()
+
+
+def test_both_terminate_to_the_same_end(stock: Stock) -> None:
+    config = ("--config-file", str(stock.config))
+    program = [str(Path(sys.executable).with_name("ocihaul"))]
+    for command in (program, [str(stock.venv / "bin" / "oci")]):
+        stock.oci.write_profile(stock.config.parent, "NIGHT")
+        directory = stock.home / ".oci" / "sessions" / "NIGHT"
+        assert directory.is_dir()
+        done = stock.program([*command, "session", "terminate", *config, "--profile", "NIGHT"])
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert not directory.exists()
+        assert "[NIGHT]" not in stock.config.read_text()
+        default = stock.program([*command, "session", "terminate", *config])
+        assert default.returncode == 1

@@ -15,9 +15,9 @@ from ocihaul.emulator.faults import Fault
 from ocihaul.errors import ServiceError
 from ocihaul.http.retry import service_error
 from ocihaul.session.credential import Credential
-from ocihaul.session.ladder import Refused
-from ocihaul.session.renewal import read_answer
-from ocihaul.transport.channel import Patience
+from ocihaul.session.providers import read_answer
+from ocihaul.session.renewal_chain import Refused
+from ocihaul.transport.channel import Timeouts
 from ocihaul.transport.connection import Connection
 from ocihaul.transport.message import DOCUMENT_LIMIT, ERROR_LIMIT, Answer, Request, WireError
 from tests.support import NOW, rsa_key
@@ -49,7 +49,7 @@ class Talker:
 def connected(talker: Talker, read: float = 60.0) -> Iterator[Connection]:
     with serving(talker) as port:
         sock = socket.create_connection(("127.0.0.1", port))
-        connection = Connection(sock, patience=Patience(read=read), stop=threading.Event())
+        connection = Connection(sock, timeouts=Timeouts(read=read), stop=threading.Event())
         yield connection
         connection.close()
 

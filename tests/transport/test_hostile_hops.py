@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from ocihaul.errors import ConfigError
-from ocihaul.transport.channel import Patience
+from ocihaul.transport.channel import Timeouts
 from ocihaul.transport.connection import Connection
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Request, StopSign, WireError
@@ -102,7 +102,7 @@ def test_a_server_that_only_ever_promises_an_answer_is_given_up() -> None:
 
     with serving(answer) as port:
         sock = socket.create_connection(("127.0.0.1", port))
-        connection = Connection(sock, patience=Patience(read=0.3), stop=threading.Event())
+        connection = Connection(sock, timeouts=Timeouts(read=0.3), stop=threading.Event())
         started = time.monotonic()
         with pytest.raises(WireError, match=r"more than 0\.3 s"):
             connection.exchange(GET)
@@ -126,7 +126,7 @@ def test_a_server_that_promises_an_answer_and_takes_no_byte_is_given_up() -> Non
     request = Request("PUT", "/o", {"host": "x", "content-length": str(len(body))}, body)
     with serving(answer) as port:
         sock = socket.create_connection(("127.0.0.1", port))
-        connection = Connection(sock, patience=Patience(read=0.4), stop=threading.Event())
+        connection = Connection(sock, timeouts=Timeouts(read=0.4), stop=threading.Event())
         with pytest.raises(WireError, match=r"more than 0\.4 s to take the next bytes"):
             connection.exchange(request)
         connection.close()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from ocihaul.transport.channel import Patience
+from ocihaul.transport.channel import Timeouts
 from ocihaul.transport.connection import Connection
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.limiter import Limiter
@@ -62,7 +62,7 @@ def talk_twice(sink: Bucket, *pieces: bytes, close: bool = False) -> tuple[Answe
 
     with serving(answer) as port:
         sock = socket.create_connection(("127.0.0.1", port))
-        connection = Connection(sock, patience=Patience(read=0.5), stop=threading.Event())
+        connection = Connection(sock, timeouts=Timeouts(read=0.5), stop=threading.Event())
         try:
             request = Request("GET", "/", {"host": "x"}, sink=sink)
             return connection.exchange(request), connection.reusable
@@ -160,7 +160,7 @@ def test_a_stop_is_heard_in_mid_body() -> None:
 
     with serving(lambda sock, _: sock.sendall(HEAD + b"content-length: 99\r\n\r\nabc")) as port:
         sock = socket.create_connection(("127.0.0.1", port))
-        connection = Connection(sock, patience=Patience(), stop=stop)
+        connection = Connection(sock, timeouts=Timeouts(), stop=stop)
         with pytest.raises(Stopped):
             connection.exchange(Request("GET", "/", {"host": "x"}, sink=Stopping(99)))
         connection.close()
@@ -200,7 +200,7 @@ def test_a_bandwidth_limits_what_comes_in() -> None:
     ) as port:
         sock = socket.create_connection(("127.0.0.1", port))
         limiter = Counting(lambda: 1e6)
-        connection = Connection(sock, patience=Patience(), stop=threading.Event(), limiter=limiter)
+        connection = Connection(sock, timeouts=Timeouts(), stop=threading.Event(), limiter=limiter)
         connection.exchange(Request("GET", "/", {"host": "x"}, sink=Bucket(size, space=size)))
         connection.close()
     assert max(asked) <= 50_000, "in portions, so that it flows evenly"

@@ -4,7 +4,7 @@ import socket
 import ssl
 import threading
 
-from ocihaul.transport.channel import Patience
+from ocihaul.transport.channel import Timeouts
 from ocihaul.transport.connection import Connection
 from ocihaul.transport.message import Request
 
@@ -35,7 +35,7 @@ def test_a_read_that_wants_to_write_is_no_break() -> None:
         theirs.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
         connection = Connection(
             sock,  # type: ignore[arg-type]  # a double
-            patience=Patience(read=5.0),
+            timeouts=Timeouts(read=5.0),
             stop=threading.Event(),
         )
         answer = connection.exchange(Request("GET", "/n", {"host": "x"}))

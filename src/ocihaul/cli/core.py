@@ -34,7 +34,7 @@ def run_upload(
     """Upload one file; asks the service for the namespace if the request has none."""
     wishes = settings.wishes
     if request.outlive_session:
-        # A session that is over must not keep waiting what can go on without it.
+        # An expired session must not keep waiting what can go on without it.
         request = replace(request, expected_rate=wishes.expected_rate)
         settings = replace(settings, wishes=replace(wishes, session_wait=0.0))
     estimator = _foreteller(settings, listener)
@@ -75,11 +75,11 @@ def client_for(
     settings: Settings, *, listener: Listener, stop: threading.Event
 ) -> Iterator["Client"]:
     """A client for these settings, with what is to happen when its session waits for a login."""
-    from ocihaul.cli.park_hooks import park_listeners
+    from ocihaul.cli.park_hooks import pause_listeners
     from ocihaul.client import Client
 
     with (
-        park_listeners(settings, listener, stop) as others,
+        pause_listeners(settings, listener, stop) as others,
         Client(settings, listener=audience(listener, *others), cancel=stop) as client,
     ):
         yield client

@@ -11,7 +11,7 @@ import click
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import Given, global_options
-from ocihaul.cli.session.settings import (
+from ocihaul.cli.session.profiles import (
     chosen_profiles,
     session_settings,
 )
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ocihaul.config import Settings
-    from ocihaul.session.asking import Reply
-    from ocihaul.session.diagnosis import Facts, Finding
-    from ocihaul.session.inspection import Inspection
+    from ocihaul.session.diagnostics.checks import Facts, Finding
+    from ocihaul.session.diagnostics.probe import ProbeResult
+    from ocihaul.session.diagnostics.snapshot import Snapshot
 
 COMMAND = ("doctor",)
 #: The cheapest call that needs a valid token: GetNamespace.
@@ -43,7 +43,7 @@ def doctor(context: click.Context, /, *, offline: bool, as_json: bool) -> None:
     their time without signing, and one for the namespace as any command does. Nothing else is
     sent, and nothing is changed. The exit status is 0 when all is well, 1 otherwise.
     """
-    from ocihaul.session.diagnosis import findings, is_well
+    from ocihaul.session.diagnostics.checks import findings, is_well
 
     given = context.ensure_object(Given)
     (profile,) = chosen_profiles(given, ())
@@ -64,12 +64,12 @@ def _gather(given: Given, profile: str, *, offline: bool) -> "Facts":
     from ocihaul.cli.environment import environment_and_home
     from ocihaul.config.sources import find_rc_file
     from ocihaul.errors import OcihaulError
-    from ocihaul.session.diagnosis import Facts
-    from ocihaul.session.inspection import inspect
+    from ocihaul.session.diagnostics.checks import Facts
+    from ocihaul.session.diagnostics.snapshot import take_snapshot
 
     try:
         settings = session_settings(given, profile, command=COMMAND)
-        seen = inspect(settings)
+        seen = take_snapshot(settings)
     except OcihaulError as error:
         return Facts(time.time(), profile, config_error=error)
     environ, home = environment_and_home()
@@ -101,15 +101,15 @@ def _endpoints(settings: "Settings") -> dict[str, str]:
 
 
 def _ask(
-    settings: "Settings", endpoints: "Mapping[str, str]", seen: "Inspection"
-) -> "tuple[dict[str, Reply], Reply | None]":
+    settings: "Settings", endpoints: "Mapping[str, str]", seen: "Snapshot"
+) -> "tuple[dict[str, ProbeResult], ProbeResult | None]":
     from ocihaul.errors import CredentialError
-    from ocihaul.session.asking import ask_signed, ask_time
-    from ocihaul.session.opening import dialer_for, store_for
+    from ocihaul.session.diagnostics.probe import probe_clock, probe_signed
+    from ocihaul.session.factory import dialer_for, store_for
 
     dialer = dialer_for(settings)
     timeout = min(settings.read_timeout, _PATIENCE)
-    replies = {name: ask_time(dialer, url, timeout=timeout) for name, url in endpoints.items()}
+    replies = {name: probe_clock(dialer, url, timeout=timeout) for name, url in endpoints.items()}
     storage = replies.get("Object Storage")
     # Never with a pair that does not match, and not where nobody answers anyway.
     if not seen.key_matches or storage is None or storage.error is not None:
@@ -119,7 +119,7 @@ def _ask(
     except CredentialError:
         return replies, None
     url = endpoints["Object Storage"]
-    signed = ask_signed(dialer, url, _CALL, token=pair.token, key=pair.key, timeout=timeout)
+    signed = probe_signed(dialer, url, _CALL, token=pair.token, key=pair.key, timeout=timeout)
     return replies, signed
 
 
@@ -143,11 +143,11 @@ def _print_text(profile: str, found: "list[Finding]", *, well: bool) -> None:
     from ocihaul.printing import say
 
     for each in found:
-        lines = [f"{_MARKS[each.verdict.value]}  {each.topic}: {each.what}"]
+        lines = [f"{_MARKS[each.status.value]}  {each.topic}: {each.what}"]
         lines += [f"{'':9}why:  {each.why}"] if each.why else []
         lines += [f"{'':9}mend: {each.cure}"] if each.cure else []
         say(sys.stdout, *lines)
-    problems = sum(each.verdict.value == "problem" for each in found)
+    problems = sum(each.status.value == "problem" for each in found)
     summary = "all is well" if well else f"{problems} to mend, from the top"
     say(sys.stdout, f"profile {profile}: {summary}")
 
@@ -164,7 +164,7 @@ def _print_json(profile: str, found: "list[Finding]", *, well: bool) -> None:
         "findings": [
             {
                 "topic": each.topic,
-                "verdict": each.verdict.value,
+                "verdict": each.status.value,
                 "what": redact(each.what),
                 "why": each.why or None,
                 "mend": redact(each.cure) or None,

@@ -20,12 +20,12 @@ from ocihaul.events import (
     LoginOffered,
     MultipartUploadCreated,
     Notice,
-    Parked,
     PartResent,
     RenewalFailed,
     RetryScheduled,
-    TokenAdopted,
-    Unparked,
+    SessionPaused,
+    SessionResumed,
+    TokenChanged,
     UploadFinished,
     UploadPlanned,
 )
@@ -92,13 +92,13 @@ class EventFormatter:
         match event:
             case Notice():
                 return in_flags(event.text)
-            case Parked():
+            case SessionPaused():
                 until = time_text(event.until, self.zone)
                 text = f"{event.reason}. Waiting for a new login until {until}"
                 return f"{text}. {event.cure}" if event.cure else text
             case UploadPlanned() | DownloadPlanned():
                 return _planned(event)
-            case TokenAdopted():
+            case TokenChanged():
                 return self._token(event, now)
             case UploadFinished() | DownloadFinished():
                 return _finished(event)
@@ -113,7 +113,7 @@ class EventFormatter:
                     if event.next_try_in is not None
                     else "no further try"
                 )
-                return f"renewing the session ({event.rung}) failed: {event.reason}; {then}"
+                return f"renewing the session ({event.provider}) failed: {event.reason}; {then}"
             case RetryScheduled():
                 wait = duration_text(event.delay)
                 what = event.reason.removeprefix(f"{event.operation}: ")
@@ -124,17 +124,19 @@ class EventFormatter:
             case _:
                 return None
 
-    def _token(self, event: TokenAdopted, now: float) -> str:
+    def _token(self, event: TokenChanged, now: float) -> str:
         end = time_text(event.expires_at, self.zone)
         left = event.expires_at - now - (self._offset or 0.0)
         if left > 0:
             life = f"valid until {end} ({duration_text(left)})"
-        elif self._offset is None and event.rung in {"start", "reread"}:
+        elif self._offset is None and event.source in {"start", "file"}:
             life = f"expired at {end} by this machine's clock"  # and no service was asked yet
         else:
             life = f"expired at {end}"
         what = (
-            "session token" if event.rung == "start" else f"session renewed ({event.rung}): token"
+            "session token"
+            if event.source == "start"
+            else f"session renewed ({event.source}): token"
         )
         text = f"{what} {event.generation}, {life}"
         if event.session_ends_at is not None:
@@ -148,8 +150,8 @@ def is_public(event: Event) -> bool:
 
 
 def _kind(event: Event) -> str:
-    # Each rung says why it failed, also when the next one fails at once.
-    return f"{type(event).__name__} {event.rung if isinstance(event, RenewalFailed) else ''}"
+    # Each provider says why it failed, also when the next one fails at once.
+    return f"{type(event).__name__} {event.provider if isinstance(event, RenewalFailed) else ''}"
 
 
 def _service(event: Event) -> str | None:
@@ -159,7 +161,7 @@ def _service(event: Event) -> str | None:
                 f"the service rejected token {event.generation} (401, {event.operation}); "
                 "renewing the session"
             )
-        case Unparked():
+        case SessionResumed():
             return "a new login has appeared: going on"
         case ClockCorrected(0.0):
             return "the local clock agrees with the service's again"

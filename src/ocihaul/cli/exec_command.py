@@ -13,7 +13,7 @@ import click
 
 from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import Given, global_options
-from ocihaul.cli.session.settings import (
+from ocihaul.cli.session.profiles import (
     chosen_profiles,
     session_settings,
 )
@@ -60,25 +60,25 @@ def _exec(
     listener: "Listener",
 ) -> int:
     from ocihaul.cli.child import CannotRun, blocked_signals, run_child
-    from ocihaul.cli.park_hooks import park_listeners
+    from ocihaul.cli.park_hooks import pause_listeners
     from ocihaul.cli.signals import stopping
     from ocihaul.errors import Interrupted
     from ocihaul.events import audience
     from ocihaul.printing import say
+    from ocihaul.session.keeper.supervisor import close_gently
     from ocihaul.session.session import Session
-    from ocihaul.session.ward import close_gently
 
     environ = child_environment(os.environ, settings, given)
     with ExitStack() as stack:
         with stopping() as stopper:
-            others = stack.enter_context(park_listeners(settings, listener, stopper.stop))
+            others = stack.enter_context(pause_listeners(settings, listener, stopper.stop))
             session = Session.from_settings(
                 settings,
                 listener=audience(listener, *others),
                 stop=stopper.stop,
                 session_wait=settings.wishes.session_wait,
             )
-            session.ready()  # renews what is due: the program begins with the longest life
+            session.ensure_valid()  # renews what is due: the program begins with the longest life
             if stopper.stop.is_set():
                 raise Interrupted("stopped before the program was started")
         # From here on signals are the program's business; the session's thread inherits the mask.
@@ -121,9 +121,16 @@ def _listener(*, debug: bool) -> "Listener":
     """Lines on stderr when something is wrong; with `--debug`, everything."""
     from ocihaul.cli.event_text import EventFormatter, is_public
     from ocihaul.cli.progress import PlainOutput
-    from ocihaul.events import ClockCorrected, LoginOffered, Notice, Parked, RenewalFailed, Unparked
+    from ocihaul.events import (
+        ClockCorrected,
+        LoginOffered,
+        Notice,
+        RenewalFailed,
+        SessionPaused,
+        SessionResumed,
+    )
 
-    wrong = (ClockCorrected, LoginOffered, Notice, Parked, RenewalFailed, Unparked)
+    wrong = (ClockCorrected, LoginOffered, Notice, SessionPaused, RenewalFailed, SessionResumed)
     screen, speaker = PlainOutput(sys.stderr), EventFormatter(label="ocihaul: ")
     lock = threading.Lock()  # guards the speaker's memory
 

@@ -80,7 +80,7 @@ _FLAGS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "session_wait": (
         ("--session-wait",),
         {
-            "help": "How long to wait for a new login when the session is over, such as 30m or "
+            "help": "How long to wait for a new login when the session has expired, such as 30m or "
             "12h; 0 ends at once. [12h; OCIHAUL_SESSION_WAIT]"
         },
     ),

@@ -18,7 +18,7 @@ from ocihaul.cli.environment import environment_and_home
 from ocihaul.cli.exit_codes import DONE
 from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import Given
-from ocihaul.events import Event, TokenAdopted
+from ocihaul.events import Event, TokenChanged
 
 if TYPE_CHECKING:
     # They cost time at start-up, which `--help` and other commands need not spend.
@@ -165,7 +165,7 @@ def at_work(invocation: Invocation) -> Iterator[tuple["StorageClient", threading
 
         def tell(event: Event) -> None:
             # Who asks a short question need not hear how long the session would last.
-            first = isinstance(event, TokenAdopted) and event.rung == "start"
+            first = isinstance(event, TokenChanged) and event.source == "start"
             if invocation.given.debug or not first:
                 listener(event)
 

@@ -15,7 +15,7 @@ from ocihaul.cli.environment import environment_and_home
 from ocihaul.cli.session.login_offer import LoginOffer
 from ocihaul.cli.session_estimate import Say
 from ocihaul.config import Settings
-from ocihaul.events import Event, Listener, Notice, Parked
+from ocihaul.events import Event, Listener, Notice, SessionPaused
 from ocihaul.printing import shown
 from ocihaul.threads import started
 
@@ -24,14 +24,16 @@ _PATIENCE = 3.0
 
 
 @contextmanager
-def park_listeners(settings: Settings, say: Say, stop: threading.Event) -> Iterator[list[Listener]]:
+def pause_listeners(
+    settings: Settings, say: Say, stop: threading.Event
+) -> Iterator[list[Listener]]:
     """Those that the settings' wishes ask for; they report through `say`.
 
     What they have started ends with `stop`, and with the context.
     """
     wishes = settings.wishes
     listeners: list[Listener] = []
-    hook = ParkHook(wishes.on_park, say, stop) if wishes.on_park else None
+    hook = PauseHook(wishes.on_park, say, stop) if wishes.on_park else None
     if hook is not None:
         listeners.append(hook)
     if wishes.login:
@@ -44,8 +46,8 @@ def park_listeners(settings: Settings, say: Say, stop: threading.Event) -> Itera
             hook.close()
 
 
-class ParkHook:
-    """A listener that runs `command` once for each park, without waiting for it."""
+class PauseHook:
+    """A listener that runs `command` once for each pause, without waiting for it."""
 
     def __init__(self, command: str, say: Say, stop: threading.Event) -> None:
         self._command = command
@@ -56,8 +58,8 @@ class ParkHook:
         self._running: list[threading.Thread] = []
 
     def __call__(self, event: Event) -> None:
-        """Run the command when a park begins; Parked events of one park have one deadline."""
-        if not isinstance(event, Parked) or event.until == self._until:
+        """Run the command when a pause begins; its events have one deadline."""
+        if not isinstance(event, SessionPaused) or event.until == self._until:
             return
         self._until = event.until
         thread = threading.Thread(target=self._run, args=[event], name="on-park", daemon=True)
@@ -72,7 +74,7 @@ class ParkHook:
         for thread in self._running:
             thread.join(_PATIENCE)
 
-    def _run(self, event: Parked) -> None:
+    def _run(self, event: SessionPaused) -> None:
         from ocihaul.cli.park_hooks import environment_value, run_hook
 
         environ = {

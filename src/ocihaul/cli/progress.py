@@ -24,7 +24,7 @@ from ocihaul.events import (
     Event,
     MultipartUploadCreated,
     PartFinished,
-    TokenAdopted,
+    TokenChanged,
     UploadFinished,
     UploadPlanned,
 )
@@ -270,7 +270,7 @@ class Tally:
             case PartFinished():
                 self.parts_done += 1
                 self._count(event.part_number, event.size - self._parts.get(event.part_number, 0))
-            case TokenAdopted():
+            case TokenChanged():
                 self.expires_at = event.expires_at
             case ClockCorrected():
                 self.clock_offset = event.offset

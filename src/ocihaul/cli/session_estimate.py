@@ -1,6 +1,6 @@
 """Whether the session will last for a transfer: said before it begins, and when the rate is known.
 
-What belongs here: when to say it. The reckoning is `session.forecast`.
+What belongs here: when to say it. The reckoning is `session.diagnostics.estimate`.
 """
 
 import threading
@@ -14,10 +14,10 @@ from ocihaul.events import (
     DownloadPlanned,
     Event,
     Notice,
-    TokenAdopted,
+    TokenChanged,
     UploadPlanned,
 )
-from ocihaul.session.forecast import Forecast, Outlook, forecast
+from ocihaul.session.diagnostics.estimate import Estimate, SessionLifetime, estimate
 
 #: Seconds after which the rate is believed. Before, it is the kernel's buffers filling.
 MEASURED = 20.0
@@ -43,7 +43,7 @@ class LifetimeEstimator:
         self._monotonic = monotonic
         self._now = now
         self._lock = threading.Lock()  # guards all below
-        self._outlook: Outlook | None = None
+        self._outlook: SessionLifetime | None = None
         self._offset = 0.0  # of the service's clock, seconds ahead of ours
         self._size: int | None = 0
         self._moved = 0
@@ -54,8 +54,10 @@ class LifetimeEstimator:
         """Take one event, from any thread."""
         text = None
         with self._lock:
-            if isinstance(event, TokenAdopted):
-                self._outlook = Outlook(event.expires_at, event.session_ends_at, self._mints)
+            if isinstance(event, TokenChanged):
+                self._outlook = SessionLifetime(
+                    event.expires_at, event.session_ends_at, self._mints
+                )
             elif isinstance(event, ClockCorrected):
                 self._offset = event.offset
             elif isinstance(event, (UploadPlanned, DownloadPlanned)):
@@ -98,7 +100,7 @@ class LifetimeEstimator:
         told = self._forecast(size, rate)
         return told.text if told is not None else None
 
-    def _forecast(self, size: int | None, rate: float | None) -> Forecast | None:
+    def _forecast(self, size: int | None, rate: float | None) -> Estimate | None:
         if self._outlook is None:
             return None  # an API key lasts
-        return forecast(self._now() + self._offset, size, rate, self._outlook)
+        return estimate(self._now() + self._offset, size, rate, self._outlook)

@@ -203,3 +203,18 @@ def check_value(section: str, key: str, value: str) -> None:
             "it is empty, has several lines, or begins or ends with a space",
             hint="Choose another one.",
         )
+
+
+def without_section(text: str, name: str) -> str:
+    """`text` without section `name`, every other byte as it was.
+
+    Raises ConfigError for a text that cannot be read.
+    """
+    result = "".join(line.text for line in _read(text) if line.section != name)
+    try:
+        before, after = _parsed(text), _parsed(result)
+    except configparser.Error:
+        before, after = {}, {name: {}}
+    if after != {key: value for key, value in before.items() if key != name}:
+        raise ConfigError(f"section [{name}] cannot be removed without changing its neighbours")
+    return result

@@ -10,7 +10,7 @@ from ocihaul.config.sources import Places
 from ocihaul.config.units import Found, duration, size, whole_number
 from ocihaul.errors import UsageError
 
-#: How long a session that is over waits for a new login, unless told otherwise, seconds.
+#: How long an expired session waits for a new login, unless told otherwise, seconds.
 SESSION_WAIT = 12 * 3600.0
 #: No session is asked for that lives longer than a year. The service grants what it likes.
 MOST_MINUTES = 365 * 24 * 60
@@ -69,7 +69,7 @@ def _is_auto(found: Found) -> bool:
     if found.value not in {"auto", "never"}:
         raise UsageError(
             f"{found.origin}: {found.value!r} is not a way to log in",
-            hint="It is auto (at a terminal, when the session is over) or never.",
+            hint="It is auto (at a terminal, when the session has expired) or never.",
         )
     return found.value == "auto"
 

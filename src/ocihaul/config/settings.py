@@ -47,7 +47,7 @@ class SessionWishes:
     """What a person wishes of the session.
 
     `renew_with` is the profile whose API key mints; `minutes` the life to ask for then.
-    `session_wait` is how long, in seconds, a session that is over waits for a new login, and
+    `session_wait` is how long, in seconds, an expired session waits for a new login, and
     `on_park` a command to run when it begins to; `login` offers the login itself then, to a person
     at a terminal. `require_session` makes a forecast that does not
     fit an error; `expected_rate` (bytes per second) is what it reckons with before anything was

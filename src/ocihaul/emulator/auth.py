@@ -137,7 +137,7 @@ class Authority:
         return key_id
 
     def end(self, session_id: str) -> None:
-        """The session is over now, and every token of it."""
+        """The session has expired now, and every token of it."""
         with self._lock:
             self._logins[session_id].ends_at = self._clock()
 

@@ -179,7 +179,7 @@ class Emulator:
         self.auth.revoke_all(refreshable=refreshable)
 
     def end_session(self, session: Session) -> None:
-        """The session is over: no token, no refresh."""
+        """The session has expired: no token, no refresh."""
         self.auth.end(session.session_id)
 
     def write_profile(

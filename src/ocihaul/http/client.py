@@ -23,7 +23,7 @@ from ocihaul.http.retry import (
     retry_after,
     service_error,
 )
-from ocihaul.session.credential import Authority, Credential
+from ocihaul.session.credential import Credential, CredentialProvider
 from ocihaul.transport.message import (
     DOCUMENT_LIMIT,
     Answer,
@@ -116,7 +116,7 @@ class Client:
     def __init__(
         self,
         pool: Pool,
-        authority: Authority,
+        credentials: CredentialProvider,
         clock: ServerClock,
         *,
         retry: RetryPolicy | None = None,
@@ -126,7 +126,7 @@ class Client:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._pool = pool
-        self._authority = authority
+        self._credentials = credentials
         self._clock = clock
         self._retry = retry or RetryPolicy()
         self._listener = listener
@@ -143,7 +143,7 @@ class Client:
         tally = _Tally()
         try:
             while True:
-                credential = self._authority.credential(self._stop)
+                credential = self._credentials.credential(self._stop)
                 offset = self._clock.offset
                 may_replace = tally.replaced < self._retry.replacements
                 try:
@@ -169,7 +169,7 @@ class Client:
         with self._pool.twin(stop) as pool:
             yield Client(
                 pool,
-                self._authority,
+                self._credentials,
                 self._clock,
                 retry=self._retry,
                 listener=self._listener,
@@ -180,7 +180,7 @@ class Client:
         """The same client over the same connections for one caller: its listener, its stop."""
         return Client(
             self._pool.sharing(stop),
-            self._authority,
+            self._credentials,
             self._clock,
             retry=self._retry,
             listener=listener,
@@ -228,7 +228,7 @@ class Client:
             return False
         if redated and not tally.redated:
             tally.redated = True
-        elif not self._authority.rejected(credential, call.operation, self._stop):
+        elif not self._credentials.handle_unauthorized(credential, call.operation, self._stop):
             return False
         return self._wait(call, rejection_delay(tally.rejections, self._chance()))
 
@@ -260,7 +260,7 @@ class Client:
 
     def _was_rejected(self, origin: Origin, credential: Credential) -> bool:
         """Ask with a call that costs nothing before a whole body is sent again."""
-        if self._probe is None or self._authority.credential(self._stop) is not credential:
+        if self._probe is None or self._credentials.credential(self._stop) is not credential:
             return False
         try:
             answer = self._attempt(origin, self._probe, credential)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from ocihaul.clock import ServerClock
 from ocihaul.http.retry import rejection_delay
-from ocihaul.session.credential import Authority, Credential
+from ocihaul.session.credential import Credential, CredentialProvider
 
 #: 401s that one request may meet; a service that rejects every new credential has another reason.
 MAX_REJECTIONS = 5
@@ -27,13 +27,15 @@ Sign = Callable[[Any, Credential], None]
 _OURS = ("date", "authorization")
 
 
-def sign_and_watch(request: Any, authority: Authority, clock: ServerClock, sign: Sign) -> Any:
+def sign_and_watch(
+    request: Any, credentials: CredentialProvider, clock: ServerClock, sign: Sign
+) -> Any:
     """Sign a prepared request and have a 401 to it mended.
 
     Raises SessionError when there is no credential to sign with.
     """
     dated = "date" in request.headers
-    mender = _Mender(authority, clock, sign, dated=dated, position=_position(request.body))
+    mender = _Mender(credentials, clock, sign, dated=dated, position=_position(request.body))
     mender.sign(request)
     request.register_hook("response", mender.heard)
     return request
@@ -44,14 +46,14 @@ class _Mender:
 
     def __init__(
         self,
-        authority: Authority,
+        credentials: CredentialProvider,
         clock: ServerClock,
         sign: Sign,
         *,
         dated: bool,
         position: int | None,
     ) -> None:
-        self._authority = authority
+        self._credentials = credentials
         self._clock = clock
         self._sign = sign
         self._dated = dated  # by the caller, whose date stays
@@ -62,7 +64,7 @@ class _Mender:
 
     def sign(self, request: Any) -> None:
         """Sign with the credential of this moment, and remember which one it was."""
-        credential = self._authority.credential()
+        credential = self._credentials.credential()
         self._signed_with = credential
         self._offset = self._clock.offset
         if not self._dated:
@@ -87,7 +89,9 @@ class _Mender:
         response.close()
         if redated and not self._redated and not self._dated:
             self._redated = True
-        elif not self._authority.rejected(self._signed_with, _operation(response.request)):
+        elif not self._credentials.handle_unauthorized(
+            self._signed_with, _operation(response.request)
+        ):
             return False
         return self._rewind(response.request.body)
 

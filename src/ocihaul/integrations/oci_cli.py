@@ -2,7 +2,7 @@
 
 `run(["os", "object", "put", …])` is `oci os object put …`: same arguments, same stdout, same exit
 status. What differs is the session. Its token is renewed while the command runs, a 401 is mended
-inside the call that met it, and nobody is ever asked to log in: a session that is over ends the
+inside the call that met it, and nobody is ever asked to log in: an expired session ends the
 command with status 75 and says so on stderr.
 
 As a program of its own, for those who want it in a child process (`ocihaul exec -- oci …`):
@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from ocihaul.errors import OcihaulError, SessionError, UsageError
-from ocihaul.events import Event, Listener, Notice, Parked, RenewalFailed, Unparked
+from ocihaul.events import Event, Listener, Notice, RenewalFailed, SessionPaused, SessionResumed
 from ocihaul.integrations.extras import OCI_CLI, is_there, require
 from ocihaul.integrations.oci_cli_debug import redacted_debug
 from ocihaul.integrations.oci_cli_settings import TOKEN, is_session_by_default, settings_for
 from ocihaul.printing import say, say_text
 from ocihaul.session.credential import Credential
-from ocihaul.session.opening import home_directory
+from ocihaul.session.factory import home_directory
 from ocihaul.session.session import Session
 from ocihaul.transport.message import StopSign
 
@@ -134,13 +134,13 @@ class _Sessions:
                 settings, listener=self._listener, session_wait=settings.wishes.session_wait
             )
             self._open.enter_context(session)
-            session.ready()  # a session that is over ends the command before it begins
+            session.ensure_valid()  # an expired session ends the command before it begins
             self._signers[key] = SessionSigner(_Failing(session, self))
         return self._signers[key]
 
 
 class _Failing:
-    """An authority that fails for good once it has failed.
+    """A credential provider that fails for good once it has failed.
 
     The CLI goes on with the other parts when one has failed; without this, each would wait for a
     session that does not come back. And it turns our error into a line: here it is kept.
@@ -156,13 +156,13 @@ class _Failing:
 
     def ready(self) -> None:
         with self._remembering():
-            self._session.ready()
+            self._session.ensure_valid()
 
-    def rejected(
+    def handle_unauthorized(
         self, credential: Credential, operation: str, cancel: StopSign | None = None
     ) -> bool:
         with self._remembering():
-            return self._session.rejected(credential, operation, cancel)
+            return self._session.handle_unauthorized(credential, operation, cancel)
 
     @contextmanager
     def _remembering(self) -> Iterator[None]:
@@ -180,12 +180,12 @@ def speak(event: Event) -> None:
     match event:
         case Notice(text):
             _say(text)
-        case RenewalFailed(rung, reason, next_try_in):
+        case RenewalFailed(provider, reason, next_try_in):
             then = "no further try" if next_try_in is None else f"next try in {next_try_in:.0f} s"
-            _say(f"renewing the session ({rung}) failed: {reason}; {then}")
-        case Parked(reason, _, cure):
+            _say(f"renewing the session ({provider}) failed: {reason}; {then}")
+        case SessionPaused(reason, _, cure):
             _say(f"waiting for a new login: {reason}" + (f". {cure}" if cure else ""))
-        case Unparked():
+        case SessionResumed():
             _say("a new token is there: going on")
 
 

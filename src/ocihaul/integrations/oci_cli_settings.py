@@ -63,7 +63,7 @@ def settings_for(
 ) -> Settings:
     """Our settings for the session that the stock CLI is about to use.
 
-    `told` is the click context's object, with the global options. A session that is over ends
+    `told` is the click context's object, with the global options. An expired session ends
     the command unless OCIHAUL_SESSION_WAIT or the rc file says to wait: callers such as kubectl
     want to be told. Raises ConfigError, UsageError.
     """

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ocihaul.clock import ServerClock
 from ocihaul.integrations.auth_retry import sign_and_watch
 from ocihaul.integrations.extras import SDK, require
-from ocihaul.session.credential import Authority, Credential
+from ocihaul.session.credential import Credential, CredentialProvider
 
 require(SDK, by="ocihaul.integrations.oci_sdk")
 
@@ -34,7 +34,9 @@ _GENERIC = ["date", "(request-target)", "host"]
 _WITH_BODY = ["content-length", "content-type", "x-content-sha256"]
 
 
-def signer(session: "Session | Authority", *, region: str | None = None) -> "SessionSigner":
+def signer(
+    session: "Session | CredentialProvider", *, region: str | None = None
+) -> "SessionSigner":
     """A signer for any client of the SDK: `SomeClient(config={}, signer=signer(session))`.
 
     The client takes its region from `region`, or else from the session's profile; a region in the
@@ -51,9 +53,9 @@ class SessionSigner(SecurityTokenSigner):  # type: ignore[misc]  # the SDK has n
     are replaced as a whole: a thread never signs with the key of one and the name of another.
     """
 
-    def __init__(self, authority: Authority, *, region: str | None = None) -> None:
+    def __init__(self, credentials: CredentialProvider, *, region: str | None = None) -> None:
         # Not the SDK's own __init__: it would freeze the token.
-        self._authority = authority
+        self._credentials = credentials
         self._unique = uuid.uuid4().hex
         self._clock = ServerClock()
         self._made: tuple[Credential, Any] | None = None
@@ -66,10 +68,10 @@ class SessionSigner(SecurityTokenSigner):  # type: ignore[misc]  # the SDK has n
         So it is never signed with a token that looks dead, in the hope that the clock is wrong:
         `ce cluster generate-token` hands the signature on to kubectl, which could not try again.
         """
-        ready = getattr(self._authority, "ready", None)
+        ready = getattr(self._credentials, "ready", None)
         if ready is not None:
             ready()
-        return self._sign(request, self._authority.credential(), enforce_content_headers)
+        return self._sign(request, self._credentials.credential(), enforce_content_headers)
 
     def __call__(self, request: Any, enforce_content_headers: bool = True) -> Any:
         """Sign a request that is about to be sent by `requests`; a 401 to it is mended."""
@@ -78,7 +80,7 @@ class SessionSigner(SecurityTokenSigner):  # type: ignore[misc]  # the SDK has n
         def sign(request: Any, credential: Credential) -> None:
             self._sign(request, credential, enforce_content_headers)
 
-        return sign_and_watch(request, self._authority, self._clock, sign)
+        return sign_and_watch(request, self._credentials, self._clock, sign)
 
     def __dask_tokenize__(self) -> tuple[str, str]:
         """What tells this signer from others, for Dask, which names its work by all that goes in.
@@ -92,20 +94,20 @@ class SessionSigner(SecurityTokenSigner):  # type: ignore[misc]  # the SDK has n
     @property
     def api_key(self) -> str:
         """The name of the present key, as it goes into a signature. A secret."""
-        return self._authority.credential().key_id
+        return self._credentials.credential().key_id
 
     @property
     def private_key(self) -> Any:
         """The present key. A secret."""
-        return self._authority.credential().key
+        return self._credentials.credential().key
 
     @property
     def _basic_signer(self) -> Any:
-        return self._made_for(self._authority.credential())._basic_signer  # noqa: SLF001  the SDK's
+        return self._made_for(self._credentials.credential())._basic_signer  # noqa: SLF001  the SDK's
 
     @property
     def _body_signer(self) -> Any:
-        return self._made_for(self._authority.credential())._body_signer  # noqa: SLF001  the SDK's
+        return self._made_for(self._credentials.credential())._body_signer  # noqa: SLF001  the SDK's
 
     def _sign(self, request: Any, credential: Credential, enforce_content_headers: bool) -> Any:
         made = self._made_for(credential)

@@ -1,7 +1,7 @@
 """Our own commands signed by the official SDK's principals.
 
 An instance, a function or a pod has no profile: the SDK knows how to get a token for it, and when
-to get another. Here such a signer becomes an authority like a Session or an API key. It signs by
+to get another. Here such a signer becomes a credential provider, like a Session. It signs by
 itself, because some put headers of their own into the signature; a 401 makes it refresh, once per
 token however many threads were refused.
 """
@@ -25,7 +25,7 @@ from ocihaul.transport.message import StopSign
 
 
 def open_principal(settings: Settings) -> "Principal":
-    """The authority for `settings.auth`, one of `SDK_AUTH`.
+    """The credential provider for `settings.auth`, one of `SDK_AUTH`.
 
     Raises UsageError when the SDK is not installed, RenewalUnavailable when the place where we
     run gives no token (it is no instance, no function, no pod).
@@ -44,7 +44,7 @@ def settled(settings: Settings, principal: "Principal") -> Settings:
 
 
 class Principal:
-    """An authority around a signer of the SDK (or one that behaves like it). Thread-safe."""
+    """A credential provider around a signer of the SDK, or one like it. Thread-safe."""
 
     def __init__(self, signer: Any) -> None:
         self._signer = signer
@@ -58,15 +58,15 @@ class Principal:
         region = getattr(self._signer, "region", None)
         return str(region) if region else None
 
-    def credential(self, cancel: StopSign | None = None) -> Credential:  # noqa: ARG002  Authority
+    def credential(self, cancel: StopSign | None = None) -> Credential:  # noqa: ARG002  CredentialProvider
         """The one that signs now; the signer itself renews a token that is about to expire."""
         return self._present
 
-    def rejected(
+    def handle_unauthorized(
         self,
         credential: Credential,
-        operation: str,  # noqa: ARG002  Authority
-        cancel: StopSign | None = None,  # noqa: ARG002  Authority
+        operation: str,  # noqa: ARG002  CredentialProvider
+        cancel: StopSign | None = None,  # noqa: ARG002  CredentialProvider
     ) -> bool:
         """Refresh the signer's token, unless another thread has done so since it signed."""
         with self._lock:

@@ -1,4 +1,4 @@
-"""What a request is signed with, and who hands it out."""
+"""What signs a request, and the providers that hand it out."""
 
 from dataclasses import dataclass, field
 from typing import Protocol, cast
@@ -12,10 +12,10 @@ from ocihaul.transport.message import StopSign
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A key and the name under which the service knows it; never shown by repr.
+    """A key and the name under which the service knows it; its repr shows neither.
 
     `generation` counts the credentials of one session: a request remembers the generation that
-    signed it, and a rejection of an old one renews nothing. `token` is None for an API key.
+    signed it, and a 401 to an old one renews nothing. `token` is None for an API key.
     """
 
     key: RSAPrivateKey = field(repr=False)
@@ -25,15 +25,15 @@ class Credential:
 
     @classmethod
     def of_token(cls, key: RSAPrivateKey, token: SessionToken, generation: int) -> "Credential":
-        """The credential of a session token and its key."""
+        """Return the credential of a session token and its key."""
         return cls(key, f"ST${token.raw}", generation, token)
 
     def sign(
         self, *, method: str, target: str, host: str, date: str, json_body: bytes | None = None
     ) -> dict[str, str]:
-        """The headers that authenticate one attempt; see `ocihaul.signing.sign`.
+        """Return the headers that authenticate one attempt; see `ocihaul.signing.sign`.
 
-        A subclass may have them made elsewhere: by a signer of the official SDK, say.
+        A subclass may sign elsewhere, for example with a signer of the official SDK.
         """
         return sign(
             self.key,
@@ -46,71 +46,71 @@ class Credential:
         )
 
 
+class CredentialProvider(Protocol):
+    """Hands out the current credential."""
+
+    def credential(self, cancel: StopSign | None = None) -> Credential:
+        """Return the credential to sign with right now. Raises SessionError when there is none.
+
+        Once `cancel` is set, a call that waits for a renewal returns the present credential.
+        """
+        ...
+
+    def handle_unauthorized(
+        self, credential: Credential, operation: str, cancel: StopSign | None = None
+    ) -> bool:
+        """Handle a 401 to a request that was signed with `credential`.
+
+        Returns True when there is a newer one to sign again with, False when this provider has no
+        other. Raises SessionError when the session has expired or cannot be renewed.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class Unsigned(Credential):
-    """What goes to a URL that carries its own right: requests are dated, and nothing else."""
+class UnsignedCredential(Credential):
+    """The credential for a URL that carries its own right: requests get a date, no signature."""
 
     def sign(
         self, *, method: str, target: str, host: str, date: str, json_body: bytes | None = None
     ) -> dict[str, str]:
-        """The headers that every request has."""
+        """Return the headers that every request has."""
         del method, target, json_body
         return {"date": date, "host": host}
 
 
-class Nobody:
-    """The authority of requests that nobody signs."""
+class AnonymousAuth:
+    """The credential provider of unsigned requests."""
 
-    def credential(self, cancel: StopSign | None = None) -> Credential:  # noqa: ARG002  Authority
-        """One without a key: there is nothing that could be sent by mistake."""
-        return Unsigned(cast("RSAPrivateKey", None), "", generation=0)
+    def credential(self, cancel: StopSign | None = None) -> Credential:  # noqa: ARG002  a protocol
+        """Return a credential without a key: nothing can be signed by mistake."""
+        return UnsignedCredential(cast("RSAPrivateKey", None), "", generation=0)
 
-    def rejected(
+    def handle_unauthorized(
         self,
-        credential: Credential,  # noqa: ARG002  Authority
-        operation: str,  # noqa: ARG002  Authority
-        cancel: StopSign | None = None,  # noqa: ARG002  Authority
+        credential: Credential,  # noqa: ARG002  a protocol
+        operation: str,  # noqa: ARG002  a protocol
+        cancel: StopSign | None = None,  # noqa: ARG002  a protocol
     ) -> bool:
-        """There is no other."""
+        """Return False: there is no other credential."""
         return False
 
 
-class Authority(Protocol):
-    """Hands out the credential of the moment."""
-
-    def credential(self, cancel: StopSign | None = None) -> Credential:
-        """The credential to sign with right now; SessionError when there is none.
-
-        Once `cancel` is set, a call that waits for one returns what there is.
-        """
-        ...
-
-    def rejected(
-        self, credential: Credential, operation: str, cancel: StopSign | None = None
-    ) -> bool:
-        """The service answered 401 to a request signed with `credential`.
-
-        True when a newer one is there to sign again with. False when this authority has no
-        other. Raises SessionError when renewal is over or out of reach.
-        """
-        ...
-
-
 class ApiKey:
-    """The authority of a long-lived API key: always the same credential."""
+    """The credential provider of a long-lived API key: always the same credential."""
 
     def __init__(self, key: RSAPrivateKey, *, tenancy: str, user: str, fingerprint: str) -> None:
         self._credential = Credential(key, f"{tenancy}/{user}/{fingerprint}", generation=0)
 
-    def credential(self, cancel: StopSign | None = None) -> Credential:  # noqa: ARG002  Authority
-        """The one credential."""
+    def credential(self, cancel: StopSign | None = None) -> Credential:  # noqa: ARG002  a protocol
+        """Return the credential of the key."""
         return self._credential
 
-    def rejected(
+    def handle_unauthorized(
         self,
-        credential: Credential,  # noqa: ARG002  Authority
-        operation: str,  # noqa: ARG002  Authority
-        cancel: StopSign | None = None,  # noqa: ARG002  Authority
+        credential: Credential,  # noqa: ARG002  a protocol
+        operation: str,  # noqa: ARG002  a protocol
+        cancel: StopSign | None = None,  # noqa: ARG002  a protocol
     ) -> bool:
-        """A rejected API key stays rejected."""
+        """Return False: a rejected API key stays rejected."""
         return False

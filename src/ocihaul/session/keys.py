@@ -1,4 +1,4 @@
-"""Keys as files have them: reading a private key, writing one, and its public half."""
+"""Read and write private and public keys in PEM."""
 
 import hashlib
 import re
@@ -30,12 +30,12 @@ _END = re.compile(rb"-----END [A-Z ]*PRIVATE KEY-----")
 def load_key(
     pem: bytes, *, where: str, passphrase: str | None = None, test_primes: bool = False
 ) -> RSAPrivateKey:
-    """An RSA private key from PEM; `where` names its origin in errors.
+    """Read an RSA private key from PEM; `where` names its origin in errors.
 
     Its numbers have to belong together. Whether its factors are primes takes OpenSSL about 30 ms,
     more than all else of a small upload's start: only `test_primes` asks for it.
 
-    The stock CLI appends the text OCI_API_KEY after the END line: whatever follows is ignored.
+    The official CLI appends the text OCI_API_KEY after the END line: whatever follows is ignored.
     Raises CredentialError.
     """
     if not pem.strip():
@@ -70,7 +70,7 @@ def load_key(
 
 
 def _numbers_belong_together(key: RSAPrivateNumbers) -> bool:
-    """Whether the numbers of a private key are those of one key (RFC 8017, 3.2)."""
+    """Return whether the numbers are those of one private key (RFC 8017, 3.2)."""
     e, n = key.public_numbers.e, key.public_numbers.n
     factors = (key.p, key.q)
     return (
@@ -89,7 +89,7 @@ def _numbers_belong_together(key: RSAPrivateNumbers) -> bool:
 def read_key_file(
     path: Path, *, passphrase: str | None = None, test_primes: bool = False
 ) -> RSAPrivateKey:
-    """The RSA private key in a file, as `load_key` has it. Errors name the file."""
+    """Read the RSA private key in a file with `load_key`. Errors name the file."""
     try:
         pem = path.read_bytes()
     except OSError as error:
@@ -99,7 +99,7 @@ def read_key_file(
 
 
 def read_public_key_file(path: Path) -> RSAPublicKey:
-    """The RSA public key in a file. Raises CredentialError that names the file."""
+    """Read the RSA public key in a file. Raises CredentialError, which names the file."""
     try:
         key = load_pem_public_key(path.read_bytes())
     except OSError as error:
@@ -117,7 +117,7 @@ def read_public_key_file(path: Path) -> RSAPublicKey:
 
 
 def private_pem(key: RSAPrivateKey, passphrase: str | None = None) -> bytes:
-    """The private key as the stock CLI writes it: PKCS #8, with its mark after the END line."""
+    """Return the key as the official CLI writes it: PKCS #8, and a mark after the END line."""
     encryption: KeySerializationEncryption = NoEncryption()
     if passphrase:
         hold(passphrase, "password")
@@ -126,11 +126,11 @@ def private_pem(key: RSAPrivateKey, passphrase: str | None = None) -> bytes:
 
 
 def public_pem(key: RSAPublicKey) -> bytes:
-    """The public key in PEM (SubjectPublicKeyInfo)."""
+    """Return the public key in PEM (SubjectPublicKeyInfo)."""
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def fingerprint(key: RSAPublicKey) -> str:
-    """How OCI names a key: the MD5 of its DER form, in pairs of hex digits."""
+    """Return the name of a key in OCI: the MD5 of its DER form, in pairs of hex digits."""
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return hashlib.md5(der, usedforsecurity=False).digest().hex(":")

@@ -1,7 +1,7 @@
-"""The lock files of a session: where they are, and who holds them right now.
+"""The lock files of a session: where they are, and which processes hold them right now.
 
-A file stays where it is for ever: it is only a lock while somebody holds it. Who that is, is for
-people to read and never to decide by.
+A lock file is never removed: it counts only while a process holds it. The holders are for people to
+read; no decision depends on them.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A process that holds a lock, as far as it is known."""
+    """A process that holds a lock; the fields are None where they are not known."""
 
     pid: int | None = None
     program: str | None = None
@@ -25,7 +25,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """A lock file. `held` is None where that cannot be asked; `pid` and `program` if known."""
+    """A lock file. `held` is None where the system cannot tell; `pid` and `program` if known."""
 
     path: Path
     held: bool | None
@@ -34,14 +34,15 @@ class Lock:
 
     @property
     def holder(self) -> Holder:
-        """Who holds it, if it is held."""
+        """Its holder, if it is held."""
         return Holder(self.pid, self.program)
 
 
 def lock_file_for(token_file: Path, kind: str = "lock") -> Path:
-    """Beside the token where that can be; the lock must be the same for all who share it.
+    """Return the lock file of a token: beside it, or else in the temporary directory.
 
-    Raises OSError when the token's place cannot be looked at.
+    All processes that share the token must find the same file. Raises OSError when the token's
+    directory cannot be read.
     """
     beside = token_file.with_name(f"{token_file.name}.{kind}")
     if os.access(beside if beside.exists() else beside.parent, os.W_OK):
@@ -54,11 +55,11 @@ def lock_file_for(token_file: Path, kind: str = "lock") -> Path:
 
 
 def make_for_owner(path: Path, token_file: Path) -> None:
-    """Make a lock file for the token's owner, where that is somebody else, unless it is there.
+    """Create a lock file for the token's owner, if that is another user and there is none yet.
 
-    Root may renew a user's session: a lock of root's could not be taken by the user. Only a file
-    that we have made is given away, as any other could be a link to something. Whatever goes wrong
-    is told by who takes the lock.
+    Root may renew a user's session: the user could not take a lock file of root's. Only a file that
+    we have created is given away, as any other could be a link. Errors surface when the lock is
+    taken.
     """
     with contextlib.suppress(OSError):
         if not hasattr(os, "geteuid") or token_file.stat().st_uid == os.geteuid():
@@ -69,7 +70,7 @@ def make_for_owner(path: Path, token_file: Path) -> None:
 
 
 def give_to_owner_of(path: Path, descriptor: int) -> None:
-    """Give an open file to the owner of `path`, where there is one and the system lets us."""
+    """Give an open file to the owner of `path`, if it exists and the system allows that."""
     if hasattr(os, "fchown"):
         with contextlib.suppress(OSError):
             status = path.stat()
@@ -77,21 +78,21 @@ def give_to_owner_of(path: Path, descriptor: int) -> None:
 
 
 def lock_at(path: Path) -> Lock:
-    """The state of the lock at `path`."""
+    """Return the state of the lock at `path`."""
     held = _is_held(path, shared=False)
     holder = next(iter(_holders(path)), Holder()) if held else Holder()
     return Lock(path, held, holder.pid, holder.program)
 
 
 def sharers_of(path: Path) -> tuple[Holder, ...]:
-    """Who holds a share of the lock at `path`, as far as it can be seen."""
+    """Return the visible processes that share the lock at `path`."""
     if not _is_held(path, shared=True):
         return ()
     return tuple(_holders(path)) or (Holder(),)
 
 
 def _is_held(path: Path, *, shared: bool) -> bool | None:
-    """Whether somebody holds it: alone, or (`shared`) a share of it."""
+    """Return whether it is held: exclusively, or (`shared`) at all. None where it is not known."""
     try:
         import fcntl  # noqa: PLC0415  POSIX only
     except ImportError:
@@ -103,7 +104,7 @@ def _is_held(path: Path, *, shared: bool) -> bool | None:
     except OSError:
         return None
     try:
-        # Held for a moment: who wants the lock meanwhile tries again at once.
+        # Held for a moment: a process that wants the lock meanwhile tries again at once.
         fcntl.flock(descriptor, (fcntl.LOCK_EX if shared else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -115,7 +116,7 @@ def _is_held(path: Path, *, shared: bool) -> bool | None:
 
 
 def _holders(path: Path) -> Iterator[Holder]:
-    """The processes that Linux names as the holders, if they live where we can see them."""
+    """Yield the holders that Linux names, if their processes are visible from here."""
     with contextlib.suppress(OSError, ValueError):
         inode = str(path.stat().st_ino)
         for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():

@@ -1,8 +1,8 @@
 """Token and key on disk: read a matching pair, notice a change, replace atomically, lock.
 
-Others write these files too: the stock CLI empties the token file before it fills it, and a new
-login replaces key and token one after the other. So a file that is empty, cut or not a pair is
-read again shortly after before it is believed to be broken.
+Other programs write these files, too: the official CLI empties the token file before it fills it,
+and a new login replaces key and token one after the other. So files that are empty, cut or not a
+pair are read again for two seconds before they count as broken.
 """
 
 import contextlib
@@ -24,17 +24,17 @@ from ocihaul.session.keys import load_key
 from ocihaul.session.lockfile import give_to_owner_of, lock_file_for, make_for_owner
 from ocihaul.session.token import SessionToken
 
-#: How often and how long a broken pair is read again, seconds. The gap between a stock writer's
+#: How often and how long a broken pair is read again, seconds. The gap between the official CLI's
 #: truncate and its write is microseconds, between a login's two files milliseconds; on a busy
 #: machine the writer may have to wait in between.
 _REREAD_EVERY = 0.05
 _REREAD_FOR = 2.0
-#: How often somebody who waits for the lock looks whether to stop, seconds.
-_GLANCE = 0.25
+#: How often a thread that waits for the lock checks for a stop, seconds.
+_STOP_POLL_INTERVAL = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class TokenAndKey:
     """A token and the key that it belongs to."""
 
     token: SessionToken
@@ -42,15 +42,15 @@ class Pair:
 
 
 class StoreBusy(Exception):
-    """Another process holds the lock, longer than we were ready to wait."""
+    """Another process has held the lock for longer than the timeout."""
 
 
 class CredentialStore:
     """The two files of one session. `passphrase` opens the key, where it is protected.
 
-    With `key_pem` the key comes from there (an environment variable) and not from a file.
-    `profile` is the one to log in to again, in hints. `durable` says whether the file system could
-    put on disk what `replace` has written last.
+    With `key_pem` (from an environment variable) no key file is read. `profile` is the one to log
+    in to again, in hints. `durable` says whether the file system could sync what `replace` wrote
+    last.
     """
 
     def __init__(
@@ -74,19 +74,19 @@ class CredentialStore:
         self._opened: tuple[bytes, RSAPrivateKey] | None = None
 
     def changed(self) -> bool:
-        """Whether the files look different from when `read` last looked. One stat for each."""
+        """Return whether the files have changed since the last `read`: one stat for each."""
         return self._signature() != self._seen
 
-    def read(self) -> Pair:
-        """The present pair. Raises CredentialError when it stays broken for two seconds."""
+    def read(self) -> TokenAndKey:
+        """Return token and key. Raises CredentialError when they stay broken for two seconds."""
         for _ in range(round(_REREAD_FOR / _REREAD_EVERY)):
             with contextlib.suppress(CredentialError):
                 return self.read_once()
             self._sleep(_REREAD_EVERY)
         return self.read_once()
 
-    def read_once(self) -> Pair:
-        """The present pair, or CredentialError at once."""
+    def read_once(self) -> TokenAndKey:
+        """Return token and key. Raises CredentialError at once."""
         self._seen = self._signature()
         token_text = _read(self.token_file, "token", self.profile)
         key = self._key()
@@ -103,13 +103,13 @@ class CredentialStore:
                 f"token in {self.token_file}",
                 hint=f"They come as a pair: log in again with: {login_command(self.profile)}",
             )
-        return Pair(token, key)
+        return TokenAndKey(token, key)
 
     def replace(self, token: SessionToken, *, instead_of: SessionToken) -> str | None:
-        """Put `token` on disk where `instead_of` was; None when done, else why not.
+        """Write `token` over `instead_of`. Returns None when done, else why not.
 
-        Call it with the lock held. Others write without it: their newer token and their login,
-        whole or half-way, are left alone; a torn token is made whole.
+        Call it with the lock held. Other programs write without it: a newer token and a new login
+        of theirs, complete or half-way, are left alone; a torn token is replaced.
         """
         there = self._token_there()
         if there is not None and there.raw != instead_of.raw:
@@ -123,7 +123,7 @@ class CredentialStore:
             self.durable = write_private(self.token_file, token.raw.encode())
         except OSError as error:
             return f"{self.token_file} cannot be written: {error.strerror}"
-        # It is news for `changed`: somebody may have written after us, before we could look.
+        # `changed` stays true: another program may have written after us, before we could look.
         return None
 
     def _token_there(self) -> SessionToken | None:
@@ -134,11 +134,11 @@ class CredentialStore:
             return None
 
     def key_fits(self, token: SessionToken) -> bool:
-        """Whether the key that is there now is the token's; True when it cannot be read."""
+        """Return whether the key on disk is the token's; True when it cannot be read."""
         try:
             return token.belongs_to(self._key().public_key())
         except CredentialError:
-            return True  # nothing is known against it
+            return True  # nothing contradicts it
 
     @contextlib.contextmanager
     def lock(
@@ -156,9 +156,9 @@ class CredentialStore:
         while not lock.is_locked:
             left = deadline - time.monotonic()
             try:
-                lock.acquire(timeout=max(min(left, _GLANCE), 0.0))
+                lock.acquire(timeout=max(min(left, _STOP_POLL_INTERVAL), 0.0))
             except Timeout:
-                if left <= _GLANCE or stopped():
+                if left <= _STOP_POLL_INTERVAL or stopped():
                     raise StoreBusy from None
         try:
             yield
@@ -166,7 +166,7 @@ class CredentialStore:
             lock.release()
 
     def lock_file(self) -> Path:
-        """The file that is locked. Raises OSError when the token's place cannot be looked at."""
+        """Return the lock file. Raises OSError when the token's directory cannot be read."""
         return lock_file_for(self.token_file)
 
     def _key(self) -> RSAPrivateKey:
@@ -185,7 +185,7 @@ class CredentialStore:
 
 
 def replaceable(path: Path) -> str | None:
-    """How `write_private` would get a file to disk: "rename", "in place", or not at all."""
+    """Return how `write_private` would replace a file: "rename", "in place", or None: it cannot."""
     real = path.resolve()
     if os.access(real.parent, os.W_OK):
         return "rename"
@@ -195,12 +195,12 @@ def replaceable(path: Path) -> str | None:
 def write_private(path: Path, data: bytes) -> bool:
     """Replace a file's content atomically, 0600 from birth, safely on disk when it returns.
 
-    Returns False where the file system cannot put it on disk: the content is there all the same.
+    Returns False where the file system cannot sync; the content is written all the same.
 
     A symbolic link stays and its target is replaced. Where a rename is impossible (a bind-mounted
-    single file, a directory that is not ours) the content is written in place, the new bytes over
+    single file, a directory of another user) the content is written in place, the new bytes over
     the old ones before the rest is cut off, so that no reader finds the file empty.
-    The file keeps its owner where the system lets us give it away. Raises OSError.
+    The file keeps its owner where the system allows that. Raises OSError.
     """
     return write_together((path, data))
 
@@ -208,8 +208,8 @@ def write_private(path: Path, data: bytes) -> bool:
 def write_together(*files: tuple[Path, bytes]) -> bool:
     """Replace several files as `write_private` does, one right after the other.
 
-    Everything slow is done before the first of them changes: whoever reads in between finds files
-    that do not belong together for microseconds only. Raises OSError.
+    Everything slow is done before the first of them changes: only for microseconds can a reader
+    find files that do not belong together. Raises OSError.
     """
     staged: list[tuple[Path, bytes, Path | None]] = []
     durable = True
@@ -232,9 +232,9 @@ def write_together(*files: tuple[Path, bytes]) -> bool:
 
 
 def _stage(path: Path, data: bytes) -> tuple[Path | None, bool]:
-    """The new content in a file beside `path`, and whether it is on disk.
+    """Write the new content to a file beside `path`; return that file and whether it is synced.
 
-    None where only writing in place is left.
+    The file is None where `path` can only be written in place.
     """
     temporary: Path | None = None
     try:
@@ -267,8 +267,8 @@ def _moved(temporary: Path, path: Path) -> bool:
 
 def _write_in_place(path: Path, data: bytes) -> bool:
     with path.open("r+b") as file:
-        # Before the secret is in it. A file of another user stays as open as it is, which is
-        # told once, when the profile is read.
+        # Before the secret is in it. The mode of another user's file stays; a notice says so when
+        # the profile is read.
         with contextlib.suppress(OSError):
             if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
                 os.fchmod(file.fileno(), 0o600)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from ocihaul.documents import whole_number_or_none
-from ocihaul.events import Event, PartResent, RetryScheduled, TokenAdopted
+from ocihaul.events import Event, PartResent, RetryScheduled, TokenChanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Counter:
     def __call__(self, event: Event) -> None:
         """Take note of `event`, from any thread."""
         match event:
-            case TokenAdopted(rung=rung) if rung != "start":
+            case TokenChanged(source=source) if source != "start":
                 more = Counts(renewals=1)
             case RetryScheduled():
                 more = Counts(retries=1)

@@ -18,17 +18,17 @@ _TOO_LONG = "it is longer than what was asked for"
 class Inflow:
     """Fills one sink from one non-blocking socket; `count` is how many bytes it has got.
 
-    `patience` is seconds without a byte. `flow`, if given, is told how it goes on.
+    `timeout` is seconds without a byte. `flow`, if given, is told how it goes on.
     """
 
     def __init__(
-        self, sock: socket.socket, sink: Sink, patience: float, stop: StopSign, limiter: Limiter
+        self, sock: socket.socket, sink: Sink, timeout: float, stop: StopSign, limiter: Limiter
     ) -> None:
         self.flow: Flow | None = None
         self.count = 0
         self._sock = sock
         self._sink = sink
-        self._patience = patience
+        self._timeout = timeout
         self._stop = stop
         self._limiter = limiter
         self._heard = time.monotonic()
@@ -82,9 +82,9 @@ class Inflow:
             try:
                 count = self._sock.recv_into(space)
             except TimeoutError:
-                if time.monotonic() - self._heard > self._patience:
-                    patience = f"{self._patience:g} s"
-                    raise WireError(f"the server took more than {patience} to go on") from None
+                if time.monotonic() - self._heard > self._timeout:
+                    timeout = f"{self._timeout:g} s"
+                    raise WireError(f"the server took more than {timeout} to go on") from None
                 return
             except OSError as error:
                 raise WireError(f"the connection broke: {error}") from error

@@ -13,7 +13,7 @@ _WANT_READ = (BlockingIOError, InterruptedError, ssl.SSLWantReadError)
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """How long to wait, in seconds: for progress of any kind, and for `100 Continue`."""
 
     read: float = 60.0
@@ -23,10 +23,10 @@ class Patience:
 class Channel:
     """Bytes in, and waits in both directions. `flow` is the body that is under way, if any."""
 
-    def __init__(self, sock: socket.socket, patience: Patience, stop: StopSign) -> None:
+    def __init__(self, sock: socket.socket, timeouts: Timeouts, stop: StopSign) -> None:
         sock.settimeout(0.0)
         self.sock = sock
-        self.patience = patience
+        self.timeouts = timeouts
         self.stop = stop
         self.flow: Flow | None = None
         self._watch = Watch(sock)
@@ -58,7 +58,7 @@ class Channel:
         return data
 
     def wait(self, events: int, what_for: str, *, deadline: float | None = None) -> int:
-        """Wait until one of `events`; WireError at the `deadline`, or `patience.read` seconds on.
+        """Wait until one of `events`; WireError at the `deadline`, or `timeouts.read` seconds on.
 
         What leaves our buffers meanwhile is a reason to wait on. Raises Stopped, Stalled.
         """
@@ -90,10 +90,10 @@ class Channel:
         return unacknowledged(self.sock)
 
     def deadline(self) -> float:
-        """When `patience.read` is over, on the monotonic clock."""
-        return time.monotonic() + self.patience.read
+        """When `timeouts.read` is over, on the monotonic clock."""
+        return time.monotonic() + self.timeouts.read
 
     def check_time(self, what_for: str, deadline: float) -> None:
         """Raise WireError when the deadline has passed."""
         if time.monotonic() > deadline:
-            raise WireError(f"the server took more than {self.patience.read:g} s {what_for}")
+            raise WireError(f"the server took more than {self.timeouts.read:g} s {what_for}")

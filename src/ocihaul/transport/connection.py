@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from ocihaul.transport.body_reader import Inflow
-from ocihaul.transport.channel import Channel, Patience
+from ocihaul.transport.channel import Channel, Timeouts
 from ocihaul.transport.flows import Flows
 from ocihaul.transport.http_heads import AnswerHead, request_head
 from ocihaul.transport.limiter import Limiter, unlimited
@@ -50,12 +50,12 @@ class Connection:
         self,
         sock: socket.socket,
         *,
-        patience: Patience,
+        timeouts: Timeouts,
         stop: StopSign,
         limiter: Limiter | None = None,
         flows: Flows | None = None,
     ) -> None:
-        self._channel = Channel(sock, patience, stop)
+        self._channel = Channel(sock, timeouts, stop)
         self._flows = flows or Flows(limiter)
         self._limiter = limiter or Limiter(unlimited)
         self._reply = Reply("")
@@ -149,7 +149,7 @@ class Connection:
 
         A server that ignores Expect, or is late, is allowed to: then the body goes out unasked.
         """
-        deadline = time.monotonic() + self._channel.patience.for_continue
+        deadline = time.monotonic() + self._channel.timeouts.for_continue
         while (remaining := deadline - time.monotonic()) > 0:
             if self._channel.poll(READ, min(remaining, SLICE)) and self._listen():
                 return
@@ -292,7 +292,7 @@ class Connection:
         """The body into the sink: piece by piece, or straight where its length is known."""
         reply = self._reply
         channel = self._channel
-        inflow = Inflow(channel.sock, sink, channel.patience.read, channel.stop, self._limiter)
+        inflow = Inflow(channel.sock, sink, channel.timeouts.read, channel.stop, self._limiter)
         ahead = reply.ahead(_ENDLESS if head.length is None else head.length)
         if head.length is None or len(ahead) < head.length:
             channel.flow = inflow.flow = self._flows.begin(

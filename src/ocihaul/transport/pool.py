@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Self
 
 from ocihaul.errors import ConfigError
-from ocihaul.transport.channel import Patience
+from ocihaul.transport.channel import Timeouts
 from ocihaul.transport.connection import Connection
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.flows import Flows
@@ -43,14 +43,14 @@ class Pool:
         self,
         dialer: Dialer,
         *,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
         stop: threading.Event | None = None,
         limiter: Limiter | None = None,
         shared: Shared | None = None,
     ) -> None:
         self._dialer = dialer
         self._limiter = limiter
-        self._patience = patience or Patience()
+        self._timeouts = timeouts or Timeouts()
         self._stop = stop or threading.Event()
         self._shared = shared or Shared(limiter)
 
@@ -62,13 +62,13 @@ class Pool:
 
     def twin(self, stop: threading.Event) -> "Pool":
         """Connections of its own to the same places, under another stop."""
-        return Pool(self._dialer, patience=self._patience, stop=stop, limiter=self._limiter)
+        return Pool(self._dialer, timeouts=self._timeouts, stop=stop, limiter=self._limiter)
 
     def sharing(self, stop: threading.Event) -> "Pool":
         """The same connections under another stop; closing this pool closes them."""
         return Pool(
             self._dialer,
-            patience=self._patience,
+            timeouts=self._timeouts,
             stop=stop,
             limiter=self._limiter,
             shared=self._shared,
@@ -113,7 +113,7 @@ class Pool:
             sock = self._dialer.open(origin, stop=self._stop)
         return Connection(
             sock,
-            patience=self._patience,
+            timeouts=self._timeouts,
             stop=self._stop,
             limiter=self._limiter,
             flows=self._shared.flows,
@@ -171,7 +171,7 @@ def exchange_once(
 ) -> Answer:
     """One request on a connection of its own; each step of it may take `timeout` seconds."""
     sock = dialer.open(origin, timeout=timeout, stop=stop)
-    connection = Connection(sock, patience=Patience(read=timeout), stop=stop)
+    connection = Connection(sock, timeouts=Timeouts(read=timeout), stop=stop)
     try:
         answer = connection.exchange(dialer.route(origin, request))
         dialer.check(origin, answer)

@@ -11,10 +11,10 @@ import pytest
 from ocihaul.cli.session import login_core, login_offer
 from ocihaul.cli.session.login_offer import LoginOffer
 from ocihaul.config import Flags, Settings, resolve
-from ocihaul.errors import Interrupted, LoginFailed, OcihaulError, UsageError
-from ocihaul.events import LoginOffered, Notice, Parked, Unparked
+from ocihaul.errors import Interrupted, LoginError, OcihaulError, UsageError
+from ocihaul.events import LoginOffered, Notice, SessionPaused, SessionResumed
 from ocihaul.session.keys import load_key, private_pem
-from ocihaul.session.profile_files import NewSession
+from ocihaul.session.login.profile_files import NewSession
 from ocihaul.session.token import SessionToken
 from tests.support import Recorder, make_token, rsa_key
 
@@ -66,7 +66,7 @@ class Rig:
         return resolve(Flags(**(given | flags)), {}, self.home)
 
     def parked(self, until: float = UNTIL) -> None:
-        self.offer(Parked("over", until))
+        self.offer(SessionPaused("over", until))
 
     def settles(self) -> None:
         """Wait for the login under way, if there is one."""
@@ -120,7 +120,7 @@ def test_it_is_offered_once_however_often_the_park_is_said(rig: Rig) -> None:
 
 def test_it_ends_with_the_park_and_comes_again_with_the_next(rig: Rig) -> None:
     rig.parked()
-    rig.offer(Unparked())
+    rig.offer(SessionResumed())
     rig.settles()
     rig.parked(UNTIL + 1)
     rig.login.answer = session()
@@ -138,7 +138,7 @@ def test_a_command_that_is_told_to_stop_ends_it(rig: Rig) -> None:
 
 def test_a_no_is_final_for_this_park(rig: Rig) -> None:
     rig.parked()
-    rig.login.answer = LoginFailed("the login page answered: access_denied")
+    rig.login.answer = LoginError("the login page answered: access_denied")
     rig.settles()
     rig.parked()
     rig.settles()

@@ -392,7 +392,7 @@ def test_doctor_names_who_holds_the_lock_and_how_to_end_it(oci: World) -> None:
     oci.finish(holder)
     assert lock.exists()
     ran = oci.run("doctor", "--offline")
-    assert "nobody holds the lock" in ran.out, "a lock file that was left behind holds nothing up"
+    assert "no process holds the lock" in ran.out, "a lock file that is left blocks nothing"
     assert oci.run("session", "refresh").code == 0
 
 

@@ -10,7 +10,7 @@ import pytest
 from ocihaul.cli.session import browser, login_core
 from ocihaul.cli.session import login as session_login
 from ocihaul.cli.session.browser import has_browser, is_remote, tunnel_line
-from ocihaul.session.profile_files import NewSession
+from ocihaul.session.login.profile_files import NewSession
 from ocihaul.session.token import SessionToken
 from tests.cli.conftest import Command
 from tests.support import make_token, rsa_key

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.errors import Interrupted, NetworkError, OcihaulError, ServiceError, SessionOver
+from ocihaul.errors import (
+    Interrupted,
+    NetworkError,
+    OcihaulError,
+    ServiceError,
+    SessionExpiredError,
+)
 from ocihaul.storage.types import ObjectSummary
 from ocihaul.transfer.uploads.request import UploadRequest
 from ocihaul.transfer.uploads.target import TargetObject
@@ -38,7 +44,7 @@ def test_an_object_that_cannot_be_asked_about_is_not_settled(error: OcihaulError
     assert settled(error) is None
 
 
-@pytest.mark.parametrize("error", [Interrupted("stopped"), SessionOver("over")])
+@pytest.mark.parametrize("error", [Interrupted("stopped"), SessionExpiredError("over")])
 def test_what_is_not_about_the_object_is_told(error: OcihaulError) -> None:
     with pytest.raises(type(error)):
         settled(error)

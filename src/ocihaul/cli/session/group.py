@@ -19,6 +19,9 @@ session.add_places(
         "mint": "session.mint:mint",
         "status": "session.status:status",
         "refresh": "session.refresh:refresh",
+        "export": "session.archive:export",
+        "import": "session.archive:import_session",
+        "terminate": "session.terminate:terminate",
         "validate": "session.validate:validate",
         "keep": "session.keep:keep",
     }

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ import click
 
 from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, exit_code, worst
 from ocihaul.cli.global_options import Given, global_options
-from ocihaul.cli.session.settings import (
+from ocihaul.cli.session.profiles import (
     chosen_profiles,
     session_settings,
     several_profiles,
@@ -26,11 +27,11 @@ from ocihaul.cli.session.settings import (
 if TYPE_CHECKING:
     from ocihaul.config import Settings
     from ocihaul.events import Event, Listener
-    from ocihaul.session.ward import Ward
+    from ocihaul.session.keeper.supervisor import ProfileSupervisor
 
 COMMAND = ("session", "keep")
 #: How long `--once` may wait for an auth service that does not answer, seconds.
-_ONCE_PATIENCE = 60.0
+_ONCE_TIMEOUT = 60.0
 
 
 @click.command("keep")
@@ -54,7 +55,7 @@ def keep(
     """Keep sessions alive, for every program that reads their files.
 
     Runs until SIGTERM or SIGINT, and then exits with 0; SIGHUP reads the configuration again.
-    A session that is over does not end the others: its files are watched, and a new login is
+    An expired session does not end the others: its files are watched, and a new login is
     taken up. With --once the exit status is 1 when a session cannot be renewed any more, and 75
     when its renewal failed for now.
     """
@@ -78,11 +79,11 @@ def _keep(
     metrics_file: Path | None,
 ) -> int:
     with signals() as wait:
-        from ocihaul.session.keeping import Keeper
-        from ocihaul.session.notify import Notifier
+        from ocihaul.session.keeper.keeper import Keeper
+        from ocihaul.session.keeper.systemd import Notifier
 
         keeper = Keeper(
-            _wards(names, load, log),
+            _supervisors(names, load, log),
             notifier=Notifier.from_environment(os.environ),
             listener=log.listener(""),
             metrics_file=metrics_file,
@@ -98,35 +99,37 @@ def _once(
     metrics_file: Path | None,
 ) -> int:
     from ocihaul.cli.signals import stopping
-    from ocihaul.errors import OcihaulError, SessionOver
+    from ocihaul.errors import OcihaulError, SessionExpiredError
 
     codes = {DONE}
     with stopping() as stopper:
-        patience = threading.Timer(_ONCE_PATIENCE, stopper.stop.set)
-        patience.daemon = True
-        patience.start()
-        wards = _wards(names, load, log)
-        for ward in wards:
+        timeout = threading.Timer(_ONCE_TIMEOUT, stopper.stop.set)
+        timeout.daemon = True
+        timeout.start()
+        supervisors = _supervisors(names, load, log)
+        for supervisor in supervisors:
             try:
-                ward.once(stopper.stop)
+                supervisor.renew_once(stopper.stop)
             except OcihaulError as error:
-                if stopper.stop.is_set() and patience.is_alive():
+                if stopper.stop.is_set() and timeout.is_alive():
                     return INTERRUPTED
-                log.say(str(error).replace("\n", " "), profile=ward.profile)
-                codes.add(FAILED if isinstance(error, SessionOver) else exit_code(error))
-        patience.cancel()
+                log.say(str(error).replace("\n", " "), profile=supervisor.profile)
+                codes.add(FAILED if isinstance(error, SessionExpiredError) else exit_code(error))
+        timeout.cancel()
     if metrics_file is not None:
-        from ocihaul.session.metrics import exposition, write_metrics
+        from ocihaul.session.keeper.metrics import exposition, write_metrics
 
-        text = exposition((ward.sample() for ward in wards), keeper_up=False)
+        text = exposition((supervisor.sample() for supervisor in supervisors), keeper_up=False)
         write_metrics(metrics_file, text)
     return worst(codes)
 
 
-def _wards(names: Sequence[str], load: "Callable[[str], Settings]", log: "Log") -> "list[Ward]":
-    from ocihaul.session.ward import Ward
+def _supervisors(
+    names: Sequence[str], load: "Callable[[str], Settings]", log: "Log"
+) -> "list[ProfileSupervisor]":
+    from ocihaul.session.keeper.supervisor import ProfileSupervisor
 
-    return [Ward(name, lambda name=name: load(name), log.listener(name)) for name in names]  # type: ignore[misc]  # a default binds the name
+    return [ProfileSupervisor(name, partial(load, name), log.listener(name)) for name in names]
 
 
 class Log:

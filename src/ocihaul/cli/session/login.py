@@ -12,7 +12,7 @@ from ocihaul.cli.environment import at_terminal, environment_and_home
 from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.prompts import confirm, prompt
-from ocihaul.cli.session.several import say_notice
+from ocihaul.cli.session.profiles import say_notice
 from ocihaul.config import Flags
 from ocihaul.config.ini import path_exists
 from ocihaul.errors import UsageError
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import threading
 
     from ocihaul.config.units import Found
-    from ocihaul.session.profile_files import NewSession
-    from ocihaul.session.profile_place import ProfilePlace
+    from ocihaul.session.login.profile_files import NewSession
+    from ocihaul.session.login.profile_paths import ProfilePaths
     from ocihaul.session.token import SessionToken
 
     #: Opens the session; stops early when the event is set.
@@ -115,8 +115,8 @@ class _Login:
     def run(self) -> int:
         """Open the session, write it, tell about it."""
         from ocihaul.cli.signals import stopping
-        from ocihaul.session.profile_files import write_session
-        from ocihaul.session.profile_place import prepare
+        from ocihaul.session.login.profile_files import write_session
+        from ocihaul.session.login.profile_paths import prepare
 
         place = self._place()
         # Every question comes before `stopping`, where Ctrl-C would not end one.
@@ -140,16 +140,16 @@ class _Login:
 
     # What is known beforehand
 
-    def _place(self) -> "ProfilePlace":
+    def _place(self) -> "ProfilePaths":
         from ocihaul.config.login import login_config_file
         from ocihaul.config.sources import expand_home
-        from ocihaul.session.profile_place import find_place, is_api_key_profile
+        from ocihaul.session.login.profile_paths import find_paths, is_api_key_profile
 
         given = self.options["config_location"]
         config_file = login_config_file(self.flags, self.environ, self.home, given=given)
         location = self.options["token_location"]
         profile = self._profile(config_file)
-        place = find_place(
+        place = find_paths(
             profile,
             config_file=config_file,
             token_location=expand_home(location, self.home) if location else None,
@@ -179,7 +179,7 @@ class _Login:
     def _renew_with(self) -> str | None:
         return self.flags.renew_with or self.environ.get("OCIHAUL_RENEW_WITH")
 
-    def _ask_to_replace(self, place: "ProfilePlace") -> None:
+    def _ask_to_replace(self, place: "ProfilePaths") -> None:
         what = f"{place.config_file}, section [{place.profile}] holds an API key"
         question = f"{what}. Replace its settings by the session?"
         if self.terminal and confirm(question):
@@ -189,7 +189,7 @@ class _Login:
             hint="Choose another --profile-name, or say --force.",
         )
 
-    def _region(self, place: "ProfilePlace") -> "Found":
+    def _region(self, place: "ProfilePaths") -> "Found":
         from ocihaul.config.login import find_region
         from ocihaul.config.units import Found
 
@@ -210,7 +210,7 @@ class _Login:
             hint="Say --region us-ashburn-1 (or yours), or set OCI_CLI_REGION.",
         )
 
-    def _passphrase(self, place: "ProfilePlace") -> _Passphrase:
+    def _passphrase(self, place: "ProfilePaths") -> _Passphrase:
         from ocihaul.config.ini import check_value
 
         if not self.options["use_passphrase"]:
@@ -230,11 +230,11 @@ class _Login:
 
     # The two ways to a session: the region that it is for, and what opens it
 
-    def _browsed(self, place: "ProfilePlace") -> tuple[str, "Opener"]:
+    def _browsed(self, place: "ProfilePaths") -> tuple[str, "Opener"]:
         from ocihaul.cli.session import login_core
         from ocihaul.config.login import callback_port, find_login_page
         from ocihaul.config.units import Found, duration
-        from ocihaul.session.login import PORT
+        from ocihaul.session.login.browser_login import PORT
 
         options = self.options
         if options["public_key_file_path"]:
@@ -273,14 +273,14 @@ class _Login:
 
         return page.region, open_session
 
-    def _minted(self, place: "ProfilePlace") -> tuple[str, "Opener"]:
+    def _minted(self, place: "ProfilePaths") -> tuple[str, "Opener"]:
         from cryptography.hazmat.primitives.asymmetric import rsa
 
         from ocihaul.cli.session import login_core
         from ocihaul.config.login import resolve_signer
         from ocihaul.config.sources import expand_home
         from ocihaul.session.keys import read_public_key_file
-        from ocihaul.session.profile_files import NewSession
+        from ocihaul.session.login.profile_files import NewSession
 
         signer = resolve_signer(self.flags, self.environ, self.home, command=COMMAND)
         self.notices += map(in_flags, signer.notices)
@@ -311,7 +311,7 @@ class _Login:
 
     # What a person is told
 
-    def _tell(self, place: "ProfilePlace", session: "NewSession") -> None:
+    def _tell(self, place: "ProfilePaths", session: "NewSession") -> None:
         _say(lasting(session.token))
         _say(f"Config written to: {place.config_file}")
         if session.key is None:

@@ -1,6 +1,6 @@
-"""The seam between the command line and logins: each function imports what it starts.
+"""Start logins from the command line; each function imports what it needs.
 
-Tests replace these functions; see `core` for the same about transfers.
+Tests replace these functions.
 """
 
 import threading
@@ -11,11 +11,11 @@ from ocihaul.config import Settings
 from ocihaul.events import Listener, Notice
 
 if TYPE_CHECKING:
-    # They bring cryptography and more along, which only some commands need.
+    # They import cryptography and more, which only some commands need.
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-    from ocihaul.session.credential import Authority
-    from ocihaul.session.profile_files import NewSession
+    from ocihaul.session.credential import CredentialProvider
+    from ocihaul.session.login.profile_files import NewSession
     from ocihaul.session.token import SessionToken
     from ocihaul.transport.message import StopSign
 
@@ -31,8 +31,8 @@ def run_browser_login(
     warn: Callable[[str], None],
     stop: "StopSign",
 ) -> "NewSession":
-    """Log in by way of a browser; `show` gets the address to open and the port that waits."""
-    from ocihaul.session.login import BrowserLogin
+    """Log in with a browser; `show` gets the address to open and the port that waits."""
+    from ocihaul.session.login.browser_login import BrowserLogin
 
     with BrowserLogin(
         page,
@@ -53,19 +53,21 @@ def run_mint(
     listener: Listener,
     stop: threading.Event,
 ) -> "SessionToken":
-    """A token for a public key, signed for by the profile that `signer` holds."""
+    """Mint a token for a public key, signed for by the profile of `signer`."""
     from ocihaul.clock import ServerClock
-    from ocihaul.session.minting import mint_or_raise
-    from ocihaul.session.opening import open_api_key, open_minter
+    from ocihaul.session.factory import open_api_key, open_api_key_provider
+    from ocihaul.session.providers import mint_or_raise
     from ocihaul.session.session import Session
 
     clock = ServerClock(listener=listener)
     if signer.auth == "api_key":
-        authority: Authority = open_api_key(signer)
+        signing: CredentialProvider = open_api_key(signer)
     else:
-        authority = Session.from_settings(signer, clock=clock, stop=stop)
-    minter = open_minter(signer, signer=authority, minutes=minutes, clock=clock, stop=stop)
-    token, note = mint_or_raise(minter, public_key, timeout=signer.read_timeout)
+        signing = Session.from_settings(signer, clock=clock, stop=stop)
+    provider = open_api_key_provider(
+        signer, signer=signing, minutes=minutes, clock=clock, stop=stop
+    )
+    token, note = mint_or_raise(provider, public_key, timeout=signer.read_timeout)
     if note:
         listener(Notice(note))
     return token

@@ -1,7 +1,7 @@
-"""The login itself, offered to the person at this terminal while the session is parked.
+"""Offer a login to the person at this terminal while the session is paused (`--login auto`).
 
-What belongs here: when to offer it, and what is said of it. It is a login like any other: what it
-writes to the profile's files is found there by the parked session, as by everybody who shares it.
+It is a login like any other: the paused session finds what it writes to the profile's files, as
+every other program does that shares them.
 """
 
 import threading
@@ -14,20 +14,20 @@ from ocihaul.cli.environment import at_terminal
 from ocihaul.cli.flags import in_flags
 from ocihaul.cli.session_estimate import Say
 from ocihaul.config import Settings
-from ocihaul.errors import ConfigError, CredentialError, Interrupted, LoginFailed, OcihaulError
-from ocihaul.events import Event, Notice, Parked, Unparked
+from ocihaul.errors import ConfigError, CredentialError, Interrupted, LoginError, OcihaulError
+from ocihaul.events import Event, Notice, SessionPaused, SessionResumed
 
 if TYPE_CHECKING:
     from ocihaul.config.login import LoginPage
-    from ocihaul.session.profile_files import NewSession
-    from ocihaul.session.profile_place import ProfilePlace
+    from ocihaul.session.login.profile_files import NewSession
+    from ocihaul.session.login.profile_paths import ProfilePaths
 
 
 class LoginOffer:
-    """A listener that begins a login when the session parks (`--login auto`).
+    """A listener that begins a login when the session pauses.
 
-    There is one at a time. It ends with the park, however that ends, and with `stop`. A person who
-    says no, and a place where there can be no login, are not asked again for this park.
+    There is one at a time. It ends with the pause, however that ends, and with `stop`. After a
+    refusal, and where no login is possible, there is no other one during this pause.
     """
 
     def __init__(
@@ -44,52 +44,52 @@ class LoginOffer:
         self._stop = stop
         self._environ = environ
         self._home = home
-        self._lock = threading.Lock()  # guards all below
+        self._lock = threading.Lock()  # guards the fields below
         self._said: str | None = None
-        self._over: _Over | None = None
+        self._pause: _PauseStop | None = None
         self._refused_until: float | None = None
 
     def __call__(self, event: Event) -> None:
-        """Take one event, from any thread. A park says Parked more than once, with one `until`."""
-        if isinstance(event, Parked):
+        """Take one event, from any thread. Events of one pause have one `until`."""
+        if isinstance(event, SessionPaused):
             with self._lock:
-                if self._over is not None or event.until == self._refused_until:
+                if self._pause is not None or event.until == self._refused_until:
                     return
-                self._over = over = _Over(self._stop)
+                self._pause = pause = _PauseStop(self._stop)
             work = threading.Thread(
-                target=self._run, args=[event.until, over], name="login", daemon=True
+                target=self._run, args=[event.until, pause], name="login", daemon=True
             )
             work.start()
-        elif isinstance(event, Unparked):
+        elif isinstance(event, SessionResumed):
             with self._lock:
-                if self._over is not None:
-                    self._over.set()
+                if self._pause is not None:
+                    self._pause.set()
                 self._said = None
 
-    def _run(self, until: float, over: "_Over") -> None:
+    def _run(self, until: float, pause: "_PauseStop") -> None:
         again = False
         try:
-            self._log_in(until, over)
+            self._log_in(until, pause)
         except Interrupted:
-            again = True  # the park is over; there may be another one
-        except (ConfigError, CredentialError, LoginFailed) as error:
+            again = True  # the pause has ended; there may be another one
+        except (ConfigError, CredentialError, LoginError) as error:
             self._tell(error)
         except OcihaulError as error:
             again = True  # the port is taken, which passes
             self._tell(error)
         finally:
             with self._lock:
-                self._over = None
+                self._pause = None
                 self._refused_until = None if again else until
 
-    def _log_in(self, until: float, over: "_Over") -> None:
+    def _log_in(self, until: float, pause: "_PauseStop") -> None:
         from ocihaul.cli.session import login_core
         from ocihaul.config.login import callback_port
-        from ocihaul.session.login import PORT
-        from ocihaul.session.profile_files import replace_session
+        from ocihaul.session.login.browser_login import PORT
+        from ocihaul.session.login.profile_files import replace_session
 
         if not at_terminal():
-            raise ConfigError("there is no terminal here, so nobody is asked")
+            raise ConfigError("there is no terminal here, so no login is offered")
         place, page = self._place(), self._page()
         session = login_core.run_browser_login(
             page.endpoint,
@@ -99,18 +99,18 @@ class LoginOffer:
             timeout=max(until - time.time(), 1.0),
             show=self._show,
             warn=lambda text: self._say(Notice(text)),
-            stop=over,
+            stop=pause,
         )
         self._check_tenancy(session)
         replace_session(place, session, passphrase=self._settings.passphrase)
 
-    def _place(self) -> "ProfilePlace":
-        from ocihaul.session.profile_place import present_place
+    def _place(self) -> "ProfilePaths":
+        from ocihaul.session.login.profile_paths import present_paths
 
         settings = self._settings
         if settings.config_file is None or settings.token_file is None:
-            raise ConfigError("the profile does not stand in a config file")
-        return present_place(
+            raise ConfigError("the profile is not in a config file")
+        return present_paths(
             settings.profile,
             config_file=settings.config_file,
             token_file=settings.token_file,
@@ -133,7 +133,7 @@ class LoginOffer:
     def _check_tenancy(self, session: "NewSession") -> None:
         ours, theirs = self._settings.tenancy, session.token.tenancy
         if ours and theirs and ours != theirs:
-            raise LoginFailed(
+            raise LoginError(
                 f"that was a login to the tenancy {theirs}, but the profile "
                 f"{self._settings.profile} is of {ours}"
             )
@@ -147,26 +147,25 @@ class LoginOffer:
             open_page(url)
 
     def _tell(self, error: OcihaulError) -> None:
-        text = (
-            f"--login auto: {in_flags(error.message)}. A login in another window is still taken up."
-        )
+        what = in_flags(error.message)
+        text = f"--login auto: {what}. A login in another window is still noticed."
         with self._lock:
             said, self._said = self._said, text
         if text != said:
             self._say(Notice(text))
 
 
-class _Over:
-    """Says stop when the park is over, or when the command is told to stop."""
+class _PauseStop:
+    """Says stop when the pause has ended, or when the command is told to stop."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
-        self._over = threading.Event()
+        self._pause = threading.Event()
 
     def set(self) -> None:
-        """The park is over."""
-        self._over.set()
+        """Note that the pause has ended."""
+        self._pause.set()
 
     def is_set(self) -> bool:
-        """Whether to give up."""
-        return self._over.is_set() or self._stop.is_set()
+        """Return whether to give up."""
+        return self._pause.is_set() or self._stop.is_set()

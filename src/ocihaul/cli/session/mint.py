@@ -29,12 +29,12 @@ def _mint(given: Given) -> int:
 
     from ocihaul.cli.session import login_core
     from ocihaul.cli.session.login import lasting, say_event
-    from ocihaul.cli.session.several import say_notice
+    from ocihaul.cli.session.profiles import say_notice
     from ocihaul.cli.signals import stopping
     from ocihaul.config import resolve
     from ocihaul.printing import say
-    from ocihaul.session.opening import public_key_of, store_for
-    from ocihaul.session.profile_files import write_token
+    from ocihaul.session.factory import public_key_of, store_for
+    from ocihaul.session.login.profile_files import write_token
 
     environ, home = environment_and_home()
     flags = replace(given.flags(), auth="security_token")

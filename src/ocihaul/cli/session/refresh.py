@@ -5,8 +5,14 @@ import click
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import Given, global_options
-from ocihaul.cli.session.settings import chosen_profiles, session_settings, several_profiles
-from ocihaul.cli.session.several import Say, for_each, say_notice
+from ocihaul.cli.session.profiles import (
+    Say,
+    chosen_profiles,
+    for_each,
+    say_notice,
+    session_settings,
+    several_profiles,
+)
 
 COMMAND = ("session", "refresh")
 
@@ -18,7 +24,7 @@ COMMAND = ("session", "refresh")
 def refresh(context: click.Context, /, *, profiles: tuple[str, ...]) -> None:
     """Refresh the tokens of sessions, for everybody who reads their files.
 
-    The exit status is 1 when a session is over or a token's end did not move, and 75 when the
+    The exit status is 1 when a session has expired or a token's end did not move, and 75 when the
     auth service gave no usable answer: then the same command may work later.
     """
     given = context.ensure_object(Given)
@@ -31,12 +37,11 @@ def refresh(context: click.Context, /, *, profiles: tuple[str, ...]) -> None:
 
 def _refresh(given: Given, profile: str, say: Say) -> int:
     from ocihaul.cli.signals import stopping
-    from ocihaul.clock import ServerClock
-    from ocihaul.errors import Interrupted, RenewalUnavailable, SessionOver
+    from ocihaul.clock import ServerClock, moment
+    from ocihaul.errors import Interrupted, RenewalUnavailable, SessionExpiredError
     from ocihaul.filesystem import UNSYNCED
-    from ocihaul.session.moments import moment
-    from ocihaul.session.opening import dialer_for, refresh_for, store_for
-    from ocihaul.session.refreshing import ATTEMPTS, refresh_once
+    from ocihaul.session.factory import dialer_for, refresh_for, store_for
+    from ocihaul.session.manual_refresh import ATTEMPTS, refresh_once
 
     settings = session_settings(given, profile, command=COMMAND)
     for text in map(in_flags, settings.notices):
@@ -54,7 +59,7 @@ def _refresh(given: Given, profile: str, say: Say) -> int:
                 attempts=settings.max_attempts or ATTEMPTS,
                 stop=stopper.stop,
             )
-        except SessionOver as error:
+        except SessionExpiredError as error:
             say(str(error))
             return FAILED  # as the stock CLI: no later run of this command will succeed
         except RenewalUnavailable:

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any
 from ocihaul.cli.flags import in_flags
 from ocihaul.cli.formatting import duration_text, time_text
 from ocihaul.errors import OcihaulError
-from ocihaul.session.inspection import Inspection, Renewal, is_usable, renewal
+from ocihaul.session.diagnostics.snapshot import (
+    RenewalOptions,
+    Snapshot,
+    is_usable,
+    renewal_options,
+)
 
 if TYPE_CHECKING:
-    from ocihaul.session.asking import Reply
+    from ocihaul.session.diagnostics.probe import ProbeResult
 
 
 #: What clocks may differ by without a word, seconds: the service allows five minutes.
@@ -24,9 +29,9 @@ class Report:
 
     profile: str
     now: float
-    seen: Inspection | None = None
+    seen: Snapshot | None = None
     problem: OcihaulError | None = None
-    reply: "Reply | None" = None
+    reply: "ProbeResult | None" = None
     zone: tzinfo | None = None
 
     @property
@@ -60,7 +65,7 @@ class Report:
                 yield "issued", self._since(seen.token.issued_at)
             end = seen.token.session_ends_at
             yield "session", self._end(end) if end is not None else "the token does not say its end"
-        yield "renewal", self._renewal(renewal(seen, self.service_now))
+        yield "renewal", self._renewal(renewal_options(seen, self.service_now))
         if seen.last_renewal is not None:
             yield "written", self._since(seen.last_renewal)
         if seen.key_matches is not None:
@@ -68,7 +73,7 @@ class Report:
         yield from self._files(seen)
         yield from self._clock()
 
-    def _files(self, seen: Inspection) -> Iterator[tuple[str, str]]:
+    def _files(self, seen: Snapshot) -> Iterator[tuple[str, str]]:
         for each in seen.files:
             mode = "cannot be looked at" if each.mode is None else f"mode {each.mode:03o}"
             open_to_all = each.private is False
@@ -88,16 +93,16 @@ class Report:
                 f"{path}, by a writer that was killed; it may hold a token: remove it",
             )
 
-    def _renewal(self, how: Renewal) -> str:
-        if how.refusal is None:
+    def _renewal(self, options: RenewalOptions) -> str:
+        if options.refresh_error is None:
             until = "until an end that the token does not say"
-            if how.until is not None:
-                until = f"until {time_text(how.until, self.zone)}"
+            if options.until is not None:
+                until = f"until {time_text(options.until, self.zone)}"
             text = f"by refresh, {until}"
         else:
-            text = f"not by refresh: {how.refusal}"
-        if how.mint_with:
-            text += f"; with the API key of profile {how.mint_with}"
+            text = f"not by refresh: {options.refresh_error}"
+        if options.mint_with:
+            text += f"; with the API key of profile {options.mint_with}"
         return text
 
     def _end(self, moment: float) -> str:
@@ -132,7 +137,7 @@ class Report:
         seen = self.seen
         if seen is None:
             return document
-        token, how = seen.token, renewal(seen, self.service_now)
+        token, options = seen.token, renewal_options(seen, self.service_now)
         return document | {
             "problems": [*map(in_flags, seen.problems)],
             "token": {
@@ -146,10 +151,10 @@ class Report:
             },
             "key-matches": seen.key_matches,
             "renewal": {
-                "refresh": how.refusal is None,
-                "refusal": how.refusal,
-                "until": _iso(how.until),
-                "mint-with": how.mint_with,
+                "refresh": options.refresh_error is None,
+                "refusal": options.refresh_error,
+                "until": _iso(options.until),
+                "mint-with": options.mint_with,
                 "auth-endpoint": seen.auth_endpoint,
                 "written": seen.replaceable,
             },
@@ -174,7 +179,7 @@ class Report:
         return None if moment is None else round(moment - self.service_now, 1)
 
 
-def clock_text(reply: "Reply") -> str:
+def clock_text(reply: "ProbeResult") -> str:
     """How far the local clock is from the service's."""
     if reply.error is not None:
         return f"not known: {reply.error}"

@@ -8,7 +8,7 @@ import click
 
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.global_options import Given, global_options
-from ocihaul.cli.session.settings import (
+from ocihaul.cli.session.profiles import (
     chosen_profiles,
     session_settings,
     several_profiles,
@@ -56,21 +56,21 @@ def status(
 def _report(given: Given, profile: str, *, online: bool) -> "Report":
     from ocihaul.cli.session.report import Report
     from ocihaul.errors import OcihaulError
-    from ocihaul.session.inspection import inspect
+    from ocihaul.session.diagnostics.snapshot import take_snapshot
 
     now = time.time()
     try:
         settings = session_settings(given, profile, command=COMMAND)
-        seen = inspect(settings)
+        seen = take_snapshot(settings)
     except OcihaulError as error:
         return Report(profile, now, problem=error)
     reply = None
     if online and (settings.auth_endpoint or settings.endpoint):
-        from ocihaul.session.asking import ask_time
-        from ocihaul.session.opening import dialer_for
+        from ocihaul.session.diagnostics.probe import probe_clock
+        from ocihaul.session.factory import dialer_for
 
         url = settings.auth_endpoint or settings.endpoint or ""
-        reply = ask_time(dialer_for(settings), url, timeout=settings.connection_timeout)
+        reply = probe_clock(dialer_for(settings), url, timeout=settings.connection_timeout)
     return Report(profile, now, seen=seen, reply=reply)
 
 

@@ -7,8 +7,14 @@ import click
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import Given, global_options
-from ocihaul.cli.session.settings import chosen_profiles, session_settings, several_profiles
-from ocihaul.cli.session.several import Say, for_each, say_notice
+from ocihaul.cli.session.profiles import (
+    Say,
+    chosen_profiles,
+    for_each,
+    say_notice,
+    session_settings,
+    several_profiles,
+)
 from ocihaul.clock import local_time
 
 COMMAND = ("session", "validate")
@@ -38,7 +44,7 @@ def validate(context: click.Context, /, *, profiles: tuple[str, ...], local: boo
 
 
 def _validate(given: Given, profile: str, say: Say, *, local: bool) -> int:
-    from ocihaul.session.opening import store_for
+    from ocihaul.session.factory import store_for
 
     settings = session_settings(given, profile, command=COMMAND)
     for text in map(in_flags, settings.notices):
@@ -50,8 +56,8 @@ def _validate(given: Given, profile: str, say: Say, *, local: bool) -> int:
             return FAILED
     else:
         from ocihaul.errors import ConfigError, NetworkError
-        from ocihaul.session.asking import ask_signed
-        from ocihaul.session.opening import dialer_for
+        from ocihaul.session.diagnostics.probe import probe_signed
+        from ocihaul.session.factory import dialer_for
 
         url = settings.identity_endpoint()
         if url is None:
@@ -59,7 +65,7 @@ def _validate(given: Given, profile: str, say: Say, *, local: bool) -> int:
                 "no region is known, so there is no address to ask",
                 hint="Give --region or --endpoint; or say --local to look at the expiry only.",
             )
-        reply = ask_signed(
+        reply = probe_signed(
             dialer_for(settings),
             url,
             LIST_REGIONS,

@@ -248,7 +248,7 @@ class _StreamUpload:
     def _give_up(self, error: BaseException) -> str | None:
         """Abort the upload; what to tell people when it is left at the service."""
         stopped = self._job.stop.is_set()
-        trouble = "the session is over"
+        trouble = "the session has expired"
         # Without a session there is nothing to sign an abort with, and asking might wait for one.
         if self._assembly.outlives or not isinstance(error, SessionError):
             try:

@@ -1,0 +1,119 @@
+"""Probe a service outside any session: is it reachable, what is its time, does it accept the token.
+
+Each probe is a single exchange on a connection of its own, without retries and without renewal: it
+shows the present state.
+"""
+
+import ssl
+import threading
+import time
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from ocihaul.clock import ServerClock, read_date
+from ocihaul.documents import DocumentError, read_object
+from ocihaul.errors import ConfigError, UsageError
+from ocihaul.session.credential import Credential
+from ocihaul.session.token import SessionToken
+from ocihaul.signing import sign
+from ocihaul.transport.dialer import Dialer
+from ocihaul.transport.message import Answer, Request, Stopped, WireError, excerpt
+from ocihaul.transport.origin import Origin
+from ocihaul.transport.pool import exchange_once
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What came back from `url`: a `status`, or an `error` with the `cure` if one is known.
+
+    `untrusted`: the certificate is what is wrong. `clock_offset` is how many seconds the service's
+    clock is ahead of ours, None where the answer had no Date. `code` and `message` are the
+    service's own.
+    """
+
+    url: str
+    status: int | None = None
+    code: str | None = None
+    message: str | None = None
+    clock_offset: float | None = None
+    error: str | None = None
+    cure: str | None = None
+    untrusted: bool = False
+
+
+def probe_clock(dialer: Dialer, url: str, *, timeout: float) -> ProbeResult:
+    """Send an unsigned HEAD of the base URL: any answer will do, only its Date matters."""
+    origin = Origin.parse(url)
+    return _exchange(dialer, origin, Request("HEAD", "/", {"host": origin.host_header}), timeout)
+
+
+def probe_signed(
+    dialer: Dialer,
+    url: str,
+    target: str,
+    *,
+    token: SessionToken,
+    key: RSAPrivateKey,
+    timeout: float,
+) -> ProbeResult:
+    """Send a signed GET; after a refusal for a wrong date, once more by the service's clock."""
+    origin = Origin.parse(url)
+    clock = ServerClock()
+    credential = Credential.of_token(key, token, generation=1)
+    reply = _exchange(dialer, origin, _signed(origin, target, credential, clock), timeout)
+    if reply.status == 401 and reply.clock_offset is not None:
+        clock.offset = reply.clock_offset
+        if abs(clock.offset) > 5:
+            reply = _exchange(dialer, origin, _signed(origin, target, credential, clock), timeout)
+    return reply
+
+
+def _signed(origin: Origin, target: str, credential: Credential, clock: ServerClock) -> Request:
+    headers = sign(
+        credential.key,
+        credential.key_id,
+        method="GET",
+        target=target,
+        host=origin.host_header,
+        date=clock.http_date(),
+    )
+    return Request("GET", target, headers | {"accept": "application/json"})
+
+
+def _exchange(dialer: Dialer, origin: Origin, request: Request, timeout: float) -> ProbeResult:
+    url = str(origin)
+    try:
+        answer = exchange_once(dialer, origin, request, timeout=timeout, stop=threading.Event())
+    except (ConfigError, UsageError) as error:
+        untrusted = isinstance(error.__cause__, ssl.SSLCertVerificationError)
+        return ProbeResult(url, error=error.message, cure=error.hint, untrusted=untrusted)
+    except (WireError, Stopped) as error:
+        return ProbeResult(url, error=str(error))
+    code, message = error_fields(answer)
+    return ProbeResult(
+        url,
+        status=answer.status,
+        code=code,
+        message=message,
+        clock_offset=_offset(answer.headers.get("date"), time.time()),
+    )
+
+
+def _offset(date: str | None, now: float) -> float | None:
+    theirs = read_date(date or "")
+    # Dates are cut to whole seconds: on average half a second is missing.
+    return None if theirs is None else theirs + 0.5 - now
+
+
+def error_fields(answer: Answer) -> tuple[str | None, str | None]:
+    """Return code and message of an error answer; None where it has none."""
+    if answer.status < 400:
+        return None, None
+    try:
+        document = read_object(answer.body)
+    except DocumentError:
+        return None, None
+    values = document.get("code"), document.get("message")
+    code, message = (excerpt(each) if isinstance(each, str) else None for each in values)
+    return code, message

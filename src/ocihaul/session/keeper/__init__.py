@@ -1,0 +1,1 @@
+"""`session keep`: profiles under supervision, their metrics, and the service manager."""

@@ -1,0 +1,100 @@
+"""The keeper's metrics in Prometheus' text format, for node_exporter's textfile collector.
+
+Values change only when something happens (a timestamp, not the seconds until it), so the file is
+not rewritten all the time.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ocihaul.printable import one_line
+
+#: Sources present from the start, so that the first renewal of each shows as an increase.
+_SOURCES = ("file", "login", "mint", "refresh")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One profile's figures; times are epoch seconds, None where there is no value."""
+
+    profile: str
+    up: bool
+    renewable: bool
+    issued_at: float | None = None
+    expires_at: float | None = None
+    session_ends_at: float | None = None
+    generation: int | None = None
+    last_renewal: float | None = None
+    failures: int = 0
+    renewals: Mapping[str, int] = field(default_factory=dict)
+
+
+#: Name, type, help and the value of a sample.
+_GAUGES = (
+    ("session_up", "1 when requests can be signed.", lambda s: float(s.up)),
+    ("session_renewable", "1 until no renewal provider is left.", lambda s: float(s.renewable)),
+    ("session_token_issued_timestamp_seconds", "Issue of the token.", lambda s: s.issued_at),
+    ("session_token_expiry_timestamp_seconds", "End of the token.", lambda s: s.expires_at),
+    ("session_end_timestamp_seconds", "End of the session.", lambda s: s.session_ends_at),
+    ("session_generation", "Tokens held so far.", lambda s: s.generation),
+    ("session_last_renewal_timestamp_seconds", "Last renewal.", lambda s: s.last_renewal),
+)
+
+
+def exposition(samples: Iterable[Sample], *, keeper_up: bool) -> str:
+    """Return the whole metrics file."""
+    return "".join(f"{line}\n" for line in _lines(list(samples), keeper_up=keeper_up))
+
+
+def _lines(samples: list[Sample], *, keeper_up: bool) -> Iterator[str]:
+    yield from _head("keeper_up", "gauge", "1 while the keeper runs.")
+    yield f"ocihaul_keeper_up {int(keeper_up)}"
+    for name, text, value in _GAUGES:
+        yield from _head(name, "gauge", text)
+        for sample in samples:
+            number = value(sample)
+            if number is not None:
+                yield f"ocihaul_{name}{_labels(profile=sample.profile)} {_number(number)}"
+    yield from _head("session_renewals_total", "counter", "Tokens adopted, by source.")
+    for sample in samples:
+        for source in sorted({*_SOURCES, *sample.renewals}):
+            labels = _labels(profile=sample.profile, source=source)
+            yield f"ocihaul_session_renewals_total{labels} {sample.renewals.get(source, 0)}"
+    yield from _head("session_renewal_failures_total", "counter", "Renewals that failed.")
+    for sample in samples:
+        labels = _labels(profile=sample.profile)
+        yield f"ocihaul_session_renewal_failures_total{labels} {sample.failures}"
+
+
+def _head(name: str, kind: str, text: str) -> Iterator[str]:
+    yield f"# HELP ocihaul_{name} {text}"
+    yield f"# TYPE ocihaul_{name} {kind}"
+
+
+def _labels(**labels: str) -> str:
+    return "{" + ",".join(f'{name}="{_escaped(text)}"' for name, text in labels.items()) + "}"
+
+
+def _escaped(text: str) -> str:
+    return one_line(text).replace("\\", r"\\").replace('"', r"\"")
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(float(value))
+
+
+def write_metrics(path: Path, text: str) -> None:
+    """Replace the file atomically, with mode 0644: it contains no secret. Raises OSError."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

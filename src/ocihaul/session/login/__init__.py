@@ -1,0 +1,1 @@
+"""The login of a person: browser, callback, and the files of a profile."""

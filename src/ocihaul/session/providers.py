@@ -1,0 +1,296 @@
+"""The renewal providers, each one call to the auth service for a new token.
+
+*refresh*: `POST {auth}/v1/authentication/refresh` with `{"currentToken": …}`, signed with the
+token's own key (as the official CLI and the Java SDK do it).
+
+*mint*: an API key opens a session for a public key without a person. `POST
+{auth}/v1/token/upst/actions/GenerateUpst` with `{"publicKey": PEM, "sessionExpirationInMinutes":
+"60"}`, the number as a string, as the official CLI sends it. The session lives as long as its one
+token and cannot be refreshed beyond that, so it is minted anew, for the same key: other processes
+that hold a copy of the key only need the new token.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from ocihaul.clock import ServerClock
+from ocihaul.documents import DocumentError, read_object
+from ocihaul.errors import ConfigError, CredentialError, RenewalUnavailable, UsageError
+from ocihaul.session.credential import Credential, CredentialProvider
+from ocihaul.session.keys import public_pem
+from ocihaul.session.renewal_chain import Failed, NotExtended, Outcome, Refused, Renewed
+from ocihaul.session.token import SessionToken
+from ocihaul.signing import sign
+from ocihaul.transport.message import Answer, Request, Stopped, WireError, excerpt
+from ocihaul.transport.origin import Origin
+
+#: Sends one request to the auth service; the float is the seconds it may take in all.
+Send = Callable[[Origin, Request, float], Answer]
+
+
+#: How long a renewal in flight may go on once it is asked to stop, seconds. A person who pressed
+#: Ctrl-C waits for it.
+STOP_GRACE = 1.5
+
+
+class DelayedStop:
+    """A stop that a renewal obeys `STOP_GRACE` seconds after everything else.
+
+    The service may have issued the new token, and ended the old one with it, while its answer is on
+    the way: hanging up at once would leave a dead session on disk.
+    """
+
+    def __init__(
+        self, stop: threading.Event, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._stop = stop
+        self._monotonic = monotonic
+        self._seen_at: float | None = None
+
+    def is_set(self) -> bool:
+        """Return whether the grace is over, counted from the first call that finds `stop` set."""
+        if not self._stop.is_set():
+            return False
+        if self._seen_at is None:
+            self._seen_at = self._monotonic()
+        return self._monotonic() - self._seen_at >= STOP_GRACE
+
+
+class AuthService:
+    """Signed calls to one auth service; `endpoint` is its base URL."""
+
+    def __init__(self, endpoint: str, send: Send, clock: ServerClock) -> None:
+        self.origin = Origin.parse(endpoint)
+        self.clock = clock
+        self._send = send
+
+    def ask(
+        self, credential: Credential, target: str, document: Mapping[str, str], timeout: float
+    ) -> Answer | Failed:
+        """Post `document`; after a refusal for a wrong date, once more by the service's clock."""
+        body = json.dumps(document).encode()
+        try:
+            offset = self.clock.offset
+            answer = self._post(credential, target, body, timeout)
+            # A page that is not the service's JSON may carry the date of some proxy.
+            date = answer.headers.get("date") if _document(answer) is not None else None
+            moved = self.clock.observe(date, signed_with=offset)
+            if answer.status == 401 and moved:
+                answer = self._post(credential, target, body, timeout)
+        except WireError as error:
+            return Failed(f"{self.origin}: {error}")
+        except (ConfigError, UsageError) as error:
+            return Failed(f"{self.origin}: {error}", setting=error)
+        except Stopped:
+            return Failed("stopped")
+        return answer
+
+    def _post(self, credential: Credential, target: str, body: bytes, timeout: float) -> Answer:
+        headers = sign(
+            credential.key,
+            credential.key_id,
+            method="POST",
+            target=target,
+            host=self.origin.host_header,
+            date=self.clock.http_date(),
+            json_body=body,
+        )
+        headers["accept"] = "application/json"
+        return self._send(self.origin, Request("POST", target, headers, body), timeout)
+
+
+class RefreshProvider:
+    """Refreshes a session at one auth service; `auth_endpoint` is its base URL."""
+
+    def __init__(self, auth_endpoint: str, send: Send, clock: ServerClock) -> None:
+        self._service = AuthService(auth_endpoint, send, clock)
+
+    def __call__(self, credential: Credential, timeout: float) -> Outcome:
+        """Ask once."""
+        if credential.token is None:
+            return Refused("this credential has no session token")
+        document = {"currentToken": credential.token.raw}
+        service = self._service
+        answer = service.ask(credential, "/v1/authentication/refresh", document, timeout)
+        if isinstance(answer, Failed):
+            return answer
+        return read_answer(answer, credential, asked=str(service.origin), now=service.clock.now())
+
+
+def read_answer(answer: Answer, credential: Credential, *, asked: str, now: float) -> Outcome:
+    """Return the outcome of a refresh from the auth service's answer."""
+    token = read_token(answer, credential.key.public_key(), asked=asked)
+    if not isinstance(token, SessionToken):
+        return token
+    if credential.token is not None and not _is_extended(token, credential.token, now):
+        return NotExtended(token)
+    return Renewed(token)
+
+
+#: Statuses that mean "no" and not "later".
+REFUSALS = frozenset({400, 401, 403})
+
+
+def read_token(
+    answer: Answer, key: RSAPublicKey, *, asked: str, refusals: frozenset[int] = REFUSALS
+) -> SessionToken | Refused | Failed:
+    """Return the token for `key` in an answer of the auth service `asked`, or why there is none.
+
+    Only the service's own JSON refuses: a 4xx page of a proxy or a captive portal says nothing
+    about the session.
+    """
+    document = _document(answer)
+    if document is None:
+        return Failed(f"{asked} answered {answer.status} with something that is not JSON")
+    if answer.status in refusals:
+        words = f"{excerpt(document.get('code'), 200)}: {excerpt(document.get('message'))}"
+        return Refused(f"{answer.status} {words}")
+    if answer.status != 200:
+        return Failed(f"{asked} answered {answer.status} {excerpt(document.get('code'), 200)}")
+    try:
+        token = SessionToken.parse(str(document.get("token", "")))
+    except CredentialError as error:
+        return Failed(f"{asked} answered 200, but {error.message}")
+    if not token.belongs_to(key):
+        return Failed(f"{asked} answered with a token for another key")
+    return token
+
+
+def _document(answer: Answer) -> dict[str, Any] | None:
+    try:
+        return read_object(answer.body)
+    except DocumentError:
+        return None
+
+
+#: Claims have whole seconds: a token this young may be followed by one with the same `exp`
+#: although the session was extended.
+_YOUNG = 1.5
+
+
+def _is_extended(new: SessionToken, old: SessionToken, now: float) -> bool:
+    if new.expires_at > old.expires_at:
+        return True
+    return new.raw != old.raw and old.issued_at is not None and now - old.issued_at < _YOUNG
+
+
+MINT_PATH = "/v1/token/upst/actions/GenerateUpst"
+
+#: With 404 an OCI service also says "you may not".
+_REFUSALS = REFUSALS | {404}
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyProvider:
+    """Mints a new session for the key of the present one.
+
+    `signer` provides the API key that signs (the service accepts a session's, too). `minutes` is
+    the life to ask for, passed on as it is; None leaves it to the service.
+    """
+
+    service: AuthService
+    signer: CredentialProvider
+    minutes: int | None = None
+
+    def __call__(self, credential: Credential, timeout: float) -> Outcome:
+        """Mint for the key of `credential`; at most two calls, each within `timeout`."""
+        outcome = mint(
+            self.service,
+            self.signer.credential(),
+            credential.key.public_key(),
+            minutes=self.minutes,
+            timeout=timeout,
+        )
+        if isinstance(outcome, Renewed) and outcome.token == credential.token:
+            # As a success it would be due again at once, and for ever.
+            return Failed(f"{self.service.origin} answered with the token that we have")
+        return outcome
+
+
+def mint_or_raise(
+    provider: ApiKeyProvider, public_key: RSAPublicKey, *, timeout: float
+) -> tuple[SessionToken, str | None]:
+    """Return a token for `public_key`, and the note that came with it.
+
+    Raises CredentialError when the service refuses, RenewalUnavailable when it gives no answer.
+    """
+    outcome = mint(
+        provider.service,
+        provider.signer.credential(),
+        public_key,
+        minutes=provider.minutes,
+        timeout=timeout,
+    )
+    match outcome:
+        case Refused(reason):
+            raise CredentialError(
+                f"no session was minted: {provider.service.origin} answered {reason}",
+                hint="Check user, fingerprint, key_file and region of the profile that signs, and "
+                "that its key is among the user's API keys.",
+            )
+        case Failed(reason):
+            raise RenewalUnavailable(
+                f"no session was minted: {reason}",
+                hint="Run the same command again when the auth service can be reached.",
+            )
+        case Renewed(token, note):
+            return token, note
+
+
+def mint(
+    service: AuthService,
+    signer: Credential,
+    public_key: RSAPublicKey,
+    *,
+    minutes: int | None,
+    timeout: float,
+) -> Renewed | Refused | Failed:
+    """Open a session for `public_key`, signed for by `signer`.
+
+    Whatever life the service grants is used. A service that refuses `minutes` is asked again
+    without them, and the outcome carries a note.
+    """
+    answer = _ask(service, signer, public_key, minutes, timeout)
+    if isinstance(answer, Failed):
+        return answer
+    outcome = _read(service, answer, public_key)
+    if minutes is None or answer.status != 400 or not isinstance(outcome, Refused):
+        return outcome
+    again = _ask(service, signer, public_key, None, timeout)
+    if isinstance(again, Failed):
+        return again
+    second = _read(service, again, public_key)
+    if not isinstance(second, Renewed):
+        return second
+    granted = (second.token.expires_at - service.clock.now()) / 60
+    note = (
+        f"a session of {minutes} minutes was refused ({outcome.reason}); "
+        f"the service's own choice is {granted:.0f} minutes"
+    )
+    return Renewed(second.token, note)
+
+
+def _ask(
+    service: AuthService,
+    signer: Credential,
+    public_key: RSAPublicKey,
+    minutes: int | None,
+    timeout: float,
+) -> Answer | Failed:
+    document = {"publicKey": public_pem(public_key).decode()}
+    if minutes is not None:
+        document["sessionExpirationInMinutes"] = str(minutes)
+    return service.ask(signer, MINT_PATH, document, timeout)
+
+
+def _read(
+    service: AuthService, answer: Answer, public_key: RSAPublicKey
+) -> Renewed | Refused | Failed:
+    read = read_token(answer, public_key, asked=str(service.origin), refusals=_REFUSALS)
+    return Renewed(read) if isinstance(read, SessionToken) else read

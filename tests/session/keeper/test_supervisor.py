@@ -1,0 +1,58 @@
+"""A keeper that is told to stop in mid-renewal, with a real auth service under it."""
+
+import threading
+import time
+from pathlib import Path
+
+from ocihaul.emulator.faults import Fault
+from ocihaul.session.keeper.supervisor import ProfileSupervisor
+from ocihaul.session.token import SessionToken
+from tests.world import World, world
+
+
+def a_supervisor(w: World) -> ProfileSupervisor:
+    """One whose session has to be renewed at once, and is in the middle of it."""
+    now = int(time.time())
+    w.token_file.write_text(w.oci.issue_token(w.logins[0], iat=now - 2400, exp=now + 1200))
+    supervisor = ProfileSupervisor("DEFAULT", w.settings, w.heard)
+    supervisor.poll()
+    return supervisor
+
+
+def wait_for(fault: Fault) -> None:
+    deadline = time.monotonic() + 20
+    while not fault.fired:
+        assert time.monotonic() < deadline, "the fault has not fired"
+        time.sleep(0.01)
+
+
+def test_a_renewal_that_is_under_way_gets_its_token_to_disk(tmp_path: Path) -> None:
+    """The service has killed the old token with it."""
+    with world(tmp_path, refresh_kills_old_after=0.0) as w:
+        fault = w.oci.faults.add(Fault(operation="RefreshToken", stall_seconds=0.5))
+        supervisor = a_supervisor(w)
+        old = w.token_file.read_text()
+        wait_for(fault)
+        supervisor.close(grace=20.0)
+        new = w.token_file.read_text()
+        assert new != old
+        w.oci.auth.check(w.oci.auth.find(new), time.time())
+        assert w.refreshes() == 1
+        assert not list(w.token_file.parent.glob(".token.*"))
+
+
+def test_one_that_hangs_is_cut_when_the_time_is_up_and_the_old_token_stays(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        fault = w.oci.faults.add(Fault(operation="RefreshToken", stall_seconds=30.0))
+        supervisor = a_supervisor(w)
+        old = w.token_file.read_text()
+        wait_for(fault)
+        started = time.monotonic()
+        supervisor.close(grace=0.2)
+        assert time.monotonic() - started < 3.0
+        assert w.token_file.read_text() == old
+        until = time.monotonic() + 20
+        while any(each.name == "ocihaul-session" for each in threading.enumerate()):
+            assert time.monotonic() < until, "the renewal goes on"
+            time.sleep(0.05)
+        assert SessionToken.parse(w.token_file.read_text()).raw == old
