@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from .answers import Answer, ApiError
-from .auth import Signatory
-from .bodies import Intake
-from .service import Service
+from ocihaul.emulator.auth import Signatory
+from ocihaul.emulator.blobs import Intake
+from ocihaul.emulator.responses import Answer, ApiError
+from ocihaul.emulator.state import Service
 
 _MAX_JSON = 8 * 2**20
 

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .answers import ApiError
-from .auth import TENANCY
-from .timestamps import timestamp
+from ocihaul.emulator.auth import TENANCY
+from ocihaul.emulator.responses import ApiError, timestamp
 
 
 @dataclass(slots=True, kw_only=True)

@@ -2,13 +2,11 @@
 
 from typing import Any
 
-from .answers import Answer, ApiError, json_answer
-from .call import Call
-from .handlers_common import numbered_page
-from .objects import Bucket
-from .pars import ACCESS_TYPES, LISTING_ACTIONS, Par
-from .service import Service
-from .timestamps import read_timestamp, timestamp
+from ocihaul.emulator.call import Call
+from ocihaul.emulator.handlers.common import numbered_page
+from ocihaul.emulator.objects import ACCESS_TYPES, LISTING_ACTIONS, Bucket, Par
+from ocihaul.emulator.responses import Answer, ApiError, json_answer, read_timestamp, timestamp
+from ocihaul.emulator.state import Service
 
 
 def create_par(service: Service, call: Call) -> Answer:

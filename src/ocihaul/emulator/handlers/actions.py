@@ -4,14 +4,17 @@ from collections.abc import Mapping
 from email.utils import formatdate
 from typing import Any
 
-from . import customer_keys
-from .answers import Answer, ApiError, json_answer
-from .call import Call
-from .handlers_common import TIERS, written_headers
-from .objects import Attributes, StoredObject, check_write
-from .service import Service
-from .timestamps import timestamp
-from .work import Work
+from ocihaul.emulator.call import Call
+from ocihaul.emulator.handlers.common import (
+    TIERS,
+    check_customer_key,
+    customer_key_sha256,
+    written_headers,
+)
+from ocihaul.emulator.objects import Attributes, StoredObject, check_write
+from ocihaul.emulator.responses import Answer, ApiError, json_answer, timestamp
+from ocihaul.emulator.state import Service
+from ocihaul.emulator.work_requests import Work
 
 _MAX_BATCH = 1000
 
@@ -114,7 +117,7 @@ def copy_object(service: Service, call: Call) -> Answer:
             for name, value in call.headers.items()
             if name.startswith(prefix)
         }
-        customer_keys.check(source.attributes.sse_key_sha256, given)
+        check_customer_key(source.attributes.sse_key_sha256, given)
         if source.archival_state(service.now()) in {"Archived", "Restoring"}:
             raise ApiError(409, "NotRestored", "The object is archived; restore it first")
         attributes = _copied(source.attributes, body, call.headers)
@@ -195,7 +198,7 @@ def _copied(source: Attributes, body: Mapping[str, Any], headers: Mapping[str, s
         metadata=shown,
         storage_tier=body.get("destinationObjectStorageTier") or source.storage_tier,
         algorithm=source.algorithm,
-        sse_key_sha256=customer_keys.key_sha256(headers),
+        sse_key_sha256=customer_key_sha256(headers),
         kms_key_id=headers.get("opc-sse-kms-key-id"),
     )
 

@@ -1,18 +1,64 @@
-"""What object handlers share: attributes from requests, checks of checksums, answer headers."""
+"""What handlers share: attributes from requests, checksums, customer keys, headers, pages."""
 
+import base64
+import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
 from email.utils import formatdate
 from typing import Any
 
-from . import customer_keys
-from .answers import Answer, ApiError, json_answer
-from .call import Call
-from .checksums import ALGORITHMS, Checksums
-from .objects import Attributes, StoredObject
-from .service import Service
-from .settings import Settings
-from .timestamps import timestamp
+from ocihaul.emulator.blobs import ALGORITHMS, Checksums
+from ocihaul.emulator.call import Call
+from ocihaul.emulator.objects import Attributes, StoredObject
+from ocihaul.emulator.responses import Answer, ApiError, json_answer, timestamp
+from ocihaul.emulator.settings import Settings
+from ocihaul.emulator.state import Service
+
+_CUSTOMER_KEY = (
+    "opc-sse-customer-algorithm",
+    "opc-sse-customer-key",
+    "opc-sse-customer-key-sha256",
+)
+
+
+def customer_key_sha256(headers: Mapping[str, str]) -> str | None:
+    """Base64 SHA-256 of the key in the request, None if there is none; 400 if it is malformed."""
+    given = [headers.get(name) for name in _CUSTOMER_KEY]
+    if not any(given):
+        return None
+    algorithm, key, claimed = given
+    try:
+        raw = base64.b64decode(key or "", validate=True)
+    except ValueError:
+        raw = b""
+    actual = base64.b64encode(hashlib.sha256(raw).digest()).decode()
+    if algorithm != "AES256" or len(raw) != 32 or claimed != actual:
+        message = "The customer encryption key, its algorithm or its SHA-256 is not valid"
+        raise ApiError(400, "InvalidSSECustomerKey", message)
+    return actual
+
+
+def check_customer_key(stored: str | None, headers: Mapping[str, str]) -> None:
+    """400 unless the request brings exactly the key that the object was written with."""
+    given = customer_key_sha256(headers)
+    if given == stored:
+        return
+    if given is None:
+        message = "The object is encrypted with a customer key, and the request brings none"
+        raise ApiError(400, "MissingSSECustomerKey", message)
+    message = "The customer key is not the one that the object was written with"
+    raise ApiError(400, "IncorrectSSECustomerKey", message)
+
+
+def customer_key_headers(stored: str | None) -> dict[str, str]:
+    """What answers say about the key."""
+    if stored is None:
+        return {}
+    return {
+        "opc-sse-customer-algorithm": "AES256",
+        "opc-sse-customer-key-sha256": stored,
+    }
+
 
 MAX_PAGE = 1000
 TIERS = ("Standard", "InfrequentAccess", "Archive")
@@ -100,7 +146,7 @@ def _attributes(
         metadata=metadata,
         storage_tier=tier,
         algorithm=declared_algorithm(headers),
-        sse_key_sha256=customer_keys.key_sha256(headers),
+        sse_key_sha256=customer_key_sha256(headers),
         kms_key_id=headers.get("opc-sse-kms-key-id"),
     )
 
@@ -117,7 +163,7 @@ def object_headers(stored: StoredObject, now: float) -> dict[str, str]:
         **attributes.headers,
         **{f"{_META}{name}": value for name, value in attributes.metadata.items()},
         **stored.checksum_headers,
-        **customer_keys.echo(attributes.sse_key_sha256),
+        **customer_key_headers(attributes.sse_key_sha256),
         "storage-tier": attributes.storage_tier,
     }
     if attributes.kms_key_id:
@@ -136,7 +182,7 @@ def written_headers(stored: StoredObject) -> dict[str, str]:
         "etag": stored.etag,
         "last-modified": formatdate(stored.modified, usegmt=True),
         "version-id": stored.version_id,
-        **customer_keys.echo(stored.attributes.sse_key_sha256),
+        **customer_key_headers(stored.attributes.sse_key_sha256),
     }
     if stored.attributes.kms_key_id:
         headers["opc-sse-kms-key-id"] = stored.attributes.kms_key_id

@@ -3,21 +3,21 @@
 import re
 from email.utils import formatdate
 
-from . import customer_keys
-from .answers import Answer, ApiError
-from .bodies import Blob
-from .call import Call
-from .handlers_common import (
+from ocihaul.emulator.blobs import Blob
+from ocihaul.emulator.call import Call
+from ocihaul.emulator.handlers.common import (
     attributes_from_headers,
     check_checksums,
+    check_customer_key,
     checksum_answer,
     declared_algorithm,
     object_headers,
     wanted_algorithms,
     written_headers,
 )
-from .objects import DeleteMarker, StoredObject, check_read, check_write
-from .service import Service
+from ocihaul.emulator.objects import DeleteMarker, StoredObject, check_read, check_write
+from ocihaul.emulator.responses import Answer, ApiError
+from ocihaul.emulator.state import Service
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 _OVERRIDES = {
@@ -127,7 +127,7 @@ def _readable(service: Service, call: Call) -> StoredObject:
     bucket = service.store.bucket(call.namespace, call.bucket)
     stored = bucket.object(call.name, call.query.get("versionId"))
     check_read(stored.etag, call.headers)
-    customer_keys.check(stored.attributes.sse_key_sha256, call.headers)
+    check_customer_key(stored.attributes.sse_key_sha256, call.headers)
     return stored
 
 

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from .answers import Answer, ApiError, json_answer
-from .auth import TENANCY, USER
-from .call import Call
-from .handlers_common import TIERS, numbered_page
-from .objects import Bucket, StoredObject, Versioning, check_read
-from .service import Service
-from .timestamps import timestamp
+from ocihaul.emulator.auth import TENANCY, USER
+from ocihaul.emulator.call import Call
+from ocihaul.emulator.handlers.common import TIERS, numbered_page
+from ocihaul.emulator.objects import Bucket, StoredObject, Versioning, check_read
+from ocihaul.emulator.responses import Answer, ApiError, json_answer, timestamp
+from ocihaul.emulator.state import Service
 
 
 def get_namespace(service: Service, _call: Call) -> Answer:

@@ -3,14 +3,12 @@
 import uuid
 from typing import Any
 
-from . import customer_keys
-from .answers import Answer, ApiError, json_answer
-from .bodies import Blob
-from .call import Call
-from .checksums import Checksums, combine_crc32c, digest_of_digests
-from .handlers_common import (
+from ocihaul.emulator.blobs import Blob, Checksums, combine_crc32c, digest_of_digests
+from ocihaul.emulator.call import Call
+from ocihaul.emulator.handlers.common import (
     attributes_from_body,
     check_checksums,
+    check_customer_key,
     checksum_answer,
     declared_algorithm,
     numbered_page,
@@ -18,10 +16,10 @@ from .handlers_common import (
     wanted_algorithms,
     written_headers,
 )
-from .objects import Bucket, Part, StoredObject, Upload, check_write
-from .service import Service
-from .settings import Settings
-from .timestamps import timestamp
+from ocihaul.emulator.objects import Bucket, Part, StoredObject, Upload, check_write
+from ocihaul.emulator.responses import Answer, ApiError, json_answer, timestamp
+from ocihaul.emulator.settings import Settings
+from ocihaul.emulator.state import Service
 
 
 def create_upload(service: Service, call: Call) -> Answer:
@@ -52,7 +50,7 @@ def upload_part(service: Service, call: Call) -> Answer:
         raise ApiError(400, "InvalidUploadPart", message)
     if call.content_length > settings.max_part_size:
         raise ApiError(413, "RequestEntityTooLarge", "The part is larger than 50 GiB")
-    customer_keys.check(upload.attributes.sse_key_sha256, call.headers)
+    check_customer_key(upload.attributes.sse_key_sha256, call.headers)
     declared = declared_algorithm(call.headers) or upload.attributes.algorithm
     algorithms = wanted_algorithms(call.headers) | ({declared} if declared else set())
     intake = service.store.intake(settings, algorithms)
