@@ -6,12 +6,14 @@ from ocihaul.emulator.call import Handler, Operation
 from ocihaul.emulator.handlers import (
     actions,
     auth,
+    bucket_rules,
     buckets,
     lists,
     objects,
     par_access,
     pars,
     uploads,
+    work_requests,
 )
 
 _NAMESPACE = r"/n/(?P<namespace>[^/]+)"
@@ -20,8 +22,13 @@ _OBJECT = _BUCKET + r"/o/(?P<object>.+)"
 _UPLOADS = _BUCKET + r"/u/?"
 _UPLOAD = _BUCKET + r"/u/(?P<object>.+)"
 _ACTION = _BUCKET + "/actions/"
+_REENCRYPT = _ACTION + r"reencrypt/(?P<object>.+)"
 _PARS = _BUCKET + "/p/?"
 _PAR = _BUCKET + r"/p/(?P<par_id>.+)"
+_RETENTION = _BUCKET + "/retentionRules/?"
+_RETENTION_RULE = _BUCKET + "/retentionRules/(?P<rule>[^/]+)"
+_REPLICATION = _BUCKET + "/replicationPolicies/?"
+_REPLICATION_POLICY = _BUCKET + "/replicationPolicies/(?P<policy>[^/]+)"
 _WORK = r"/workRequests/(?P<work>[^/]+)"
 #: What stands before the paths of requests that a PAR lets in.
 _WITH_PAR = r"/p/(?P<par>[^/]+)"
@@ -76,12 +83,48 @@ OPERATIONS: tuple[Operation, ...] = (
         actions.batch_delete_objects,
     ),
     _row("CopyObject", "POST", _ACTION + "copyObject", actions.copy_object),
-    _row("GetWorkRequest", "GET", _WORK, actions.get_work_request),
     _row(
-        "ListWorkRequestErrors",
+        "UpdateObjectStorageTier",
+        "POST",
+        _ACTION + "updateObjectStorageTier",
+        actions.update_storage_tier,
+    ),
+    _row("ReencryptObject", "POST", _REENCRYPT, actions.reencrypt_object),
+    _row("ReencryptBucket", "POST", _ACTION + "reencrypt", actions.reencrypt_bucket, bare=True),
+    _row(
+        "MakeBucketWritable",
+        "POST",
+        _ACTION + "makeBucketWritable",
+        buckets.make_bucket_writable,
+        bare=True,
+    ),
+    _row("ListWorkRequests", "GET", "/workRequests/?", work_requests.list_work_requests),
+    _row("GetWorkRequest", "GET", _WORK, work_requests.get_work_request),
+    _row("CancelWorkRequest", "DELETE", _WORK, work_requests.cancel_work_request),
+    _row("ListWorkRequestErrors", "GET", _WORK + "/errors", work_requests.list_errors),
+    _row("ListWorkRequestLogs", "GET", _WORK + "/logs", work_requests.list_logs),
+    _row("PutObjectLifecyclePolicy", "PUT", _BUCKET + "/l/?", bucket_rules.put_lifecycle),
+    _row("GetObjectLifecyclePolicy", "GET", _BUCKET + "/l/?", bucket_rules.get_lifecycle),
+    _row("DeleteObjectLifecyclePolicy", "DELETE", _BUCKET + "/l/?", bucket_rules.delete_lifecycle),
+    _row("CreateRetentionRule", "POST", _RETENTION, bucket_rules.create_retention_rule),
+    _row("ListRetentionRules", "GET", _RETENTION, bucket_rules.list_retention_rules),
+    _row("GetRetentionRule", "GET", _RETENTION_RULE, bucket_rules.get_retention_rule),
+    _row("UpdateRetentionRule", "PUT", _RETENTION_RULE, bucket_rules.update_retention_rule),
+    _row("DeleteRetentionRule", "DELETE", _RETENTION_RULE, bucket_rules.delete_retention_rule),
+    _row("CreateReplicationPolicy", "POST", _REPLICATION, bucket_rules.create_replication_policy),
+    _row("ListReplicationPolicies", "GET", _REPLICATION, bucket_rules.list_replication_policies),
+    _row("GetReplicationPolicy", "GET", _REPLICATION_POLICY, bucket_rules.get_replication_policy),
+    _row(
+        "DeleteReplicationPolicy",
+        "DELETE",
+        _REPLICATION_POLICY,
+        bucket_rules.delete_replication_policy,
+    ),
+    _row(
+        "ListReplicationSources",
         "GET",
-        _WORK + "/errors",
-        actions.list_work_request_errors,
+        _BUCKET + "/replicationSources",
+        bucket_rules.list_replication_sources,
     ),
     _row("CreatePreauthenticatedRequest", "POST", _PARS, pars.create_par),
     _row("ListPreauthenticatedRequests", "GET", _PARS, pars.list_pars),
@@ -89,10 +132,17 @@ OPERATIONS: tuple[Operation, ...] = (
     _row("DeletePreauthenticatedRequest", "DELETE", _PAR, pars.delete_par),
     _row("CreateBucket", "POST", _NAMESPACE + "/b/?", buckets.create_bucket),
     _row("UpdateBucket", "POST", _BUCKET + "/?", buckets.update_bucket),
+    _row("DeleteBucket", "DELETE", _BUCKET + "/?", buckets.delete_bucket),
     _row("GetBucket", "GET", _BUCKET + "/?", buckets.get_bucket),
     _row("HeadBucket", "HEAD", _BUCKET + "/?", buckets.head_bucket),
     _row("ListBuckets", "GET", _NAMESPACE + "/b/?", buckets.list_buckets),
     _row("GetNamespace", "GET", "/n/?", buckets.get_namespace),
+    _row(
+        "UpdateNamespaceMetadata",
+        "PUT",
+        _NAMESPACE + "/?",
+        buckets.update_namespace_metadata,
+    ),
     _row(
         "GetNamespaceMetadata",
         "GET",

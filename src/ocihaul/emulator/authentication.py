@@ -45,7 +45,7 @@ def parse(authorization: str | None) -> Signature:
         value = base64.b64decode(fields["signature"], validate=True)
     except ValueError:
         raise not_authenticated("the signature is not base64") from None
-    return Signature(fields["keyId"], tuple(fields["headers"].split(" ")), value)
+    return Signature(fields["keyId"], tuple(fields["headers"].lower().split(" ")), value)
 
 
 def check_coverage(signature: Signature, method: str, *, body_signed: bool) -> None:

@@ -36,7 +36,10 @@ class Call:
 
     def __post_init__(self) -> None:
         self.path, _, query = self.target.partition("?")
-        self.query = dict(parse_qsl(query, keep_blank_values=True))
+        self.query = {}
+        for name, value in parse_qsl(query, keep_blank_values=True):
+            # All values count of a parameter that is repeated.
+            self.query[name] = f"{self.query[name]},{value}" if name in self.query else value
 
     @property
     def namespace(self) -> str:
@@ -70,6 +73,10 @@ class Call:
         except BaseException:
             intake.drop()
             raise
+
+    def drain(self) -> None:
+        """Receive a body that says nothing."""
+        self._small_body()
 
     def form(self) -> dict[str, str]:
         """Receive the body as the fields of an HTML form."""

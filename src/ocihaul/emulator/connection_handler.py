@@ -29,6 +29,15 @@ from ocihaul.emulator.responses import Answer, ApiError
 from ocihaul.emulator.state import Service
 from ocihaul.emulator.wire import Wire
 
+#: What Object Storage tells in every answer.
+_API_HEADERS = {
+    "x-api-id": "native",
+    "access-control-allow-origin": "*",
+    "access-control-allow-methods": "POST,PUT,GET,HEAD,DELETE,OPTIONS",
+    "access-control-allow-credentials": "true",
+    "access-control-expose-headers": "etag,opc-client-request-id,opc-request-id,x-api-id",
+}
+
 
 class ConnectionHandler:
     """One request on one connection."""
@@ -184,11 +193,10 @@ class ConnectionHandler:
         return keep
 
     def _write(self, answer: Answer, *, announce: bool) -> None:
-        headers = {
-            "date": formatdate(self._now(), usegmt=True),
-            "opc-request-id": request_id(),
-            **answer.headers,
-        }
+        headers = {"date": formatdate(self._now(), usegmt=True), "opc-request-id": request_id()}
+        if self._call.path.startswith(("/n", "/p/", "/workRequests")):
+            headers |= _API_HEADERS
+        headers |= answer.headers
         if "opc-client-request-id" in self._call.headers:
             headers["opc-client-request-id"] = self._call.headers["opc-client-request-id"]
         is_head = self._call.method == "HEAD"

@@ -14,12 +14,13 @@ from typing import Any, Self
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from ocihaul.emulator.auth import Authority, Session
+from ocihaul.emulator.auth import TENANCY, Authority, Session
 from ocihaul.emulator.blobs import Blob, combine_crc32c, digest_of_digests
+from ocihaul.emulator.buckets import Store, Versioning
 from ocihaul.emulator.faults import Faults, RandomFaults
 from ocihaul.emulator.handlers.common import object_headers
 from ocihaul.emulator.log import Log, LogEntry
-from ocihaul.emulator.objects import Attributes, Part, Store, StoredObject, Versioning
+from ocihaul.emulator.objects import Attributes, Part, StoredObject
 from ocihaul.emulator.profiles import REGION, write_api_key_profile, write_session_profile
 from ocihaul.emulator.server import Server, server_context
 from ocihaul.emulator.settings import Settings
@@ -72,7 +73,7 @@ class Emulator:
             data.mkdir(parents=True, exist_ok=True)
             self._service = Service(
                 settings=settings,
-                store=Store(data, settings.namespace),
+                store=Store(data, settings.namespace, TENANCY),
                 log=Log(on_request),
                 faults=Faults(),
                 closing=threading.Event(),

@@ -69,9 +69,11 @@ def not_authenticated(detail: str) -> ApiError:
 
 
 def timestamp(seconds: float) -> str:
-    """RFC 3339 with milliseconds."""
+    """RFC 3339 with milliseconds, without a fraction where they are zero."""
     moment = datetime.fromtimestamp(seconds, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    milliseconds = moment.microsecond // 1000
+    fraction = f".{milliseconds:03d}" if milliseconds else ""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}Z"
 
 
 def read_timestamp(text: str) -> float | None:

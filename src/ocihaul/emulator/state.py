@@ -5,9 +5,9 @@ import time
 from dataclasses import dataclass, field
 
 from ocihaul.emulator.auth import Authority
+from ocihaul.emulator.buckets import Store
 from ocihaul.emulator.faults import Faults, RandomFaults
 from ocihaul.emulator.log import Log
-from ocihaul.emulator.objects import Store
 from ocihaul.emulator.settings import MIB, Settings
 from ocihaul.emulator.work_requests import WorkRequests
 

@@ -20,26 +20,47 @@ class Work:
     accepted: float
     due: float
     resources: list[dict[str, object]]
+    operation: str = "COPY_OBJECT"
+    compartment: str = TENANCY
     work_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     done: bool = False
+    canceled: bool = False
     error: ApiError | None = None
+
+    @property
+    def status(self) -> str:
+        """As the service calls it."""
+        if self.canceled:
+            return "CANCELED"
+        if self.done:
+            return "FAILED" if self.error else "COMPLETED"
+        return "IN_PROGRESS"
 
     def document(self, now: float) -> dict[str, Any]:
         """As GetWorkRequest tells it."""
         value: dict[str, Any] = {
-            "operationType": "COPY_OBJECT",
+            "operationType": self.operation,
             "id": self.work_id,
-            "compartmentId": TENANCY,
+            "compartmentId": self.compartment,
             "resources": self.resources,
             "timeAccepted": timestamp(self.accepted),
+            "timeStarted": timestamp(self.accepted),
+            "timeFinished": timestamp(self.due) if self.done else None,
+            "status": self.status,
         }
         if self.done:
-            status = "FAILED" if self.error else "COMPLETED"
-            finished = {"timeFinished": timestamp(self.due)}
-            return {**value, **finished, "status": status, "percentComplete": 100.0}
+            return {**value, "percentComplete": 100.0}
         whole = max(self.due - self.accepted, 0.001)
         percent = min(max(now - self.accepted, 0.0) / whole, 0.99) * 100
-        return {**value, "status": "IN_PROGRESS", "percentComplete": round(percent, 1)}
+        return {**value, "percentComplete": round(percent, 1)}
+
+    def log(self) -> list[dict[str, str]]:
+        """What has happened, the newest last."""
+        entries = [{"message": "The request was accepted", "timestamp": timestamp(self.accepted)}]
+        if self.done:
+            message = f"The request is {self.status.lower()}"
+            entries.append({"message": message, "timestamp": timestamp(self.due)})
+        return entries
 
 
 class WorkRequests:
@@ -51,10 +72,18 @@ class WorkRequests:
         self._now = now
         self._all: dict[str, Work] = {}
         self._pending: list[tuple[Work, Callable[[], None]]] = []
+        self._on_cancel: dict[str, Callable[[], None]] = {}
 
-    def add(self, work: Work, finish: Callable[[], None]) -> None:
-        """Have `finish` called once the work is due; an ApiError of it makes the work fail."""
+    def add(
+        self, work: Work, finish: Callable[[], None], on_cancel: Callable[[], None] | None = None
+    ) -> None:
+        """Have `finish` called once the work is due; an ApiError of it makes the work fail.
+
+        `on_cancel` is called instead when the work is given up before.
+        """
         with self._lock:
+            if on_cancel is not None:
+                self._on_cancel[work.work_id] = on_cancel
             self._all[work.work_id] = work
             self._pending.append((work, finish))
 
@@ -77,3 +106,20 @@ class WorkRequests:
             if work_id not in self._all:
                 raise ApiError(404, "NotAuthorizedOrNotFound", "There is no such work request")
             return self._all[work_id]
+
+    def of(self, compartment: str) -> list[Work]:
+        """Those of a compartment, the newest first."""
+        with self._lock:
+            found = [work for work in self._all.values() if work.compartment == compartment]
+            return found[::-1]
+
+    def cancel(self, work: Work) -> None:
+        """Give up what has not been done; 409 for what has."""
+        with self._lock:
+            if work.done:
+                raise ApiError(409, "IncorrectState", f"The work request is {work.status}")
+            self._pending = [each for each in self._pending if each[0] is not work]
+            work.done = work.canceled = True
+            work.due = self._now()
+            if work.work_id in self._on_cancel:
+                self._on_cancel.pop(work.work_id)()

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from ocihaul.emulator.call import Call, Handler
 from ocihaul.emulator.handlers import lists, objects, uploads
-from ocihaul.emulator.handlers.common import attributes_from_headers
+from ocihaul.emulator.handlers.common import attributes_from_headers, check_object_name
 from ocihaul.emulator.objects import Par, Upload, check_write
 from ocihaul.emulator.responses import Answer, ApiError, json_answer, timestamp
 from ocihaul.emulator.state import Service
@@ -44,7 +44,8 @@ def create_upload(service: Service, call: Call) -> Answer:
     par = _allowed(service, call, write=True)
     with service.store.lock:
         bucket = service.store.bucket(call.namespace, call.bucket)
-        check_write(bucket.objects.get(call.name), call.headers)
+        check_object_name(call.name)
+        check_write(bucket.etag_of(call.name), call.headers)
         attributes = attributes_from_headers(call.headers, bucket.storage_tier)
         upload = Upload(name=call.name, attributes=attributes, par_secret=par.secret)
         bucket.uploads[upload.upload_id] = upload
@@ -130,4 +131,6 @@ def _par(service: Service, call: Call) -> Par:
 def _refused(service: Service, detail: str) -> ApiError:
     """One answer for whatever does not fit; the log has the reason."""
     message = "The pre-authenticated request does not exist, is expired, or does not allow this"
-    return ApiError(service.settings.par_refusal, "NotAuthenticated", message, detail=detail)
+    status = service.settings.par_refusal
+    code = "NotAuthenticated" if status == 401 else "NotAuthorizedOrNotFound"
+    return ApiError(status, code, message, detail=detail)

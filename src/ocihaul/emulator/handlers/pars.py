@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from ocihaul.emulator.buckets import Bucket
 from ocihaul.emulator.call import Call
-from ocihaul.emulator.handlers.common import numbered_page
-from ocihaul.emulator.objects import ACCESS_TYPES, LISTING_ACTIONS, Bucket, Par
+from ocihaul.emulator.handlers.common import SHORT_PAGE, numbered_page
+from ocihaul.emulator.objects import ACCESS_TYPES, LISTING_ACTIONS, Par
 from ocihaul.emulator.responses import Answer, ApiError, json_answer, read_timestamp, timestamp
 from ocihaul.emulator.state import Service
 
@@ -56,7 +57,7 @@ def list_pars(service: Service, call: Call) -> Answer:
     with service.store.lock:
         bucket = service.store.bucket(call.namespace, call.bucket)
         pars = [par for par in bucket.pars.values() if (par.object_name or "").startswith(prefix)]
-    return numbered_page(service, call, [_describe(par) for par in pars])
+    return numbered_page(service, call, [_describe(par) for par in pars], usual=SHORT_PAGE)
 
 
 def delete_par(service: Service, call: Call) -> Answer:
@@ -75,7 +76,7 @@ def _par(bucket: Bucket, call: Call) -> Par:
 
 
 def _describe(par: Par) -> dict[str, Any]:
-    values = {
+    return {
         "id": par.par_id,
         "name": par.name,
         "accessType": par.access_type,
@@ -84,4 +85,3 @@ def _describe(par: Par) -> dict[str, Any]:
         "timeCreated": timestamp(par.created),
         "timeExpires": timestamp(par.expires),
     }
-    return {name: value for name, value in values.items() if value is not None}
