@@ -77,6 +77,7 @@ def test_an_update_changes_what_it_names(client: Client) -> None:
     assert (new["freeformTags"], new["compartmentId"]) == ({"t": "1"}, "other")
     assert new["autoTiering"] == "InfrequentAccess"
     assert new["etag"] == reply.headers["etag"] != old["etag"]
+    assert client.post(f"{B}/new", {"autoTiering": "InfrequentAccess"}).json() == new
     assert client.post(f"{B}/new", {"name": "renamed"}).status == 400
     assert client.call("GET", f"{B}?compartmentId=mine").json() == []
     (listed,) = client.call("GET", f"{B}?compartmentId=other&fields=tags").json()

@@ -82,7 +82,7 @@ def create_bucket(service: Service, call: Call) -> Answer:
 
 
 def update_bucket(service: Service, call: Call) -> Answer:
-    """Change what the body names; each change gives the bucket another etag."""
+    """Change what the body names; what is another bucket then has another etag."""
     body = call.json()
     with service.store.lock:
         bucket = service.store.bucket(call.namespace, call.bucket)
@@ -91,12 +91,14 @@ def update_bucket(service: Service, call: Call) -> Answer:
         moved = body.get("namespace") not in (None, call.namespace)
         if renamed or moved:
             raise ApiError(400, "InvalidParameter", "A bucket keeps its name and namespace")
+        old = _describe(service, bucket), bucket.auto_tiering
         bucket.suspended_replaces = service.settings.suspended_replaces_latest
         _set_versioning(bucket, body.get("versioning"))
         _set_attributes(bucket, body)
         if isinstance(body.get("compartmentId"), str) and body["compartmentId"]:
             bucket.compartment = body["compartmentId"]
-        bucket.touched()
+        if (_describe(service, bucket), bucket.auto_tiering) != old:
+            bucket.touched()
         value = {**_describe(service, bucket), "autoTiering": bucket.auto_tiering}
     return json_answer(value, headers={"etag": bucket.etag})
 
