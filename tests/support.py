@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ocihaul.events import Event, Listener, ignore
 from ocihaul.filesystem import FileSystem
-from ocihaul.transfer.downloads.place import Place
+from ocihaul.transfer.download.local_file import Place
 from ocihaul.trees.small_get import write
 
 NOW = 1_800_000_000.0

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from ocihaul.session.credential import Credential
     from ocihaul.session.session import Session
     from ocihaul.session.status import SessionStatus
-    from ocihaul.transfer.downloads.request import DownloadResult
+    from ocihaul.transfer.download.request import DownloadResult
     from ocihaul.transfer.receipts.verifying import Verification
-    from ocihaul.transfer.uploads.request import Existing, UploadResult
+    from ocihaul.transfer.upload.request import Existing, UploadResult
     from ocihaul.trees.compare import Mode
     from ocihaul.trees.run import DirectoryResult
 
@@ -60,12 +60,12 @@ _HOMES: dict[str, str | None] = {
     "Client": "ocihaul.client",
     "Credential": "ocihaul.session.credential",
     "DirectoryResult": "ocihaul.trees.run",
-    "DownloadResult": "ocihaul.transfer.downloads.request",
-    "Existing": "ocihaul.transfer.uploads.request",
+    "DownloadResult": "ocihaul.transfer.download.request",
+    "Existing": "ocihaul.transfer.upload.request",
     "Mode": "ocihaul.trees.compare",
     "Session": "ocihaul.session.session",
     "SessionStatus": "ocihaul.session.status",
-    "UploadResult": "ocihaul.transfer.uploads.request",
+    "UploadResult": "ocihaul.transfer.upload.request",
     "Verification": "ocihaul.transfer.receipts.verifying",
     "download": "ocihaul.functions",
     "download_directory": "ocihaul.functions",

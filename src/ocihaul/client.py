@@ -25,10 +25,10 @@ if TYPE_CHECKING:
         DownloadOptions,
         UploadOptions,
     )
-    from ocihaul.transfer.downloads.request import DownloadRequest, DownloadResult
-    from ocihaul.transfer.pace import Pace
+    from ocihaul.transfer.adaptive_concurrency import Pace
+    from ocihaul.transfer.download.request import DownloadRequest, DownloadResult
     from ocihaul.transfer.receipts.verifying import Verification
-    from ocihaul.transfer.uploads.request import Confirm, Stream, UploadRequest, UploadResult
+    from ocihaul.transfer.upload.request import Confirm, Stream, UploadRequest, UploadResult
     from ocihaul.trees.run import DirectoryResult, DirectoryRun
 
 
@@ -193,7 +193,7 @@ class Client:
         UploadStopped, ReceiptError (it is stored), Interrupted.
         """
         from ocihaul.options import UploadOptions, checked  # noqa: PLC0415
-        from ocihaul.transfer.uploads.request import upload_request  # noqa: PLC0415
+        from ocihaul.transfer.upload.request import upload_request  # noqa: PLC0415
         from ocihaul.trees.names import from_disk  # noqa: PLC0415
 
         given = checked(options, UploadOptions)
@@ -220,9 +220,9 @@ class Client:
         `before` is called with the size, as far as it is known, before anything is sent, and may
         raise.
         """
-        from ocihaul.transfer.counting import Counter  # noqa: PLC0415
-        from ocihaul.transfer.uploads.headers import check_wishes  # noqa: PLC0415
-        from ocihaul.transfer.uploads.upload import upload  # noqa: PLC0415
+        from ocihaul.transfer.stats import Counter  # noqa: PLC0415
+        from ocihaul.transfer.upload.request import check_wishes  # noqa: PLC0415
+        from ocihaul.transfer.upload.upload import upload  # noqa: PLC0415
 
         check_wishes(request)  # before a session that has expired could keep it waiting
         counter, pace = Counter(), _pace(adaptive=request.adaptive)
@@ -266,7 +266,7 @@ class Client:
         DownloadBusy (with `wait=False`), Interrupted.
         """
         from ocihaul.options import DownloadOptions, checked  # noqa: PLC0415
-        from ocihaul.transfer.downloads.request import DownloadRequest  # noqa: PLC0415
+        from ocihaul.transfer.download.request import DownloadRequest  # noqa: PLC0415
 
         request = DownloadRequest(
             namespace=namespace or "",
@@ -286,7 +286,7 @@ class Client:
         cancel: threading.Event | None = None,
     ) -> "DownloadResult":
         """`download` for those who have made the request; see `run_upload`."""
-        from ocihaul.transfer.downloads.download import download  # noqa: PLC0415
+        from ocihaul.transfer.download.download import download  # noqa: PLC0415
 
         pace = _pace(adaptive=request.adaptive)
         with self._resources.call(cancel, listener, pace) as call:
@@ -496,6 +496,6 @@ class Client:
 
 
 def _pace(*, adaptive: bool) -> "Pace | None":
-    from ocihaul.transfer.pace import Pace  # noqa: PLC0415
+    from ocihaul.transfer.adaptive_concurrency import Pace  # noqa: PLC0415
 
     return Pace() if adaptive else None

@@ -17,9 +17,9 @@ from ocihaul.options import (
 from ocihaul.storage.types import SseCustomerKey
 
 if TYPE_CHECKING:
-    from ocihaul.transfer.downloads.request import DownloadResult
+    from ocihaul.transfer.download.request import DownloadResult
     from ocihaul.transfer.receipts.verifying import Verification
-    from ocihaul.transfer.uploads.request import Stream, UploadResult
+    from ocihaul.transfer.upload.request import Stream, UploadResult
     from ocihaul.trees.run import DirectoryResult
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypedDict, Union, get_args, get_origin, get_type_hints
 
 from ocihaul.errors import UsageError
 from ocihaul.storage.types import SseCustomerKey
-from ocihaul.transfer.uploads.request import Existing
+from ocihaul.transfer.upload.request import Existing
 from ocihaul.trees.compare import Mode
 
 

@@ -86,7 +86,7 @@ class Resources:
 
     def journal(self, listener: Listener) -> "Journal | None":
         """The user's journal; where it cannot be opened, `listener` hears a Notice each time."""
-        from ocihaul.transfer.journal.opening import open_journal  # noqa: PLC0415  start-up time
+        from ocihaul.transfer.journal.journal import open_journal  # noqa: PLC0415  start-up time
 
         with self._lock:
             self._check_open()

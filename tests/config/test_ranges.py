@@ -23,7 +23,7 @@ from ocihaul.config.places import Places
 from ocihaul.config.quantities import duration, size
 from ocihaul.config.wishes import find_wishes
 from ocihaul.errors import ConfigError, UsageError
-from ocihaul.transfer.downloads.ranges import check_wishes
+from ocihaul.transfer.download.request import check_wishes
 from ocihaul.transfer.plan import plan_upload
 from ocihaul.trees.filters import LONGEST_PATTERN, make_filter
 from ocihaul.wire.origin import Origin

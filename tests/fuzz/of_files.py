@@ -15,15 +15,15 @@ from ocihaul.errors import JournalError, ReceiptError, UsageError
 from ocihaul.events import ignore
 from ocihaul.filesystem import FileSystem
 from ocihaul.storage.names import quoted
-from ocihaul.transfer.downloads.finished import Finished, FinishedRange
-from ocihaul.transfer.downloads.place import Place as FilePlace
-from ocihaul.transfer.downloads.ranges import RangePlan, wanted_bytes
+from ocihaul.transfer.download.checkpoint import Finished, FinishedRange
+from ocihaul.transfer.download.local_file import Place as FilePlace
+from ocihaul.transfer.download.request import RangePlan, wanted_bytes
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.journal.journal import Target as Place
 from ocihaul.transfer.receipts.receipt import read_receipt
 from ocihaul.transfer.source import Identity
-from ocihaul.transfer.uploads.access import Access, AccessFile
+from ocihaul.transfer.upload.par_store import Access, AccessFile
 from ocihaul.trees.filters import make_filter
 from ocihaul.trees.ledger import Finished as FinishedFile
 from ocihaul.trees.ledger import Ledger, run_key

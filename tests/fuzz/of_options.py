@@ -32,8 +32,7 @@ from ocihaul.config.login import callback_port
 from ocihaul.config.quantities import duration, size
 from ocihaul.config.rcfile import load_rc_file
 from ocihaul.errors import ConfigError, UsageError
-from ocihaul.transfer.uploads.headers import check_wishes
-from ocihaul.transfer.uploads.request import UploadRequest
+from ocihaul.transfer.upload.request import UploadRequest, check_wishes
 from tests.fuzz.of_storage import ENTRY
 from tests.fuzz.strategies import damaged_texts, json_texts, sentences, texts
 from tests.fuzz.target import Target

@@ -16,7 +16,7 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import ObjectPage, PreauthenticatedRequest, Selection
 from ocihaul.storage.names import fits_header
 from ocihaul.storage.preauthenticated import PreauthenticatedUploads
-from ocihaul.transfer.downloads.proof import Promise, part_sizes
+from ocihaul.transfer.download.verification import Promise, part_sizes
 from ocihaul.trees.compare import Mode, in_order, judge_download, judge_upload
 from ocihaul.wire.heads import request_head
 from ocihaul.wire.message import Answer, Request

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ocihaul.cli.app import run
 from ocihaul.transfer import plan
-from ocihaul.transfer.downloads import ranges
+from ocihaul.transfer.download import request
 from ocihaul.trees import download, upload
 from tests.world import MIB, Ran, World
 
@@ -111,6 +111,6 @@ def _child(
     if largest_file is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
     plan.SMALLEST_PART = 1
-    for module in (plan, ranges, download, upload):
+    for module in (plan, request, download, upload):
         module.DEFAULT_PART_SIZE = part_size  # type: ignore[attr-defined]  # a constant
     sys.exit(run(args))

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import PAGE, ListedObject, ObjectPage, Selection
-from ocihaul.transfer.uploads.request import UploadRequest
+from ocihaul.transfer.upload.request import UploadRequest
 from ocihaul.trees.compare import Mode
 from ocihaul.trees.download import download_tree
 from ocihaul.trees.request import TreeDownload, TreeUpload

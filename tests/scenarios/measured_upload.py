@@ -20,8 +20,8 @@ from ocihaul.errors import Interrupted
 from ocihaul.events import Event, Notice, PartFinished
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.journal import Entry, Journal, state_directory
-from ocihaul.transfer.uploads.request import Existing, UploadRequest
-from ocihaul.transfer.uploads.upload import upload
+from ocihaul.transfer.upload.request import Existing, UploadRequest
+from ocihaul.transfer.upload.upload import upload
 
 
 class Timed(Journal):

@@ -11,8 +11,8 @@ from ocihaul.client import Client
 from ocihaul.config import Flags, resolve
 from ocihaul.transfer import plan
 from ocihaul.transfer.journal.journal import Journal, state_directory
-from ocihaul.transfer.uploads.request import Existing, UploadRequest
-from ocihaul.transfer.uploads.upload import upload
+from ocihaul.transfer.upload.request import Existing, UploadRequest
+from ocihaul.transfer.upload.upload import upload
 
 
 def main() -> None:

@@ -16,9 +16,9 @@ from ocihaul.errors import ChecksumError, UploadStopped
 from ocihaul.events import PartResent
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer import plan
-from ocihaul.transfer.downloads.download import download
-from ocihaul.transfer.downloads.request import DownloadRequest
-from ocihaul.transfer.uploads.sending import MOST_SENDS
+from ocihaul.transfer.download.download import download
+from ocihaul.transfer.download.request import DownloadRequest
+from ocihaul.transfer.upload.part_uploader import MOST_SENDS
 from tests.scenarios.trees import content, run
 from tests.world import World, world
 

@@ -23,8 +23,8 @@ from ocihaul.errors import (
 )
 from ocihaul.events import BytesReceived, DownloadPlanned, Event, Notice, PartFinished
 from ocihaul.storage.types import SseCustomerKey
-from ocihaul.transfer.downloads import local_file
-from ocihaul.transfer.downloads.download import is_unfinished
+from ocihaul.transfer.download import local_file
+from ocihaul.transfer.download.download import is_unfinished
 from tests.world import MIB, World, world
 
 TLS = pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])

@@ -11,9 +11,8 @@ import pytest
 from ocihaul.emulator import Fault
 from ocihaul.errors import Interrupted, ServiceError, TargetError
 from ocihaul.events import Event, PartFinished
-from ocihaul.transfer.downloads.finished import Finished
-from ocihaul.transfer.downloads.local_file import LocalFile
-from ocihaul.transfer.downloads.place import Place
+from ocihaul.transfer.download.checkpoint import Finished
+from ocihaul.transfer.download.local_file import LocalFile, Place
 from ocihaul.trees import download as tree_download
 from ocihaul.trees.small_get import SmallObjects
 from ocihaul.trees.tidy import _Tidying

@@ -10,8 +10,8 @@ from ocihaul.emulator import Fault
 from ocihaul.errors import UploadStopped
 from ocihaul.events import Event, Notice, PartFinished, RetryScheduled, audience
 from ocihaul.transfer.journal.journal import Journal
-from ocihaul.transfer.uploads.request import Existing
-from ocihaul.transfer.uploads.upload import upload
+from ocihaul.transfer.upload.request import Existing
+from ocihaul.transfer.upload.upload import upload
 from tests.scenarios.test_resume import again, parts_stored
 from tests.scenarios.test_resume_put import send_part
 from tests.world import PART, World, world

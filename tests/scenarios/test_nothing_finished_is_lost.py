@@ -13,7 +13,7 @@ import pytest
 from ocihaul.errors import ServiceError, SourceError, UploadStopped
 from ocihaul.events import Event, PartFinished
 from ocihaul.transfer.journal.journal import Journal
-from ocihaul.transfer.uploads.upload import upload
+from ocihaul.transfer.upload.upload import upload
 from tests.scenarios.test_resume import again, notices, parts_stored
 from tests.scenarios.trees import command, make
 from tests.world import MIB, PART, World, world

@@ -19,9 +19,9 @@ from ocihaul.http.client import Call, Client
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.preauthenticated import PreauthenticatedUploads
 from ocihaul.transfer.journal.journal import Journal
-from ocihaul.transfer.uploads.access import Access, AccessFile
-from ocihaul.transfer.uploads.request import UploadResult
-from ocihaul.transfer.uploads.upload import upload
+from ocihaul.transfer.upload.par_store import Access, AccessFile
+from ocihaul.transfer.upload.request import UploadResult
+from ocihaul.transfer.upload.upload import upload
 from ocihaul.wire.message import Answer
 from ocihaul.wire.origin import Origin
 from tests.world import MIB, Ran, World, world

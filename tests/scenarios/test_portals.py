@@ -13,8 +13,8 @@ import pytest
 from ocihaul.emulator import Fault
 from ocihaul.errors import NetworkError, UploadStopped
 from ocihaul.transfer.journal.journal import Journal
-from ocihaul.transfer.uploads.request import Existing
-from ocihaul.transfer.uploads.upload import upload
+from ocihaul.transfer.upload.request import Existing
+from ocihaul.transfer.upload.upload import upload
 from ocihaul.trees.compare import Mode
 from ocihaul.trees.request import TreeUpload
 from ocihaul.trees.results import UPLOADED, Results

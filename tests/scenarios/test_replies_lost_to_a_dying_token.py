@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ocihaul.emulator import Fault
-from ocihaul.transfer.uploads.request import Existing
+from ocihaul.transfer.upload.request import Existing
 from tests.world import MIB, world
 
 

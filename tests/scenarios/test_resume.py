@@ -19,8 +19,8 @@ from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.journal import Entry, Journal, Target
 from ocihaul.transfer.source import Identity
-from ocihaul.transfer.uploads.request import Existing, UploadResult
-from ocihaul.transfer.uploads.upload import upload
+from ocihaul.transfer.upload.request import Existing, UploadResult
+from ocihaul.transfer.upload.upload import upload
 from tests.world import MIB, PART, World, world
 
 KILLS = 100
@@ -280,7 +280,7 @@ def test_a_part_that_the_service_has_otherwise_is_sent_again(tmp_path: Path) -> 
         (left,) = w.oci.uploads("backups")
         from ocihaul.transfer.integrity import Integrity  # noqa: PLC0415  to send by hand
         from ocihaul.transfer.source import FileSource, Piece  # noqa: PLC0415
-        from ocihaul.transfer.uploads.sending import RangeSender  # noqa: PLC0415
+        from ocihaul.transfer.upload.part_uploader import RangeSender  # noqa: PLC0415
 
         with w.storage() as storage, FileSource(other) as foreign:
             integrity = Integrity(declared=None, want_md5=False, listener=w.heard)

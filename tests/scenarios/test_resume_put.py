@@ -14,7 +14,7 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.source import FileSource
-from ocihaul.transfer.uploads.upload import upload
+from ocihaul.transfer.upload.upload import upload
 from tests.scenarios.killed import BEGIN, killed_at
 from tests.scenarios.test_resume import interrupted_after, parts_stored
 from tests.world import MIB, PART, Ran, World, world

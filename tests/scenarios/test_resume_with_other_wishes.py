@@ -6,8 +6,8 @@ import pytest
 
 from ocihaul.errors import SourceError, UsageError
 from ocihaul.transfer.journal.journal import Journal
-from ocihaul.transfer.uploads.assembly import Assembly
-from ocihaul.transfer.uploads.request import Existing
+from ocihaul.transfer.upload.multipart import Assembly
+from ocihaul.transfer.upload.request import Existing
 from tests.scenarios.test_resume import again, interrupted_after, notices, parts_stored
 from tests.world import PART, world
 

@@ -25,9 +25,9 @@ from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.journal import Entry, Journal
-from ocihaul.transfer.uploads.body import RangeBody
-from ocihaul.transfer.uploads.request import Existing, UploadRequest, UploadResult
-from ocihaul.transfer.uploads.upload import upload
+from ocihaul.transfer.upload.part_uploader import RangeBody
+from ocihaul.transfer.upload.request import Existing, UploadRequest, UploadResult
+from ocihaul.transfer.upload.upload import upload
 from ocihaul.wire.message import Answer
 from tests.scenarios.measured_upload import Timed
 from tests.scenarios.test_memory import _MEASURED

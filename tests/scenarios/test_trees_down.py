@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ocihaul.emulator.faults import Fault
-from ocihaul.transfer.downloads.finished import Finished
+from ocihaul.transfer.download.checkpoint import Finished
 from tests.scenarios.trees import OLD, command, content, make, operations, run
 from tests.world import MIB, World, world
 

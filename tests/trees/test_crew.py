@@ -17,8 +17,7 @@ from ocihaul.errors import (
     UploadStopped,
 )
 from ocihaul.events import BytesSent
-from ocihaul.transfer.pace import WINDOW, Pace
-from ocihaul.transfer.steering import FIRST
+from ocihaul.transfer.adaptive_concurrency import FIRST, WINDOW, Pace
 from ocihaul.trees.crew import Crew, Job, Trouble, concerns_all, is_outage
 
 

@@ -20,7 +20,7 @@ from ocihaul.errors import (
 )
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer import checksum
-from ocihaul.transfer.uploads.request import UploadRequest
+from ocihaul.transfer.upload.request import UploadRequest
 from ocihaul.trees.small import SMALL, SmallFiles
 from ocihaul.trees.small_get import Memory
 from ocihaul.wire.message import Answer, WireError

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from ocihaul.config import Settings
 from ocihaul.events import Listener, audience
-from ocihaul.transfer.uploads.request import Confirm, UploadRequest, UploadResult
+from ocihaul.transfer.upload.request import Confirm, UploadRequest, UploadResult
 
 if TYPE_CHECKING:
     # They bring cryptography and more along, which only some commands need.
     from ocihaul.cli.foretelling import Foreteller
     from ocihaul.client import Client
     from ocihaul.storage.client import StorageClient
-    from ocihaul.transfer.downloads.request import DownloadRequest, DownloadResult
+    from ocihaul.transfer.download.request import DownloadRequest, DownloadResult
     from ocihaul.transfer.journal.journal import Journal
 
 
@@ -96,7 +96,7 @@ def storage_for(
 
 def journal_for(listener: Listener) -> AbstractContextManager["Journal | None"]:
     """The user's journal; without one an upload still works, but is not gone on with."""
-    from ocihaul.transfer.journal.opening import open_journal
+    from ocihaul.transfer.journal.journal import open_journal
 
     return open_journal(listener)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ocihaul.events import Listener
     from ocihaul.storage.client import StorageClient
     from ocihaul.transfer.journal.journal import Journal
-    from ocihaul.transfer.uploads.leftovers import Leftover
+    from ocihaul.transfer.upload.incomplete import Leftover
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -77,14 +77,14 @@ def list_(context: click.Context, /, **options: Any) -> None:
 @click.pass_context
 def abort(context: click.Context, /, which: str, **options: Any) -> None:
     """Drop one with its parts, at the service and in the journal."""
-    from ocihaul.transfer.uploads import leftovers
+    from ocihaul.transfer.upload import incomplete
 
     invocation = settle(context, options, command=("uploads", "abort"))
 
     def work(storage: "StorageClient", journal: "Journal", found: "Sequence[Leftover]") -> None:
-        chosen = leftovers.named(found, which)
+        chosen = incomplete.named(found, which)
         _confirm(invocation, f"Drop upload {_line(chosen, time.time())}?")
-        leftovers.abort(chosen, journal, storage, _told_on(invocation.stderr))
+        incomplete.abort(chosen, journal, storage, _told_on(invocation.stderr))
         invocation.tell(f"dropped upload {chosen.upload_id}")
 
     raise click.exceptions.Exit(_with_all(invocation, work))
@@ -96,11 +96,11 @@ def abort(context: click.Context, /, which: str, **options: Any) -> None:
 def forget(which: str) -> None:
     """Drop one from the journal alone: what the service has is left as it is."""
     from ocihaul.cli.core import journal_to_read
-    from ocihaul.transfer.uploads import leftovers
+    from ocihaul.transfer.upload import incomplete
 
     with journal_to_read() as journal:
-        chosen = leftovers.named(leftovers.in_journal(journal), which)
-        leftovers.forget(chosen, journal, _told_on(sys.stderr))
+        chosen = incomplete.named(incomplete.in_journal(journal), which)
+        incomplete.forget(chosen, journal, _told_on(sys.stderr))
     say(sys.stderr, f"forgot upload {chosen.upload_id} of {chosen.target.object}")
 
 
@@ -141,7 +141,7 @@ uploads.add_command(rule)
 
 def _list(invocation: Invocation) -> int:
     from ocihaul.cli.core import journal_to_read
-    from ocihaul.transfer.uploads.leftovers import in_journal
+    from ocihaul.transfer.upload.incomplete import in_journal
 
     if invocation.options["local"]:
         with journal_to_read() as journal:
@@ -156,7 +156,7 @@ def _with_all(
 ) -> int:
     """Run `work` with all that is left over, at the service too."""
     from ocihaul.cli.core import journal_to_read
-    from ocihaul.transfer.uploads.leftovers import everywhere, known_buckets
+    from ocihaul.transfer.upload.incomplete import everywhere, known_buckets
 
     names = tuple(invocation.options["buckets"] or ())
 
@@ -172,7 +172,7 @@ def _drop(
     invocation: Invocation, leftover: "Leftover", journal: "Journal", storage: "StorageClient"
 ) -> None:
     from ocihaul.errors import UploadBusy, UsageError
-    from ocihaul.transfer.uploads.leftovers import abort as drop
+    from ocihaul.transfer.upload.incomplete import abort as drop
 
     line = _line(leftover, time.time())
     if leftover.busy:

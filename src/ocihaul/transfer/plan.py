@@ -96,3 +96,57 @@ def is_within(number: object, least: int, most: int) -> bool:
 
 def _mib(size: object) -> str:
     return f"{size // MIB} MiB" if isinstance(size, int) and size % MIB == 0 else f"{size!r} bytes"
+
+
+FIRST_PART_SIZE = 16 * MIB
+#: So many parts in a row have the same size.
+_STEP = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The sizes of parts 1, 2, 3, …; all of `fixed` bytes, or growing where that is None."""
+
+    fixed: int | None
+
+    def part_size(self, number: int) -> int:
+        """Bytes of part `number`; the last part of a stream has what is left."""
+        if self.fixed is not None:
+            return self.fixed
+        hundred = (number - 1) // _STEP
+        return FIRST_PART_SIZE + hundred * hundred // 3 * MIB
+
+    @property
+    def most(self) -> int:
+        """The bytes that a stream can have."""
+        if self.fixed is not None:
+            return min(self.fixed * MOST_PARTS, LARGEST_OBJECT)
+        return LARGEST_OBJECT
+
+
+def plan_stream(*, part_size: int | None, expected_size: int | None, parallel: int) -> Schedule:
+    """How to cut a stream; with an expected size the parts are equal and as small as will do.
+
+    Raises UsageError when a documented limit is broken.
+    """
+    check_part_size(part_size)
+    check_parallel(parallel)
+    if part_size is None and expected_size is not None:
+        smallest = -(-expected_size // MOST_PARTS)
+        schedule = Schedule(max(FIRST_PART_SIZE, -(-smallest // MIB) * MIB))
+    else:
+        schedule = Schedule(part_size)
+    if expected_size is not None and expected_size > schedule.most:
+        raise UsageError(
+            f"{expected_size} bytes are expected; {limit_text(schedule)}",
+            hint="Leave --part-size away." if part_size else "Split it into several objects.",
+        )
+    return schedule
+
+
+def limit_text(schedule: Schedule) -> str:
+    """How far this schedule goes, in words."""
+    if schedule.fixed is None or schedule.most == LARGEST_OBJECT:
+        return "an object has at most 10 TiB"
+    size = schedule.fixed / MIB
+    return f"{MOST_PARTS} parts of {size:g} MiB hold {schedule.most} bytes"

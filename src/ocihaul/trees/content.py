@@ -15,9 +15,9 @@ from ocihaul.errors import Interrupted, ServiceError, SourceChanged
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import ListedObject
 from ocihaul.transfer import checksum
-from ocihaul.transfer.blocks import BLOCK, buffer_for
+from ocihaul.transfer.buffers import BLOCK, buffer_for
 from ocihaul.transfer.checksum import CRC32C, MD5
-from ocihaul.transfer.downloads.proof import Promise, of_parts, part_sizes
+from ocihaul.transfer.download.verification import Promise, of_parts, part_sizes
 from ocihaul.transfer.source import FileSource
 
 #: How many part sizes are tried: each is another read of the file, and sending it costs one.

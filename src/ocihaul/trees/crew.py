@@ -17,7 +17,7 @@ from ocihaul.errors import (
     TargetError,
 )
 from ocihaul.threads import all_ended, started
-from ocihaul.transfer.pace import Pace
+from ocihaul.transfer.adaptive_concurrency import Pace
 from ocihaul.trees.backlog import Backlog
 
 Job = Callable[[], None]

@@ -17,7 +17,7 @@ from typing import Self
 from ocihaul.errors import TargetError, UsageError
 from ocihaul.events import Listener, ignore
 from ocihaul.filesystem import FileSystem
-from ocihaul.transfer.downloads.place import Place, open_directory
+from ocihaul.transfer.download.local_file import Place, open_directory
 from ocihaul.trees.names import disk_path, folded, from_disk, on_disk
 
 #: As many symbolic links as Linux follows in a path.

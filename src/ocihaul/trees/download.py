@@ -7,11 +7,10 @@ import stat
 from ocihaul.errors import ObjectArchived, ObjectExists, OcihaulError, TargetError
 from ocihaul.events import Notice
 from ocihaul.storage.listing import ListedObject
-from ocihaul.transfer.claims import alone
-from ocihaul.transfer.downloads.download import download, is_unfinished, tidy
-from ocihaul.transfer.downloads.place import Place
-from ocihaul.transfer.downloads.ranges import check_wishes
-from ocihaul.transfer.downloads.request import DownloadRequest
+from ocihaul.transfer.download.download import download, is_unfinished, tidy
+from ocihaul.transfer.download.local_file import Place
+from ocihaul.transfer.download.request import DownloadRequest, check_wishes
+from ocihaul.transfer.locks import alone
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE
 from ocihaul.trees.compare import Verdict, judge_download, whole_seconds
 from ocihaul.trees.content import Contents

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ocihaul.storage.types import SseCustomerKey
-from ocihaul.transfer.uploads.request import UploadRequest
+from ocihaul.transfer.upload.request import UploadRequest
 from ocihaul.trees.compare import Mode
 from ocihaul.trees.filters import EVERYTHING, Filter
 

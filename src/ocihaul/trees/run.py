@@ -10,9 +10,9 @@ from typing import Any
 
 from ocihaul.events import Event, FileFinished, Listener, audience
 from ocihaul.storage.client import StorageClient
+from ocihaul.transfer.adaptive_concurrency import Pace
 from ocihaul.transfer.journal.journal import Journal
-from ocihaul.transfer.pace import Pace
-from ocihaul.transfer.uploads.request import UploadRequest
+from ocihaul.transfer.upload.request import UploadRequest
 from ocihaul.trees import destination, download, upload, walk
 from ocihaul.trees.compare import Mode
 from ocihaul.trees.filters import make_filter

@@ -13,12 +13,11 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.storage.names import check_headers
 from ocihaul.transfer import checksum
 from ocihaul.transfer.integrity import Integrity
-from ocihaul.transfer.uploads.checked_put import CheckedPut, Content
-from ocihaul.transfer.uploads.headers import put_headers
-from ocihaul.transfer.uploads.job import wished_algorithm
-from ocihaul.transfer.uploads.request import UploadRequest
-from ocihaul.transfer.uploads.sending import MOST_SENDS, Headers
-from ocihaul.transfer.uploads.target import TargetObject
+from ocihaul.transfer.upload.context import wished_algorithm
+from ocihaul.transfer.upload.part_uploader import MOST_SENDS, Headers
+from ocihaul.transfer.upload.remote_object import TargetObject
+from ocihaul.transfer.upload.request import UploadRequest, put_headers
+from ocihaul.transfer.upload.single_put import CheckedPut, Content
 
 #: A file of at most so many bytes is small. It is held in memory once for each worker.
 SMALL = 2**20

@@ -13,10 +13,10 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import ListedObject
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, MD5
-from ocihaul.transfer.downloads.download import SUFFIX
-from ocihaul.transfer.downloads.place import Place
-from ocihaul.transfer.downloads.receiving import MOST_ENDLESS, endless
-from ocihaul.transfer.uploads.sending import MOST_SENDS
+from ocihaul.transfer.download.download import SUFFIX
+from ocihaul.transfer.download.local_file import Place
+from ocihaul.transfer.download.range_sink import MOST_ENDLESS, endless
+from ocihaul.transfer.upload.part_uploader import MOST_SENDS
 from ocihaul.wire.message import WireError
 
 #: What a file system says that has no locks.

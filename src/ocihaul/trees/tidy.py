@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 
 from ocihaul.errors import TargetError
-from ocihaul.transfer.downloads.download import RANGES, SUFFIX
+from ocihaul.transfer.download.download import RANGES, SUFFIX
 from ocihaul.trees.destination import Destination, is_link
 from ocihaul.trees.names import from_disk, on_disk
 from ocihaul.trees.request import TreeDownload

@@ -16,11 +16,10 @@ from ocihaul.events import Notice, TreeWalked
 from ocihaul.storage.listing import ListedObject
 from ocihaul.storage.names import check_text
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE, plan_upload
-from ocihaul.transfer.uploads.headers import check_request, guessed_type
-from ocihaul.transfer.uploads.incomplete import IncompleteUploads
-from ocihaul.transfer.uploads.request import Existing, UploadRequest
-from ocihaul.transfer.uploads.sending import Headers
-from ocihaul.transfer.uploads.upload import upload
+from ocihaul.transfer.upload.incomplete import IncompleteUploads
+from ocihaul.transfer.upload.part_uploader import Headers
+from ocihaul.transfer.upload.request import Existing, UploadRequest, check_request, guessed_type
+from ocihaul.transfer.upload.upload import upload
 from ocihaul.trees.compare import Mode, Verdict, judge_upload, side_by_side
 from ocihaul.trees.content import Contents
 from ocihaul.trees.crew import Crew

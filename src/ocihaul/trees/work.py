@@ -8,8 +8,8 @@ from ocihaul.errors import JournalError, OcihaulError
 from ocihaul.events import FileFailed, FileFinished, Listener, Notice, ignore
 from ocihaul.redaction import redact
 from ocihaul.storage.client import StorageClient
+from ocihaul.transfer.adaptive_concurrency import Pace
 from ocihaul.transfer.journal.journal import Journal, state_directory
-from ocihaul.transfer.pace import Pace
 from ocihaul.trees.crew import Crew, Trouble
 from ocihaul.trees.ledger import Finished, Ledger
 from ocihaul.trees.names import printable

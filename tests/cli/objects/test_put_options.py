@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ocihaul.transfer.uploads.request import Existing
+from ocihaul.transfer.upload.request import Existing
 from tests.cli.conftest import Command, FakeCore
 
 MIB = 1024 * 1024

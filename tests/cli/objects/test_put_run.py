@@ -18,7 +18,7 @@ from ocihaul.cli.stopping import Stopper, stopping
 from ocihaul.config import Flags, Settings, resolve
 from ocihaul.errors import Interrupted, ObjectExists
 from ocihaul.storage.types import ObjectSummary
-from ocihaul.transfer.uploads.request import UploadRequest
+from ocihaul.transfer.upload.request import UploadRequest
 from tests.cli.conftest import result
 
 EXISTING = ObjectSummary(size=5, etag="e", headers={})

@@ -24,9 +24,13 @@ from ocihaul.config.found import Found
 from ocihaul.config.quantities import size
 from ocihaul.config.rcfile import expand_home
 from ocihaul.errors import UsageError
-from ocihaul.transfer.steering import MOST
-from ocihaul.transfer.uploads.headers import guessed_type
-from ocihaul.transfer.uploads.request import DEFAULT_MEMORY_LIMIT, Existing, UploadRequest
+from ocihaul.transfer.adaptive_concurrency import MOST
+from ocihaul.transfer.upload.request import (
+    DEFAULT_MEMORY_LIMIT,
+    Existing,
+    UploadRequest,
+    guessed_type,
+)
 
 DEFAULT_PARALLEL = 10
 

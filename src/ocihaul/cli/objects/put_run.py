@@ -14,7 +14,7 @@ from ocihaul.cli.stopping import Stopper, stopping
 from ocihaul.config import Settings
 from ocihaul.errors import Interrupted, ObjectExists, OcihaulError, ReceiptError
 from ocihaul.storage.types import ObjectSummary
-from ocihaul.transfer.uploads.request import Existing, UploadRequest, UploadResult
+from ocihaul.transfer.upload.request import Existing, UploadRequest, UploadResult
 
 KEPT = "The object already exists and was not overwritten"
 QUESTION = "WARNING: This object already exists. Are you sure you want to overwrite it? [y/N]:"

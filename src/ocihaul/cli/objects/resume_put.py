@@ -11,7 +11,7 @@ from ocihaul.cli.invocation import bucket_options, from_json_option, settle
 from ocihaul.cli.option_types import AUTO, ParallelCount, PartSize
 
 if TYPE_CHECKING:
-    from ocihaul.transfer.uploads.request import UploadRequest
+    from ocihaul.transfer.upload.request import UploadRequest
 
 COMMAND = ("os", "object", "resume-put")
 
@@ -68,8 +68,8 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> "UploadRequest":
     from ocihaul.cli.objects.put_request import check_source
     from ocihaul.cli.option_values import check_required, customer_key, namespace_or_none
     from ocihaul.errors import UsageError
-    from ocihaul.transfer.steering import MOST
-    from ocihaul.transfer.uploads.request import Existing, UploadRequest
+    from ocihaul.transfer.adaptive_concurrency import MOST
+    from ocihaul.transfer.upload.request import Existing, UploadRequest
 
     check_required(options, "bucket_name", "file", "upload_id")
     count, one = options.get("parallel_upload_count"), options.get("disable_parallel_uploads")

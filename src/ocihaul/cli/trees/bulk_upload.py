@@ -46,7 +46,7 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.cli.option_values import check_required, refuse_both
     from ocihaul.cli.trees.run import run_tree
     from ocihaul.cli.trees.summary import UPLOAD
-    from ocihaul.transfer.uploads.request import UploadRequest
+    from ocihaul.transfer.upload.request import UploadRequest
     from ocihaul.trees.compare import Mode
     from ocihaul.trees.filters import make_filter
     from ocihaul.trees.request import TreeUpload

@@ -18,7 +18,7 @@ from ocihaul.errors import Interrupted
 from ocihaul.events import audience, ignore
 from ocihaul.printing import say
 from ocihaul.storage.client import StorageClient
-from ocihaul.transfer.pace import Pace
+from ocihaul.transfer.adaptive_concurrency import Pace
 from ocihaul.trees.ledger import open_ledger
 from ocihaul.trees.request import Confirm
 from ocihaul.trees.results import FAILED as FAILURES

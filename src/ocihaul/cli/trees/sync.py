@@ -63,7 +63,7 @@ def sync(context: click.Context, /, **options: Any) -> None:
 def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.cli.trees.run import run_tree
     from ocihaul.cli.trees.summary import DELETE, UPLOAD
-    from ocihaul.transfer.uploads.request import UploadRequest
+    from ocihaul.transfer.upload.request import UploadRequest
     from ocihaul.trees.compare import Mode
     from ocihaul.trees.filters import make_filter
     from ocihaul.trees.request import TreeUpload

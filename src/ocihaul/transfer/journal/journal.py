@@ -11,17 +11,18 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Self
 
 from platformdirs import user_state_path
 
-from ocihaul.transfer.claims import claimed, is_held
-from ocihaul.transfer.counting import Counts
+from ocihaul.errors import JournalError
+from ocihaul.events import Listener, Notice
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.database import THIS_TARGET, Database, cell
-from ocihaul.transfer.journal.finished import FinishedUploads
+from ocihaul.transfer.journal.kept_receipts import FinishedUploads
 from ocihaul.transfer.journal.values import (
     ENTRY_COLUMNS,
     Entry,
@@ -32,7 +33,9 @@ from ocihaul.transfer.journal.values import (
     read_entry,
     read_parts,
 )
+from ocihaul.transfer.locks import claimed, is_held
 from ocihaul.transfer.source import Identity
+from ocihaul.transfer.stats import Counts
 
 __all__ = ["Entry", "Intention", "Journal", "KeptReceipt", "Target", "state_directory"]
 
@@ -230,3 +233,16 @@ class Journal(FinishedUploads):
         with self._database.reading() as database:
             query = f"SELECT {ENTRY_COLUMNS} FROM uploads {where}"  # noqa: S608  our own words
             return [read_entry(*row) for row in database.execute(query, values)]
+
+
+def open_journal(listener: Listener) -> AbstractContextManager[Journal | None]:
+    """The journal, as a context; without one an upload still works, but is not gone on with.
+
+    That is said to `listener`.
+    """
+    try:
+        return Journal(state_directory())
+    except JournalError as error:
+        text = f"An interrupted upload will begin anew: {error.message}. {error.hint}"
+        listener(Notice(text))
+        return nullcontext()

@@ -9,10 +9,10 @@ from typing import Any
 
 from ocihaul.documents import read_object
 from ocihaul.transfer.checksum import CRC32C
-from ocihaul.transfer.counting import Counts
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal import cells
 from ocihaul.transfer.source import Identity
+from ocihaul.transfer.stats import Counts
 
 #: What stands for the source of a stream.
 STREAM = "-"

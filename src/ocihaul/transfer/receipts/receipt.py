@@ -25,10 +25,10 @@ from ocihaul.documents import (
 )
 from ocihaul.errors import ReceiptError
 from ocihaul.transfer.checksum import CRC32C, MD5, SHA256, SHA384, encoded
-from ocihaul.transfer.counting import Counts
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.journal import Target
 from ocihaul.transfer.source import Identity
+from ocihaul.transfer.stats import Counts
 
 SCHEMA = "ocihaul-receipt"
 VERSION = 1

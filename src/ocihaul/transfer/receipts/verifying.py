@@ -11,7 +11,7 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, MD5
-from ocihaul.transfer.digesting import digest_ranges
+from ocihaul.transfer.hashing import digest_ranges
 from ocihaul.transfer.receipts.receipt import Receipt, ReceiptPart, read_receipt
 from ocihaul.transfer.source import FileSource
 
