@@ -22,7 +22,7 @@ from ocihaul.events import AttemptFinished, Listener, TokenAdopted, audience
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.download.download import download
 from ocihaul.transfer.download.request import DownloadRequest, DownloadResult
-from ocihaul.transfer.upload.request import Existing, UploadRequest, UploadResult
+from ocihaul.transfer.upload.request import IfExists, UploadRequest, UploadResult
 from ocihaul.transfer.upload.upload import upload
 from tests.support import Recorder
 
@@ -100,7 +100,7 @@ class World:
             "name": source.name,
             "part_size": PART,
             "parallel": 5,
-            "existing": Existing.REPLACE,
+            "existing": IfExists.REPLACE,
         }
         return UploadRequest(**(given | wishes))  # type: ignore[arg-type]  # by name
 

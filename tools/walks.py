@@ -116,7 +116,7 @@ def library(config: str, endpoint: str, file: str) -> dict[str, object]:
             file,
             "b",
             part_size=10 * MIB,
-            existing=ocihaul.Existing.REPLACE,
+            existing=ocihaul.IfExists.REPLACE,
             **_place(config, endpoint),
         )
     return {"files run by `ocihaul.upload` of 3 parts": len(watch.files)}

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ocihaul.session.status import SessionStatus
     from ocihaul.transfer.download.request import DownloadResult
     from ocihaul.transfer.receipts.verifying import Verification
-    from ocihaul.transfer.upload.request import Existing, UploadResult
+    from ocihaul.transfer.upload.request import IfExists, UploadResult
     from ocihaul.trees.compare import Mode
     from ocihaul.trees.run import DirectoryResult
 
@@ -38,7 +38,7 @@ __all__ = [
     "Credential",
     "DirectoryResult",
     "DownloadResult",
-    "Existing",
+    "IfExists",
     "Mode",
     "Session",
     "SessionStatus",
@@ -61,7 +61,7 @@ _HOMES: dict[str, str | None] = {
     "Credential": "ocihaul.session.credential",
     "DirectoryResult": "ocihaul.trees.run",
     "DownloadResult": "ocihaul.transfer.download.request",
-    "Existing": "ocihaul.transfer.upload.request",
+    "IfExists": "ocihaul.transfer.upload.request",
     "Mode": "ocihaul.trees.compare",
     "Session": "ocihaul.session.session",
     "SessionStatus": "ocihaul.session.status",

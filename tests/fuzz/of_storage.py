@@ -16,7 +16,7 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import ObjectPage, PreauthenticatedRequest, Selection
 from ocihaul.storage.names import fits_header
 from ocihaul.storage.preauthenticated import PreauthenticatedUploads
-from ocihaul.transfer.download.verification import Promise, part_sizes
+from ocihaul.transfer.download.verification import ObjectChecksums, part_sizes
 from ocihaul.trees.compare import Mode, in_order, judge_download, judge_upload
 from ocihaul.wire.heads import request_head
 from ocihaul.wire.message import Answer, Request
@@ -168,7 +168,7 @@ def _head(storage: StorageClient) -> None:
     there = storage.head_object(*WHERE, "a")
     assert 0 <= there.size < 10**18
     assert there.etag is None or fits_header(there.etag)
-    promise = Promise.of(there.headers)
+    promise = ObjectChecksums.of(there.headers)
     if promise.parts:
         list(islice(part_sizes(there.size, promise.parts, None), 100))
     promise.block(there.size, None)

@@ -11,7 +11,7 @@ import pytest
 
 import ocihaul
 from ocihaul.emulator import Fault
-from ocihaul.errors import Interrupted, OcihaulError, ServiceError, SessionError, UsageError
+from ocihaul.errors import OcihaulError, ServiceError, SessionError, TransferCancelled, UsageError
 from ocihaul.events import Event, FileFailed, FileFinished, Listener, Notice, PartFinished
 from ocihaul.transfer import adaptive_concurrency, plan
 from ocihaul.transfer.adaptive_concurrency import FIRST
@@ -41,7 +41,7 @@ def interrupted(
 ) -> None:
     """A call that is stopped after so many events."""
     stop = threading.Event()
-    with pytest.raises(Interrupted):
+    with pytest.raises(TransferCancelled):
         call(*args, listener=stopping_after(after, of, stop), cancel=stop, parallel=1, **how)
 
 
@@ -263,7 +263,7 @@ def test_an_interrupted_run_goes_on_and_moves_nothing_twice(
 def test_a_large_file_of_a_tree_goes_on_with_its_parts(
     here: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "SMALLEST_PART", MIB)
+    monkeypatch.setattr(plan, "LIMITS", plan.ServiceLimits(smallest_part=MIB))
     make(tmp_path / "src")
     large = here.file(4 * MIB, "src/large")
     how: dict[str, Any] = {"after": 2, "of": PartFinished, "part_size": MIB}

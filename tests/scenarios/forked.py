@@ -110,7 +110,7 @@ def _child(
         feeder.stdout.close()
     if largest_file is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-    plan.SMALLEST_PART = 1
-    for module in (plan, request, download, upload):
+    plan.LIMITS = plan.ServiceLimits(smallest_part=1, default_part=part_size)
+    for module in (request, download, upload):
         module.DEFAULT_PART_SIZE = part_size  # type: ignore[attr-defined]  # a constant
     sys.exit(run(args))

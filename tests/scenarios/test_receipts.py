@@ -13,9 +13,10 @@ from ocihaul.errors import ReceiptError, UsageError
 from ocihaul.events import Event, Notice, PartFinished
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer.journal.journal import Journal
-from ocihaul.transfer.stats import Counter
+from ocihaul.transfer.monitor import TransferMonitor
+from ocihaul.transfer.stats import TransferStats
 from ocihaul.transfer.upload import finalize
-from ocihaul.transfer.upload.request import Existing, UploadResult
+from ocihaul.transfer.upload.request import IfExists, UploadResult
 from ocihaul.transfer.upload.upload import upload
 from tests.scenarios.test_resume import interrupted_after, notices
 from tests.transfer.receipts.test_receipt import check_schema
@@ -27,17 +28,17 @@ class Killed(BaseException):
 
 
 def put(w: World, source: Path, **wishes: Any) -> UploadResult:
-    """An upload with the journal and a counter, as the command makes it."""
-    counter = Counter()
+    """An upload with the journal and a monitor, as the command makes it."""
+    monitor = TransferMonitor(stats=TransferStats())
 
     def listen(event: Event) -> None:
         w.heard(event)
-        counter(event)
+        monitor(event)
 
-    request = w.request(source, **({"existing": Existing.ASK} | wishes))
+    request = w.request(source, **({"existing": IfExists.ASK} | wishes))
     with Journal(w.home / "state") as journal, w.storage() as storage:
         return upload(
-            storage, request, listener=listen, stop=w.stop, journal=journal, counter=counter
+            storage, request, listener=listen, stop=w.stop, journal=journal, monitor=monitor
         )
 
 
@@ -186,7 +187,7 @@ def test_an_older_receipt_is_replaced(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         receipt = tmp_path / "r.json"
         put(w, w.file(10), receipt=receipt)
-        result = put(w, w.file(20), receipt=receipt, existing=Existing.REPLACE)
+        result = put(w, w.file(20), receipt=receipt, existing=IfExists.REPLACE)
         assert read(receipt)["target"]["etag"] == result.headers["etag"]
 
 
@@ -257,7 +258,7 @@ def test_an_owed_receipt_is_not_given_for_another_file_or_object(
                 put(w, source, receipt=receipt)
         first = w.oci.object_info("backups", source.name).etag
         source.write_bytes(source.read_bytes()[::-1])
-        put(w, source, receipt=receipt, existing=Existing.REPLACE)
+        put(w, source, receipt=receipt, existing=IfExists.REPLACE)
         assert w.arrived_whole(source)
         assert read(receipt)["target"]["etag"] != first
 

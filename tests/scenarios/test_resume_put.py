@@ -34,7 +34,7 @@ class Bytes:
     def sent(self, count: int) -> None:
         """Nobody counts."""
 
-    def throw_away(self, reason: str) -> None:
+    def discard_progress(self, reason: str) -> None:
         """Nobody asks."""
 
 

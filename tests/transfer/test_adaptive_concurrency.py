@@ -9,15 +9,23 @@ import pytest
 
 from ocihaul.errors import SourceError
 from ocihaul.events import AttemptFinished, BytesSent, ignore
-from ocihaul.transfer.adaptive_concurrency import FIRST, MOST, WINDOW, Pace, Steering
+from ocihaul.transfer.adaptive_concurrency import (
+    FIRST,
+    MOST,
+    WINDOW,
+    AdaptiveConcurrency,
+    ConcurrencyTarget,
+)
 from ocihaul.transfer.integrity import Integrity
 from ocihaul.transfer.source import FileSource, Piece
-from ocihaul.transfer.upload.part_uploader import Headers, PartWorkers, RangeBody, RangeSender
+from ocihaul.transfer.upload.part_uploader import PartUploader
+from ocihaul.wire.message import Answer, Body
+from tests.support import upload_context
 
 
 def drive(line: Callable[[int], float], windows: int) -> list[int]:
     """The targets over time on a line that brings `line(connections)` bytes per second."""
-    state, targets = Steering(), []
+    state, targets = ConcurrencyTarget(), []
     for _ in range(windows):
         state = state.after(line(state.target), throttled=False)
         targets.append(state.target)
@@ -41,7 +49,7 @@ def test_a_line_that_is_full_at_once_is_not_crowded() -> None:
 
 
 def test_throttling_halves_and_makes_cautious() -> None:
-    state = Steering(target=32, kept=32, rate=1e8)
+    state = ConcurrencyTarget(target=32, kept=32, rate=1e8)
     state = state.after(1e8, throttled=True)
     assert state.target == 16
     for _ in range(20):
@@ -51,7 +59,7 @@ def test_throttling_halves_and_makes_cautious() -> None:
 
 
 def test_it_never_falls_below_one() -> None:
-    state = Steering()
+    state = ConcurrencyTarget()
     for _ in range(10):
         state = state.after(0.0, throttled=True)
     assert state.target == 1
@@ -67,7 +75,7 @@ def clock() -> list[float]:
 
 
 def test_the_gate_opens_for_more_workers_as_bytes_flow(clock: list[float]) -> None:
-    pace = Pace(monotonic=lambda: clock[0])
+    pace = AdaptiveConcurrency(monotonic=lambda: clock[0])
     admitted = threading.Event()
 
     def worker() -> None:
@@ -86,7 +94,7 @@ def test_the_gate_opens_for_more_workers_as_bytes_flow(clock: list[float]) -> No
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_an_answer_that_asks_for_less_closes_the_gate(clock: list[float], status: int) -> None:
-    pace = Pace(monotonic=lambda: clock[0])
+    pace = AdaptiveConcurrency(monotonic=lambda: clock[0])
     pace(BytesSent(1, 10**6))
     pace(answered(status))
     clock[0] += WINDOW
@@ -101,7 +109,7 @@ def test_an_answer_that_asks_for_less_closes_the_gate(clock: list[float], status
 def test_what_says_nothing_of_the_line_does_not_steer(
     clock: list[float], count: int, seconds: float
 ) -> None:
-    pace = Pace(monotonic=lambda: clock[0])
+    pace = AdaptiveConcurrency(monotonic=lambda: clock[0])
     pace(BytesSent(1, 1000))
     clock[0] += seconds
     pace(BytesSent(1, count))
@@ -116,26 +124,19 @@ def test_workers_are_let_go_when_others_end_with_an_error(tmp_path: Path) -> Non
     """Of more workers than may work, none waits for ever."""
     (tmp_path / "x").write_bytes(bytes(200))
 
-    def upload_part(number: int, body: RangeBody) -> Headers:
+    def upload_part(*, number: int, body: Body) -> Answer:
         raise SourceError("gone")
 
     with FileSource(tmp_path / "x") as source:
         integrity = Integrity(declared=None, want_md5=False, listener=ignore)
         pieces = deque(Piece(number, source, 10 * number - 10, 10) for number in range(1, 21))
-        workers = PartWorkers(
-            pieces.popleft,
-            RangeSender(integrity, listener=ignore),
-            upload_part,
-            record=lambda *_: None,
-            parallel=20,
-            stop=threading.Event(),
-            pace=Pace(),
-        )
+        context = upload_context(integrity, concurrency=AdaptiveConcurrency())
+        uploader = PartUploader(context, upload_part, record=lambda *_: None)
         outcome: list[BaseException] = []
 
         def run() -> None:
             try:
-                workers.run()
+                uploader.run(pieces.popleft, parallel=20)
             except SourceError as error:
                 outcome.append(error)
 
@@ -148,7 +149,7 @@ def test_workers_are_let_go_when_others_end_with_an_error(tmp_path: Path) -> Non
 
 def test_a_worker_whose_work_is_over_is_let_go(clock: list[float]) -> None:
     over = threading.Event()
-    pace = Pace(monotonic=lambda: clock[0])
+    pace = AdaptiveConcurrency(monotonic=lambda: clock[0])
     thread = threading.Thread(target=pace.wait_turn, args=[MOST, over.is_set], daemon=True)
     thread.start()
     over.set()
@@ -158,7 +159,7 @@ def test_a_worker_whose_work_is_over_is_let_go(clock: list[float]) -> None:
 
 def test_answers_count_beside_the_bytes(clock: list[float]) -> None:
     """Small files are little else: nothing tells of their bytes."""
-    pace = Pace(monotonic=lambda: clock[0])
+    pace = AdaptiveConcurrency(monotonic=lambda: clock[0])
     for _ in range(2):
         pace(answered(200))
         clock[0] += WINDOW
@@ -167,6 +168,6 @@ def test_answers_count_beside_the_bytes(clock: list[float]) -> None:
 
 
 def test_a_worker_is_told_whether_it_has_its_turn() -> None:
-    pace = Pace()
+    pace = AdaptiveConcurrency()
     assert pace.wait_turn(FIRST - 1, lambda: True)
     assert not pace.wait_turn(FIRST, lambda: True)

@@ -7,16 +7,16 @@ from typing import Any, cast
 
 import pytest
 
-from ocihaul.errors import NetworkError, ObjectChanged
+from ocihaul.errors import NetworkError, ObjectChangedError
 from ocihaul.events import ignore
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.types import ObjectSummary
 from ocihaul.transfer import workers
-from ocihaul.transfer.download.context import DownloadJob
+from ocihaul.transfer.download.context import DownloadContext
 from ocihaul.transfer.download.request import DownloadRequest
-from ocihaul.transfer.download.to_stream import IntoStream
+from ocihaul.transfer.download.to_stream import StreamDownload
 from ocihaul.transfer.plan import MIB
-from ocihaul.transfer.workers import Crew
+from ocihaul.transfer.workers import WorkerPool
 
 
 def test_whoever_is_interrupted_leaves_no_thread_that_goes_on(
@@ -40,14 +40,14 @@ def test_whoever_is_interrupted_leaves_no_thread_that_goes_on(
         stop.wait(0.001)
         return next(numbers)
 
-    crew = Crew(supply, worker, parallel=4, stop=stop, abandoned=abandoned)
+    crew = WorkerPool(supply, worker, parallel=4, stop=stop, abandoned=abandoned)
     try:
         with pytest.raises(KeyboardInterrupt):
             crew.run()
         assert abandoned.is_set(), "what is in hand is given up"
         for thread in crew._threads:
             thread.join(10)
-        assert crew.over, "and nothing new is begun"
+        assert crew.done, "and nothing new is begun"
     finally:
         stop.set()
 
@@ -79,12 +79,12 @@ def test_the_error_that_ends_a_stream_is_the_one_that_is_raised() -> None:
                 abandoned.wait(10)
                 raise NetworkError("the network was away for a moment")
             in_trouble.wait(10)
-            raise ObjectChanged("it has changed")
+            raise ObjectChangedError("it has changed")
 
     request = DownloadRequest(
         namespace="n", bucket="b", name="o", target=BytesIO(), part_size=MIB, threshold=MIB
     )
-    job = DownloadJob(
+    job = DownloadContext(
         cast("StorageClient", Service()),
         request,
         ObjectSummary(2 * MIB, "e", {}),
@@ -92,5 +92,5 @@ def test_the_error_that_ends_a_stream_is_the_one_that_is_raised() -> None:
         threading.Event(),
         abandoned=abandoned,
     )
-    with pytest.raises(ObjectChanged):
-        IntoStream(job, BytesIO()).run()
+    with pytest.raises(ObjectChangedError):
+        StreamDownload(job, BytesIO()).run()

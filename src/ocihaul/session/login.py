@@ -108,7 +108,8 @@ class BrowserLogin:
     def wait(self, timeout: float = TIMEOUT, stop: StopSign | None = None) -> NewSession:
         """The new session, within `timeout` seconds.
 
-        Raises LoginFailed when the answer was no or none came, Interrupted when `stop` is set.
+        Raises LoginFailed when the answer was no or none came, TransferCancelled when `stop` is
+        set.
         """
         if not self._callback.wait(timeout, stop or threading.Event()):
             why = f" (an answer was turned away: {self._turned_away})" if self._turned_away else ""

@@ -199,7 +199,7 @@ class Session:
         self.close()
 
     def start(self) -> Self:
-        """Start the background renewal. Raises TooManyThreads when there is no thread for it."""
+        """Start the background renewal. Raises TooManyThreadsError when no thread can start."""
         if not self._is_kept():
             thread = threading.Thread(target=self._keep, name="ocihaul-session", daemon=True)
             (self._thread,) = start_as_many([thread])

@@ -1,4 +1,9 @@
-"""How many workers may take a part or a file right now, told by what the transfer brings."""
+"""How many parts or files at a time, where the caller gave no number: found by measuring.
+
+It begins with a few and doubles while that pays: each step has to bring a tenth more bytes per
+second, or it is taken back. So a line that others use, too, is not crowded with connections that
+bring nothing. A 429 or 503 halves the number, and for a while nothing is tried.
+"""
 
 import threading
 import time
@@ -9,7 +14,7 @@ from ocihaul.events import AttemptFinished, BytesReceived, BytesSent, Event
 
 #: Connections to begin with.
 FIRST = 4
-#: Never more than this, however fast the line is.
+#: The limit, however fast the line is.
 MOST = 64
 #: What a step up has to bring.
 _GAIN = 1.1
@@ -17,13 +22,23 @@ _GAIN = 1.1
 _REST = 10
 _REST_AFTER_THROTTLING = 20
 
+#: How long the rate is measured, seconds: long enough for the buffers on the way to even out.
+WINDOW = 3.0
+#: A window that took so long had a pause in it, seconds.
+_PAUSE = 4 * WINDOW
+#: How often a waiting worker checks whether the transfer is over, seconds.
+_POLL_INTERVAL = 0.25
+_THROTTLED = frozenset({429, 503})
+#: What an answer is worth beside the bytes that it is about: small files are little else.
+_ANSWER = 2**18
+
 
 @dataclass(frozen=True, slots=True)
-class Steering:
-    """The number now, and what led to it. `rate` is what `kept` brought, bytes per second.
+class ConcurrencyTarget:
+    """The number now, and what led to it; pure. `rate` is what `kept` brought, bytes per second.
 
     While `target` is above `kept`, a step is being tried. `cautious`: the service has asked for
-    less once, so steps are of one.
+    less once, so steps are of one. `rest` counts windows in which nothing is tried.
     """
 
     target: int = FIRST
@@ -32,11 +47,11 @@ class Steering:
     rest: int = 0
     cautious: bool = False
 
-    def after(self, rate: float, *, throttled: bool) -> "Steering":
+    def after(self, rate: float, *, throttled: bool) -> "ConcurrencyTarget":
         """The next state, after one window with this rate."""
         if throttled:
             fewer = max(1, self.target // 2)
-            return Steering(fewer, fewer, 0.0, _REST_AFTER_THROTTLING, cautious=True)
+            return ConcurrencyTarget(fewer, fewer, 0.0, _REST_AFTER_THROTTLING, cautious=True)
         if self.rest:
             return replace(self, rate=rate, rest=self.rest - 1)
         if self.target > self.kept and rate < self.rate * _GAIN:
@@ -46,28 +61,17 @@ class Steering:
         return replace(self, kept=self.target, target=min(MOST, self.target + step), rate=rate)
 
 
-#: The length of one look at the rate, seconds: long enough for the buffers on the way to even out.
-WINDOW = 3.0
-#: A look that has taken so long had a pause in it, seconds.
-_PAUSE = 4 * WINDOW
-#: How often a waiting worker looks whether it is over, seconds.
-_GLANCE = 0.25
-_THROTTLED = frozenset({429, 503})
-#: What an answer is worth beside the bytes that it is about. Small files are little else.
-_ANSWER = 2**18
-
-
-class Pace:
+class AdaptiveConcurrency:
     """A listener that measures, and a gate for workers 0, 1, 2, … Thread-safe.
 
-    It goes by the events of the transfer: bytes that go out or come in, and answers, some of
-    which ask for less.
+    It hears the events of the transfer: bytes sent and received, and answers, some of which ask
+    for less.
     """
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._changed = threading.Condition()  # guards all below
-        self._steering = Steering()
+        self._state = ConcurrencyTarget()
         self._began: float | None = None
         self._bytes = 0
         self._throttled = False
@@ -75,7 +79,7 @@ class Pace:
     @property
     def target(self) -> int:
         """How many workers may be at work now."""
-        return self._steering.target
+        return self._state.target
 
     def __call__(self, event: Event) -> None:
         """Take one event, from any thread."""
@@ -86,11 +90,11 @@ class Pace:
             self._add(_ANSWER if good else 0, throttled=event.status in _THROTTLED)
 
     def wait_turn(self, worker: int, over: Callable[[], bool]) -> bool:
-        """Wait until `worker` may go on, or until it is `over`; returns whether it may."""
+        """Wait until `worker` may go on, or until it is `over`; return whether it may."""
         with self._changed:
-            while worker >= self._steering.target and not over():
-                self._changed.wait(_GLANCE)
-            return worker < self._steering.target
+            while worker >= self._state.target and not over():
+                self._changed.wait(_POLL_INTERVAL)
+            return worker < self._state.target
 
     def _add(self, count: int, *, throttled: bool = False) -> None:
         now = self._monotonic()
@@ -102,9 +106,9 @@ class Pace:
             seconds = now - self._began
             if seconds < WINDOW:
                 return
-            # A pause (a park, a machine asleep) and bytes taken back tell nothing of the line.
+            # A pause (a wait for a login, a machine asleep) and bytes taken back are no measure.
             if self._throttled or (seconds < _PAUSE and self._bytes > 0):
                 rate = self._bytes / seconds
-                self._steering = self._steering.after(rate, throttled=self._throttled)
+                self._state = self._state.after(rate, throttled=self._throttled)
             self._began, self._bytes, self._throttled = now, 0, False
             self._changed.notify_all()

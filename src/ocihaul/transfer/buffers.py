@@ -1,4 +1,4 @@
-"""The steps in which bytes are moved, the memory for them, and how one ends that is not needed."""
+"""Buffers: the blocks in which bytes are moved, and the memory for them."""
 
 import mmap
 from collections import deque
@@ -9,20 +9,20 @@ from contextlib import suppress
 #: same over TLS.
 BLOCK = 1024 * 1024
 
-#: Halves of huge pages that nobody holds yet. Its methods are safe from any thread.
+#: Halves of huge pages that are not in use. Its methods are safe from any thread.
 _halves: deque[memoryview] = deque()
 
 
 class AbandonedError(Exception):
-    """Another part has failed for good: this one need not be sent to its end."""
+    """Another part has failed for good: this one is given up. Control flow, never shown."""
 
 
 def buffer_for(length: int) -> memoryview:
-    """Memory to move `length` bytes in steps: as many, at most `BLOCK`, and one at least.
+    """A buffer to move `length` bytes in steps: of that size, at most `BLOCK`, one byte at least.
 
     It is half of a huge page where the system has those: an upload costs a fifth less CPU with
-    them than with memory that begins anywhere in a small page. It is freed when nobody holds
-    either half any more.
+    them than with memory that begins anywhere in a small page. It is freed when neither half is
+    in use.
     """
     try:
         half = _halves.pop()

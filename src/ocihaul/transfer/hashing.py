@@ -1,15 +1,15 @@
-"""Reading a source for its checksums alone."""
+"""Checksums of ranges of a source, read for that alone."""
 
 import threading
 from collections.abc import Callable, Collection
 
-from ocihaul.errors import Interrupted
+from ocihaul.errors import TransferCancelled
 from ocihaul.transfer import checksum
 from ocihaul.transfer.buffers import BLOCK, AbandonedError, buffer_for
 from ocihaul.transfer.source import FileSource, Source
-from ocihaul.transfer.workers import Crew, one_by_one
+from ocihaul.transfer.workers import WorkerPool, supply_of
 
-#: Hashing leaves the interpreter's lock: more threads than this wait for the disk.
+#: Hashing releases the interpreter's lock: more threads than this wait for the disk.
 THREADS = 4
 
 
@@ -22,7 +22,7 @@ def digest_range(
     buffer: memoryview | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> dict[str, bytes]:
-    """The checksums of a range without sending it: one more read. Raises SourceError.
+    """Read a range and return its checksums by algorithm. Raises SourceError.
 
     `check` is called before each block, and may raise. `buffer` is lent.
     """
@@ -45,16 +45,16 @@ def digest_ranges(
     stop: threading.Event,
     threads: int = THREADS,
 ) -> list[dict[str, bytes]]:
-    """The checksums of each range (offset, length in bytes), each byte read once.
+    """Return the checksums of each range (offset, length in bytes), each byte read once.
 
-    Raises SourceError, and Interrupted once `stop` is set.
+    Raises SourceError, and TransferCancelled once `stop` is set.
     """
     found: dict[int, dict[str, bytes]] = {}
     abandoned = threading.Event()
 
     def check() -> None:
         if stop.is_set():
-            raise Interrupted("stopped while the file was read")
+            raise TransferCancelled("stopped while the file was read")
         if abandoned.is_set():
             raise AbandonedError
 
@@ -69,8 +69,8 @@ def digest_ranges(
 
         return digest
 
-    Crew(
-        one_by_one(enumerate(ranges)),
+    WorkerPool(
+        supply_of(enumerate(ranges)),
         worker,
         parallel=min(threads, len(ranges)),
         stop=stop,

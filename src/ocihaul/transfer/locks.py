@@ -16,7 +16,7 @@ from types import ModuleType
 
 from filelock import FileLock, Timeout
 
-from ocihaul.errors import DownloadBusy, JournalError, UploadBusy
+from ocihaul.errors import JournalError, TransferInProgressError
 from ocihaul.events import Listener, Notice
 from ocihaul.filesystem import is_own
 
@@ -56,14 +56,14 @@ def hold(path: Path, *, wait: float) -> Iterator[None]:
 def claimed(directory: Path, name: str, what: str, *, wait: float) -> Iterator[None]:
     """Be the only process that uploads `what`, by the lock `name` in `directory`.
 
-    Raises UploadBusy after `wait` seconds, naming who has it; JournalError when there can be no
-    lock.
+    Raises TransferInProgressError after `wait` seconds, naming who has it; JournalError when there
+    can be no lock.
     """
     with contextlib.ExitStack() as held:
         try:
             held.enter_context(hold(directory / f"{name}.lock", wait=wait))
         except HeldError as other:
-            raise UploadBusy(
+            raise TransferInProgressError(
                 f"{what!r} is already being uploaded by {other.who}",
                 hint="Wait until it has ended.",
             ) from None
@@ -95,8 +95,8 @@ def alone(
 ) -> Iterator[None]:
     """Be the only process that downloads to `what`, by the lock file `path`.
 
-    While there is another: waits, or raises DownloadBusy, which says who it is. Where no lock
-    file can be made there is no lock, and it is said.
+    While there is another: waits, or raises TransferInProgressError, which says who it is. Where no
+    lock file can be made there is no lock, and it is said.
     """
     with contextlib.ExitStack() as held:
         told = False
@@ -105,7 +105,7 @@ def alone(
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 held.enter_context(hold(path, wait=_PATIENCE if told else 0))
             except HeldError as other:
-                busy = DownloadBusy(
+                busy = TransferInProgressError(
                     f"{what} is already being fetched by {other.who}",
                     hint="Wait for it, or run again without --no-wait.",
                 )

@@ -1,4 +1,4 @@
-"""What an upload has cost beyond its bytes: renewals, retries, resends; events in, numbers out."""
+"""What an upload cost beyond its bytes: renewals, retries, parts sent again, by its events."""
 
 import threading
 from collections.abc import Mapping
@@ -35,15 +35,15 @@ class Counts:
         return cls(**{name: whole_number_or_none(document, name) or 0 for name in names})
 
 
-class Counter:
-    """A listener that counts; to be told what the session and the storage client tell."""
+class TransferStats:
+    """A listener that counts the events of the session, the storage client and the transfer."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards counts
         self._counts = Counts()
 
     def __call__(self, event: Event) -> None:
-        """Take note of `event`, from any thread."""
+        """Count one event, from any thread."""
         match event:
             case TokenAdopted(rung=rung) if rung != "start":
                 more = Counts(renewals=1)
@@ -58,5 +58,5 @@ class Counter:
 
     @property
     def counts(self) -> Counts:
-        """What was heard so far."""
+        """The counts so far."""
         return self._counts

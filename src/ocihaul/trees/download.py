@@ -4,13 +4,14 @@ import contextlib
 import os
 import stat
 
-from ocihaul.errors import ObjectArchived, ObjectExists, OcihaulError, TargetError
+from ocihaul.errors import LocalFileError, ObjectArchivedError, ObjectExistsError, OcihaulError
 from ocihaul.events import Notice
 from ocihaul.storage.listing import ListedObject
 from ocihaul.transfer.download.download import download, is_unfinished, tidy
 from ocihaul.transfer.download.local_file import Place
-from ocihaul.transfer.download.request import DownloadRequest, check_wishes
+from ocihaul.transfer.download.request import DownloadRequest, validate_options
 from ocihaul.transfer.locks import alone
+from ocihaul.transfer.monitor import TransferMonitor
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE
 from ocihaul.trees.compare import Verdict, judge_download, whole_seconds
 from ocihaul.trees.content import Contents
@@ -33,11 +34,11 @@ def download_tree(request: TreeDownload, work: Work) -> None:
     """Download what has to be. What became of each object is in `work.results`.
 
     Raises UsageError before anything is fetched; SessionError, ServiceError, NetworkError when
-    they concern all objects; TargetError when the directory cannot be made; Interrupted;
+    they concern all objects; LocalFileError when the directory cannot be made; TransferCancelled;
     JournalError when the results cannot be kept.
     """
     check_root(request.root, flag="--dest-dir")
-    check_wishes(part_size=request.part_size, parallel=request.parallel)
+    validate_options(part_size=request.part_size, parallel=request.parallel)
     if request.dry_run:
         with Destination(request.root, make=False) as destination:
             _download(request, work, destination)
@@ -123,20 +124,20 @@ class _Downloader:
         if not request.filter(path):
             return
         if is_unfinished(path.rpartition("/")[2]):
-            raise TargetError(
+            raise LocalFileError(
                 "its name is one of those that unfinished downloads have",
                 hint="Download it alone, under another name, with: os object get --file FILE",
             )
         if not work.results.add(FILE, self._destination.key(path), there.name):
             other = work.results.value(FILE, self._destination.key(path))
-            raise TargetError(f"it would be the same file as the object {other!r}")
+            raise LocalFileError(f"it would be the same file as the object {other!r}")
         if there.fault is not None:
             raise odd_entry(there.fault)
         if path.endswith("/"):
             self._directory(there, path)
         elif (there.archival_state or "Restored") != "Restored":
             if not request.strip_prefix:
-                raise ObjectArchived(
+                raise ObjectArchivedError(
                     f"the object is in the Archive tier ({there.archival_state})",
                     hint="Restore it first, with: os object restore",
                 )
@@ -147,7 +148,7 @@ class _Downloader:
     def _directory(self, there: ListedObject, path: str) -> None:
         """An object that stands for a directory."""
         if there.size:
-            raise TargetError(
+            raise LocalFileError(
                 f"its name ends with '/', so no file can hold its {there.size} bytes",
                 hint="Download it alone, under another name, with: os object get --file FILE",
             )
@@ -165,7 +166,7 @@ class _Downloader:
         compare = False
         if status is not None and not stat.S_ISREG(status.st_mode):
             what = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
-            raise TargetError(
+            raise LocalFileError(
                 f"{self._destination.full(path)} is {what}",
                 hint="Rename it, or download to another directory.",
             )
@@ -180,7 +181,7 @@ class _Downloader:
             )
             if verdict is Verdict.ASK and not request.dry_run:
                 if work.confirm is None:
-                    raise ObjectExists("the file already exists", hint=_ASK)
+                    raise ObjectExistsError("the file already exists", hint=_ASK)
                 verdict = Verdict.SEND if work.confirm(path) else Verdict.SKIP
             if verdict is Verdict.SKIP:
                 work.skipped(there.name)
@@ -228,7 +229,7 @@ class _Downloader:
                     self._large(there, place)
                 status = os.stat(place.path.name, dir_fd=place.directory)
         except OSError as error:
-            work.failed(there.name, TargetError(f"{path} cannot be looked at: {error.strerror}"))
+            work.failed(there.name, LocalFileError(f"{path} cannot be looked at: {error.strerror}"))
         except OcihaulError as error:
             if not work.trouble.judge(error):
                 raise
@@ -273,7 +274,7 @@ class _Downloader:
             listener=work.listener,
             stop=work.stop,
             directory=work.directory,
-            pace=work.pace,
+            monitor=TransferMonitor(concurrency=work.pace),
             place=place,
         )
 

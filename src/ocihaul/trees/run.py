@@ -10,7 +10,7 @@ from typing import Any
 
 from ocihaul.events import Event, FileFinished, Listener, audience
 from ocihaul.storage.client import StorageClient
-from ocihaul.transfer.adaptive_concurrency import Pace
+from ocihaul.transfer.adaptive_concurrency import AdaptiveConcurrency
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.upload.request import UploadRequest
 from ocihaul.trees import destination, download, upload, walk
@@ -81,7 +81,7 @@ class DirectoryRun:
         listener: Listener,
         stop: threading.Event,
         journal: Journal | None,
-        pace: Pace | None,
+        pace: AdaptiveConcurrency | None,
     ) -> DirectoryResult:
         """Do it there."""
         size = _Size()

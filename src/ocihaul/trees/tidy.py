@@ -8,7 +8,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from ocihaul.errors import TargetError
+from ocihaul.errors import LocalFileError
 from ocihaul.transfer.download.download import RANGES, SUFFIX
 from ocihaul.trees.destination import Destination, is_link
 from ocihaul.trees.names import from_disk, on_disk
@@ -22,7 +22,7 @@ def delete_files(request: TreeDownload, work: Work, destination: Destination) ->
 
     Symbolic links to directories are left alone, and what they lead to: it is not ours. So are
     downloads that have begun, and files that an object has under the name of a link. Raises
-    TargetError when the directory cannot be read.
+    LocalFileError when the directory cannot be read.
     """
     if destination.descriptor is None:
         return
@@ -39,7 +39,7 @@ def delete_files(request: TreeDownload, work: Work, destination: Destination) ->
                 descriptor,
             )
     except OSError as error:
-        raise TargetError(f"{destination.root} cannot be read: {error.strerror}") from error
+        raise LocalFileError(f"{destination.root} cannot be read: {error.strerror}") from error
 
 
 class _Tidying:
@@ -99,7 +99,7 @@ class _Tidying:
         except FileNotFoundError:
             return True
         except OSError as error:
-            self._work.failed(path, TargetError(f"{full} cannot be deleted: {error.strerror}"))
+            self._work.failed(path, LocalFileError(f"{full} cannot be deleted: {error.strerror}"))
             return False
         self._work.results.add(DELETED, full)
         return True

@@ -8,7 +8,7 @@ from ocihaul.errors import JournalError, OcihaulError
 from ocihaul.events import FileFailed, FileFinished, Listener, Notice, ignore
 from ocihaul.redaction import redact
 from ocihaul.storage.client import StorageClient
-from ocihaul.transfer.adaptive_concurrency import Pace
+from ocihaul.transfer.adaptive_concurrency import AdaptiveConcurrency
 from ocihaul.transfer.journal.journal import Journal, state_directory
 from ocihaul.trees.crew import Crew, Trouble
 from ocihaul.trees.ledger import Finished, Ledger
@@ -37,7 +37,7 @@ class Work:
     ledger: Ledger | None = None
     confirm: Confirm | None = None
     directory: Path = field(default_factory=state_directory)
-    pace: Pace | None = None
+    pace: AdaptiveConcurrency | None = None
     trouble: Trouble = field(init=False)
     odd_names: int = field(default=0, init=False)
 

@@ -5,14 +5,15 @@ import threading
 import crc32c
 import pytest
 
-from ocihaul.errors import NetworkError, ObjectChanged
+from ocihaul.errors import NetworkError, ObjectChangedError
 from ocihaul.events import BytesReceived
+from ocihaul.storage.object_range import ObjectRange, PinnedObject
 from ocihaul.transfer.buffers import AbandonedError
-from ocihaul.transfer.download.range_sink import Digests, Pinned, RangeSink
+from ocihaul.transfer.download.range_sink import Digests, RangeSink
 from ocihaul.wire.message import WireError
 from tests.support import Recorder
 
-OBJECT = Pinned("x", "e1", 100)
+OBJECT = PinnedObject("x", "e1", 100)
 
 
 class Taken:
@@ -37,7 +38,7 @@ def sink(
         "listener": Recorder(),
         "abandoned": threading.Event(),
     }
-    return RangeSink(OBJECT, first, length, **(wanted | given))  # type: ignore[arg-type]  # by name
+    return RangeSink(ObjectRange(OBJECT, first, first + length), **(wanted | given))  # type: ignore[arg-type]  # by name
 
 
 def feed(into: RangeSink, data: bytes) -> None:
@@ -135,7 +136,7 @@ def test_an_object_in_one_piece_may_come_without_a_range() -> None:
 
 
 def test_another_etag_is_another_object() -> None:
-    with pytest.raises(ObjectChanged):
+    with pytest.raises(ObjectChangedError):
         sink().begin(206, {"etag": "e2", "content-range": "bytes 10-29/100"})
 
 
@@ -157,3 +158,59 @@ def test_md5_of_blocks_does_not_depend_on_how_the_bytes_come(block: int, step: i
         digests.update(memoryview(data)[at : at + step])
     assert digests.blocks() == whole.blocks()
     assert len(whole.blocks()) == -(-50 // block)
+
+
+def whole(data: bytearray, *, etag: str | None = "e") -> RangeSink:
+    """A sink for all bytes of an object, which asks for no range at first."""
+    pinned = PinnedObject("x", etag, len(data))
+    return RangeSink(ObjectRange(pinned, 0, len(data), explicit=False), buffer=memoryview(data))
+
+
+def fill(into: RangeSink, data: bytes) -> None:
+    into.space()[: len(data)] = data
+    into.filled(len(data))
+
+
+def test_of_a_whole_object_what_has_come_stays_and_the_rest_is_asked_for() -> None:
+    data = bytearray(6)
+    one = whole(data)
+    wanted = {"accept-encoding": "identity", "if-match": "e"}
+    assert one.wanted() == wanted
+    one.begin(200, {"content-length": "6"})
+    fill(one, b"abcd")
+    with pytest.raises(WireError, match="2 bytes too early"):
+        one.end()
+    assert one.wanted() == wanted | {"range": "bytes=4-5"}
+    one.begin(206, {"content-length": "2", "content-range": "bytes 4-5/6"})
+    fill(one, b"ef")
+    one.end()
+    assert data == b"abcdef"
+
+
+def test_a_whole_object_whose_answer_breaks_behind_its_last_byte_is_asked_for_again() -> None:
+    one = whole(bytearray(6))
+    for _ in range(5):
+        fill(one, b"abcdef")
+        assert "range" not in one.wanted()
+    fill(one, b"abcdef")
+    with pytest.raises(NetworkError, match="do not end"):
+        one.wanted()
+
+
+def test_a_whole_object_with_another_etag_is_another_object() -> None:
+    with pytest.raises(ObjectChangedError):
+        whole(bytearray(6)).begin(200, {"content-length": "6", "etag": "f"})
+
+
+def test_of_a_whole_object_other_bytes_than_asked_for_are_refused() -> None:
+    one = whole(bytearray(6), etag=None)
+    with pytest.raises(WireError):
+        one.begin(200, {"content-length": "7"})
+    one.begin(200, {"content-length": "6"})
+    fill(one, b"abcd")
+    for status, headers in (
+        (200, {"content-length": "6"}),
+        (206, {"content-range": "bytes 0-1/6"}),
+    ):
+        with pytest.raises(WireError):
+            one.begin(status, headers)

@@ -3,7 +3,7 @@
 import pytest
 
 from ocihaul.errors import UsageError
-from ocihaul.transfer.download.request import check_wishes, plan_download, wanted_bytes
+from ocihaul.transfer.download.request import plan_download, validate_options, wanted_bytes
 
 MIB = 2**20
 
@@ -91,4 +91,4 @@ def test_one_piece_or_many(size: int, threshold: int, multipart: bool, count: in
 @pytest.mark.parametrize(("part_size", "parallel"), [(0, 1), (-1, 1), (None, 0), (None, 1001)])
 def test_numbers_that_cannot_be(part_size: int | None, parallel: int) -> None:
     with pytest.raises(UsageError):
-        check_wishes(part_size=part_size, parallel=parallel)
+        validate_options(part_size=part_size, parallel=parallel)

@@ -10,7 +10,7 @@ import pytest
 from ocihaul.errors import ChecksumError
 from ocihaul.transfer.download.range_sink import Digests
 from ocihaul.transfer.download.verification import (
-    Promise,
+    ObjectChecksums,
     UnknownPartsError,
     check_provable,
     compare,
@@ -35,7 +35,7 @@ def md5_of_parts(data: bytes, size: int) -> str:
 
 def judged(headers: dict[str, str], data: bytes, *, hint: int | None = None) -> str | None:
     """The verdict on `data`, hashed as it would be on its way."""
-    promise = Promise.of(headers)
+    promise = ObjectChecksums.of(headers)
     block = promise.block(len(data), hint)
     taken = Digests(block)
     taken.update(memoryview(data))
@@ -128,21 +128,21 @@ def test_finding_e07_parts_of_decimal_sizes_prove_the_bytes() -> None:
 
 def test_finding_e07_what_cannot_be_proved_is_known_beforehand() -> None:
     size, part = 100 * 10**6, 1_234_567
-    promise = Promise.of({"opc-multipart-md5": f"abc-{-(-size // part)}"})
+    promise = ObjectChecksums.of({"opc-multipart-md5": f"abc-{-(-size // part)}"})
     with pytest.raises(UnknownPartsError, match="1219513 to 1234567 bytes") as caught:
         check_provable(promise, size, None)
     assert "12345678B" in str(caught.value.hint)
     with pytest.raises(UnknownPartsError):
         check_provable(promise, size, 10 * MIB)
     check_provable(promise, size, part)
-    check_provable(Promise.of({"opc-multipart-md5": "abc-10"}), size, None)
-    check_provable(Promise.of({"opc-multipart-md5": "abc-1"}), size, None)
-    check_provable(Promise.of({"content-md5": "abc"}), size, None)
-    check_provable(Promise(), size, None)
+    check_provable(ObjectChecksums.of({"opc-multipart-md5": "abc-10"}), size, None)
+    check_provable(ObjectChecksums.of({"opc-multipart-md5": "abc-1"}), size, None)
+    check_provable(ObjectChecksums.of({"content-md5": "abc"}), size, None)
+    check_provable(ObjectChecksums(), size, None)
     known = {"opc-multipart-md5": f"abc-{-(-size // part)}", "opc-content-crc32c": "abc"}
-    check_provable(Promise.of(known), size, None)
+    check_provable(ObjectChecksums.of(known), size, None)
     with pytest.raises(UnknownPartsError, match="no size makes so many"):
-        check_provable(Promise.of({"opc-multipart-md5": "abc-9"}), 3, None)
+        check_provable(ObjectChecksums.of({"opc-multipart-md5": "abc-9"}), 3, None)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_finding_e07_what_cannot_be_proved_is_known_beforehand() -> None:
     ],
 )
 def test_rubbish_in_the_header_promises_nothing(value: str) -> None:
-    assert Promise.of({"opc-multipart-md5": value}).md5_of_parts is None
+    assert ObjectChecksums.of({"opc-multipart-md5": value}).md5_of_parts is None
 
 
 def test_a_count_of_parts_that_cannot_be_is_no_proof() -> None:

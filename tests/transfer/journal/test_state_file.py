@@ -14,12 +14,12 @@ from ocihaul.transfer.journal.journal import Journal, Target
 from ocihaul.transfer.journal.kept_receipts import MOST_OF_AN_OBJECT
 from ocihaul.transfer.journal.state_file import check_locks, durable, open_state_file
 from ocihaul.transfer.receipts.receipt_file import check_place, write_receipt
-from ocihaul.transfer.upload.par_store import Access, AccessFile
+from ocihaul.transfer.upload.par_store import ParStore, StoredPar
 from ocihaul.trees import ledger
 from ocihaul.trees.ledger import Finished, Ledger
 
 RECEIPT = "{}" * 900
-PAR = Access("id", 1.0, "upload", "/p/uri", "name")
+PAR = StoredPar("id", 1.0, "upload", "/p/uri", "name")
 
 
 def mode(path: Path) -> int:
@@ -66,10 +66,10 @@ def test_finding_a18_a_file_of_another_user_keeps_its_mode(tmp_path: Path) -> No
 @pytest.mark.usefixtures("no_umask")
 def test_finding_a18_the_file_of_a_par_is_narrowed_when_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "par.json"
-    AccessFile(path).save(PAR)
+    ParStore(path).save(PAR)
     assert mode(path) == 0o600
     path.chmod(0o666)
-    assert AccessFile(path).load() == PAR
+    assert ParStore(path).load() == PAR
     assert mode(path) == 0o600
 
 

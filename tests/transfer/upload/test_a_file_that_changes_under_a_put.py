@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.errors import SourceChanged
+from ocihaul.errors import SourceChangedError
 from ocihaul.events import BytesSent, Event
 from ocihaul.transfer.upload.upload import upload
 from tests.world import MIB, world
@@ -32,7 +32,7 @@ def test_a_change_before_the_last_byte_stores_nothing(tmp_path: Path, size: int)
         w.oci.put_object("backups", source.name, b"the one of yesterday")
         before = w.oci.object_digest("backups", source.name)
         touch = once_sent(1, lambda: os.utime(source, (1, 1)))
-        with pytest.raises(SourceChanged, match="Nothing was stored") as caught:
+        with pytest.raises(SourceChangedError, match="Nothing was stored") as caught:
             upload(storage, w.request(source), listener=touch, stop=w.stop)
         assert caught.value.stored is None
         assert w.oci.object_digest("backups", source.name) == before
@@ -42,7 +42,7 @@ def test_a_change_after_the_last_byte_is_told_and_so_is_what_was_stored(tmp_path
     with world(tmp_path) as w, w.storage() as storage:
         source = w.file(2 * MIB)
         touch = once_sent(2 * MIB, lambda: os.utime(source, (1, 1)))
-        with pytest.raises(SourceChanged, match="has changed") as caught:
+        with pytest.raises(SourceChangedError, match="has changed") as caught:
             upload(storage, w.request(source), listener=touch, stop=w.stop)
         assert "Nothing was stored" not in str(caught.value)
         assert "is older" in str(caught.value)

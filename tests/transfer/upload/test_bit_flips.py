@@ -5,7 +5,6 @@ The service here is a few lines: what it is asked to store it stores, with one b
 
 import base64
 import random
-import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,16 +15,19 @@ import pytest
 from ocihaul.emulator import Fault
 from ocihaul.errors import ChecksumError
 from ocihaul.events import Event, PartResent, ignore
+from ocihaul.storage.calls import Headers
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.types import PartSummary
-from ocihaul.transfer import checksum, plan
+from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, MD5
 from ocihaul.transfer.integrity import Integrity, SentPart, check_whole
+from ocihaul.transfer.plan import ServiceLimits
 from ocihaul.transfer.source import Piece
-from ocihaul.transfer.upload.part_uploader import Headers, RangeBody, RangeSender
-from ocihaul.transfer.upload.resume import agreeing
-from ocihaul.wire.message import Answer
+from ocihaul.transfer.upload.part_uploader import PartUploader
+from ocihaul.transfer.upload.resume import confirmed_parts
+from ocihaul.wire.message import Answer, Body
 from tests.scenarios.test_resume import again, parts_stored
+from tests.support import upload_context
 from tests.world import MIB, PART, world
 
 FLIPS = 10_000
@@ -71,7 +73,7 @@ class Service:
         self._tells = tells
         self._lies = lies
 
-    def take(self, body: RangeBody) -> Headers:
+    def take(self, body: Body) -> Headers:
         data = b"".join(bytes(block) for block in body.blocks())
         spoil = self.spoilt > 0
         self.spoilt -= spoil
@@ -96,20 +98,24 @@ def test_each_of_10000_flips_is_seen_and_mended(tells: tuple[str, ...], lies: bo
 
     # What the service tells and we do not compute is not looked at: it decides nothing.
     integrity = Integrity(declared=None, want_md5=len(tells) == 2, listener=ignore)
-    sender = RangeSender(integrity, listener=listen, abandoned=threading.Event())
+    context = upload_context(integrity, listener=listen)
     service = Service(chance, tells, lies=lies)
     buffer = memoryview(bytearray(SIZE))
 
-    def send(body: RangeBody) -> Headers:
+    def send(*, number: int, body: Body) -> Answer:
         answer = service.take(body)
         body.sent(body.length)
-        return answer
+        return Answer(200, answer, b"", body.length)
+
+    parts: dict[int, SentPart] = {}
+    uploader = PartUploader(context, send, record=parts.__setitem__)
 
     while service.fired < FLIPS:
         data = chance.randbytes(chance.randint(1, SIZE))
         service.spoilt = chance.choice((1, 1, 1, 2))
         piece = Piece(1, Bytes(data), 0, len(data))
-        part, _ = sender.send(piece, buffer=buffer, send=send)
+        uploader.upload(piece, buffer=buffer)
+        part = parts[1]
         assert service.stored == data, "what counts as sent is what is stored"
         assert part.digests[CRC32C] == base64.b64decode(value(CRC32C, data))
     assert len(seen) == service.fired >= FLIPS, "no more and no fewer than there were"
@@ -155,9 +161,9 @@ def test_each_flip_in_an_etag_keeps_its_part_from_being_taken_for_finished() -> 
         part = SentPart(10, etag, {CRC32C: b"abcd"})
         spoilt = flipped(etag.encode(), chance).decode("latin-1")
         listed = [PartSummary(number=1, etag=spoilt, md5=None, size=10)]
-        assert agreeing({1: part}, listed) == {}
+        assert confirmed_parts({1: part}, listed) == {}
     listed = [PartSummary(number=1, etag=etag, md5=None, size=10)]
-    assert agreeing({1: part}, listed) == {1: part}
+    assert confirmed_parts({1: part}, listed) == {1: part}
 
 
 def test_a_flip_in_the_answers_etag_is_refused_at_the_commit_and_mended(
@@ -183,10 +189,8 @@ def test_a_flip_in_the_answers_etag_is_refused_at_the_commit_and_mended(
 
 
 @pytest.mark.parametrize("verify", [False, True])
-def test_flips_on_a_real_wire_are_seen_and_mended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verify: bool
-) -> None:
-    monkeypatch.setattr(plan, "SMALLEST_PART", 1)
+def test_flips_on_a_real_wire_are_seen_and_mended(tmp_path: Path, verify: bool) -> None:
+    limits = ServiceLimits(smallest_part=1)
     chance = random.Random(6)  # noqa: S311  which bits
     part, count = MIB, 24
     with world(tmp_path) as w:
@@ -200,7 +204,7 @@ def test_flips_on_a_real_wire_are_seen_and_mended(
                 )
             )
         source = w.file(part * count)
-        w.upload(source, part_size=part, verify_checksum=verify)
+        w.upload(source, part_size=part, verify_checksum=verify, limits=limits)
         w.oci.faults.assert_all_fired()
         assert w.arrived_whole(source)
         assert len(w.heard.of(PartResent)) == count * 3 // 2

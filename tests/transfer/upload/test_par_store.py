@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ocihaul.errors import JournalError
-from ocihaul.transfer.upload.par_store import Access, AccessFile, lifetime
+from ocihaul.transfer.upload.par_store import ParStore, StoredPar, lifetime
 
 DAY = 24 * 3600.0
 
@@ -29,12 +29,12 @@ def test_the_right_lasts_for_twice_the_forecast_and_a_day_at_least(
 
 def test_what_is_kept_is_private_and_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "par-1.json"
-    access = Access("id", 1e9, "upload", "/p/secret/n/ns/b/b/u/o/id/1/")
-    AccessFile(path).save(access)
+    access = StoredPar("id", 1e9, "upload", "/p/secret/n/ns/b/b/u/o/id/1/")
+    ParStore(path).save(access)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert AccessFile(path).load() == access
+    assert ParStore(path).load() == access
     assert "secret" not in repr(access)
-    AccessFile(path).remove()
+    ParStore(path).remove()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -42,19 +42,19 @@ def test_what_is_kept_is_private_and_comes_back(tmp_path: Path) -> None:
 def test_a_spoilt_file_is_no_right(tmp_path: Path, text: str) -> None:
     path = tmp_path / "par-1.json"
     path.write_text(text)
-    assert AccessFile(path).load() is None
+    assert ParStore(path).load() is None
 
 
 def test_a_directory_that_is_gone_is_told(tmp_path: Path) -> None:
-    access = Access("id", 1e9, "upload", "/p/secret/")
+    access = StoredPar("id", 1e9, "upload", "/p/secret/")
     with pytest.raises(JournalError) as caught:
-        AccessFile(tmp_path / "gone" / "par-1.json").save(access)
+        ParStore(tmp_path / "gone" / "par-1.json").save(access)
     assert "secret" not in str(caught.value)
 
 
 def test_without_a_path_it_is_remembered_only(tmp_path: Path) -> None:
-    kept = AccessFile(None)
-    kept.save(Access("id", 1e9, "upload", "/p/secret/"))
+    kept = ParStore(None)
+    kept.save(StoredPar("id", 1e9, "upload", "/p/secret/"))
     assert kept.load() is not None
     kept.remove()
     assert kept.load() is None

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.errors import Interrupted
+from ocihaul.errors import TransferCancelled
 from ocihaul.events import ignore
 from ocihaul.transfer.integrity import Integrity
 from ocihaul.transfer.source import FileSource, Piece
-from ocihaul.transfer.upload.part_uploader import Headers, PartWorkers, RangeBody, RangeSender
+from ocihaul.transfer.upload.part_uploader import PartUploader
+from ocihaul.wire.message import Answer, Body
+from tests.support import upload_context
 
 
 def test_threads_that_cannot_hear_a_stop_are_left_behind(tmp_path: Path) -> None:
@@ -19,23 +21,16 @@ def test_threads_that_cannot_hear_a_stop_are_left_behind(tmp_path: Path) -> None
     (tmp_path / "x").write_bytes(bytes(40))
     stop, resolved, stuck = threading.Event(), threading.Event(), threading.Semaphore(0)
 
-    def upload_part(number: int, body: RangeBody) -> Headers:
+    def upload_part(*, number: int, body: Body) -> Answer:
         stuck.release()
         resolved.wait()
-        raise Interrupted("at last")
+        raise TransferCancelled("at last")
 
     with FileSource(tmp_path / "x") as source:
         integrity = Integrity(declared=None, want_md5=False, listener=ignore)
-        sender = RangeSender(integrity, listener=ignore)
         pieces = deque(Piece(number, source, 10 * number - 10, 10) for number in range(1, 5))
-        workers = PartWorkers(
-            pieces.popleft,
-            sender,
-            upload_part,
-            record=lambda *_: None,
-            parallel=4,
-            stop=stop,
-        )
+        context = upload_context(integrity, stop=stop)
+        uploader = PartUploader(context, upload_part, record=lambda *_: None)
 
         def stop_when_all_are_stuck() -> None:
             for _ in range(4):
@@ -47,8 +42,8 @@ def test_threads_that_cannot_hear_a_stop_are_left_behind(tmp_path: Path) -> None
         # Whoever waits for ever is let go in the end, with an error of another name.
         release = threading.Timer(5.0, resolved.set)
         release.start()
-        with pytest.raises(Interrupted, match="connection was being opened"):
-            workers.run()
+        with pytest.raises(TransferCancelled, match="connection was being opened"):
+            uploader.run(pieces.popleft, parallel=4)
         assert time.monotonic() - started < 4.0
         release.cancel()
         resolved.set()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.errors import Interrupted, SourceChanged
+from ocihaul.errors import SourceChangedError, TransferCancelled
 from ocihaul.events import Event, PartFinished
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.source import FileSource
@@ -45,7 +45,7 @@ def test_a_stop_while_an_announced_checksum_is_computed(
         ).decode()
         reading = Reading(monkeypatch, w, source)
         reading.act = "stop"
-        with pytest.raises(Interrupted):
+        with pytest.raises(TransferCancelled):
             w.upload(source, content_md5=value)
         assert reading.count <= MIB
         assert not w.oci.uploads("backups")
@@ -69,7 +69,7 @@ def test_an_md5_that_an_earlier_run_has_not_computed(
                 reading.act, reading.count = act, 0
 
         request = w.request(source, verify_checksum=True)
-        wanted = {"stop": Interrupted, "touch": SourceChanged}[act]
+        wanted = {"stop": TransferCancelled, "touch": SourceChangedError}[act]
         with (
             w.storage() as storage,
             Journal(w.home / "state") as journal,

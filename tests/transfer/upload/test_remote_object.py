@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.errors import Interrupted, NetworkError, OcihaulError, ServiceError, SessionOver
+from ocihaul.errors import NetworkError, OcihaulError, ServiceError, SessionOver, TransferCancelled
 from ocihaul.storage.types import ObjectSummary
-from ocihaul.transfer.upload.remote_object import TargetObject
+from ocihaul.transfer.upload.remote_object import RemoteObject
 from ocihaul.transfer.upload.request import UploadRequest
 
 REQUEST = UploadRequest(source=Path("x"), namespace="n", bucket="b", name="o")
@@ -23,8 +23,8 @@ class Failing:
 
 
 def settled(error: OcihaulError) -> object:
-    target = TargetObject(Failing(error), REQUEST)  # type: ignore[arg-type]  # a double
-    return target.settled(1, {"opc-content-crc32c": "x"})
+    target = RemoteObject(Failing(error), REQUEST)  # type: ignore[arg-type]  # a double
+    return target.matching(1, {"opc-content-crc32c": "x"})
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_an_object_that_cannot_be_asked_about_is_not_settled(error: OcihaulError
     assert settled(error) is None
 
 
-@pytest.mark.parametrize("error", [Interrupted("stopped"), SessionOver("over")])
+@pytest.mark.parametrize("error", [TransferCancelled("stopped"), SessionOver("over")])
 def test_what_is_not_about_the_object_is_told(error: OcihaulError) -> None:
     with pytest.raises(type(error)):
         settled(error)

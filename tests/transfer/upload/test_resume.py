@@ -14,11 +14,12 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.storage.types import PartSummary
 from ocihaul.transfer.checksum import encoded
 from ocihaul.transfer.journal.journal import Target
+from ocihaul.transfer.plan import ServiceLimits
 from ocihaul.transfer.source import FileSource
-from ocihaul.transfer.upload.incomplete import IncompleteUploads
+from ocihaul.transfer.upload.incomplete import IncompleteUploadIndex
 from ocihaul.transfer.upload.request import UploadRequest
-from ocihaul.transfer.upload.resume import adopt, part_size_of
-from ocihaul.transfer.upload.state import Memory
+from ocihaul.transfer.upload.resume import import_upload, part_size_of
+from ocihaul.transfer.upload.state import UploadState
 from tests.world import MIB
 
 
@@ -48,12 +49,12 @@ def test_an_upload_that_would_have_too_many_parts_is_not_begun(
     )
     storage = cast("StorageClient", Service(MIB))
     target = Target("http://e", "n", "b", "o")
-    memory = Memory(None, target, ignore, IncompleteUploads(storage))
+    state = UploadState(None, target, ignore, IncompleteUploadIndex(storage))
     expected: AbstractContextManager[object]
     expected = nullcontext() if fits else pytest.raises(UsageError, match="at most 10000")
     with FileSource(tmp_path / "x") as source, expected:
-        adopt(memory, request, source, storage, Event())
-    assert list(memory.adopted) == [1] * fits
+        import_upload(state, request, source, storage, Event())
+    assert list(state.imported) == [1] * fits
 
 
 @pytest.mark.parametrize(
@@ -74,9 +75,9 @@ def test_an_upload_that_would_have_too_many_parts_is_not_begun(
 def test_the_listed_parts_tell_it(
     listed: list[PartSummary], size: int, given: int | None, expected: int
 ) -> None:
-    assert part_size_of(listed, size, given) == expected
+    assert part_size_of(listed, size, given, ServiceLimits()) == expected
 
 
 def test_an_empty_file_has_nothing_to_go_on_with() -> None:
     with pytest.raises(UsageError, match="empty"):
-        part_size_of([], 0, None)
+        part_size_of([], 0, None, ServiceLimits())

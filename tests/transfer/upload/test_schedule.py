@@ -6,26 +6,27 @@ from hypothesis import strategies as st
 
 from ocihaul.errors import UsageError
 from ocihaul.transfer.plan import (
-    FIRST_PART_SIZE,
-    LARGEST_OBJECT,
-    LARGEST_PART,
     MIB,
-    MOST_PARTS,
-    SMALLEST_PART,
-    Schedule,
+    ServiceLimits,
+    StreamPlan,
     plan_stream,
+    validate_part_size,
 )
 
 TIB = 2**40
+LIMITS = ServiceLimits()
+LARGEST_OBJECT, MOST_PARTS = LIMITS.largest_object, LIMITS.most_parts
+FIRST_PART_SIZE = LIMITS.first_part
+SMALLEST_PART, LARGEST_PART = LIMITS.smallest_part, LIMITS.largest_part
 
 
 def growing() -> list[int]:
-    schedule = Schedule(None)
+    schedule = StreamPlan(None)
     return [schedule.part_size(number) for number in range(1, MOST_PARTS + 1)]
 
 
 def test_weakness_29_ten_tebibytes_of_unknown_length_fit_in_ten_thousand_parts() -> None:
-    assert sum(growing()) >= LARGEST_OBJECT == Schedule(None).most
+    assert sum(growing()) >= LARGEST_OBJECT == StreamPlan(None).most
 
 
 def test_it_begins_small_and_never_shrinks_and_every_part_is_allowed() -> None:
@@ -48,7 +49,7 @@ def test_the_table_in_the_documentation_is_right() -> None:
 
 @given(st.integers(1, LARGEST_OBJECT))
 def test_an_expected_size_makes_equal_parts_as_small_as_will_do(size: int) -> None:
-    schedule = plan_stream(part_size=None, expected_size=size, parallel=10)
+    schedule = plan_stream(part_size=None, expected_size=size)
     part = schedule.part_size(1)
     assert part == schedule.part_size(MOST_PARTS)
     assert part % MIB == 0
@@ -57,26 +58,19 @@ def test_an_expected_size_makes_equal_parts_as_small_as_will_do(size: int) -> No
 
 
 def test_a_part_size_of_ones_own_has_an_end_and_says_it() -> None:
-    schedule = plan_stream(part_size=10 * MIB, expected_size=None, parallel=10)
+    schedule = plan_stream(part_size=10 * MIB, expected_size=None)
     assert schedule.most == 10 * MIB * MOST_PARTS
     with pytest.raises(UsageError, match="10000 parts of 10 MiB hold 104857600000 bytes"):
-        plan_stream(part_size=10 * MIB, expected_size=schedule.most + 1, parallel=10)
-    plan_stream(part_size=10 * MIB, expected_size=schedule.most, parallel=10)
+        plan_stream(part_size=10 * MIB, expected_size=schedule.most + 1)
+    plan_stream(part_size=10 * MIB, expected_size=schedule.most)
 
 
-@pytest.mark.parametrize(
-    ("wishes", "text"),
-    [
-        ({"part_size": SMALLEST_PART - 1}, "limits"),
-        ({"part_size": LARGEST_PART + 1}, "limits"),
-        ({"parallel": 0}, "parallel"),
-        ({"expected_size": LARGEST_OBJECT + 1}, "10 TiB"),
-    ],
-)
-def test_the_limits_of_the_service_are_said_before_anything_is_read(
-    wishes: dict[str, int], text: str
-) -> None:
-    given: dict[str, int | None] = {"part_size": None, "expected_size": None, "parallel": 10}
-    with pytest.raises(UsageError) as caught:
-        plan_stream(**(given | wishes))  # type: ignore[arg-type]  # by name
-    assert text in str(caught.value)
+@pytest.mark.parametrize("part_size", [SMALLEST_PART - 1, LARGEST_PART + 1])
+def test_part_sizes_outside_the_limits_are_refused(part_size: int) -> None:
+    with pytest.raises(UsageError, match="10 MiB to 50 GiB"):
+        validate_part_size(part_size, LIMITS)
+
+
+def test_a_stream_longer_than_the_largest_object_is_refused() -> None:
+    with pytest.raises(UsageError, match="10 TiB"):
+        plan_stream(part_size=None, expected_size=LARGEST_OBJECT + 1)

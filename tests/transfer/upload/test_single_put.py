@@ -15,11 +15,11 @@ from ocihaul.client import Client
 from ocihaul.emulator import Fault
 from ocihaul.errors import (
     ChecksumError,
-    Interrupted,
     NetworkError,
     OcihaulError,
     ServiceError,
-    SourceChanged,
+    SourceChangedError,
+    TransferCancelled,
 )
 from ocihaul.events import (
     AttemptFinished,
@@ -35,7 +35,7 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.source import FileSource
 from ocihaul.transfer.upload import single_put
 from ocihaul.transfer.upload.part_uploader import MOST_SENDS
-from ocihaul.transfer.upload.request import Existing, UploadRequest, UploadResult
+from ocihaul.transfer.upload.request import IfExists, UploadRequest, UploadResult
 from ocihaul.transfer.upload.single_put import is_about_a_checksum
 from ocihaul.transfer.upload.upload import upload
 from ocihaul.wire.message import Answer
@@ -217,7 +217,7 @@ def test_finding_a01_a_file_that_reads_otherwise_when_it_is_sent_stores_nothing(
         os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
 
     listener = once(lambda event: isinstance(event, BytesSent), rewrite)
-    with pytest.raises(SourceChanged, match="Nothing was stored"):
+    with pytest.raises(SourceChangedError, match="Nothing was stored"):
         send(w, w.request(source), listener)
     assert stored(w, source.name) == OLD
     assert w.part_bytes_received() < source.stat().st_size, "its last block did not go out"
@@ -226,10 +226,10 @@ def test_finding_a01_a_file_that_reads_otherwise_when_it_is_sent_stores_nothing(
 # A service that stores what it should refuse
 
 
-@pytest.mark.parametrize("existing", [Existing.REPLACE, Existing.ASK])
+@pytest.mark.parametrize("existing", [IfExists.REPLACE, IfExists.ASK])
 @pytest.mark.parametrize("there", [False, True], ids=["fresh", "replacing"])
 def test_a_service_that_does_not_compare_is_mended_at_once(
-    w: World, there: bool, existing: Existing
+    w: World, there: bool, existing: IfExists
 ) -> None:
     w.oci.configure(checks_bodies=False)
     source = w.file(2 * MIB)
@@ -299,11 +299,11 @@ def test_without_the_right_to_delete_a_damaged_object_is_replaced(w: World, time
     refused = w.oci.faults.add(Fault(operation="DeleteObject", status=403, times=None))
     damaged(w, times=times)
     if times < MOST_SENDS:
-        w.upload(source, existing=Existing.ASK)
+        w.upload(source, existing=IfExists.ASK)
         assert w.arrived_whole(source)
     else:
         with pytest.raises(ChecksumError, match="holds damaged bytes now") as caught:
-            w.upload(source, existing=Existing.ASK)
+            w.upload(source, existing=IfExists.ASK)
         assert "could not be deleted" in str(caught.value)
     assert refused.fired >= times
     conditions = [
@@ -331,7 +331,7 @@ def test_a_damaged_object_is_deleted_when_it_cannot_be_replaced(w: World, how: s
         send(w, w.request(source), once(after("DeleteObject"), fail))
     assert stored(w, source.name) is None
     assert "what the name held before is gone" in str(caught.value)
-    assert isinstance(caught.value, Interrupted if how == "stop" else ServiceError)
+    assert isinstance(caught.value, TransferCancelled if how == "stop" else ServiceError)
 
 
 def test_an_answer_that_is_wrong_about_a_right_object_costs_one_look(w: World) -> None:
@@ -393,7 +393,7 @@ def test_finding_a13_the_same_object_that_appears_meanwhile_is_no_conflict(
     def land() -> None:
         w.oci.put_object("backups", source.name, source.read_bytes(), algorithm=algorithm)
 
-    request = w.request(source, existing=Existing.ASK)
+    request = w.request(source, existing=IfExists.ASK)
     result = send(w, request, once(after("HeadObject"), land))
     (entry,) = w.oci.log.entries(operation="PutObject")
     assert entry.status == 412
@@ -414,7 +414,7 @@ def test_finding_a13_another_object_that_appears_meanwhile_is_a_conflict(
         headers = {"content-type": "text/html" if other == "type" else "text/plain"}
         w.oci.put_object("backups", source.name, data, metadata=metadata, headers=headers)
 
-    request = w.request(source, existing=Existing.ASK, **wishes)
+    request = w.request(source, existing=IfExists.ASK, **wishes)
     with pytest.raises(ServiceError) as caught:
         send(w, request, once(after("HeadObject"), appear))
     assert caught.value.status == 412

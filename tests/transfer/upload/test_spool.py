@@ -11,10 +11,10 @@ import pytest
 
 from ocihaul.errors import SpoolError
 from ocihaul.transfer.upload import spool as module
-from ocihaul.transfer.upload.spool import Kept, Spool, check_directory, default_directory
+from ocihaul.transfer.upload.spool import Spool, SpooledPart, check_directory, default_directory
 
 
-def kinds(parts: list[Kept | None]) -> list[str]:
+def kinds(parts: list[SpooledPart | None]) -> list[str]:
     return [type(part).__name__.strip("_") for part in parts]
 
 
@@ -23,7 +23,7 @@ def test_memory_first_then_disk_and_memory_again_when_it_is_free(tmp_path: Path)
         parts = [spool.take(10), spool.take(10), spool.take(10)]
         assert kinds(parts) == ["InMemory", "InMemory", "OnDisk"]
         assert parts[0] is not None
-        spool.free(parts[0])
+        spool.release(parts[0])
         assert kinds([spool.take(10), spool.take(1)]) == ["InMemory", "OnDisk"]
 
 
@@ -76,13 +76,13 @@ def test_a_full_disk_is_waited_for_while_parts_are_sent(tmp_path: Path, full: Ev
         first = spool.take(10)
         assert first is not None
         full.set()
-        taken: list[Kept | None] = []
+        taken: list[SpooledPart | None] = []
         waiting = Thread(target=lambda: taken.append(spool.take(10)))
         waiting.start()
         waiting.join(0.5)
         assert waiting.is_alive()
         full.clear()
-        spool.free(first)
+        spool.release(first)
         waiting.join(5)
         assert kinds(taken) == ["OnDisk"]
 

@@ -16,13 +16,13 @@ from ocihaul.errors import (
     JournalError,
     ServiceError,
     SourceError,
-    UploadStopped,
+    UploadIncompleteError,
     UsageError,
 )
 from ocihaul.events import Notice, PartFinished, UploadPlanned
 from ocihaul.storage.types import SseCustomerKey
-from ocihaul.transfer import plan
 from ocihaul.transfer.journal.journal import Journal
+from ocihaul.transfer.plan import ServiceLimits, StreamPlan
 from ocihaul.transfer.upload.request import UploadResult
 from ocihaul.transfer.upload.upload import upload as upload_with
 from tests.world import MIB, PART, World, world
@@ -67,15 +67,13 @@ def test_more_than_one_part_arrives_whole(tmp_path: Path, size: int, memory: int
         assert (planned.size, planned.part_count) == (None, None)
 
 
-def test_the_parts_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "FIRST_PART_SIZE", 1000)
-    monkeypatch.setattr(plan, "MIB", 300)
-    monkeypatch.setattr(plan, "_STEP", 2)
+def test_the_parts_grow(tmp_path: Path) -> None:
+    limits = ServiceLimits(first_part=1000, unit=300, parts_of_a_size=2)
     with world(tmp_path) as w:
         data = noise(20_000)
-        result = upload(w, data, part_size=None)
+        result = upload(w, data, part_size=None, limits=limits)
         assert w.oci.read_object("backups", "dump") == data
-        sizes = [plan.Schedule(None).part_size(n) for n in range(1, result.part_count)]
+        sizes = [StreamPlan(None, limits).part_size(n) for n in range(1, result.part_count)]
         assert sizes[:8] == [1000, 1000, 1000, 1000, 1300, 1300, 1900, 1900]
         sent = {e.part_number: e.body_received for e in w.oci.log.entries(operation="UploadPart")}
         assert [sent[n] for n in range(1, result.part_count)] == sizes
@@ -107,7 +105,7 @@ def test_a_stream_that_is_not_as_expected_leaves_nothing(
     if isinstance(off := wishes.get("expected_size"), int):
         wishes = {"expected_size": size + off}
     with world(tmp_path) as w:
-        with pytest.raises((SourceError, ChecksumError, UploadStopped)) as caught:
+        with pytest.raises((SourceError, ChecksumError, UploadIncompleteError)) as caught:
             upload(w, noise(size), **wishes)
         error = caught.value.__cause__ if size > PART else caught.value
         assert isinstance(error, (SourceError, ChecksumError))
@@ -117,16 +115,13 @@ def test_a_stream_that_is_not_as_expected_leaves_nothing(
         assert w.oci.log.count(operation="CreateMultipartUpload") == (size > PART)
 
 
-def test_a_stream_longer_than_fixed_parts_hold_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(plan, "MOST_PARTS", 3)
-    monkeypatch.setattr(plan, "SMALLEST_PART", 1)
+def test_a_stream_longer_than_fixed_parts_hold_is_refused(tmp_path: Path) -> None:
+    limits = ServiceLimits(most_parts=3, smallest_part=1)
     with world(tmp_path) as w:
-        upload(w, noise(3000), part_size=1000)
+        upload(w, noise(3000), part_size=1000, limits=limits)
         assert len(w.oci.read_object("backups", "dump")) == 3000
-        with pytest.raises(UploadStopped) as caught:
-            upload(w, noise(3001), part_size=1000)
+        with pytest.raises(UploadIncompleteError) as caught:
+            upload(w, noise(3001), part_size=1000, limits=limits)
         assert "3 parts" in str(caught.value.__cause__)
         assert w.oci.uploads("backups") == []
 
@@ -150,7 +145,7 @@ def test_a_stream_that_breaks_is_no_end_of_it(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         with pytest.raises(SourceError, match="Input/output error"):
             upload(w, b"", stream=Broken(noise(100)))
-        with pytest.raises(UploadStopped) as caught:
+        with pytest.raises(UploadIncompleteError) as caught:
             upload(w, b"", stream=Broken(noise(3 * PART)))
         assert "Input/output error" in str(caught.value.__cause__)
         assert w.oci.object_names("backups") == []
@@ -175,7 +170,7 @@ def test_a_part_that_fails_for_good_does_not_wait_for_the_producer(tmp_path: Pat
     over = threading.Event()
     with world(tmp_path) as w:
         w.oci.faults.add(Fault(operation="UploadPart", status=403, part_number=1))
-        with pytest.raises(UploadStopped) as caught:
+        with pytest.raises(UploadIncompleteError) as caught:
             upload(w, b"", stream=Silent(noise(2 * PART), over))
         assert isinstance(caught.value.__cause__, ServiceError)
         assert w.oci.uploads("backups") == []
@@ -202,7 +197,7 @@ def test_parts_of_a_file_are_not_dropped_for_a_stream_unasked(tmp_path: Path) ->
     with world(tmp_path) as w, Journal(tmp_path / "state") as journal, w.storage() as storage:
         w.oci.faults.add(Fault(operation="UploadPart", status=403, part_number=2))
         file = w.file(3 * PART)
-        with pytest.raises(UploadStopped):
+        with pytest.raises(UploadIncompleteError):
             upload_with(storage, w.request(file, name="dump"), journal=journal)
         (left,) = w.oci.uploads("backups")
         wishes: dict[str, object] = {"name": "dump", "stream": io.BytesIO(noise(100))}

@@ -13,18 +13,18 @@ import pytest
 from ocihaul.emulator import Fault
 from ocihaul.errors import (
     ChecksumError,
-    Interrupted,
-    ObjectExists,
+    ObjectExistsError,
     ServiceError,
-    SourceChanged,
+    SourceChangedError,
     SourceError,
-    UploadStopped,
+    TransferCancelled,
+    UploadIncompleteError,
     UsageError,
 )
 from ocihaul.events import BytesSent, Notice, PartFinished, PartResent, RetryScheduled
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer.source import FileSource
-from ocihaul.transfer.upload.request import Existing
+from ocihaul.transfer.upload.request import IfExists
 from ocihaul.transfer.upload.upload import upload
 from tests.world import MIB, PART, world
 
@@ -105,9 +105,9 @@ def test_every_attribute_arrives(tmp_path: Path, size: int) -> None:
 def test_a_customers_key_is_on_every_request_that_needs_it(tmp_path: Path, size: int) -> None:
     with world(tmp_path) as w:
         source = w.file(size)
-        w.upload(source, sse_customer_key=KEY, existing=Existing.ASK)
-        with pytest.raises(ObjectExists):  # this HEAD finds an encrypted object
-            w.upload(source, sse_customer_key=KEY, existing=Existing.KEEP)
+        w.upload(source, sse_customer_key=KEY, existing=IfExists.ASK)
+        with pytest.raises(ObjectExistsError):  # this HEAD finds an encrypted object
+            w.upload(source, sse_customer_key=KEY, existing=IfExists.KEEP)
         wanted = {"HeadObject", "PutObject", "CreateMultipartUpload", "UploadPart"}
         entries = [entry for entry in w.oci.log.entries() if entry.operation in wanted]
         assert entries
@@ -164,7 +164,7 @@ def test_damage_on_the_way_is_resent(tmp_path: Path, size: int) -> None:
         operation = "UploadPart" if size > PART else "PutObject"
         w.oci.faults.add(Fault(operation=operation, corrupt=True, times=2))
         source = w.file(size)
-        w.upload(source, existing=Existing.ASK)
+        w.upload(source, existing=IfExists.ASK)
         w.oci.faults.assert_all_fired()
         assert w.arrived_whole(source)
         assert len(w.heard.of(PartResent)) == 2
@@ -178,7 +178,7 @@ def test_weakness_04_damage_that_does_not_stop_is_an_error_and_nothing_is_commit
         w.oci.faults.add(
             Fault(operation="UploadPart", part_number=2, times=None, **fault)  # type: ignore[arg-type]  # by name
         )
-        with pytest.raises(UploadStopped) as caught:
+        with pytest.raises(UploadIncompleteError) as caught:
             w.upload(w.file(3 * PART))
         assert isinstance(caught.value.__cause__, ChecksumError)
         assert not caught.value.resumable
@@ -218,8 +218,8 @@ def test_a_service_without_crc32c_is_checked_by_md5_and_that_is_said(
 # Lost replies
 
 
-@pytest.mark.parametrize("existing", [Existing.ASK, Existing.REPLACE])
-def test_a_lost_reply_to_a_single_put_is_settled(tmp_path: Path, existing: Existing) -> None:
+@pytest.mark.parametrize("existing", [IfExists.ASK, IfExists.REPLACE])
+def test_a_lost_reply_to_a_single_put_is_settled(tmp_path: Path, existing: IfExists) -> None:
     with world(tmp_path) as w:
         w.oci.faults.add(Fault(operation="PutObject", cut_before_answer=True))
         source = w.file(2 * MIB)
@@ -229,8 +229,8 @@ def test_a_lost_reply_to_a_single_put_is_settled(tmp_path: Path, existing: Exist
         assert result.headers["etag"] == w.oci.object_info("backups", source.name).etag
 
 
-@pytest.mark.parametrize("existing", [Existing.ASK, Existing.REPLACE])
-def test_a_lost_reply_to_the_commit_is_settled(tmp_path: Path, existing: Existing) -> None:
+@pytest.mark.parametrize("existing", [IfExists.ASK, IfExists.REPLACE])
+def test_a_lost_reply_to_the_commit_is_settled(tmp_path: Path, existing: IfExists) -> None:
     with world(tmp_path) as w:
         w.oci.faults.add(Fault(operation="CommitMultipartUpload", cut_before_answer=True))
         source = w.file(2 * PART)
@@ -258,11 +258,11 @@ def test_an_existing_object_is_kept_unless_the_caller_wants_it_replaced(tmp_path
     with world(tmp_path) as w:
         source = w.file(1)
         w.oci.put_object("backups", source.name, b"older")
-        for existing in (Existing.KEEP, Existing.ASK):
-            with pytest.raises(ObjectExists):
+        for existing in (IfExists.KEEP, IfExists.ASK):
+            with pytest.raises(ObjectExistsError):
                 w.upload(source, existing=existing)
         assert w.oci.read_object("backups", source.name) == b"older"
-        w.upload(source, existing=Existing.REPLACE)
+        w.upload(source, existing=IfExists.REPLACE)
         assert w.arrived_whole(source)
 
 
@@ -280,8 +280,8 @@ def test_an_object_that_appears_meanwhile_is_not_replaced(tmp_path: Path, size: 
         w.oci.faults.add(Fault(operation=operation, stall_at_byte=1, stall_seconds=0.5))
         from ocihaul.transfer.upload.upload import upload  # noqa: PLC0415  with a listener of its own
 
-        request = w.request(source, existing=Existing.ASK)
-        with w.storage() as storage, pytest.raises((ServiceError, UploadStopped)):
+        request = w.request(source, existing=IfExists.ASK)
+        with w.storage() as storage, pytest.raises((ServiceError, UploadIncompleteError)):
             upload(storage, request, listener=appear, stop=w.stop)
         assert w.oci.read_object("backups", source.name) == b"theirs"
 
@@ -291,7 +291,7 @@ def test_if_match_that_does_not_match_is_refused_before_a_byte_is_sent(tmp_path:
         source = w.file(2 * PART)
         w.oci.put_object("backups", source.name, b"older")
         with pytest.raises(ServiceError) as caught:
-            w.upload(source, if_match="not-the-etag", existing=Existing.ASK)
+            w.upload(source, if_match="not-the-etag", existing=IfExists.ASK)
         assert caught.value.status == 412
         assert w.part_bytes_received() == 0
 
@@ -335,7 +335,7 @@ def test_weakness_28_a_file_that_changes_is_an_error_and_nothing_is_committed(
                 changed.set()
                 change(source)
 
-        with w.storage() as storage, pytest.raises(SourceChanged, match=r"backup\.tar"):
+        with w.storage() as storage, pytest.raises(SourceChangedError, match=r"backup\.tar"):
             upload(storage, w.request(source, multipart=multipart), listener=listener)
         assert changed.is_set()
         assert w.oci.uploads("backups") == [], "its parts are of no use to anybody"
@@ -359,7 +359,7 @@ def test_a_disk_that_fails_for_a_moment_does_not_cost_the_parts(
             return fine(descriptor, *more)
 
         monkeypatch.setattr(os, call, failing)
-        with pytest.raises(UploadStopped, match="not complete") as caught:
+        with pytest.raises(UploadIncompleteError, match="not complete") as caught:
             w.upload(source, parallel=1)
         cause = caught.value.__cause__
         assert type(cause) is SourceError
@@ -391,7 +391,7 @@ def test_what_is_no_file_is_refused(
 def test_the_first_error_stops_new_parts_at_once(tmp_path: Path) -> None:
     with world(tmp_path, bandwidth=40 * MIB) as w:
         w.oci.faults.add(Fault(operation="UploadPart", part_number=3, status=403, early=True))
-        with pytest.raises(UploadStopped) as caught:
+        with pytest.raises(UploadIncompleteError) as caught:
             w.upload(w.file(20 * PART), parallel=4)
         w.oci.faults.assert_all_fired()
         assert isinstance(caught.value.__cause__, ServiceError)
@@ -416,7 +416,7 @@ def test_the_callers_limit_of_attempts_is_exact(
 ) -> None:
     with world(tmp_path) as w:
         w.oci.faults.add(Fault(operation="UploadPart", part_number=1, status=503, times=None))
-        with pytest.raises(UploadStopped):
+        with pytest.raises(UploadIncompleteError):
             w.upload(w.file(2 * PART), flags=flags, parallel=1)
         assert w.oci.log.count(operation="UploadPart") == tries
 
@@ -430,7 +430,7 @@ def test_a_stop_is_obeyed_at_once_and_says_how_to_go_on(tmp_path: Path) -> None:
             w.stop.set()
 
         Thread(target=stop_when_parts_are_on_their_way).start()
-        with pytest.raises(Interrupted, match="resume-put") as caught:
+        with pytest.raises(TransferCancelled, match="resume-put") as caught:
             w.upload(w.file(10 * PART), parallel=10)
         (upload,) = w.oci.uploads("backups")
         assert upload.upload_id in str(caught.value)
@@ -450,7 +450,7 @@ def test_a_rejected_api_key_is_an_error_at_once(tmp_path: Path) -> None:
         w.oci.write_api_key_profile(w.home / "oci", "APIKEY")
         flags = {"profile": "APIKEY", "auth": "api_key"}
         with pytest.raises(ServiceError) as caught:
-            w.upload(w.file(1), flags=flags, existing=Existing.ASK)
+            w.upload(w.file(1), flags=flags, existing=IfExists.ASK)
         assert caught.value.status == 401
         assert w.oci.log.count() == 1
 
@@ -459,6 +459,6 @@ def test_a_service_that_rejects_every_credential_is_given_up(tmp_path: Path) -> 
     with world(tmp_path, integer_claims=False) as w:
         w.oci.faults.add(Fault(operation="HeadObject", status=401, times=None))
         with pytest.raises(ServiceError) as caught:
-            w.upload(w.file(1), existing=Existing.ASK)
+            w.upload(w.file(1), existing=IfExists.ASK)
         assert caught.value.status == 401
         assert w.refreshes() == 5

@@ -10,7 +10,7 @@ from ocihaul.errors import UsageError
 from ocihaul.http.client import Call
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.types import SseCustomerKey
-from ocihaul.transfer.upload.request import Existing
+from ocihaul.transfer.upload.request import IfExists
 from ocihaul.wire.message import Answer
 from ocihaul.wire.origin import Origin
 from tests.world import MIB, PART, world
@@ -38,7 +38,7 @@ def test_what_cannot_be_sent_is_named_before_anything_is_sent(
 ) -> None:
     with world(tmp_path) as w:
         with pytest.raises(UsageError, match=named) as caught:
-            w.upload(w.file(size), existing=Existing.ASK, **wishes)  # type: ignore[arg-type]  # by name
+            w.upload(w.file(size), existing=IfExists.ASK, **wishes)  # type: ignore[arg-type]  # by name
         assert w.oci.log.entries() == []
         str(caught.value).encode()  # it can be printed
 

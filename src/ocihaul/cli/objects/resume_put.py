@@ -69,7 +69,7 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> "UploadRequest":
     from ocihaul.cli.option_values import check_required, customer_key, namespace_or_none
     from ocihaul.errors import UsageError
     from ocihaul.transfer.adaptive_concurrency import MOST
-    from ocihaul.transfer.upload.request import Existing, UploadRequest
+    from ocihaul.transfer.upload.request import IfExists, UploadRequest
 
     check_required(options, "bucket_name", "file", "upload_id")
     count, one = options.get("parallel_upload_count"), options.get("disable_parallel_uploads")
@@ -88,7 +88,7 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> "UploadRequest":
         namespace=namespace_or_none(options.get("namespace")) or "",
         bucket=options["bucket_name"],
         name=options.get("name") or source.name,
-        existing=Existing.REPLACE,  # as in the stock CLI: it asks nothing
+        existing=IfExists.REPLACE,  # as in the stock CLI: it asks nothing
         upload_id=options["upload_id"],
         part_size=options.get("part_size"),
         parallel=1 if one else MOST if count == AUTO else int(count or DEFAULT_PARALLEL),

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING
 from ocihaul.cli.foretelling import Say
 from ocihaul.cli.surroundings import at_terminal
 from ocihaul.config import Settings
-from ocihaul.errors import ConfigError, CredentialError, Interrupted, LoginFailed, OcihaulError
+from ocihaul.errors import (
+    ConfigError,
+    CredentialError,
+    LoginFailed,
+    OcihaulError,
+    TransferCancelled,
+)
 from ocihaul.events import Event, Notice, Parked, Unparked
 
 if TYPE_CHECKING:
@@ -69,7 +75,7 @@ class LoginOffer:
         again = False
         try:
             self._log_in(until, over)
-        except Interrupted:
+        except TransferCancelled:
             again = True  # the park is over; there may be another one
         except (ConfigError, CredentialError, LoginFailed) as error:
             self._tell(error)

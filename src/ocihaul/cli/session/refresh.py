@@ -31,7 +31,7 @@ def refresh(context: click.Context, /, *, profiles: tuple[str, ...]) -> None:
 def _refresh(given: Given, profile: str, say: Say) -> int:
     from ocihaul.cli.stopping import stopping
     from ocihaul.clock import ServerClock
-    from ocihaul.errors import Interrupted, RenewalUnavailable, SessionOver
+    from ocihaul.errors import RenewalUnavailable, SessionOver, TransferCancelled
     from ocihaul.filesystem import UNSYNCED
     from ocihaul.session.moments import moment
     from ocihaul.session.opening import dialer_for, refresh_for, store_for
@@ -58,7 +58,7 @@ def _refresh(given: Given, profile: str, say: Say) -> int:
             return FAILED  # as the stock CLI: no later run of this command will succeed
         except RenewalUnavailable:
             if stopper.stop.is_set():
-                raise Interrupted("stopped before the token was refreshed") from None
+                raise TransferCancelled("stopped before the token was refreshed") from None
             raise
     if refreshed.by_another:
         say("Another process has just refreshed it")

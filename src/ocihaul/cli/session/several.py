@@ -15,11 +15,11 @@ def for_each(
     """Have `act` work on each profile, and return the worst of the exit statuses.
 
     What it says and the errors that it raises bear the profile's name where there are several;
-    one's error does not keep the others from their turn. Raises Interrupted, and what `act` raises
-    for a single profile.
+    one's error does not keep the others from their turn. Raises TransferCancelled, and what `act`
+    raises for a single profile.
     """
     from ocihaul.cli.complain import error_text
-    from ocihaul.errors import Interrupted, OcihaulError
+    from ocihaul.errors import OcihaulError, TransferCancelled
 
     if len(profiles) == 1:
         return act(profiles[0], _speaker(""))
@@ -28,7 +28,7 @@ def for_each(
         say = _speaker(f"{profile}: ")
         try:
             codes.append(act(profile, say))
-        except Interrupted:
+        except TransferCancelled:
             raise
         except OcihaulError as error:
             say(error_text(error, debug=debug))

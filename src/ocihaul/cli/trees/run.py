@@ -14,11 +14,11 @@ from ocihaul.cli.stopping import Stopper, stopping
 from ocihaul.cli.trees.options import is_adaptive
 from ocihaul.cli.trees.progress import TreeReporter, tree_reporting
 from ocihaul.cli.trees.summary import Layout, print_summary
-from ocihaul.errors import Interrupted
+from ocihaul.errors import TransferCancelled
 from ocihaul.events import audience, ignore
 from ocihaul.printing import say
 from ocihaul.storage.client import StorageClient
-from ocihaul.transfer.adaptive_concurrency import Pace
+from ocihaul.transfer.adaptive_concurrency import AdaptiveConcurrency
 from ocihaul.trees.ledger import open_ledger
 from ocihaul.trees.request import Confirm
 from ocihaul.trees.results import FAILED as FAILURES
@@ -65,7 +65,7 @@ def run_tree(
             monotonic=time.monotonic,
             now=time.time,
         )
-        pace = Pace() if is_adaptive(invocation.options) else None
+        pace = AdaptiveConcurrency() if is_adaptive(invocation.options) else None
         hears = reporter if pace is None else audience(reporter, pace)
         with (
             journal_for(reporter) as journal,
@@ -104,7 +104,7 @@ def _run(run: Run, work: Work, namespace: str, reporter: TreeReporter | None) ->
     try:
         run(work, namespace)
     except KeyboardInterrupt:
-        raise Interrupted("stopped while asking") from None
+        raise TransferCancelled("stopped while asking") from None
     finally:
         if reporter is not None:
             reporter.beat()  # where nothing is done, there is nothing to say of it

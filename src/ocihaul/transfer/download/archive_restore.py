@@ -1,10 +1,10 @@
-"""An archived object: asked for, waited for, ready."""
+"""Restore an archived object and wait until it can be read."""
 
 import threading
 import time
 from collections.abc import Callable
 
-from ocihaul.errors import Interrupted, ObjectArchived, ServiceError
+from ocihaul.errors import ObjectArchivedError, ServiceError, TransferCancelled
 from ocihaul.events import Listener, Notice
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.types import ObjectSummary
@@ -26,10 +26,10 @@ def readable(
     listener: Listener,
     stop: threading.Event,
 ) -> ObjectSummary:
-    """The object once it can be read; asks for its restore and waits, if the request says so.
+    """Return the object once it can be read; restore it and wait, if the request says so.
 
-    `look` asks the service for the object as it is. Raises ObjectArchived, Interrupted, and what
-    the calls raise.
+    `look` asks the service for the object as it is. Raises ObjectArchivedError, TransferCancelled,
+    and what the calls raise.
     """
     state = there.headers.get(_STATE, "")
     if state in {"", "Restored"}:
@@ -37,14 +37,14 @@ def readable(
     if not request.restore:
         raise _archived(request.name, state)
     if state != "Restoring":
-        _ask(storage, request)
+        _request_restore(storage, request)
         hours = "" if request.restore_hours is None else f" for {request.restore_hours} hours"
         listener(Notice(f"The restore of {request.name} was asked for{hours}."))
     listener(Notice(f"Waiting until {request.name} is restored: this takes about an hour."))
     started, pause, begun = time.monotonic(), _FIRST_LOOK, state == "Restoring"
     while True:
         if stop.wait(pause):
-            raise Interrupted(
+            raise TransferCancelled(
                 f"stopped while {request.name!r} was being restored",
                 hint="The restore goes on: run the same command again later.",
             )
@@ -63,7 +63,7 @@ def readable(
     return there
 
 
-def _ask(storage: StorageClient, request: DownloadRequest) -> None:
+def _request_restore(storage: StorageClient, request: DownloadRequest) -> None:
     try:
         storage.restore_objects(
             request.namespace,
@@ -77,14 +77,13 @@ def _ask(storage: StorageClient, request: DownloadRequest) -> None:
             raise  # a repeated request may find that the first one took effect
 
 
-def _archived(name: str, state: str) -> ObjectArchived:
+def _archived(name: str, state: str) -> ObjectArchivedError:
     if state == "Restoring":
-        return ObjectArchived(
+        return ObjectArchivedError(
             f"the object {name!r} is being restored from the Archive tier",
-            hint="Run again with --restore to wait for it.",
+            hint="Pass `restore` to wait for it.",
         )
-    return ObjectArchived(
+    return ObjectArchivedError(
         f"the object {name!r} is in the Archive tier",
-        hint="Run again with --restore [HOURS]: it is restored, which takes about an hour, and "
-        "then fetched.",
+        hint="Pass `restore`: it is restored, which takes about an hour, and then fetched.",
     )

@@ -1,4 +1,4 @@
-"""Which ranges of a download are there: lines of JSON beside the temporary file.
+"""The checkpoint of a download: which ranges are in the file, as lines of JSON beside it.
 
 A line is written when a range is in the file, and now and then while it comes. It is believed only
 as far as the file has those bytes: after a power failure a line may be there, and the bytes it
@@ -38,10 +38,10 @@ class BegunRange:
     crc32c: bytes
 
 
-class Finished:
+class DownloadCheckpoint:
     """The finished ranges of one download, and how far the others are. Thread-safe.
 
-    A file that cannot be written costs the memory, not the download.
+    A checkpoint that cannot be written costs the resumption, not the download.
     """
 
     def __init__(self, place: Place, name: str, listener: Listener) -> None:
@@ -52,7 +52,7 @@ class Finished:
         self._broken = False
         self._descriptor: int | None = None
 
-    def take_up(
+    def load(
         self, etag: str | None, size: int
     ) -> tuple[RangePlan, dict[int, FinishedRange], dict[int, BegunRange]]:
         """The plan of an earlier run of the same object, and its finished and begun ranges.
@@ -69,7 +69,7 @@ class Finished:
             sound = all(type(each) is int for each in numbers) and plan.block != 0
             sound = sound and 0 <= plan.start <= plan.end <= size and min(numbers[2:]) > 0
             if not (sound and plan.part_count <= _MOST_RANGES):
-                raise ValueError("it has been meddled with")
+                raise ValueError("the plan is not sound")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise LookupError("nothing to go on with") from error
         finished: dict[int, FinishedRange] = {}
@@ -96,28 +96,28 @@ class Finished:
         with os.fdopen(descriptor, encoding="ascii", errors="replace", newline="") as file:
             return file.read().split("\n")
 
-    def go_on(self) -> None:
-        """Add to what is there. A line that was cut stays alone."""
+    def resume(self) -> None:
+        """Append to what is there, on a new line: the last one may be cut."""
         self._open(keep=True)
         self._write("\n")
 
     def begin(self, etag: str | None, size: int, plan: RangePlan) -> None:
-        """Forget what was there, and remember this object and plan."""
+        """Begin anew with this object and plan."""
         self._open(keep=False)
         head = {"version": _VERSION, "etag": etag, "size": size, "plan": asdict(plan)}
         self._write(json.dumps(head) + "\n")
 
     def record(self, number: int, finished: FinishedRange) -> None:
-        """A range is in the file."""
+        """Note a range that is in the file."""
         line: list[Any] = [number, finished.crc32c.hex(), [each.hex() for each in finished.blocks]]
         self._write(json.dumps(line) + "\n")
 
     def record_begun(self, number: int, begun: BegunRange) -> None:
-        """So much of a range is in the file."""
+        """Note how much of a range is in the file."""
         self._write(json.dumps([number, begun.crc32c.hex(), begun.length]) + "\n")
 
     def forget(self) -> None:
-        """The download is over, one way or the other."""
+        """Remove the checkpoint: the download has ended."""
         self.close()
         self._place.remove(self._name)
 

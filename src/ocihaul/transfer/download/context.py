@@ -1,26 +1,27 @@
-"""One download in hand: what was asked, which object it is, and how a range of it is fetched."""
+"""What all steps of one download share: the options, the object, and how a range is fetched."""
 
 import threading
 from dataclasses import dataclass, field
 
-from ocihaul.errors import Interrupted, ServiceError
+from ocihaul.errors import ServiceError, TransferCancelled
 from ocihaul.events import DownloadPlanned, Listener
 from ocihaul.storage.client import StorageClient
+from ocihaul.storage.object_range import ObjectRange, PinnedObject
 from ocihaul.storage.types import ObjectSummary
-from ocihaul.transfer.adaptive_concurrency import Pace
+from ocihaul.transfer.adaptive_concurrency import AdaptiveConcurrency
 from ocihaul.transfer.buffers import AbandonedError
-from ocihaul.transfer.download.range_sink import Digests, Pinned, Put, RangeSink
+from ocihaul.transfer.download.range_sink import Digests, Put, RangeSink
 from ocihaul.transfer.download.request import (
     DownloadRequest,
     RangePlan,
     plan_download,
     wanted_bytes,
 )
-from ocihaul.transfer.download.verification import Promise
+from ocihaul.transfer.download.verification import ObjectChecksums
 
 
 @dataclass(slots=True)
-class DownloadJob:
+class DownloadContext:
     """The context of one download. Once `abandoned` is set, ranges on their way are given up."""
 
     storage: StorageClient
@@ -28,31 +29,31 @@ class DownloadJob:
     there: ObjectSummary
     listener: Listener
     stop: threading.Event
-    pace: Pace | None = None
+    concurrency: AdaptiveConcurrency | None = None
     abandoned: threading.Event = field(default_factory=threading.Event)
-    pinned: Pinned = field(init=False)
-    promise: Promise = field(init=False)
+    pinned: PinnedObject = field(init=False)
+    expected: ObjectChecksums = field(init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock)  # guards received
     received: int = 0
 
     def __post_init__(self) -> None:
-        self.pinned = Pinned(self.request.name, self.there.etag, self.there.size)
+        self.pinned = PinnedObject(self.request.name, self.there.etag, self.there.size)
         whole = self.request.byte_range is None and self.request.verify
-        self.promise = Promise.of(self.there.headers) if whole else Promise()
+        self.expected = ObjectChecksums.of(self.there.headers) if whole else ObjectChecksums()
 
     def plan(self) -> RangePlan:
-        """How the request would have it. Raises UsageError for a range that is not there."""
+        """The ranges that the request asks for. Raises UsageError for one that does not exist."""
         request = self.request
         return plan_download(
             wanted_bytes(request.byte_range, self.there.size),
             part_size=request.part_size,
             threshold=request.threshold,
             multipart=request.multipart,
-            block=self.promise.block(self.there.size, request.part_size),
+            block=self.expected.block(self.there.size, request.part_size),
         )
 
     def announce(self, plan: RangePlan) -> None:
-        """Say what is going to be fetched."""
+        """Tell the listener what is going to be fetched."""
         self.listener(
             DownloadPlanned(
                 name=self.request.name,
@@ -64,9 +65,9 @@ class DownloadJob:
         )
 
     def check_stop(self) -> None:
-        """Raise Interrupted or AbandonedError when what is in hand is to be given up."""
+        """Raise TransferCancelled, or AbandonedError when another range has failed."""
         if self.stop.is_set():
-            raise Interrupted("stopped")
+            raise TransferCancelled("stopped")
         if self.abandoned.is_set():
             raise AbandonedError
 
@@ -82,14 +83,13 @@ class DownloadJob:
     ) -> None:
         """Fetch one range, but for the `here` bytes of it that `digests` have taken already.
 
-        Raises ObjectChanged, AbandonedError, what `put` and the call raise.
+        Raises ObjectChangedError, AbandonedError, what `put` and the call raise.
         """
         request = self.request
         offset, length = plan.part(number)
+        start = plan.start + offset
         sink = RangeSink(
-            self.pinned,
-            plan.start + offset + here,
-            length - here,
+            ObjectRange(self.pinned, start + here, start + length),
             number=number,
             offset=offset + here,
             buffer=buffer,
@@ -113,7 +113,7 @@ class DownloadJob:
                 abandoned=self.abandoned,
             )
         except ServiceError as error:
-            if error.status == 412 or error.code == "ObjectNotFound":
+            if self.pinned.is_changed(error):
                 raise self.pinned.changed() from error
             raise
         with self._lock:

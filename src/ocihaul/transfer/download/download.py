@@ -1,4 +1,4 @@
-"""One object to one file: look, fetch, compare, put in place."""
+"""Download one object to one file or stream: look, fetch, compare, put in place."""
 
 import contextlib
 import hashlib
@@ -7,36 +7,31 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from ocihaul.errors import ServiceError, UsageError
-from ocihaul.events import DownloadFinished, Listener, Notice, ignore
+from ocihaul.errors import ServiceError
+from ocihaul.events import DownloadFinished, Listener, Notice, audience, ignore
 from ocihaul.filesystem import FileSystem
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.names import (
-    check_bucket_name,
-    check_headers,
-    check_object_name,
-    check_text,
-)
 from ocihaul.storage.types import ObjectSummary
 from ocihaul.transfer import checksum
-from ocihaul.transfer.adaptive_concurrency import Pace
+from ocihaul.transfer.adaptive_concurrency import AdaptiveConcurrency
 from ocihaul.transfer.checksum import CRC32C
 from ocihaul.transfer.download.archive_restore import readable
-from ocihaul.transfer.download.checkpoint import Finished
-from ocihaul.transfer.download.context import DownloadJob
+from ocihaul.transfer.download.checkpoint import DownloadCheckpoint
+from ocihaul.transfer.download.context import DownloadContext
 from ocihaul.transfer.download.local_file import LocalFile, Place, is_special, opened, resolved
-from ocihaul.transfer.download.request import DownloadRequest, DownloadResult, check_wishes
-from ocihaul.transfer.download.to_file import IntoFile
-from ocihaul.transfer.download.to_stream import IntoStream
+from ocihaul.transfer.download.request import DownloadRequest, DownloadResult
+from ocihaul.transfer.download.to_file import FileDownload
+from ocihaul.transfer.download.to_stream import StreamDownload
 from ocihaul.transfer.download.verification import check_provable
 from ocihaul.transfer.journal.journal import state_directory
 from ocihaul.transfer.locks import alone
-from ocihaul.transfer.plan import is_within
+from ocihaul.transfer.monitor import TransferMonitor
 
-#: What unfinished files beside a target end with; nobody's own files should.
+#: What unfinished files beside a target end with; no other files should.
 SUFFIX = ".ocihaul"
 #: What is added to that for the list of the ranges that are there.
 RANGES = "-ranges"
@@ -54,7 +49,7 @@ _UNFINISHED = re.compile(
 _HINTS = {
     304: "The object still has the etag that it should not have.",
     404: "There is no such object, bucket or namespace, or no policy lets you see it: check "
-    "--name, --bucket-name, --namespace and --region.",
+    "`name`, `bucket`, `namespace` and `region`.",
     412: "The object does not have the etag that it should have.",
 }
 
@@ -67,59 +62,116 @@ def download(
     stop: threading.Event | None = None,
     before: Callable[[int], None] | None = None,
     directory: Path | None = None,
-    pace: Pace | None = None,
+    monitor: TransferMonitor | None = None,
     place: Place | None = None,
 ) -> DownloadResult:
     """Download `request.name`; its file appears only when all of it is here and right.
 
-    Run again after it was stopped or killed, it goes on with the ranges that are here. `stop` is
+    Run again after it was stopped or killed, it resumes with the ranges that are here. `stop` is
     the event that the storage client was made with. `before` is called with the size before
     anything is fetched, and may raise. `directory` is for lock files (None: the state directory).
-    With a `pace`, which has to hear the events, it says how many ranges are fetched at a time.
-    `place` is the target in a directory that the caller holds open, and closes.
+    A `monitor` hears the storage client's events already; without one, an adaptive download is
+    watched by one of its own. `place` is the target in a directory that the caller holds open, and
+    closes.
 
-    Raises UsageError and TargetError before anything is fetched; ServiceError, NetworkError,
-    SessionError; ObjectArchived; ObjectChanged; ChecksumError; DownloadBusy; Interrupted; and
-    BrokenPipeError when the target is a stream that nobody reads any more.
+    Raises UsageError and LocalFileError before anything is fetched; ServiceError, NetworkError,
+    SessionError; ObjectArchivedError; ObjectChangedError; ChecksumError; TransferInProgressError;
+    TransferCancelled; and BrokenPipeError when the reader of a stream is gone.
     """
     stop = stop or threading.Event()
-    _check(request)
-    started = time.monotonic()
-
-    def begin() -> DownloadJob:
-        job = _job(storage, request, listener=listener, stop=stop, pace=pace)
-        size = job.plan().size  # what cannot be fetched makes no file
-        check_provable(job.promise, job.there.size, request.part_size)
-        if before is not None:
-            before(size)
-        return job
-
-    def into(place: Place) -> DownloadResult:
-        target = str(place.path)
-        lock = (directory or state_directory()) / f"download-{_digest(target)}.lock"
-        with alone(lock, target, wait=request.wait, listener=listener, stop=stop):
-            tidy(storage, request, place)
-            job = begin()
-            temporary = _temporary(storage, request, place)
-            finished = Finished(place, temporary + RANGES, listener)
-            try:
-                with LocalFile(place, temporary) as file:
-                    filling = IntoFile(job, file, finished)
-                    filling.run()
-            finally:
-                finished.close()
-        return _result(job, filling, started)
-
+    if monitor is None:
+        monitor = TransferMonitor(adaptive=request.adaptive)
+        if request.adaptive:
+            listener = audience(listener, monitor)
+            storage = storage.scoped(listener, stop)
+    call = _Call(storage, request, listener, stop, before, directory, monitor.concurrency)
     target = request.target
     if place is not None:
-        return into(place)
+        return call.to_place(place)
     if not isinstance(target, Path):
-        return _streamed(begin(), target, started)
+        return call.to_stream(target)
     if is_special(target) and not target.is_dir():
         with opened(target) as out:
-            return _streamed(begin(), out, started)
+            return call.to_stream(out)
     with Place.at(resolved(target), FileSystem(listener)) as named:
-        return into(named)
+        return call.to_place(named)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call of `download`: its parameters, and the way for each kind of target."""
+
+    storage: StorageClient
+    request: DownloadRequest
+    listener: Listener
+    stop: threading.Event
+    before: Callable[[int], None] | None
+    directory: Path | None
+    concurrency: AdaptiveConcurrency | None
+    started: float = field(default_factory=time.monotonic)
+
+    def to_place(self, place: Place) -> DownloadResult:
+        """Download to a file, with the lock for it."""
+        request, target = self.request, str(place.path)
+        lock = (self.directory or state_directory()) / f"download-{_digest(target)}.lock"
+        with alone(lock, target, wait=request.wait, listener=self.listener, stop=self.stop):
+            tidy(self.storage, request, place)
+            context = self._begin()
+            temporary = _temporary(self.storage, request, place)
+            checkpoint = DownloadCheckpoint(place, temporary + RANGES, self.listener)
+            try:
+                with LocalFile(place, temporary) as file:
+                    transfer = FileDownload(context, file, checkpoint)
+                    transfer.run()
+            finally:
+                checkpoint.close()
+        return _result(context, transfer, self.started)
+
+    def to_stream(self, out: BinaryIO) -> DownloadResult:
+        """Download to an open stream."""
+        context = self._begin()
+        transfer = StreamDownload(context, out)
+        transfer.run()
+        return _result(context, transfer, self.started)
+
+    def _begin(self) -> DownloadContext:
+        """Look at the object. Raises for what cannot be fetched or compared: it makes no file."""
+        request = self.request
+        context = DownloadContext(
+            self.storage,
+            request,
+            self._head(),
+            self.listener,
+            self.stop,
+            self.concurrency,
+        )
+        size = context.plan().size
+        check_provable(context.expected, context.there.size, request.part_size)
+        if self.before is not None:
+            self.before(size)
+        return context
+
+    def _head(self) -> ObjectSummary:
+        """The object, restored if it is archived and the request says so."""
+        storage, request = self.storage, self.request
+        key = request.sse_customer_key
+        headers = request.preconditions | (key.headers() if key else {})
+
+        def head() -> ObjectSummary:
+            return storage.head_object(
+                request.namespace,
+                request.bucket,
+                request.name,
+                headers,
+                version_id=request.version_id,
+            )
+
+        try:
+            there = head()
+        except ServiceError as error:
+            error.hint = _HINTS.get(error.status, error.hint)
+            raise
+        return readable(storage, request, there, look=head, listener=self.listener, stop=self.stop)
 
 
 def tidy(storage: StorageClient, request: DownloadRequest, place: Place) -> None:
@@ -138,57 +190,6 @@ def is_unfinished(name: str) -> bool:
     return _UNFINISHED.fullmatch(name) is not None
 
 
-def _streamed(job: DownloadJob, out: BinaryIO, started: float) -> DownloadResult:
-    into = IntoStream(job, out)
-    into.run()
-    return _result(job, into, started)
-
-
-def _check(request: DownloadRequest) -> None:
-    """Raise UsageError for what no request could carry, before any is made."""
-    check_text(request.namespace, "namespace")
-    check_bucket_name(request.bucket)
-    check_object_name(request.name)
-    check_headers(_preconditions(request))
-    check_wishes(part_size=request.part_size, parallel=request.parallel)
-    if request.restore_hours is not None and not is_within(request.restore_hours, 1, 240):
-        raise UsageError(f"{request.restore_hours!r} hours cannot be (1 to 240)")
-
-
-def _preconditions(request: DownloadRequest) -> dict[str, str]:
-    given = {"if-match": request.if_match, "if-none-match": request.if_none_match}
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def _job(
-    storage: StorageClient,
-    request: DownloadRequest,
-    *,
-    listener: Listener,
-    stop: threading.Event,
-    pace: Pace | None,
-) -> DownloadJob:
-    key = request.sse_customer_key
-    headers = _preconditions(request) | (key.headers() if key else {})
-
-    def look() -> ObjectSummary:
-        return storage.head_object(
-            request.namespace,
-            request.bucket,
-            request.name,
-            headers,
-            version_id=request.version_id,
-        )
-
-    try:
-        there = look()
-    except ServiceError as error:
-        error.hint = _HINTS.get(error.status, error.hint)
-        raise
-    there = readable(storage, request, there, look=look, listener=listener, stop=stop)
-    return DownloadJob(storage, request, there, listener, stop, pace)
-
-
 def _temporary(storage: StorageClient, request: DownloadRequest, place: Place) -> str:
     """Where this object's bytes for this target gather: the same name in every run."""
     name = place.path.name
@@ -204,23 +205,25 @@ def _digest(*words: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
-def _result(job: DownloadJob, into: IntoFile | IntoStream, started: float) -> DownloadResult:
-    request, plan = job.request, into.plan
-    if into.checked_by is None and request.byte_range is None and request.verify:
+def _result(
+    context: DownloadContext, transfer: FileDownload | StreamDownload, started: float
+) -> DownloadResult:
+    request, plan = context.request, transfer.plan
+    if transfer.checked_by is None and request.byte_range is None and request.verify:
         text = f"The service gives no checksum of {request.name}: what came was not compared."
-        job.listener(Notice(text))
+        context.listener(Notice(text))
     result = DownloadResult(
-        headers=job.there.headers,
+        headers=context.there.headers,
         size=plan.size,
         part_count=plan.part_count,
-        bytes_received=job.received,
-        crc32c=checksum.whole(CRC32C, into.ranges),
-        checked_by=into.checked_by,
+        bytes_received=context.received,
+        crc32c=checksum.whole(CRC32C, transfer.ranges),
+        checked_by=transfer.checked_by,
         seconds=time.monotonic() - started,
     )
-    job.listener(
+    context.listener(
         DownloadFinished(
-            request.name, plan.size, result.seconds, into.checked_by, result.bytes_received
+            request.name, plan.size, result.seconds, transfer.checked_by, result.bytes_received
         )
     )
     return result

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from ocihaul.errors import TargetError, UsageError
+from ocihaul.errors import LocalFileError, UsageError
 from ocihaul.filesystem import FileSystem, open_existing, open_own, preallocate, sync_directory
 
 #: Only names are looked up in it, which needs no right to read it.
@@ -38,11 +38,11 @@ class Place:
 
     @classmethod
     def at(cls, path: Path, files: FileSystem) -> Self:
-        """The place of `path`, which has no symbolic links in it. Raises TargetError."""
+        """The place of `path`, which has no symbolic links in it. Raises LocalFileError."""
         try:
             return cls(open_directory(path.parent, follow=True), path, files)
         except OSError as error:
-            raise TargetError(
+            raise LocalFileError(
                 f"{path} cannot be written: {error.strerror} ({path.parent})",
                 hint="Check that the directory is still there, and the rights on it.",
             ) from error
@@ -121,7 +121,9 @@ def resolved(path: Path) -> Path:
                 hint="Name the file in it; many objects come with: ocihaul os object bulk-download",
             )
         if not real.parent.is_dir():
-            raise UsageError(f"{real.parent} is no directory", hint="Make it, or correct --file.")
+            raise UsageError(
+                f"{real.parent} is no directory", hint="Make it, or name another file."
+            )
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before 3.13
         raise UsageError(f"{path} cannot be looked at: {error}") from error
     return real
@@ -136,12 +138,13 @@ def is_special(path: Path) -> bool:
 
 
 def opened(path: Path) -> BinaryIO:
-    """A pipe or a device, to be written in order. Raises TargetError."""
+    """A pipe or a device, to be written in order. Raises LocalFileError."""
     try:
         return path.open("wb", buffering=0)
     except OSError as error:
-        raise TargetError(
-            f"{path} cannot be written: {error.strerror}", hint="Check --file and the rights on it."
+        raise LocalFileError(
+            f"{path} cannot be written: {error.strerror}",
+            hint="Check the name and the rights on it.",
         ) from error
 
 
@@ -153,14 +156,14 @@ class LocalFile:
     """
 
     def __init__(self, place: Place, temporary: str) -> None:
-        """Make the temporary file, or open the one that is there. Raises TargetError."""
+        """Make the temporary file, or open the one that is there. Raises LocalFileError."""
         self._place = place
         self._target = place.path
         self._temporary = temporary
         try:
             descriptor, self.is_new = place.open(temporary)
         except OSError as error:
-            raise TargetError(
+            raise LocalFileError(
                 f"{self._target} cannot be written: {error.strerror} ({self._target.parent})",
                 hint="The file is made beside it first: check the rights on that directory.",
             ) from error
@@ -173,7 +176,7 @@ class LocalFile:
         self._file.close()
 
     def reserve(self, size: int, *, keep: bool) -> None:
-        """Take the space for `size` bytes, so that a full disk is known now. Raises TargetError.
+        """Take the space for `size` bytes, so that a full disk is known now. Raises LocalFileError.
 
         What is in the file stays if `keep` says so.
         """
@@ -189,14 +192,14 @@ class LocalFile:
         except OSError as error:
             if not keep:
                 self.drop()
-            raise TargetError(
+            raise LocalFileError(
                 f"{self._target.parent} has no room for {size} bytes: {error.strerror}",
                 hint="Nothing was fetched. Make room, or name a file on another disk.",
                 resumable=keep,
             ) from error
 
     def write(self, data: memoryview, offset: int) -> None:
-        """Raises TargetError."""
+        """Raises LocalFileError."""
         try:
             while data:
                 count = self._write_some(data, offset)
@@ -208,7 +211,7 @@ class LocalFile:
         return os.pwrite(self._file.fileno(), data, offset)
 
     def read_into(self, view: memoryview, offset: int) -> bool:
-        """Fill `view`; False when the file ends before that. Raises TargetError."""
+        """Fill `view`; False when the file ends before that. Raises LocalFileError."""
         try:
             while view:
                 count = os.preadv(self._file.fileno(), [view], offset)
@@ -220,7 +223,7 @@ class LocalFile:
         return True
 
     def complete(self) -> None:
-        """Put the file in its target's place, on disk when this returns. Raises TargetError."""
+        """Put the file in its target's place, on disk when this returns. Raises LocalFileError."""
         place, descriptor = self._place, self._file.fileno()
         try:
             place.files.sync(descriptor)
@@ -237,12 +240,12 @@ class LocalFile:
             raise FileNotFoundError(errno.ENOENT, f"{self._temporary} has been replaced")
 
     def drop(self) -> None:
-        """The bytes are of no use to anybody."""
+        """Remove the file: its bytes are of no use."""
         self._place.remove(self._temporary)
 
-    def _broken(self, what: str, error: OSError) -> TargetError:
+    def _broken(self, what: str, error: OSError) -> LocalFileError:
         full = error.errno in _FULL
-        return TargetError(
+        return LocalFileError(
             f"{self._target} cannot be {what}: {error.strerror}",
             hint=f"{'Make room' if full else 'Check the disk'}, then run the same command again: "
             "it goes on with what is there.",

@@ -1,4 +1,4 @@
-"""What a caller of a download asks for and what comes back: values, no behaviour."""
+"""What a caller asks for, checked once, which ranges that makes, and what comes back; pure."""
 
 import re
 from collections.abc import Mapping
@@ -7,18 +7,24 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ocihaul.errors import UsageError
+from ocihaul.storage.names import check_bucket_name, check_headers, check_object_name, check_text
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer.plan import (
     DEFAULT_PART_SIZE,
-    LARGEST_OBJECT,
-    MOST_PARALLEL,
+    GIB,
     is_within,
+    validate_parallel,
 )
+
+LARGEST_OBJECT = 10 * 1024 * GIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadRequest:
     """One object, or one range of its bytes, to one file. Sizes are bytes.
+
+    Raises UsageError for what no request could carry. Without a `namespace` it is not complete: the
+    caller adds it.
 
     `target` is a path, or an open binary stream that gets the bytes in order. `byte_range` is
     written as in HTTP: "bytes=0-99", "bytes=100-", "bytes=-100". An object larger than
@@ -54,6 +60,22 @@ class DownloadRequest:
     sse_customer_key: SseCustomerKey | None = None
     response_headers: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.namespace:
+            check_text(self.namespace, "namespace")
+        check_bucket_name(self.bucket)
+        check_object_name(self.name)
+        check_headers(self.preconditions)
+        validate_options(part_size=self.part_size, parallel=self.parallel)
+        if self.restore_hours is not None and not is_within(self.restore_hours, 1, 240):
+            raise UsageError(f"`restore_hours`: {self.restore_hours!r} (1 to 240)")
+
+    @property
+    def preconditions(self) -> dict[str, str]:
+        """The headers that say which etag the object must have, or must not have."""
+        given = {"if-match": self.if_match, "if-none-match": self.if_none_match}
+        return {name: value for name, value in given.items() if value is not None}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadResult:
@@ -76,7 +98,7 @@ class DownloadResult:
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
-#: Ranges are made this many times larger than wished, at most, to match the object's own parts.
+#: Ranges are at most this many times larger than asked for, to match the object's own parts.
 _LARGEST_STRETCH = 4
 
 
@@ -119,28 +141,22 @@ def wanted_bytes(byte_range: str | None, size: int) -> tuple[int, int]:
     match = _RANGE.fullmatch(byte_range.strip())
     if match is None or not any(match.groups()):
         raise UsageError(
-            f"--range {byte_range!r} is not one range of bytes",
+            f"`byte_range`: {byte_range!r} is not one range of bytes",
             hint="Write bytes=FIRST-LAST, bytes=FIRST- or bytes=-COUNT.",
         )
     first, last = match.groups()
     start = max(size - int(last), 0) if not first else int(first)
     end = size if not first or not last else min(int(last) + 1, size)
     if start >= end:
-        raise UsageError(f"--range {byte_range}: there is no such byte, the object has {size}")
+        raise UsageError(f"`byte_range`: {byte_range} (the object has {size} bytes)")
     return start, end
 
 
-def check_wishes(*, part_size: int | None, parallel: int) -> None:
-    """Raise UsageError for numbers that cannot be."""
+def validate_options(*, part_size: int | None, parallel: int) -> None:
+    """Raise UsageError for numbers that are out of range."""
     if part_size is not None and not is_within(part_size, 1, LARGEST_OBJECT):
-        raise UsageError(
-            f"a part size of {part_size!r} bytes cannot be", hint=f"It is 1 to {LARGEST_OBJECT}."
-        )
-    if not is_within(parallel, 1, MOST_PARALLEL):
-        raise UsageError(
-            f"{parallel} ranges at a time cannot be",
-            hint=f"--parallel-download-count is 1 to {MOST_PARALLEL}.",
-        )
+        raise UsageError(f"`part_size`: {part_size!r} bytes (1 byte to 10 TiB)")
+    validate_parallel(parallel)
 
 
 def plan_download(
@@ -158,9 +174,9 @@ def plan_download(
     """
     start, end = span
     size = end - start
-    wished = part_size or DEFAULT_PART_SIZE
-    if not multipart or size <= max(wished, threshold):
+    wanted = part_size or DEFAULT_PART_SIZE
+    if not multipart or size <= max(wanted, threshold):
         return RangePlan(start, end, max(size, 1), block)
-    if block is None or block >= size or block > wished * _LARGEST_STRETCH:
-        return RangePlan(start, end, wished, None)
-    return RangePlan(start, end, max(wished // block, 1) * block, block)
+    if block is None or block >= size or block > wanted * _LARGEST_STRETCH:
+        return RangePlan(start, end, wanted, None)
+    return RangePlan(start, end, max(wanted // block, 1) * block, block)

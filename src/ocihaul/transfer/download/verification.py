@@ -1,8 +1,8 @@
-"""What the service says about an object's bytes, and whether those that came are they; pure.
+"""Compare the bytes that came with the checksums that the service has of the object; pure.
 
 An object has a CRC32C if its writer declared it, and always an MD5: of all bytes, or of the MD5
-values of its parts with `-N` for N parts. The size of those parts is told nowhere, so it has to
-be found out (https://docs.oracle.com/iaas/Content/Object/Tasks/object-integrity.htm).
+values of its parts with `-N` for N parts. No answer tells the size of those parts, so it
+has to be found out (https://docs.oracle.com/iaas/Content/Object/Tasks/object-integrity.htm).
 """
 
 import re
@@ -15,9 +15,9 @@ from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, MD5
 from ocihaul.transfer.plan import MB, MIB
 
-#: Part sizes in MiB that tools use by default or people like, the most usual first.
+#: Part sizes in MiB that tools use by default or are round, the most usual first.
 _USUAL = (128, 64, 100, 10, 50, 256, 512, 1024, 5, 8, 16, 20, 32, 2048, 4096)
-#: The same in MB: SDKs take bytes, and people write round numbers.
+#: The same in MB: SDKs take bytes, and round numbers are usual.
 _USUAL_DECIMAL = (10, 100, 5, 8, 16, 20, 50, 128, 64, 256, 1000, 500, 25, 32, 200)
 #: How much may be read for finding out a part size: bytes, and times the object.
 _READING = 16 * 2**30
@@ -27,8 +27,8 @@ _OF_PARTS = re.compile(r"([A-Za-z0-9+/]+=*)-([1-9][0-9]{0,8})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
-    """The checksums of an object, as its headers tell them; `parts` are those of `md5_of_parts`."""
+class ObjectChecksums:
+    """The checksums of an object by its headers; `parts` is the number in `md5_of_parts`."""
 
     crc32c: str | None = None
     md5: str | None = None
@@ -36,7 +36,7 @@ class Promise:
     parts: int = 0
 
     @classmethod
-    def of(cls, headers: Mapping[str, str]) -> "Promise":
+    def of(cls, headers: Mapping[str, str]) -> "ObjectChecksums":
         """From the headers of HeadObject, in lower case."""
         of_parts = headers.get("opc-multipart-md5")
         match = _OF_PARTS.fullmatch(of_parts or "")
@@ -48,9 +48,9 @@ class Promise:
         )
 
     def block(self, size: int, hint: int | None) -> int | None:
-        """What an MD5 taken on the way should cover, in bytes; None: CRC32C is enough, or nothing.
+        """How many bytes each MD5 computed on the way should cover; None: none is needed.
 
-        `hint` is a part size that is worth trying first.
+        `hint` is a part size to try first.
         """
         if self.crc32c is not None or not size:
             return None
@@ -90,19 +90,19 @@ class UnknownPartsError(ChecksumError):
     """No part size that was tried gives the object's MD5: damaged, or parts of an odd size."""
 
 
-def check_provable(promise: Promise, size: int, hint: int | None) -> None:
+def check_provable(expected: ObjectChecksums, size: int, hint: int | None) -> None:
     """Raise UnknownPartsError when it is known before the first byte that nothing can be proved.
 
     That is so when the only checksum is the MD5 of parts, and no usual size makes so many of them.
     """
-    if promise.crc32c is not None or promise.md5_of_parts is None or not size:
+    if expected.crc32c is not None or expected.md5_of_parts is None or not size:
         return
-    if next(part_sizes(size, promise.parts, hint), None) is not None:
+    if next(part_sizes(size, expected.parts, hint), None) is not None:
         return
-    smallest, largest = _limits(size, promise.parts)
+    smallest, largest = _limits(size, expected.parts)
     possible = f"they have {smallest} to {largest} bytes"
     raise UnknownPartsError(
-        f"what comes could not be compared: the object was uploaded in {promise.parts} parts of "
+        f"what comes could not be compared: the object was uploaded in {expected.parts} parts of "
         f"an odd size ({possible if smallest <= largest else 'no size makes so many'}), and its "
         "only checksum is made of theirs",
         hint=f"Nothing was fetched. {_NAME_IT}",
@@ -110,7 +110,7 @@ def check_provable(promise: Promise, size: int, hint: int | None) -> None:
 
 
 def compare(
-    promise: Promise,
+    expected: ObjectChecksums,
     size: int,
     ranges: Ranges,
     *,
@@ -127,16 +127,16 @@ def compare(
     """
     if not size:
         block, blocks = 0, (checksum.start(MD5).digest(),)
-    if promise.crc32c is not None:
-        _equal(CRC32C, checksum.whole(CRC32C, ranges), promise.crc32c)
+    if expected.crc32c is not None:
+        _equal(CRC32C, checksum.whole(CRC32C, ranges), expected.crc32c)
         return CRC32C
-    if promise.md5_of_parts is not None:
-        _find(promise, size, block=block, blocks=blocks, hint=hint, reread=reread)
+    if expected.md5_of_parts is not None:
+        _find(expected, size, block=block, blocks=blocks, hint=hint, reread=reread)
         return MD5
-    if promise.md5 is None:
+    if expected.md5 is None:
         return None
     (digest,) = tuple(blocks) if block == size else reread(size)
-    _equal(MD5, checksum.encoded(digest), promise.md5)
+    _equal(MD5, checksum.encoded(digest), expected.md5)
     return MD5
 
 
@@ -156,7 +156,7 @@ def of_parts(blocks: Iterable[bytes]) -> str:
 
 
 def _find(
-    promise: Promise,
+    expected: ObjectChecksums,
     size: int,
     *,
     block: int | None,
@@ -164,30 +164,30 @@ def _find(
     hint: int | None,
     reread: Callable[[int], Sequence[bytes]],
 ) -> None:
-    if block is not None and of_parts(blocks) == promise.md5_of_parts:
+    if block is not None and of_parts(blocks) == expected.md5_of_parts:
         return
     allowance = max(_READING, _READINGS * size)
-    for candidate in part_sizes(size, promise.parts, hint):
+    for candidate in part_sizes(size, expected.parts, hint):
         if candidate == block:
             continue
         if allowance < size:
             break
         allowance -= size
-        if of_parts(reread(candidate)) == promise.md5_of_parts:
+        if of_parts(reread(candidate)) == expected.md5_of_parts:
             return
-    raise unknown_parts(promise)
+    raise unknown_parts(expected)
 
 
-def unknown_parts(promise: Promise) -> UnknownPartsError:
+def unknown_parts(expected: ObjectChecksums) -> UnknownPartsError:
     """No part size gives the object's MD5."""
     return UnknownPartsError(
-        f"no usual part size gives the object's MD5 ({promise.md5_of_parts}): what came is "
+        f"no usual part size gives the object's MD5 ({expected.md5_of_parts}): what came is "
         "damaged, or the object was uploaded in parts of an odd size",
-        hint=f"{_NAME_IT} --restart fetches it anew.",
+        hint=f"{_NAME_IT} `restart` fetches it anew.",
     )
 
 
 _NAME_IT = (
-    "If you know the size of its parts, name it, in bytes: --part-size 12345678B. "
-    "--no-verify-checksum takes the object as it is."
+    "If you know the size of its parts, pass it as `part_size`. "
+    "Without `verify` the object is taken as it is."
 )

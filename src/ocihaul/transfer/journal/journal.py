@@ -218,7 +218,7 @@ class Journal(FinishedUploads):
     def claim(self, target: Target, *, wait: float) -> Iterator[None]:
         """Be the only process that uploads to this target, for as long as the context lasts.
 
-        Raises UploadBusy after `wait` seconds, naming who has it, and JournalError.
+        Raises TransferInProgressError after `wait` seconds, naming who has it, and JournalError.
         """
         with claimed(self._directory, f"upload-{target.digest}", target.object, wait=wait):
             yield

@@ -84,7 +84,7 @@ def load_receipt(path: Path) -> Receipt:
 def verify_file(receipt: Receipt, path: Path, *, stop: threading.Event) -> FileVerdict:
     """Read the file once and compare its size, every part, and the whole.
 
-    Raises SourceError, SourceChanged when it is written to meanwhile, and Interrupted.
+    Raises SourceError, SourceChangedError when it is written to meanwhile, and TransferCancelled.
     """
     with FileSource(path) as source:
         problems = []

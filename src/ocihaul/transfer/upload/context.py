@@ -1,31 +1,82 @@
-"""One upload in hand: what was asked, what was planned, and the tools that it works with."""
+"""One upload: what its caller handed over, and what all its steps share."""
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ocihaul.errors import ChecksumError
 from ocihaul.events import Listener
+from ocihaul.storage.calls import Headers
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer import checksum
-from ocihaul.transfer.adaptive_concurrency import Pace
-from ocihaul.transfer.checksum import CRC32C, DECLARABLE, MD5, SHA256, SHA384
+from ocihaul.transfer.adaptive_concurrency import AdaptiveConcurrency
 from ocihaul.transfer.hashing import digest_ranges
 from ocihaul.transfer.integrity import Integrity, SentPart
+from ocihaul.transfer.journal.journal import Journal
+from ocihaul.transfer.monitor import TransferMonitor
 from ocihaul.transfer.source import FileSource
-from ocihaul.transfer.upload.part_uploader import Headers, RangeSender
-from ocihaul.transfer.upload.remote_object import TargetObject
-from ocihaul.transfer.upload.request import UploadRequest, UploadResult
+from ocihaul.transfer.upload.incomplete import IncompleteUploadIndex
+from ocihaul.transfer.upload.remote_object import RemoteObject
+from ocihaul.transfer.upload.request import (
+    Confirm,
+    UploadRequest,
+    UploadResult,
+    expected_checksums,
+)
+from ocihaul.transfer.upload.state import UploadState, load_state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadCall:
+    """One call of `upload`: its parameters, which files and streams use alike."""
+
+    storage: StorageClient
+    request: UploadRequest
+    listener: Listener
+    stop: threading.Event
+    confirm: Confirm | None
+    before: Callable[[int | None], None] | None
+    journal: Journal | None
+    monitor: TransferMonitor
+    incomplete: IncompleteUploadIndex | None
+
+    def load_state(self) -> UploadState:
+        """The state of this upload, from the journal."""
+        return load_state(
+            self.storage,
+            self.request,
+            self.journal,
+            self.listener,
+            stats=self.monitor.stats,
+            incomplete=self.incomplete,
+        )
+
+    def context(
+        self, declared: str | None, *, abandoned: threading.Event | None = None
+    ) -> "UploadContext":
+        """What the steps of this upload share; `declared` is the checksum told to the service."""
+        integrity = Integrity(
+            declared=declared, want_md5=self.request.verify_checksum, listener=self.listener
+        )
+        return UploadContext(
+            self.storage,
+            self.request,
+            self.listener,
+            self.stop,
+            integrity,
+            concurrency=self.monitor.concurrency,
+            abandoned=abandoned or threading.Event(),
+        )
 
 
 @dataclass(slots=True)
-class Job:
-    """The context of one upload. `started` is monotonic seconds.
+class UploadContext:
+    """One upload. `started` is monotonic seconds.
 
-    `kept_bytes` are the bytes of parts that an earlier run has left at the service. `pace` says
-    how many parts go at a time, None: as many as the request says. Once `abandoned` is set, nobody
-    needs to finish what is under way.
+    `kept_bytes` are the bytes of parts that an earlier run has uploaded, `bytes_sent` those handed
+    to connections by this one, repeats included. `concurrency` limits the parts at a time (None:
+    `request.parallel` of them). Once `abandoned` is set, requests on their way are given up.
     """
 
     storage: StorageClient
@@ -33,16 +84,21 @@ class Job:
     listener: Listener
     stop: threading.Event
     integrity: Integrity
-    target: TargetObject = field(init=False)
-    sender: RangeSender = field(init=False)
+    remote: RemoteObject = field(init=False)
     started: float = field(default_factory=time.monotonic)
     kept_bytes: int = 0
-    pace: Pace | None = None
+    bytes_sent: int = 0
+    concurrency: AdaptiveConcurrency | None = None
     abandoned: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)  # guards bytes_sent
 
     def __post_init__(self) -> None:
-        self.target = TargetObject(self.storage, self.request)
-        self.sender = RangeSender(self.integrity, listener=self.listener, abandoned=self.abandoned)
+        self.remote = RemoteObject(self.storage, self.request)
+
+    def count_sent(self, count: int) -> None:
+        """Count body bytes that were handed to a connection."""
+        with self._lock:
+            self.bytes_sent += count
 
     def result(
         self,
@@ -63,48 +119,33 @@ class Job:
             upload_id=upload_id,
             crc32c=crc32c,
             md5=md5,
-            bytes_sent=self.sender.sent_bytes,
-            bytes_resent=self.sender.sent_bytes - (size - self.kept_bytes),
+            bytes_sent=self.bytes_sent,
+            bytes_resent=self.bytes_sent - (size - self.kept_bytes),
             seconds=time.monotonic() - self.started,
             parts=parts,
         )
 
 
-def announced(request: UploadRequest) -> Mapping[str, str]:
-    """The checksums of the whole file that the caller gave, by algorithm."""
-    given = {
-        CRC32C: request.content_crc32c,
-        SHA256: request.content_sha256,
-        SHA384: request.content_sha384,
-        MD5: request.content_md5,
-    }
-    return {name: value for name, value in given.items() if value is not None}
+def verify_expected_checksums(
+    request: UploadRequest, source: FileSource, stop: threading.Event
+) -> None:
+    """Compare the file with the checksums that the caller gave; a multipart upload carries none.
 
-
-def check_announced(request: UploadRequest, source: FileSource, stop: threading.Event) -> None:
-    """A multipart upload cannot carry checksums of the whole file: compare them here.
-
-    Raises ChecksumError when one differs, Interrupted.
+    Raises ChecksumError when one differs, SourceError, TransferCancelled.
     """
-    given = announced(request)
-    if not given:
+    expected = expected_checksums(request)
+    if not expected:
         return
-    (digests,) = digest_ranges(source, [(0, source.size)], given, stop=stop)
-    compare_announced(request, digests)
+    (digests,) = digest_ranges(source, [(0, source.size)], expected, stop=stop)
+    compare_expected_checksums(request, digests)
 
 
-def compare_announced(request: UploadRequest, digests: Mapping[str, bytes]) -> None:
+def compare_expected_checksums(request: UploadRequest, digests: Mapping[str, bytes]) -> None:
     """Raise ChecksumError when a checksum that the caller gave is not ours; nothing was sent."""
-    for algorithm, value in announced(request).items():
+    for algorithm, value in expected_checksums(request).items():
         ours = checksum.encoded(digests[algorithm])
         if ours != value:
             raise ChecksumError(
-                f"{request.source} has the {algorithm} {ours}, not {value} as announced",
+                f"{request.source} has the {algorithm} {ours}, not {value} as expected",
                 hint="Nothing was sent: find out which of the two is right.",
             )
-
-
-def wished_algorithm(request: UploadRequest) -> str | None:
-    """The checksum that the caller wants to be declared, or implies by giving its value."""
-    implied = (name for name in announced(request) if name in DECLARABLE)
-    return request.checksum_algorithm or next(implied, None)

@@ -1,4 +1,4 @@
-"""After the last byte: the receipt, in the journal and in its file; and one that is still owed."""
+"""The end of an upload: its receipt, in the journal and in its file."""
 
 import time
 from dataclasses import dataclass, replace
@@ -9,14 +9,13 @@ from ocihaul.filesystem import UNSYNCED
 from ocihaul.transfer.receipts.receipt import Receipt, read_receipt, receipt_parts, service_headers
 from ocihaul.transfer.receipts.receipt_file import write_receipt
 from ocihaul.transfer.source import Identity
-from ocihaul.transfer.upload.context import Job
-from ocihaul.transfer.upload.request import UploadResult
-from ocihaul.transfer.upload.resume import encryption_of
-from ocihaul.transfer.upload.state import Memory
+from ocihaul.transfer.upload.context import UploadContext
+from ocihaul.transfer.upload.request import UploadResult, encryption_of
+from ocihaul.transfer.upload.state import UploadState
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class SourceInfo:
     """What was sent: a file, or (without path and identity) a stream. `part_size` is bytes."""
 
     path: str | None
@@ -24,26 +23,30 @@ class Origin:
     part_size: int
 
 
-def conclude(job: Job, memory: Memory, origin: Origin, result: UploadResult) -> UploadResult:
-    """The result with its receipt, which is kept in the journal and written to its file.
+def finalize(
+    context: UploadContext, state: UploadState, source: SourceInfo, result: UploadResult
+) -> UploadResult:
+    """Keep the receipt in the journal and write it to its file; return the result with it.
 
-    Raises ReceiptError (with the result) when the file cannot be written any more.
+    Raises ReceiptError (with the result) when the file cannot be written.
     """
-    receipt = _receipt(job, memory, origin, result)
+    receipt = _receipt(context, state, source, result)
     result = replace(result, receipt=receipt)
-    row = memory.finish(receipt, owed=job.request.receipt is not None)
-    _hand_over(job, memory, result, receipt, row)
+    row = state.finish(receipt, owed=context.request.receipt is not None)
+    _write_receipt_file(context, state, result, receipt, row)
     return result
 
 
-def finished_before(job: Job, memory: Memory, origin: Origin) -> UploadResult | None:
+def already_finished(
+    context: UploadContext, state: UploadState, source: SourceInfo
+) -> UploadResult | None:
     """The result of an earlier run that stored everything but could not write its receipt.
 
     None unless the file is the one that was sent then and the object is still that one.
     """
-    if job.request.receipt is None or job.request.restart:
+    if context.request.receipt is None or context.request.restart:
         return None
-    kept = memory.owed()
+    kept = state.pending_receipt()
     if kept is None:
         return None
     owed, text = kept
@@ -51,14 +54,14 @@ def finished_before(job: Job, memory: Memory, origin: Origin) -> UploadResult | 
         receipt = read_receipt(text, where="the journal's receipt")
     except ReceiptError:
         return None
-    if receipt.identity != origin.identity:
+    if receipt.identity != source.identity:
         return None
-    there = job.target.as_written(receipt.size)
+    there = context.remote.head_as_put_response(receipt.size)
     if there is None or there["etag"] != owed.etag:
         return None
-    job.listener(Notice("The earlier run had finished; only its receipt was not written."))
+    context.listener(Notice("The earlier run had finished; only its receipt was not written."))
     result = replace(
-        job.result(
+        context.result(
             there,
             size=receipt.size,
             part_count=len(receipt.parts),
@@ -70,50 +73,56 @@ def finished_before(job: Job, memory: Memory, origin: Origin) -> UploadResult | 
         bytes_resent=0,
         receipt=receipt,
     )
-    _hand_over(job, memory, result, receipt, owed.row)
+    _write_receipt_file(context, state, result, receipt, owed.row)
     return result
 
 
-def _receipt(job: Job, memory: Memory, origin: Origin, result: UploadResult) -> Receipt:
+def _receipt(
+    context: UploadContext, state: UploadState, source: SourceInfo, result: UploadResult
+) -> Receipt:
     headers = result.headers
     return Receipt(
-        path=origin.path,
-        identity=origin.identity,
+        path=source.path,
+        identity=source.identity,
         size=result.size,
-        target=memory.target,
+        target=state.target,
         etag=headers.get("etag", ""),
         version_id=headers.get("version-id"),
         upload_id=result.upload_id,
-        encryption=encryption_of(job.request),
-        part_size=origin.part_size,
+        encryption=encryption_of(context.request),
+        part_size=source.part_size,
         parts=receipt_parts(result.parts),
         crc32c=result.crc32c,
         md5=result.md5,
         service=service_headers(headers),
-        begun=memory.entry.created_at if memory.entry is not None else memory.begun,
+        begun=state.entry.created_at if state.entry is not None else state.started_at,
         finished=time.time(),
-        counts=memory.counts if memory.counter is not None else None,
+        counts=state.counts if state.stats is not None else None,
     )
 
 
-def _hand_over(
-    job: Job, memory: Memory, result: UploadResult, receipt: Receipt, row: int | None
+def _write_receipt_file(
+    context: UploadContext,
+    state: UploadState,
+    result: UploadResult,
+    receipt: Receipt,
+    row: int | None,
 ) -> None:
-    path = job.request.receipt
+    path = context.request.receipt
     if path is None:
         return
     try:
         durable = write_receipt(path, receipt.text())
     except ReceiptError as error:
-        kept = "It is kept in the journal: the same command with another --receipt writes it, too."
+        kept = "It is kept in the journal: the same command with another `receipt` writes it, too."
         lost = "It is not kept in the journal either."
         failure = ReceiptError(
-            f"{job.request.name!r} is stored and right, but {error.message}",
+            f"{context.request.name!r} is stored and right, but {error.message}",
             hint=lost if row is None else (kept, f"Or: ocihaul receipts show {row}"),
         )
         failure.result = result
         raise failure from error.__cause__
     if not durable:
-        job.listener(Notice(UNSYNCED))
+        context.listener(Notice(UNSYNCED))
     if row is not None:
-        memory.handed_over(row)
+        state.mark_receipt_written(row)

@@ -1,8 +1,9 @@
-"""Incomplete uploads of the object that is about to be uploaded, as the service lists them.
+"""Incomplete multipart uploads: those of one object, and all of the journal and the service.
 
-One of them may be ours, without the journal knowing its id: its run was killed between the creation
-and the note of it. The journal has the intention then. All others are named and left alone: another
-machine may be at one, and what it was created with is not known.
+One of an object that is about to be uploaded may be ours, without the journal knowing its id: its
+run was killed between the creation and the note of it. The journal has the intention then. All
+others are named and left alone: another machine may be using one, and what it was created with is
+not known.
 """
 
 import shlex
@@ -17,7 +18,8 @@ from ocihaul.storage.fields import epoch
 from ocihaul.storage.listing import UploadSummary
 from ocihaul.transfer.journal.journal import Entry, Journal, Target
 from ocihaul.transfer.journal.values import Intention
-from ocihaul.transfer.upload.par_store import Access, access_of, end_access, how_to_end
+from ocihaul.transfer.plan import MIB
+from ocihaul.transfer.upload.par_store import StoredPar, end_par, how_to_end, par_store_of
 from ocihaul.transfer.upload.request import UploadRequest
 
 #: How much later our clock may be than the service's, seconds: it takes no request that is off by
@@ -27,8 +29,8 @@ _SLACK = 300.0
 _NAMED = 3
 
 
-class IncompleteUploads:
-    """The incomplete uploads of one service; each bucket is listed once. Thread-safe."""
+class IncompleteUploadIndex:
+    """The incomplete uploads of one service; it lists each bucket once. Thread-safe."""
 
     def __init__(self, storage: StorageClient) -> None:
         self._storage = storage
@@ -39,8 +41,8 @@ class IncompleteUploads:
     def of(self, request: UploadRequest) -> list[UploadSummary]:
         """Those of the object of this request; none where they may not be listed.
 
-        Raises SessionError, NetworkError, and ServiceError when the service is in trouble: who
-        took that for an empty list would begin anew and leave behind what was there.
+        Raises SessionError, NetworkError, and ServiceError when the service is in trouble: taken
+        for an empty list, that would begin anew and leave behind what was there.
         """
         with self._lock:
             bucket = (request.namespace, request.bucket)
@@ -50,17 +52,14 @@ class IncompleteUploads:
             return [each for each in found if each.upload_id not in self._ended]
 
     def new(self, request: UploadRequest, upload_id: str) -> list[UploadSummary]:
-        """Those of the object that are there now and were not when they were listed; not this one.
-
-        The bucket is listed again.
-        """
+        """List the bucket again; return those of the object that are new, but for this one."""
         with self._lock:
             before = self._by_name.pop((request.namespace, request.bucket), {})
         known = {each.upload_id for each in before.get(request.name, ())} | {upload_id}
         return [each for each in self.of(request) if each.upload_id not in known]
 
     def end(self, upload_id: str) -> None:
-        """This one is committed or aborted."""
+        """Note that this one is committed or aborted."""
         with self._lock:
             self._ended.add(upload_id)
 
@@ -83,7 +82,7 @@ def created_by(intention: Intention, found: Iterable[UploadSummary]) -> UploadSu
 
 
 def notices_of_others(found: Sequence[UploadSummary], request: UploadRequest) -> list[Notice]:
-    """What a person should know of uploads of this object that the journal does not know; pure."""
+    """Notices of uploads of this object that the journal does not know; pure."""
     notices = [
         Notice(
             f"Upload {each.upload_id} of {request.name!r}, begun {each.time_created}, is "
@@ -102,20 +101,23 @@ def _choices(request: UploadRequest, upload: UploadSummary) -> str:
     drop = abort_command(request, upload.upload_id)
     if request.stream is not None:
         return f"Drop it: {drop}"
-    return f"Go on with it: {resume_command(request, upload.upload_id)} or drop it: {drop}"
+    return f"Resume it: {resume_command(request, upload.upload_id)} or drop it: {drop}"
 
 
-def resume_command(request: UploadRequest, upload_id: str, *, part_size: str = "") -> str:
-    """The command that goes on with an upload that the journal does not know."""
+def resume_command(request: UploadRequest, upload_id: str, *, part_size: int | None = None) -> str:
+    """The command that resumes an upload that the journal does not know; `part_size` is bytes."""
     command = (
         f"ocihaul os object resume-put {_where(request)} --name {shlex.quote(request.name)} "
         f"--file {shlex.quote(str(request.source))} --upload-id {shlex.quote(upload_id)}"
     )
-    return f"{command} --part-size {part_size}" if part_size else command
+    if part_size is None:
+        return command
+    size = f"{part_size}B" if part_size % MIB else str(part_size // MIB)
+    return f"{command} --part-size {size}"
 
 
 def abort_command(request: UploadRequest, upload_id: str) -> str:
-    """The command that drops an upload by hand."""
+    """The command that aborts an upload by hand."""
     return (
         f"ocihaul os multipart abort {_where(request)} -on {shlex.quote(request.name)} "
         f"--upload-id {shlex.quote(upload_id)}"
@@ -138,10 +140,10 @@ Bucket = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Leftover:
-    """One unfinished upload. `size` is bytes of finished parts, `begun` epoch seconds.
+class IncompleteUpload:
+    """One incomplete upload. `size` is bytes of finished parts, `begun` epoch seconds.
 
-    `source` is the file of an upload of the journal, None for another's. `on_server` is None where
+    `source` is the file of an upload of the journal, None for any other. `on_server` is None where
     the service was not asked. `busy`: a process on this machine is at it.
     """
 
@@ -159,8 +161,8 @@ class Leftover:
         return max(now - self.begun, 0.0)
 
 
-def in_journal(journal: Journal) -> list[Leftover]:
-    """What the journal knows, oldest first; the service is not asked."""
+def list_in_journal(journal: Journal) -> list[IncompleteUpload]:
+    """Those of the journal, oldest first, without asking the service."""
     return [_of_journal(journal, entry) for entry in journal.entries()]
 
 
@@ -171,14 +173,15 @@ def known_buckets(journal: Journal, storage: StorageClient) -> list[Bucket]:
     return list(dict.fromkeys((each.namespace, each.bucket) for each in here))
 
 
-def everywhere(
+def list_all(
     journal: Journal, storage: StorageClient, buckets: Collection[Bucket]
-) -> list[Leftover]:
-    """What the journal knows, and what the service has in `buckets`, each once, oldest first.
+) -> list[IncompleteUpload]:
+    """Those of the journal and those of the service in `buckets`, each once, oldest first.
 
-    Sizes of what the service has are the service's. Raises ServiceError and what goes with it.
+    Sizes are the service's where it has the upload. Raises ServiceError, NetworkError,
+    SessionError.
     """
-    mine = {each.upload_id: each for each in in_journal(journal)}
+    mine = {each.upload_id: each for each in list_in_journal(journal)}
     found = []
     for namespace, bucket in buckets:
         for summary in storage.list_multipart_uploads(namespace, bucket):
@@ -191,12 +194,12 @@ def everywhere(
     return sorted(found, key=lambda each: each.begun)
 
 
-def named(leftovers: Iterable[Leftover], which: str) -> Leftover:
+def find_by_name_or_id(uploads: Iterable[IncompleteUpload], which: str) -> IncompleteUpload:
     """The one with this upload id or object name. Raises UsageError when it is none or several."""
-    matching = [each for each in leftovers if which in {each.upload_id, each.target.object}]
+    matching = [each for each in uploads if which in {each.upload_id, each.target.object}]
     if not matching:
         raise UsageError(
-            f"there is no unfinished upload {which!r}",
+            f"there is no incomplete upload {which!r}",
             hint="List them with: ocihaul uploads; those of other buckets with -bn BUCKET.",
         )
     if len(matching) > 1:
@@ -208,57 +211,63 @@ def named(leftovers: Iterable[Leftover], which: str) -> Leftover:
 
 
 def abort(
-    leftover: Leftover, journal: Journal, storage: StorageClient, listener: Listener = ignore
+    upload: IncompleteUpload,
+    journal: Journal,
+    storage: StorageClient,
+    listener: Listener = ignore,
 ) -> None:
-    """Drop it with its parts and its PAR, at the service and in the journal.
+    """Abort it with its parts and its PAR, at the service and in the journal.
 
-    Raises UploadBusy when a process on this machine is at it, UsageError when it is at another
-    endpoint, ServiceError.
+    Raises TransferInProgressError when a process on this machine is at it, UsageError when it is at
+    another endpoint, ServiceError.
     """
-    target = leftover.target
+    target = upload.target
     if storage.base_url(target.namespace) != target.endpoint:
         raise UsageError(
-            f"upload {leftover.upload_id} is at {target.endpoint}, "
+            f"upload {upload.upload_id} is at {target.endpoint}, "
             f"not at {storage.base_url(target.namespace)}",
-            hint="Name its --region or --endpoint.",
+            hint="Pass its `region` or `endpoint`.",
         )
     with journal.claim(target, wait=0):
         try:
             storage.abort_multipart_upload(
-                target.namespace, target.bucket, target.object, upload_id=leftover.upload_id
+                target.namespace, target.bucket, target.object, upload_id=upload.upload_id
             )
         except ServiceError as error:
             if error.status != 404:  # committed or aborted meanwhile
                 raise
-        if _access(leftover, journal) is not None:
-            end_access(access_of(journal, target), storage, target, listener)
-        _forget(leftover, journal)
+        if _stored_par(upload, journal) is not None:
+            end_par(par_store_of(journal, target), storage, target, listener)
+        _forget(upload, journal)
 
 
-def forget(leftover: Leftover, journal: Journal, listener: Listener = ignore) -> None:
-    """Drop it from the journal alone; a PAR that it has is told of. Raises UploadBusy."""
-    with journal.claim(leftover.target, wait=0):
-        if (access := _access(leftover, journal)) is not None:
-            listener(Notice(how_to_end(leftover.target, access.par_id)))
-            access_of(journal, leftover.target).remove()
-        _forget(leftover, journal)
+def forget(upload: IncompleteUpload, journal: Journal, listener: Listener = ignore) -> None:
+    """Remove it from the journal alone; the listener is told of a PAR that it has.
+
+    Raises TransferInProgressError.
+    """
+    with journal.claim(upload.target, wait=0):
+        if (par := _stored_par(upload, journal)) is not None:
+            listener(Notice(how_to_end(upload.target, par.par_id)))
+            par_store_of(journal, upload.target).remove()
+        _forget(upload, journal)
 
 
-def _access(leftover: Leftover, journal: Journal) -> Access | None:
+def _stored_par(upload: IncompleteUpload, journal: Journal) -> StoredPar | None:
     """The PAR that this upload goes through, as far as it is known here."""
-    access = access_of(journal, leftover.target).load()
-    return access if access is not None and access.upload_id == leftover.upload_id else None
+    par = par_store_of(journal, upload.target).load()
+    return par if par is not None and par.upload_id == upload.upload_id else None
 
 
-def _forget(leftover: Leftover, journal: Journal) -> None:
-    entry = journal.find(leftover.target)
-    if entry is not None and entry.upload_id == leftover.upload_id:
+def _forget(upload: IncompleteUpload, journal: Journal) -> None:
+    entry = journal.find(upload.target)
+    if entry is not None and entry.upload_id == upload.upload_id:
         journal.forget(entry)
 
 
-def _of_journal(journal: Journal, entry: Entry) -> Leftover:
+def _of_journal(journal: Journal, entry: Entry) -> IncompleteUpload:
     parts, size = journal.progress(entry)
-    return Leftover(
+    return IncompleteUpload(
         target=entry.target,
         upload_id=entry.upload_id,
         begun=entry.created_at,
@@ -275,8 +284,8 @@ def _of_service(
     storage: StorageClient,
     summary: UploadSummary,
     where: Bucket,
-    known: Leftover | None,
-) -> Leftover:
+    known: IncompleteUpload | None,
+) -> IncompleteUpload:
     target = Target(storage.base_url(where[0]), *where, summary.name)
     try:
         listed = list(
@@ -286,7 +295,7 @@ def _of_service(
         if error.status != 404:  # finished while the list was made
             raise
         listed = []
-    return Leftover(
+    return IncompleteUpload(
         target=target,
         upload_id=summary.upload_id,
         begun=epoch(summary.time_created),

@@ -1,8 +1,8 @@
-"""The right that an upload holds beside the session: a PAR, kept on disk for the next run.
+"""The PAR of an upload that survives its session, kept on disk for the next run.
 
-The file is a secret and made private before anything is written into it; it goes away with the
-upload. It is there before the PAR is: whatever moment a run is killed at, the next one finds the
-PAR by the name that only it has, and ends it.
+The file is a secret: it is private before anything is written into it, and removed with the upload.
+It is written before the PAR is made: whenever a run is killed, the next one finds the PAR by its
+unique name, and deletes it.
 """
 
 import contextlib
@@ -21,15 +21,15 @@ from ocihaul.storage.fields import is_url_path
 from ocihaul.transfer.journal.journal import Journal, Target
 from ocihaul.transfer.journal.state_file import narrow
 
-#: What the right lasts at least, seconds.
+#: How long a PAR is valid at least, seconds.
 _LEAST = 24 * 3600.0
 #: And at most, seconds: ten years.
 _MOST = 3650 * 24 * 3600.0
-#: Bytes per second to reckon with where nothing is known: slower lines than that are rare.
+#: The rate to assume where none is given, bytes per second: slower lines are rare.
 _SLOW = 2.0**20
-#: How much longer than the forecast, for pauses and retries.
+#: Factor for pauses and retries.
 _MARGIN = 2.0
-#: Of a stream the length is not known: the right lasts a week, seconds.
+#: The length of a stream is not known: its PAR is valid for a week, seconds.
 _STREAM = 7 * 24 * 3600.0
 
 
@@ -41,11 +41,11 @@ def lifetime(size: int | None, rate: float | None) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class StoredPar:
     """A PAR and the upload that was begun through it. `expires_at` is epoch seconds.
 
-    What is not known yet is empty: the PAR is about to be made, or its upload to be begun. No
-    other PAR has its `name`.
+    What is not known yet is empty: the PAR is about to be made, or its upload to be begun. Its
+    `name` is unique.
     """
 
     par_id: str
@@ -68,16 +68,16 @@ def _are_sound(moment: object, *texts: object) -> bool:
     return is_time and all(isinstance(text, str) and is_utf8(text) for text in texts)
 
 
-class AccessFile:
-    """Where the next run finds it; without a `path` it is only remembered here."""
+class ParStore:
+    """The file that keeps one PAR; without a `path` it is kept in memory alone."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._access: Access | None = None
+        self._par: StoredPar | None = None
 
-    def save(self, access: Access) -> None:
+    def save(self, par: StoredPar) -> None:
         """Keep it. Raises JournalError when it cannot be written."""
-        self._access = access
+        self._par = par
         if self._path is None:
             return
         temporary = self._path.with_suffix(".new")
@@ -85,7 +85,7 @@ class AccessFile:
             temporary.unlink(missing_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
             with os.fdopen(os.open(temporary, flags, 0o600), "w") as file:
-                json.dump(asdict(access), file)
+                json.dump(asdict(par), file)
                 file.flush()
                 sync_file(file.fileno())
             temporary.replace(self._path)
@@ -95,37 +95,35 @@ class AccessFile:
                 hint="Check the space and the rights there, or set OCIHAUL_STATE_DIR.",
             ) from error
 
-    def load(self) -> Access | None:
-        """What an earlier run has kept; None where there is nothing that can be read."""
-        if self._access is None and self._path is not None:
+    def load(self) -> StoredPar | None:
+        """The PAR of an earlier run; None where there is none that can be read."""
+        if self._par is None and self._path is not None:
             narrow(self._path)
             with contextlib.suppress(OSError, ValueError, TypeError):
-                self._access = Access(**read_object(read_text(self._path)))
-        return self._access
+                self._par = StoredPar(**read_object(read_text(self._path)))
+        return self._par
 
     def remove(self) -> None:
-        """The upload is over."""
-        self._access = None
+        """Forget the PAR, and remove the file."""
+        self._par = None
         if self._path is not None:
             with contextlib.suppress(OSError):  # it is worthless without its PAR
                 self._path.unlink(missing_ok=True)
 
 
-def access_of(journal: Journal | None, target: Target) -> AccessFile:
-    """The right to upload to this target, where the journal lies; else only remembered."""
-    return AccessFile(journal.private_file(target, "par") if journal is not None else None)
+def par_store_of(journal: Journal | None, target: Target) -> ParStore:
+    """The store for the PAR of this target, beside the journal; without one in memory."""
+    return ParStore(journal.private_file(target, "par") if journal is not None else None)
 
 
-def end_access(
-    kept: AccessFile, storage: StorageClient, target: Target, listener: Listener
-) -> None:
-    """Delete the PAR that is kept, if there is one, and forget it; where that fails, say how."""
-    access = kept.load()
-    if access is None:
+def end_par(store: ParStore, storage: StorageClient, target: Target, listener: Listener) -> None:
+    """Delete the stored PAR, if there is one; where that fails, tell the listener how."""
+    par = store.load()
+    if par is None:
         return
-    ids = [access.par_id] if access.par_id else []
+    ids = [par.par_id] if par.par_id else []
     try:
-        ids += _others(access, storage, target)
+        ids += _others(par, storage, target)
     except OcihaulError:
         if not ids:
             return  # a later run may be able to look
@@ -135,11 +133,11 @@ def end_access(
         except OcihaulError as error:
             if not (isinstance(error, ServiceError) and error.status == 404):
                 listener(Notice(how_to_end(target, par_id)))
-    kept.remove()
+    store.remove()
 
 
 def how_to_end(target: Target, par_id: str) -> str:
-    """What to tell people of a PAR that could not be deleted."""
+    """The notice of a PAR that could not be deleted."""
     return (
         "The pre-authenticated request of this upload is left. Delete it with: "
         f"ocihaul os preauth-request delete -ns {target.namespace} -bn {target.bucket} "
@@ -147,13 +145,13 @@ def how_to_end(target: Target, par_id: str) -> str:
     )
 
 
-def _others(access: Access, storage: StorageClient, target: Target) -> list[str]:
-    """A creation whose reply was lost has made a PAR that nobody knows but by its name."""
+def _others(par: StoredPar, storage: StorageClient, target: Target) -> list[str]:
+    """PARs of the same name: a creation whose reply was lost has made one, with an unknown id."""
     listed = storage.list_preauthenticated_requests(
         target.namespace, target.bucket, object_name_prefix=target.object
     )
     return [
         each.par_id
         for each in listed
-        if access.name and each.name == access.name and each.par_id != access.par_id
+        if par.name and each.name == par.name and each.par_id != par.par_id
     ]

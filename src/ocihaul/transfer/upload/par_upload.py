@@ -1,8 +1,8 @@
-"""A multipart upload that goes on when the session has ended (`--outlive-session`).
+"""A multipart upload that survives its login session (`outlive_session`).
 
-While the session lives a PAR is made that may write this one object, and the upload is begun
-through it. Its parts need no credential then. What is better done with one (commit with
-preconditions, a look at the object, the end of the PAR) is tried with the session first.
+While the session is valid a pre-authenticated request (PAR) is made that may write this one object,
+and the upload is created through it. Its parts need no credential then. The rest (commit with
+preconditions, HeadObject, the deletion of the PAR) is tried with the session first.
 """
 
 import contextlib
@@ -23,39 +23,47 @@ from ocihaul.errors import (
     UsageError,
 )
 from ocihaul.events import Notice
+from ocihaul.storage.calls import Headers
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.preauthenticated import OpenUpload, PreauthenticatedUploads
 from ocihaul.storage.types import ObjectSummary
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.journal import Target
-from ocihaul.transfer.upload.context import Job
-from ocihaul.transfer.upload.multipart import Assembly
-from ocihaul.transfer.upload.par_store import Access, AccessFile, access_of, end_access, lifetime
-from ocihaul.transfer.upload.part_uploader import Headers, RangeBody
-from ocihaul.transfer.upload.request import UploadResult, encryption_headers, put_headers
-from ocihaul.transfer.upload.state import Memory
+from ocihaul.transfer.upload.context import UploadContext
+from ocihaul.transfer.upload.multipart import MultipartSession
+from ocihaul.transfer.upload.par_store import ParStore, StoredPar, end_par, lifetime, par_store_of
+from ocihaul.transfer.upload.part_uploader import UploadPart
+from ocihaul.transfer.upload.request import UploadResult, put_headers
+from ocihaul.transfer.upload.state import UploadState
+from ocihaul.wire.message import Answer, Body
 
-#: How a PAR is refused that cannot be used (any more).
+#: The statuses of a PAR that is expired, deleted, or not allowed any more.
 _REFUSED = frozenset({401, 403, 404})
 _RFC_3339 = "%Y-%m-%dT%H:%M:%SZ"
 _NEEDED = (
-    "--outlive-session needs the permissions PAR_MANAGE on the bucket, and OBJECT_CREATE and "
-    "OBJECT_OVERWRITE on the object. Without the flag none of the first is needed."
+    "`outlive_session` needs the permissions PAR_MANAGE on the bucket, and OBJECT_CREATE and "
+    "OBJECT_OVERWRITE on the object. Without it PAR_MANAGE is not needed."
 )
 
 
-class OutlivingAssembly(Assembly):
-    """The requests of one multipart upload, through a PAR as far as that goes.
+class PreauthenticatedSession(MultipartSession):
+    """The requests of one multipart upload, through a PAR as far as possible.
 
     `size` is that of the source, None where it is not known. Without `wanted` no PAR is made or
-    used, but what an earlier run has made is ended with its upload.
+    used, but that of an earlier run is deleted with its upload.
     """
 
     def __init__(
-        self, job: Job, kept: AccessFile, target: Target, *, size: int | None, wanted: bool
+        self,
+        context: UploadContext,
+        store: ParStore,
+        target: Target,
+        *,
+        size: int | None,
+        wanted: bool,
     ) -> None:
-        super().__init__(job)
-        self._kept = kept
+        super().__init__(context)
+        self._store = store
         self._target = target
         self._size = size
         self._wanted = wanted
@@ -63,44 +71,44 @@ class OutlivingAssembly(Assembly):
         self._open: OpenUpload | None = None
 
     @property
-    def outlives(self) -> bool:
-        """Whether parts can be sent without the session."""
+    def survives_session(self) -> bool:
+        """Whether parts can be sent without the login session."""
         return self._open is not None
 
     def create(self, preconditions: Headers) -> str:
-        """Make the PAR and begin the upload. Raises ServiceError when PARs are not allowed."""
-        job = self._job
-        self._end_the_last()
+        """Make the PAR and create the upload. Raises ServiceError when PARs are not allowed."""
+        context = self._context
+        self._end_earlier_par()
         if not self._wanted:
             return super().create(preconditions)
-        access = self._make()
+        par = self._make_par()
         headers = {
             **preconditions,
-            **put_headers(job.request),
-            **job.integrity.request_headers(),
+            **put_headers(context.request),
+            **context.integrity.request_headers(),
         }
         headers.pop("content-md5", None)  # of the whole object; the beginning has no body
         try:
-            opened = self._door.create(access.access_uri, headers)
+            opened = self._requests.create(par.access_uri, headers)
         except OcihaulError:
-            self._end(job.storage)
+            self._end_par(context.storage)
             raise
         self._open, self.upload_id = opened, opened.upload_id
-        self._keep(replace(access, upload_id=opened.upload_id, access_uri=opened.access_uri))
-        until = local_time(access.expires_at).isoformat(" ", "minutes")
-        job.listener(Notice(f"The upload can go on without the session until {until}."))
+        self._save(replace(par, upload_id=opened.upload_id, access_uri=opened.access_uri))
+        until = local_time(par.expires_at).isoformat(" ", "minutes")
+        context.listener(Notice(f"The upload can go on without the session until {until}."))
         return self.upload_id
 
-    def _make(self) -> Access:
-        """The PAR, of which the file knows before the service does."""
-        request = self._job.request
+    def _make_par(self) -> StoredPar:
+        """Make the PAR; the store knows of it before the service does."""
+        request = self._context.request
         # Whole seconds: that is all the service is told.
         expires_at = float(int(time.time() + lifetime(self._size, request.expected_rate)))
         name = f"ocihaul upload {secrets.token_hex(8)} of {request.name}"[:200]
-        access = Access("", expires_at, "", "", name)
-        self._keep(access)
+        stored = StoredPar("", expires_at, "", "", name)
+        self._save(stored)
         try:
-            par = self._job.storage.create_preauthenticated_request(
+            par = self._context.storage.create_preauthenticated_request(
                 request.namespace,
                 request.bucket,
                 name=name,
@@ -111,70 +119,75 @@ class OutlivingAssembly(Assembly):
         except ServiceError as error:
             if error.status in {401, 403, 404}:
                 error.hint = _NEEDED
-                self._kept.remove()
+                self._store.remove()
             raise
-        access = replace(access, par_id=par.par_id, access_uri=par.access_uri or "")
-        self._keep(replace(access, access_uri=""))  # not needed to end it
-        return access
+        stored = replace(stored, par_id=par.par_id, access_uri=par.access_uri or "")
+        self._save(replace(stored, access_uri=""))  # not needed to delete it
+        return stored
 
-    def _keep(self, access: Access) -> None:
-        """For the next run; without it, this one alone can go on."""
+    def _save(self, par: StoredPar) -> None:
+        """Save it for the next run; without it, only this one can survive the session."""
         try:
-            self._kept.save(access)
+            self._store.save(par)
         except JournalError as error:
             text = f"Only this run can go on without the session: {error.message}."
-            self._job.listener(Notice(text))
+            self._context.listener(Notice(text))
 
-    def _end_the_last(self) -> None:
-        """What an upload has left that nobody goes on with: its PAR, and perhaps its parts."""
-        access = self._kept.load()
-        if access is not None and access.upload_id:
+    def _end_earlier_par(self) -> None:
+        """Delete the PAR of an earlier upload that is not resumed, and perhaps its parts."""
+        par = self._store.load()
+        if par is not None and par.upload_id:
             with contextlib.suppress(ServiceError):  # most likely it is gone
-                self._job.storage.abort_multipart_upload(*self._where, upload_id=access.upload_id)
-        self._end(self._job.storage)
+                self._context.storage.abort_multipart_upload(*self._where, upload_id=par.upload_id)
+        self._end_par(self._context.storage)
 
-    def take_up(self, upload_id: str) -> None:
-        """Go on with an upload: through its PAR if that is still valid, else with the session."""
-        super().take_up(upload_id)
+    def resume(self, upload_id: str) -> None:
+        """Resume an upload: through its PAR if that is still valid, else with the session."""
+        super().resume(upload_id)
         if not self._wanted:
             return
-        access = self._kept.load()
-        if access is not None and access.upload_id == upload_id:
-            if access.expires_at > time.time():
-                self._open = OpenUpload(upload_id, access.access_uri)
+        par = self._store.load()
+        if par is not None and par.upload_id == upload_id:
+            if par.expires_at > time.time():
+                self._open = OpenUpload(upload_id, par.access_uri)
                 return
-            self._end(self._job.storage)
-        self._job.listener(Notice("This upload has no PAR (any more): it needs the session."))
+            self._end_par(self._context.storage)
+        self._context.listener(Notice("This upload has no PAR (any more): it needs the session."))
 
-    def add(self, number: int, body: RangeBody) -> Headers:
-        """Send one part; returns the answer's headers."""
-        opened, job = self._open, self._job
-        if opened is None:
-            return super().add(number, body)
-        try:
-            return self._door.upload_part(
-                opened,
-                number=number,
-                body=body,
-                headers=encryption_headers(job.request) | job.integrity.request_headers(),
-                abandoned=job.sender.abandoned,
-            ).headers
-        except ServiceError as error:
-            if error.status not in _REFUSED:
-                raise
-            self._closed(error)
-        return super().add(number, body)
+    def part_request(self) -> UploadPart:
+        """The UploadPart request, through the PAR for as long as it is accepted."""
+        signed, headers = super().part_request(), self._part_headers()
 
-    def _closed(self, error: ServiceError) -> None:
-        """The PAR is expired or deleted, or its maker has lost the right."""
+        def upload_part(*, number: int, body: Body) -> Answer:
+            opened = self._open
+            if opened is None:
+                return signed(number=number, body=body)
+            try:
+                return self._requests.upload_part(
+                    opened,
+                    number=number,
+                    body=body,
+                    headers=headers,
+                    abandoned=self._context.abandoned,
+                )
+            except ServiceError as error:
+                if error.status not in _REFUSED:
+                    raise
+                self._stop_using_par(error)
+            return signed(number=number, body=body)
+
+        return upload_part
+
+    def _stop_using_par(self, error: ServiceError) -> None:
+        """Use the session: the PAR is expired or deleted, or its maker has lost the right."""
         with self._lock:
             first, self._open = self._open is not None, None
         if first:
             text = f"The PAR is refused; the upload goes on with the session ({error.message})."
-            self._job.listener(Notice(text))
+            self._context.listener(Notice(text))
 
     def commit(self, parts: Sequence[SentPart], preconditions: Headers) -> Headers:
-        """With the session, which names the parts; through the PAR when it has ended."""
+        """Commit with the session, which names the parts; through the PAR when that has expired."""
         try:
             return super().commit(parts, preconditions)
         except SessionError:
@@ -184,79 +197,81 @@ class OutlivingAssembly(Assembly):
             if self._open is None or error.status != 404:
                 raise
         try:
-            return self._door.commit(self._open, preconditions).headers
+            return self._requests.commit(self._open, preconditions).headers
         except (NetworkError, ServiceError) as error:
             if isinstance(error, ServiceError) and error.status not in _REFUSED:
                 raise
             # Ours may be what it refuses to do again; or the first attempt, with the session.
             raise NetworkError(
                 "it is not known whether the object was stored: its commit was not answered, and "
-                f"without a session nobody can look ({error.message})",
+                f"without a session there is no way to look ({error.message})",
                 hint="After a login the same command, run again, finds that out.",
             ) from error
 
-    def settled(self, parts: Sequence[SentPart]) -> Headers | None:
-        """As in any upload; without a session nobody can look."""
+    def find_committed(self, parts: Sequence[SentPart]) -> Headers | None:
+        """As in any upload; None without a session."""
         try:
-            return super().settled(parts)
+            return super().find_committed(parts)
         except SessionError:
             return None
 
     def result(self, parts: Sequence[SentPart], answer: Headers) -> UploadResult:
-        """As in any upload; the PAR is of no use any more."""
-        self._end(self._job.storage)
+        """Delete the PAR, then as in any upload."""
+        self._end_par(self._context.storage)
         return super().result(parts, answer)
 
     def abort(self) -> None:
-        """Drop it and its parts, and the PAR."""
-        self._abort(self._job.storage)
+        """Abort it with its parts, and delete the PAR."""
+        self._abort(self._context.storage)
 
-    def abort_soon(self, seconds: float) -> None:
-        """As `abort`, although we were told to stop."""
-        with self._job.storage.bounded(seconds) as storage:
+    def abort_with_deadline(self, seconds: float) -> None:
+        """As `abort`, although the transfer was cancelled."""
+        with self._context.storage.bounded(seconds) as storage:
             self._abort(storage)
 
     def _abort(self, storage: StorageClient) -> None:
-        """Through the PAR first: there is no session to wait for, which may be over by now."""
+        """Abort through the PAR first: the session may have expired, and would be waited for."""
         try:
             if not self._aborted_through_par(storage):
                 storage.abort_multipart_upload(*self._where, upload_id=self.upload_id)
         finally:
-            self._end(storage)
+            self._end_par(storage)
 
     def _aborted_through_par(self, storage: StorageClient) -> bool:
-        door = storage.preauthenticated(self._target.namespace)
-        if self._open is None or door is None:
+        requests = storage.preauthenticated(self._target.namespace)
+        if self._open is None or requests is None:
             return False
         try:
-            door.abort(self._open)
+            requests.abort(self._open)
         except ServiceError:
             return False
         return True
 
-    def _look(self) -> ObjectSummary | None:
+    def _head(self) -> ObjectSummary | None:
         try:
-            return super()._look()
+            return super()._head()
         except SessionError:
-            text = "The session has ended: the stored object could not be looked at."
-            self._job.listener(Notice(text))
+            text = "The session has expired: the stored object was not compared."
+            self._context.listener(Notice(text))
             return None
 
     @property
-    def _door(self) -> PreauthenticatedUploads:
-        door = self._job.storage.preauthenticated(self._job.request.namespace)
-        if door is None:
+    def _requests(self) -> PreauthenticatedUploads:
+        requests = self._context.storage.preauthenticated(self._context.request.namespace)
+        if requests is None:
             raise UsageError("this storage client cannot use pre-authenticated requests")
-        return door
+        return requests
 
-    def _end(self, storage: StorageClient) -> None:
-        end_access(self._kept, storage, self._target, self._job.listener)
+    def _end_par(self, storage: StorageClient) -> None:
+        end_par(self._store, storage, self._target, self._context.listener)
 
 
-def assembly_for(job: Job, memory: Memory, *, size: int | None) -> Assembly:
-    """The way to upload that the request wants; `memory` knows where secrets can be kept."""
-    kept = access_of(memory.journal, memory.target)
-    wanted = job.request.outlive_session
-    if not wanted and kept.load() is None:
-        return Assembly(job)
-    return OutlivingAssembly(job, kept, memory.target, size=size, wanted=wanted)
+def multipart_session(
+    context: UploadContext, state: UploadState, *, size: int | None
+) -> MultipartSession:
+    """The session that the request wants, with or without a PAR; `size` is bytes."""
+    store = par_store_of(state.journal, state.target)
+    wanted = context.request.outlive_session
+    if not wanted and store.load() is None:
+        return MultipartSession(context)
+    return PreauthenticatedSession(context, store, state.target, size=size, wanted=wanted)

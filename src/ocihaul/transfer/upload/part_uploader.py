@@ -1,25 +1,128 @@
-"""A range of the source as a request body: read, hashed and sent in one pass, again if need be."""
+"""Upload parts: read, hash, send and compare each, and send it again where it arrived damaged."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Protocol
 
-from ocihaul.errors import ChecksumError, SourceChanged
+from ocihaul.errors import ChecksumError, SourceChangedError
 from ocihaul.events import BytesSent, Listener, PartFinished, PartResent
 from ocihaul.transfer import checksum
-from ocihaul.transfer.adaptive_concurrency import Pace
 from ocihaul.transfer.buffers import BLOCK, AbandonedError, buffer_for
 from ocihaul.transfer.hashing import digest_range
-from ocihaul.transfer.integrity import Integrity, SentPart
+from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.source import Piece, Source
-from ocihaul.transfer.workers import Crew
+from ocihaul.transfer.upload.context import UploadContext
+from ocihaul.transfer.workers import WorkerPool
+from ocihaul.wire.message import Answer, Body
+
+#: How often a part is sent whose checksum comes back wrong.
+MOST_SENDS = 3
+
+
+class UploadPart(Protocol):
+    """The UploadPart request of one multipart upload, all but its number and its bytes."""
+
+    def __call__(self, *, number: int, body: Body) -> Answer:
+        """Send it. Raises what the storage client raises."""
+        ...
+
+
+class PartUploader:
+    """Upload the parts of one multipart upload.
+
+    `record` gets each part once the service has it, before it counts as done.
+    """
+
+    def __init__(
+        self,
+        context: UploadContext,
+        upload_part: UploadPart,
+        *,
+        record: Callable[[int, SentPart], None],
+    ) -> None:
+        self._context = context
+        self._upload_part = upload_part
+        self._record = record
+        self._lock = threading.Lock()  # guards _done
+        self._done: dict[int, SentPart] = {}
+
+    def run(
+        self, next_piece: Callable[[], Piece | None], *, parallel: int, resumable: bool = True
+    ) -> dict[int, SentPart]:
+        """Upload what `next_piece` supplies until it returns None; return the parts by number.
+
+        `parallel` threads do it. `resumable`: the finished parts are of use after an error. Raises
+        the first error, TransferCancelled.
+        """
+        context = self._context
+        WorkerPool(
+            next_piece,
+            lambda: partial(self.upload, buffer=buffer_for(BLOCK)),
+            parallel=parallel,
+            stop=context.stop,
+            abandoned=context.abandoned,
+            concurrency=context.concurrency,
+            resumable=resumable,
+        ).run()
+        return self._done
+
+    def upload(self, piece: Piece, *, buffer: memoryview) -> None:
+        """Upload one part, through a buffer that is lent, and release its piece.
+
+        Raises ChecksumError when it arrives damaged MOST_SENDS times, SourceError when the source
+        changed meanwhile, and what the request raises.
+        """
+        context, integrity = self._context, self._context.integrity
+        number, source, offset, length = piece.number, piece.source, piece.offset, piece.length
+
+        def reread(algorithm: str) -> bytes:
+            return digest_range(source, offset, length, [algorithm])[algorithm]
+
+        try:
+            for attempt in range(1, MOST_SENDS + 1):
+                body = RangeBody(
+                    source,
+                    offset,
+                    length,
+                    part_number=number,
+                    algorithms=integrity.algorithms,
+                    buffer=buffer,
+                    listener=context.listener,
+                    abandoned=context.abandoned,
+                )
+                try:
+                    answer = self._upload_part(number=number, body=body).headers
+                finally:
+                    context.count_sent(body.total_sent)
+                try:
+                    digests = integrity.check_part(body.digests, answer, reread)
+                except ChecksumError as error:
+                    body.discard_progress(error.message)
+                    if attempt == MOST_SENDS:
+                        raise ChecksumError(
+                            f"part {number} arrived damaged {MOST_SENDS} times: {error.message}",
+                            hint="Check this machine's memory and disk, and the proxies on the "
+                            "way.",
+                        ) from error
+                else:
+                    break
+        finally:
+            piece.release()
+        context.listener(PartFinished(number, length))
+        etag, request_id = answer.get("etag", ""), answer.get("opc-request-id")
+        part = SentPart(length, etag, digests, request_id)
+        self._record(number, part)
+        with self._lock:
+            self._done[number] = part
 
 
 class RangeBody:
-    """`length` bytes of the source from `offset`, as a `wire.Body`.
+    """`length` bytes of a source from `offset` as a request body; read anew by each attempt.
 
-    `digests` holds the checksum of each of `algorithms` once all bytes have gone out. `expected`
-    has those of an earlier read that the request has told already. `buffer` is lent for as long as
-    the body is used; nothing else is held in memory.
+    `digests` has the checksum of each of `algorithms` once all bytes were sent. `expected` has
+    those that the request declares, from an earlier read. `total_sent` counts the bytes of all
+    attempts. `buffer` is lent for as long as the body is used; nothing else is held in memory.
     """
 
     def __init__(
@@ -49,11 +152,11 @@ class RangeBody:
         self._expected = expected or {}
 
     def blocks(self) -> Iterator[memoryview]:
-        """The bytes from the start. Raises SourceError, AbandonedError.
+        """Read and hash block after block, from the start. Raises SourceError, AbandonedError.
 
-        The last of them go out only if the source is what it was: else nothing is stored.
+        The last block is sent only if the source has not changed: else nothing is stored.
         """
-        self.throw_away("the attempt before it failed")
+        self.discard_progress("the attempt before it failed")
         running = {name: checksum.start(name) for name in self._algorithms}
         view = self._buffer
         for start in range(0, self.length, len(view)):
@@ -71,160 +174,24 @@ class RangeBody:
 
     def _check_expected(self, running: Mapping[str, checksum.Running]) -> None:
         if any(running[name].digest() != digest for name, digest in self._expected.items()):
-            raise SourceChanged(
-                "the bytes that were read to be sent are not those that were read before",
-                hint="Nothing was stored. Upload it when nobody writes to it; if nobody does, "
+            raise SourceChangedError(
+                "the bytes read to be sent differ from those read before",
+                hint="Nothing was stored. Upload it when no program writes to it; if none does, "
                 "check this machine's memory and disk.",
             )
 
     def sent(self, count: int) -> None:
-        """Called by the connection. Raises AbandonedError: on a slow line a block takes long."""
+        """Count bytes that the connection took. Raises AbandonedError: a block may take long."""
         self._sent_now += count
         self.total_sent += count
         self._listener(BytesSent(self._number, count))
         if self._abandoned.is_set():
             raise AbandonedError
 
-    def throw_away(self, reason: str) -> None:
-        """What was sent so far does not count; say so, if it was anything."""
+    def discard_progress(self, reason: str) -> None:
+        """Take back what was sent so far, and tell the listener if it was anything."""
         self.digests = {}
         if self._sent_now:
             self._listener(BytesSent(self._number, -self._sent_now))
             self._listener(PartResent(self._number, self._sent_now, reason))
         self._sent_now = 0
-
-
-#: How often a range is sent whose checksum comes back wrong.
-MOST_SENDS = 3
-
-Headers = Mapping[str, str]
-
-#: Makes the request that carries a body; returns the answer's headers.
-Send = Callable[[RangeBody], Headers]
-
-
-class RangeSender:
-    """Sends ranges of sources and checks what arrived. Thread-safe.
-
-    `sent_bytes` counts every body byte that was handed to a connection, repeats included.
-    Once `abandoned` is set, bodies on their way end with AbandonedError.
-    """
-
-    def __init__(
-        self, integrity: Integrity, *, listener: Listener, abandoned: threading.Event | None = None
-    ) -> None:
-        self.abandoned = abandoned or threading.Event()
-        self.sent_bytes = 0
-        self._integrity = integrity
-        self._listener = listener
-        self._lock = threading.Lock()  # guards sent_bytes
-
-    def count(self, sent: int) -> None:
-        """So many more body bytes were handed to a connection."""
-        with self._lock:
-            self.sent_bytes += sent
-
-    def send(self, piece: Piece, *, buffer: memoryview, send: Send) -> tuple[SentPart, Headers]:
-        """Send one range, through a buffer that is lent; returns the part and the answer.
-
-        Raises ChecksumError when they arrive damaged three times, SourceError when the source
-        changed meanwhile, and what `send` raises.
-        """
-        source, offset, length = piece.source, piece.offset, piece.length
-        for attempt in range(1, MOST_SENDS + 1):
-            body = RangeBody(
-                source,
-                offset,
-                length,
-                part_number=piece.number,
-                algorithms=self._integrity.algorithms,
-                buffer=buffer,
-                listener=self._listener,
-                abandoned=self.abandoned,
-            )
-            try:
-                answer = send(body)
-            finally:
-                self.count(body.total_sent)
-            try:
-                digests = self._integrity.check_part(
-                    body.digests,
-                    answer,
-                    lambda name: digest_range(source, offset, length, [name])[name],
-                )
-            except ChecksumError as error:
-                body.throw_away(error.message)
-                if attempt == MOST_SENDS:
-                    raise ChecksumError(
-                        f"part {piece.number} arrived damaged {MOST_SENDS} times: {error.message}",
-                        hint="Check this machine's memory and disk, and the proxies on the way.",
-                    ) from error
-            else:
-                self._listener(PartFinished(piece.number, length))
-                etag, request_id = answer.get("etag", ""), answer.get("opc-request-id")
-                return SentPart(length, etag, digests, request_id), answer
-        raise AssertionError("the loop above returns or raises")
-
-
-#: Makes the UploadPart request with this number for this body; returns the answer's headers.
-UploadPart = Callable[[int, RangeBody], Headers]
-
-
-class PartWorkers:
-    """Sends what `supply` gives, as a `Crew` does it.
-
-    Each part is handed to `record` once the service has it, before it counts as done.
-    `resumable`: what is finished can be gone on with after an error.
-    """
-
-    def __init__(
-        self,
-        supply: Callable[[], Piece | None],
-        sender: RangeSender,
-        upload_part: UploadPart,
-        *,
-        record: Callable[[int, SentPart], None],
-        parallel: int,
-        stop: threading.Event,
-        pace: Pace | None = None,
-        resumable: bool = True,
-    ) -> None:
-        self._sender = sender
-        self._upload_part = upload_part
-        self._record = record
-        self._lock = threading.Lock()  # guards _done
-        self._done: dict[int, SentPart] = {}
-        self._crew = Crew(
-            supply,
-            self._worker,
-            parallel=parallel,
-            stop=stop,
-            abandoned=sender.abandoned,
-            pace=pace,
-            resumable=resumable,
-        )
-
-    def run(self) -> dict[int, SentPart]:
-        """Send all parts and return them by number. Raises the first error, Interrupted."""
-        self._crew.run()
-        return self._done
-
-    def _worker(self) -> Callable[[Piece], None]:
-        buffer = buffer_for(BLOCK)
-
-        def work(piece: Piece) -> None:
-            try:
-                self._send(piece, buffer)
-            finally:
-                piece.free()
-
-        return work
-
-    def _send(self, piece: Piece, buffer: memoryview) -> None:
-        def send(body: RangeBody) -> Headers:
-            return self._upload_part(piece.number, body)
-
-        part, _ = self._sender.send(piece, buffer=buffer, send=send)
-        self._record(piece.number, part)
-        with self._lock:
-            self._done[piece.number] = part

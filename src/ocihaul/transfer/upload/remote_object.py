@@ -1,19 +1,19 @@
-"""The object as it is on the service: whether it may be written, and whether it is ours."""
+"""The object on the service: whether it may be written, and whether it is what we sent."""
 
 from collections.abc import Mapping
 
-from ocihaul.errors import NetworkError, ObjectExists, ServiceError
+from ocihaul.errors import NetworkError, ObjectExistsError, ServiceError
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.types import ObjectSummary
 from ocihaul.transfer import checksum
-from ocihaul.transfer.upload.request import Confirm, Existing, UploadRequest
+from ocihaul.transfer.upload.request import Confirm, IfExists, UploadRequest
 from ocihaul.wire.message import Body
 
-#: How long the deletion of a damaged object may take, seconds: the stop may be set already.
-_LAST_WORD = 10.0
+#: How long the deletion of a damaged object may take, seconds: the transfer may be cancelled.
+_DELETE_SECONDS = 10.0
 
 
-class TargetObject:
+class RemoteObject:
     """One object name in one bucket: the request's, unless another is given."""
 
     def __init__(
@@ -30,15 +30,15 @@ class TargetObject:
             request.namespace, request.bucket, self.name, body, headers
         ).headers
 
-    def withdraw(self, version_id: str | None, etag: str | None) -> None:
-        """Delete an object that was just made, though we may have to stop; one of them is known.
+    def delete(self, version_id: str | None, etag: str | None) -> None:
+        """Delete an object that was just made, also when the transfer is cancelled.
 
-        In a bucket with versions it is the version, so the one before it is visible again. Without
-        an error it is not there any more: another writer may have replaced it. Raises what the call
-        raises.
+        One of `version_id` and `etag` is known. In a bucket with versions the version is deleted,
+        so the one before it is visible again. Without an error the object is gone, perhaps because
+        another writer has replaced it. Raises what the call raises.
         """
         where = (self._request.namespace, self._request.bucket, self.name)
-        with self._storage.bounded(_LAST_WORD) as storage:
+        with self._storage.bounded(_DELETE_SECONDS) as storage:
             try:
                 try:
                     storage.delete_object(*where, version_id=version_id, if_match=etag)
@@ -64,44 +64,45 @@ class TargetObject:
             raise
 
     def preconditions(self, confirm: Confirm | None) -> dict[str, str]:
-        """The headers that keep the upload from replacing what the caller did not see.
+        """The headers that keep the upload from replacing what the caller has not seen.
 
-        Raises ObjectExists when the object is there and the caller does not want it replaced.
+        Raises ObjectExistsError when the object exists and the caller does not want it replaced.
         """
         request = self._request
         etag = request.if_match or request.seen_etag
         chosen = {"if-match": etag} if etag else {}
-        if request.existing is Existing.REPLACE:
+        if request.existing is IfExists.REPLACE:
             return chosen
-        if request.existing is Existing.ABSENT:
+        if request.existing is IfExists.ABSENT:
             return {"if-none-match": "*"}
         there = self.head(chosen)
         if there is None:
             return chosen or {"if-none-match": "*"}
-        if request.existing is Existing.KEEP:
-            raise ObjectExists(f"the object {request.name!r} already exists")
+        if request.existing is IfExists.KEEP:
+            raise ObjectExistsError(f"the object {request.name!r} already exists")
         if confirm is None or not confirm(there):
-            raise ObjectExists(
+            raise ObjectExistsError(
                 f"the object {request.name!r} already exists",
-                hint="Use --force to replace it, or --no-overwrite to leave it without an error.",
+                hint="Pass `existing` to replace it, or to leave it without an error.",
             )
         return chosen or ({"if-match": there.etag} if there.etag else {})
 
-    def settled(self, size: int, expected: Mapping[str, str]) -> Mapping[str, str] | None:
-        """The object's headers if it is the one we sent, None if it is not or cannot be asked.
+    def matching(self, size: int, expected: Mapping[str, str]) -> Mapping[str, str] | None:
+        """The object's headers if it is the one we sent; None if it is not, or is not readable.
 
-        After a reply was lost, a repeated request fails although the first one took effect.
-        Size and at least one checksum have to match, and none may differ. Raises SessionError and
-        Interrupted: they are not about the object.
+        After a reply was lost, a repeated request fails although the first one took effect. Size
+        and at least one checksum have to match, and none may differ. Raises SessionError and
+        TransferCancelled: they are not about the object.
         """
-        headers = self.as_written(size)
+        headers = self.head_as_put_response(size)
         if headers is None or checksum.differing(expected, headers):
             return None
         return headers if expected.keys() & headers.keys() else None
 
-    def as_written(self, size: int) -> Mapping[str, str] | None:
-        """The object's headers as its writer was told them; None when it has another size, is not
-        there, or cannot be asked. Raises as `settled` does.
+    def head_as_put_response(self, size: int) -> Mapping[str, str] | None:
+        """The object's headers by the names of PutObject's answer.
+
+        None when it has another size, does not exist, or is not readable. Raises as `matching`.
         """
         try:
             there = self.head()

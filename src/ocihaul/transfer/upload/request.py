@@ -1,4 +1,5 @@
-"""What a caller asks for and what comes back: the values around an upload, no behaviour."""
+"""What a caller asks for, checked once, and what comes back; and the headers that follow from
+it."""
 
 import mimetypes
 import posixpath
@@ -16,9 +17,16 @@ from ocihaul.storage.names import (
     check_text,
 )
 from ocihaul.storage.types import ObjectSummary, SseCustomerKey
-from ocihaul.transfer.plan import check_parallel, check_part_size
+from ocihaul.transfer.checksum import CRC32C, DECLARABLE, MD5, SHA256, SHA384
+from ocihaul.transfer.plan import (
+    ServiceLimits,
+    service_limits,
+    validate_parallel,
+    validate_part_size,
+)
 
 if TYPE_CHECKING:
+    # They bring the journal along, which those who only ask need not load.
     from ocihaul.transfer.integrity import SentPart
     from ocihaul.transfer.receipts.receipt import Receipt
 
@@ -33,42 +41,44 @@ class Stream(Protocol):
         ...
 
 
-class Existing(Enum):
-    """What to do when the object is there already."""
+class IfExists(Enum):
+    """What to do if the object exists already."""
 
     ASK = "ask"
     REPLACE = "replace"
     KEEP = "keep"
-    #: The caller has looked, and there is none: an object that appears meanwhile is an error.
+    #: The caller has seen that there is none: an object that appears meanwhile is an error.
     ABSENT = "absent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadRequest:
-    """One file or stream to one object. Sizes are bytes; None means "not given by the caller".
+    """One file or stream to one object. Sizes are bytes; None means that the caller did not say.
+
+    Raises UsageError for what no request could carry. Without a `namespace` it is not complete:
+    the caller adds it.
 
     `stream` is read instead of the file, to its end and once; `source` then names it in messages.
-    Its parts wait for the service in at most `memory_limit` bytes of memory, the rest of them in
-    files without a name in `spool_dir` (None: `spool.default_directory()`). What the stream has to
-    be is said by `expected_size` and the `content_*` values; of a file, `expected_size` too.
-    A stream without a byte is a failure, unless that was said.
+    Its parts wait in at most `memory_limit` bytes of memory, the rest of them in nameless files in
+    `spool_dir` (None: `spool.default_directory()`). `expected_size` and the `content_*` values say
+    what the source has to be. A stream without a byte is a failure, unless they say so.
 
     `if_match` is the etag of the only object that may be replaced, `seen_etag` that of one which
-    the caller has looked at: an object that is the same as ours already is no conflict there.
-    `restart` drops what an earlier run has left unfinished; `wait` waits for another process that
-    uploads to the same object. `upload_id` names an upload to go on with, whoever began it.
-    `receipt` is a file to write the receipt to. `parallel` parts go at a time, or with `adaptive`
-    at most so many, as the line and the service allow. With `outlive_session` the parts go through
-    a PAR for this one object, which is valid for as long as they take at `expected_rate` (bytes
-    per second), and for a day at least. `metadata` has plain keys, without `opc-meta-`.
-    `content_md5` and the `content_*` checksum values are base64 and belong to the whole object.
+    the caller has seen: an object that equals ours already is no conflict there. `restart` drops
+    what an earlier run has left incomplete; `wait` waits for another process that uploads to the
+    same object. `upload_id` names an upload to resume, begun anywhere. `receipt` is a file to
+    write the receipt to. `parallel` parts go at a time, or with `adaptive` at most so many, as the
+    line and the service allow. With `outlive_session` the parts go through a PAR for this one
+    object, which is valid for as long as they take at `expected_rate` (bytes per second), and for
+    a day at least. `metadata` has plain keys, without `opc-meta-`. `content_md5` and the
+    `content_*` checksums are base64 and belong to the whole object.
     """
 
     source: Path
     namespace: str
     bucket: str
     name: str
-    existing: Existing = Existing.ASK
+    existing: IfExists = IfExists.ASK
     if_match: str | None = None
     seen_etag: str | None = None
     multipart: bool = True
@@ -100,6 +110,20 @@ class UploadRequest:
     outlive_session: bool = False
     expected_rate: float | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    limits: ServiceLimits = field(default_factory=service_limits, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.namespace:
+            check_text(self.namespace, "namespace")
+        validate_part_size(None if self.upload_id else self.part_size, self.limits)
+        validate_parallel(self.parallel)
+        check_bucket_name(self.bucket)
+        check_object_name(self.name)
+        check_headers(put_headers(self))
+        for etag in (self.if_match, self.seen_etag):
+            check_headers({} if etag is None else {"if-match": etag})
+        if self.memory_limit < 0:
+            raise UsageError(f"`memory_limit`: {self.memory_limit} (0 or more; 0: only the disk)")
 
 
 def upload_request(
@@ -134,7 +158,7 @@ def upload_request(
     )
 
 
-#: Asked when the object exists and `Existing.ASK` is set; True replaces it.
+#: Asked when the object exists and `IfExists.ASK` is set; True replaces it.
 Confirm = Callable[[ObjectSummary], bool]
 
 
@@ -181,25 +205,32 @@ _COMPRESSED = {
 }
 
 
-def check_request(request: UploadRequest) -> None:
-    """Raise UsageError for what no request could carry, before any is made."""
-    check_text(request.namespace, "namespace")
-    check_wishes(request)
+def expected_checksums(request: UploadRequest) -> Mapping[str, str]:
+    """The checksums of the whole source that the caller gave, base64 by algorithm."""
+    given = {
+        CRC32C: request.content_crc32c,
+        SHA256: request.content_sha256,
+        SHA384: request.content_sha384,
+        MD5: request.content_md5,
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
-def check_wishes(request: UploadRequest) -> None:
-    """The same, while the namespace need not be known yet."""
-    check_part_size(None if request.upload_id else request.part_size)
-    check_parallel(request.parallel)
-    check_bucket_name(request.bucket)
-    check_object_name(request.name)
-    check_headers(put_headers(request))
-    for etag in (request.if_match, request.seen_etag):
-        check_headers({} if etag is None else {"if-match": etag})
+def requested_algorithm(request: UploadRequest) -> str | None:
+    """The checksum that the caller wants to be declared, or implies by giving its value."""
+    implied = (name for name in expected_checksums(request) if name in DECLARABLE)
+    return request.checksum_algorithm or next(implied, None)
+
+
+def encryption_of(request: UploadRequest) -> str:
+    """How the parts are encrypted, in a form that gives no key away."""
+    if request.sse_customer_key is not None:
+        return "sse-c " + request.sse_customer_key.headers()["opc-sse-customer-key-sha256"]
+    return f"kms {request.kms_key_id}" if request.kms_key_id else "service"
 
 
 def encryption_headers(request: UploadRequest) -> dict[str, str]:
-    """What every request that touches the object's bytes needs: KMS key or customer's key."""
+    """The KMS key or the customer's key, for every request that touches the object's bytes."""
     headers = request.sse_customer_key.headers() if request.sse_customer_key else {}
     if request.kms_key_id:
         headers["opc-sse-kms-key-id"] = request.kms_key_id
@@ -219,13 +250,12 @@ def put_headers(request: UploadRequest) -> dict[str, str]:
     return {name: value for name, value in headers.items() if value is not None}
 
 
-def guessed_type(name: str, encoding: str | None) -> str | None:
-    """The content type that a file's name tells; None: the service's own.
+def guess_content_type(name: str, encoding: str | None) -> str | None:
+    """Guess the content type from a file's name; None where it tells none.
 
-    What is compressed (`a.css.gz`) is of its compression's type: as text/css it would have to say
-    `content-encoding: gzip` too, and whatever fetched it by HTTP would undo the compression on the
-    way, so that the file that was stored would not come back. Who wants that says so, with the
-    `encoding`.
+    A compressed file (`a.css.gz`) gets its compression's type: as text/css it would also have to
+    say `content-encoding: gzip`, and an HTTP client would undo the compression on the way, so that
+    another file would come back than was stored. An `encoding` asks for just that.
     """
     guess, compression = mimetypes.guess_type(f"/{posixpath.basename(name)}")  # not a URL
     if compression is None or compression == encoding:
@@ -249,7 +279,7 @@ def create_document(request: UploadRequest) -> dict[str, object]:
 
 
 def attributes_of(request: UploadRequest) -> dict[str, object]:
-    """What the object will have besides its bytes: fixed when a multipart upload is created."""
+    """The object's attributes, which are fixed when a multipart upload is created."""
     document = create_document(request)
     del document["object"]
     return document

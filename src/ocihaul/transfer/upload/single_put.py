@@ -1,8 +1,11 @@
-"""A whole file, or a stream that is short, as one PutObject.
+"""One PutObject with its checksum in the request: the service compares before it stores.
 
-Its checksum goes along in the request, so the bytes are read before they are sent. A megabyte is
-held meanwhile. What is larger is read again to be sent, from the system's cache as a rule, and
-must be the same then: else its last block does not go out.
+A body that differs from `opc-content-crc32c` (or -sha256, -sha384) is refused with a 400, and what
+the name held stays
+(https://docs.oracle.com/iaas/api/#/en/objectstorage/20160918/Object/PutObject).
+So nothing becomes visible uncompared, whenever the process ends. The answer is compared all the
+same: where the service does not heed the header, a damaged object is replaced at once, or deleted.
+The checksum comes first in the request, so the bytes are read before they are sent.
 """
 
 import re
@@ -11,13 +14,14 @@ from dataclasses import dataclass, field
 
 from ocihaul.errors import (
     ChecksumError,
-    Interrupted,
     OcihaulError,
     ServiceError,
     SessionError,
-    SourceChanged,
+    SourceChangedError,
+    TransferCancelled,
 )
 from ocihaul.events import Notice, PartFinished
+from ocihaul.storage.calls import Headers
 from ocihaul.transfer import checksum
 from ocihaul.transfer.buffers import BLOCK, AbandonedError, buffer_for
 from ocihaul.transfer.checksum import CRC32C, MD5
@@ -25,10 +29,10 @@ from ocihaul.transfer.hashing import digest_range
 from ocihaul.transfer.integrity import Integrity, SentPart
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE
 from ocihaul.transfer.source import Source
-from ocihaul.transfer.upload.context import Job, announced, compare_announced
-from ocihaul.transfer.upload.part_uploader import MOST_SENDS, Headers, RangeBody
-from ocihaul.transfer.upload.remote_object import TargetObject
-from ocihaul.transfer.upload.request import UploadResult, put_headers
+from ocihaul.transfer.upload.context import UploadContext, compare_expected_checksums
+from ocihaul.transfer.upload.part_uploader import MOST_SENDS, RangeBody
+from ocihaul.transfer.upload.remote_object import RemoteObject
+from ocihaul.transfer.upload.request import UploadResult, expected_checksums, put_headers
 from ocihaul.wire.message import Body
 
 #: What a 400 about a checksum says in its code or message, in lower case and without spaces and
@@ -40,36 +44,37 @@ _HINT = "Check this machine's memory and disk, and the proxies on the way."
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """`size` bytes to be put. `digests` (the declared one, CRC32C) are known before one goes out.
+    """`size` bytes to be put, with their `digests` (the declared algorithm, CRC32C).
 
-    `reread` computes another digest. `thrown_away` is told why what was sent does not count.
+    `reread` computes another digest. `discarded` is called with the reason why the bytes that were
+    sent do not count.
     """
 
     body: bytes | Body
     size: int
     digests: Mapping[str, bytes]
     reread: Callable[[str], bytes]
-    thrown_away: Callable[[str], None] = lambda _: None
+    discarded: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The service has it right: what it answered, and the digests that were compared."""
+    """What the service answered, and the digests that were compared with it."""
 
     headers: Headers
     digests: Mapping[str, bytes]
 
 
 @dataclass(slots=True)
-class CheckedPut:
-    """Puts one object. `headers` are the request's, but for our checksum and preconditions.
+class VerifiedPut:
+    """Put one object. `headers` are the request's, but for our checksum and preconditions.
 
-    `settle_conflicts`: when a precondition fails, an object that is the same already is a success.
-    It may be the work of an earlier run that was killed. A caller who compares and swaps by an
-    etag of its own does not want that.
+    `settle_conflicts`: when a precondition fails, an object that equals ours already is a success.
+    It may be of an earlier run that was killed. A caller that compares and swaps by an etag of its
+    own does not want that.
     """
 
-    target: TargetObject
+    remote: RemoteObject
     integrity: Integrity
     headers: Headers
     settle_conflicts: bool = True
@@ -89,7 +94,7 @@ class CheckedPut:
         try:
             return self._send(content, preconditions)
         except OcihaulError as error:
-            # Without a session there is nothing to sign with, and asking might wait for one.
+            # Without a session the request cannot be signed, and might wait for a login.
             if self._visible is not None and not isinstance(error, SessionError):
                 self._delete(self._visible)
             error.message += self._outcome(error)
@@ -107,10 +112,10 @@ class CheckedPut:
             try:
                 return self._attempt(content, {**self.headers, **guard, **preconditions})
             except ChecksumError as error:
-                content.thrown_away(error.message)
+                content.discarded(error.message)
                 if sends == MOST_SENDS or (self._visible and "etag" not in self._visible):
                     times = "once" if sends == 1 else f"{sends} times"
-                    what = f"{self.target.name!r} arrived damaged {times}: {error.message}"
+                    what = f"{self.remote.name!r} arrived damaged {times}: {error.message}"
                     raise ChecksumError(what, hint=_HINT) from error
             preconditions = self._next(preconditions)
 
@@ -118,14 +123,14 @@ class CheckedPut:
         """The preconditions of another send: they hold for what the last one has left."""
         if self._visible is not None:
             return {"if-match": self._visible["etag"]}
-        if self._replaced and "if-match" in preconditions and self.target.head() is None:
+        if self._replaced and "if-match" in preconditions and self.remote.head() is None:
             return {"if-none-match": "*"}
         return preconditions
 
     def _attempt(self, content: Content, headers: Headers) -> Stored:
         """Send it once. Raises ChecksumError when it arrived damaged: refused, or deleted."""
         try:
-            answer = self.target.put(content.body, headers)
+            answer = self.remote.put(content.body, headers)
         except ServiceError as error:
             if error.status == 412 and (same := self._same(content, error)) is not None:
                 return same
@@ -139,7 +144,7 @@ class CheckedPut:
         except ChecksumError:
             self._visible = answer
             # The answer alone may be wrong: the object itself tells.
-            there = self._settled(content)
+            there = self._matching(content)
             if there is None:
                 self._delete(answer)
                 raise
@@ -147,21 +152,21 @@ class CheckedPut:
             return there
 
     def _same(self, content: Content, error: ServiceError) -> Stored | None:
-        """What is there, if it is ours after a lost reply, or could be in all that is asked for."""
+        """What is stored, if it is ours after a lost reply, or equals ours in all that counts."""
         if not (error.after_retry or self.settle_conflicts):
             return None
-        there = self._settled(content)
+        there = self._matching(content)
         if there is not None and not error.after_retry:
             return there if _has_attributes(there.headers, self.headers) else None
         return there
 
-    def _settled(self, content: Content) -> Stored | None:
-        """What is there, if it has our size and checksums."""
+    def _matching(self, content: Content) -> Stored | None:
+        """What is stored, if it has our size and checksums."""
         digests = {**content.digests}
         if MD5 not in digests:  # objects have it that have nothing else
             digests[MD5] = content.reread(MD5)
         expected = {checksum.content_header(n): checksum.encoded(d) for n, d in digests.items()}
-        headers = self.target.settled(content.size, expected)
+        headers = self.remote.matching(content.size, expected)
         return None if headers is None else Stored(headers, digests)
 
     def _delete(self, damaged: Headers) -> None:
@@ -172,7 +177,7 @@ class CheckedPut:
             self._trouble = "the answer does not say which object it is"
             return
         try:
-            self.target.withdraw(version, etag)
+            self.remote.delete(version, etag)
         except OcihaulError as error:
             self._trouble = error.message
         else:
@@ -180,7 +185,7 @@ class CheckedPut:
 
     def _outcome(self, error: OcihaulError) -> str:
         """What the name holds after a failure, to be added to its message."""
-        name = self.target.name
+        name = self.remote.name
         if self._visible is not None:
             text = f"; {name!r} holds damaged bytes now, and what it held before is gone"
             return f"{text} (it could not be deleted: {self._trouble or 'no session'})"
@@ -210,28 +215,35 @@ def _has_attributes(there: Headers, wanted: Headers) -> bool:
     )
 
 
-def put_whole(job: Job, source: Source, size: int, preconditions: Headers) -> UploadResult:
-    """Send all of `source`. Raises ChecksumError, SourceError, what `CheckedPut.send` raises."""
+def put_single(
+    context: UploadContext, source: Source, size: int, preconditions: Headers
+) -> UploadResult:
+    """Upload a whole source as one PutObject.
+
+    A megabyte is held in memory. What is larger is read once for its checksum, and again to be
+    sent, from the system's cache as a rule; its last block is not sent unless the bytes are the
+    same. Raises ChecksumError, SourceError, and what `VerifiedPut.send` raises.
+    """
     if size <= BLOCK:
-        source = _Held(source, size)
+        source = _InMemory(source, size)
     elif size > DEFAULT_PART_SIZE:
-        job.listener(Notice("It is read once for its checksum before it is sent."))
-    content, body = _content(job, source, size)
-    put = CheckedPut(
-        job.target,
-        job.integrity,
-        put_headers(job.request),
-        settle_conflicts=job.request.if_match is None,
+        context.listener(Notice("It is read once for its checksum before it is sent."))
+    content, body = _content(context, source, size)
+    put = VerifiedPut(
+        context.remote,
+        context.integrity,
+        put_headers(context.request),
+        settle_conflicts=context.request.if_match is None,
     )
     try:
         stored = put.send(content, preconditions)
     finally:
-        job.sender.count(body.total_sent)
-    _check_unchanged_although_stored(job, source, stored.headers)
-    job.listener(PartFinished(1, size))
+        context.count_sent(body.total_sent)
+    _check_unchanged_although_stored(context, source, stored.headers)
+    context.listener(PartFinished(1, size))
     etag, request_id = stored.headers.get("etag", ""), stored.headers.get("opc-request-id")
     md5 = stored.digests.get(MD5)
-    return job.result(
+    return context.result(
         stored.headers,
         size=size,
         part_count=1,
@@ -241,22 +253,22 @@ def put_whole(job: Job, source: Source, size: int, preconditions: Headers) -> Up
     )
 
 
-def _content(job: Job, source: Source, size: int) -> tuple[Content, RangeBody]:
-    """Read it for its checksums, and make of it what can be sent."""
+def _content(context: UploadContext, source: Source, size: int) -> tuple[Content, RangeBody]:
+    """Read it for its checksums, and compare those that the caller gave."""
     buffer = buffer_for(size)
 
     def check() -> None:
-        if job.stop.is_set():
-            raise Interrupted("stopped while the file was read")
-        if job.abandoned.is_set():
+        if context.stop.is_set():
+            raise TransferCancelled("stopped while the file was read")
+        if context.abandoned.is_set():
             raise AbandonedError
 
     def digest(*algorithms: str) -> dict[str, bytes]:
         return digest_range(source, 0, size, algorithms, buffer=buffer, check=check)
 
-    given = announced(job.request)
-    digests = digest(*(job.integrity.algorithms | given.keys()))
-    compare_announced(job.request, digests)
+    expected = expected_checksums(context.request)
+    digests = digest(*(context.integrity.algorithms | expected.keys()))
+    compare_expected_checksums(context.request, digests)
     source.check_unchanged()
     body = RangeBody(
         source,
@@ -266,15 +278,15 @@ def _content(job: Job, source: Source, size: int) -> tuple[Content, RangeBody]:
         algorithms=frozenset({CRC32C}),
         expected={CRC32C: digests[CRC32C]},
         buffer=buffer,
-        listener=job.listener,
-        abandoned=job.abandoned,
+        listener=context.listener,
+        abandoned=context.abandoned,
     )
-    content = Content(body, size, digests, lambda name: digest(name)[name], body.throw_away)
+    content = Content(body, size, digests, lambda name: digest(name)[name], body.discard_progress)
     return content, body
 
 
-class _Held:
-    """A short source that is read once."""
+class _InMemory:
+    """A short source, read once and held in memory."""
 
     def __init__(self, source: Source, size: int) -> None:
         self._source = source
@@ -288,14 +300,16 @@ class _Held:
         self._source.check_unchanged()
 
 
-def _check_unchanged_although_stored(job: Job, source: Source, answer: Headers) -> None:
-    """What was stored is the source as it was, and older than what it is now: say so."""
+def _check_unchanged_although_stored(
+    context: UploadContext, source: Source, answer: Headers
+) -> None:
+    """Raise SourceChangedError, with the etag of what was stored, when that is older."""
     try:
         source.check_unchanged()
-    except SourceChanged as error:
+    except SourceChangedError as error:
         error.hint = (
-            f"What was stored as {job.request.name!r} is older. Upload it again when nobody "
-            "writes to it."
+            f"What was stored as {context.request.name!r} is older. Upload it again when no "
+            "program writes to it."
         )
         error.stored = answer.get("etag")
         raise

@@ -1,8 +1,8 @@
-"""Where parts of a stream wait until the service has them: memory first, then files without a name.
+"""The spool: parts of a stream wait in memory, then in nameless files, until the service has them.
 
-A spool file has no name from its birth on (or, where the system knows no such files, is deleted
-with its last handle): nothing is left of it when the process is killed. It is readable by nobody
-else, but not encrypted.
+A spool file never has a name (or, where the system has no such files, is deleted with its last
+handle): nothing is left of it when the process is killed. No other user can read it, but it is not
+encrypted.
 """
 
 import contextlib
@@ -19,11 +19,11 @@ from ocihaul.errors import SpoolError
 from ocihaul.filesystem import preallocate
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-#: How often somebody who waits for space looks whether it is still wanted, seconds.
-_GLANCE = 0.2
+#: How often a wait for space checks whether the part is still wanted, seconds.
+_POLL_INTERVAL = 0.2
 
 
-class Kept(Protocol):
+class SpooledPart(Protocol):
     """Room for one part; used by one thread at a time."""
 
     def write(self, data: memoryview, offset: int) -> None:
@@ -33,7 +33,7 @@ class Kept(Protocol):
         """Fill `view` from `offset`. Raises SpoolError."""
 
     def check_unchanged(self) -> None:
-        """Nobody else can reach it."""
+        """Do nothing: no other program can reach it."""
 
     def close(self) -> None:
         """Give the room back."""
@@ -51,7 +51,7 @@ class Spool:
         self._directory = directory
         self._gone = gone
         self._freed = threading.Condition()  # guards all below
-        self._kept: dict[Kept, int] = {}
+        self._kept: dict[SpooledPart, int] = {}
         self._in_memory = 0
 
     def __enter__(self) -> Self:
@@ -63,15 +63,15 @@ class Spool:
         for part in kept:
             part.close()
 
-    def take(self, size: int) -> Kept | None:
-        """Room for `size` bytes. A full disk is waited for while other parts are to leave it.
+    def take(self, size: int) -> SpooledPart | None:
+        """Room for `size` bytes; waits for a full disk while other parts are to leave it.
 
-        None when nobody wants it any more. Raises SpoolError.
+        None when the part is not wanted any more. Raises SpoolError.
         """
         with self._freed:
             while not self._gone():
                 if self._in_memory + size <= self._limit:
-                    part: Kept = _InMemory(size)
+                    part: SpooledPart = _InMemory(size)
                     self._in_memory += size
                     self._kept[part] = size
                     return part
@@ -80,14 +80,14 @@ class Spool:
                 except OSError as error:
                     if error.errno not in _FULL or not self._kept:
                         raise _trouble(self._directory, error) from error
-                    self._freed.wait(_GLANCE)
+                    self._freed.wait(_POLL_INTERVAL)
                 else:
                     self._kept[part] = 0
                     return part
         return None
 
-    def free(self, part: Kept) -> None:
-        """The part is not needed any more."""
+    def release(self, part: SpooledPart) -> None:
+        """Give back the room of a part."""
         with self._freed:
             self._in_memory -= self._kept.pop(part, 0)
             part.close()
@@ -132,7 +132,7 @@ class _InMemory:
 
 
 class _OnDisk:
-    """A file that nobody can find. Its blocks are taken at birth, so that writing does not fail."""
+    """A nameless file. Its blocks are reserved at once, so that writing does not fail."""
 
     def __init__(self, size: int, directory: Path) -> None:
         self._directory = directory
@@ -176,6 +176,5 @@ class _OnDisk:
 def _trouble(directory: Path, error: OSError) -> SpoolError:
     return SpoolError(
         f"the spool directory {directory} cannot keep a part: {error.strerror}",
-        hint="Name a directory with more room with --spool-dir, raise --memory-limit, or send "
-        "fewer parts at a time with --parallel-upload-count.",
+        hint="Pass a `spool_dir` with more room, a larger `memory_limit`, or a smaller `parallel`.",
     )

@@ -1,113 +1,76 @@
-"""A stream to an object: cut it, send it, and leave nothing behind when that fails.
+"""Upload a stream: cut it, send it, and leave nothing behind when that fails.
 
-Of a stream nothing can be read twice, so nothing can be gone on with: what was begun is aborted.
-Where even that is impossible (kill -9), the journal knows the upload, and the next run drops it.
+A stream cannot be read twice, so its upload cannot be resumed: it is aborted. Where even that is
+impossible (kill -9), the journal knows the upload, and the next run aborts it.
 """
 
 import contextlib
 import threading
-from collections.abc import Callable
 
 from ocihaul.errors import (
     ChecksumError,
-    Interrupted,
     OcihaulError,
     SessionError,
-    UploadStopped,
+    TransferCancelled,
+    UploadIncompleteError,
     UsageError,
 )
-from ocihaul.events import (
-    Listener,
-    MultipartUploadCreated,
-    Notice,
-    UploadFinished,
-    UploadPlanned,
-)
-from ocihaul.storage.client import StorageClient
-from ocihaul.transfer.adaptive_concurrency import Pace
-from ocihaul.transfer.integrity import Integrity, SentPart
-from ocihaul.transfer.journal.journal import Journal
+from ocihaul.events import MultipartUploadCreated, Notice, UploadPlanned
+from ocihaul.storage.calls import Headers
+from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.values import STREAM
-from ocihaul.transfer.plan import Schedule, limit_text, plan_stream
+from ocihaul.transfer.plan import StreamPlan, plan_stream
 from ocihaul.transfer.receipts.receipt_file import check_place
 from ocihaul.transfer.source import Piece
-from ocihaul.transfer.stats import Counter
-from ocihaul.transfer.upload.context import Job, wished_algorithm
-from ocihaul.transfer.upload.finalize import Origin, conclude
-from ocihaul.transfer.upload.incomplete import IncompleteUploads
-from ocihaul.transfer.upload.multipart import created
-from ocihaul.transfer.upload.par_upload import assembly_for
-from ocihaul.transfer.upload.part_uploader import Headers, PartWorkers
-from ocihaul.transfer.upload.remote_object import TargetObject
+from ocihaul.transfer.upload.context import UploadCall, UploadContext
+from ocihaul.transfer.upload.finalize import SourceInfo, finalize
+from ocihaul.transfer.upload.multipart import create_recorded
+from ocihaul.transfer.upload.par_upload import multipart_session
+from ocihaul.transfer.upload.part_uploader import PartUploader
+from ocihaul.transfer.upload.remote_object import RemoteObject
 from ocihaul.transfer.upload.request import (
-    Confirm,
     Stream,
     UploadRequest,
     UploadResult,
-    check_request,
+    requested_algorithm,
 )
 from ocihaul.transfer.upload.resume import (
-    created_before,
-    drop,
-    drop_orphan,
+    created_by_earlier_run,
+    discard,
+    discard_orphan,
     intention_of,
-    is_lost,
+    is_orphaned_stream,
 )
-from ocihaul.transfer.upload.single_put import put_whole
+from ocihaul.transfer.upload.single_put import put_single
 from ocihaul.transfer.upload.spool import Spool, check_directory, default_directory
-from ocihaul.transfer.upload.state import Memory, alone, memory_of
-from ocihaul.transfer.upload.stream_reader import Expectations, Intake
+from ocihaul.transfer.upload.state import UploadState, exclusive
+from ocihaul.transfer.upload.stream_reader import StreamChecks, StreamReader
 
-#: How long the abort of a failed upload may take, seconds; shorter when somebody waits for us.
-_LAST_WORD = 30.0
-_LAST_WORD_WHEN_STOPPED = 3.0
+#: How long the abort of a failed upload may take, seconds; shorter when the caller cancelled it.
+_ABORT_SECONDS = 30.0
+_ABORT_SECONDS_WHEN_CANCELLED = 3.0
 
 _AGAIN = "A stream cannot be read twice: run the whole pipeline again."
 
 
-def upload_stream(
-    storage: StorageClient,
-    request: UploadRequest,
-    stream: Stream,
-    *,
-    listener: Listener,
-    confirm: Confirm | None,
-    stop: threading.Event,
-    before: Callable[[int | None], None] | None,
-    journal: Journal | None,
-    counter: Counter | None,
-    pace: Pace | None,
-    incomplete: IncompleteUploads | None,
-) -> UploadResult:
-    """Upload `stream` to its end; the parameters and errors are those of `upload`.
+def upload_stream(call: UploadCall, stream: Stream) -> UploadResult:
+    """Upload `stream` to its end; parameters and errors are those of `upload`.
 
     Whether the object may be written is settled before the stream is read. One part or less goes
     up as one PutObject.
     """
-    schedule = _checked(request)
+    request, stop = call.request, call.stop
+    plan = _plan(request)
     if request.receipt is not None:
         check_place(request.receipt, None)
-    if before is not None:
-        before(request.expected_size)
+    if call.before is not None:
+        call.before(request.expected_size)
     with contextlib.ExitStack() as held:
-        memory = memory_of(
-            storage, request, journal, listener, counter=counter, incomplete=incomplete
-        )
-        held.enter_context(alone(memory, request, stop=stop))
-        _clear(memory, request, storage)
-        preconditions = TargetObject(storage, request).preconditions(confirm)
-        listener(
-            UploadPlanned(
-                name=request.name,
-                size=request.expected_size,
-                part_size=schedule.part_size(1),
-                part_count=None,
-                parallel=request.parallel,
-                multipart=True,
-            )
-        )
-        if request.part_size is not None and request.expected_size is None:
-            listener(Notice(f"The stream may not be longer: {limit_text(schedule)}."))
+        state = call.load_state()
+        held.enter_context(exclusive(state, request, stop=stop))
+        _discard_earlier(call, state)
+        preconditions = RemoteObject(call.storage, request).preconditions(call.confirm)
+        _announce(call, plan)
         abandoned = threading.Event()
         spool = Spool(
             request.memory_limit,
@@ -115,154 +78,156 @@ def upload_stream(
             gone=lambda: stop.is_set() or abandoned.is_set(),
         )
         held.enter_context(spool)
-        intake = Intake(
-            stream,
-            schedule,
-            spool,
-            Expectations(request, schedule),
-            stop=stop,
+        checks = StreamChecks(request, plan)
+        reader = StreamReader(stream, plan, spool, checks, stop=stop, abandoned=abandoned)
+        first, whole = reader.first_part()
+        context = call.context(
+            declared=requested_algorithm(request) if whole else request.checksum_algorithm,
             abandoned=abandoned,
         )
-        first, whole = intake.first()
-        integrity = Integrity(
-            declared=wished_algorithm(request) if whole else request.checksum_algorithm,
-            want_md5=request.verify_checksum,
-            listener=listener,
-        )
-        job = Job(storage, request, listener, stop, integrity, pace=pace, abandoned=abandoned)
         if whole:
-            result = put_whole(job, first.source, first.length, preconditions)
+            result = put_single(context, first.source, first.length, preconditions)
         else:
-            result = _StreamUpload(job, intake, memory).run(first, preconditions)
+            result = _StreamUpload(context, reader, state).run(first, preconditions)
         part_size = max(part.size for part in result.parts)
-        result = conclude(job, memory, Origin(None, None, part_size), result)
-    listener(UploadFinished(request.name, result.size, result.seconds, result.bytes_sent))
-    return result
+        return finalize(context, state, SourceInfo(None, None, part_size), result)
 
 
-def _checked(request: UploadRequest) -> Schedule:
-    """How to cut the stream. Raises UsageError and SpoolError for what cannot be."""
-    schedule = plan_stream(
-        part_size=request.part_size,
-        expected_size=request.expected_size,
-        parallel=request.parallel,
+def _plan(request: UploadRequest) -> StreamPlan:
+    """How to cut the stream. Raises UsageError, SpoolError."""
+    plan = plan_stream(
+        part_size=request.part_size, expected_size=request.expected_size, limits=request.limits
     )
     if not request.multipart:
         raise UsageError(
-            "a stream cannot be sent without multipart: its length is not known",
-            hint="Leave --no-multipart away; a short stream is sent in one piece anyhow.",
+            "`multipart`: False (a stream needs parts, as its length is not known)",
+            hint="Leave it out; a short stream is sent in one piece anyhow.",
         )
-    if request.memory_limit < 0:
-        raise UsageError("a memory limit below zero cannot be", hint="Say 0 to use the disk alone.")
-    check_request(request)
     if request.spool_dir is not None:
         check_directory(request.spool_dir)
-    return schedule
+    return plan
 
 
-def _clear(memory: Memory, request: UploadRequest, storage: StorageClient) -> None:
-    """Drop what an earlier stream has left; a file's parts are only dropped when asked for."""
-    entry = memory.find()
+def _announce(call: UploadCall, plan: StreamPlan) -> None:
+    request = call.request
+    call.listener(
+        UploadPlanned(
+            name=request.name,
+            size=request.expected_size,
+            part_size=plan.part_size(1),
+            part_count=None,
+            parallel=request.parallel,
+            multipart=True,
+        )
+    )
+    if request.part_size is not None and request.expected_size is None:
+        call.listener(Notice(f"The stream may not be longer: {plan.limit_text}."))
+
+
+def _discard_earlier(call: UploadCall, state: UploadState) -> None:
+    """Abort the upload of an earlier stream; that of a file only if the caller says so."""
+    request, entry = call.request, state.load()
     if entry is None:
-        orphan = created_before(memory, request)
+        orphan = created_by_earlier_run(state, request)
         if orphan is not None and (request.restart or orphan[0].source == STREAM):
-            drop_orphan(memory, orphan[1], storage)
+            discard_orphan(state, orphan[1], call.storage)
         return
-    if not (request.restart or is_lost(entry, memory.listener)):
+    if not (request.restart or is_orphaned_stream(state, entry)):
         raise UsageError(
             f"upload {entry.upload_id} of {entry.source} to this object is not complete",
-            hint="Finish it, or drop it with --restart.",
+            hint="Finish it, or pass `restart` to drop it.",
         )
-    drop(memory, entry, storage)
+    discard(state, entry, call.storage)
 
 
 class _StreamUpload:
     """One multipart upload of a stream."""
 
-    def __init__(self, job: Job, intake: Intake, memory: Memory) -> None:
-        self._job = job
-        self._intake = intake
-        self._memory = memory
-        self._assembly = assembly_for(job, memory, size=None)
+    def __init__(self, context: UploadContext, reader: StreamReader, state: UploadState) -> None:
+        self._context = context
+        self._reader = reader
+        self._state = state
+        self._session = multipart_session(context, state, size=None)
         self._committing = False
 
     def run(self, first: Piece, preconditions: Headers) -> UploadResult:
-        """Send all parts and commit. Raises UploadStopped, Interrupted: nothing was stored then."""
-        job = self._job
-        intention = intention_of(job.request, None, part_size=0, algorithm=job.integrity.declared)
-        upload_id = created(self._assembly, self._memory, job.request, intention, preconditions)
-        job.listener(MultipartUploadCreated(upload_id, None))
+        """Upload all parts and commit.
+
+        Raises UploadIncompleteError, TransferCancelled: nothing was stored then.
+        """
+        context = self._context
+        intention = intention_of(
+            context.request, None, part_size=0, algorithm=context.integrity.declared
+        )
+        upload_id = create_recorded(self._session, context, self._state, intention, preconditions)
+        context.listener(MultipartUploadCreated(upload_id, None))
         try:
-            parts = self._send(first)
+            parts = self._upload(first)
             self._committing = True
-            answer = self._assembly.commit(parts, preconditions)
+            answer = self._session.commit(parts, preconditions)
         except OcihaulError as error:
             raise self._failed(error) from error
         except BaseException as error:
-            self._give_up(error)
+            self._abort(error)
             raise
         try:
-            return self._assembly.result(parts, answer)
-        except ChecksumError:  # nothing to go on with
-            self._memory.forget()
+            return self._session.result(parts, answer)
+        except ChecksumError:  # nothing to resume
+            self._state.forget()
             raise
 
-    def _send(self, first: Piece) -> list[SentPart]:
+    def _upload(self, first: Piece) -> list[SentPart]:
         begun: list[Piece] = [first]
 
-        def supply() -> Piece | None:
+        def next_piece() -> Piece | None:
             try:
                 return begun.pop()  # atomic
             except IndexError:
-                return self._intake.part()
+                return self._reader.next_part()
 
-        workers = PartWorkers(
-            supply,
-            self._job.sender,
-            self._assembly.add,
-            record=self._memory.record,
-            parallel=self._job.request.parallel,
-            stop=self._job.stop,
-            pace=self._job.pace,
-            resumable=False,
+        uploader = PartUploader(
+            self._context, self._session.part_request(), record=self._state.record
         )
-        done = workers.run()
+        parallel = self._context.request.parallel
+        done = uploader.run(next_piece, parallel=parallel, resumable=False)
         return [done[number] for number in sorted(done)]
 
     def _failed(self, error: OcihaulError) -> OcihaulError:
-        upload_id, name = self._assembly.upload_id, self._job.request.name
-        left = self._give_up(error)
+        upload_id, name = self._session.upload_id, self._context.request.name
+        left = self._abort(error)
         hint = (_AGAIN, left) if left else (_AGAIN,)
         if left and self._committing:  # an upload that cannot be aborted may be an object by now
-            return UploadStopped(
+            return UploadIncompleteError(
                 f"it is not known whether {name!r} was stored: its commit was not answered",
                 upload_id=upload_id,
                 resumable=False,
                 hint=(f"Look with: ocihaul os object head --name {name}", left),
             )
-        if isinstance(error, Interrupted):
-            return Interrupted(f"interrupted; nothing was stored as {name!r}", hint=hint)
-        return UploadStopped(
+        if isinstance(error, TransferCancelled):
+            return TransferCancelled(f"interrupted; nothing was stored as {name!r}", hint=hint)
+        return UploadIncompleteError(
             f"nothing was stored as {name!r}: the upload of the stream failed",
             upload_id=upload_id,
             resumable=False,
             hint=hint,
         )
 
-    def _give_up(self, error: BaseException) -> str | None:
-        """Abort the upload; what to tell people when it is left at the service."""
-        stopped = self._job.stop.is_set()
+    def _abort(self, error: BaseException) -> str | None:
+        """Abort the upload; return the hint for one that is left at the service."""
+        cancelled = self._context.stop.is_set()
         trouble = "the session is over"
-        # Without a session there is nothing to sign an abort with, and asking might wait for one.
-        if self._assembly.outlives or not isinstance(error, SessionError):
+        # Without a session the abort cannot be signed, and might wait for a login.
+        if self._session.survives_session or not isinstance(error, SessionError):
             try:
-                self._assembly.abort_soon(_LAST_WORD_WHEN_STOPPED if stopped else _LAST_WORD)
+                self._session.abort_with_deadline(
+                    _ABORT_SECONDS_WHEN_CANCELLED if cancelled else _ABORT_SECONDS
+                )
             except OcihaulError as error_:
                 trouble = error_.message
             else:
-                self._memory.forget()
+                self._state.forget()
                 return None
         return (
-            f"Upload {self._assembly.upload_id} is left at the service ({trouble}). "
-            f"Drop it with: {self._assembly.how_to_abort()}"
+            f"Upload {self._session.upload_id} is left at the service ({trouble}). "
+            f"Drop it with: {self._session.abort_hint()}"
         )

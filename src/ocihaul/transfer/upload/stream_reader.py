@@ -1,4 +1,4 @@
-"""A stream, read once and cut into parts that can be sent again until the service has them."""
+"""Read a stream once, and cut it into parts that can be sent again until the service has them."""
 
 import contextlib
 import io
@@ -9,51 +9,48 @@ from base64 import b64decode
 from collections.abc import Callable
 from functools import partial
 
-from ocihaul.errors import ChecksumError, Interrupted, SourceError
+from ocihaul.errors import ChecksumError, SourceError, TransferCancelled
 from ocihaul.transfer import checksum
 from ocihaul.transfer.buffers import BLOCK, AbandonedError, buffer_for
-from ocihaul.transfer.plan import Schedule, limit_text
+from ocihaul.transfer.plan import StreamPlan
 from ocihaul.transfer.source import Piece
-from ocihaul.transfer.upload.context import announced
-from ocihaul.transfer.upload.request import Stream, UploadRequest
+from ocihaul.transfer.upload.request import Stream, UploadRequest, expected_checksums
 from ocihaul.transfer.upload.spool import Spool
 
-#: How often somebody who waits for the producer looks whether that is still wanted, seconds.
-_GLANCE = 0.2
-#: How long a stream is left alone that has nothing and cannot be waited for, seconds.
+#: How often a wait for the producer checks whether the stream is still wanted, seconds.
+_POLL_INTERVAL = 0.2
+#: How long to wait for a stream that has nothing and cannot be polled, seconds.
 _PAUSE = 0.05
 
 
-class Expectations:
-    """What the caller knows of the stream beforehand: its size and checksums."""
+class StreamChecks:
+    """Compare the stream with the size and checksums that the caller gave."""
 
-    def __init__(self, request: UploadRequest, schedule: Schedule) -> None:
-        self._wanted = announced(request)
+    def __init__(self, request: UploadRequest, plan: StreamPlan) -> None:
+        self._wanted = expected_checksums(request)
         self._running = {name: checksum.start(name) for name in self._wanted}
         self._expected = request.expected_size
-        self._schedule = schedule
+        self._plan = plan
         self.size = 0
 
     def update(self, data: memoryview) -> None:
-        """Take the next bytes. Raises SourceError when there are more than can be right."""
+        """Take the next bytes. Raises SourceError when there are too many."""
         self.size += len(data)
         if self._expected is not None and self.size > self._expected:
             raise SourceError(
                 f"the stream has more than the {self._expected} bytes that were expected",
                 hint="Find out which of the two is right.",
             )
-        if self.size > self._schedule.most:
+        if self.size > self._plan.most:
             raise SourceError(
-                f"the stream is too long: {limit_text(self._schedule)}",
-                hint="Leave --part-size away, or split the stream into several objects.",
+                f"the stream is too long: {self._plan.limit_text}",
+                hint="Leave out `part_size`, or split the stream into several objects.",
             )
         for one in self._running.values():
             one.update(data)
 
     def check_end(self) -> None:
-        """The stream is over. Raises SourceError or ChecksumError when it is not what it was
-        to be.
-        """
+        """Check the whole stream. Raises SourceError, ChecksumError when it is not as expected."""
         if self._expected not in {None, self.size}:
             raise SourceError(
                 f"the stream ended after {self.size} bytes; {self._expected} were expected",
@@ -63,7 +60,7 @@ class Expectations:
             raise SourceError(
                 "the stream ended without a single byte",
                 hint="Its producer has most likely failed: look at what it said. If an empty "
-                "object is wanted, say so with --expected-size 0.",
+                "object is wanted, pass `expected_size` 0.",
             )
         for name, value in self._wanted.items():
             ours = checksum.encoded(self._running[name].digest())
@@ -81,26 +78,26 @@ def _both(value: str) -> str:
     return value
 
 
-class Intake:
-    """Cuts a stream into parts. Thread-safe: one thread reads, the others wait for their turn.
+class StreamReader:
+    """Cut a stream into parts. Thread-safe: one thread reads, the others wait for their turn.
 
-    Whoever asks for a part reads it: nothing is read that nobody is free to send.
+    The worker that asks for a part reads it: nothing is read before a worker is free to send it.
     """
 
     def __init__(
         self,
         stream: Stream,
-        schedule: Schedule,
+        plan: StreamPlan,
         spool: Spool,
-        expectations: Expectations,
+        checks: StreamChecks,
         *,
         stop: threading.Event,
         abandoned: threading.Event,
     ) -> None:
-        self._read = _waiting_reader(stream, self._look_up)
-        self._schedule = schedule
+        self._read = _polling_reader(stream, self._check_wanted)
+        self._plan = plan
         self._spool = spool
-        self._expectations = expectations
+        self._checks = checks
         self._stop = stop
         self._abandoned = abandoned
         self._lock = threading.Lock()  # guards all below, and the stream
@@ -109,21 +106,21 @@ class Intake:
         self._number = 0
         self._over = False
 
-    def part(self) -> Piece | None:
+    def next_part(self) -> Piece | None:
         """The next part; None after the last one.
 
         Raises SourceError and ChecksumError when the stream is not what it should be, SpoolError,
-        Interrupted, and AbandonedError when nobody wants it any more.
+        TransferCancelled, and AbandonedError when the upload is given up.
         """
         with self._lock:
             piece = self._cut() if not self._over else None
         if piece is not None and not piece.length:
-            piece.free()
+            piece.release()
             return None
         return piece
 
-    def first(self) -> tuple[Piece, bool]:
-        """The first part, empty where the stream is, and whether it is all there is."""
+    def first_part(self) -> tuple[Piece, bool]:
+        """The first part, empty where the stream is, and whether it is the whole stream."""
         with self._lock:
             piece = self._cut()
             if not self._over:
@@ -132,11 +129,11 @@ class Intake:
 
     def _cut(self) -> Piece:
         number = self._number + 1
-        size = self._schedule.part_size(number)
+        size = self._plan.part_size(number)
         count, self._ahead = self._ahead or self._fill(size), 0
         kept = self._spool.take(size if count else 0)
         if kept is None:
-            self._look_up()
+            self._check_wanted()
             raise AbandonedError
         filled = 0
         try:
@@ -145,31 +142,33 @@ class Intake:
                 filled += count
                 count = self._fill(size - filled) if filled < size and not self._over else 0
         except BaseException:
-            self._spool.free(kept)
+            self._spool.release(kept)
             raise
         self._number = number
-        return Piece(number, kept, 0, filled, partial(self._spool.free, kept))
+        return Piece(number, kept, 0, filled, partial(self._spool.release, kept))
 
     def _fill(self, most: int) -> int:
         """Read up to `most` bytes into the block; 0 at the end of the stream."""
         view = self._block[:most]
         count = self._read(view)
         if count:
-            self._expectations.update(view[:count])
+            self._checks.update(view[:count])
         else:
             self._over = True
-            self._expectations.check_end()
+            self._checks.check_end()
         return count
 
-    def _look_up(self) -> None:
+    def _check_wanted(self) -> None:
         if self._stop.is_set():
-            raise Interrupted("stopped while the stream was read")
+            raise TransferCancelled("stopped while the stream was read")
         if self._abandoned.is_set():
             raise AbandonedError
 
 
-def _waiting_reader(stream: Stream, look_up: Callable[[], None]) -> Callable[[memoryview], int]:
-    """A function that reads what there is, and calls `look_up` while there is nothing.
+def _polling_reader(
+    stream: Stream, check_wanted: Callable[[], None]
+) -> Callable[[memoryview], int]:
+    """A function that reads what there is, and calls `check_wanted` while there is nothing.
 
     Only a plain descriptor can be waited for like that; anything else is read as it comes.
     """
@@ -181,8 +180,8 @@ def _waiting_reader(stream: Stream, look_up: Callable[[], None]) -> Callable[[me
     def read(view: memoryview) -> int:
         try:
             while True:
-                look_up()
-                if poll is not None and not poll.poll(_GLANCE * 1000):
+                check_wanted()
+                if poll is not None and not poll.poll(_POLL_INTERVAL * 1000):
                     continue
                 count = stream.readinto(view)
                 if count is not None:
