@@ -101,6 +101,6 @@ def check_whole(expected: Mapping[str, str], answer: Mapping[str, str], name: st
         raise ChecksumError(
             f"{kind} checksum does not match [Local: {expected[wrong]}] "
             f"[Service: {answer[wrong]}]: the object {name!r} is not what was sent",
-            hint="The object is there but wrong: upload it again, and replace it with `existing`.",
+            hint="The object is there but wrong: upload it again with `existing='overwrite'`.",
         )
     return any(header in answer for header in expected)

@@ -1,8 +1,8 @@
-"""Being the only process at something, on this machine: a lock file, which ends with its process.
+"""Locks between the processes of this machine: lock files, which end with their process.
 
-The file is removed when its lock is given up, so that they do not pile up. That is safe because a
-lock counts only if the file that has it still has the name: who locks one that was removed
-meanwhile tries again with the new one.
+The file is removed when its lock is released, so that lock files do not pile up. That is safe
+because a lock counts only while its file has the name: a process that locks a file which was
+removed meanwhile tries again with the new one.
 """
 
 import contextlib
@@ -26,29 +26,29 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-#: Somebody who only looks (`is_held`) has the lock for a moment: wait for that at least, seconds.
-_LOOK = 0.4
+#: `is_held` takes the lock for a moment: wait for that at least, seconds.
+_PROBE = 0.4
 #: Between two tries, seconds.
-_POLL = 0.02
-#: How long one wait is, so that a stop is noticed: seconds.
-_PATIENCE = 1.0
+_POLL_INTERVAL = 0.02
+#: How long one wait is, seconds: a stop is noticed after that.
+_WAIT = 1.0
 
 
 class HeldError(Exception):
-    """Another process has the lock; `who` names it."""
+    """Another process has the lock; `holder` names it."""
 
-    def __init__(self, who: str) -> None:
-        super().__init__(who)
-        self.who = who
+    def __init__(self, holder: str) -> None:
+        super().__init__(holder)
+        self.holder = holder
 
 
 @contextlib.contextmanager
 def hold(path: Path, *, wait: float) -> Iterator[None]:
-    """Have the lock file `path` for as long as the context lasts.
+    """Hold the lock file `path` for as long as the context lasts.
 
     Raises HeldError after `wait` seconds, OSError when there can be no lock.
     """
-    with _hold(path, max(wait, _LOOK)):
+    with _hold(path, max(wait, _PROBE)):
         yield
 
 
@@ -56,7 +56,7 @@ def hold(path: Path, *, wait: float) -> Iterator[None]:
 def claimed(directory: Path, name: str, what: str, *, wait: float) -> Iterator[None]:
     """Be the only process that uploads `what`, by the lock `name` in `directory`.
 
-    Raises TransferInProgressError after `wait` seconds, naming who has it; JournalError when there
+    Raises TransferInProgressError after `wait` seconds, naming the holder; JournalError when there
     can be no lock.
     """
     with contextlib.ExitStack() as held:
@@ -64,7 +64,7 @@ def claimed(directory: Path, name: str, what: str, *, wait: float) -> Iterator[N
             held.enter_context(hold(directory / f"{name}.lock", wait=wait))
         except HeldError as other:
             raise TransferInProgressError(
-                f"{what!r} is already being uploaded by {other.who}",
+                f"{what!r} is already being uploaded by {other.holder}",
                 hint="Wait until it has ended.",
             ) from None
         except OSError as error:
@@ -76,7 +76,7 @@ def claimed(directory: Path, name: str, what: str, *, wait: float) -> Iterator[N
 
 
 def is_held(directory: Path, name: str) -> bool:
-    """Whether a process has the lock; looks without leaving a trace."""
+    """Whether a process holds the lock; makes no lock file."""
     path = directory / f"{name}.lock"
     if not path.exists():
         return False
@@ -95,19 +95,19 @@ def alone(
 ) -> Iterator[None]:
     """Be the only process that downloads to `what`, by the lock file `path`.
 
-    While there is another: waits, or raises TransferInProgressError, which says who it is. Where no
-    lock file can be made there is no lock, and it is said.
+    While there is another: wait, or raise TransferInProgressError, which names it. Where no lock
+    file can be made there is no lock, and the listener is told.
     """
     with contextlib.ExitStack() as held:
         told = False
         while True:
             try:
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                held.enter_context(hold(path, wait=_PATIENCE if told else 0))
+                held.enter_context(hold(path, wait=_WAIT if told else 0))
             except HeldError as other:
                 busy = TransferInProgressError(
-                    f"{what} is already being fetched by {other.who}",
-                    hint="Wait for it, or run again without --no-wait.",
+                    f"{what} is already being fetched by {other.holder}",
+                    hint="Wait for it, or run again without `wait=False`.",
                 )
                 if not wait or stop.is_set():
                     raise busy from None
@@ -116,7 +116,7 @@ def alone(
                 told = True
                 continue
             except OSError as error:
-                text = f"Nobody is kept from writing {what} at the same time: {error}"
+                text = f"No other process is kept from writing {what} at the same time: {error}"
                 listener(Notice(f"{text}. Name a writable directory with OCIHAUL_STATE_DIR."))
             break
         yield
@@ -132,10 +132,10 @@ def _lock(path: Path, wait: float) -> Iterator[None]:
     while (file := _locked(path)) is None:
         if time.monotonic() >= until:
             raise HeldError(_read(path) or "another process")
-        time.sleep(_POLL)
+        time.sleep(_POLL_INTERVAL)
     try:
-        # Only told to others, nothing depends on it: another user's file, or a second name of one
-        # of ours, is locked as well as any, but not written.
+        # For messages alone: another user's file, or a second name of one of ours, is locked as
+        # well as any, but not written.
         with contextlib.suppress(OSError):
             if is_own(os.fstat(file)):
                 os.ftruncate(file, 0)
@@ -149,7 +149,7 @@ def _lock(path: Path, wait: float) -> Iterator[None]:
 
 
 def _locked(path: Path) -> int | None:
-    """A descriptor of the file that has this name, with its lock; None while somebody has that."""
+    """A descriptor of the file of this name, locked; None while another process has the lock."""
     assert fcntl is not None  # noqa: S101  for the type checker
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -163,7 +163,7 @@ def _locked(path: Path) -> int | None:
         except BaseException:
             os.close(file)
             raise
-        os.close(file)  # it was removed by who had it
+        os.close(file)  # its holder has removed it
 
 
 def _is_named(file: int, path: Path) -> bool:
@@ -176,7 +176,7 @@ def _is_named(file: int, path: Path) -> bool:
 @contextlib.contextmanager
 def _windows_lock(path: Path, wait: float) -> Iterator[None]:
     try:
-        with FileLock(path, timeout=wait, poll_interval=_POLL):
+        with FileLock(path, timeout=wait, poll_interval=_POLL_INTERVAL):
             yield
     except Timeout:
         raise HeldError("another process") from None

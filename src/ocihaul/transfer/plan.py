@@ -87,7 +87,7 @@ def plan_upload(
     if size > limits.largest_put:
         raise UsageError(
             f"the file has {size} bytes (without parts an object has at most 50 GiB)",
-            hint="Leave out `multipart`.",
+            hint="Leave out `multipart=False`.",
         )
     return Plan(size, size, multipart=False)
 

@@ -40,7 +40,7 @@ def test_ranges_as_http_has_them(text: str | None, expected: tuple[int, int]) ->
     ],
 )
 def test_ranges_that_are_none(text: str) -> None:
-    with pytest.raises(UsageError, match="--range"):
+    with pytest.raises(UsageError, match="`byte_range`"):
         wanted_bytes(text, 100)
 
 

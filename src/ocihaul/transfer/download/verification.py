@@ -188,6 +188,6 @@ def unknown_parts(expected: ObjectChecksums) -> UnknownPartsError:
 
 
 _NAME_IT = (
-    "If you know the size of its parts, pass it as `part_size`. "
-    "Without `verify` the object is taken as it is."
+    "If you know the size of its parts, pass it as `part_size`, in bytes. "
+    "`verify=False` takes the object as it is."
 )

@@ -1,4 +1,4 @@
-"""A receipt against what there is today: the local file, and the object on the service."""
+"""Compare a receipt with the local file and with the object on the service."""
 
 import threading
 from collections.abc import Mapping
@@ -217,7 +217,7 @@ def _key_headers(receipt: Receipt, key: SseCustomerKey | None) -> dict[str, str]
     kind, _, digest = receipt.encryption.partition(" ")
     if kind != "sse-c":
         return {}
-    hint = "Name the file with the key that it was stored with: --encryption-key-file FILE"
+    hint = "Pass the `sse_customer_key` that it was stored with."
     if key is None:
         raise UsageError("the object is encrypted with a key of yours", hint=hint)
     headers = key.headers()

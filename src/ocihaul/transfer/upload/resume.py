@@ -382,7 +382,7 @@ def import_upload(
     text = f"Its parts declare {declared}." if declared else _UNKNOWN_CHECKSUM
     state.listener(Notice(text))
     if part_size % MIB and part_size % MB:
-        text = f"a download needs `part_size` {part_size} to compare the object"
+        text = f"a download needs a `part_size` of {part_size} bytes to compare the object"
         state.listener(Notice(f"Its parts have an odd size: {text}."))
     state.listener(Notice(f"Reading {len(listed)} parts, to see whether they are of this file."))
     # Of MD5 nothing is declared: the service always computes it.

@@ -100,7 +100,7 @@ def _plan(request: UploadRequest) -> StreamPlan:
     )
     if not request.multipart:
         raise UsageError(
-            "`multipart`: False (a stream needs parts, as its length is not known)",
+            "`multipart=False`: not for a stream (its length is not known)",
             hint="Leave it out; a short stream is sent in one piece anyhow.",
         )
     if request.spool_dir is not None:
