@@ -1,4 +1,4 @@
-"""What an upload cost beyond its bytes: renewals, retries, parts sent again, by its events."""
+"""What watches a transfer: the counts for its receipt, and how many parts go at a time."""
 
 import threading
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from ocihaul.documents import whole_number_or_none
 from ocihaul.events import Event, PartResent, RetryScheduled, TokenAdopted
+from ocihaul.transfer.adaptive_concurrency import AdaptiveConcurrency
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +61,29 @@ class TransferStats:
     def counts(self) -> Counts:
         """The counts so far."""
         return self._counts
+
+
+class TransferMonitor:
+    """A listener for all events of one transfer: of the session, the storage client, and its own.
+
+    `concurrency` is None where the caller gave a fixed number. `stats` are complete only if the
+    session's events are heard as well.
+    """
+
+    def __init__(
+        self,
+        *,
+        adaptive: bool = False,
+        concurrency: AdaptiveConcurrency | None = None,
+        stats: TransferStats | None = None,
+    ) -> None:
+        """Watch one transfer; or share what watches others, such as those of a directory."""
+        self.concurrency = concurrency or (AdaptiveConcurrency() if adaptive else None)
+        self.stats = stats
+
+    def __call__(self, event: Event) -> None:
+        """Take one event, from any thread."""
+        if self.concurrency is not None:
+            self.concurrency(event)
+        if self.stats is not None:
+            self.stats(event)

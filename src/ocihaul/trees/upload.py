@@ -16,8 +16,8 @@ from ocihaul.events import Notice, TreeWalked
 from ocihaul.storage.calls import Headers
 from ocihaul.storage.listing import ListedObject
 from ocihaul.storage.names import check_text
-from ocihaul.transfer.monitor import TransferMonitor
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE
+from ocihaul.transfer.stats import TransferMonitor
 from ocihaul.transfer.upload.incomplete import IncompleteUploadIndex
 from ocihaul.transfer.upload.request import (
     IfExists,

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.transfer.journal import kept_receipts
-from ocihaul.transfer.journal.journal import Journal, Target
-from ocihaul.transfer.journal.kept_receipts import MOST_OF_AN_OBJECT
+from ocihaul.transfer.journal.journal import MOST_OF_AN_OBJECT, Journal, Target
 from ocihaul.transfer.journal.state_file import check_locks, durable, open_state_file
 from ocihaul.transfer.receipts.receipt_file import check_place, write_receipt
 from ocihaul.transfer.upload.par_store import ParStore, StoredPar
@@ -117,7 +115,7 @@ def test_finding_b21_a_receipt_that_is_owed_stays(tmp_path: Path) -> None:
 def test_finding_b21_dated_names_are_bounded_by_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept_receipts, "MOST_BYTES", 2**20)
+    monkeypatch.setattr("ocihaul.transfer.journal.journal.MOST_BYTES", 2**20)
     with Journal(tmp_path) as journal:
         owed = journal.finish(target(0), None, etag="e", size=1, document=RECEIPT, owed=True)
         rows = [

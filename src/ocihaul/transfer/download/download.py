@@ -29,7 +29,7 @@ from ocihaul.transfer.download.to_stream import StreamDownload
 from ocihaul.transfer.download.verification import check_provable
 from ocihaul.transfer.journal.journal import state_directory
 from ocihaul.transfer.locks import alone
-from ocihaul.transfer.monitor import TransferMonitor
+from ocihaul.transfer.stats import TransferMonitor
 
 #: What unfinished files beside a target end with; no other files should.
 SUFFIX = ".ocihaul"

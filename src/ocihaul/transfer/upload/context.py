@@ -14,8 +14,8 @@ from ocihaul.transfer.adaptive_concurrency import AdaptiveConcurrency
 from ocihaul.transfer.hashing import digest_ranges
 from ocihaul.transfer.integrity import Integrity, SentPart
 from ocihaul.transfer.journal.journal import Journal
-from ocihaul.transfer.monitor import TransferMonitor
 from ocihaul.transfer.source import FileSource
+from ocihaul.transfer.stats import TransferMonitor
 from ocihaul.transfer.upload.incomplete import IncompleteUploadIndex
 from ocihaul.transfer.upload.remote_object import RemoteObject
 from ocihaul.transfer.upload.request import (

@@ -83,8 +83,8 @@ class RemoteObject:
         if confirm is None or not confirm(there):
             raise ObjectExistsError(
                 f"the object {request.name!r} already exists",
-                hint="Pass `existing='overwrite'` to replace it, or `existing='keep'` to leave it without "
-                "an error.",
+                hint="Pass `existing='overwrite'` to replace it, or `existing='keep'` to leave it "
+                "without an error.",
             )
         return chosen or ({"if-match": there.etag} if there.etag else {})
 

@@ -248,26 +248,24 @@ def load_state(
 
 
 @contextlib.contextmanager
-def exclusive(
-    state: UploadState, request: UploadRequest, *, stop: threading.Event
-) -> Iterator[None]:
-    """Be the only process at this upload; wait for another one, if the request says so.
+def exclusive(state: UploadState, *, wait: bool, stop: threading.Event) -> Iterator[None]:
+    """Be the only process at this upload; `wait` for another one.
 
     Raises TransferInProgressError.
     """
     with contextlib.ExitStack() as held:
-        wait = 0.0
+        seconds = 0.0
         while state.journal is not None:
             try:
-                held.enter_context(state.journal.claim(state.target, wait=wait))
+                held.enter_context(state.journal.claim(state.target, wait=seconds))
                 break
             except JournalError as error:
                 state.mark_unavailable(error)
                 state.journal = None
             except TransferInProgressError as busy:
-                if not request.wait or stop.is_set():
+                if not wait or stop.is_set():
                     raise
-                if not wait:
+                if not seconds:
                     state.listener(Notice(f"{busy.message}: waiting for it to end."))
-                wait = _WAIT
+                seconds = _WAIT
         yield

@@ -67,7 +67,7 @@ def upload_stream(call: UploadCall, stream: Stream) -> UploadResult:
         call.before(request.expected_size)
     with contextlib.ExitStack() as held:
         state = call.load_state()
-        held.enter_context(exclusive(state, request, stop=stop))
+        held.enter_context(exclusive(state, wait=request.wait, stop=stop))
         _discard_earlier(call, state)
         preconditions = RemoteObject(call.storage, request).preconditions(call.confirm)
         _announce(call, plan)

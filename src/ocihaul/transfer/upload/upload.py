@@ -9,10 +9,10 @@ from ocihaul.events import Listener, Notice, UploadFinished, UploadPlanned, audi
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.journal.values import Entry
-from ocihaul.transfer.monitor import TransferMonitor
 from ocihaul.transfer.plan import Plan, plan_upload
 from ocihaul.transfer.receipts.receipt_file import check_place
 from ocihaul.transfer.source import FileSource
+from ocihaul.transfer.stats import TransferMonitor
 from ocihaul.transfer.upload.context import UploadCall, UploadContext, verify_expected_checksums
 from ocihaul.transfer.upload.finalize import SourceInfo, already_finished, finalize
 from ocihaul.transfer.upload.incomplete import IncompleteUploadIndex
@@ -95,7 +95,7 @@ def _upload_file(call: UploadCall) -> UploadResult:
         # What was begun in parts is resumed in parts, although it would be one PutObject now.
         begun = request.multipart and state.has_earlier_run()
         if plan.multipart or begun or request.upload_id is not None:
-            held.enter_context(exclusive(state, request, stop=call.stop))
+            held.enter_context(exclusive(state, wait=request.wait, stop=call.stop))
             entry = _entry_to_resume(call, state, source)
         if entry is not None:  # in the part size that it was begun with
             plan = Plan(plan.size, entry.part_size, multipart=True)
