@@ -341,8 +341,8 @@ def test_every_object_gets_what_was_wished_for(here: World, tmp_path: Path) -> N
         ({"mode": "everything"}, "is no Mode"),
         ({"include": ["a"], "exclude": ["b"]}, "exclude each other"),
         ({"include": [b"a"]}, "list of texts"),
-        ({"parallel": 0}, "at a time"),
-        ({"part_size": 0}, "part size"),
+        ({"parallel": 0}, "`parallel`: 0"),
+        ({"part_size": 0}, "`part_size`: 0 bytes"),
     ],
 )
 def test_what_cannot_be_is_told_before_anything_is_moved(

@@ -276,7 +276,7 @@ def test_an_interrupt_stops_within_two_seconds_and_the_next_run_goes_on(tmp_path
         ran = w.finish(process)
         assert time.monotonic() - started < 2
         assert ran.code == 130, ran.err
-        assert "the same command, run again, goes on" in ran.err
+        assert "the same command, run again, resumes" in ran.err
         asked = w.oci.log.count(operation="GetObject")
         w.oci.configure(answer_bandwidth=None)
         assert w.run(*w.get("x", target)).code == 0
@@ -315,7 +315,7 @@ def test_a_session_that_ends_is_gone_on_with_after_the_login(tmp_path: Path) -> 
         w.end_sessions()
         ran = w.finish(process)
         assert ran.code == 75, ran.err
-        assert "the same command, run again, goes on" in ran.err
+        assert "the same command, run again, resumes" in ran.err
         before = w.object_bytes_sent()
         assert 0 < before < 60 * MIB
         w.oci.configure(answer_bandwidth=None)

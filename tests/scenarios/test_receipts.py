@@ -152,7 +152,7 @@ def test_a_place_that_will_not_do_is_found_before_a_byte_is_sent(
         source = w.file(2 * PART)
         (tmp_path / "data").write_text("somebody's data")
         os.mkfifo(tmp_path / "fifo")
-        with pytest.raises(UsageError, match="--receipt"):
+        with pytest.raises(UsageError, match="`receipt`"):
             put(w, source, receipt=tmp_path / place)
         assert w.oci.log.count() == 0
         assert (tmp_path / "data").read_text() == "somebody's data"
@@ -177,7 +177,7 @@ def test_a_link_that_leads_nowhere_good_is_found_before_a_byte_is_sent(
     with world(tmp_path) as w:
         source, link = w.file(2 * PART), tmp_path / "r.json"
         link.symlink_to(to)
-        with pytest.raises(UsageError, match="--receipt"):
+        with pytest.raises(UsageError, match="`receipt`"):
             put(w, source, receipt=link)
         assert w.oci.log.count() == 0
 

@@ -209,7 +209,7 @@ def test_a_changed_source_is_refused_and_restart_begins_anew(tmp_path: Path) -> 
         interrupted_after(w, source, 2)
         with source.open("r+b") as file:
             file.write(b"something else")
-        with pytest.raises(SourceError, match="--restart"):
+        with pytest.raises(SourceError, match="`restart`"):
             again(w, source)
         assert len(w.oci.uploads("backups")[0].parts) == 2, "nothing is lost by asking"
         again(w, source, restart=True)
@@ -229,7 +229,7 @@ def test_a_source_whose_time_was_set_back_is_known_by_its_bytes(tmp_path: Path) 
         os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
         with pytest.raises(SourceChangedError, match="set back") as caught:
             again(w, source)
-        assert "--restart" in str(caught.value)
+        assert "`restart`" in str(caught.value)
         assert sorted(parts_stored(w)) == [1, 2], "nothing of it is mixed with what is there"
         again(w, source, restart=True)
         assert w.arrived_whole(source)
@@ -330,7 +330,7 @@ def test_a_session_that_ends_is_gone_on_with_after_the_login(tmp_path: Path) -> 
         w.end_sessions()
         ran = w.finish(process)
         assert ran.code == 75, ran.err
-        assert "the same command, run again, goes on" in ran.err
+        assert "the same command, run again, resumes" in ran.err
         kept = len(w.oci.uploads("backups")[0].parts)
         assert kept > 0
         w.oci.configure(bandwidth=None)
@@ -352,7 +352,7 @@ def test_an_interrupt_stops_within_two_seconds_and_the_next_run_goes_on(tmp_path
         ran = w.finish(process)
         assert time.monotonic() - started < 2
         assert ran.code == 130, ran.err
-        assert "the same command, run again, goes on" in ran.err
+        assert "the same command, run again, resumes" in ran.err
         w.oci.configure(bandwidth=None)
         assert w.run(*w.put(source)).code == 0
         assert w.arrived_whole(source)

@@ -98,7 +98,7 @@ def test_finding_e07_what_it_finishes_can_be_compared_when_it_comes_back(
         with begun_elsewhere(w, source, **slices(source, 1, 2, size=part)) as upload_id:
             ran = resume(w, source, upload_id)
         assert ran.code == 0, ran.err
-        assert (f"--part-size {part}B" in ran.err) == odd
+        assert (f"--part-size of {part} bytes" in ran.err) == odd
         hint = ("--part-size", f"{part}B") if odd else ()
         got = w.run(*w.get(source.name, back, *hint))
         assert got.code == 0, got.err

@@ -30,7 +30,7 @@ def test_other_attributes_are_refused_and_not_silently_lost(
         interrupted_after(w, source, 2, **first)
         with pytest.raises(UsageError, match=word) as caught:
             again(w, source, **second)
-        assert "--restart" in str(caught.value)
+        assert "`restart`" in str(caught.value)
         assert len(w.oci.uploads("backups")[0].parts) == 2, "nothing is lost by asking"
         again(w, source, **first)
         assert w.arrived_whole(source)
