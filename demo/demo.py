@@ -25,8 +25,8 @@ from ocihaul.http.client import Client
 from ocihaul.session.credential import Credential
 from ocihaul.session.store import CredentialStore
 from ocihaul.storage.client import StorageClient
-from ocihaul.transfer.uploads.request import UploadRequest
-from ocihaul.transfer.uploads.upload import upload
+from ocihaul.transfer.upload.request import UploadRequest
+from ocihaul.transfer.upload.upload import upload
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import StopSign
 from ocihaul.transport.pool import Pool

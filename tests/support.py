@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import jwt
 import pytest
@@ -27,7 +28,12 @@ from cryptography.hazmat.primitives.serialization import (
 from ocihaul.directories.small_get import write
 from ocihaul.events import Event, Listener, ignore
 from ocihaul.filesystem import FileSystem
-from ocihaul.transfer.downloads.place import Place
+from ocihaul.storage.client import StorageClient
+from ocihaul.transfer.adaptive_concurrency import AdaptiveConcurrency
+from ocihaul.transfer.download.local_file import Place
+from ocihaul.transfer.integrity import Integrity
+from ocihaul.transfer.upload.context import UploadContext
+from ocihaul.transfer.upload.request import UploadRequest
 
 NOW = 1_800_000_000.0
 
@@ -143,3 +149,22 @@ def is_gone(group: int) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def upload_context(
+    integrity: Integrity,
+    *,
+    listener: Listener = ignore,
+    stop: threading.Event | None = None,
+    concurrency: AdaptiveConcurrency | None = None,
+) -> UploadContext:
+    """What a part's upload needs, without a service."""
+    request = UploadRequest(source=Path("x"), namespace="ns1", bucket="backups", name="x")
+    return UploadContext(
+        cast("StorageClient", None),
+        request,
+        listener,
+        stop or threading.Event(),
+        integrity,
+        concurrency=concurrency,
+    )

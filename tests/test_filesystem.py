@@ -19,7 +19,7 @@ from ocihaul.filesystem import (
     sync_directory,
     sync_file,
 )
-from ocihaul.transfer.claims import hold
+from ocihaul.transfer.locks import hold
 from tests.support import Recorder, another_user, needs_root
 
 

@@ -20,10 +20,10 @@ from ocihaul.emulator import Session as EmulatorSession
 from ocihaul.emulator import Settings as EmulatorSettings
 from ocihaul.events import AttemptFinished, Listener, TokenChanged, audience
 from ocihaul.storage.client import StorageClient
-from ocihaul.transfer.downloads.download import download
-from ocihaul.transfer.downloads.request import DownloadRequest, DownloadResult
-from ocihaul.transfer.uploads.request import Existing, UploadRequest, UploadResult
-from ocihaul.transfer.uploads.upload import upload
+from ocihaul.transfer.download.download import download
+from ocihaul.transfer.download.request import DownloadRequest, DownloadResult
+from ocihaul.transfer.upload.request import IfExists, UploadRequest, UploadResult
+from ocihaul.transfer.upload.upload import upload
 from tests.support import Recorder
 
 MIB = 2**20
@@ -100,7 +100,7 @@ class World:
             "name": source.name,
             "part_size": PART,
             "parallel": 5,
-            "existing": Existing.REPLACE,
+            "existing": IfExists.REPLACE,
         }
         return UploadRequest(**(given | wishes))  # type: ignore[arg-type]  # by name
 

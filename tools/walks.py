@@ -45,11 +45,16 @@ def main() -> int:
 
 
 class Watch:
-    """Counts the files whose functions are called, in all threads; class bodies do not count."""
+    """Counts the files whose functions are called, in all threads; class bodies do not count.
+
+    In the main thread it also notes the way of the upload's request, as an argument.
+    """
 
     def __init__(self) -> None:
         self.files: set[str] = set()
         self.deepest: list[str] = []
+        #: The files whose functions take the request, in order, each stay once.
+        self.stays: list[str] = []
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -68,11 +73,24 @@ class Watch:
         code = frame.f_code
         if not _is_ours(code.co_filename) or code.co_name.startswith("<"):
             return
-        if code.co_name[:1].isupper() or code.co_name == frame.f_locals.get("__qualname__"):
+        if code.co_name.lstrip("_")[:1].isupper():  # a class body
             return
         self.files.add(code.co_filename)
-        if code.co_name == "read_into" and threading.current_thread() is not _MAIN:
-            self.deepest = self.deepest or list(_above(frame))
+        if threading.current_thread() is not _MAIN:
+            if code.co_name == "read_into":
+                self.deepest = self.deepest or list(_above(frame))
+        elif self.stays[-1:] != [code.co_filename] and _takes_request(frame):
+            self.stays.append(code.co_filename)
+
+    @property
+    def returns(self) -> int:
+        """How often the request comes back to a file that it has left already."""
+        return len(self.stays) - len(set(self.stays))
+
+
+def _takes_request(frame: FrameType) -> bool:
+    """Whether a function that is being called has the upload's request as an argument."""
+    return any(type(each).__name__ == "UploadRequest" for each in frame.f_locals.values())
 
 
 def _above(frame: FrameType | None) -> Iterator[str]:
@@ -116,10 +134,13 @@ def library(config: str, endpoint: str, file: str) -> dict[str, object]:
             file,
             "b",
             part_size=10 * MIB,
-            existing=ocihaul.Existing.REPLACE,
+            existing=ocihaul.IfExists.REPLACE,
             **_place(config, endpoint),
         )
-    return {"files run by `ocihaul.upload` of 3 parts": len(watch.files)}
+    return {
+        "files run by `ocihaul.upload` of 3 parts": len(watch.files),
+        "returns of an upload's request to a file it has left": watch.returns,
+    }
 
 
 def small(config: str, endpoint: str, file: str) -> dict[str, object]:

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from ocihaul.session.credential import Credential
     from ocihaul.session.session import Session
     from ocihaul.session.state import SessionStatus
-    from ocihaul.transfer.downloads.request import DownloadResult
+    from ocihaul.transfer.download.request import DownloadResult
     from ocihaul.transfer.receipts.verifying import Verification
-    from ocihaul.transfer.uploads.request import Existing, UploadResult
+    from ocihaul.transfer.upload.request import IfExists, UploadResult
 
 __version__ = "0.1.0"
 
@@ -38,7 +38,7 @@ __all__ = [
     "Credential",
     "DirectoryResult",
     "DownloadResult",
-    "Existing",
+    "IfExists",
     "Session",
     "SessionStatus",
     "SyncMode",
@@ -60,12 +60,12 @@ _HOMES: dict[str, str | None] = {
     "Client": "ocihaul.client",
     "Credential": "ocihaul.session.credential",
     "DirectoryResult": "ocihaul.directories.run",
-    "DownloadResult": "ocihaul.transfer.downloads.request",
-    "Existing": "ocihaul.transfer.uploads.request",
+    "DownloadResult": "ocihaul.transfer.download.request",
+    "IfExists": "ocihaul.transfer.upload.request",
     "SyncMode": "ocihaul.directories.compare",
     "Session": "ocihaul.session.session",
     "SessionStatus": "ocihaul.session.state",
-    "UploadResult": "ocihaul.transfer.uploads.request",
+    "UploadResult": "ocihaul.transfer.upload.request",
     "Verification": "ocihaul.transfer.receipts.verifying",
     "download": "ocihaul.functions",
     "download_directory": "ocihaul.functions",

@@ -27,10 +27,9 @@ if TYPE_CHECKING:
         DownloadOptions,
         UploadOptions,
     )
-    from ocihaul.transfer.downloads.request import DownloadRequest, DownloadResult
-    from ocihaul.transfer.pace import Pace
+    from ocihaul.transfer.download.request import DownloadRequest, DownloadResult
     from ocihaul.transfer.receipts.verifying import Verification
-    from ocihaul.transfer.uploads.request import Confirm, Stream, UploadRequest, UploadResult
+    from ocihaul.transfer.upload.request import Confirm, Stream, UploadRequest, UploadResult
 
 
 class Client:
@@ -46,9 +45,9 @@ class Client:
     before the first call that needs it.
 
     Every call takes a `listener`, which hears what happens in it (`ocihaul.events`), from any
-    thread, and `cancel`, an event that ends it with Interrupted once it is set: what is finished
-    is kept, and the same call resumes. Errors are OcihaulError; what only the session or the
-    service can say is SessionError, ServiceError or NetworkError in all of them.
+    thread, and `cancel`, an event that ends it with TransferCancelled once it is set: what is
+    finished is kept, and the same call resumes. Errors are OcihaulError; what only the session or
+    the service can say is SessionError, ServiceError or NetworkError in all of them.
     """
 
     def __init__(
@@ -171,7 +170,7 @@ class Client:
 
         The object is called `name`, or else as the file. A binary file object is read from where
         it stands to its end, once; it needs a `name`, and nothing is stored when it fails. An
-        object that is there raises ObjectExists, unless `confirm`, which is asked with what is
+        object that is there raises ObjectExistsError, unless `confirm`, which is asked with what is
         there, returns True, or `existing` says otherwise.
 
         Called again after it was stopped or killed, it resumes: parts that the service has are not
@@ -179,7 +178,7 @@ class Client:
         has begun, and waits while the other is at the same object. Where it cannot be opened, the
         upload begins anew, and `listener` hears a Notice. A stream is always begun anew.
 
-        Options (default), sizes in bytes: existing (Existing.ASK), if_match (None),
+        Options (default), sizes in bytes: existing (IfExists.ASK), if_match (None),
         part_size (None: 128 MiB or more), multipart (True), parallel (10), adaptive (False),
         verify_checksum (False), checksum_algorithm (None), content_md5, content_crc32c,
         content_sha256, content_sha384 (None: base64 of the whole), expected_size (None),
@@ -189,13 +188,14 @@ class Client:
         outlive_session (False), expected_rate (None: bytes per second), memory_limit (256 MiB),
         spool_dir (None). `ocihaul.options.UploadOptions` says what each does.
 
-        Raises UsageError, ConfigError, SourceError (SourceChanged when it is not what was begun:
-        `restart=True` begins anew), ChecksumError, ObjectExists, UploadBusy (with `wait=False`),
-        UploadStopped, ReceiptError (it is stored), Interrupted.
+        Raises UsageError, ConfigError, SourceError (SourceChangedError when it is not what was
+        begun: `restart=True` begins anew), ChecksumError, ObjectExistsError,
+        TransferInProgressError (with `wait=False`), UploadIncompleteError, ReceiptError (it is
+        stored), TransferCancelled.
         """
         from ocihaul.directories.names import from_disk  # noqa: PLC0415
         from ocihaul.options import UploadOptions, checked  # noqa: PLC0415
-        from ocihaul.transfer.uploads.request import upload_request  # noqa: PLC0415
+        from ocihaul.transfer.upload.request import upload_request  # noqa: PLC0415
 
         given = checked(options, UploadOptions)
         resume = given.pop("resume", True)
@@ -221,13 +221,9 @@ class Client:
         `before` is called with the size, as far as it is known, before anything is sent, and may
         raise.
         """
-        from ocihaul.transfer.counting import Counter  # noqa: PLC0415
-        from ocihaul.transfer.uploads.headers import check_wishes  # noqa: PLC0415
-        from ocihaul.transfer.uploads.upload import upload  # noqa: PLC0415
+        from ocihaul.transfer.upload.upload import upload  # noqa: PLC0415
 
-        check_wishes(request)  # before a session that has expired could keep it waiting
-        counter, pace = Counter(), _pace(adaptive=request.adaptive)
-        with self._resources.call(cancel, listener, counter, pace) as call:
+        with self._resources.call(cancel, listener, adaptive=request.adaptive) as call:
             namespace = request.namespace or self._resources.namespace(call.storage)
             return upload(
                 call.storage,
@@ -237,8 +233,7 @@ class Client:
                 stop=call.stop,
                 before=before,
                 journal=self._resources.journal(call.listener) if resume else None,
-                counter=counter,
-                pace=pace,
+                monitor=call.monitor,
             )
 
     def download(
@@ -263,11 +258,11 @@ class Client:
         restore_hours (None), sse_customer_key (None), response_headers ({}).
         `ocihaul.options.DownloadOptions` says what each does.
 
-        Raises UsageError, ConfigError, TargetError, ChecksumError, ObjectArchived, ObjectChanged,
-        DownloadBusy (with `wait=False`), Interrupted.
+        Raises UsageError, ConfigError, LocalFileError, ChecksumError, ObjectArchivedError,
+        ObjectChangedError, TransferInProgressError (with `wait=False`), TransferCancelled.
         """
         from ocihaul.options import DownloadOptions, checked  # noqa: PLC0415
-        from ocihaul.transfer.downloads.request import DownloadRequest  # noqa: PLC0415
+        from ocihaul.transfer.download.request import DownloadRequest  # noqa: PLC0415
 
         request = DownloadRequest(
             namespace=namespace or "",
@@ -287,10 +282,9 @@ class Client:
         cancel: threading.Event | None = None,
     ) -> "DownloadResult":
         """`download` for those who have made the request; see `run_upload`."""
-        from ocihaul.transfer.downloads.download import download  # noqa: PLC0415
+        from ocihaul.transfer.download.download import download  # noqa: PLC0415
 
-        pace = _pace(adaptive=request.adaptive)
-        with self._resources.call(cancel, listener, pace) as call:
+        with self._resources.call(cancel, listener, adaptive=request.adaptive) as call:
             namespace = request.namespace or self._resources.namespace(call.storage)
             return download(
                 call.storage,
@@ -298,7 +292,7 @@ class Client:
                 listener=call.listener,
                 stop=call.stop,
                 before=before,
-                pace=pace,
+                monitor=call.monitor,
             )
 
     def upload_directory(
@@ -329,7 +323,7 @@ class Client:
         `ocihaul.options.DirectoryUploadOptions` says what each does.
 
         Raises what concerns all files: UsageError before anything is sent; ConfigError,
-        JournalError when there is no room for the results, Interrupted.
+        JournalError when there is no room for the results, TransferCancelled.
         """
         from ocihaul.directories.request import upload_of  # noqa: PLC0415
         from ocihaul.directories.walk import check_root  # noqa: PLC0415
@@ -365,7 +359,7 @@ class Client:
         multipart (True), sse_customer_key (None).
         `ocihaul.options.DirectoryDownloadOptions` says what each does.
 
-        Raises as `upload_directory`, and TargetError when the directory cannot be made or its
+        Raises as `upload_directory`, and LocalFileError when the directory cannot be made or its
         disk fails.
         """
         from ocihaul.directories.destination import check_root  # noqa: PLC0415
@@ -395,8 +389,7 @@ class Client:
         """
         from ocihaul.directories.run import NO_HOOKS, in_namespace, run  # noqa: PLC0415
 
-        pace = _pace(adaptive=adaptive)
-        with self._resources.call(cancel, listener, pace) as call:
+        with self._resources.call(cancel, listener, adaptive=adaptive) as call:
             journal = None if request.dry_run else self._resources.journal(call.listener)
             return run(
                 in_namespace(request, lambda: self._resources.namespace(call.storage)),
@@ -404,7 +397,7 @@ class Client:
                 listener=call.listener,
                 stop=call.stop,
                 journal=journal,
-                pace=pace,
+                pace=call.monitor.concurrency,
                 hooks=hooks or NO_HOOKS,
             )
 
@@ -424,7 +417,7 @@ class Client:
         HeadObject is made, which an archived object answers, too. The request goes where the
         configuration leads, not to the receipt's endpoint.
 
-        Raises ReceiptError when the receipt cannot be read, SourceError and SourceChanged,
+        Raises ReceiptError when the receipt cannot be read, SourceError and SourceChangedError,
         UsageError when a customer's key is missing.
         """
         from ocihaul.transfer.receipts.verifying import (  # noqa: PLC0415
@@ -509,9 +502,3 @@ class Client:
         with self._resources.call(cancel, listener) as call:
             where = (namespace or self._resources.namespace(call.storage), bucket)
             yield from call.storage.list_multipart_uploads(*where)
-
-
-def _pace(*, adaptive: bool) -> "Pace | None":
-    from ocihaul.transfer.pace import Pace  # noqa: PLC0415
-
-    return Pace() if adaptive else None

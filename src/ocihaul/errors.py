@@ -11,19 +11,18 @@
      ├── ServiceError           the service answered with an error status
      ├── NetworkError           no answer, after all retries
      ├── SourceError            the file cannot be read
-     │    └── SourceChanged     it is not what it was when the upload began
+     │    └── SourceChangedError     it is not what it was when the upload began
      ├── SpoolError             a part of a stream cannot be kept until it is sent
      ├── ChecksumError          what arrived is not what was sent
      ├── JournalError           what is done cannot be remembered
      ├── ReceiptError           a receipt cannot be read, or not be written after an upload
-     ├── UploadBusy             another process is at the same upload
-     ├── ObjectExists           the target is there and must not be replaced
-     ├── UploadStopped          a multipart upload stopped half-way; its cause is chained
-     ├── TargetError            the local file cannot be written
-     ├── ObjectChanged          the object is not what it was when the download began
-     ├── ObjectArchived         the object has to be restored before it can be read
-     ├── DownloadBusy           another process is downloading to the same file
-     └── Interrupted            a person or the system asked us to stop
+     ├── TransferInProgressError another process is at the same object or file
+     ├── ObjectExistsError      the target is there and must not be replaced
+     ├── UploadIncompleteError  a multipart upload stopped half-way; its cause is chained
+     ├── LocalFileError         the local file cannot be written
+     ├── ObjectChangedError     the object is not what it was when the download began
+     ├── ObjectArchivedError    the object has to be restored before it can be read
+     └── TransferCancelled      a person or the system asked us to stop
 
 A message says what is wrong and where; `hint` says what to do about it. Neither ever
 contains a token, a key or a signed URL.
@@ -143,7 +142,7 @@ class SourceError(OcihaulError):
     """The source cannot be read, perhaps for a passing reason."""
 
 
-class SourceChanged(SourceError):
+class SourceChangedError(SourceError):
     """The source is not the file that it was when the upload began: its parts are of no use.
 
     `stored` is the etag of the object that was made of it as it was, None where there is none.
@@ -173,23 +172,23 @@ class ReceiptError(OcihaulError):
     result: object = None
 
 
-class TooManyThreads(OcihaulError):
+class TooManyThreadsError(OcihaulError):
     """The system lets this process start no thread at all."""
 
     resumable = True
 
 
-class UploadBusy(OcihaulError):
-    """Another process uploads to the same object right now."""
+class TransferInProgressError(OcihaulError):
+    """Another process uploads to the same object, or downloads to the same file, right now."""
 
     resumable = True
 
 
-class ObjectExists(OcihaulError):
+class ObjectExistsError(OcihaulError):
     """The object is there already and the caller said not to replace it."""
 
 
-class UploadStopped(OcihaulError):
+class UploadIncompleteError(OcihaulError):
     """A multipart upload stopped after it was created; its finished parts stay on the service.
 
     `upload_id` names it; the reason is chained as `__cause__`.
@@ -201,7 +200,7 @@ class UploadStopped(OcihaulError):
         self.resumable = resumable
 
 
-class TargetError(OcihaulError):
+class LocalFileError(OcihaulError):
     """The local file of a download cannot be written; `resumable` once bytes of it are kept."""
 
     def __init__(self, message: str, *, hint: Hint = None, resumable: bool = False) -> None:
@@ -213,21 +212,15 @@ class OutputError(OcihaulError):
     """The work is done, but its answer cannot be written to standard output."""
 
 
-class ObjectChanged(OcihaulError):
+class ObjectChangedError(OcihaulError):
     """The object was replaced or deleted while it was downloaded: no byte of it was kept."""
 
 
-class ObjectArchived(OcihaulError):
+class ObjectArchivedError(OcihaulError):
     """The object is in the Archive tier and not restored."""
 
 
-class DownloadBusy(OcihaulError):
-    """Another process downloads to the same file right now."""
-
-    resumable = True
-
-
-class Interrupted(OcihaulError):
+class TransferCancelled(OcihaulError):
     """SIGINT or SIGTERM arrived."""
 
     resumable = True

@@ -18,9 +18,9 @@ from ocihaul.storage.types import SseCustomerKey
 
 if TYPE_CHECKING:
     from ocihaul.directories.run import DirectoryResult
-    from ocihaul.transfer.downloads.request import DownloadResult
+    from ocihaul.transfer.download.request import DownloadResult
     from ocihaul.transfer.receipts.verifying import Verification
-    from ocihaul.transfer.uploads.request import Stream, UploadResult
+    from ocihaul.transfer.upload.request import Stream, UploadResult
 
 
 class UploadCall(UploadOptions, ProfileOptions, total=False):

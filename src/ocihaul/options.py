@@ -13,7 +13,7 @@ from typing import Any, TypedDict, Union, get_args, get_origin, get_type_hints
 from ocihaul.directories.compare import SyncMode
 from ocihaul.errors import UsageError
 from ocihaul.storage.types import SseCustomerKey
-from ocihaul.transfer.uploads.request import Existing
+from ocihaul.transfer.upload.request import IfExists
 
 
 class ProfileOptions(TypedDict, total=False):
@@ -61,7 +61,7 @@ class ObjectOptions(TypedDict, total=False):
 class UploadOptions(ObjectOptions, total=False):
     """What the upload of one file or stream can be asked.
 
-    `existing` (Existing.ASK: raise ObjectExists) says what becomes of an object that is there.
+    `existing` (IfExists.ASK: raise ObjectExistsError) says what becomes of an object that is there.
     `parallel` (10) parts go at a time, with `adaptive` (False) at most so many. `resume` (True)
     goes on with what an earlier run has begun, `restart` (False) drops it; `wait` (True) waits for
     another process at the same object. `receipt` is a file for the proof. `expected_size` and the
@@ -70,7 +70,7 @@ class UploadOptions(ObjectOptions, total=False):
     most `memory_limit` bytes (256 MiB) wait in memory, the rest in `spool_dir`.
     """
 
-    existing: Existing
+    existing: IfExists
     if_match: str | None
     parallel: int
     adaptive: bool

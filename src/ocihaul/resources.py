@@ -25,15 +25,17 @@ from ocihaul.transport.pool import Pool
 if TYPE_CHECKING:
     # Only uploads need it.
     from ocihaul.transfer.journal.journal import Journal
+    from ocihaul.transfer.stats import TransferMonitor
 
 
 @dataclass(frozen=True, slots=True)
 class CallScope:
-    """What one call works with; its events go to its own listeners, too."""
+    """What one call works with; its events go to its own listener and its monitor, too."""
 
     storage: StorageClient
     listener: Listener
     stop: threading.Event
+    monitor: "TransferMonitor"
 
 
 class Resources:
@@ -86,7 +88,7 @@ class Resources:
 
     def journal(self, listener: Listener) -> "Journal | None":
         """The user's journal; where it cannot be opened, `listener` hears a Notice each time."""
-        from ocihaul.transfer.journal.opening import open_journal  # noqa: PLC0415  start-up time
+        from ocihaul.transfer.journal.journal import open_journal  # noqa: PLC0415  start-up time
 
         with self._lock:
             self._check_open()
@@ -100,22 +102,25 @@ class Resources:
 
     @contextmanager
     def call(
-        self, cancel: threading.Event | None, *listeners: Listener | None
+        self, cancel: threading.Event | None, listener: Listener, *, adaptive: bool = False
     ) -> Iterator[CallScope]:
-        """The scope of one call. What the session tells while it lasts is told to it, too.
+        """The scope of one call. It hears what the session tells while it lasts; `adaptive`: its
+        monitor says how many parts go at a time.
 
         Raises UsageError for a `cancel` or a listener that is none.
         """
         if cancel is not None and not isinstance(cancel, threading.Event):
             raise UsageError(f"cancel: {cancel!r} is not a threading.Event")
-        given = [each for each in listeners if each is not None]
-        if not all(map(callable, given)):
+        if not callable(listener):
             raise UsageError("listener: it has to be a function of one event")
-        theirs, stop = audience(*given), self.stop_for(cancel)
+        from ocihaul.transfer import stats  # noqa: PLC0415  start-up time
+
+        monitor = stats.TransferMonitor(adaptive=adaptive, stats=stats.TransferStats())
+        theirs, stop = audience(listener, monitor), self.stop_for(cancel)
         storage = self.storage()
         with self._calls.telling(theirs):
             tell = audience(self._listener, theirs)
-            yield CallScope(storage.scoped(tell, stop), tell, stop)
+            yield CallScope(storage.scoped(tell, stop), tell, stop, monitor)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from ocihaul.errors import TooManyThreads
+from ocihaul.errors import TooManyThreadsError
 
 #: How often whoever waits for threads looks up, so that a signal is noticed: seconds.
 _GLANCE = 0.2
@@ -49,7 +49,7 @@ def started(thread: threading.Thread) -> bool:
 def start_as_many(threads: Sequence[threading.Thread]) -> list[threading.Thread]:
     """Start them, or as many as there may be; returns those that run.
 
-    Raises TooManyThreads when there may be none.
+    Raises TooManyThreadsError when there may be none.
     """
     running = []
     for thread in threads:
@@ -57,7 +57,7 @@ def start_as_many(threads: Sequence[threading.Thread]) -> list[threading.Thread]
             break
         running.append(thread)
     if threads and not running:
-        raise TooManyThreads(
+        raise TooManyThreadsError(
             "no thread can be started",
             hint="Raise the limit on processes (ulimit -u, the container's pids limit) or on "
             "memory, then run the same command again.",

@@ -10,8 +10,8 @@ import pytest
 
 from ocihaul.cli import app, core
 from ocihaul.config import Settings
-from ocihaul.transfer.downloads.request import DownloadRequest
-from ocihaul.transfer.uploads.request import UploadRequest, UploadResult
+from ocihaul.transfer.download.request import DownloadRequest
+from ocihaul.transfer.upload.request import UploadRequest, UploadResult
 
 HEADERS = {
     "etag": "9f-1",

@@ -12,15 +12,15 @@ from ocihaul import __version__
 from ocihaul.cli import core
 from ocihaul.errors import (
     ChecksumError,
-    Interrupted,
     NetworkError,
-    ObjectExists,
+    ObjectExistsError,
     OcihaulError,
     RenewalUnavailable,
     ServiceError,
     SessionExpiredError,
     SourceError,
-    UploadStopped,
+    TransferCancelled,
+    UploadIncompleteError,
 )
 
 from .conftest import HEADERS, Command, FakeCore, result
@@ -107,9 +107,9 @@ def test_the_emulator_gets_its_arguments_as_they_are(
         (SessionExpiredError("over"), 75),
         (NetworkError("cut"), 75),
         (RenewalUnavailable("auth is down"), 75),
-        (UploadStopped("stopped", upload_id="u", resumable=True), 75),
-        (UploadStopped("stopped", upload_id="u", resumable=False), 1),
-        (Interrupted("stopped"), 130),
+        (UploadIncompleteError("stopped", upload_id="u", resumable=True), 75),
+        (UploadIncompleteError("stopped", upload_id="u", resumable=False), 1),
+        (TransferCancelled("stopped"), 130),
         (KeyboardInterrupt(), 130),
         (RuntimeError("a bug"), 1),
     ],
@@ -127,8 +127,8 @@ def test_every_error_has_its_exit_code_and_no_traceback(
 def test_an_upload_stopped_by_a_signal_exits_as_interrupted_and_says_how_to_go_on(
     put: Command, fake: FakeCore
 ) -> None:
-    stopped = UploadStopped("the upload was stopped", upload_id="u", resumable=True)
-    stopped.__cause__ = Interrupted("SIGTERM arrived")
+    stopped = UploadIncompleteError("the upload was stopped", upload_id="u", resumable=True)
+    stopped.__cause__ = TransferCancelled("SIGTERM arrived")
     failing(fake, stopped)
     outcome = put()
     assert outcome.code == 130
@@ -151,7 +151,7 @@ def test_a_service_error_has_the_stock_block_and_the_cure(put: Command, fake: Fa
 
 
 def test_the_service_error_behind_a_stopped_upload_is_shown(put: Command, fake: FakeCore) -> None:
-    stopped = UploadStopped("part 7 failed", upload_id="u", resumable=True)
+    stopped = UploadIncompleteError("part 7 failed", upload_id="u", resumable=True)
     stopped.__cause__ = service_error(503, "ServiceUnavailable")
     failing(fake, stopped)
     outcome = put()
@@ -180,7 +180,7 @@ def test_a_proxy_password_is_not_shown(put: Command) -> None:
 
 
 def test_an_existing_object_is_kept_with_success(put: Command, fake: FakeCore) -> None:
-    failing(fake, ObjectExists("the object exists"))
+    failing(fake, ObjectExistsError("the object exists"))
     outcome = put("--no-overwrite")
     assert outcome.code == 0
     assert outcome.out == ""
@@ -194,7 +194,7 @@ def test_an_existing_object_without_a_terminal_says_which_flags_decide(
 
     def act(**given: Any) -> Any:
         asked.append(given["confirm"])
-        raise ObjectExists("the object backup.tar exists already")
+        raise ObjectExistsError("the object backup.tar exists already")
 
     fake.act = act
     outcome = put()

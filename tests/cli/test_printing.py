@@ -89,7 +89,7 @@ def any_error(kind: type[errors.OcihaulError]) -> st.SearchStrategy[errors.Ociha
         return st.builds(
             kind, status=status, code=hostile, message=hostile, operation=hostile, headers=headers
         )
-    if kind is errors.UploadStopped:
+    if kind is errors.UploadIncompleteError:
         return st.builds(kind, hostile, upload_id=hostile, resumable=st.booleans(), hint=hostile)
     return st.builds(kind, hostile, hint=st.one_of(st.none(), hostile))
 

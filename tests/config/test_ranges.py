@@ -22,8 +22,8 @@ from ocihaul.config.sources import Places
 from ocihaul.config.units import Found, duration, parse_bandwidth, size
 from ocihaul.directories.filters import LONGEST_PATTERN, make_filter
 from ocihaul.errors import ConfigError, UsageError
-from ocihaul.transfer.downloads.ranges import check_wishes
-from ocihaul.transfer.plan import plan_upload
+from ocihaul.transfer.download.request import validate_options
+from ocihaul.transfer.plan import ServiceLimits, validate_parallel, validate_part_size
 from ocihaul.transport.origin import Origin
 from ocihaul.transport.proxies import Proxy
 
@@ -135,13 +135,13 @@ def test_bytes_of_a_proxys_password_are_sent_as_they_are() -> None:
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "4", None, 10**20, math.nan])
 def test_callers_of_the_library_get_a_usage_error_too(value: Any) -> None:
     checks: list[Callable[[], object]] = [
-        lambda: plan_upload(5, part_size=None, multipart=True, parallel=value),
-        lambda: check_wishes(part_size=None, parallel=value),
+        lambda: validate_parallel(value),
+        lambda: validate_options(part_size=None, parallel=value),
     ]
     if value is not None:
         checks += [
-            lambda: plan_upload(5, part_size=value, multipart=True, parallel=1),
-            lambda: check_wishes(part_size=value, parallel=1),
+            lambda: validate_part_size(value, ServiceLimits()),
+            lambda: validate_options(part_size=value, parallel=1),
         ]
     for check in checks:
         if value is True:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ocihaul.directories.destination import Destination, check_root
-from ocihaul.errors import TargetError, UsageError
+from ocihaul.errors import LocalFileError, UsageError
 from tests.support import write_small
 
 
@@ -34,7 +34,7 @@ def test_a_link_that_leads_out_is_refused(tmp_path: Path) -> None:
     (root / "dir").symlink_to(outside)
     (root / "file").symlink_to(outside / "victim")
     for path in ("dir/x", "dir/deep/x", "file"):
-        with pytest.raises(TargetError, match="leads out"):
+        with pytest.raises(LocalFileError, match="leads out"):
             destination.place(path)
     assert not list(outside.iterdir())
 
@@ -56,7 +56,7 @@ def test_a_root_that_is_a_link_itself_is_the_root(tmp_path: Path) -> None:
 
 def test_a_file_where_a_directory_should_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
-    with pytest.raises(TargetError, match="nothing can be below it"):
+    with pytest.raises(LocalFileError, match="nothing can be below it"):
         Destination(str(tmp_path)).place("a/b")
 
 
@@ -120,6 +120,6 @@ def test_two_writers_of_one_file_do_not_mix(tmp_path: Path) -> None:
     (left,) = tmp_path.iterdir()
     with left.open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(TargetError, match="another process"):
+        with pytest.raises(LocalFileError, match="another process"):
             write_small(target, b"2")
     assert left.exists(), "it is somebody's"

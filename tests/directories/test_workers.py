@@ -8,18 +8,17 @@ import pytest
 
 from ocihaul.directories.workers import Crew, FailurePolicy, Job, concerns_all, is_outage
 from ocihaul.errors import (
-    Interrupted,
+    LocalFileError,
     NetworkError,
     OcihaulError,
     ServiceError,
     SessionExpiredError,
     SourceError,
-    TargetError,
-    UploadStopped,
+    TransferCancelled,
+    UploadIncompleteError,
 )
 from ocihaul.events import BytesSent
-from ocihaul.transfer.pace import WINDOW, Pace
-from ocihaul.transfer.steering import FIRST
+from ocihaul.transfer.adaptive_concurrency import FIRST, WINDOW, AdaptiveConcurrency
 
 
 def service(status: int, code: str | None = None) -> ServiceError:
@@ -32,8 +31,8 @@ def feed(crew: Crew, jobs: Iterable[Job]) -> None:
             crew.do(job)
 
 
-def stopped(cause: OcihaulError) -> UploadStopped:
-    error = UploadStopped("stopped", upload_id="u", resumable=True)
+def stopped(cause: OcihaulError) -> UploadIncompleteError:
+    error = UploadIncompleteError("stopped", upload_id="u", resumable=True)
     error.__cause__ = cause
     return error
 
@@ -42,7 +41,7 @@ def stopped(cause: OcihaulError) -> UploadStopped:
     "error",
     [
         SessionExpiredError("over"),
-        Interrupted("stop"),
+        TransferCancelled("stop"),
         service(401),
         service(404, "BucketNotFound"),
         stopped(SessionExpiredError("over")),
@@ -57,7 +56,7 @@ def test_what_concerns_all(error: Exception) -> None:
     "error",
     [
         SourceError("one"),
-        TargetError("one"),
+        LocalFileError("one"),
         service(403),
         service(404, "ObjectNotFound"),
         service(412),
@@ -131,7 +130,7 @@ def test_what_a_job_raises_ends_the_crew_and_the_rest_is_not_begun() -> None:
 
 def test_a_stop_is_an_interruption() -> None:
     stop = threading.Event()
-    with pytest.raises(Interrupted):
+    with pytest.raises(TransferCancelled):
         feed(Crew(1, FailurePolicy(2, stop)), [stop.set, *[lambda: time.sleep(0.001)] * 1000])
 
 
@@ -163,7 +162,7 @@ def test_a_job_that_cannot_hear_a_stop_is_left_behind(large: bool) -> None:
 
     release = threading.Timer(5.0, resolved.set)  # who waits for ever is let go in the end
     release.start()
-    with pytest.raises(Interrupted):
+    with pytest.raises(TransferCancelled):
         bring()
     assert not resolved.is_set()
     release.cancel()
@@ -195,7 +194,7 @@ class Gauge:
 def test_with_a_pace_there_are_no_more_at_a_time_than_it_allows() -> None:
     gauge = Gauge()
     feed(
-        Crew(64, FailurePolicy(3, threading.Event()), Pace(monotonic=lambda: 0.0)),
+        Crew(64, FailurePolicy(3, threading.Event()), AdaptiveConcurrency(monotonic=lambda: 0.0)),
         [gauge.busy] * 300,
     )
     assert gauge.most == FIRST
@@ -203,7 +202,7 @@ def test_with_a_pace_there_are_no_more_at_a_time_than_it_allows() -> None:
 
 def test_there_are_more_at_a_time_when_the_pace_grows_behind_the_one_that_brings() -> None:
     clock, gauge = [0.0], Gauge()
-    pace = Pace(monotonic=lambda: clock[0])
+    pace = AdaptiveConcurrency(monotonic=lambda: clock[0])
     brought = threading.Event()
 
     def grow() -> None:
@@ -224,7 +223,9 @@ def test_there_are_more_at_a_time_when_the_pace_grows_behind_the_one_that_brings
 
 def test_large_jobs_share_what_the_pace_allows() -> None:
     gauge = Gauge()
-    with Crew(64, FailurePolicy(4, threading.Event()), Pace(monotonic=lambda: 0.0)) as crew:
+    with Crew(
+        64, FailurePolicy(4, threading.Event()), AdaptiveConcurrency(monotonic=lambda: 0.0)
+    ) as crew:
         for parts in (1, 2, 2, 9, 1, 3, 4, 1) * 3:
             crew.do_large(parts, lambda parts=parts: gauge.busy(min(parts, FIRST)))  # type: ignore[misc]
     assert gauge.most == FIRST
@@ -232,7 +233,7 @@ def test_large_jobs_share_what_the_pace_allows() -> None:
 
 def test_a_large_job_that_waits_for_room_begins_when_the_pace_grows() -> None:
     clock, first, second = [0.0], threading.Event(), threading.Event()
-    pace = Pace(monotonic=lambda: clock[0])
+    pace = AdaptiveConcurrency(monotonic=lambda: clock[0])
     with Crew(64, FailurePolicy(4, threading.Event()), pace) as crew:
         crew.do_large(FIRST, lambda: waited(first))
         crew.do_large(FIRST, second.set)
@@ -254,9 +255,9 @@ def test_workers_without_a_turn_are_let_go_at_the_end(ends: str) -> None:
         else:
             raise trouble
 
-    with pytest.raises(Interrupted if ends == "a stop" else SessionExpiredError):
+    with pytest.raises(TransferCancelled if ends == "a stop" else SessionExpiredError):
         feed(
-            Crew(64, FailurePolicy(3, stop), Pace(monotonic=lambda: 0.0)),
+            Crew(64, FailurePolicy(3, stop), AdaptiveConcurrency(monotonic=lambda: 0.0)),
             [*[lambda: None] * 100, last, *[lambda: None] * 1000],
         )
     until = time.monotonic() + 20

@@ -19,15 +19,15 @@ from ocihaul.errors import JournalError, ReceiptError, UsageError
 from ocihaul.events import ignore
 from ocihaul.filesystem import FileSystem
 from ocihaul.storage.names import quoted
-from ocihaul.transfer.downloads.finished import Finished, FinishedRange
-from ocihaul.transfer.downloads.place import Place as FilePlace
-from ocihaul.transfer.downloads.ranges import RangePlan, wanted_bytes
+from ocihaul.transfer.download.checkpoint import DownloadCheckpoint, FinishedRange
+from ocihaul.transfer.download.local_file import Place as FilePlace
+from ocihaul.transfer.download.request import RangePlan, wanted_bytes
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.journal.journal import Target as Place
 from ocihaul.transfer.receipts.receipt import read_receipt
 from ocihaul.transfer.source import Identity
-from ocihaul.transfer.uploads.access import Access, AccessFile
+from ocihaul.transfer.upload.par_store import ParStore, StoredPar
 from tests.fuzz.strategies import damaged, json_texts, sentences, texts
 from tests.fuzz.target import Target
 from tests.transfer.receipts.test_receipt import RECEIPT
@@ -138,8 +138,10 @@ def _ledger(data: bytes) -> None:
             ledger.add("a/9", FinishedFile(5, 7, {}))
 
 
-def _finished(directory: Path) -> Finished:
-    return Finished(FilePlace.at(directory / "target", FileSystem(ignore)), "ranges", ignore)
+def _finished(directory: Path) -> DownloadCheckpoint:
+    return DownloadCheckpoint(
+        FilePlace.at(directory / "target", FileSystem(ignore)), "ranges", ignore
+    )
 
 
 @lru_cache(maxsize=1)
@@ -156,7 +158,7 @@ def _ranges_file() -> bytes:
 def _ranges(data: bytes) -> None:
     with _directory() as directory:
         (directory / "ranges").write_bytes(data)
-        plan, finished, begun = _finished(directory).take_up("e", 100)
+        plan, finished, begun = _finished(directory).load("e", 100)
         assert 0 <= plan.start <= plan.end <= 100
         for number in (*finished, *begun):
             offset, length = plan.part(number)
@@ -164,13 +166,13 @@ def _ranges(data: bytes) -> None:
         assert all(0 < each.length < 100 for each in begun.values())
 
 
-ACCESS = Access("p", 1.9e9, "u", "/p/secret/u/", "ocihaul upload x")
+ACCESS = StoredPar("p", 1.9e9, "u", "/p/secret/u/", "ocihaul upload x")
 
 
 def _access(data: bytes) -> None:
     with _directory() as directory:
         (directory / "par.json").write_bytes(data)
-        found = AccessFile(directory / "par.json").load()
+        found = ParStore(directory / "par.json").load()
         if found is not None and found.access_uri:
             assert found.access_uri.startswith("/")
             assert found.access_uri.isascii()

@@ -16,7 +16,7 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import ObjectPage, PreauthenticatedRequest, Selection
 from ocihaul.storage.names import fits_header
 from ocihaul.storage.preauthenticated import PreauthenticatedUploads
-from ocihaul.transfer.downloads.proof import Promise, part_sizes
+from ocihaul.transfer.download.verification import ObjectChecksums, part_sizes
 from ocihaul.transport.http_heads import request_head
 from ocihaul.transport.message import Answer, Request
 from ocihaul.transport.origin import Origin
@@ -167,7 +167,7 @@ def _head(storage: StorageClient) -> None:
     there = storage.head_object(*WHERE, "a")
     assert 0 <= there.size < 10**18
     assert there.etag is None or fits_header(there.etag)
-    promise = Promise.of(there.headers)
+    promise = ObjectChecksums.of(there.headers)
     if promise.parts:
         list(islice(part_sizes(there.size, promise.parts, None), 100))
     promise.block(there.size, None)

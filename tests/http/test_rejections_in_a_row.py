@@ -6,7 +6,7 @@ import time
 import pytest
 
 from ocihaul.clock import ServerClock
-from ocihaul.errors import Interrupted, ServiceError
+from ocihaul.errors import ServiceError, TransferCancelled
 from ocihaul.http.client import Call, Client
 from ocihaul.session.credential import ApiKey, Credential
 from ocihaul.transport.dialer import Dialer
@@ -60,7 +60,7 @@ def test_the_pause_between_rejections_can_be_stopped() -> None:
     rig = Rig(1000.0)
     threading.Timer(0.2, rig.stop.set).start()
     started = time.monotonic()
-    with pytest.raises(Interrupted):
+    with pytest.raises(TransferCancelled):
         rig.client.call(ORIGIN, PROBE)
     assert time.monotonic() - started < 5.0
 

@@ -11,7 +11,7 @@ import pytest
 
 import ocihaul
 from ocihaul.emulator import Fault
-from ocihaul.errors import Interrupted, ObjectExists, ServiceError, UsageError
+from ocihaul.errors import ObjectExistsError, ServiceError, TransferCancelled, UsageError
 from ocihaul.events import Event, Notice, SessionPaused, TokenChanged, UploadFinished
 from tests.support import Recorder
 from tests.world import MIB, World
@@ -75,7 +75,7 @@ def test_cancelling_one_call_leaves_the_others_alone(here: World) -> None:
         stuck = threads.submit(client.upload, stuck_file, "backups", cancel=cancel)
         wait_for(lambda: stall.fired > 0)
         cancel.set()
-        with pytest.raises(Interrupted):
+        with pytest.raises(TransferCancelled):
             stuck.result(timeout=50)
         assert client.upload(other, "backups").size == 1000
     assert here.arrived_whole(other)
@@ -94,7 +94,7 @@ def test_a_call_that_waits_for_a_login_ends_when_it_is_cancelled(here: World) ->
         client.upload(here.file(10), "backups")
         here.oci.revoke_all(refreshable=False)
         began = time.monotonic()
-        with pytest.raises(Interrupted):
+        with pytest.raises(TransferCancelled):
             client.upload(here.file(11), "backups", "b", cancel=cancel, listener=parked)
         assert time.monotonic() - began < 60
     assert heard.of(SessionPaused)
@@ -108,7 +108,7 @@ def test_a_call_that_waits_for_a_login_ends_when_it_is_cancelled(here: World) ->
         ({"part_size": "128M"}, "part_size: '128M' is no integer"),
         ({"part_size": True}, "part_size: True is no integer"),
         ({"metadata": {"a": 1}}, "metadata: .* is no mapping of texts to texts"),
-        ({"existing": "replace"}, "existing: 'replace' is no Existing"),
+        ({"existing": "replace"}, "existing: 'replace' is no IfExists"),
         ({"multipart": 1}, "multipart: 1 is no bool"),
     ],
 )
@@ -149,7 +149,7 @@ def test_a_call_with_a_cancel_of_its_own_hears_the_clients_too(here: World) -> N
         stuck = threads.submit(client.upload, here.file(10), "backups", cancel=threading.Event())
         wait_for(lambda: stall.fired > 0)
         cancel.set()
-        with pytest.raises(Interrupted):
+        with pytest.raises(TransferCancelled):
             stuck.result(timeout=50)
 
 
@@ -208,7 +208,7 @@ def test_whoever_is_asked_decides_whether_an_object_is_replaced(here: World) -> 
 
     with ocihaul.Client.from_profile() as client:
         client.upload(here.file(10, "a"), "backups")
-        with pytest.raises(ObjectExists):
+        with pytest.raises(ObjectExistsError):
             client.upload(here.file(20, "a"), "backups", confirm=confirm)
         client.upload(here.file(20, "a"), "backups", confirm=confirm)
     assert asked == [10, 10]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import ocihaul
-from ocihaul.errors import Interrupted, SourceChanged, UploadBusy
+from ocihaul.errors import SourceChangedError, TransferCancelled, TransferInProgressError
 from ocihaul.events import Event, Listener, Notice, PartFinished
 from ocihaul.transfer import plan
 from ocihaul.transfer.journal.journal import Journal, Target
@@ -20,7 +20,7 @@ SIZE = 6 * MIB
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the service took parts of 1 MiB."""
-    monkeypatch.setattr(plan, "SMALLEST_PART", MIB)
+    monkeypatch.setattr(plan, "LIMITS", plan.ServiceLimits(smallest_part=MIB))
 
 
 def stopping_after(parts: int, stop: threading.Event) -> Listener:
@@ -40,7 +40,7 @@ def begun(source: Path | io.BytesIO, name: str | None = None, *, resume: bool = 
     """An upload that is stopped when three of its six parts are there."""
     stop = threading.Event()
     listener = stopping_after(3, stop)
-    with pytest.raises(Interrupted):
+    with pytest.raises(TransferCancelled):
         ocihaul.upload(
             source,
             "backups",
@@ -84,7 +84,7 @@ def test_another_at_the_same_object_is_not_disturbed(here: World) -> None:
     with (
         Journal(here.home / "state") as journal,
         journal.claim(target, wait=0),
-        pytest.raises(UploadBusy),
+        pytest.raises(TransferInProgressError),
     ):
         ocihaul.upload(source, "backups", part_size=MIB, wait=False)
     assert here.oci.log.count(operation="CreateMultipartUpload") == 0
@@ -94,7 +94,7 @@ def test_a_source_that_has_changed_is_told_and_begun_anew_when_asked(here: World
     source = here.file(SIZE)
     begun(source)
     here.file(SIZE + 1)
-    with pytest.raises(SourceChanged):
+    with pytest.raises(SourceChangedError):
         ocihaul.upload(source, "backups", part_size=MIB)
     assert len(parts_stored(here)) == 3
     ocihaul.upload(source, "backups", part_size=MIB, restart=True)

@@ -75,9 +75,9 @@ def test_an_upload_in_two_lines(here: World, capsys: pytest.CaptureFixture[str])
     exec(example("storage_tier"), {"ocihaul": ocihaul, "path": source})  # noqa: S102  the same
     assert here.arrived_whole(source)
     assert capsys.readouterr().out.splitlines()[-1].endswith(" 0")
-    with pytest.raises(ocihaul.errors.ObjectExists):
+    with pytest.raises(ocihaul.errors.ObjectExistsError):
         ocihaul.upload(source, "backups")
-    again = ocihaul.upload(source, "backups", existing=ocihaul.Existing.REPLACE, parallel=2)
+    again = ocihaul.upload(source, "backups", existing=ocihaul.IfExists.REPLACE, parallel=2)
     assert again.size == 3 * MIB
 
 

@@ -12,10 +12,10 @@ import pytest
 import ocihaul
 from ocihaul.directories import run
 from ocihaul.emulator import Fault
-from ocihaul.errors import Interrupted, OcihaulError, ServiceError, SessionError, UsageError
+from ocihaul.errors import OcihaulError, ServiceError, SessionError, TransferCancelled, UsageError
 from ocihaul.events import Event, FileFailed, FileFinished, Listener, Notice, PartFinished
-from ocihaul.transfer import pace, plan
-from ocihaul.transfer.steering import FIRST
+from ocihaul.transfer import adaptive_concurrency, plan
+from ocihaul.transfer.adaptive_concurrency import FIRST
 from tests.scenarios.trees import content, make, operations
 from tests.world import MIB, World
 
@@ -41,14 +41,14 @@ def interrupted(
 ) -> None:
     """A call that is stopped after so many events."""
     stop = threading.Event()
-    with pytest.raises(Interrupted):
+    with pytest.raises(TransferCancelled):
         call(*args, listener=stopping_after(after, of, stop), cancel=stop, parallel=1, **how)
 
 
 def test_the_service_says_how_many_go_at_a_time(
     here: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pace, "WINDOW", 0.1)
+    monkeypatch.setattr(adaptive_concurrency, "WINDOW", 0.1)
     src = make(tmp_path / "src", *map(str, range(30)))
     here.oci.faults.add(Fault(operation="PutObject", stall_seconds=0.1, times=None))
     for most in (2, 64):
@@ -265,7 +265,7 @@ def test_an_interrupted_run_goes_on_and_moves_nothing_twice(
 def test_a_large_file_of_a_tree_goes_on_with_its_parts(
     here: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "SMALLEST_PART", MIB)
+    monkeypatch.setattr(plan, "LIMITS", plan.ServiceLimits(smallest_part=MIB))
     make(tmp_path / "src")
     large = here.file(4 * MIB, "src/large")
     how: dict[str, Any] = {"after": 2, "of": PartFinished, "part_size": MIB}
@@ -343,8 +343,8 @@ def test_every_object_gets_what_was_wished_for(here: World, tmp_path: Path) -> N
         ({"mode": "everything"}, "is no SyncMode"),
         ({"include": ["a"], "exclude": ["b"]}, "exclude each other"),
         ({"include": [b"a"]}, "list of texts"),
-        ({"parallel": 0}, "at a time"),
-        ({"part_size": 0}, "part size"),
+        ({"parallel": 0}, "`parallel`: 0"),
+        ({"part_size": 0}, "`part_size`: 0 bytes"),
     ],
 )
 def test_what_cannot_be_is_told_before_anything_is_moved(

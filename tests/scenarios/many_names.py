@@ -18,7 +18,7 @@ from ocihaul.directories.results import DELETED, DOWNLOADED, EXTRA, SKIPPED, UPL
 from ocihaul.directories.upload import upload_all
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import PAGE, ListedObject, ObjectPage, Selection
-from ocihaul.transfer.uploads.request import UploadRequest
+from ocihaul.transfer.upload.request import UploadRequest
 
 #: Of so many names one is on one side only.
 GAP = 100

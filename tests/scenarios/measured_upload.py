@@ -16,12 +16,12 @@ from typing import Any
 
 from ocihaul.client import Client
 from ocihaul.config import Flags, resolve
-from ocihaul.errors import Interrupted
+from ocihaul.errors import TransferCancelled
 from ocihaul.events import Event, Notice, PartFinished
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.journal import Entry, Journal, state_directory
-from ocihaul.transfer.uploads.request import Existing, UploadRequest
-from ocihaul.transfer.uploads.upload import upload
+from ocihaul.transfer.upload.request import IfExists, UploadRequest
+from ocihaul.transfer.upload.upload import upload
 
 
 class Timed(Journal):
@@ -65,7 +65,7 @@ def main() -> None:
         namespace="ns1",
         bucket="backups",
         name="x",
-        existing=Existing.REPLACE,
+        existing=IfExists.REPLACE,
         parallel=int(parallel),
     )
     part_count = None
@@ -76,7 +76,7 @@ def main() -> None:
         try:
             result = upload(client.storage, request, listener=listen, stop=stop, journal=journal)
             part_count = result.part_count
-        except Interrupted:
+        except TransferCancelled:
             pass
     told = {
         "memory": memory,

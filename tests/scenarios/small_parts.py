@@ -9,16 +9,15 @@ from pathlib import Path
 
 from ocihaul.client import Client
 from ocihaul.config import Flags, resolve
-from ocihaul.transfer import plan
 from ocihaul.transfer.journal.journal import Journal, state_directory
-from ocihaul.transfer.uploads.request import Existing, UploadRequest
-from ocihaul.transfer.uploads.upload import upload
+from ocihaul.transfer.plan import ServiceLimits
+from ocihaul.transfer.upload.request import IfExists, UploadRequest
+from ocihaul.transfer.upload.upload import upload
 
 
 def main() -> None:
-    """Upload, going on with what an earlier run has finished."""
+    """Upload, resuming what an earlier run has finished."""
     config, endpoint, source, name, part_size, parallel = sys.argv[1:]
-    plan.SMALLEST_PART = 1
     flags = Flags(
         config_file=config, auth="security_token", endpoint=endpoint, auth_endpoint=endpoint
     )
@@ -28,9 +27,10 @@ def main() -> None:
         namespace="ns1",
         bucket="backups",
         name=name,
-        existing=Existing.ASK,
+        existing=IfExists.ASK,
         part_size=int(part_size),
         parallel=int(parallel),
+        limits=ServiceLimits(smallest_part=1),
     )
     with Client(resolve(flags, {}, Path.home()), cancel=stop) as client:
         upload(client.storage, request, stop=stop, journal=Journal(state_directory()))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ocihaul.client import Client
 from ocihaul.config import Flags, resolve
-from ocihaul.transfer.downloads.download import download
-from ocihaul.transfer.downloads.request import DownloadRequest
+from ocihaul.transfer.download.download import download
+from ocihaul.transfer.download.request import DownloadRequest
 
 
 def main() -> None:

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from ocihaul.emulator import Fault
-from ocihaul.errors import ChecksumError, UploadStopped
+from ocihaul.errors import ChecksumError, UploadIncompleteError
 from ocihaul.events import PartResent
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer import plan
-from ocihaul.transfer.downloads.download import download
-from ocihaul.transfer.downloads.request import DownloadRequest
-from ocihaul.transfer.uploads.sending import MOST_SENDS
+from ocihaul.transfer.download.download import download
+from ocihaul.transfer.download.request import DownloadRequest
+from ocihaul.transfer.upload.part_uploader import MOST_SENDS
 from tests.scenarios.trees import content, run
 from tests.world import World, world
 
@@ -34,8 +34,8 @@ BATCH = 100
 
 @pytest.fixture
 def w(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    monkeypatch.setattr(plan, "SMALLEST_PART", 1)
-    monkeypatch.setattr(plan, "MIB", 1)  # parts of whole MiB would be large ones
+    # Parts of whole MiB would be large ones.
+    monkeypatch.setattr(plan, "LIMITS", plan.ServiceLimits(smallest_part=1, unit=1))
     with world(tmp_path) as one:
         yield one
 
@@ -119,7 +119,7 @@ def test_flips_that_do_not_stop_end_in_an_error_and_nothing_is_committed(
     for _ in range(50):
         data = damage.chance.randbytes(3 * PART)
         damage.plan("UploadPart", PART, MOST_SENDS, part_number=damage.chance.randint(1, 3))
-        with pytest.raises(UploadStopped) as caught:
+        with pytest.raises(UploadIncompleteError) as caught:
             # One at a time: no part that was given up may come late, and take the next flip away.
             send(w, data, piped=piped, parallel=1)
         assert isinstance(caught.value.__cause__, ChecksumError)

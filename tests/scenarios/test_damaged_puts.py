@@ -25,8 +25,8 @@ from ocihaul.emulator import Fault
 from ocihaul.emulator.log import LogEntry
 from ocihaul.events import AttemptFinished, Event, audience
 from ocihaul.transfer.journal.journal import Journal
-from ocihaul.transfer.uploads.sending import MOST_SENDS
-from ocihaul.transfer.uploads.upload import upload
+from ocihaul.transfer.upload.part_uploader import MOST_SENDS
+from ocihaul.transfer.upload.upload import upload
 from tests.scenarios.trees import OLD, command, run
 from tests.world import MIB, PART, World, world
 

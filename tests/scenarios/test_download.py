@@ -15,16 +15,16 @@ import pytest
 from ocihaul.emulator import Fault
 from ocihaul.errors import (
     ChecksumError,
-    ObjectArchived,
-    ObjectChanged,
+    LocalFileError,
+    ObjectArchivedError,
+    ObjectChangedError,
     ServiceError,
-    TargetError,
     UsageError,
 )
 from ocihaul.events import BytesReceived, DownloadPlanned, Event, Notice, PartFinished
 from ocihaul.storage.types import SseCustomerKey
-from ocihaul.transfer.downloads import local_file
-from ocihaul.transfer.downloads.download import is_unfinished
+from ocihaul.transfer.download import local_file
+from ocihaul.transfer.download.download import is_unfinished
 from tests.world import MIB, World, world
 
 TLS = pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
@@ -126,7 +126,7 @@ def test_parts_of_an_odd_size_are_judged_when_it_is_named_or_taken_as_they_are(
     with world(tmp_path) as w:
         data, target = noise(5 * MIB), tmp_path / "target"
         w.oci.put_object("backups", "x", data, part_size=odd)
-        with pytest.raises(ChecksumError, match="--part-size"):
+        with pytest.raises(ChecksumError, match="`part_size`"):
             w.fetch("x", target)
         assert not target.exists()
         fetched = w.object_bytes_sent()
@@ -160,7 +160,7 @@ def test_finding_e07_what_cannot_be_proved_is_refused_before_it_is_fetched(tmp_p
         ran = w.run(*w.get("x", target))
         assert ran.code == 1
         assert "20 parts of an odd size (they have 1112345 to 1170888 bytes)" in ran.err
-        assert "--part-size 12345678B" in ran.err
+        assert "--part-size, in bytes" in ran.err
         assert w.oci.log.count(operation="GetObject") == 0
         assert left_behind(tmp_path) == []
         ran = w.run(*w.get("x", target, "--part-size", f"{odd}B"))
@@ -260,7 +260,7 @@ def test_weakness_06_an_object_that_changes_on_the_way_is_an_error_and_no_mixtur
                 if not gone:
                     w.oci.put_object("backups", "x", bytes(5 * MIB))
 
-        with pytest.raises(ObjectChanged, match="changed"):
+        with pytest.raises(ObjectChangedError, match="changed"):
             w.fetch("x", io.BytesIO() if stream else target, listener=listen, parallel=1)
         assert target.read_bytes() == b"what was there"
         assert left_behind(tmp_path) == []
@@ -303,7 +303,7 @@ def test_a_range_alone(tmp_path: Path, text: str, first: int, last: int, stream:
 def test_a_range_that_is_none_makes_no_file(tmp_path: Path, text: str) -> None:
     with world(tmp_path) as w:
         w.oci.put_object("backups", "x", noise(100))
-        with pytest.raises(UsageError, match="--range"):
+        with pytest.raises(UsageError, match="`byte_range`"):
             w.fetch("x", tmp_path / "target", byte_range=text)
         assert left_behind(tmp_path) == []
 
@@ -358,7 +358,7 @@ def test_an_archived_object_is_restored_and_waited_for(tmp_path: Path) -> None:
     with world(tmp_path, restore_seconds=1.0) as w:
         data, target = noise(2 * MIB), tmp_path / "target"
         w.oci.put_object("backups", "x", data, storage_tier="Archive")
-        with pytest.raises(ObjectArchived, match="--restore"):
+        with pytest.raises(ObjectArchivedError, match="`restore`"):
             w.fetch("x", target)
         assert w.oci.log.count(operation="RestoreObjects") == 0
         w.fetch("x", target, restore=True, restore_hours=3)
@@ -375,7 +375,7 @@ def test_an_object_that_is_being_restored_is_waited_for_without_asking_again(
     with world(tmp_path, restore_seconds=1.0) as w, w.storage() as storage:
         w.oci.put_object("backups", "x", noise(5), storage_tier="Archive")
         storage.restore_objects("ns1", "backups", "x")
-        with pytest.raises(ObjectArchived, match="--restore"):
+        with pytest.raises(ObjectArchivedError, match="`restore`"):
             w.fetch("x", tmp_path / "target")
         w.oci.revoke_all(refreshable=True)
         w.fetch("x", tmp_path / "target", restore=True)
@@ -477,7 +477,7 @@ def test_what_takes_the_place_of_the_temporary_file_is_not_taken_for_it(
             elif how == "file":
                 temporary.write_bytes(b"not the object")
 
-        with pytest.raises(TargetError, match="put in place"):
+        with pytest.raises(LocalFileError, match="put in place"):
             w.fetch("x", directory / "target", listener=meddle, parallel=1)
         assert meddled
         target = (tmp_path / "elsewhere" if how == "moved" else directory) / "target"
@@ -510,7 +510,7 @@ def test_targets_that_cannot_be_are_refused_before_a_byte_is_fetched(
 ) -> None:
     with world(tmp_path) as w:
         w.oci.put_object("backups", "x", noise(10))
-        with pytest.raises((UsageError, TargetError)) as caught:
+        with pytest.raises((UsageError, LocalFileError)) as caught:
             w.fetch("x", tmp_path / target)
         assert caught.value.hint
         assert w.oci.log.count(operation="GetObject") == 0
@@ -544,7 +544,7 @@ def test_too_little_space_is_known_where_it_cannot_be_reserved(
         w.oci.put_object("backups", "x", noise(5 * MIB))
         little = shutil.disk_usage(tmp_path)._replace(free=4 * MIB)
         monkeypatch.setattr(shutil, "disk_usage", lambda _: little)
-        with pytest.raises(TargetError, match="no room"):
+        with pytest.raises(LocalFileError, match="no room"):
             w.fetch("x", tmp_path / "target")
         assert w.oci.log.count(operation="GetObject") == 0
 
@@ -578,7 +578,7 @@ def test_a_disk_that_fills_on_the_way_keeps_what_is_there(
             return write(self, view, offset)
 
         monkeypatch.setattr(local_file.LocalFile, "_write_some", full)
-        with pytest.raises(TargetError, match="No space left") as caught:
+        with pytest.raises(LocalFileError, match="No space left") as caught:
             w.fetch("x", target, parallel=1)
         assert caught.value.resumable
         monkeypatch.undo()

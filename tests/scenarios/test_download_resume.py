@@ -1,4 +1,4 @@
-"""Interrupted downloads go on: killed, stopped, meddled with, contended, of a changed object."""
+"""Interrupted downloads resume: killed, stopped, meddled with, contended, of a changed object."""
 
 import random
 import signal
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.errors import DownloadBusy, Interrupted
+from ocihaul.errors import TransferCancelled, TransferInProgressError
 from ocihaul.events import BytesReceived, Event, Notice, PartFinished
 from tests.scenarios.test_download import left_behind, noise
 from tests.world import MIB, World, world
@@ -87,7 +87,7 @@ def interrupted_after(w: World, target: Path, ranges: int) -> int:
         if finished >= ranges:
             w.stop.set()
 
-    with pytest.raises(Interrupted):
+    with pytest.raises(TransferCancelled):
         w.fetch("x", target, listener=listen, parallel=1)
     w.stop.clear()
     return w.oci.log.entries()[-1].sequence
@@ -123,7 +123,7 @@ def interrupted_within(w: World, target: Path, count: int, size: int) -> int:
         if came >= count:
             w.stop.set()
 
-    with pytest.raises(Interrupted):
+    with pytest.raises(TransferCancelled):
         w.fetch("x", target, listener=listen, part_size=size, threshold=size, parallel=1)
     w.stop.clear()
     return w.oci.log.entries()[-1].sequence
@@ -276,7 +276,7 @@ def test_an_interrupt_stops_within_two_seconds_and_the_next_run_goes_on(tmp_path
         ran = w.finish(process)
         assert time.monotonic() - started < 2
         assert ran.code == 130, ran.err
-        assert "the same command, run again, goes on" in ran.err
+        assert "the same command, run again, resumes" in ran.err
         asked = w.oci.log.count(operation="GetObject")
         w.oci.configure(answer_bandwidth=None)
         assert w.run(*w.get("x", target)).code == 0
@@ -315,7 +315,7 @@ def test_a_session_that_ends_is_gone_on_with_after_the_login(tmp_path: Path) -> 
         w.end_sessions()
         ran = w.finish(process)
         assert ran.code == 75, ran.err
-        assert "the same command, run again, goes on" in ran.err
+        assert "the same command, run again, resumes" in ran.err
         before = w.object_bytes_sent()
         assert 0 < before < 60 * MIB
         w.oci.configure(answer_bandwidth=None)
@@ -341,7 +341,7 @@ def test_a_claim_ends_with_its_owner(tmp_path: Path) -> None:
 
         def listen(event: Event) -> None:
             if isinstance(event, PartFinished) and event.part_number == 1:
-                with pytest.raises(DownloadBusy, match="by process") as caught:
+                with pytest.raises(TransferInProgressError, match="by process") as caught:
                     w.fetch("x", tmp_path / "target", wait=False)
                 told.append(caught.value.message)
 

@@ -14,7 +14,7 @@ from ocihaul.directories.request import DirectoryUpload
 from ocihaul.directories.results import FAILED, UPLOADED, Results
 from ocihaul.directories.upload import upload_all
 from ocihaul.emulator import Fault
-from ocihaul.errors import TooManyThreads, UploadStopped
+from ocihaul.errors import TooManyThreadsError, UploadIncompleteError
 from tests.world import MIB, World, world
 
 #: The threads that move bytes, by their names.
@@ -95,7 +95,7 @@ def test_a_stream_down_needs_one_thread_and_says_so(
     source, out = w.file(2 * MIB), io.BytesIO()
     w.upload(source)
     Limit(monkeypatch, 0)
-    with pytest.raises(TooManyThreads) as caught:
+    with pytest.raises(TooManyThreadsError) as caught:
         w.fetch(source.name, out)
     assert "ulimit -u" in (caught.value.hint or "")
     assert caught.value.resumable
@@ -114,7 +114,7 @@ def test_a_stream_that_failed_is_aborted_without_another_thread(
         really(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start)
-    with pytest.raises(UploadStopped, match="nothing was stored"):
+    with pytest.raises(UploadIncompleteError, match="nothing was stored"):
         w.upload(w.home / "-", name="dump", stream=io.BytesIO(bytes(21 * MIB)))
     assert not w.oci.uploads("backups")
 
@@ -125,7 +125,7 @@ def test_the_parts_of_an_adopted_upload_are_read_with_as_many_as_there_may_be(
     source = w.file(41 * MIB)
     fault = Fault(operation="UploadPart", part_number=5, status=403, code="NotNow")
     w.oci.faults.add(fault)
-    with pytest.raises(UploadStopped) as caught:
+    with pytest.raises(UploadIncompleteError) as caught:
         w.upload(source, parallel=1)
     limit = Limit(monkeypatch, 2, others=r"ocihaul-digest_[0-9]+")
     w.upload(source, upload_id=caught.value.upload_id)
@@ -145,7 +145,7 @@ def test_a_session_without_its_thread_does_not_begin(
         really(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start)
-    with pytest.raises(TooManyThreads, match="no thread"):
+    with pytest.raises(TooManyThreadsError, match="no thread"):
         w.upload(w.file(1))
     assert not w.oci.log.entries()
 

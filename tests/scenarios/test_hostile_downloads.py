@@ -11,7 +11,13 @@ import pytest
 from ocihaul.emulator.connection_handler import ConnectionHandler
 from ocihaul.emulator.responses import Answer
 from ocihaul.emulator.wire import Wire
-from ocihaul.errors import ChecksumError, NetworkError, ObjectChanged, OcihaulError, ServiceError
+from ocihaul.errors import (
+    ChecksumError,
+    NetworkError,
+    ObjectChangedError,
+    OcihaulError,
+    ServiceError,
+)
 from tests.scenarios.trees import run
 from tests.world import MIB, World, world
 
@@ -144,7 +150,9 @@ def test_answers_that_are_never_right_are_given_up(
         assert (tmp_path / "target").read_bytes() == b"before"
 
 
-@pytest.mark.parametrize(("change", "error"), [(shifted, ChecksumError), (another, ObjectChanged)])
+@pytest.mark.parametrize(
+    ("change", "error"), [(shifted, ChecksumError), (another, ObjectChangedError)]
+)
 def test_other_bytes_are_seen_and_nothing_of_them_stays(
     tmp_path: Path, tamper: Callable[..., list[int]], change: Change, error: type[OcihaulError]
 ) -> None:

@@ -12,11 +12,10 @@ from ocihaul.directories import download as tree_download
 from ocihaul.directories.delete_local import _Tidying
 from ocihaul.directories.small_get import SmallObjects
 from ocihaul.emulator import Fault
-from ocihaul.errors import Interrupted, ServiceError, TargetError
+from ocihaul.errors import LocalFileError, ServiceError, TransferCancelled
 from ocihaul.events import Event, PartFinished
-from ocihaul.transfer.downloads.finished import Finished
-from ocihaul.transfer.downloads.local_file import LocalFile
-from ocihaul.transfer.downloads.place import Place
+from ocihaul.transfer.download.checkpoint import DownloadCheckpoint
+from ocihaul.transfer.download.local_file import LocalFile, Place
 from tests.scenarios.test_download import left_behind, noise
 from tests.scenarios.trees import content, make, run
 from tests.support import another_user, needs_root
@@ -245,7 +244,7 @@ def test_finding_a03_a_swapped_directory_of_get_is_told(tmp_path: Path) -> None:
             if isinstance(event, PartFinished):
                 swap()
 
-        with pytest.raises(TargetError, match="put in place"):
+        with pytest.raises(LocalFileError, match="put in place"):
             w.fetch("x", directory / "target", listener=listen, parallel=1)
         assert swap.done == 1
         assert content(outside) == {}
@@ -317,7 +316,7 @@ def test_finding_a11_a_file_is_private_until_it_is_whole(
         with world(tmp_path) as w:
             data = noise(4 * MIB)
             w.oci.put_object("backups", "x", data)
-            with pytest.raises(Interrupted):
+            with pytest.raises(TransferCancelled):
                 w.fetch("x", target, listener=listen, parallel=1)
             w.stop.clear()
             assert modes(directory) == {0o600}, "and after it was stopped"
@@ -359,7 +358,7 @@ def test_finding_a11_so_are_the_files_of_a_tree(
 
 def killed_before_the_last_step(w: World, target: Path) -> Path:
     with pytest.MonkeyPatch.context() as killed:
-        killed.setattr(Finished, "forget", Finished.close)
+        killed.setattr(DownloadCheckpoint, "forget", DownloadCheckpoint.close)
         etag = w.oci.put_object("backups", "x", noise(3 * MIB)).etag
         w.fetch("x", target)
     (ranges,) = target.parent.glob(".*-ranges")
@@ -387,7 +386,7 @@ def test_finding_a20_so_does_a_tree(tmp_path: Path, wish: str) -> None:
         dest = tmp_path / "dest"
         arguments = ["bulk-download", "--dest-dir", str(dest)]
         with pytest.MonkeyPatch.context() as killed:
-            killed.setattr(Finished, "forget", Finished.close)
+            killed.setattr(DownloadCheckpoint, "forget", DownloadCheckpoint.close)
             assert run(w, *arguments).code == 0
         assert list(dest.rglob("*-ranges"))
         run(w, *arguments, *([wish] if wish else []))

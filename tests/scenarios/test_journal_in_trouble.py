@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.errors import Interrupted, JournalError
+from ocihaul.errors import JournalError, TransferCancelled
 from ocihaul.events import Event, PartFinished
-from ocihaul.transfer.claims import is_held
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.journal import Journal, Target
+from ocihaul.transfer.locks import is_held
 from ocihaul.transfer.source import Identity
-from ocihaul.transfer.uploads import memory
-from ocihaul.transfer.uploads.upload import upload
+from ocihaul.transfer.upload import state
+from ocihaul.transfer.upload.upload import upload
 from tests.scenarios.test_receipts import fill
 from tests.scenarios.test_resume import again, interrupted_after, notices, parts_stored
 from tests.world import PART, World, world
@@ -47,7 +47,7 @@ def stopped_after_trouble(w: World, source: Path, *, mended_after: int, stopped_
                 if finished == stopped_after:
                     w.stop.set()
 
-        with pytest.raises(Interrupted) as caught:
+        with pytest.raises(TransferCancelled) as caught:
             upload(storage, request, listener=listen, stop=w.stop, journal=journal)
     w.stop.clear()
     return str(caught.value)
@@ -63,7 +63,7 @@ def fillers_dropped(w: World) -> None:
 def test_a_disk_that_was_full_for_a_while_costs_no_finished_part(
     tmp_path: Path, wait: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "_AGAIN", wait)
+    monkeypatch.setattr(state, "_RETRY_AFTER", wait)
     with world(tmp_path) as w:
         source = w.file(6 * PART)
         said = stopped_after_trouble(w, source, mended_after=4, stopped_after=5)
@@ -115,7 +115,7 @@ def test_a_long_reader_holds_nobody_up(tmp_path: Path) -> None:
 def test_a_writer_that_holds_it_for_a_while_costs_no_finished_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "_AGAIN", 0.0)
+    monkeypatch.setattr(state, "_RETRY_AFTER", 0.0)
     with world(tmp_path) as w:
         source = w.file(5 * PART)
         interrupted_after(w, source, 1)
@@ -138,7 +138,7 @@ def test_a_writer_that_holds_it_for_a_while_costs_no_finished_part(
                 if finished == 4 and isinstance(event, PartFinished):
                     w.stop.set()
 
-            with pytest.raises(Interrupted):
+            with pytest.raises(TransferCancelled):
                 upload(storage, request, listener=listen, stop=w.stop, journal=journal)
         w.stop.clear()
         assert "locked" in notices(w)

@@ -7,11 +7,11 @@ import pytest
 
 from ocihaul.client import Client
 from ocihaul.emulator import Fault
-from ocihaul.errors import UploadStopped
+from ocihaul.errors import UploadIncompleteError
 from ocihaul.events import Event, Notice, PartFinished, RetryScheduled, audience
 from ocihaul.transfer.journal.journal import Journal
-from ocihaul.transfer.uploads.request import Existing
-from ocihaul.transfer.uploads.upload import upload
+from ocihaul.transfer.upload.request import IfExists
+from ocihaul.transfer.upload.upload import upload
 from tests.scenarios.test_resume import again, parts_stored
 from tests.scenarios.test_resume_put import send_part
 from tests.world import PART, World, world
@@ -73,7 +73,7 @@ def test_a_late_copy_with_other_bytes_is_never_committed_and_the_next_run_mends_
     with world(tmp_path) as w:
         source = w.file(PARTS * PART)
         data = spoilt(source.read_bytes()[PART : 2 * PART])
-        with pytest.raises(UploadStopped, match="not complete"):
+        with pytest.raises(UploadIncompleteError, match="not complete"):
             uploaded_with_a_late_part(w, source, 2, data)
         assert w.oci.object_names("backups") == []
         again(w, source)
@@ -91,7 +91,7 @@ def committed_by_another(w: World, source: Path) -> None:
 
     tell = audience(w.heard, commit)
     with Client(w.settings(), listener=tell, cancel=w.stop) as client:
-        request = w.request(source, existing=Existing.ABSENT)
+        request = w.request(source, existing=IfExists.ABSENT)
         upload(client.storage, request, listener=tell, stop=w.stop)
     assert fault.fired == 1
     assert len(w.oci.log.entries(operation="CommitMultipartUpload", status=412)) == 1

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.errors import ServiceError, SourceError, UploadStopped
+from ocihaul.errors import ServiceError, SourceError, UploadIncompleteError
 from ocihaul.events import Event, PartFinished
 from ocihaul.transfer.journal.journal import Journal
-from ocihaul.transfer.uploads.upload import upload
+from ocihaul.transfer.upload.upload import upload
 from tests.scenarios.test_resume import again, notices, parts_stored
 from tests.scenarios.trees import command, make
 from tests.world import MIB, PART, World, world
@@ -36,7 +36,7 @@ def test_a_source_that_fails_half_way_is_gone_on_with_when_it_can_be_read(
 
         with monkeypatch.context() as spoilt:
             spoilt.setattr(os, "preadv", failing)
-            with pytest.raises(UploadStopped, match="not complete") as caught:
+            with pytest.raises(UploadIncompleteError, match="not complete") as caught:
                 again(w, source, parallel=1)
         cause = caught.value.__cause__
         assert isinstance(cause, SourceError)
@@ -213,7 +213,7 @@ def test_an_upload_that_vanishes_under_a_run_is_said_and_the_next_run_begins_ane
                 )
 
         request = w.request(source, parallel=1)
-        with pytest.raises(UploadStopped) as caught:
+        with pytest.raises(UploadIncompleteError) as caught:
             upload(storage, request, listener=listen, stop=w.stop, journal=journal)
         assert isinstance(caught.value.__cause__, ServiceError)
         assert caught.value.__cause__.status == 404

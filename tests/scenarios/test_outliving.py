@@ -19,9 +19,9 @@ from ocihaul.http.client import Call, Client
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.preauthenticated import PreauthenticatedUploads
 from ocihaul.transfer.journal.journal import Journal
-from ocihaul.transfer.uploads.access import Access, AccessFile
-from ocihaul.transfer.uploads.request import UploadResult
-from ocihaul.transfer.uploads.upload import upload
+from ocihaul.transfer.upload.par_store import ParStore, StoredPar
+from ocihaul.transfer.upload.request import UploadResult
+from ocihaul.transfer.upload.upload import upload
 from ocihaul.transport.message import Answer
 from ocihaul.transport.origin import Origin
 from tests.world import MIB, Ran, World, world
@@ -320,11 +320,11 @@ def test_a_lost_reply_to_its_making_leaves_no_second_one(w: World) -> None:
 def test_a_directory_that_is_full_costs_the_next_run_the_right_but_not_the_upload(
     w: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: AccessFile, access: Access) -> None:
-        self._access = access
+    def full(self: ParStore, par: StoredPar) -> None:
+        self._par = par
         raise JournalError("No space left on device")
 
-    monkeypatch.setattr(AccessFile, "save", full)
+    monkeypatch.setattr(ParStore, "save", full)
     source = w.file(3 * 10 * MIB)
     put_here(w, source)
     assert w.arrived_whole(source)

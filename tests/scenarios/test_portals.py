@@ -16,10 +16,10 @@ from ocihaul.directories.request import DirectoryUpload
 from ocihaul.directories.results import UPLOADED, Results
 from ocihaul.directories.upload import upload_all
 from ocihaul.emulator import Fault
-from ocihaul.errors import NetworkError, UploadStopped
+from ocihaul.errors import NetworkError, UploadIncompleteError
 from ocihaul.transfer.journal.journal import Journal
-from ocihaul.transfer.uploads.request import Existing
-from ocihaul.transfer.uploads.upload import upload
+from ocihaul.transfer.upload.request import IfExists
+from ocihaul.transfer.upload.upload import upload
 from ocihaul.transport.message import Answer, Request
 from ocihaul.transport.origin import Origin
 from ocihaul.transport.pool import Pool
@@ -74,9 +74,9 @@ def w(tmp_path: Path) -> Iterator[World]:
 
 @pytest.mark.parametrize("size", [0, 1, 2 * MIB, 2 * PART])
 @pytest.mark.parametrize("kind", ["file", "stream"])
-@pytest.mark.parametrize("existing", [Existing.REPLACE, Existing.KEEP])
+@pytest.mark.parametrize("existing", [IfExists.REPLACE, IfExists.KEEP])
 def test_nothing_was_stored_there_or_is_there_already(
-    w: World, size: int, kind: str, existing: Existing
+    w: World, size: int, kind: str, existing: IfExists
 ) -> None:
     source = w.file(size)
     stream = io.BytesIO(source.read_bytes()) if kind == "stream" else None
@@ -158,7 +158,7 @@ def test_parts_are_not_forgotten_because_another_says_404(
         return really(pool, origin, request)
 
     with w.storage() as storage, Journal(w.home / "state") as journal:
-        with pytest.raises(UploadStopped):
+        with pytest.raises(UploadIncompleteError):
             upload(storage, request, journal=journal)
         with monkeypatch.context() as patched:
             patched.setattr(Pool, "exchange", exchange)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ocihaul.emulator import Fault
-from ocihaul.errors import ServiceError, UploadStopped
+from ocihaul.errors import ServiceError, UploadIncompleteError
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.journal.journal import Journal, Target
 from tests.scenarios.killed import BEGIN, CREATE, KILLED, killed_at
@@ -101,7 +101,7 @@ def test_finding_a05_an_older_copy_of_the_journal_leaves_no_upload_unnamed(tmp_p
         (line,) = [line for line in ran.err.splitlines() if "not in the journal" in line]
         assert left.upload_id in line
         # Both commands are there as a shell takes them.
-        resume = line.partition("Go on with it: ocihaul ")[2].partition(" or drop it: ")[0]
+        resume = line.partition("Resume it: ocihaul ")[2].partition(" or drop it: ")[0]
         drop = line.partition(" or drop it: ocihaul ")[2]
         ran = w.run(*shlex.split(resume), "--auth", "security_token")
         assert ran.code == 0, ran.err
@@ -143,7 +143,7 @@ def test_finding_a14_killed_before_the_id_is_noted_the_upload_is_taken_up(tmp_pa
         (left,) = w.oci.uploads("backups")
         ran = w.run(*w.put(source))
         assert ran.code == 0, ran.err
-        assert f"Going on with upload {left.upload_id}" in ran.err
+        assert f"Resuming upload {left.upload_id}" in ran.err
         assert "not in the journal" not in ran.err
         assert w.arrived_whole(source)
         assert w.oci.uploads("backups") == []
@@ -301,7 +301,7 @@ def test_finding_a14_a_stream_names_the_uploads_that_it_leaves_alone(tmp_path: P
         assert w.arrived_whole(source)
         assert {each.upload_id for each in w.oci.uploads("backups")} == set(left)
         assert [notices(w).count(f"Upload {upload_id} ") for upload_id in left] == [1, 1]
-        assert "Go on with it" not in notices(w), "a stream cannot"
+        assert "Resume it" not in notices(w), "a stream cannot"
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -413,7 +413,7 @@ def test_finding_c01_a_bucket_that_is_not_seen_loses_no_upload(tmp_path: Path, c
         w.oci.faults.add(Fault(operation="ListMultipartUploadParts", status=404, code=code))
         with pytest.raises(Exception, match=code) as caught:
             again(w, source)
-        assert not isinstance(caught.value, UploadStopped)
+        assert not isinstance(caught.value, UploadIncompleteError)
         w.oci.faults.assert_all_fired()
         again(w, source)
         assert w.arrived_whole(source)

@@ -12,11 +12,11 @@ from ocihaul.emulator import Fault
 from ocihaul.errors import ReceiptError, UsageError
 from ocihaul.events import Event, Notice, PartFinished
 from ocihaul.storage.types import SseCustomerKey
-from ocihaul.transfer.counting import Counter
 from ocihaul.transfer.journal.journal import Journal
-from ocihaul.transfer.uploads import concluding
-from ocihaul.transfer.uploads.request import Existing, UploadResult
-from ocihaul.transfer.uploads.upload import upload
+from ocihaul.transfer.stats import TransferMonitor, TransferStats
+from ocihaul.transfer.upload import finalize
+from ocihaul.transfer.upload.request import IfExists, UploadResult
+from ocihaul.transfer.upload.upload import upload
 from tests.scenarios.test_resume import interrupted_after, notices
 from tests.transfer.receipts.test_receipt import check_schema
 from tests.world import MIB, PART, World, world
@@ -27,17 +27,17 @@ class Killed(BaseException):
 
 
 def put(w: World, source: Path, **wishes: Any) -> UploadResult:
-    """An upload with the journal and a counter, as the command makes it."""
-    counter = Counter()
+    """An upload with the journal and a monitor, as the command makes it."""
+    monitor = TransferMonitor(stats=TransferStats())
 
     def listen(event: Event) -> None:
         w.heard(event)
-        counter(event)
+        monitor(event)
 
-    request = w.request(source, **({"existing": Existing.ASK} | wishes))
+    request = w.request(source, **({"existing": IfExists.ASK} | wishes))
     with Journal(w.home / "state") as journal, w.storage() as storage:
         return upload(
-            storage, request, listener=listen, stop=w.stop, journal=journal, counter=counter
+            storage, request, listener=listen, stop=w.stop, journal=journal, monitor=monitor
         )
 
 
@@ -152,7 +152,7 @@ def test_a_place_that_will_not_do_is_found_before_a_byte_is_sent(
         source = w.file(2 * PART)
         (tmp_path / "data").write_text("somebody's data")
         os.mkfifo(tmp_path / "fifo")
-        with pytest.raises(UsageError, match="--receipt"):
+        with pytest.raises(UsageError, match="`receipt`"):
             put(w, source, receipt=tmp_path / place)
         assert w.oci.log.count() == 0
         assert (tmp_path / "data").read_text() == "somebody's data"
@@ -177,7 +177,7 @@ def test_a_link_that_leads_nowhere_good_is_found_before_a_byte_is_sent(
     with world(tmp_path) as w:
         source, link = w.file(2 * PART), tmp_path / "r.json"
         link.symlink_to(to)
-        with pytest.raises(UsageError, match="--receipt"):
+        with pytest.raises(UsageError, match="`receipt`"):
             put(w, source, receipt=link)
         assert w.oci.log.count() == 0
 
@@ -186,7 +186,7 @@ def test_an_older_receipt_is_replaced(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         receipt = tmp_path / "r.json"
         put(w, w.file(10), receipt=receipt)
-        result = put(w, w.file(20), receipt=receipt, existing=Existing.REPLACE)
+        result = put(w, w.file(20), receipt=receipt, existing=IfExists.REPLACE)
         assert read(receipt)["target"]["etag"] == result.headers["etag"]
 
 
@@ -230,7 +230,7 @@ def test_a_run_killed_after_its_commit_leaves_a_receipt_that_the_next_one_writes
             if moment == "before the journal":
                 dying.setattr(Journal, "finish", die)
             else:
-                dying.setattr(concluding, "write_receipt", die)
+                dying.setattr(finalize, "write_receipt", die)
             with pytest.raises(Killed):
                 put(w, source, receipt=receipt)
         before = bytes_sent(w)
@@ -252,12 +252,12 @@ def test_an_owed_receipt_is_not_given_for_another_file_or_object(
     with world(tmp_path) as w:
         source, receipt = w.file(3 * PART), tmp_path / "r.json"
         with monkeypatch.context() as dying:
-            dying.setattr(concluding, "write_receipt", die)
+            dying.setattr(finalize, "write_receipt", die)
             with pytest.raises(Killed):
                 put(w, source, receipt=receipt)
         first = w.oci.object_info("backups", source.name).etag
         source.write_bytes(source.read_bytes()[::-1])
-        put(w, source, receipt=receipt, existing=Existing.REPLACE)
+        put(w, source, receipt=receipt, existing=IfExists.REPLACE)
         assert w.arrived_whole(source)
         assert read(receipt)["target"]["etag"] != first
 
@@ -339,7 +339,7 @@ def test_with_no_journal_at_all_the_lost_receipt_is_said_to_be_lost(
     def fail(path: Path, _: str) -> None:
         raise ReceiptError(f"the receipt {path} cannot be written: No space left on device")
 
-    monkeypatch.setattr(concluding, "write_receipt", fail)
+    monkeypatch.setattr(finalize, "write_receipt", fail)
     with world(tmp_path) as w, pytest.raises(ReceiptError, match="not kept in the journal") as lost:
         w.upload(w.file(10), receipt=tmp_path / "r.json")
     result = lost.value.result

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ocihaul.emulator import Fault
-from ocihaul.transfer.uploads.request import Existing
+from ocihaul.transfer.upload.request import IfExists
 from tests.world import MIB, world
 
 
@@ -14,7 +14,7 @@ def test_a_put_whose_reply_was_lost_while_its_token_died_is_settled(tmp_path: Pa
             Fault(operation="GetNamespace", status=401),
         )
         source = w.file(2 * MIB)
-        result = w.upload(source, existing=Existing.KEEP)
+        result = w.upload(source, existing=IfExists.KEEP)
         w.oci.faults.assert_all_fired()
         assert w.arrived_whole(source)
         assert w.refreshes() == 1

@@ -7,20 +7,28 @@ import sqlite3
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
 from ocihaul.emulator import Fault
-from ocihaul.errors import Interrupted, SourceChanged, SourceError, UploadBusy, UsageError
+from ocihaul.errors import (
+    SourceChangedError,
+    SourceError,
+    TransferCancelled,
+    TransferInProgressError,
+    UsageError,
+)
 from ocihaul.events import Event, MultipartUploadCreated, Notice, PartFinished
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.journal import Entry, Journal, Target
 from ocihaul.transfer.source import Identity
-from ocihaul.transfer.uploads.request import Existing, UploadResult
-from ocihaul.transfer.uploads.upload import upload
+from ocihaul.transfer.upload.request import IfExists, UploadResult
+from ocihaul.transfer.upload.upload import upload
+from tests.support import upload_context
 from tests.world import MIB, PART, World, world
 
 KILLS = 100
@@ -103,8 +111,8 @@ def interrupted_after(w: World, source: Path, parts: int, **wishes: object) -> N
             w.stop.set()
 
     journal = Journal(w.home / "state")
-    request = w.request(source, parallel=1, existing=Existing.ASK, **wishes)
-    with w.storage() as storage, pytest.raises(Interrupted):
+    request = w.request(source, parallel=1, existing=IfExists.ASK, **wishes)
+    with w.storage() as storage, pytest.raises(TransferCancelled):
         upload(storage, request, listener=listen, stop=w.stop, journal=journal)
     journal.close()
     w.stop.clear()
@@ -113,7 +121,7 @@ def interrupted_after(w: World, source: Path, parts: int, **wishes: object) -> N
 def again(w: World, source: Path, **wishes: object) -> UploadResult:
     journal = Journal(w.home / "state")
     try:
-        request = w.request(source, **({"existing": Existing.ASK} | wishes))
+        request = w.request(source, **({"existing": IfExists.ASK} | wishes))
         with w.storage() as storage:
             return upload(storage, request, listener=w.heard, stop=w.stop, journal=journal)
     finally:
@@ -182,14 +190,14 @@ def test_the_same_object_elsewhere_is_another_upload(tmp_path: Path, other: str)
             wishes = {"bucket": "elsewhere"}
             w.oci.create_bucket("elsewhere")
         with Journal(w.home / "state") as journal, w.storage(**flags) as storage:
-            request = w.request(source, existing=Existing.ASK, **wishes)
+            request = w.request(source, existing=IfExists.ASK, **wishes)
             there = upload(storage, request, listener=w.heard, stop=w.stop, journal=journal)
             (kept,) = journal.entries()
         assert there.bytes_sent == 4 * PART, "what is here is nothing there"
         assert w.oci.log.count(operation="CreateMultipartUpload") == 2
         assert "parts are there" not in notices(w)
         w.oci._service.store.namespace = "ns1"
-        here = again(w, source, existing=Existing.REPLACE)
+        here = again(w, source, existing=IfExists.REPLACE)
         assert here.upload_id == kept.upload_id != there.upload_id
         assert here.bytes_sent == 2 * PART, "and what is there is nothing here"
         assert w.arrived_whole(source)
@@ -201,7 +209,7 @@ def test_a_changed_source_is_refused_and_restart_begins_anew(tmp_path: Path) -> 
         interrupted_after(w, source, 2)
         with source.open("r+b") as file:
             file.write(b"something else")
-        with pytest.raises(SourceError, match="--restart"):
+        with pytest.raises(SourceError, match="`restart`"):
             again(w, source)
         assert len(w.oci.uploads("backups")[0].parts) == 2, "nothing is lost by asking"
         again(w, source, restart=True)
@@ -219,9 +227,9 @@ def test_a_source_whose_time_was_set_back_is_known_by_its_bytes(tmp_path: Path) 
             file.seek(PART)
             file.write(b"something else")
         os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
-        with pytest.raises(SourceChanged, match="set back") as caught:
+        with pytest.raises(SourceChangedError, match="set back") as caught:
             again(w, source)
-        assert "--restart" in str(caught.value)
+        assert "`restart`" in str(caught.value)
         assert sorted(parts_stored(w)) == [1, 2], "nothing of it is mixed with what is there"
         again(w, source, restart=True)
         assert w.arrived_whole(source)
@@ -280,24 +288,19 @@ def test_a_part_that_the_service_has_otherwise_is_sent_again(tmp_path: Path) -> 
         (left,) = w.oci.uploads("backups")
         from ocihaul.transfer.integrity import Integrity  # noqa: PLC0415  to send by hand
         from ocihaul.transfer.source import FileSource, Piece  # noqa: PLC0415
-        from ocihaul.transfer.uploads.sending import RangeSender  # noqa: PLC0415
+        from ocihaul.transfer.upload.part_uploader import PartUploader  # noqa: PLC0415
 
         with w.storage() as storage, FileSource(other) as foreign:
             integrity = Integrity(declared=None, want_md5=False, listener=w.heard)
-            sender = RangeSender(integrity, listener=w.heard)
-            sender.send(
-                Piece(2, foreign, 0, PART),
-                buffer=memoryview(bytearray(MIB)),
-                send=lambda body: (
-                    storage.upload_part(
-                        *("ns1", "backups", source.name),
-                        upload_id=left.upload_id,
-                        number=2,
-                        body=body,
-                        headers=integrity.request_headers(),
-                    ).headers
-                ),
+            request = partial(
+                storage.upload_part,
+                *("ns1", "backups", source.name),
+                upload_id=left.upload_id,
+                headers=integrity.request_headers(),
             )
+            context = upload_context(integrity, listener=w.heard)
+            uploader = PartUploader(context, request, record=lambda *_: None)
+            uploader.upload(Piece(2, foreign, 0, PART), buffer=memoryview(bytearray(MIB)))
         again(w, source)
         assert w.arrived_whole(source)
         assert parts_stored(w).count(2) == 3
@@ -327,7 +330,7 @@ def test_a_session_that_ends_is_gone_on_with_after_the_login(tmp_path: Path) -> 
         w.end_sessions()
         ran = w.finish(process)
         assert ran.code == 75, ran.err
-        assert "the same command, run again, goes on" in ran.err
+        assert "the same command, run again, resumes" in ran.err
         kept = len(w.oci.uploads("backups")[0].parts)
         assert kept > 0
         w.oci.configure(bandwidth=None)
@@ -349,7 +352,7 @@ def test_an_interrupt_stops_within_two_seconds_and_the_next_run_goes_on(tmp_path
         ran = w.finish(process)
         assert time.monotonic() - started < 2
         assert ran.code == 130, ran.err
-        assert "the same command, run again, goes on" in ran.err
+        assert "the same command, run again, resumes" in ran.err
         w.oci.configure(bandwidth=None)
         assert w.run(*w.put(source)).code == 0
         assert w.arrived_whole(source)
@@ -378,7 +381,7 @@ def test_a_claim_names_its_owner_and_ends_with_it(tmp_path: Path) -> None:
     journal, target = Journal(tmp_path), Target("http://e", "n", "b", "o")
     with (
         journal.claim(target, wait=0),
-        pytest.raises(UploadBusy, match="by process"),
+        pytest.raises(TransferInProgressError, match="by process"),
         journal.claim(target, wait=0),
     ):
         pass

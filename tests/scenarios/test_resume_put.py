@@ -14,7 +14,7 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.source import FileSource
-from ocihaul.transfer.uploads.upload import upload
+from ocihaul.transfer.upload.upload import upload
 from tests.scenarios.killed import BEGIN, killed_at
 from tests.scenarios.test_resume import interrupted_after, parts_stored
 from tests.world import MIB, PART, Ran, World, world
@@ -34,7 +34,7 @@ class Bytes:
     def sent(self, count: int) -> None:
         """Nobody counts."""
 
-    def throw_away(self, reason: str) -> None:
+    def discard_progress(self, reason: str) -> None:
         """Nobody asks."""
 
 
@@ -98,7 +98,7 @@ def test_finding_e07_what_it_finishes_can_be_compared_when_it_comes_back(
         with begun_elsewhere(w, source, **slices(source, 1, 2, size=part)) as upload_id:
             ran = resume(w, source, upload_id)
         assert ran.code == 0, ran.err
-        assert (f"--part-size {part}B" in ran.err) == odd
+        assert (f"--part-size of {part} bytes" in ran.err) == odd
         hint = ("--part-size", f"{part}B") if odd else ()
         got = w.run(*w.get(source.name, back, *hint))
         assert got.code == 0, got.err

@@ -6,8 +6,8 @@ import pytest
 
 from ocihaul.errors import SourceError, UsageError
 from ocihaul.transfer.journal.journal import Journal
-from ocihaul.transfer.uploads.assembly import Assembly
-from ocihaul.transfer.uploads.request import Existing
+from ocihaul.transfer.upload.multipart import MultipartSession
+from ocihaul.transfer.upload.request import IfExists
 from tests.scenarios.test_resume import again, interrupted_after, notices, parts_stored
 from tests.world import PART, world
 
@@ -30,7 +30,7 @@ def test_other_attributes_are_refused_and_not_silently_lost(
         interrupted_after(w, source, 2, **first)
         with pytest.raises(UsageError, match=word) as caught:
             again(w, source, **second)
-        assert "--restart" in str(caught.value)
+        assert "`restart`" in str(caught.value)
         assert len(w.oci.uploads("backups")[0].parts) == 2, "nothing is lost by asking"
         again(w, source, **first)
         assert w.arrived_whole(source)
@@ -60,9 +60,9 @@ def test_an_older_object_with_the_same_bytes_is_not_taken_for_a_commit(
         source = w.file(3 * PART)
         w.upload(source)
         older = w.oci.object_info("backups", source.name).etag
-        wishes = {"metadata": {"owner": "b"}, "existing": Existing.REPLACE}
+        wishes = {"metadata": {"owner": "b"}, "existing": IfExists.REPLACE}
         with monkeypatch.context() as dying:
-            dying.setattr(Assembly, "commit", die)
+            dying.setattr(MultipartSession, "commit", die)
             with pytest.raises(Killed):
                 again(w, source, **wishes)
         result = again(w, source, **wishes)

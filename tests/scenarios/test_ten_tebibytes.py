@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import pytest
 
-from ocihaul.errors import Interrupted, ServiceError
+from ocihaul.errors import ServiceError, TransferCancelled
 from ocihaul.events import Event, Notice, PartFinished
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import UploadSummary
@@ -25,9 +25,9 @@ from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.journal import Entry, Journal
-from ocihaul.transfer.uploads.body import RangeBody
-from ocihaul.transfer.uploads.request import Existing, UploadRequest, UploadResult
-from ocihaul.transfer.uploads.upload import upload
+from ocihaul.transfer.upload.part_uploader import RangeBody
+from ocihaul.transfer.upload.request import IfExists, UploadRequest, UploadResult
+from ocihaul.transfer.upload.upload import upload
 from ocihaul.transport.message import Answer
 from tests.scenarios.measured_upload import Timed
 from tests.scenarios.test_memory import _MEASURED
@@ -125,7 +125,7 @@ class Run:
             namespace="ns1",
             bucket="backups",
             name="x",
-            existing=Existing.REPLACE,
+            existing=IfExists.REPLACE,
             parallel=1,
         )
         storage = cast("StorageClient", self._service)
@@ -148,7 +148,7 @@ def test_the_last_of_10000_parts_costs_what_the_first_did(tmp_path: Path) -> Non
     first = Run(source, service, state)
     tracemalloc.start()
     try:
-        with pytest.raises(Interrupted):
+        with pytest.raises(TransferCancelled):
             first(stop_after=SOME)
         entry, part_size = part_size_of(state)
         count = -(-size // part_size)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ocihaul.emulator.faults import Fault
-from ocihaul.transfer.downloads.finished import Finished
+from ocihaul.transfer.download.checkpoint import DownloadCheckpoint
 from tests.scenarios.trees import OLD, command, content, make, operations, run
 from tests.world import MIB, World, world
 
@@ -211,7 +211,7 @@ def test_what_a_kill_between_the_last_two_steps_leaves_is_tidied_up(
         dest = tmp_path / "dest"
         arguments = ["sync", "--dest-dir", str(dest)]
         with monkeypatch.context() as killed:
-            killed.setattr(Finished, "forget", Finished.close)
+            killed.setattr(DownloadCheckpoint, "forget", DownloadCheckpoint.close)
             assert run(w, *arguments).code == 0
         (ranges,) = dest.rglob("*.ocihaul-ranges")
         half = ranges.with_name(ranges.name.removesuffix("-ranges"))

@@ -1,4 +1,4 @@
-"""kill -9 at random moments: the same command, run again, goes on.
+"""kill -9 at random moments: the same command, run again, resumes.
 
 There are large files among the small ones, so kills land in multipart uploads and in downloads by
 ranges, too. OCIHAUL_TREE_KILLS says how often `sync` is killed on each way; the bulk commands

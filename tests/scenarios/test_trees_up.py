@@ -75,7 +75,7 @@ def test_weakness_30_a_file_of_too_many_parts_gets_larger_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Weakness 30: with two parts allowed, as if the file had more than 10,000."""
-    monkeypatch.setattr(plan, "MOST_PARTS", 2)
+    monkeypatch.setattr(plan, "LIMITS", plan.ServiceLimits(most_parts=2))
     with world(tmp_path) as w:
         make(tmp_path / "src")
         large = w.file(25 * MIB, "src/large")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ocihaul.errors import UploadBusy
+from ocihaul.errors import TransferInProgressError
 from ocihaul.transfer.journal.journal import Journal
-from ocihaul.transfer.uploads import leftovers
+from ocihaul.transfer.upload import incomplete
 from tests.scenarios.test_resume import interrupted_after
 from tests.scenarios.test_resume_put import begun_elsewhere, slices
 from tests.world import MIB, PART, Ran, World, world
@@ -184,10 +184,10 @@ def test_the_claim_is_asked_again_when_it_comes_to_dropping(tmp_path: Path) -> N
     with world(tmp_path) as w, Journal(w.home / "state") as journal, w.storage() as storage:
         source = w.file(4 * PART)
         interrupted_after(w, source, 1)
-        (seen,) = leftovers.everywhere(journal, storage, leftovers.known_buckets(journal, storage))
+        (seen,) = incomplete.list_all(journal, storage, incomplete.known_buckets(journal, storage))
         assert not seen.busy
-        with journal.claim(seen.target, wait=0), pytest.raises(UploadBusy):
-            leftovers.abort(seen, journal, storage)
+        with journal.claim(seen.target, wait=0), pytest.raises(TransferInProgressError):
+            incomplete.abort(seen, journal, storage)
         assert len(w.oci.uploads("backups")) == 1
 
 

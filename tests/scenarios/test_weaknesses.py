@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from ocihaul.emulator import Fault
-from ocihaul.errors import UploadStopped
+from ocihaul.errors import UploadIncompleteError
 from tests.world import MIB, PART, world
 
 
 def test_weakness_03_a_doomed_part_costs_no_body(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         w.oci.faults.add(Fault(operation="UploadPart", status=403, code="No", early=True))
-        with pytest.raises(UploadStopped):
+        with pytest.raises(UploadIncompleteError):
             w.upload(w.file(2 * PART), parallel=1)
         w.oci.faults.assert_all_fired()
         assert w.part_bytes_received() == 0
@@ -56,7 +56,7 @@ def test_weakness_11_a_slow_part_keeps_no_others_waiting(tmp_path: Path) -> None
 def test_weakness_11_an_error_ends_it_at_once(tmp_path: Path) -> None:
     with world(tmp_path, bandwidth=10 * MIB) as w:
         w.oci.faults.add(Fault(operation="UploadPart", part_number=3, status=403, early=True))
-        with pytest.raises(UploadStopped):
+        with pytest.raises(UploadIncompleteError):
             w.upload(w.file(9 * PART), parallel=3)
         w.oci.faults.assert_all_fired()
         begun = [entry.part_number for entry in w.oci.log.entries(operation="UploadPart")]

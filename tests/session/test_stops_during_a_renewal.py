@@ -6,7 +6,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from ocihaul.emulator import Fault
-from ocihaul.errors import Interrupted, RenewalUnavailable, SessionError
+from ocihaul.errors import RenewalUnavailable, SessionError, TransferCancelled
 from ocihaul.session.providers import STOP_GRACE, DelayedStop
 from ocihaul.session.session import Session
 from tests.support import Hand
@@ -59,7 +59,7 @@ def test_an_auth_service_that_hangs_does_not_put_off_the_end(tmp_path: Path) -> 
         def run() -> None:
             try:
                 w.upload(w.file(10 * PART))
-            except (Interrupted, RenewalUnavailable) as error:
+            except (TransferCancelled, RenewalUnavailable) as error:
                 said.append(error)
 
         upload = Thread(target=run)
@@ -73,4 +73,4 @@ def test_an_auth_service_that_hangs_does_not_put_off_the_end(tmp_path: Path) -> 
         started = time.monotonic()
         upload.join()
         assert time.monotonic() - started < 6.0, "an attempt is given ten seconds"
-        assert [type(error) for error in said] == [Interrupted]
+        assert [type(error) for error in said] == [TransferCancelled]

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from ocihaul.config import Settings
 from ocihaul.events import Listener, audience
-from ocihaul.transfer.uploads.request import Confirm, UploadRequest, UploadResult
+from ocihaul.transfer.upload.request import Confirm, UploadRequest, UploadResult
 
 if TYPE_CHECKING:
     # They bring cryptography and more along, which only some commands need.
     from ocihaul.cli.session_estimate import LifetimeEstimator
     from ocihaul.client import Client
     from ocihaul.storage.client import StorageClient
-    from ocihaul.transfer.downloads.request import DownloadRequest, DownloadResult
+    from ocihaul.transfer.download.request import DownloadRequest, DownloadResult
     from ocihaul.transfer.journal.journal import Journal
 
 

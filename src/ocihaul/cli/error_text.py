@@ -12,7 +12,7 @@ from ocihaul import __version__
 from ocihaul.cli.exit_codes import chain
 from ocihaul.cli.flags import in_flags
 from ocihaul.config.sources import login_command
-from ocihaul.errors import Interrupted, OcihaulError, ServiceError
+from ocihaul.errors import OcihaulError, ServiceError, TransferCancelled
 from ocihaul.printable import cut, json_text, one_line
 from ocihaul.printing import LONGEST_LINE
 from ocihaul.redaction import redact
@@ -66,7 +66,7 @@ def _known(error: OcihaulError, now: datetime) -> tuple[str, str | None]:
     hints = [_cut(in_flags(line)) for link in causes if link.hint for line in link.hint.split("\n")]
     if service is not None and not hints:
         hints = [_HINTS[service.status]] if service.status in _HINTS else []
-    resumable = error.resumable or any(isinstance(link, Interrupted) for link in causes)
+    resumable = error.resumable or any(isinstance(link, TransferCancelled) for link in causes)
     if resumable and not error.hint:
         hints.append(GO_ON)
     return "\n".join(parts), "\n".join(dict.fromkeys(hints)) or None

@@ -62,7 +62,7 @@ def _exec(
     from ocihaul.cli.child import CannotRun, blocked_signals, run_child
     from ocihaul.cli.park_hooks import pause_listeners
     from ocihaul.cli.signals import stopping
-    from ocihaul.errors import Interrupted
+    from ocihaul.errors import TransferCancelled
     from ocihaul.events import audience
     from ocihaul.printing import say
     from ocihaul.session.keeper.supervisor import close_gently
@@ -80,7 +80,7 @@ def _exec(
             )
             session.ensure_valid()  # renews what is due: the program begins with the longest life
             if stopper.stop.is_set():
-                raise Interrupted("stopped before the program was started")
+                raise TransferCancelled("stopped before the program was started")
         # From here on signals are the program's business; the session's thread inherits the mask.
         stack.enter_context(blocked_signals())
         session.start()

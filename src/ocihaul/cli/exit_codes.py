@@ -6,7 +6,7 @@ again, goes on); 130 a person or the system asked us to stop; 141 the reader of 
 
 from collections.abc import Iterable
 
-from ocihaul.errors import Interrupted, OcihaulError, UsageError
+from ocihaul.errors import OcihaulError, TransferCancelled, UsageError
 
 DONE = 0
 FAILED = 1
@@ -24,7 +24,7 @@ def worst(codes: Iterable[int]) -> int:
 
 def exit_code(error: BaseException) -> int:
     """The status for `error`; what chained it counts where it was a request to stop."""
-    if any(isinstance(link, (Interrupted, KeyboardInterrupt)) for link in chain(error)):
+    if any(isinstance(link, (TransferCancelled, KeyboardInterrupt)) for link in chain(error)):
         return INTERRUPTED
     if isinstance(error, UsageError):
         return USAGE

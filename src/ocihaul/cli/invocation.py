@@ -145,7 +145,7 @@ def settle(
 def at_work(invocation: Invocation) -> Iterator[tuple["StorageClient", threading.Event]]:
     """A storage client, and what a signal sets, for a command without progress.
 
-    Raises Interrupted when a signal has stopped what was asked.
+    Raises TransferCancelled when a signal has stopped what was asked.
     """
     from ocihaul.cli.core import storage_for
     from ocihaul.cli.progress import reporting
@@ -182,7 +182,7 @@ def run_query(
     """Run `work(storage, namespace)` and print what it returns, unless that is None.
 
     For commands of one or a few requests. Without `needs_namespace` none is asked for, and an
-    empty one is handed on. Raises what `work` raises, and Interrupted.
+    empty one is handed on. Raises what `work` raises, and TransferCancelled.
     """
     from ocihaul.cli.option_values import namespace_or_none
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ocihaul.events import Listener
     from ocihaul.storage.client import StorageClient
     from ocihaul.transfer.journal.journal import Journal
-    from ocihaul.transfer.uploads.leftovers import Leftover
+    from ocihaul.transfer.upload.incomplete import IncompleteUpload
 
 
 @click.command("rule")
@@ -127,14 +127,16 @@ def list_(context: click.Context, /, **options: Any) -> None:
 @click.pass_context
 def abort(context: click.Context, /, which: str, **options: Any) -> None:
     """Drop one with its parts, at the service and in the journal."""
-    from ocihaul.transfer.uploads import leftovers
+    from ocihaul.transfer.upload import incomplete
 
     invocation = settle(context, options, command=("uploads", "abort"))
 
-    def work(storage: "StorageClient", journal: "Journal", found: "Sequence[Leftover]") -> None:
-        chosen = leftovers.named(found, which)
+    def work(
+        storage: "StorageClient", journal: "Journal", found: "Sequence[IncompleteUpload]"
+    ) -> None:
+        chosen = incomplete.find_by_name_or_id(found, which)
         _confirm(invocation, f"Drop upload {_line(chosen, time.time())}?")
-        leftovers.abort(chosen, journal, storage, _told_on(invocation.stderr))
+        incomplete.abort(chosen, journal, storage, _told_on(invocation.stderr))
         invocation.tell(f"dropped upload {chosen.upload_id}")
 
     raise click.exceptions.Exit(_with_all(invocation, work))
@@ -146,11 +148,11 @@ def abort(context: click.Context, /, which: str, **options: Any) -> None:
 def forget(which: str) -> None:
     """Drop one from the journal alone: what the service has is left as it is."""
     from ocihaul.cli.core import journal_to_read
-    from ocihaul.transfer.uploads import leftovers
+    from ocihaul.transfer.upload import incomplete
 
     with journal_to_read() as journal:
-        chosen = leftovers.named(leftovers.in_journal(journal), which)
-        leftovers.forget(chosen, journal, _told_on(sys.stderr))
+        chosen = incomplete.find_by_name_or_id(incomplete.list_in_journal(journal), which)
+        incomplete.forget(chosen, journal, _told_on(sys.stderr))
     say(sys.stderr, f"forgot upload {chosen.upload_id} of {chosen.target.object}")
 
 
@@ -171,7 +173,9 @@ def clean(context: click.Context, /, **options: Any) -> None:
     invocation = settle(context, options, command=("uploads", "clean"))
     seconds = age(invocation.options["older_than"])
 
-    def work(storage: "StorageClient", journal: "Journal", found: "Sequence[Leftover]") -> None:
+    def work(
+        storage: "StorageClient", journal: "Journal", found: "Sequence[IncompleteUpload]"
+    ) -> None:
         now, named = time.time(), set(invocation.options["buckets"] or ())
         old = [
             each
@@ -191,38 +195,41 @@ uploads.add_command(rule)
 
 def _list(invocation: Invocation) -> int:
     from ocihaul.cli.core import journal_to_read
-    from ocihaul.transfer.uploads.leftovers import in_journal
+    from ocihaul.transfer.upload.incomplete import list_in_journal
 
     if invocation.options["local"]:
         with journal_to_read() as journal:
-            _show(invocation, in_journal(journal))
+            _show(invocation, list_in_journal(journal))
         return DONE
     return _with_all(invocation, lambda _, __, found: _show(invocation, found))
 
 
 def _with_all(
     invocation: Invocation,
-    work: "Callable[[StorageClient, Journal, Sequence[Leftover]], None]",
+    work: "Callable[[StorageClient, Journal, Sequence[IncompleteUpload]], None]",
 ) -> int:
     """Run `work` with all that is left over, at the service too."""
     from ocihaul.cli.core import journal_to_read
-    from ocihaul.transfer.uploads.leftovers import everywhere, known_buckets
+    from ocihaul.transfer.upload.incomplete import known_buckets, list_all
 
     names = tuple(invocation.options["buckets"] or ())
 
     def ask(storage: "StorageClient", namespace: str) -> None:
         with journal_to_read() as journal:
             buckets = [(namespace, name) for name in names] or known_buckets(journal, storage)
-            work(storage, journal, everywhere(journal, storage, buckets))
+            work(storage, journal, list_all(journal, storage, buckets))
 
     return run_query(invocation, ask, needs_namespace=bool(names))
 
 
 def _drop(
-    invocation: Invocation, leftover: "Leftover", journal: "Journal", storage: "StorageClient"
+    invocation: Invocation,
+    leftover: "IncompleteUpload",
+    journal: "Journal",
+    storage: "StorageClient",
 ) -> None:
-    from ocihaul.errors import UploadBusy, UsageError
-    from ocihaul.transfer.uploads.leftovers import abort as drop
+    from ocihaul.errors import TransferInProgressError, UsageError
+    from ocihaul.transfer.upload.incomplete import abort as drop
 
     line = _line(leftover, time.time())
     if leftover.busy:
@@ -233,7 +240,7 @@ def _drop(
         return
     try:
         drop(leftover, journal, storage, _told_on(invocation.stderr))
-    except (UploadBusy, UsageError) as error:
+    except (TransferInProgressError, UsageError) as error:
         invocation.tell(f"left alone: {line}: {in_flags(error.message)}")
     else:
         invocation.tell(f"dropped {line}")
@@ -263,7 +270,7 @@ def _confirm(invocation: Invocation, question: str) -> None:
         raise click.Abort
 
 
-def _show(invocation: Invocation, found: "Sequence[Leftover]") -> None:
+def _show(invocation: Invocation, found: "Sequence[IncompleteUpload]") -> None:
     now, price = time.time(), invocation.options["price"]
     given = invocation.given.values
     if invocation.options["as_json"] or given.get("output") or given.get("query"):
@@ -280,7 +287,7 @@ def _show(invocation: Invocation, found: "Sequence[Leftover]") -> None:
     invocation.tell(total)
 
 
-def _line(leftover: "Leftover", now: float) -> str:
+def _line(leftover: "IncompleteUpload", now: float) -> str:
     from ocihaul.cli.formatting import duration_text, size_text
 
     where = f"{leftover.target.bucket}/{leftover.target.object}"
@@ -301,7 +308,7 @@ def _line(leftover: "Leftover", now: float) -> str:
     return text + (f" ({'; '.join(notes)})" if notes else "")
 
 
-def _document(leftover: "Leftover", now: float, price: float | None) -> dict[str, object]:
+def _document(leftover: "IncompleteUpload", now: float, price: float | None) -> dict[str, object]:
     from dataclasses import asdict
 
     from ocihaul.cli.formatting import iso

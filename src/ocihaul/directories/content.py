@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
-from ocihaul.errors import Interrupted, ServiceError, SourceChanged
+from ocihaul.errors import ServiceError, SourceChangedError, TransferCancelled
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import ListedObject
 from ocihaul.transfer import checksum
-from ocihaul.transfer.blocks import BLOCK, buffer_for
+from ocihaul.transfer.buffers import BLOCK, buffer_for
 from ocihaul.transfer.checksum import CRC32C, MD5
-from ocihaul.transfer.downloads.proof import Promise, of_parts, part_sizes
+from ocihaul.transfer.download.verification import ObjectChecksums, of_parts, part_sizes
 from ocihaul.transfer.source import FileSource
 
 #: How many part sizes are tried: each is another read of the file, and sending it costs one.
@@ -53,7 +53,7 @@ class Contents:
 
         What cannot be proved is not the same: a service without checksums, parts of an odd size,
         a file or an object that changes meanwhile. Raises SourceError when the file cannot be
-        read, Interrupted, and what HeadObject raises.
+        read, TransferCancelled, and what HeadObject raises.
         """
         with FileSource(path) as source:
             if source.size != there.size:
@@ -64,23 +64,23 @@ class Contents:
             try:
                 equal = self._equal(source, promise)
                 source.check_unchanged()
-            except SourceChanged:
+            except SourceChangedError:
                 return False
             return equal
 
-    def _promise(self, there: ListedObject) -> Promise | None:
+    def _promise(self, there: ListedObject) -> ObjectChecksums | None:
         """The object's checksums; None when it is not there any more, as it was."""
         if there.md5 is not None and "-" not in there.md5:
-            return Promise(md5=there.md5)
+            return ObjectChecksums(md5=there.md5)
         try:
             found = self._storage.head_object(*self._where, there.name, dict(self._headers))
         except ServiceError as error:
             if error.status == 404 and error.code != "BucketNotFound":
                 return None
             raise
-        return Promise.of(found.headers) if found.etag == there.etag else None
+        return ObjectChecksums.of(found.headers) if found.etag == there.etag else None
 
-    def _equal(self, source: FileSource, promise: Promise) -> bool:
+    def _equal(self, source: FileSource, promise: ObjectChecksums) -> bool:
         size = source.size
         if promise.crc32c is not None:
             return self._whole(source, CRC32C) == promise.crc32c
@@ -105,7 +105,7 @@ class Contents:
         running, buffer = checksum.start(algorithm), self._buffer()
         for start in range(0, length, len(buffer)):
             if self._stop.is_set():
-                raise Interrupted("stopped while files were compared")
+                raise TransferCancelled("stopped while files were compared")
             block = buffer[: length - start]
             source.read_into(block, offset + start)
             running.update(block)

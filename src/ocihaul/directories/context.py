@@ -14,8 +14,8 @@ from ocihaul.errors import JournalError, OcihaulError
 from ocihaul.events import FileFailed, FileFinished, Listener, Notice, ignore
 from ocihaul.redaction import redact
 from ocihaul.storage.client import StorageClient
+from ocihaul.transfer.adaptive_concurrency import AdaptiveConcurrency
 from ocihaul.transfer.journal.journal import Journal, state_directory
-from ocihaul.transfer.pace import Pace
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class DirectoryContext:
     checkpoint: DirectoryCheckpoint | None = None
     confirm: ConfirmReplacement | None = None
     directory: Path = field(default_factory=state_directory)
-    pace: Pace | None = None
+    pace: AdaptiveConcurrency | None = None
     trouble: FailurePolicy = field(init=False)
     odd_names: int = field(default=0, init=False)
 

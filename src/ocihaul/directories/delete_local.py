@@ -13,8 +13,8 @@ from ocihaul.directories.destination import Destination, is_link
 from ocihaul.directories.names import from_disk, on_disk
 from ocihaul.directories.request import DirectoryDownload
 from ocihaul.directories.results import DELETED, FILE
-from ocihaul.errors import TargetError
-from ocihaul.transfer.downloads.download import RANGES, SUFFIX
+from ocihaul.errors import LocalFileError
+from ocihaul.transfer.download.download import RANGES, SUFFIX
 
 
 def delete_files(
@@ -24,7 +24,7 @@ def delete_files(
 
     Symbolic links to directories are left alone, and what they lead to: it is not ours. So are
     downloads that have begun, and files that an object has under the name of a link. Raises
-    TargetError when the directory cannot be read.
+    LocalFileError when the directory cannot be read.
     """
     if destination.descriptor is None:
         return
@@ -41,7 +41,7 @@ def delete_files(
                 descriptor,
             )
     except OSError as error:
-        raise TargetError(f"{destination.root} cannot be read: {error.strerror}") from error
+        raise LocalFileError(f"{destination.root} cannot be read: {error.strerror}") from error
 
 
 class _Tidying:
@@ -103,7 +103,7 @@ class _Tidying:
         except FileNotFoundError:
             return True
         except OSError as error:
-            self._work.failed(path, TargetError(f"{full} cannot be deleted: {error.strerror}"))
+            self._work.failed(path, LocalFileError(f"{full} cannot be deleted: {error.strerror}"))
             return False
         self._work.results.add(DELETED, full)
         return True

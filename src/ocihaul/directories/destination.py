@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Self
 
 from ocihaul.directories.names import disk_path, folded, from_disk, on_disk
-from ocihaul.errors import TargetError, UsageError
+from ocihaul.errors import LocalFileError, UsageError
 from ocihaul.events import Listener, ignore
 from ocihaul.filesystem import FileSystem
-from ocihaul.transfer.downloads.place import Place, open_directory
+from ocihaul.transfer.download.local_file import Place, open_directory
 
 #: As many symbolic links as Linux follows in a path.
 _MOST_LINKS = 40
@@ -43,7 +43,7 @@ class Destination:
     """
 
     def __init__(self, root: str, *, make: bool = True, listener: Listener = ignore) -> None:
-        """Raises TargetError when the directory cannot be made."""
+        """Raises LocalFileError when the directory cannot be made."""
         self.root = root
         self.descriptor: int | None = None
         self._real = os.path.realpath(root)
@@ -56,7 +56,7 @@ class Destination:
             if make or os.path.isdir(root):  # noqa: PTH112
                 self.descriptor = open_directory(self._real, follow=True)
         except OSError as error:
-            raise TargetError(f"{root} cannot be made or written: {error.strerror}") from error
+            raise LocalFileError(f"{root} cannot be made or written: {error.strerror}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -75,7 +75,7 @@ class Destination:
         return disk_path(self.root, path)
 
     def status(self, path: str) -> os.stat_result | None:
-        """What is there, through links; None for nothing. Raises TargetError."""
+        """What is there, through links; None for nothing. Raises LocalFileError."""
         try:
             return os.stat(self.full(path))  # noqa: PTH116
         except FileNotFoundError:
@@ -83,12 +83,14 @@ class Destination:
         except NotADirectoryError:
             return None  # making the directory will tell
         except OSError as error:
-            raise TargetError(f"{self.full(path)} cannot be looked at: {error.strerror}") from error
+            raise LocalFileError(
+                f"{self.full(path)} cannot be looked at: {error.strerror}"
+            ) from error
 
     def place(self, path: str, *, mtime: int | None = None) -> Place:
         """Where to write the file, which gets the time `mtime`; the directories are there then.
 
-        The caller closes it. Raises TargetError when that is outside, or below something that is
+        The caller closes it. Raises LocalFileError when that is outside, or below something that is
         no directory.
         """
         inside = path
@@ -99,7 +101,7 @@ class Destination:
                 linked = is_link(name, descriptor)
             except OSError as error:
                 os.close(descriptor)
-                raise TargetError(
+                raise LocalFileError(
                     f"{self.full(path)} cannot be written: {error.strerror}"
                 ) from error
             if not linked:
@@ -110,7 +112,7 @@ class Destination:
         raise self._circle(path)
 
     def directory(self, path: str) -> None:
-        """Make a directory and those above it. Raises TargetError as `place` does."""
+        """Make a directory and those above it. Raises LocalFileError as `place` does."""
         _, descriptor = self._opened(path.removesuffix("/"))
         os.close(descriptor)
 
@@ -141,15 +143,15 @@ class Destination:
 
     def _root(self) -> int:
         if self.descriptor is None:
-            raise TargetError(f"{self.root} is not there")
+            raise LocalFileError(f"{self.root} is not there")
         return os.dup(self.descriptor)
 
     def _behind(self, path: str) -> str:
-        """Where a symbolic link leads, from the root on; raises TargetError for outside."""
+        """Where a symbolic link leads, from the root on; raises LocalFileError for outside."""
         full = self.full(path)
         real = os.path.realpath(disk_path(self._real, path))
         if os.path.commonpath([self._real, real]) != self._real:
-            raise TargetError(
+            raise LocalFileError(
                 f"{full} is a symbolic link that leads out of {self.root}",
                 hint="Remove the link, or download to where it leads.",
             )
@@ -157,8 +159,8 @@ class Destination:
             return ""
         return from_disk(os.fsencode(os.path.relpath(real, self._real)))
 
-    def _circle(self, path: str) -> TargetError:
-        return TargetError(
+    def _circle(self, path: str) -> LocalFileError:
+        return LocalFileError(
             f"{self.full(path)}: too many symbolic links", hint="Look for a link to itself."
         )
 
@@ -177,11 +179,11 @@ def _enter(name: str, directory: int, full: str) -> int | None:
         if isinstance(error, NotADirectoryError) or error.errno == errno.ELOOP:
             if is_link(name, directory):
                 return None
-            raise TargetError(
+            raise LocalFileError(
                 f"{full} is a file, so nothing can be below it",
                 hint="Rename it, or download to another directory.",
             ) from None
-        raise TargetError(f"{full} cannot be made: {error.strerror}") from error
+        raise LocalFileError(f"{full} cannot be made: {error.strerror}") from error
 
 
 def is_link(name: str, directory: int) -> bool:

@@ -17,15 +17,15 @@ from ocihaul.directories.results import DOWNLOADED, FILE
 from ocihaul.directories.small_get import SmallObjects, write
 from ocihaul.directories.small_put import SMALL
 from ocihaul.directories.workers import Crew
-from ocihaul.errors import ObjectArchived, ObjectExists, OcihaulError, TargetError
+from ocihaul.errors import LocalFileError, ObjectArchivedError, ObjectExistsError, OcihaulError
 from ocihaul.events import Notice
 from ocihaul.storage.listing import ListedObject
-from ocihaul.transfer.claims import alone
-from ocihaul.transfer.downloads.download import download, is_unfinished, tidy
-from ocihaul.transfer.downloads.place import Place
-from ocihaul.transfer.downloads.ranges import check_wishes
-from ocihaul.transfer.downloads.request import DownloadRequest
+from ocihaul.transfer.download.download import download, is_unfinished, tidy
+from ocihaul.transfer.download.local_file import Place
+from ocihaul.transfer.download.request import DownloadRequest, validate_options
+from ocihaul.transfer.locks import alone
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE
+from ocihaul.transfer.stats import TransferMonitor
 
 _ASK = "Pass `mode='overwrite'` to replace it, or `mode='keep'` to leave it as it is."
 
@@ -34,11 +34,11 @@ def download_all(request: DirectoryDownload, work: DirectoryContext) -> None:
     """Download what has to be. What became of each object is in `work.results`.
 
     Raises UsageError before anything is fetched; SessionError, ServiceError, NetworkError when
-    they concern all objects; TargetError when the directory cannot be made; Interrupted;
+    they concern all objects; LocalFileError when the directory cannot be made; TransferCancelled;
     JournalError when the results cannot be kept.
     """
     check_root(request.root, parameter="target")
-    check_wishes(part_size=request.part_size, parallel=request.parallel)
+    validate_options(part_size=request.part_size, parallel=request.parallel)
     if request.dry_run:
         with Destination(request.root, make=False) as destination:
             _download(request, work, destination)
@@ -126,20 +126,20 @@ class _Downloader:
         if not request.filter(path):
             return
         if is_unfinished(path.rpartition("/")[2]):
-            raise TargetError(
+            raise LocalFileError(
                 "its name is one of those that unfinished downloads have",
                 hint="Download it alone, to a `target` with another name.",
             )
         if not work.results.add(FILE, self._destination.key(path), there.name):
             other = work.results.value(FILE, self._destination.key(path))
-            raise TargetError(f"it would be the same file as the object {other!r}")
+            raise LocalFileError(f"it would be the same file as the object {other!r}")
         if there.fault is not None:
             raise odd_entry(there.fault)
         if path.endswith("/"):
             self._directory(there, path)
         elif (there.archival_state or "Restored") != "Restored":
             if not request.strip_prefix:
-                raise ObjectArchived(
+                raise ObjectArchivedError(
                     f"the object is in the Archive tier ({there.archival_state})",
                     hint="Restore it first, with: os object restore",
                 )
@@ -150,7 +150,7 @@ class _Downloader:
     def _directory(self, there: ListedObject, path: str) -> None:
         """An object that stands for a directory."""
         if there.size:
-            raise TargetError(
+            raise LocalFileError(
                 f"its name ends with '/', so no file can hold its {there.size} bytes",
                 hint="Download it alone, to a `target` with another name.",
             )
@@ -168,7 +168,7 @@ class _Downloader:
         compare = False
         if status is not None and not stat.S_ISREG(status.st_mode):
             what = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
-            raise TargetError(
+            raise LocalFileError(
                 f"{self._destination.full(path)} is {what}",
                 hint="Rename it, or download to another directory.",
             )
@@ -183,7 +183,7 @@ class _Downloader:
             )
             if verdict is Verdict.ASK and not request.dry_run:
                 if work.confirm is None:
-                    raise ObjectExists("the file already exists", hint=_ASK)
+                    raise ObjectExistsError("the file already exists", hint=_ASK)
                 verdict = Verdict.SEND if work.confirm(path) else Verdict.SKIP
             if verdict is Verdict.SKIP:
                 work.skipped(there.name)
@@ -231,7 +231,7 @@ class _Downloader:
                     self._large(there, place)
                 status = os.stat(place.path.name, dir_fd=place.directory)
         except OSError as error:
-            work.failed(there.name, TargetError(f"{path} cannot be looked at: {error.strerror}"))
+            work.failed(there.name, LocalFileError(f"{path} cannot be looked at: {error.strerror}"))
         except OcihaulError as error:
             if not work.trouble.judge(error):
                 raise
@@ -276,7 +276,7 @@ class _Downloader:
             listener=work.listener,
             stop=work.stop,
             directory=work.directory,
-            pace=work.pace,
+            monitor=TransferMonitor(concurrency=work.pace),
             place=place,
         )
 

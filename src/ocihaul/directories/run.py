@@ -32,8 +32,8 @@ from ocihaul.directories.results import (
 from ocihaul.directories.walk import size_of
 from ocihaul.events import Event, FileFinished, Listener, audience
 from ocihaul.storage.client import StorageClient
+from ocihaul.transfer.adaptive_concurrency import AdaptiveConcurrency
 from ocihaul.transfer.journal.journal import Journal
-from ocihaul.transfer.pace import Pace
 
 #: Failures whose reasons a result has; a directory may have millions.
 MOST_FAILURES = 1000
@@ -89,13 +89,13 @@ def run(
     listener: Listener,
     stop: threading.Event,
     journal: Journal | None,
-    pace: Pace | None,
+    pace: AdaptiveConcurrency | None,
     hooks: Hooks = NO_HOOKS,
 ) -> DirectoryResult:
     """Do what is asked for; the results are in files meanwhile.
 
     Raises what concerns all files: UsageError before anything is sent; SessionError, ServiceError,
-    NetworkError, JournalError, Interrupted; TargetError for a directory that cannot be made;
+    NetworkError, JournalError, TransferCancelled; LocalFileError for a directory that cannot be made;
     NothingToDelete.
     """
     size = _Size()

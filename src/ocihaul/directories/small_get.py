@@ -8,78 +8,19 @@ from collections.abc import Mapping
 
 import crc32c
 
-from ocihaul.errors import ChecksumError, ObjectChanged, ServiceError, TargetError
+from ocihaul.errors import ChecksumError, LocalFileError, ServiceError
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import ListedObject
+from ocihaul.storage.object_range import ObjectRange, PinnedObject
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, MD5
-from ocihaul.transfer.downloads.download import SUFFIX
-from ocihaul.transfer.downloads.place import Place
-from ocihaul.transfer.downloads.receiving import MOST_ENDLESS, endless
-from ocihaul.transfer.uploads.sending import MOST_SENDS
-from ocihaul.transport.message import WireError
+from ocihaul.transfer.download.download import SUFFIX
+from ocihaul.transfer.download.local_file import Place
+from ocihaul.transfer.download.range_sink import RangeSink
+from ocihaul.transfer.upload.part_uploader import MOST_SENDS
 
 #: What a file system says that has no locks.
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL})
-
-
-class Memory:
-    """A `wire.Sink` of a known size; what has come stays when a connection breaks."""
-
-    def __init__(self, size: int, etag: str | None) -> None:
-        self.data = bytearray(size)
-        self._etag = etag
-        self._filled = self._endless = 0
-
-    def wanted(self) -> Mapping[str, str]:
-        """The object that was listed and no other, and of that what is missing.
-
-        Raises NetworkError when that has no end.
-        """
-        headers = {"accept-encoding": "identity"}  # as it is stored: nobody may compress it
-        if self._etag is not None:
-            headers["if-match"] = self._etag
-        if self._filled and self._filled == len(self.data):
-            self._filled = 0  # all was here, and the answer did not end there
-            self._endless += 1
-            if self._endless > MOST_ENDLESS:
-                raise endless("the object")
-        if self._filled:
-            headers["range"] = f"bytes={self._filled}-{len(self.data) - 1}"
-        return headers
-
-    def begin(self, status: int, headers: Mapping[str, str]) -> None:
-        """Raises WireError for other bytes than wanted, ObjectChanged for another object."""
-        if self._etag is not None and headers.get("etag", self._etag) != self._etag:
-            raise changed()
-        size = len(self.data)
-        asked, told = str(size), headers.get("content-length", str(size))
-        if self._filled:
-            asked = f"bytes {self._filled}-{size - 1}/{size}"
-            told = headers.get("content-range", "") if status == 206 else "all of it"
-        if told != asked:
-            raise WireError(f"asked for {asked}, and the answer has {told}")
-
-    def space(self) -> memoryview:
-        """What is missing."""
-        return memoryview(self.data)[self._filled :]
-
-    def filled(self, count: int) -> None:
-        """More has arrived."""
-        self._filled += count
-
-    def end(self) -> None:
-        """Raises WireError when it was cut short without a sign."""
-        if self._filled < len(self.data):
-            raise WireError(f"the answer ended {len(self.data) - self._filled} bytes too early")
-
-
-def changed() -> ObjectChanged:
-    """The error to raise when it is another object."""
-    return ObjectChanged(
-        "the object has changed since it was listed",
-        hint="Run the same command again to fetch it as it is now.",
-    )
 
 
 class SmallObjects:
@@ -98,28 +39,30 @@ class SmallObjects:
     def fetch(self, there: ListedObject) -> bytes | bytearray:
         """The bytes of the object that was listed, compared with its checksum.
 
-        Raises ObjectChanged, ChecksumError, ServiceError and what `Client.call` raises.
+        Raises ObjectChangedError, ChecksumError, ServiceError and what `Client.call` raises.
         """
         if not there.size:
             return b""
+        pinned, data = PinnedObject(there.name, there.etag, there.size), bytearray(there.size)
         for attempt in range(1, MOST_SENDS + 1):
-            sink = Memory(there.size or 0, there.etag)
+            wanted = ObjectRange(pinned, 0, pinned.size, explicit=False)
+            sink = RangeSink(wanted, buffer=memoryview(data))
             try:
                 answer = self._storage.get_object(
                     *self._where, there.name, sink, headers=self._headers, query={}
                 )
             except ServiceError as error:
                 if error.status in {404, 412} and error.code != "BucketNotFound":
-                    raise changed() from error
+                    raise pinned.changed() from error
                 raise
             try:
-                _check(sink.data, answer.headers, there.md5)
+                _check(data, answer.headers, there.md5)
             except ChecksumError:
                 if attempt == MOST_SENDS:
                     raise
             else:
                 break
-        return sink.data
+        return data
 
 
 def _check(data: bytearray, answer: Mapping[str, str], md5: str | None) -> None:
@@ -144,7 +87,7 @@ def _check(data: bytearray, answer: Mapping[str, str], md5: str | None) -> None:
 def write(place: Place, data: bytes | bytearray) -> None:
     """Put the bytes in their place, which holds the old ones or the new ones at any time.
 
-    Raises TargetError.
+    Raises LocalFileError.
     """
     target = place.path
     digest = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
@@ -163,7 +106,7 @@ def write(place: Place, data: bytes | bytearray) -> None:
     except OSError as error:
         if not isinstance(error, BlockingIOError):
             place.remove(temporary)
-        raise TargetError(
+        raise LocalFileError(
             f"{target} cannot be written: {error.strerror}",
             hint="Check the space and the rights there.",
         ) from error

@@ -7,18 +7,17 @@ what was damaged on the way, and a file that changes while it is read stores not
 import os
 import stat
 
-from ocihaul.errors import SourceChanged, SourceError
+from ocihaul.errors import SourceChangedError, SourceError
 from ocihaul.events import Listener, ignore
+from ocihaul.storage.calls import Headers
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.names import check_headers
 from ocihaul.transfer import checksum
 from ocihaul.transfer.integrity import Integrity
-from ocihaul.transfer.uploads.checked_put import CheckedPut, Content
-from ocihaul.transfer.uploads.headers import put_headers
-from ocihaul.transfer.uploads.job import wished_algorithm
-from ocihaul.transfer.uploads.request import UploadRequest
-from ocihaul.transfer.uploads.sending import MOST_SENDS, Headers
-from ocihaul.transfer.uploads.target import TargetObject
+from ocihaul.transfer.upload.part_uploader import MOST_SENDS
+from ocihaul.transfer.upload.remote_object import RemoteObject
+from ocihaul.transfer.upload.request import UploadRequest, put_headers, requested_algorithm
+from ocihaul.transfer.upload.single_put import Content, VerifiedPut
 
 #: A file of at most so many bytes is small. It is held in memory once for each worker.
 SMALL = 2**20
@@ -38,7 +37,7 @@ class SmallFiles:
         self._storage = storage
         self._request = request
         self._integrity = Integrity(
-            declared=wished_algorithm(request),
+            declared=requested_algorithm(request),
             want_md5=request.verify_checksum,
             listener=listener,
         )
@@ -50,7 +49,7 @@ class SmallFiles:
     ) -> Headers:
         """Upload one file; returns the answer's headers.
 
-        Raises SourceError, SourceChanged, ChecksumError, ServiceError (412 when a precondition
+        Raises SourceError, SourceChangedError, ChecksumError, ServiceError (412 when a precondition
         fails) and what `Client.call` raises.
         """
         try:
@@ -69,7 +68,7 @@ class SmallFiles:
                 preconditions = {"if-match": answer["etag"]}
         finally:
             os.close(file)
-        raise SourceChanged(
+        raise SourceChangedError(
             f"{path} has changed each time it was read",
             hint="What was stored is older than the file. Upload it when nobody writes to it.",
         )
@@ -90,8 +89,8 @@ class SmallFiles:
             {name: checksum.digest(name, data) for name in self._integrity.algorithms},
             lambda name: checksum.digest(name, data),
         )
-        target = TargetObject(self._storage, self._request, name)
-        return CheckedPut(target, self._integrity, headers).send(content, preconditions).headers
+        target = RemoteObject(self._storage, self._request, name)
+        return VerifiedPut(target, self._integrity, headers).send(content, preconditions).headers
 
 
 def _read(file: int, path: str) -> tuple[bytes, os.stat_result]:
@@ -100,13 +99,13 @@ def _read(file: int, path: str) -> tuple[bytes, os.stat_result]:
         try:
             status = os.fstat(file)
             if not stat.S_ISREG(status.st_mode) or status.st_size > 2 * SMALL:
-                raise SourceChanged(f"{path} is not the small file any more that it was")
+                raise SourceChangedError(f"{path} is not the small file any more that it was")
             data = _read_whole(file, status.st_size)
             if len(data) == status.st_size and _same(status, os.fstat(file)):
                 return data, status
         except OSError as error:
             raise _unreadable(path, error) from error
-    raise SourceChanged(
+    raise SourceChangedError(
         f"{path} changes while it is read",
         hint="Nothing was stored. Upload it when nobody writes to it.",
     )

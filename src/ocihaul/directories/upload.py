@@ -18,21 +18,25 @@ from ocihaul.directories.small_put import SMALL, SmallFiles
 from ocihaul.directories.walk import Found, Kind, check_root, walk
 from ocihaul.directories.workers import Crew
 from ocihaul.errors import (
-    ObjectExists,
+    ObjectExistsError,
     OcihaulError,
     ServiceError,
-    SourceChanged,
+    SourceChangedError,
     SourceError,
 )
 from ocihaul.events import DirectoryScanned, Notice
+from ocihaul.storage.calls import Headers
 from ocihaul.storage.listing import ListedObject
 from ocihaul.storage.names import check_text
-from ocihaul.transfer.plan import DEFAULT_PART_SIZE, plan_upload
-from ocihaul.transfer.uploads.headers import check_request, guessed_type
-from ocihaul.transfer.uploads.incomplete import IncompleteUploads
-from ocihaul.transfer.uploads.request import Existing, UploadRequest
-from ocihaul.transfer.uploads.sending import Headers
-from ocihaul.transfer.uploads.upload import upload
+from ocihaul.transfer.plan import DEFAULT_PART_SIZE
+from ocihaul.transfer.stats import TransferMonitor
+from ocihaul.transfer.upload.incomplete import IncompleteUploadIndex
+from ocihaul.transfer.upload.request import (
+    IfExists,
+    UploadRequest,
+    guess_content_type,
+)
+from ocihaul.transfer.upload.upload import upload
 
 #: What the summary shows of the service's headers, as the stock CLI does.
 SHOWN = ("etag", "last-modified", "opc-content-md5", "opc-multipart-md5")
@@ -58,13 +62,11 @@ def upload_all(request: DirectoryUpload, work: DirectoryContext) -> None:
     """Upload what has to be. What became of each file is in `work.results`.
 
     Raises UsageError before anything is sent; SessionError, ServiceError, NetworkError when they
-    concern all files; Interrupted; JournalError when the results cannot be kept.
+    concern all files; TransferCancelled; JournalError when the results cannot be kept.
     """
     check_root(request.root, parameter="source")
     check_text(request.prefix, "prefix")
     each = request.each
-    plan_upload(0, part_size=each.part_size, multipart=True, parallel=each.parallel)
-    check_request(each)
     uploader = _Uploader(request, work)
     uploader.run()
     if uploader.found_nothing and work.results.count(EXTRA):
@@ -106,7 +108,7 @@ class _Uploader:
         self._request = request
         self._work = work
         self._small = SmallFiles(work.storage, request.each, work.listener)
-        self._incomplete = IncompleteUploads(work.storage)
+        self._incomplete = IncompleteUploadIndex(work.storage)
         self._part_size = request.each.part_size or DEFAULT_PART_SIZE
         key = request.each.sse_customer_key
         self._contents = Contents(
@@ -217,7 +219,7 @@ class _Uploader:
         )
         if verdict is Verdict.ASK and not request.dry_run:
             if work.confirm is None:
-                error = ObjectExists("the object already exists", hint=_ASK)
+                error = ObjectExistsError("the object already exists", hint=_ASK)
                 work.failed(item.name, error)
                 return
             verdict = Verdict.SEND if work.confirm(item.name) else Verdict.SKIP
@@ -311,23 +313,23 @@ class _Uploader:
         if item.found.kind is Kind.EMPTY:
             return self._small.empty(name, preconditions)
         encoding = request.each.content_encoding
-        content_type = guessed_type(name, encoding) if request.guess_types else None
+        content_type = guess_content_type(name, encoding) if request.guess_types else None
         if item.found.size <= SMALL:
             return self._small.put(path, name, preconditions, content_type=content_type)
         wish = replace(
             request.each,
             source=Path(path),
             name=name,
-            existing=Existing.ABSENT if "if-none-match" in preconditions else Existing.REPLACE,
+            existing=IfExists.ABSENT if "if-none-match" in preconditions else IfExists.REPLACE,
             seen_etag=preconditions.get("if-match"),
             content_type=content_type or request.each.content_type,
         )
         try:
             return self._upload(wish)
-        except SourceChanged as error:
+        except SourceChangedError as error:
             # An unfinished upload of the file as it was, or a writer at work: begin anew, once.
             if error.stored is not None:  # what is there now is ours to replace
-                wish = replace(wish, existing=Existing.REPLACE, seen_etag=error.stored)
+                wish = replace(wish, existing=IfExists.REPLACE, seen_etag=error.stored)
             return self._upload(replace(wish, restart=True))
 
     def _upload(self, wish: UploadRequest) -> Headers:
@@ -338,7 +340,7 @@ class _Uploader:
             listener=work.listener,
             stop=work.stop,
             journal=work.journal,
-            pace=work.pace,
+            monitor=TransferMonitor(concurrency=work.pace),
             incomplete=self._incomplete,
         )
         return result.headers

@@ -9,16 +9,16 @@ from typing import Generic, Self, TypeVar
 
 from ocihaul.errors import (
     ConfigError,
-    Interrupted,
     JournalError,
+    LocalFileError,
     NetworkError,
     OcihaulError,
     ServiceError,
     SessionError,
-    TargetError,
+    TransferCancelled,
 )
 from ocihaul.threads import all_ended, started
-from ocihaul.transfer.pace import Pace
+from ocihaul.transfer.adaptive_concurrency import AdaptiveConcurrency
 
 Job = Callable[[], None]
 
@@ -39,13 +39,13 @@ def concerns_all(error: BaseException) -> bool:
     if isinstance(error, OcihaulError):
         if isinstance(error.__cause__, OcihaulError) and concerns_all(error.__cause__):
             return True
-        return isinstance(error, SessionError | Interrupted | ConfigError | JournalError)
+        return isinstance(error, SessionError | TransferCancelled | ConfigError | JournalError)
     return True  # a fault of ours
 
 
 def is_outage(error: BaseException) -> bool:
     """Whether the service was out of reach, for as long as one file is tried, or the disk."""
-    if isinstance(error, TargetError) and isinstance(error.__cause__, OSError):
+    if isinstance(error, LocalFileError) and isinstance(error.__cause__, OSError):
         return error.__cause__.errno in _DISK
     if isinstance(error, ServiceError):
         return error.status >= 500 or error.status == 429
@@ -92,11 +92,11 @@ class FailurePolicy:
         return self.error is not None or self.stopped
 
     def check(self) -> None:
-        """Raise the error that concerns all, or Interrupted."""
+        """Raise the error that concerns all, or TransferCancelled."""
         if self.error is not None:
             raise self.error
         if self._stop.is_set():
-            raise Interrupted("stopped between two files")
+            raise TransferCancelled("stopped between two files")
 
 
 class Crew:
@@ -110,7 +110,9 @@ class Crew:
     brings them.
     """
 
-    def __init__(self, workers: int, trouble: FailurePolicy, pace: Pace | None = None) -> None:
+    def __init__(
+        self, workers: int, trouble: FailurePolicy, pace: AdaptiveConcurrency | None = None
+    ) -> None:
         self._workers = self._most = workers
         self._trouble = trouble
         self._pace = pace

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 from ocihaul import __version__
 from ocihaul.clock import ServerClock
-from ocihaul.errors import Interrupted, NetworkError, OcihaulError
+from ocihaul.errors import NetworkError, OcihaulError, TransferCancelled
 from ocihaul.events import AttemptFinished, Listener, Notice, RetryScheduled, ignore
 from ocihaul.http.retry import (
     Action,
@@ -138,7 +138,7 @@ class Client:
         """Carry out `call` and return its 2xx answer.
 
         Raises ServiceError for any other answer that stands, NetworkError when none came,
-        SessionError when there is no credential any more, Interrupted when told to stop.
+        SessionError when there is no credential any more, TransferCancelled when told to stop.
         """
         tally = _Tally()
         try:
@@ -160,7 +160,7 @@ class Client:
                     again = tally.failures > 0 or tally.unanswered
                     return replace(answer, resent=True) if again else answer
         except Stopped:
-            raise Interrupted("stopped while talking to the service") from None
+            raise TransferCancelled("stopped while talking to the service") from None
 
     @contextlib.contextmanager
     def bounded(self, seconds: float) -> Iterator["Client"]:

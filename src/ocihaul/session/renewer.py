@@ -153,7 +153,7 @@ class BackgroundRenewal:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start the thread, unless it runs. Raises TooManyThreads when none can be started."""
+        """Start the thread, unless it runs. Raises TooManyThreadsError when none can be started."""
         if not self.is_alive():
             thread = threading.Thread(target=self._run, name="ocihaul-session", daemon=True)
             (self._thread,) = start_as_many([thread])

@@ -1,4 +1,4 @@
-"""Whether what the service has is what we sent, part by part and as a whole."""
+"""Compare what the service has with what we sent, part by part and as a whole."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -101,6 +101,6 @@ def check_whole(expected: Mapping[str, str], answer: Mapping[str, str], name: st
         raise ChecksumError(
             f"{kind} checksum does not match [Local: {expected[wrong]}] "
             f"[Service: {answer[wrong]}]: the object {name!r} is not what was sent",
-            hint="The object is there but wrong: upload it again with --force.",
+            hint="The object is there but wrong: upload it again with `existing='overwrite'`.",
         )
     return any(header in answer for header in expected)

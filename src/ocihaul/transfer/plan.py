@@ -1,4 +1,4 @@
-"""How a file is cut into parts, and the documented limits; pure.
+"""How files and streams are cut into parts, and the documented limits; pure.
 
 Limits: https://docs.oracle.com/iaas/Content/Object/Tasks/usingmultipartuploads.htm
 """
@@ -12,12 +12,40 @@ MIB = 2**20
 GIB = 2**30
 
 DEFAULT_PART_SIZE = 128 * MIB
-SMALLEST_PART = 10 * MIB
-LARGEST_PART = 50 * GIB
-MOST_PARTS = 10_000
-LARGEST_OBJECT = 10 * 1024 * GIB
-LARGEST_PUT = 50 * GIB
 MOST_PARALLEL = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLimits:
+    """What the service takes, and the sizes that we choose within that; bytes.
+
+    `first_part` is that of a stream whose length is not known, of which so many in a row
+    (`parts_of_a_size`) have the same size. Part sizes are raised in whole `unit`s.
+    """
+
+    smallest_part: int = 10 * MIB
+    largest_part: int = 50 * GIB
+    most_parts: int = 10_000
+    largest_object: int = 10 * 1024 * GIB
+    largest_put: int = 50 * GIB
+    default_part: int = DEFAULT_PART_SIZE
+    first_part: int = 16 * MIB
+    parts_of_a_size: int = 100
+    unit: int = MIB
+
+    def fitting_part(self, size: int, least: int) -> int:
+        """The part size for `size` bytes: `least`, or larger where the most parts would not do."""
+        smallest = -(-size // self.most_parts)
+        return max(least, -(-smallest // self.unit) * self.unit)
+
+
+#: The limits of requests that are not given others.
+LIMITS = ServiceLimits()
+
+
+def service_limits() -> ServiceLimits:
+    """The limits of requests that are not given others."""
+    return LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,60 +67,113 @@ class Plan:
         return offset, min(self.part_size, self.size - offset)
 
 
-def plan_upload(size: int, *, part_size: int | None, multipart: bool, parallel: int) -> Plan:
-    """Cut `size` bytes by the stock CLI's rules.
+def plan_upload(
+    size: int, *, part_size: int | None, multipart: bool, limits: ServiceLimits = LIMITS
+) -> Plan:
+    """Cut `size` bytes by the rules of the official command line.
 
     One PutObject when the file is empty, not larger than a part, or `multipart` is False; else
-    parts of `part_size` (128 MiB when None), made larger, in whole MiB, when 10,000 of them
-    would not do. Raises UsageError when a documented limit is broken.
+    parts of `part_size` (the default's when None), made larger, in whole MiB, when 10,000 of them
+    would not do. Raises UsageError for a file that is too large.
     """
-    check_part_size(part_size)
-    check_parallel(parallel)
-    if size > LARGEST_OBJECT:
+    if size > limits.largest_object:
         raise UsageError(
-            f"the file has {size} bytes; an object has at most 10 TiB",
+            f"the file has {size} bytes (an object has at most 10 TiB)",
             hint="Split it, for example with: split --bytes=5T",
         )
-    chosen = part_size or DEFAULT_PART_SIZE
+    chosen = part_size or limits.default_part
     if multipart and size > chosen:
-        smallest = -(-size // MOST_PARTS)
-        return Plan(size, max(chosen, -(-smallest // MIB) * MIB), multipart=True)
-    if size > LARGEST_PUT:
+        return Plan(size, limits.fitting_part(size, chosen), multipart=True)
+    if size > limits.largest_put:
         raise UsageError(
-            f"the file has {size} bytes; without multipart an object has at most 50 GiB",
-            hint="Leave out --no-multipart.",
+            f"the file has {size} bytes (without parts an object has at most 50 GiB)",
+            hint="Leave out `multipart=False`.",
         )
     return Plan(size, size, multipart=False)
 
 
-def check_part_size(part_size: int | None) -> None:
+@dataclass(frozen=True, slots=True)
+class StreamPlan:
+    """The sizes of parts 1, 2, 3, …; all of `fixed` bytes, or growing where that is None.
+
+    An object has at most 10,000 parts and 10 TiB. Equal parts would have to be 1049 MiB from the
+    start to get that far, although most streams end early and every part in flight is kept until
+    the service has it. So the parts grow: the k-th hundred of them (k = 0, 1, 2, …) is 16 + k²/3
+    MiB each, rounded down to whole MiB.
+
+        parts so far      100      500     1,000     2,000     3,000    5,000    10,000
+        bytes so far  1.6 GiB  8.7 GiB  24.7 GiB   111 GiB   325 GiB  1.4 TiB  10.6 TiB
+        part size      16 MiB   21 MiB    43 MiB   136 MiB   296 MiB  816 MiB  3283 MiB
+    """
+
+    fixed: int | None
+    limits: ServiceLimits = LIMITS
+
+    def part_size(self, number: int) -> int:
+        """Bytes of part `number`; the last part of a stream has what is left."""
+        if self.fixed is not None:
+            return self.fixed
+        hundred = (number - 1) // self.limits.parts_of_a_size
+        return self.limits.first_part + hundred * hundred // 3 * self.limits.unit
+
+    @property
+    def most(self) -> int:
+        """The bytes that a stream can have."""
+        largest = self.limits.largest_object
+        return largest if self.fixed is None else min(self.fixed * self.limits.most_parts, largest)
+
+    @property
+    def limit_text(self) -> str:
+        """How long a stream can be, in words."""
+        if self.fixed is None or self.most == self.limits.largest_object:
+            return "an object has at most 10 TiB"
+        size = self.fixed / MIB
+        return f"{self.limits.most_parts} parts of {size:g} MiB hold {self.most} bytes"
+
+
+def plan_stream(
+    *, part_size: int | None, expected_size: int | None, limits: ServiceLimits = LIMITS
+) -> StreamPlan:
+    """How to cut a stream; with an expected size the parts are equal and as small as will do.
+
+    Raises UsageError when so many bytes do not fit.
+    """
+    if part_size is None and expected_size is not None:
+        part_size_used: int | None = limits.fitting_part(expected_size, limits.first_part)
+    else:
+        part_size_used = part_size
+    plan = StreamPlan(part_size_used, limits)
+    if expected_size is not None and expected_size > plan.most:
+        raise UsageError(
+            f"`expected_size`: {expected_size} bytes ({plan.limit_text})",
+            hint="Leave out `part_size`." if part_size else "Split it into several objects.",
+        )
+    return plan
+
+
+def validate_part_size(part_size: int | None, limits: ServiceLimits) -> None:
     """Raise UsageError for a part size that the service does not take."""
-    if part_size is not None and not is_within(part_size, SMALLEST_PART, LARGEST_PART):
+    least, most = limits.smallest_part, limits.largest_part
+    if part_size is not None and not is_within(part_size, least, most):
         raise UsageError(
-            f"part size: {_mib(part_size)} is outside the service's limits "
-            f"({SMALLEST_PART // MIB} to {LARGEST_PART // MIB} MiB)",
-            hint="A number without a unit is MiB for --part-size, and bytes in Python.",
+            f"`part_size`: {part_size!r} bytes ({size_text(least)} to {size_text(most)})"
         )
 
 
-def part_size_text(part_size: int) -> str:
-    """A part size as --part-size takes it: MiB, or bytes with their unit."""
-    return f"{part_size}B" if part_size % MIB else str(part_size // MIB)
-
-
-def check_parallel(parallel: int) -> None:
-    """Raise UsageError for a number of parts in flight that cannot be."""
+def validate_parallel(parallel: int) -> None:
+    """Raise UsageError for a number of connections that is not allowed."""
     if not is_within(parallel, 1, MOST_PARALLEL):
-        raise UsageError(
-            f"{parallel} parts at a time cannot be",
-            hint=f"--parallel-upload-count is 1 to {MOST_PARALLEL}.",
-        )
+        raise UsageError(f"`parallel`: {parallel!r} (1 to {MOST_PARALLEL})")
+
+
+def size_text(size: int) -> str:
+    """A round size in words, any other in bytes."""
+    for unit, name in ((1024 * GIB, "TiB"), (GIB, "GiB"), (MIB, "MiB")):
+        if size and size % unit == 0:
+            return f"{size // unit} {name}"
+    return f"{size} bytes"
 
 
 def is_within(number: object, least: int, most: int) -> bool:
     """Whether this is a whole number in that range: callers of the library may give anything."""
     return isinstance(number, int) and not isinstance(number, bool) and least <= number <= most
-
-
-def _mib(size: object) -> str:
-    return f"{size // MIB} MiB" if isinstance(size, int) and size % MIB == 0 else f"{size!r} bytes"

@@ -1,4 +1,4 @@
-"""Where bytes come from: a file that is read anywhere, and known again."""
+"""Sources of bytes: a file, read at any offset and recognized again."""
 
 import os
 import stat
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
-from ocihaul.errors import SourceChanged, SourceError
+from ocihaul.errors import SourceChangedError, SourceError
 
 _NO_FILE = "Open it and upload it as a stream, or copy it to a file first."
 
@@ -20,7 +20,7 @@ class Source(Protocol):
         """Fill `view` from `offset`. Raises SourceError."""
 
     def check_unchanged(self) -> None:
-        """Raise SourceChanged when the bytes may not be those of the start any more."""
+        """Raise SourceChangedError when the bytes may not be those of the start any more."""
 
 
 def _nothing() -> None:
@@ -31,14 +31,14 @@ def _nothing() -> None:
 class Piece:
     """`length` bytes of a source from `offset`, to be sent as part `number`.
 
-    `free` is called once, when the service has it or nobody will send it.
+    `release` is called once, when the service has it or it will not be sent.
     """
 
     number: int
     source: Source
     offset: int
     length: int
-    free: Callable[[], None] = _nothing
+    release: Callable[[], None] = _nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class FileSource:
             )
 
     def read_into(self, view: memoryview, offset: int) -> None:
-        """Fill `view` from `offset`. Raises SourceChanged when the file ends before that,
+        """Fill `view` from `offset`. Raises SourceChangedError when the file ends before that,
         SourceError when it cannot be read.
         """
         filled = 0
@@ -119,14 +119,14 @@ class FileSource:
                     hint="Check the disk, then run the same command again.",
                 ) from error
             if count == 0:
-                raise SourceChanged(
+                raise SourceChangedError(
                     f"{self.path} has become shorter while it was read",
                     hint="Nothing was stored. Upload it when nobody writes to it.",
                 )
             filled += count
 
     def check_unchanged(self) -> None:
-        """Raise SourceChanged when size or modification time are not those of the start.
+        """Raise SourceChangedError when size or modification time are not those of the start.
 
         Raises SourceError when that cannot be told (a network file system that is away).
         """
@@ -140,7 +140,7 @@ class FileSource:
         if now != self.identity:
             was, has = self.identity.size, now.size
             what = f"{was} bytes then, {has} now" if was != has else "its modification time moved"
-            raise SourceChanged(
+            raise SourceChangedError(
                 f"{self.path} has changed while it was read ({what})",
                 hint="Nothing was stored. Upload it when nobody writes to it.",
             )

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ocihaul.transfer.uploads.request import Existing
+from ocihaul.transfer.upload.request import IfExists
 from tests.cli.conftest import Command, FakeCore
 
 MIB = 1024 * 1024
@@ -34,7 +34,7 @@ def test_the_command_of_the_report_is_taken_flag_for_flag(
     assert request.source == home / "backup.tar"
     assert (request.namespace, request.bucket, request.name) == ("ns", "nightly", "backup.tar")
     assert request.storage_tier == "Archive"
-    assert request.existing is Existing.KEEP
+    assert request.existing is IfExists.KEEP
     assert request.part_size == 128 * MIB
     assert request.parallel == 15
     assert request.verify_checksum
@@ -50,7 +50,7 @@ def test_without_options_the_defaults_are_those_of_the_stock_cli(
     [request] = fake.requests
     assert request.name == "backup.tar"
     assert request.namespace == ""
-    assert request.existing is Existing.ASK
+    assert request.existing is IfExists.ASK
     assert request.multipart
     assert request.part_size is None
     assert request.parallel == 10
@@ -79,8 +79,8 @@ def test_without_options_the_defaults_are_those_of_the_stock_cli(
         (["--cache-control", "no-store"], "cache_control", "no-store"),
         (["--storage-tier", "infrequentaccess"], "storage_tier", "InfrequentAccess"),
         (["--opc-sse-kms-key-id", "ocid1.key"], "kms_key_id", "ocid1.key"),
-        (["--force"], "existing", Existing.REPLACE),
-        (["--no-overwrite"], "existing", Existing.KEEP),
+        (["--force"], "existing", IfExists.REPLACE),
+        (["--no-overwrite"], "existing", IfExists.KEEP),
         (["--no-multipart"], "multipart", False),
         (["--disable-parallel-uploads"], "parallel", 1),
         (["--parallel-upload-count", "1000"], "parallel", 1000),
@@ -144,7 +144,7 @@ def test_options_come_from_json_and_flags_win(
     [request] = fake.requests
     assert (request.bucket, request.name, request.namespace) == ("from-json", "wins", "short")
     assert request.part_size == 64 * MIB
-    assert request.existing is Existing.KEEP
+    assert request.existing is IfExists.KEEP
     assert request.metadata == {"a": "b"}
     assert request.storage_tier == "Archive"
 
@@ -183,14 +183,14 @@ def test_json_goes_before_the_rc_file(ocihaul: Command, fake: FakeCore, home: Pa
 @pytest.mark.parametrize(
     ("rc", "document", "options", "existing"),
     [
-        ("force=true", {}, ["--no-overwrite"], Existing.KEEP),
-        ("no-overwrite=true", {}, ["--force"], Existing.REPLACE),
-        ("force=true", {"noOverwrite": True}, [], Existing.KEEP),
-        ("no-overwrite=true", {"force": True}, [], Existing.REPLACE),
-        ("", {"force": True}, ["--no-overwrite"], Existing.KEEP),
-        ("force=true\nno-overwrite=true", {}, ["--no-overwrite"], Existing.KEEP),
-        ("force=true\nno-overwrite=false", {}, [], Existing.REPLACE),
-        ("no-overwrite=true", {"noOverwrite": False}, [], Existing.ASK),
+        ("force=true", {}, ["--no-overwrite"], IfExists.KEEP),
+        ("no-overwrite=true", {}, ["--force"], IfExists.REPLACE),
+        ("force=true", {"noOverwrite": True}, [], IfExists.KEEP),
+        ("no-overwrite=true", {"force": True}, [], IfExists.REPLACE),
+        ("", {"force": True}, ["--no-overwrite"], IfExists.KEEP),
+        ("force=true\nno-overwrite=true", {}, ["--no-overwrite"], IfExists.KEEP),
+        ("force=true\nno-overwrite=false", {}, [], IfExists.REPLACE),
+        ("no-overwrite=true", {"noOverwrite": False}, [], IfExists.ASK),
         ("force=true\nno-overwrite=true", {}, [], None),
         ("", {"force": True, "noOverwrite": True}, [], None),
         ("", {}, ["--force", "--no-overwrite"], None),
@@ -204,7 +204,7 @@ def test_finding_b20_of_force_and_no_overwrite_the_more_explicit_one_counts(
     rc: str,
     document: dict[str, Any],
     options: list[str],
-    existing: Existing | None,
+    existing: IfExists | None,
 ) -> None:
     (home / ".oci" / "oci_cli_rc").write_text(f"[DEFAULT]\n{rc}\n")
     outcome = put("--from-json", json.dumps(document), *options)

@@ -16,9 +16,9 @@ from ocihaul.cli.objects.put_run import run_put
 from ocihaul.cli.output import View
 from ocihaul.cli.signals import Stopper, stopping
 from ocihaul.config import Flags, Settings, resolve
-from ocihaul.errors import Interrupted, ObjectExists
+from ocihaul.errors import ObjectExistsError, TransferCancelled
 from ocihaul.storage.types import ObjectSummary
-from ocihaul.transfer.uploads.request import UploadRequest
+from ocihaul.transfer.upload.request import UploadRequest
 from tests.cli.conftest import result
 
 EXISTING = ObjectSummary(size=5, etag="e", headers={})
@@ -61,7 +61,7 @@ def asking(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     def act(*_: Any, confirm: Any, **__: Any) -> Any:
         answers.append(confirm(EXISTING))
         if not answers[-1]:
-            raise ObjectExists("it exists")
+            raise ObjectExistsError("it exists")
         return result()
 
     monkeypatch.setattr(core, "run_upload", act)
@@ -110,10 +110,10 @@ def test_a_signal_asks_the_upload_to_stop(
     def act(*_: Any, stop: threading.Event, **__: Any) -> Any:
         os.kill(os.getpid(), number)
         assert stop.wait(5)
-        raise Interrupted("stopped")
+        raise TransferCancelled("stopped")
 
     monkeypatch.setattr(core, "run_upload", act)
-    with pytest.raises(Interrupted):
+    with pytest.raises(TransferCancelled):
         run(settings, io.StringIO(), io.StringIO())
     assert signal.getsignal(number) is before
 
@@ -126,7 +126,7 @@ def test_a_signal_during_the_question_ends_it(
             os.kill(os.getpid(), signal.SIGINT)
             return "y\n"
 
-    with pytest.raises(Interrupted):
+    with pytest.raises(TransferCancelled):
         run(settings, Typist(), Terminal())
     assert asking == []
 

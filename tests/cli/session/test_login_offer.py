@@ -11,7 +11,7 @@ import pytest
 from ocihaul.cli.session import login_core, login_offer
 from ocihaul.cli.session.login_offer import LoginOffer
 from ocihaul.config import Flags, Settings, resolve
-from ocihaul.errors import Interrupted, LoginError, OcihaulError, UsageError
+from ocihaul.errors import LoginError, OcihaulError, TransferCancelled, UsageError
 from ocihaul.events import LoginOffered, Notice, SessionPaused, SessionResumed
 from ocihaul.session.keys import load_key, private_pem
 from ocihaul.session.login.profile_files import NewSession
@@ -33,7 +33,7 @@ class Login:
         show(f"{page}/v1/oauth2/authorize?public_key=eyJrdHkiOiAiUlNBIn0", asked["port"])
         while self.answer is None:
             if asked["stop"].is_set():
-                raise Interrupted("the login was stopped")
+                raise TransferCancelled("the login was stopped")
             time.sleep(0.01)  # as a browser's answer: it comes from another thread
         answer, self.answer = self.answer, None
         if isinstance(answer, OcihaulError):

@@ -15,7 +15,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from ocihaul.errors import Interrupted, LoginError, OcihaulError
+from ocihaul.errors import LoginError, OcihaulError, TransferCancelled
 from ocihaul.session.login import callback
 from ocihaul.session.login.browser_login import BrowserLogin
 from tests.support import make_token, rsa_key
@@ -359,7 +359,7 @@ def test_a_taken_port_says_how_to_free_it() -> None:
 def test_it_can_be_stopped(visitor: Visitor) -> None:
     stop = threading.Event()
     stop.set()
-    with pytest.raises(Interrupted):
+    with pytest.raises(TransferCancelled):
         visitor.login.wait(60, stop)
 
 

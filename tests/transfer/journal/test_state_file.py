@@ -11,15 +11,13 @@ import pytest
 
 from ocihaul.directories import checkpoint
 from ocihaul.directories.checkpoint import DirectoryCheckpoint, Finished
-from ocihaul.transfer.journal import finished
-from ocihaul.transfer.journal.finished import MOST_OF_AN_OBJECT
-from ocihaul.transfer.journal.journal import Journal, Target
+from ocihaul.transfer.journal.journal import MOST_OF_AN_OBJECT, Journal, Target
 from ocihaul.transfer.journal.state_file import check_locks, durable, open_state_file
 from ocihaul.transfer.receipts.receipt_file import check_place, write_receipt
-from ocihaul.transfer.uploads.access import Access, AccessFile
+from ocihaul.transfer.upload.par_store import ParStore, StoredPar
 
 RECEIPT = "{}" * 900
-PAR = Access("id", 1.0, "upload", "/p/uri", "name")
+PAR = StoredPar("id", 1.0, "upload", "/p/uri", "name")
 
 
 def mode(path: Path) -> int:
@@ -66,10 +64,10 @@ def test_finding_a18_a_file_of_another_user_keeps_its_mode(tmp_path: Path) -> No
 @pytest.mark.usefixtures("no_umask")
 def test_finding_a18_the_file_of_a_par_is_narrowed_when_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "par.json"
-    AccessFile(path).save(PAR)
+    ParStore(path).save(PAR)
     assert mode(path) == 0o600
     path.chmod(0o666)
-    assert AccessFile(path).load() == PAR
+    assert ParStore(path).load() == PAR
     assert mode(path) == 0o600
 
 
@@ -117,7 +115,7 @@ def test_finding_b21_a_receipt_that_is_owed_stays(tmp_path: Path) -> None:
 def test_finding_b21_dated_names_are_bounded_by_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finished, "MOST_BYTES", 2**20)
+    monkeypatch.setattr("ocihaul.transfer.journal.journal.MOST_BYTES", 2**20)
     with Journal(tmp_path) as journal:
         owed = journal.finish(target(0), None, etag="e", size=1, document=RECEIPT, owed=True)
         rows = [

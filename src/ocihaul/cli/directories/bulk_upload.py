@@ -51,7 +51,7 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.directories.request import DirectoryUpload
     from ocihaul.directories.results import UPLOADED, Results
     from ocihaul.directories.walk import check_root
-    from ocihaul.transfer.uploads.request import UploadRequest
+    from ocihaul.transfer.upload.request import UploadRequest
 
     check_required(given, "bucket_name", "src_dir")
     refuse_both(given, "overwrite", "no_overwrite")

@@ -16,7 +16,7 @@ from ocihaul.client import Client
 from ocihaul.directories.request import ConfirmDeletion, ConfirmReplacement, Request
 from ocihaul.directories.results import Results
 from ocihaul.directories.run import DirectoryResult, Hooks
-from ocihaul.errors import Interrupted
+from ocihaul.errors import TransferCancelled
 from ocihaul.events import audience, ignore
 from ocihaul.printing import say
 
@@ -87,7 +87,7 @@ def _run(
     try:
         return client.run_directory(request, hooks=hooks, adaptive=adaptive)
     except KeyboardInterrupt:
-        raise Interrupted("stopped while asking") from None
+        raise TransferCancelled("stopped while asking") from None
     finally:
         if not request.dry_run:
             reporter.beat()

@@ -68,7 +68,7 @@ def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.directories.request import DirectoryUpload
     from ocihaul.directories.results import EXTRA, SKIPPED, UPLOADED, Results
     from ocihaul.directories.walk import check_root
-    from ocihaul.transfer.uploads.request import UploadRequest
+    from ocihaul.transfer.upload.request import UploadRequest
 
     root = tree.directory(given["src_dir"])
     check_root(root, parameter="src_dir")

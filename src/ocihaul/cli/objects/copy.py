@@ -11,7 +11,7 @@ from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.invocation import Invocation, at_work, bucket_options
 from ocihaul.cli.objects.query_command import command
 from ocihaul.cli.option_types import JsonObject
-from ocihaul.errors import Interrupted
+from ocihaul.errors import TransferCancelled
 
 if TYPE_CHECKING:
     from ocihaul.storage.client import StorageClient
@@ -147,7 +147,7 @@ def _wait(
         if work.status in wanted or work.over or left <= 0:
             return work
         if stop.wait(max(min(30 if interval is None else interval, left), 0.1)):
-            raise Interrupted(f"stopped; the service goes on with the work request {work_id}")
+            raise TransferCancelled(f"stopped; the service goes on with the work request {work_id}")
 
 
 copy = command(

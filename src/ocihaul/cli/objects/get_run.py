@@ -5,7 +5,7 @@ from ocihaul.cli.exit_codes import DONE
 from ocihaul.cli.invocation import Invocation, is_terminal
 from ocihaul.cli.progress import reporting
 from ocihaul.cli.signals import stopping
-from ocihaul.transfer.downloads.request import DownloadRequest
+from ocihaul.transfer.download.request import DownloadRequest
 
 
 def run_get(invocation: Invocation, request: DownloadRequest) -> int:

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from ocihaul.cli.invocation import is_terminal
 from ocihaul.errors import SourceError, UsageError
-from ocihaul.transfer.uploads.request import UploadRequest
+from ocihaul.transfer.upload.request import UploadRequest
 
 STDIN = "-"
 _STDIN_PATHS = frozenset({STDIN, "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"})

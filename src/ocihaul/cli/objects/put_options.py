@@ -23,9 +23,13 @@ from ocihaul.cli.option_values import (
 from ocihaul.config.sources import expand_home
 from ocihaul.config.units import Found, size
 from ocihaul.errors import UsageError
-from ocihaul.transfer.steering import MOST
-from ocihaul.transfer.uploads.headers import guessed_type
-from ocihaul.transfer.uploads.request import DEFAULT_MEMORY_LIMIT, Existing, UploadRequest
+from ocihaul.transfer.adaptive_concurrency import MOST
+from ocihaul.transfer.upload.request import (
+    DEFAULT_MEMORY_LIMIT,
+    IfExists,
+    UploadRequest,
+    guess_content_type,
+)
 
 DEFAULT_PARALLEL = 10
 
@@ -160,10 +164,10 @@ def _bytes(options: Mapping[str, Any], name: str) -> int | None:
     return None if value is None else int(size(Found(str(value), f"--{name.replace('_', '-')}")))
 
 
-def _existing(options: Mapping[str, Any]) -> Existing:
+def _existing(options: Mapping[str, Any]) -> IfExists:
     if options.get("force"):
-        return Existing.REPLACE
-    return Existing.KEEP if options.get("no_overwrite") else Existing.ASK
+        return IfExists.REPLACE
+    return IfExists.KEEP if options.get("no_overwrite") else IfExists.ASK
 
 
 def _parallel(options: Mapping[str, Any]) -> int:
@@ -179,4 +183,4 @@ def _content_type(options: Mapping[str, Any], source: Path) -> str | None:
     value: str | None = options.get("content_type")
     if value != "auto":
         return value
-    return guessed_type(source.name, options.get("content_encoding"))
+    return guess_content_type(source.name, options.get("content_encoding"))

@@ -12,9 +12,9 @@ from ocihaul.cli.progress import Reporter, reporting
 from ocihaul.cli.prompts import yes_or_no
 from ocihaul.cli.signals import Stopper, stopping
 from ocihaul.config import Settings
-from ocihaul.errors import Interrupted, ObjectExists, OcihaulError, ReceiptError
+from ocihaul.errors import ObjectExistsError, OcihaulError, ReceiptError, TransferCancelled
 from ocihaul.storage.types import ObjectSummary
-from ocihaul.transfer.uploads.request import Existing, UploadRequest, UploadResult
+from ocihaul.transfer.upload.request import IfExists, UploadRequest, UploadResult
 
 KEPT = "The object already exists and was not overwritten"
 QUESTION = "WARNING: This object already exists. Are you sure you want to overwrite it? [y/N]:"
@@ -50,10 +50,10 @@ def _run_put(invocation: Invocation, settings: Settings, request: UploadRequest)
                 if not isinstance(error.result, UploadResult):
                     raise
                 result, failure = error.result, error
-            except ObjectExists as error:
+            except ObjectExistsError as error:
                 return _exists(error, request, reporter, asked=may_ask)
             except KeyboardInterrupt:
-                raise Interrupted("stopped before the upload began") from None
+                raise TransferCancelled("stopped before the upload began") from None
         code = _answer(invocation, request, result)
         if failure is not None:
             raise failure
@@ -71,8 +71,10 @@ def _answer(invocation: Invocation, request: UploadRequest, result: UploadResult
     return DONE if good else FAILED
 
 
-def _exists(error: ObjectExists, request: UploadRequest, reporter: Reporter, *, asked: bool) -> int:
-    if request.existing is Existing.KEEP:
+def _exists(
+    error: ObjectExistsError, request: UploadRequest, reporter: Reporter, *, asked: bool
+) -> int:
+    if request.existing is IfExists.KEEP:
         reporter.notice(KEPT)
         return DONE
     if asked:

@@ -11,7 +11,7 @@ from ocihaul.cli.invocation import bucket_options, from_json_option, settle
 from ocihaul.cli.option_types import AUTO, ParallelCount, PartSize
 
 if TYPE_CHECKING:
-    from ocihaul.transfer.uploads.request import UploadRequest
+    from ocihaul.transfer.upload.request import UploadRequest
 
 COMMAND = ("os", "object", "resume-put")
 
@@ -68,8 +68,8 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> "UploadRequest":
     from ocihaul.cli.objects.put_options import check_source
     from ocihaul.cli.option_values import check_required, customer_key, namespace_or_none
     from ocihaul.errors import UsageError
-    from ocihaul.transfer.steering import MOST
-    from ocihaul.transfer.uploads.request import Existing, UploadRequest
+    from ocihaul.transfer.adaptive_concurrency import MOST
+    from ocihaul.transfer.upload.request import IfExists, UploadRequest
 
     check_required(options, "bucket_name", "file", "upload_id")
     count, one = options.get("parallel_upload_count"), options.get("disable_parallel_uploads")
@@ -88,7 +88,7 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> "UploadRequest":
         namespace=namespace_or_none(options.get("namespace")) or "",
         bucket=options["bucket_name"],
         name=options.get("name") or source.name,
-        existing=Existing.REPLACE,  # as in the stock CLI: it asks nothing
+        existing=IfExists.REPLACE,  # as in the stock CLI: it asks nothing
         upload_id=options["upload_id"],
         part_size=options.get("part_size"),
         parallel=1 if one else MOST if count == AUTO else int(count or DEFAULT_PARALLEL),

@@ -14,7 +14,13 @@ from ocihaul.cli.environment import at_terminal
 from ocihaul.cli.flags import in_flags
 from ocihaul.cli.session_estimate import Say
 from ocihaul.config import Settings
-from ocihaul.errors import ConfigError, CredentialError, Interrupted, LoginError, OcihaulError
+from ocihaul.errors import (
+    ConfigError,
+    CredentialError,
+    LoginError,
+    OcihaulError,
+    TransferCancelled,
+)
 from ocihaul.events import Event, Notice, SessionPaused, SessionResumed
 
 if TYPE_CHECKING:
@@ -70,7 +76,7 @@ class LoginOffer:
         again = False
         try:
             self._log_in(until, pause)
-        except Interrupted:
+        except TransferCancelled:
             again = True  # the pause has ended; there may be another one
         except (ConfigError, CredentialError, LoginError) as error:
             self._tell(error)

@@ -52,10 +52,10 @@ def for_each(
     """Call `act` for each profile, and return the worst of the exit statuses.
 
     With several profiles, its output and its errors carry the profile's name, and the error of one
-    does not stop the others. Raises Interrupted, and what `act` raises for a single profile.
+    does not stop the others. Raises TransferCancelled, and what `act` raises for a single profile.
     """
     from ocihaul.cli.error_text import error_text
-    from ocihaul.errors import Interrupted, OcihaulError
+    from ocihaul.errors import OcihaulError, TransferCancelled
 
     if len(profiles) == 1:
         return act(profiles[0], _speaker(""))
@@ -64,7 +64,7 @@ def for_each(
         say = _speaker(f"{profile}: ")
         try:
             codes.append(act(profile, say))
-        except Interrupted:
+        except TransferCancelled:
             raise
         except OcihaulError as error:
             say(error_text(error, debug=debug))

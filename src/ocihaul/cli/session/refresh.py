@@ -38,7 +38,7 @@ def refresh(context: click.Context, /, *, profiles: tuple[str, ...]) -> None:
 def _refresh(given: Given, profile: str, say: Say) -> int:
     from ocihaul.cli.signals import stopping
     from ocihaul.clock import ServerClock, moment
-    from ocihaul.errors import Interrupted, RenewalUnavailable, SessionExpiredError
+    from ocihaul.errors import RenewalUnavailable, SessionExpiredError, TransferCancelled
     from ocihaul.filesystem import UNSYNCED
     from ocihaul.session.factory import dialer_for, refresh_for, store_for
     from ocihaul.session.manual_refresh import ATTEMPTS, refresh_once
@@ -64,7 +64,7 @@ def _refresh(given: Given, profile: str, say: Say) -> int:
             return FAILED  # as the stock CLI: no later run of this command will succeed
         except RenewalUnavailable:
             if stopper.stop.is_set():
-                raise Interrupted("stopped before the token was refreshed") from None
+                raise TransferCancelled("stopped before the token was refreshed") from None
             raise
     if refreshed.by_another:
         say("Another process has just refreshed it")

@@ -22,7 +22,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qsl
 
-from ocihaul.errors import Interrupted, OcihaulError
+from ocihaul.errors import OcihaulError, TransferCancelled
 from ocihaul.session.login.login_page import page
 from ocihaul.transport.message import StopSign
 
@@ -92,12 +92,12 @@ class Callback:
     def wait(self, timeout: float, stop: StopSign) -> bool:
         """Wait until the browser has the final reply; returns False after `timeout` seconds.
 
-        Raises Interrupted when `stop` is set.
+        Raises TransferCancelled when `stop` is set.
         """
         end = time.monotonic() + timeout
         while not self._done.wait(max(0.0, min(_LOOK_EVERY, end - time.monotonic()))):
             if stop.is_set():
-                raise Interrupted("the login was stopped")
+                raise TransferCancelled("the login was stopped")
             if time.monotonic() >= end:
                 return False
         return True

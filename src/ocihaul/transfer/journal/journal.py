@@ -1,27 +1,29 @@
-"""What is done, on disk: the memory that survives a kill.
+"""The journal: one SQLite file for all uploads of a user, which survives a kill.
 
-One SQLite file for all uploads of a user: those that are under way, and the receipts of those that
-are finished (`finished`). A part is recorded before it counts as done, and that an upload is going
-to be created before the service is asked for it. It never holds a token, a key or a
-signed URL: an SSE-C key appears only as its SHA-256, as the service sends it too.
+It has the uploads that are incomplete, and the receipts of those that are finished. A part is
+recorded before it counts as done, and the intention to create an upload before the service is asked
+for it. It never holds a token, a key or a signed URL: an SSE-C key appears only as its SHA-256, as
+the service sends it too.
 """
 
 import contextlib
 import json
 import os
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Self
 
 from platformdirs import user_state_path
 
-from ocihaul.transfer.claims import claimed, is_held
-from ocihaul.transfer.counting import Counts
+from ocihaul.errors import JournalError
+from ocihaul.events import Listener, Notice
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.database import THIS_TARGET, Database, cell
-from ocihaul.transfer.journal.finished import FinishedUploads
+from ocihaul.transfer.journal.state_file import give_back, used_bytes
 from ocihaul.transfer.journal.values import (
     ENTRY_COLUMNS,
     Entry,
@@ -31,10 +33,22 @@ from ocihaul.transfer.journal.values import (
     part_row,
     read_entry,
     read_parts,
+    read_receipt_row,
 )
+from ocihaul.transfer.locks import claimed, is_held
 from ocihaul.transfer.source import Identity
+from ocihaul.transfer.stats import Counts
 
 __all__ = ["Entry", "Intention", "Journal", "KeptReceipt", "Target", "state_directory"]
+
+
+#: Receipts that are kept of one object.
+MOST_OF_AN_OBJECT = 10
+#: What the journal's file may hold before the oldest receipts go, bytes: a night of 1,463 parts has
+#: a receipt of about 380 KiB.
+MOST_BYTES = 64 * 2**20
+#: So many go at a time.
+_SOME = 50
 
 
 def state_directory(environ: Mapping[str, str] = os.environ) -> Path:
@@ -56,7 +70,7 @@ _INSERT_PART = (
 )
 
 
-class Journal(FinishedUploads):
+class Journal:
     """The journal in one directory; close it, or use it as a context.
 
     Thread-safe; several processes may have it open. Every method raises JournalError.
@@ -77,7 +91,7 @@ class Journal(FinishedUploads):
         """Close the file."""
         self._database.close()
 
-    # What is under way
+    # Incomplete uploads
 
     def find(self, target: Target) -> Entry | None:
         """The unfinished upload to this target, if there is one."""
@@ -98,7 +112,7 @@ class Journal(FinishedUploads):
         return None if row is None else Intention.read(row[0])
 
     def intend(self, target: Target, intention: Intention) -> None:
-        """Remember an upload that is about to be created; a power cut cannot undo it."""
+        """Record an upload that is about to be created; a power cut cannot undo it."""
         with self._database.writing(lasting=True) as database:
             database.execute(
                 "INSERT OR REPLACE INTO intentions (endpoint, namespace, bucket, object, document) "
@@ -121,7 +135,7 @@ class Journal(FinishedUploads):
         created_at: float | None = None,
         parts: Mapping[int, SentPart] | None = None,
     ) -> Entry:
-        """Remember an upload that the service has just created; it replaces an older one.
+        """Record an upload that the service has just created; it replaces an older one.
 
         `parts` are those that are there already; `created_at` is epoch seconds, without it now.
         A power cut cannot undo it when this returns.
@@ -166,7 +180,7 @@ class Journal(FinishedUploads):
     def record(
         self, entry: Entry, parts: Mapping[int, SentPart], counts: Counts | None = None
     ) -> None:
-        """Parts are at the service and right; a kill cannot undo it when this returns.
+        """Record parts that the service has right; a kill cannot undo it when this returns.
 
         `counts` are those of all runs up to now.
         """
@@ -196,26 +210,26 @@ class Journal(FinishedUploads):
         return count, size
 
     def forget(self, entry: Entry) -> None:
-        """The upload is aborted, or gone."""
+        """Forget an upload that is aborted, or gone."""
         with self._database.writing() as database:
             database.execute("DELETE FROM uploads WHERE id = ?", (entry.row,))
 
     def forget_intention(self, target: Target) -> None:
-        """The service has not created it."""
+        """Forget an intention: the service has not created the upload."""
         with self._database.writing() as database:
             database.execute(f"DELETE FROM intentions {THIS_TARGET}", target.values())  # noqa: S608
 
     def private_file(self, target: Target, kind: str) -> Path:
-        """Where something that belongs to an upload can be kept apart from the journal."""
+        """The path of a file beside the journal, for what belongs to one upload."""
         return self._directory / f"{kind}-{target.digest}.json"
 
-    # Who is at it
+    # Locks
 
     @contextlib.contextmanager
     def claim(self, target: Target, *, wait: float) -> Iterator[None]:
         """Be the only process that uploads to this target, for as long as the context lasts.
 
-        Raises UploadBusy after `wait` seconds, naming who has it, and JournalError.
+        Raises TransferInProgressError after `wait` seconds, naming the holder, and JournalError.
         """
         with claimed(self._directory, f"upload-{target.digest}", target.object, wait=wait):
             yield
@@ -224,9 +238,113 @@ class Journal(FinishedUploads):
         """Whether some process uploads to this target right now."""
         return is_held(self._directory, f"upload-{target.digest}")
 
+    # Finished uploads: the receipts that are kept
+
+    def finish(
+        self,
+        target: Target,
+        entry: Entry | None,
+        *,
+        etag: str,
+        size: int,
+        document: str,
+        owed: bool,
+    ) -> int:
+        """Keep the receipt of an object, and forget its upload; return the receipt's row.
+
+        `owed`: the receipt is still to be written to a file. Older receipts may go: of an object
+        the newest MOST_OF_AN_OBJECT stay, and the oldest of all as long as the file holds more than
+        MOST_BYTES; never one that is owed.
+        """
+        # A power cut that costs the receipt of one PutObject costs nothing else.
+        with self._database.writing(lasting=owed or entry is not None) as database:
+            # A newer receipt for the same object settles an older one that is owed.
+            database.execute(
+                f"UPDATE receipts SET owed = 0 {THIS_TARGET} AND owed",  # noqa: S608  our words
+                target.values(),
+            )
+            row = database.execute(
+                "INSERT INTO receipts (endpoint, namespace, bucket, object, etag, size, "
+                "finished_at, owed, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*target.values(), etag, size, time.time(), owed, document),
+            ).lastrowid
+            if entry is not None:
+                database.execute("DELETE FROM uploads WHERE id = ?", (entry.row,))
+            database.execute(f"DELETE FROM intentions {THIS_TARGET}", target.values())  # noqa: S608
+            _drop_old(database, target)
+        return row or 0
+
+    def handed_over(self, row: int) -> None:
+        """Note that a receipt is in its file."""
+        with self._database.writing() as database:
+            database.execute("UPDATE receipts SET owed = 0 WHERE id = ?", (row,))
+
+    def owed(self, target: Target) -> KeptReceipt | None:
+        """The receipt that an earlier run could not write any more, if there is one."""
+        rows = self._receipts(f"{THIS_TARGET} AND owed ORDER BY id DESC", *target.values())
+        return rows[0] if rows else None
+
+    def receipts(self) -> list[KeptReceipt]:
+        """All receipts, oldest first."""
+        return self._receipts("ORDER BY id")
+
+    def receipt(self, row: int) -> str | None:
+        """The document of one receipt; None when there is none."""
+        with self._database.reading() as database:
+            found = database.execute(
+                "SELECT document FROM receipts WHERE id = ?", (row,)
+            ).fetchone()
+        return None if found is None else str(found[0])
+
+    def drop_receipts(self, before: float) -> int:
+        """Drop the receipts of uploads that finished before that moment (epoch seconds)."""
+        with self._database.writing() as database:
+            count = database.execute(
+                "DELETE FROM receipts WHERE finished_at < ?", (before,)
+            ).rowcount
+        with self._database.reading() as database:
+            give_back(database)
+        return count
+
+    def _receipts(self, where: str, *values: object) -> list[KeptReceipt]:
+        columns = "id, endpoint, namespace, bucket, object, etag, size, finished_at, owed"
+        with self._database.reading() as database:
+            query = f"SELECT {columns} FROM receipts {where}"  # noqa: S608  our own words
+            return [read_receipt_row(*row) for row in database.execute(query, values)]
+
     # Reading rows
 
     def _entries(self, where: str, *values: object) -> list[Entry]:
         with self._database.reading() as database:
             query = f"SELECT {ENTRY_COLUMNS} FROM uploads {where}"  # noqa: S608  our own words
             return [read_entry(*row) for row in database.execute(query, values)]
+
+
+def _drop_old(database: sqlite3.Connection, target: Target) -> None:
+    where = target.values()
+    database.execute(
+        f"DELETE FROM receipts {THIS_TARGET} AND NOT owed AND id <= "  # noqa: S608  our own words
+        f"(SELECT id FROM receipts {THIS_TARGET} ORDER BY id DESC LIMIT 1 OFFSET ?)",
+        (*where, *where, MOST_OF_AN_OBJECT),
+    )
+    while used_bytes(database) > MOST_BYTES:
+        dropped = database.execute(
+            "DELETE FROM receipts WHERE id IN "
+            "(SELECT id FROM receipts WHERE NOT owed ORDER BY id LIMIT ?)",
+            (_SOME,),
+        ).rowcount
+        if not dropped:
+            return
+
+
+def open_journal(listener: Listener) -> AbstractContextManager[Journal | None]:
+    """Open the user's journal, as a context. Where it cannot be opened, the listener is told.
+
+    An upload works without it, but is not resumed.
+    """
+    try:
+        return Journal(state_directory())
+    except JournalError as error:
+        text = f"An interrupted upload will begin anew: {error.message}. {error.hint}"
+        listener(Notice(text))
+        return nullcontext()

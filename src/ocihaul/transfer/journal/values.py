@@ -1,4 +1,4 @@
-"""What the journal tells, as values, and how its rows say it."""
+"""The journal's values, and how its rows hold them; pure."""
 
 import hashlib
 import json
@@ -7,12 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ocihaul.documents import read_object
-from ocihaul.transfer.checksum import CRC32C
-from ocihaul.transfer.counting import Counts
+from ocihaul.documents import LAST_MOMENT, read_object
+from ocihaul.transfer.checksum import CRC32C, SIZES
 from ocihaul.transfer.integrity import SentPart
-from ocihaul.transfer.journal import cells
 from ocihaul.transfer.source import Identity
+from ocihaul.transfer.stats import Counts
 
 #: What stands for the source of a stream.
 STREAM = "-"
@@ -89,13 +88,13 @@ class Intention:
             value = read_object(text)
             identity = value.pop("identity")
             numbers = (identity[name] for name in ("device", "inode", "size", "mtime_ns"))
-            found = cls(identity=Identity(*map(cells.number, numbers)), **value)
+            found = cls(identity=Identity(*map(number_cell, numbers)), **value)
             for each in (found.source, found.encryption, found.algorithm):
-                cells.text(each)
-            cells.number(found.part_size, least=_least_part(found.source))
-            cells.time(found.begun_at)
+                text_cell(each)
+            number_cell(found.part_size, least=_least_part(found.source))
+            time_cell(found.begun_at)
             if found.ctime_ns is not None:
-                cells.number(found.ctime_ns)
+                number_cell(found.ctime_ns)
             if not isinstance(found.attributes, dict | None):
                 return None
         except (ValueError, TypeError, KeyError):
@@ -127,31 +126,31 @@ def read_entry(row: int, *columns: Any) -> Entry:
 
     Raises ValueError where a disk has made something else of it.
     """
-    endpoint, namespace, bucket, name, upload_id, source = map(cells.text, columns[:6])
+    endpoint, namespace, bucket, name, upload_id, source = map(text_cell, columns[:6])
     part_size, encryption, algorithm, created_at, counts, attributes, ctime_ns = columns[10:]
     return Entry(
         row=row,
         target=Target(endpoint, namespace, bucket, name),
         upload_id=upload_id,
         source=source,
-        identity=Identity(*map(cells.number, columns[6:10])),
-        part_size=cells.number(part_size, least=_least_part(source)),
-        encryption=cells.text(encryption),
-        algorithm=cells.text(algorithm),
-        created_at=cells.time(created_at),
-        attributes=None if attributes is None else read_object(cells.text(attributes)),
-        ctime_ns=None if ctime_ns is None else cells.number(ctime_ns),
-        counts=Counts.from_document(read_object(cells.text(counts))),
+        identity=Identity(*map(number_cell, columns[6:10])),
+        part_size=number_cell(part_size, least=_least_part(source)),
+        encryption=text_cell(encryption),
+        algorithm=text_cell(algorithm),
+        created_at=time_cell(created_at),
+        attributes=None if attributes is None else read_object(text_cell(attributes)),
+        ctime_ns=None if ctime_ns is None else number_cell(ctime_ns),
+        counts=Counts.from_document(read_object(text_cell(counts))),
     )
 
 
 def read_receipt_row(row: int, *columns: Any) -> KeptReceipt:
     """From a row of `receipts`. Raises ValueError where a disk has made something else of it."""
-    endpoint, namespace, bucket, name, etag = map(cells.text, columns[:5])
+    endpoint, namespace, bucket, name, etag = map(text_cell, columns[:5])
     size, finished_at, owed = columns[5:]
     target = Target(endpoint, namespace, bucket, name)
     return KeptReceipt(
-        row, target, etag, cells.number(size, least=0), cells.time(finished_at), bool(owed)
+        row, target, etag, number_cell(size, least=0), time_cell(finished_at), bool(owed)
     )
 
 
@@ -171,5 +170,42 @@ def read_parts(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, SentPart]
     for number, size, etag, digests, request_id in rows:
         sound = type(number) is int and number > 0 and type(size) is int and size >= 0
         sound = sound and isinstance(etag, str) and isinstance(request_id, str | None)
-        if sound and CRC32C in (values := cells.digests(digests)):
+        if sound and CRC32C in (values := digests_cell(digests)):
             yield number, SentPart(size, etag, values, request_id)
+
+
+# Cells. A disk may have changed them, and SQLite holds any type in any column: each raises
+# ValueError then.
+
+
+def text_cell(value: object) -> str:
+    """A text."""
+    if not isinstance(value, str):
+        raise ValueError("a cell has no text")  # noqa: TRY004  what is wrong is the file
+    return value
+
+
+def number_cell(value: object, *, least: int | None = None) -> int:
+    """A whole number as `database.cell` wrote it; `least` or more, where that is given."""
+    if not isinstance(value, int | bytes) or (least is not None and int(value) < least):
+        raise ValueError("a cell has no such number")
+    return int(value)
+
+
+def time_cell(value: object) -> float:
+    """Epoch seconds."""
+    if not isinstance(value, int | float) or not 0 <= value <= LAST_MOMENT:
+        raise ValueError("a cell has no time")
+    return float(value)
+
+
+def digests_cell(written: object) -> dict[str, bytes]:
+    """What was written; nothing where a disk has made something else of it."""
+    try:
+        found = {
+            name: bytes.fromhex(value) for name, value in read_object(text_cell(written)).items()
+        }
+    except (ValueError, TypeError):
+        return {}
+    sound = all(len(value) == SIZES.get(name) for name, value in found.items())
+    return found if sound else {}

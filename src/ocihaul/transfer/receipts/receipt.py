@@ -1,4 +1,4 @@
-"""The proof of what was sent: a receipt as a value and as a JSON document; pure.
+"""A receipt, the proof of what was sent, as a value and as a JSON document; pure.
 
 The document is described in docs/receipts.md and in receipt.schema.json beside this module. It
 holds no secret: a customer's key appears only as its SHA-256.
@@ -25,10 +25,10 @@ from ocihaul.documents import (
 )
 from ocihaul.errors import ReceiptError
 from ocihaul.transfer.checksum import CRC32C, MD5, SHA256, SHA384, encoded
-from ocihaul.transfer.counting import Counts
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.journal import Target
 from ocihaul.transfer.source import Identity
+from ocihaul.transfer.stats import Counts
 
 SCHEMA = "ocihaul-receipt"
 VERSION = 1
@@ -57,7 +57,7 @@ class Receipt:
 
     `path` is None where the source was no file; `identity` too. `crc32c` and `md5` are of the
     whole object, the latter with `-N` where it had N parts. `service` has the headers that the
-    service sent about it. `counts` is None where nobody counted.
+    service sent about it. `counts` is None where they were not counted.
     """
 
     path: str | None
@@ -290,6 +290,6 @@ def _path_or_none(source: Mapping[str, Any]) -> str | None:
 def _unreadable(where: str, reason: str) -> ReceiptError:
     return ReceiptError(
         f"{where} is not a receipt that can be read: {reason}",
-        hint="A receipt is what --receipt has written; those that are kept in the journal are "
+        hint="A receipt is what `receipt` has written; those that are kept in the journal are "
         "listed by: ocihaul receipts list",
     )

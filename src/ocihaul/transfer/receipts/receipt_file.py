@@ -1,6 +1,6 @@
-"""The file that a receipt goes to: looked at before a byte is sent, replaced as a whole.
+"""The file that a receipt goes to: checked before a byte is sent, replaced as a whole.
 
-It holds no secret, so it gets the rights that files get; but only its owner may write a proof.
+It holds no secret, so it gets the usual mode; but only its owner may write a proof.
 """
 
 import contextlib
@@ -13,8 +13,8 @@ from ocihaul.errors import ReceiptError, UsageError
 from ocihaul.filesystem import sync_directory, sync_file
 from ocihaul.transfer.receipts.receipt import SCHEMA
 
-#: How much of a file is looked at to see whether it is a receipt: its first line but one says so.
-_GLANCE = 200
+#: How much of a file is read to see whether it is a receipt: its second line says so.
+_HEAD = 200
 #: Of a receipt, before the umask.
 _MODE = 0o644
 
@@ -31,11 +31,11 @@ def check_place(path: Path, source: Path | None) -> None:
     else:
         if not stat.S_ISREG(status.st_mode):
             raise UsageError(
-                f"--receipt {path} is not a regular file", hint="Name a file of its own for it."
+                f"`receipt`: {path} is not a regular file", hint="Name a file of its own for it."
             )
         if source is not None and _are_one(path, source):
             raise UsageError(
-                f"--receipt {path} is the file to upload", hint="Name another file for it."
+                f"`receipt`: {path} is the file to upload", hint="Name another file for it."
             )
         _check_replaceable(path)
     trial = _beside(path)
@@ -47,9 +47,9 @@ def check_place(path: Path, source: Path | None) -> None:
 
 
 def write_receipt(path: Path, text: str) -> bool:
-    """Put a receipt there, whole or not at all; a link stays one.
+    """Write a receipt there, whole or not at all; a link stays one.
 
-    Returns whether the file system has put it on disk, which not every one can. Raises
+    Return whether the file system has put it on disk, which not every one can. Raises
     ReceiptError.
     """
     path = _behind_links(path)
@@ -84,15 +84,15 @@ def _are_one(path: Path, source: Path) -> bool:
 
 
 def _check_replaceable(path: Path) -> None:
-    """What is there may be an older receipt, but nobody's data."""
+    """Raise UsageError unless the file is empty or an older receipt."""
     try:
         with path.open("rb") as file:
-            start = file.read(_GLANCE)
+            start = file.read(_HEAD)
     except OSError as error:
         raise _impossible(path, error) from None
     if start and SCHEMA.encode() not in start:
         raise UsageError(
-            f"--receipt {path} exists and is not a receipt",
+            f"`receipt`: {path} exists and is not a receipt",
             hint="Name another file, or remove this one.",
         )
 
@@ -103,6 +103,6 @@ def _beside(path: Path) -> Path:
 
 def _impossible(path: Path, error: OSError) -> UsageError:
     return UsageError(
-        f"--receipt {path} cannot be written: {error.strerror}",
+        f"`receipt`: {path} cannot be written: {error.strerror}",
         hint="Name a file in a directory that exists and can be written to.",
     )

@@ -1,4 +1,4 @@
-"""A receipt against what there is today: the local file, and the object on the service."""
+"""Compare a receipt with the local file and with the object on the service."""
 
 import threading
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, MD5
-from ocihaul.transfer.digesting import digest_ranges
+from ocihaul.transfer.hashing import digest_ranges
 from ocihaul.transfer.receipts.receipt import Receipt, ReceiptPart, read_receipt
 from ocihaul.transfer.source import FileSource
 
@@ -84,7 +84,7 @@ def load_receipt(path: Path) -> Receipt:
 def verify_file(receipt: Receipt, path: Path, *, stop: threading.Event) -> FileVerdict:
     """Read the file once and compare its size, every part, and the whole.
 
-    Raises SourceError, SourceChanged when it is written to meanwhile, and Interrupted.
+    Raises SourceError, SourceChangedError when it is written to meanwhile, and TransferCancelled.
     """
     with FileSource(path) as source:
         problems = []
@@ -217,7 +217,7 @@ def _key_headers(receipt: Receipt, key: SseCustomerKey | None) -> dict[str, str]
     kind, _, digest = receipt.encryption.partition(" ")
     if kind != "sse-c":
         return {}
-    hint = "Name the file with the key that it was stored with: --encryption-key-file FILE"
+    hint = "Pass the `sse_customer_key` that it was stored with."
     if key is None:
         raise UsageError("the object is encrypted with a key of yours", hint=hint)
     headers = key.headers()

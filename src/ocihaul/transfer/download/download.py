@@ -1,0 +1,229 @@
+"""Download one object to one file or stream: look, fetch, compare, put in place."""
+
+import contextlib
+import hashlib
+import os
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from ocihaul.errors import ServiceError
+from ocihaul.events import DownloadFinished, Listener, Notice, audience, ignore
+from ocihaul.filesystem import FileSystem
+from ocihaul.storage.client import StorageClient
+from ocihaul.storage.types import ObjectSummary
+from ocihaul.transfer import checksum
+from ocihaul.transfer.adaptive_concurrency import AdaptiveConcurrency
+from ocihaul.transfer.checksum import CRC32C
+from ocihaul.transfer.download.archive_restore import readable
+from ocihaul.transfer.download.checkpoint import DownloadCheckpoint
+from ocihaul.transfer.download.context import DownloadContext
+from ocihaul.transfer.download.local_file import LocalFile, Place, is_special, opened, resolved
+from ocihaul.transfer.download.request import DownloadRequest, DownloadResult
+from ocihaul.transfer.download.to_file import FileDownload
+from ocihaul.transfer.download.to_stream import StreamDownload
+from ocihaul.transfer.download.verification import check_provable
+from ocihaul.transfer.journal.journal import state_directory
+from ocihaul.transfer.locks import alone
+from ocihaul.transfer.stats import TransferMonitor
+
+#: What unfinished files beside a target end with; no other files should.
+SUFFIX = ".ocihaul"
+#: What is added to that for the list of the ranges that are there.
+RANGES = "-ranges"
+#: How many bytes of a target's name its temporary file shows: a file name has at most 255, and
+#: 143 on the encrypted shares of some storage devices.
+_SHOWN = 40
+
+#: What both make of that; a file system may take other cases for the same.
+_UNFINISHED = re.compile(
+    rf"\.(.{{0,{_SHOWN}}}\.)?[0-9a-f]{{16}}{re.escape(SUFFIX)}({RANGES})?",
+    re.DOTALL | re.IGNORECASE,
+)
+
+#: HeadObject says no more than a status.
+_HINTS = {
+    304: "The object still has the etag that it should not have.",
+    404: "There is no such object, bucket or namespace, or no policy lets you see it: check "
+    "`name`, `bucket`, `namespace` and `region`.",
+    412: "The object does not have the etag that it should have.",
+}
+
+
+def download(
+    storage: StorageClient,
+    request: DownloadRequest,
+    *,
+    listener: Listener = ignore,
+    stop: threading.Event | None = None,
+    before: Callable[[int], None] | None = None,
+    directory: Path | None = None,
+    monitor: TransferMonitor | None = None,
+    place: Place | None = None,
+) -> DownloadResult:
+    """Download `request.name`; its file appears only when all of it is here and right.
+
+    Run again after it was stopped or killed, it resumes with the ranges that are here. `stop` is
+    the event that the storage client was made with. `before` is called with the size before
+    anything is fetched, and may raise. `directory` is for lock files (None: the state directory).
+    A `monitor` hears the storage client's events already; without one, an adaptive download is
+    watched by one of its own. `place` is the target in a directory that the caller holds open, and
+    closes.
+
+    Raises UsageError and LocalFileError before anything is fetched; ServiceError, NetworkError,
+    SessionError; ObjectArchivedError; ObjectChangedError; ChecksumError; TransferInProgressError;
+    TransferCancelled; and BrokenPipeError when the reader of a stream is gone.
+    """
+    stop = stop or threading.Event()
+    if monitor is None:
+        monitor = TransferMonitor(adaptive=request.adaptive)
+        if request.adaptive:
+            listener = audience(listener, monitor)
+            storage = storage.scoped(listener, stop)
+    call = _Call(storage, request, listener, stop, before, directory, monitor.concurrency)
+    target = request.target
+    if place is not None:
+        return call.to_place(place)
+    if not isinstance(target, Path):
+        return call.to_stream(target)
+    if is_special(target) and not target.is_dir():
+        with opened(target) as out:
+            return call.to_stream(out)
+    with Place.at(resolved(target), FileSystem(listener)) as named:
+        return call.to_place(named)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call of `download`: its parameters, and the way for each kind of target."""
+
+    storage: StorageClient
+    request: DownloadRequest
+    listener: Listener
+    stop: threading.Event
+    before: Callable[[int], None] | None
+    directory: Path | None
+    concurrency: AdaptiveConcurrency | None
+    started: float = field(default_factory=time.monotonic)
+
+    def to_place(self, place: Place) -> DownloadResult:
+        """Download to a file, with the lock for it."""
+        request, target = self.request, str(place.path)
+        lock = (self.directory or state_directory()) / f"download-{_digest(target)}.lock"
+        with alone(lock, target, wait=request.wait, listener=self.listener, stop=self.stop):
+            tidy(self.storage, request, place)
+            context = self._begin()
+            temporary = _temporary(self.storage, request, place)
+            checkpoint = DownloadCheckpoint(place, temporary + RANGES, self.listener)
+            try:
+                with LocalFile(place, temporary) as file:
+                    transfer = FileDownload(context, file, checkpoint)
+                    transfer.run()
+            finally:
+                checkpoint.close()
+        return _result(context, transfer, self.started)
+
+    def to_stream(self, out: BinaryIO) -> DownloadResult:
+        """Download to an open stream."""
+        context = self._begin()
+        transfer = StreamDownload(context, out)
+        transfer.run()
+        return _result(context, transfer, self.started)
+
+    def _begin(self) -> DownloadContext:
+        """Look at the object. Raises for what cannot be fetched or compared: it makes no file."""
+        request = self.request
+        context = DownloadContext(
+            self.storage,
+            request,
+            self._head(),
+            self.listener,
+            self.stop,
+            self.concurrency,
+        )
+        size = context.plan().size
+        check_provable(context.expected, context.there.size, request.part_size)
+        if self.before is not None:
+            self.before(size)
+        return context
+
+    def _head(self) -> ObjectSummary:
+        """The object, restored if it is archived and the request says so."""
+        storage, request = self.storage, self.request
+        key = request.sse_customer_key
+        headers = request.preconditions | (key.headers() if key else {})
+
+        def head() -> ObjectSummary:
+            return storage.head_object(
+                request.namespace,
+                request.bucket,
+                request.name,
+                headers,
+                version_id=request.version_id,
+            )
+
+        try:
+            there = head()
+        except ServiceError as error:
+            error.hint = _HINTS.get(error.status, error.hint)
+            raise
+        return readable(storage, request, there, look=head, listener=self.listener, stop=self.stop)
+
+
+def tidy(storage: StorageClient, request: DownloadRequest, place: Place) -> None:
+    """Remove what a kill between the last two steps of a download leaves beside a finished file.
+
+    That is the list of the ranges in a temporary file which has the target's name by now.
+    """
+    temporary = _temporary(storage, request, place)
+    with contextlib.suppress(OSError):
+        if place.status(temporary) is None:
+            place.remove(temporary + RANGES)
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether a file is called like those that gather the bytes of a download."""
+    return _UNFINISHED.fullmatch(name) is not None
+
+
+def _temporary(storage: StorageClient, request: DownloadRequest, place: Place) -> str:
+    """Where this object's bytes for this target gather: the same name in every run."""
+    name = place.path.name
+    where = (storage.base_url(request.namespace), request.namespace, request.bucket, request.name)
+    what = (*where, request.version_id or "", request.byte_range or "", name)
+    shown = os.fsencode(name)[:_SHOWN].decode(errors="ignore")
+    shown = os.fsdecode(shown.encode())  # the locale may not have these characters
+    return f".{shown}.{_digest(*what)}{SUFFIX}"
+
+
+def _digest(*words: str) -> str:
+    text = "\n".join(words)
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+def _result(
+    context: DownloadContext, transfer: FileDownload | StreamDownload, started: float
+) -> DownloadResult:
+    request, plan = context.request, transfer.plan
+    if transfer.checked_by is None and request.byte_range is None and request.verify:
+        text = f"The service gives no checksum of {request.name}: what came was not compared."
+        context.listener(Notice(text))
+    result = DownloadResult(
+        headers=context.there.headers,
+        size=plan.size,
+        part_count=plan.part_count,
+        bytes_received=context.received,
+        crc32c=checksum.whole(CRC32C, transfer.ranges),
+        checked_by=transfer.checked_by,
+        seconds=time.monotonic() - started,
+    )
+    context.listener(
+        DownloadFinished(
+            request.name, plan.size, result.seconds, transfer.checked_by, result.bytes_received
+        )
+    )
+    return result

@@ -1,0 +1,258 @@
+"""The file that a download makes: beside its target until it is whole, then in its place."""
+
+import contextlib
+import errno
+import os
+import shutil
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from ocihaul.errors import LocalFileError, UsageError
+from ocihaul.filesystem import FileSystem, open_existing, open_own, preallocate, sync_directory
+
+#: Only names are looked up in it, which needs no right to read it.
+_DIRECTORY = os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
+
+
+def open_directory(
+    name: str | bytes | Path, *, directory: int | None = None, follow: bool = False
+) -> int:
+    """A descriptor to look up names with; a symbolic link only if `follow`. Raises OSError."""
+    return os.open(name, _DIRECTORY | (0 if follow else os.O_NOFOLLOW), dir_fd=directory)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file to be: its name in the open `directory`, and its `path`, without symbolic links.
+
+    `mtime` is the time that the file gets (epoch seconds; None: that of its end). The names that
+    the methods take are those of files beside it.
+    """
+
+    directory: int
+    path: Path
+    files: FileSystem
+    mtime: int | None = None
+
+    @classmethod
+    def at(cls, path: Path, files: FileSystem) -> Self:
+        """The place of `path`, which has no symbolic links in it. Raises LocalFileError."""
+        try:
+            return cls(open_directory(path.parent, follow=True), path, files)
+        except OSError as error:
+            raise LocalFileError(
+                f"{path} cannot be written: {error.strerror} ({path.parent})",
+                hint="Check that the directory is still there, and the rights on it.",
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        os.close(self.directory)
+
+    def open(self, name: str, flags: int = 0) -> tuple[int, bool]:
+        """A file of ours alone, to read and write, and whether it is new. Raises OSError."""
+        return open_own(name, os.O_RDWR | flags, directory=self.directory)
+
+    def open_existing(self, name: str) -> int | None:
+        """A file of ours alone, to read; None where there is none. Raises OSError."""
+        return open_existing(name, os.O_RDONLY, directory=self.directory)
+
+    def status(self, name: str | None = None) -> os.stat_result | None:
+        """What is called so (None: the file itself), not through links; None for nothing."""
+        try:
+            return os.stat(name or self.path.name, dir_fd=self.directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def remove(self, name: str) -> None:
+        """Remove a file beside it, as far as that can be."""
+        with contextlib.suppress(OSError):
+            os.unlink(name, dir_fd=self.directory)
+
+    def is_named(self, descriptor: int, name: str) -> bool:
+        """Whether the name is that of the open file."""
+        there = self.status(name)
+        return there is not None and os.path.samestat(os.fstat(descriptor), there)
+
+    def check_directory(self) -> None:
+        """Raise OSError unless the path still leads to the directory, without links."""
+        parent = str(self.path.parent)
+        there = os.stat(parent)  # noqa: PTH116  beside fstat
+        same = os.path.samestat(os.fstat(self.directory), there)
+        if not same or os.path.realpath(parent) != parent:
+            raise FileNotFoundError(errno.ENOENT, f"{parent} has been moved or replaced")
+
+    def put(self, descriptor: int, name: str) -> None:
+        """Give the whole file `name`, open as `descriptor`, this place, time and permissions.
+
+        It is private until then. A file that is there is replaced, and its permissions stay.
+        Raises OSError.
+        """
+        if self.mtime is not None:
+            self.files.set_mtime(descriptor, self.mtime)
+        before = self.status()
+        replaces = before is not None and stat.S_ISREG(before.st_mode)
+        mode = before.st_mode & 0o777 if before and replaces else self.files.new_mode
+        self.files.set_mode(descriptor, mode)
+        os.replace(name, self.path.name, src_dir_fd=self.directory, dst_dir_fd=self.directory)
+
+    def sync(self) -> None:
+        """Make the name as durable as the bytes. Raises OSError."""
+        sync_directory(".", directory=self.directory)
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def resolved(path: Path) -> Path:
+    """The file that `path` means, through symbolic links. Raises UsageError if it cannot be one.
+
+    The links themselves stay: what they point to is replaced.
+    """
+    try:
+        real = path.resolve()
+        if real.is_dir():
+            raise UsageError(
+                f"{path} is a directory",
+                hint="Name the file in it; many objects come with: ocihaul os object bulk-download",
+            )
+        if not real.parent.is_dir():
+            raise UsageError(
+                f"{real.parent} is no directory", hint="Make it, or name another file."
+            )
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before 3.13
+        raise UsageError(f"{path} cannot be looked at: {error}") from error
+    return real
+
+
+def is_special(path: Path) -> bool:
+    """Whether there is something at `path` that bytes go through: a pipe, a device."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+def opened(path: Path) -> BinaryIO:
+    """A pipe or a device, to be written in order. Raises LocalFileError."""
+    try:
+        return path.open("wb", buffering=0)
+    except OSError as error:
+        raise LocalFileError(
+            f"{path} cannot be written: {error.strerror}",
+            hint="Check the name and the rights on it.",
+        ) from error
+
+
+class LocalFile:
+    """A temporary file beside its target. Writes are positional, so threads share it.
+
+    The target is not touched before `complete`. `is_new` says that nothing was there to go on
+    with.
+    """
+
+    def __init__(self, place: Place, temporary: str) -> None:
+        """Make the temporary file, or open the one that is there. Raises LocalFileError."""
+        self._place = place
+        self._target = place.path
+        self._temporary = temporary
+        try:
+            descriptor, self.is_new = place.open(temporary)
+        except OSError as error:
+            raise LocalFileError(
+                f"{self._target} cannot be written: {error.strerror} ({self._target.parent})",
+                hint="The file is made beside it first: check the rights on that directory.",
+            ) from error
+        self._file: BinaryIO = os.fdopen(descriptor, "r+b", buffering=0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._file.close()
+
+    def reserve(self, size: int, *, keep: bool) -> None:
+        """Take the space for `size` bytes, so that a full disk is known now. Raises LocalFileError.
+
+        What is in the file stays if `keep` says so.
+        """
+        try:
+            if not keep:
+                self._file.truncate(0)
+            disk = shutil.disk_usage(self._file.fileno())
+            # Some file systems in user space tell nothing of it: not even a size.
+            if disk.total and disk.free < size - _taken(os.fstat(self._file.fileno())):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            preallocate(self._file.fileno(), size)
+            self._file.truncate(size)
+        except OSError as error:
+            if not keep:
+                self.drop()
+            raise LocalFileError(
+                f"{self._target.parent} has no room for {size} bytes: {error.strerror}",
+                hint="Nothing was fetched. Make room, or name a file on another disk.",
+                resumable=keep,
+            ) from error
+
+    def write(self, data: memoryview, offset: int) -> None:
+        """Raises LocalFileError."""
+        try:
+            while data:
+                count = self._write_some(data, offset)
+                data, offset = data[count:], offset + count
+        except OSError as error:
+            raise self._broken("written", error) from error
+
+    def _write_some(self, data: memoryview, offset: int) -> int:
+        return os.pwrite(self._file.fileno(), data, offset)
+
+    def read_into(self, view: memoryview, offset: int) -> bool:
+        """Fill `view`; False when the file ends before that. Raises LocalFileError."""
+        try:
+            while view:
+                count = os.preadv(self._file.fileno(), [view], offset)
+                if not count:
+                    return False
+                view, offset = view[count:], offset + count
+        except OSError as error:
+            raise self._broken("read back", error) from error
+        return True
+
+    def complete(self) -> None:
+        """Put the file in its target's place, on disk when this returns. Raises LocalFileError."""
+        place, descriptor = self._place, self._file.fileno()
+        try:
+            place.files.sync(descriptor)
+            self._check_name()
+            place.put(descriptor, self._temporary)
+            place.sync()
+        except OSError as error:
+            raise self._broken("put in place", error) from error
+
+    def _check_name(self) -> None:
+        """Raise OSError unless the names are still those of the file with the bytes in it."""
+        self._place.check_directory()
+        if not self._place.is_named(self._file.fileno(), self._temporary):
+            raise FileNotFoundError(errno.ENOENT, f"{self._temporary} has been replaced")
+
+    def drop(self) -> None:
+        """Remove the file: its bytes are of no use."""
+        self._place.remove(self._temporary)
+
+    def _broken(self, what: str, error: OSError) -> LocalFileError:
+        full = error.errno in _FULL
+        return LocalFileError(
+            f"{self._target} cannot be {what}: {error.strerror}",
+            hint=f"{'Make room' if full else 'Check the disk'}, then run the same command again: "
+            "it goes on with what is there.",
+            resumable=True,
+        )
+
+
+def _taken(status: os.stat_result) -> int:
+    """The bytes on disk that a file has already."""
+    return status.st_blocks * 512

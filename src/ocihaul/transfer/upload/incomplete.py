@@ -1,0 +1,307 @@
+"""Incomplete multipart uploads: those of one object, and all of the journal and the service.
+
+One of an object that is about to be uploaded may be ours, without the journal knowing its id: its
+run was killed between the creation and the note of it. The journal has the intention then. All
+others are named and left alone: another machine may be using one, and what it was created with is
+not known.
+"""
+
+import shlex
+import threading
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from ocihaul.errors import ServiceError, UsageError
+from ocihaul.events import Listener, Notice, ignore
+from ocihaul.storage.client import StorageClient
+from ocihaul.storage.fields import epoch
+from ocihaul.storage.listing import UploadSummary
+from ocihaul.transfer.journal.journal import Entry, Journal, Target
+from ocihaul.transfer.journal.values import Intention
+from ocihaul.transfer.plan import MIB
+from ocihaul.transfer.upload.par_store import StoredPar, end_par, how_to_end, par_store_of
+from ocihaul.transfer.upload.request import UploadRequest
+
+#: How much later our clock may be than the service's, seconds: it takes no request that is off by
+#: more (https://docs.oracle.com/iaas/Content/API/Concepts/signingrequests.htm).
+_SLACK = 300.0
+#: So many are named; the rest is counted.
+_NAMED = 3
+
+
+class IncompleteUploadIndex:
+    """The incomplete uploads of one service; it lists each bucket once. Thread-safe."""
+
+    def __init__(self, storage: StorageClient) -> None:
+        self._storage = storage
+        self._lock = threading.Lock()  # guards all below
+        self._by_name: dict[tuple[str, str], dict[str, list[UploadSummary]]] = {}
+        self._ended: set[str] = set()
+
+    def of(self, request: UploadRequest) -> list[UploadSummary]:
+        """Those of the object of this request; none where they may not be listed.
+
+        Raises SessionError, NetworkError, and ServiceError when the service is in trouble: taken
+        for an empty list, that would begin anew and leave behind what was there.
+        """
+        with self._lock:
+            bucket = (request.namespace, request.bucket)
+            if bucket not in self._by_name:
+                self._by_name[bucket] = self._listed(*bucket)
+            found = self._by_name[bucket].get(request.name, ())
+            return [each for each in found if each.upload_id not in self._ended]
+
+    def new(self, request: UploadRequest, upload_id: str) -> list[UploadSummary]:
+        """List the bucket again; return those of the object that are new, but for this one."""
+        with self._lock:
+            before = self._by_name.pop((request.namespace, request.bucket), {})
+        known = {each.upload_id for each in before.get(request.name, ())} | {upload_id}
+        return [each for each in self.of(request) if each.upload_id not in known]
+
+    def end(self, upload_id: str) -> None:
+        """Note that this one is committed or aborted."""
+        with self._lock:
+            self._ended.add(upload_id)
+
+    def _listed(self, namespace: str, bucket: str) -> dict[str, list[UploadSummary]]:
+        by_name: dict[str, list[UploadSummary]] = {}
+        try:
+            for each in self._storage.list_multipart_uploads(namespace, bucket):
+                by_name.setdefault(each.name, []).append(each)
+        except ServiceError as error:
+            if error.status == 429 or error.status >= 500:
+                raise
+            # A credential that may write objects need not be allowed to list uploads.
+        return by_name
+
+
+def created_by(intention: Intention, found: Iterable[UploadSummary]) -> UploadSummary | None:
+    """The upload that the run with this intention created, if it can be only one; pure."""
+    since = [each for each in found if _time(each) >= intention.begun_at - _SLACK]
+    return since[0] if len(since) == 1 else None
+
+
+def notices_of_others(found: Sequence[UploadSummary], request: UploadRequest) -> list[Notice]:
+    """Notices of uploads of this object that the journal does not know; pure."""
+    notices = [
+        Notice(
+            f"Upload {each.upload_id} of {request.name!r}, begun {each.time_created}, is "
+            f"incomplete and not in the journal: it is left alone. {_choices(request, each)}"
+        )
+        for each in found[:_NAMED]
+    ]
+    more = len(found) - len(notices)
+    if more:
+        bucket = shlex.quote(request.bucket)
+        notices.append(Notice(f"There are {more} more of them: ocihaul uploads -bn {bucket}"))
+    return notices
+
+
+def _choices(request: UploadRequest, upload: UploadSummary) -> str:
+    drop = abort_command(request, upload.upload_id)
+    if request.stream is not None:
+        return f"Drop it: {drop}"
+    return f"Resume it: {resume_command(request, upload.upload_id)} or drop it: {drop}"
+
+
+def resume_command(request: UploadRequest, upload_id: str, *, part_size: int | None = None) -> str:
+    """The command that resumes an upload that the journal does not know; `part_size` is bytes."""
+    command = (
+        f"ocihaul os object resume-put {_where(request)} --name {shlex.quote(request.name)} "
+        f"--file {shlex.quote(str(request.source))} --upload-id {shlex.quote(upload_id)}"
+    )
+    if part_size is None:
+        return command
+    size = f"{part_size}B" if part_size % MIB else str(part_size // MIB)
+    return f"{command} --part-size {size}"
+
+
+def abort_command(request: UploadRequest, upload_id: str) -> str:
+    """The command that aborts an upload by hand."""
+    return (
+        f"ocihaul os multipart abort {_where(request)} -on {shlex.quote(request.name)} "
+        f"--upload-id {shlex.quote(upload_id)}"
+    )
+
+
+def _where(request: UploadRequest) -> str:
+    return f"-ns {shlex.quote(request.namespace)} -bn {shlex.quote(request.bucket)}"
+
+
+def _time(summary: UploadSummary) -> float:
+    try:
+        return epoch(summary.time_created)
+    except ValueError:
+        return 0.0  # a time that cannot be read proves nothing
+
+
+#: A bucket: namespace and name.
+Bucket = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class IncompleteUpload:
+    """One incomplete upload. `size` is bytes of finished parts, `begun` epoch seconds.
+
+    `source` is the file of an upload of the journal, None for any other. `on_server` is None where
+    the service was not asked. `busy`: a process on this machine is at it.
+    """
+
+    target: Target
+    upload_id: str
+    begun: float
+    parts: int
+    size: int
+    source: str | None
+    on_server: bool | None
+    busy: bool
+
+    def age(self, now: float) -> float:
+        """Seconds since it was begun."""
+        return max(now - self.begun, 0.0)
+
+
+def list_in_journal(journal: Journal) -> list[IncompleteUpload]:
+    """Those of the journal, oldest first, without asking the service."""
+    return [_of_journal(journal, entry) for entry in journal.entries()]
+
+
+def known_buckets(journal: Journal, storage: StorageClient) -> list[Bucket]:
+    """The buckets of the journal's uploads, as far as they are where `storage` works."""
+    targets = (entry.target for entry in journal.entries())
+    here = (each for each in targets if storage.base_url(each.namespace) == each.endpoint)
+    return list(dict.fromkeys((each.namespace, each.bucket) for each in here))
+
+
+def list_all(
+    journal: Journal, storage: StorageClient, buckets: Collection[Bucket]
+) -> list[IncompleteUpload]:
+    """Those of the journal and those of the service in `buckets`, each once, oldest first.
+
+    Sizes are the service's where it has the upload. Raises ServiceError, NetworkError,
+    SessionError.
+    """
+    mine = {each.upload_id: each for each in list_in_journal(journal)}
+    found = []
+    for namespace, bucket in buckets:
+        for summary in storage.list_multipart_uploads(namespace, bucket):
+            known = mine.pop(summary.upload_id, None)
+            found.append(_of_service(journal, storage, summary, (namespace, bucket), known))
+    for each in mine.values():
+        asked = (each.target.namespace, each.target.bucket) in buckets
+        here = storage.base_url(each.target.namespace) == each.target.endpoint
+        found.append(replace(each, on_server=False if asked and here else None))
+    return sorted(found, key=lambda each: each.begun)
+
+
+def find_by_name_or_id(uploads: Iterable[IncompleteUpload], which: str) -> IncompleteUpload:
+    """The one with this upload id or object name. Raises UsageError when it is none or several."""
+    matching = [each for each in uploads if which in {each.upload_id, each.target.object}]
+    if not matching:
+        raise UsageError(
+            f"there is no incomplete upload {which!r}",
+            hint="List them with: ocihaul uploads; those of other buckets with -bn BUCKET.",
+        )
+    if len(matching) > 1:
+        ids = ", ".join(each.upload_id for each in matching)
+        raise UsageError(
+            f"there are several uploads of {which!r}: {ids}", hint="Name one by its id."
+        )
+    return matching[0]
+
+
+def abort(
+    upload: IncompleteUpload,
+    journal: Journal,
+    storage: StorageClient,
+    listener: Listener = ignore,
+) -> None:
+    """Abort it with its parts and its PAR, at the service and in the journal.
+
+    Raises TransferInProgressError when a process on this machine is at it, UsageError when it is at
+    another endpoint, ServiceError.
+    """
+    target = upload.target
+    if storage.base_url(target.namespace) != target.endpoint:
+        raise UsageError(
+            f"upload {upload.upload_id} is at {target.endpoint}, "
+            f"not at {storage.base_url(target.namespace)}",
+            hint="Pass its `region` or `endpoint`.",
+        )
+    with journal.claim(target, wait=0):
+        try:
+            storage.abort_multipart_upload(
+                target.namespace, target.bucket, target.object, upload_id=upload.upload_id
+            )
+        except ServiceError as error:
+            if error.status != 404:  # committed or aborted meanwhile
+                raise
+        if _stored_par(upload, journal) is not None:
+            end_par(par_store_of(journal, target), storage, target, listener)
+        _forget(upload, journal)
+
+
+def forget(upload: IncompleteUpload, journal: Journal, listener: Listener = ignore) -> None:
+    """Remove it from the journal alone; the listener is told of a PAR that it has.
+
+    Raises TransferInProgressError.
+    """
+    with journal.claim(upload.target, wait=0):
+        if (par := _stored_par(upload, journal)) is not None:
+            listener(Notice(how_to_end(upload.target, par.par_id)))
+            par_store_of(journal, upload.target).remove()
+        _forget(upload, journal)
+
+
+def _stored_par(upload: IncompleteUpload, journal: Journal) -> StoredPar | None:
+    """The PAR that this upload goes through, as far as it is known here."""
+    par = par_store_of(journal, upload.target).load()
+    return par if par is not None and par.upload_id == upload.upload_id else None
+
+
+def _forget(upload: IncompleteUpload, journal: Journal) -> None:
+    entry = journal.find(upload.target)
+    if entry is not None and entry.upload_id == upload.upload_id:
+        journal.forget(entry)
+
+
+def _of_journal(journal: Journal, entry: Entry) -> IncompleteUpload:
+    parts, size = journal.progress(entry)
+    return IncompleteUpload(
+        target=entry.target,
+        upload_id=entry.upload_id,
+        begun=entry.created_at,
+        parts=parts,
+        size=size,
+        source=entry.source,
+        on_server=None,
+        busy=journal.is_claimed(entry.target),
+    )
+
+
+def _of_service(
+    journal: Journal,
+    storage: StorageClient,
+    summary: UploadSummary,
+    where: Bucket,
+    known: IncompleteUpload | None,
+) -> IncompleteUpload:
+    target = Target(storage.base_url(where[0]), *where, summary.name)
+    try:
+        listed = list(
+            storage.list_multipart_upload_parts(*where, summary.name, upload_id=summary.upload_id)
+        )
+    except ServiceError as error:
+        if error.status != 404:  # finished while the list was made
+            raise
+        listed = []
+    return IncompleteUpload(
+        target=target,
+        upload_id=summary.upload_id,
+        begun=epoch(summary.time_created),
+        parts=len(listed),
+        size=sum(part.size for part in listed),
+        source=known.source if known is not None else None,
+        on_server=True,
+        busy=journal.is_claimed(target),
+    )
