@@ -95,8 +95,8 @@ def run(
     """Do what is asked for; the results are in files meanwhile.
 
     Raises what concerns all files: UsageError before anything is sent; SessionError, ServiceError,
-    NetworkError, JournalError, TransferCancelled; LocalFileError for a directory that cannot be made;
-    NothingToDelete.
+    NetworkError, JournalError, TransferCancelled; LocalFileError for a directory that cannot be
+    made; NothingToDelete.
     """
     size = _Size()
     if hooks.before is not None and not request.dry_run:

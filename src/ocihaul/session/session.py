@@ -155,7 +155,7 @@ class Session:
         self.close()
 
     def start(self) -> Self:
-        """Start the background renewal. Raises TooManyThreadsError when no thread can be started."""
+        """Start the background renewal. Raises TooManyThreadsError when no thread can start."""
         self._background.start()
         return self
 
