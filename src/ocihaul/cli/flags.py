@@ -13,6 +13,7 @@ _FLAGS = {
     "bucket": "--bucket-name",
     "source": "--file",
     "target": "--file",
+    "byte_range": "--range",
     "local_directory": "--src-dir or --dest-dir",
     "max_attempts": "--max-retries",
     "existing='overwrite'": "--force",

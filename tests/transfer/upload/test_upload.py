@@ -300,7 +300,7 @@ def test_an_unknown_bucket_says_what_to_check(tmp_path: Path) -> None:
     with world(tmp_path) as w, pytest.raises(ServiceError) as caught:
         w.upload(w.file(2 * PART), bucket="nowhere")
     assert (caught.value.status, caught.value.code) == (404, "BucketNotFound")
-    assert "--bucket-name" in str(caught.value)
+    assert "`bucket`" in str(caught.value)
     assert "opc-request-id" in str(caught.value)
 
 
