@@ -63,7 +63,7 @@ class Pace:
             seconds = now - self._began
             if seconds < WINDOW:
                 return
-            # A pause (a park, a machine asleep) and bytes taken back tell nothing of the line.
+            # A pause (session, machine asleep) and bytes taken back tell nothing of the line.
             if self._throttled or (seconds < _PAUSE and self._bytes > 0):
                 rate = self._bytes / seconds
                 self._steering = self._steering.after(rate, throttled=self._throttled)
