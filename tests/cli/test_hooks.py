@@ -25,16 +25,16 @@ REASONS = {
 }
 
 
-def parked(reason: str, until: float = 1e9) -> SessionPaused:
+def paused(reason: str, until: float = 1e9) -> SessionPaused:
     return SessionPaused(reason, until)
 
 
 def ran_once(command: str, reason: str) -> list[Event]:
-    """What is said of one park; returns when the command has ended."""
+    """What is said of one pause; returns when the command has ended."""
     said: list[Event] = []
     hook = PauseHook(command, said.append, threading.Event())
-    hook(parked(reason))
-    hook(parked(reason))  # the same park, said again
+    hook(paused(reason))
+    hook(paused(reason))  # the same pause, said again
     for thread in hook._running:
         thread.join(60)
     hook.close()
@@ -140,7 +140,7 @@ def test_finding_b15_the_hook_ends_with_the_run(tmp_path: Path) -> None:
         marker.unlink(missing_ok=True)
         stop.clear()
         hook = PauseHook(f"touch {marker}; sleep 100", said.append, stop)
-        hook(parked("over"))
+        hook(paused("expired"))
         while not marker.exists():
             time.sleep(0.02)  # another process: there is nothing else to wait on
         end()

@@ -85,7 +85,7 @@ def test_a_call_that_waits_for_a_login_ends_when_it_is_cancelled(here: World) ->
     cancel = threading.Event()
     heard = Recorder()
 
-    def parked(event: Event) -> None:
+    def paused(event: Event) -> None:
         heard(event)
         if isinstance(event, SessionPaused):
             cancel.set()
@@ -95,7 +95,7 @@ def test_a_call_that_waits_for_a_login_ends_when_it_is_cancelled(here: World) ->
         here.oci.revoke_all(refreshable=False)
         began = time.monotonic()
         with pytest.raises(TransferCancelled):
-            client.upload(here.file(11), "backups", "b", cancel=cancel, listener=parked)
+            client.upload(here.file(11), "backups", "b", cancel=cancel, listener=paused)
         assert time.monotonic() - began < 60
     assert heard.of(SessionPaused)
 

@@ -1,6 +1,6 @@
-"""Every rung end to end, by the real command against the emulator.
+"""Every way to renew, end to end, by the real command against the emulator.
 
-The rung that needs a person, *log in*, is in `test_logging_in_when_parked`.
+The way that needs a person, *log in*, is in `test_logging_in_when_parked`.
 """
 
 import json

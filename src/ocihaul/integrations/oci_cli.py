@@ -154,7 +154,7 @@ class _Failing:
         with self._remembering():
             return self._session.credential(cancel)
 
-    def ready(self) -> None:
+    def ensure_valid(self) -> None:
         with self._remembering():
             self._session.ensure_valid()
 

@@ -68,9 +68,9 @@ class SessionSigner(SecurityTokenSigner):  # type: ignore[misc]  # the SDK has n
         So it is never signed with a token that looks dead, in the hope that the clock is wrong:
         `ce cluster generate-token` hands the signature on to kubectl, which could not try again.
         """
-        ready = getattr(self._credentials, "ready", None)
-        if ready is not None:
-            ready()
+        ensure_valid = getattr(self._credentials, "ensure_valid", None)
+        if ensure_valid is not None:
+            ensure_valid()
         return self._sign(request, self._credentials.credential(), enforce_content_headers)
 
     def __call__(self, request: Any, enforce_content_headers: bool = True) -> Any:

@@ -11,7 +11,7 @@ _SMALLEST_PORTION = 4 * 1024
 #: A portion is smaller still where it would take longer than this, seconds: with many connections
 #: each of them waits for a portion of all the others.
 _LONGEST_PORTION = 0.25
-#: How much of the past may be made up for, seconds: a pause (a park, a retry) must not be
+#: How much of the past may be made up for, seconds: a pause (of the session, a retry) must not be
 #: followed by a burst.
 _CATCH_UP = 0.25
 

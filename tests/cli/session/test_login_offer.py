@@ -65,7 +65,7 @@ class Rig:
         given = {"config_file": str(self.config), "profile": "NIGHT", "auth": "security_token"}
         return resolve(Flags(**(given | flags)), {}, self.home)
 
-    def parked(self, until: float = UNTIL) -> None:
+    def paused(self, until: float = UNTIL) -> None:
         self.offer(SessionPaused("over", until))
 
     def settles(self) -> None:
@@ -101,7 +101,7 @@ def rig(tmp_path: Path, login: Login) -> Iterator[Rig]:
 
 def test_it_is_offered_once_however_often_the_park_is_said(rig: Rig) -> None:
     for _ in range(3):
-        rig.parked()
+        rig.paused()
     new = session()
     rig.login.answer = new
     rig.settles()
@@ -109,7 +109,7 @@ def test_it_is_offered_once_however_often_the_park_is_said(rig: Rig) -> None:
     assert asked["page"] == "https://login.eu-frankfurt-1.oraclecloud.com"
     assert asked["port"] == 8181
     assert asked["timeout"] == pytest.approx(UNTIL - time.time(), abs=60), (
-        "as long as the park lasts"
+        "as long as the pause lasts"
     )
     (offered,) = rig.heard.of(LoginOffered)
     assert isinstance(offered, LoginOffered)
@@ -119,10 +119,10 @@ def test_it_is_offered_once_however_often_the_park_is_said(rig: Rig) -> None:
 
 
 def test_it_ends_with_the_park_and_comes_again_with_the_next(rig: Rig) -> None:
-    rig.parked()
+    rig.paused()
     rig.offer(SessionResumed())
     rig.settles()
-    rig.parked(UNTIL + 1)
+    rig.paused(UNTIL + 1)
     rig.login.answer = session()
     rig.settles()
     assert len(rig.login.asked) == 2
@@ -130,17 +130,17 @@ def test_it_ends_with_the_park_and_comes_again_with_the_next(rig: Rig) -> None:
 
 
 def test_a_command_that_is_told_to_stop_ends_it(rig: Rig) -> None:
-    rig.parked()
+    rig.paused()
     rig.stop.set()
     rig.settles()
     assert rig.notices() == []
 
 
 def test_a_no_is_final_for_this_park(rig: Rig) -> None:
-    rig.parked()
+    rig.paused()
     rig.login.answer = LoginError("the login page answered: access_denied")
     rig.settles()
-    rig.parked()
+    rig.paused()
     rig.settles()
     assert len(rig.login.asked) == 1
     assert "access_denied" in rig.notices()[0]
@@ -148,7 +148,7 @@ def test_a_no_is_final_for_this_park(rig: Rig) -> None:
 
 def test_a_taken_port_is_tried_again_and_told_once(rig: Rig) -> None:
     for _ in range(3):
-        rig.parked()
+        rig.paused()
         rig.login.answer = OcihaulError("port 8181 of 127.0.0.1 is taken")
         rig.settles()
     assert len(rig.login.asked) == 3
@@ -159,7 +159,7 @@ def test_a_login_to_another_tenancy_is_not_written(tmp_path: Path, login: Login)
     ours, theirs = (f"ocid1.tenancy.oc1..{name * 20}" for name in "ab")
     rig = Rig(tmp_path, login, more=f"tenancy={ours}\n")
     before = rig.token_file.read_text()
-    rig.parked()
+    rig.paused()
     login.answer = session(theirs)
     rig.settles()
     assert rig.token_file.read_text() == before
@@ -168,7 +168,7 @@ def test_a_login_to_another_tenancy_is_not_written(tmp_path: Path, login: Login)
 
 def test_the_new_key_is_protected_as_the_old_one_was(tmp_path: Path, login: Login) -> None:
     rig = Rig(tmp_path, login, more="pass_phrase=xyzzy\n")
-    rig.parked()
+    rig.paused()
     login.answer = session()
     rig.settles()
     pem = rig.key_file.read_bytes()
@@ -181,7 +181,7 @@ def test_files_that_a_login_would_call_otherwise_are_left_alone(
     tmp_path: Path, login: Login
 ) -> None:
     rig = Rig(tmp_path, login, name="my-token")
-    rig.parked()
+    rig.paused()
     rig.settles()
     assert login.asked == []
     assert "are not called oci_api_key.pem and token" in rig.notices()[0]
@@ -190,7 +190,7 @@ def test_files_that_a_login_would_call_otherwise_are_left_alone(
 def test_without_a_terminal_it_says_so_once(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(login_offer, "at_terminal", lambda: False)
     for _ in range(3):
-        rig.parked()
+        rig.paused()
         rig.settles()
     assert rig.login.asked == []
     (said,) = rig.notices()
