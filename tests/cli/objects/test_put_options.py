@@ -86,7 +86,6 @@ def test_without_options_the_defaults_are_those_of_the_stock_cli(
         (["--parallel-upload-count", "1000"], "parallel", 1000),
         (["--verify-checksum"], "verify_checksum", True),
         (["--metadata", '{"Key": "v", "opc-meta-x": "y"}'], "metadata", {"key": "v", "x": "y"}),
-        # The limits are the core's; the command line only converts.
     ],
 )
 def test_every_option_reaches_the_request(
