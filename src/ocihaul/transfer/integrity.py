@@ -45,7 +45,7 @@ class Integrity:
         return self._algorithms
 
     def request_headers(self) -> dict[str, str]:
-        """What a request with bytes declares; of MD5 nothing is said, it is always computed."""
+        """The headers that declare the algorithm; MD5 is not declared, as it is always computed."""
         return {} if self.declared == MD5 else {"opc-checksum-algorithm": self.declared}
 
     def check_part(

@@ -155,9 +155,8 @@ def validate_part_size(part_size: int | None, limits: ServiceLimits) -> None:
     """Raise UsageError for a part size that the service does not take."""
     least, most = limits.smallest_part, limits.largest_part
     if part_size is not None and not is_within(part_size, least, most):
-        raise UsageError(
-            f"`part_size`: {part_size!r} bytes ({size_text(least)} to {size_text(most)})"
-        )
+        given = size_text(part_size) if type(part_size) is int else f"{part_size!r} bytes"
+        raise UsageError(f"`part_size`: {given} ({size_text(least)} to {size_text(most)})")
 
 
 def validate_parallel(parallel: int) -> None:

@@ -76,7 +76,7 @@ class FileSource:
             self._file.close()
             raise SourceError(f"{path} is not a regular file", hint=_NO_FILE)
         self.identity = _identity(status)
-        #: When anything of it was changed, its times and rights included: nobody can set it back.
+        #: When anything of it was changed, its times and rights included: it cannot be set back.
         self.ctime_ns = status.st_ctime_ns
         self._seek_lock = threading.Lock()  # guards the file position where pread is missing
         self._check_end()
@@ -102,7 +102,7 @@ class FileSource:
             self._file.close()
             raise SourceError(
                 f"{self.path} has more than the {self.size} bytes that its size says",
-                hint="Copy it to a file first, or wait until nobody writes to it.",
+                hint="Copy it to a file first, or wait until no program writes to it.",
             )
 
     def read_into(self, view: memoryview, offset: int) -> None:
@@ -121,7 +121,7 @@ class FileSource:
             if count == 0:
                 raise SourceChangedError(
                     f"{self.path} has become shorter while it was read",
-                    hint="Nothing was stored. Upload it when nobody writes to it.",
+                    hint="Nothing was stored. Upload it when no program writes to it.",
                 )
             filled += count
 
@@ -142,7 +142,7 @@ class FileSource:
             what = f"{was} bytes then, {has} now" if was != has else "its modification time moved"
             raise SourceChangedError(
                 f"{self.path} has changed while it was read ({what})",
-                hint="Nothing was stored. Upload it when nobody writes to it.",
+                hint="Nothing was stored. Upload it when no program writes to it.",
             )
 
     def _read_some(self, view: memoryview, offset: int) -> int:

@@ -86,10 +86,6 @@ def test_without_options_the_defaults_are_those_of_the_stock_cli(
         (["--parallel-upload-count", "1000"], "parallel", 1000),
         (["--verify-checksum"], "verify_checksum", True),
         (["--metadata", '{"Key": "v", "opc-meta-x": "y"}'], "metadata", {"key": "v", "x": "y"}),
-        # The limits are the core's; the command line only converts.
-        (["--part-size", "0"], "part_size", 0),
-        (["--part-size", "9"], "part_size", 9 * MIB),
-        (["--part-size", "60000"], "part_size", 60000 * MIB),
     ],
 )
 def test_every_option_reaches_the_request(

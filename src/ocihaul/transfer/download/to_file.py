@@ -177,7 +177,7 @@ class FileDownload:
     def _reread(self, number: int, finished: FinishedRange, buffer: memoryview) -> bytes | None:
         """The CRC32C of what the file has there; None when it cannot be what was finished.
 
-        A power failure, or anybody, may have changed the file since.
+        A power failure or another program may have changed the file since.
         """
         offset, length = self._plan.part(number)
         if self._plan.block is not None and len(finished.blocks) != -(-length // self._plan.block):
