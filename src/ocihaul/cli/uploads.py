@@ -205,10 +205,13 @@ def _confirm(invocation: Invocation, question: str) -> None:
 
     if invocation.options["force"]:
         return
-    if not invocation.may_ask():
+    line = ""
+    if invocation.may_ask():
+        say(invocation.stderr, f"{question} [y/N]:", end=" ")
+        line = invocation.stdin.readline()
+    if not line:
         raise UsageError("there is no terminal to ask on", hint="Use --force.")
-    say(invocation.stderr, f"{question} [y/N]:", end=" ")
-    if invocation.stdin.readline().strip().lower() not in {"y", "yes"}:
+    if line.strip().lower() not in {"y", "yes"}:
         invocation.tell("Aborted!")
         raise click.Abort
 

@@ -45,9 +45,9 @@ _MAX_REJECTIONS = 5
 class Call:
     """One operation to be carried out: everything about a request but its signature.
 
-    `path` is quoted already. A `document` is sent as signed JSON, a `body` as object bytes. A
-    `sink` takes the bytes of the answer; each attempt asks for what is missing in it. Once
-    `abandoned` is set the call is not tried again. Events have `shown_as` for the path where
+    `path` is quoted already. A `document` is sent as signed JSON (bytes as they are), a `body` as
+    object bytes. A `sink` takes the bytes of the answer; each attempt asks for what is missing in
+    it. Once `abandoned` is set the call is not tried again. Events have `shown_as` for the path where
     that is a secret. `answer_limit` is the largest document that is expected, bytes.
     """
 
@@ -326,7 +326,7 @@ class Client:
         self, origin: Origin, call: Call, credential: Credential, *, patient: bool
     ) -> Request:
         target = call.target
-        document = None if call.document is None else json.dumps(call.document).encode()
+        document = _encoded(call.document)
         headers = {
             **credential.sign(
                 method=call.method,
@@ -351,6 +351,13 @@ class Client:
             headers |= call.sink.wanted()
         body = document or call.body
         return Request(call.method, target, headers, body, call.sink, call.answer_limit, patient)
+
+
+def _encoded(document: object) -> bytes | None:
+    """A document as it is signed; bytes are the body of an operation that has none, or no JSON."""
+    if document is None or isinstance(document, bytes):
+        return document
+    return json.dumps(document).encode()
 
 
 def _service_date(answer: Answer) -> str | None:

@@ -27,17 +27,19 @@ force_option = click.option("--force", is_flag=True, help="Do not ask.")
 def question(
     *path: str,
     required: Sequence[str] = (),
-    confirm: Callable[[Invocation], str] | None = None,
+    confirm: Callable[[Invocation], str | None] | None = None,
     needs_namespace: bool = True,
 ) -> Callable[[Work], click.Command]:
     """Make a command of a function; it gets the options that are decorated onto the function.
 
-    `confirm` words the question that has to be answered with yes unless `--force` is given.
+    `confirm` words the question that has to be answered with yes unless `--force` is given; None:
+    there is nothing to ask.
     """
 
     def decorate(work: Work) -> click.Command:
         def run(invocation: Invocation) -> int:
-            if confirm is not None and not agreed(invocation, confirm(invocation)):
+            text = None if confirm is None else confirm(invocation)
+            if text is not None and not agreed(invocation, text):
                 return FAILED
             return run_question(
                 invocation,
@@ -77,19 +79,21 @@ def command(
 def agreed(invocation: Invocation, text: str) -> bool:
     """Whether the person said yes; with `--force` nobody is asked.
 
-    Raises OcihaulError where there is no terminal to ask on.
+    What is piped in is an answer. Raises OcihaulError where there is neither that nor a terminal.
     """
     from ocihaul.cli.asking import yes_or_no
     from ocihaul.errors import OcihaulError
 
     if invocation.options.get("force"):
         return True
-    if not invocation.may_ask():
+    answer = None
+    if invocation.may_ask():
+        answer = yes_or_no(invocation.stdin, invocation.stderr, text)
+    if answer is None:
         raise OcihaulError(
             "nothing was done: it needs a yes, and there is no terminal to ask on",
             hint="Use --force to do it without a question.",
         )
-    if yes_or_no(invocation.stdin, invocation.stderr, text):
-        return True
-    invocation.tell("Aborted!")
-    return False
+    if not answer:
+        invocation.tell("Aborted!")
+    return answer

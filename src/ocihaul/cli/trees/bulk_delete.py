@@ -47,15 +47,16 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
     accept = make_filter(include, exclude, root=bucket, prefix=prefix)
     force = bool(given.get("force"))
-    if not (force or given.get("dry_run") or invocation.may_ask()):
-        raise OcihaulError(
-            "bulk-delete asks before it deletes, and there is no terminal to ask on",
-            hint="Use --force to delete without a question, or --dry-run to see what would go.",
-        )
 
     def confirm(count: int) -> bool:
         question = f"This command will delete {count} objects. Are you sure you wish to continue?"
-        return ask(invocation, question, "y/N") in {"y", "yes"}
+        answer = ask(invocation, question, "y/N") if invocation.may_ask() else None
+        if answer is None:
+            raise OcihaulError(
+                "bulk-delete asks before it deletes, and there is no terminal to ask on",
+                hint="Use --force to delete without a question, or --dry-run to see what would go.",
+            )
+        return answer in {"y", "yes"}
 
     def run(work: Work, namespace: str) -> None:
         request = TreeDelete(
