@@ -75,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the Python that has the official CLI, pytest and vcrpy [.venv-official]",
     )
     add("--suite", action="append", help="such as multipart; may be repeated [all]")
+    add("--compat", action="store_true", help="set OCIHAUL_COMPAT=official for the command")
     add("-k", dest="expression", help="only tests that match, as in pytest")
     add(
         "--log-dir",
@@ -114,6 +115,8 @@ def _run_suite(checkout: Path, suite: str, options: argparse.Namespace) -> list[
                 map(str, [Path(__file__).parent, checkout / "src", checkout])
             ),
         }
+        if options.compat:
+            environment["OCIHAUL_COMPAT"] = "official"
         arguments = ["-m", "pytest", "-p", "pytest_plugin", "-q", "-rs"]
         arguments += ["-p", "no:cacheprovider", "--service", "os", "--tb=short"]
         arguments += ["--vcr-record-mode", "all", str(_SUITES / f"{stem}.py")]

@@ -21,6 +21,8 @@ _ENDPOINT = os.environ["OFFICIAL_TESTS_ENDPOINT"]
 _REPORT = Path(os.environ["OFFICIAL_TESTS_REPORT"])
 _LOG = Path(os.environ["OFFICIAL_TESTS_LOG"])
 _TIMEOUT = 300.0
+#: More than a test asks.
+_ANSWERS = 2000
 #: Names that the command must not see: the tests' own environment is no part of what is judged.
 _HIDDEN = ("PYTHONPATH", "OFFICIAL_TESTS_")
 
@@ -37,7 +39,7 @@ class _NoCassettes:
 class _Result:
     """The outcome of a command with the arguments of click 8.1: the tests make such ones, too."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  as click's
         self,
         runner: Any,
         stdout_bytes: bytes,
@@ -73,12 +75,16 @@ def pytest_configure(config: Any) -> None:  # noqa: ARG001  the hook's signature
 
     storage.__init__ = at_the_emulator
     official, testing = _module("oci_cli").cli, _module("click.testing")
-    inner = testing.CliRunner.invoke
+    inner, click = testing.CliRunner.invoke, _module("click")
+    asked: Any = click.confirm
 
     def invoke(self: Any, cli: Any, args: Any = None, input: Any = None, **given: Any) -> Any:  # noqa: A002
         if cli is not official:
             return inner(self, cli, args, input, **given)
-        return _run(self, list(args or ()), input)
+        words, typed = list(args or ()), input
+        if click.confirm is not asked:  # a test has replaced the question by its answer
+            typed = ("y\n" if click.confirm("") else "n\n") * _ANSWERS
+        return _run(self, words, typed)
 
     testing.CliRunner.invoke = invoke
     testing.Result = _Result
@@ -91,6 +97,7 @@ def _module(name: str) -> Any:
 
 def _run(runner: Any, args: list[str], typed: Any) -> Any:
     """Run the command as a script would; its outcome as click tells it."""
+    args = [word if isinstance(word, str) else json.dumps(word) for word in args]
     if hasattr(typed, "read"):
         typed = typed.read()
     data = typed.encode() if isinstance(typed, str) else typed or b""

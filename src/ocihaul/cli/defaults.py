@@ -70,9 +70,7 @@ def json_list(value: str, *, what: str, home: Path) -> list[Any]:
     """The JSON list in `value` (or in the file that it names); raises UsageError."""
     text = text_or_file(value, what=what, home=home)
     try:
-        found = list_of(read_json(text))
-        whole_object({what: found})
-        return found
+        return list_of(whole_object({"list": read_json(text)})["list"])
     except DocumentError as error:
         raise UsageError(
             f"{what} is {error}", hint='It has the form \'[{"key": "value"}]\', or file://path.'

@@ -4,12 +4,14 @@ What belongs here: threads, locks and the terminal. What is said, and in which w
 `lines.py`; how far it is, in `tally.py`.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol, TextIO
 
+from ocihaul.cli import compat
 from ocihaul.cli.lines import Speaker, debug_line, is_public
 from ocihaul.cli.tally import Tally
 from ocihaul.events import (
@@ -21,6 +23,7 @@ from ocihaul.events import (
     Event,
     MultipartUploadCreated,
     PartFinished,
+    TokenAdopted,
     UploadFinished,
     UploadPlanned,
 )
@@ -29,8 +32,13 @@ from ocihaul.threads import started
 
 #: Seconds between two plain lines.
 INTERVAL = 30.0
+#: Where nobody looks at a terminal, a transfer that is over so soon needs no lines, seconds.
+SHORT = 2.0
 
 Clock = Callable[[], float]
+
+#: What need not be told of a transfer that is over at once.
+_ROUTINE = (UploadPlanned, DownloadPlanned, UploadFinished, DownloadFinished)
 
 _MOVES = (BytesSent, BytesReceived, PartFinished, MultipartUploadCreated)
 
@@ -65,8 +73,12 @@ class Reporter:
         debug: bool = False,
         monotonic: Clock = time.monotonic,
         now: Clock = time.time,
+        quiet_for: float = 0.0,
     ) -> None:
+        """`quiet_for`: so many seconds the usual lines wait for others; perhaps nobody says them."""
         self._screen = screen
+        self._quiet_until = monotonic() + quiet_for if quiet_for else None
+        self._held: list[str] = []
         self._debug = debug
         self._monotonic = monotonic
         self._now = now
@@ -85,10 +97,25 @@ class Reporter:
                 self.running = True
             elif isinstance(event, (UploadFinished, DownloadFinished)):
                 self.running = False
+            lines = self._unless_quiet(event, lines, at)
         if self._debug and isinstance(event, AttemptFinished):
             lines.append(debug_line(event, now))
         for line in lines:
             self._screen.say(line, public=is_public(event))
+
+    def _unless_quiet(self, event: Event, lines: list[str], at: float) -> list[str]:
+        """The lines to say now: those of an ordinary beginning wait while it is quiet."""
+        if self._quiet_until is None or isinstance(event, MultipartUploadCreated):
+            return lines
+        ordinary = isinstance(event, _ROUTINE) or (
+            isinstance(event, TokenAdopted) and event.rung == "start"
+        )
+        if at < self._quiet_until and (ordinary or not lines):
+            self._held += lines
+            return []
+        self._quiet_until = None
+        held, self._held = self._held, []
+        return [*held, *lines]
 
     def notice(self, text: str) -> None:
         """Say something of the command's own, without a time."""
@@ -101,6 +128,12 @@ class Reporter:
 
     def beat(self) -> None:
         """Say how far the transfer is, if it has begun and is not over."""
+        with self._lock:
+            if self._quiet_until == math.inf:
+                return
+            held, self._held, self._quiet_until = self._held, [], None
+        for line in held:
+            self._screen.say(line)
         if self.running:
             self._screen.say(self._speaker.stamped(self.state(), self._now()))
 
@@ -229,6 +262,7 @@ def reporting(
         finally:
             bar.close()
         return
-    reporter = Reporter(PlainScreen(stream), debug=debug)
+    quiet_for = math.inf if compat.is_official() else SHORT
+    reporter = Reporter(PlainScreen(stream), debug=debug, quiet_for=0.0 if debug else quiet_for)
     with beating(reporter.beat):
         yield reporter, reporter

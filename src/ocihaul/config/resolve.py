@@ -11,6 +11,7 @@ from ocihaul.config.places import Places, from_file, load_rc, profile_name, read
 from ocihaul.config.rcfile import find_rc_file
 from ocihaul.config.settings import Flags, SessionWishes, Settings
 from ocihaul.config.wishes import find_wishes, minting_environ
+from ocihaul.errors import UsageError
 
 
 def resolve(
@@ -116,8 +117,17 @@ def resolve(
         plain_http=plain_http,
         wishes=wishes,
         bandwidth=_bandwidth(flags, places),
+        request_id=_request_id(flags.request_id),
         minting=_minting(wishes, flags, environ, home, needs_region=needs_region),
     )
+
+
+def _request_id(text: str | None) -> str | None:
+    if text is not None and not (text.isascii() and text.isprintable() and len(text) <= 512):
+        raise UsageError(
+            f"--request-id {text!a} cannot be sent", hint="It has up to 512 ASCII characters."
+        )
+    return text or None
 
 
 def _bandwidth(flags: Flags, places: Places) -> Bandwidth | None:

@@ -47,8 +47,8 @@ class Call:
 
     `path` is quoted already. A `document` is sent as signed JSON (bytes as they are), a `body` as
     object bytes. A `sink` takes the bytes of the answer; each attempt asks for what is missing in
-    it. Once `abandoned` is set the call is not tried again. Events have `shown_as` for the path where
-    that is a secret. `answer_limit` is the largest document that is expected, bytes.
+    it. Once `abandoned` is set the call is not tried again. Events have `shown_as` for the path
+    where that is a secret. `answer_limit` is the largest document that is expected, bytes.
     """
 
     operation: str
@@ -103,7 +103,8 @@ class Client:
     """Calls operations of one service. Thread-safe: it keeps no state between calls.
 
     `probe` is a cheap call that needs a valid credential: after a connection broke inside a body
-    it tells whether the answer that was lost is a 401.
+    it tells whether the answer that was lost is a 401. `request_id` is the caller's own name for
+    all requests: https://docs.oracle.com/iaas/api/#/en/objectstorage/20160918/Object/GetObject
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class Client:
         stop: threading.Event | None = None,
         probe: Call | None = None,
         chance: Callable[[], float] = random.random,
+        request_id: str | None = None,
     ) -> None:
         self._pool = pool
         self._authority = authority
@@ -126,6 +128,7 @@ class Client:
         self._stop = stop or threading.Event()
         self._probe = probe
         self._chance = chance
+        self._request_id = request_id
 
     def call(self, origin: Origin, call: Call) -> Answer:
         """Carry out `call` and return its 2xx answer.
@@ -167,6 +170,7 @@ class Client:
                 retry=self._retry,
                 listener=self._listener,
                 stop=stop,
+                request_id=self._request_id,
             )
 
     def scoped(self, listener: Listener, stop: threading.Event) -> "Client":
@@ -180,6 +184,7 @@ class Client:
             stop=stop,
             probe=self._probe,
             chance=self._chance,
+            request_id=self._request_id,
         )
 
     def _settles(
@@ -340,6 +345,8 @@ class Client:
             "opc-request-id": os.urandom(16).hex().upper(),
             "opc-client-retries": "true",
         }
+        if self._request_id is not None:
+            headers["opc-client-request-id"] = self._request_id
         if call.body is not None:
             headers["content-type"] = "application/octet-stream"
             length = len(call.body) if isinstance(call.body, bytes) else call.body.length

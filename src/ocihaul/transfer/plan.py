@@ -12,7 +12,8 @@ MIB = 2**20
 GIB = 2**30
 
 DEFAULT_PART_SIZE = 128 * MIB
-SMALLEST_PART = 10 * MIB
+#: The service takes parts of 1 MiB and less; 10 MiB is what is recommended.
+SMALLEST_PART = MIB
 LARGEST_PART = 50 * GIB
 MOST_PARTS = 10_000
 LARGEST_OBJECT = 10 * 1024 * GIB

@@ -124,8 +124,8 @@ def _run(invocation: Invocation) -> int:
                 invocation.tell(f"There are no objects to delete in {bucket}")
                 return DONE
             text = (
-                f"WARNING: This command will delete {len(waiting)} object versions. Are you sure "
-                "you wish to continue? [y/N]:"
+                f"WARNING: This command will delete at least {len(waiting)} object versions. Are "
+                "you sure you wish to continue? [y/N]:"
             )
             if not agreed(invocation, text):
                 return FAILED

@@ -1,4 +1,4 @@
-"""Commands that begin a work request: its id, or its state once it is in one that was waited for."""
+"""Commands that begin a work request: they show its id, or its state at the end of a wait."""
 
 import threading
 from collections.abc import Callable, Mapping

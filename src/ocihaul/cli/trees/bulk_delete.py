@@ -49,7 +49,9 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     force = bool(given.get("force"))
 
     def confirm(count: int) -> bool:
-        question = f"This command will delete {count} objects. Are you sure you wish to continue?"
+        question = (
+            f"This command will delete at least {count} objects. Are you sure you wish to continue?"
+        )
         answer = ask(invocation, question, "y/N") if invocation.may_ask() else None
         if answer is None:
             raise OcihaulError(
