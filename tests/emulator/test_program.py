@@ -83,7 +83,7 @@ def test_where_it_cannot_begin_it_says_why(
         with pytest.raises(SystemExit, match="2"):
             main(["--port", port])
     assert "Address already in use" in capfd.readouterr().err
-    monkeypatch.setitem(sys.modules, "ocihaul.emulator.tls", None)
+    monkeypatch.setitem(sys.modules, "trustme", None)
     with pytest.raises(SystemExit, match="2"):
         main(["--tls"])
     assert "pip install trustme" in capfd.readouterr().err

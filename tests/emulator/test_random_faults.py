@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from ocihaul.emulator import KINDS, Emulator, FaultRates
-from ocihaul.emulator.random_faults import RandomFaults
+from ocihaul.emulator.faults import RandomFaults
 
 from .client import Client
 

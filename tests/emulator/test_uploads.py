@@ -99,7 +99,34 @@ def test_small_parts_are_refused_when_the_minimum_is_enforced(
     oci.configure(enforce_min_part_size=True)
     upload, etags = send(client)
     assert client.commit("it", upload, etags).code == "InvalidUploadPart"
-    assert client.commit("it", upload, {7: etags[7]}).status == 200
+    upload, etags = client.create("it"), {}
+    etags[1] = client.part("it", upload, 1, b"tiny").headers["etag"]
+    assert client.commit("it", upload, etags).status == 200
+
+
+def test_each_part_is_in_exactly_one_list(oci: Emulator, client: Client) -> None:
+    upload, etags = send(client)
+    target = f"{client.path('u', 'it')}?uploadId={upload}"
+    both = [{"partNum": number, "etag": etag} for number, etag in etags.items()]
+    last = max(etags)
+    body = {"partsToCommit": both, "partsToExclude": [last]}
+    assert client.post(target, body).code == "InvalidUploadPart"
+    body = {"partsToCommit": both[:1], "partsToExclude": []}
+    assert client.post(target, body).code == "InvalidUploadPart"
+    assert len(oci.uploads("backups")) == 1
+    left = [each["partNum"] for each in both[1:]]
+    assert client.post(target, {**body, "partsToExclude": left}).status == 200
+    upload, etags = send(client)
+    oci.configure(commit_needs_every_part=False)
+    assert client.commit("it", upload, {1: etags[1]}).status == 200
+
+
+def test_a_part_has_conditions(client: Client) -> None:
+    upload = client.create("it")
+    etag = client.part("it", upload, 1, b"first", if_none_match="*").headers["etag"]
+    assert client.part("it", upload, 1, b"second", if_none_match="*").code == "IfNoneMatchFailed"
+    assert client.part("it", upload, 1, b"third", if_match="other").code == "IfMatchFailed"
+    assert client.part("it", upload, 1, b"fourth", if_match=etag).status == 200
 
 
 def test_a_part_sent_again_replaces_the_first(oci: Emulator, client: Client) -> None:

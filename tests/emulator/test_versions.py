@@ -117,8 +117,31 @@ def test_versioning_is_a_setting_of_the_bucket(oci: Emulator, client: Client) ->
     assert client.post("/n/ns1/b/made", {"versioning": "Disabled"}).status == 400
     got = client.call("GET", "/n/ns1/b/made?fields=approximateCount,approximateSize").json()
     assert (got["approximateCount"], got["approximateSize"]) == (0, 0)
-    assert "approximateCount" not in client.call("GET", "/n/ns1/b/made").json()
+    assert client.call("GET", "/n/ns1/b/made").json()["approximateCount"] is None
     assert client.call("GET", "/n/ns1/b").code == "MissingParameter"
+    assert client.call("GET", "/n/ns1/b?compartmentId=c&limit=0").status == 400
+    assert client.call("GET", "/n/ns1/b?compartmentId=c&page=1").code == "InvalidPage"
     names = client.call("GET", "/n/ns1/b?compartmentId=c&limit=1")
-    assert [each["name"] for each in names.json()] == ["backups"]
-    assert names.headers["opc-next-page"] == "1"
+    assert [each["name"] for each in names.json()] == ["made"]
+    assert "opc-next-page" not in names.headers
+
+
+def test_while_versioning_is_suspended_earlier_versions_stay(oci: Emulator, kept: Client) -> None:
+    first = kept.put("it", b"1").headers["version-id"]
+    suspended = kept.post("/n/ns1/b/kept", {"versioning": "Suspended"})
+    assert suspended.json()["versioning"] == "Suspended"
+    kept.put("it", b"2")
+    third = kept.put("it", b"3").headers["version-id"]
+    assert [each["versionId"] for each in listed(kept)] == [third, first]
+    assert kept.call("DELETE", kept.path("o", "it")).headers["is-delete-marker"] == "true"
+    assert [each["isDeleteMarker"] for each in listed(kept)] == [True, False]
+    oci.configure(suspended_replaces_latest=True)
+    kept.post("/n/ns1/b/kept", {"versioning": "Enabled"})
+    kept.put("it", b"4")
+    kept.post("/n/ns1/b/kept", {"versioning": "Suspended"})
+    fifth = kept.put("it", b"5").headers["version-id"]
+    assert [each["versionId"] for each in listed(kept) if not each["isDeleteMarker"]] == [
+        fifth,
+        first,
+    ]
+    assert kept.post("/n/ns1/b/backups", {"versioning": "Suspended"}).status == 400

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ocihaul.emulator.answers import Answer
-from ocihaul.emulator.exchange import Exchange
+from ocihaul.emulator.connection_handler import ConnectionHandler
+from ocihaul.emulator.responses import Answer
 from ocihaul.emulator.wire import Wire
 from ocihaul.errors import ChecksumError, NetworkError, ObjectChanged, OcihaulError, ServiceError
 from tests.scenarios.trees import run
@@ -70,15 +70,15 @@ def tamper(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
 
     def begin(change: Change, times: int) -> list[int]:
         done: list[int] = []
-        write = Exchange._write
+        write = ConnectionHandler._write
 
-        def writing(self: Exchange, answer: Answer, **how: Any) -> None:
+        def writing(self: ConnectionHandler, answer: Answer, **how: Any) -> None:
             if answer.stream is not None and answer.status in {200, 206} and len(done) < times:
                 done.append(1)
                 change(answer)
             write(self, answer, **how)
 
-        monkeypatch.setattr(Exchange, "_write", writing)
+        monkeypatch.setattr(ConnectionHandler, "_write", writing)
         return done
 
     return begin

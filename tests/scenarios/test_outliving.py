@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ocihaul.emulator import Fault
-from ocihaul.emulator.pars import Par
+from ocihaul.emulator.objects import Par
 from ocihaul.errors import JournalError
 from ocihaul.events import Notice
 from ocihaul.http.client import Call, Client

@@ -9,13 +9,12 @@
 It shares no code with the client on purpose: it must not share its mistakes.
 """
 
-from .answers import ApiError
-from .auth import Session
-from .emulator import Emulator, ObjectInfo, UploadInfo
-from .faults import Fault, UnfiredFaultsError
-from .log import LogEntry
-from .random_faults import KINDS, FaultRates
-from .settings import Settings
+from ocihaul.emulator.auth import Session
+from ocihaul.emulator.emulator import Emulator, ObjectInfo, UploadInfo
+from ocihaul.emulator.faults import KINDS, Fault, FaultRates, UnfiredFaultsError
+from ocihaul.emulator.log import LogEntry
+from ocihaul.emulator.responses import ApiError
+from ocihaul.emulator.settings import Settings
 
 __all__ = [
     "KINDS",

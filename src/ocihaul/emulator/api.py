@@ -2,17 +2,19 @@
 
 import re
 
-from . import (
-    handlers_actions,
-    handlers_anonymous,
-    handlers_auth,
-    handlers_buckets,
-    handlers_lists,
-    handlers_objects,
-    handlers_pars,
-    handlers_uploads,
+from ocihaul.emulator.call import Handler, Operation
+from ocihaul.emulator.handlers import (
+    actions,
+    auth,
+    bucket_rules,
+    buckets,
+    lists,
+    objects,
+    par_access,
+    pars,
+    uploads,
+    work_requests,
 )
-from .call import Handler, Operation
 
 _NAMESPACE = r"/n/(?P<namespace>[^/]+)"
 _BUCKET = _NAMESPACE + r"/b/(?P<bucket>[^/]+)"
@@ -20,8 +22,13 @@ _OBJECT = _BUCKET + r"/o/(?P<object>.+)"
 _UPLOADS = _BUCKET + r"/u/?"
 _UPLOAD = _BUCKET + r"/u/(?P<object>.+)"
 _ACTION = _BUCKET + "/actions/"
+_REENCRYPT = _ACTION + r"reencrypt/(?P<object>.+)"
 _PARS = _BUCKET + "/p/?"
 _PAR = _BUCKET + r"/p/(?P<par_id>.+)"
+_RETENTION = _BUCKET + "/retentionRules/?"
+_RETENTION_RULE = _BUCKET + "/retentionRules/(?P<rule>[^/]+)"
+_REPLICATION = _BUCKET + "/replicationPolicies/?"
+_REPLICATION_POLICY = _BUCKET + "/replicationPolicies/(?P<policy>[^/]+)"
 _WORK = r"/workRequests/(?P<work>[^/]+)"
 #: What stands before the paths of requests that a PAR lets in.
 _WITH_PAR = r"/p/(?P<par>[^/]+)"
@@ -45,85 +52,126 @@ def _par_row(
 
 
 OPERATIONS: tuple[Operation, ...] = (
-    _row("UploadPart", "PUT", _UPLOAD, handlers_uploads.upload_part, bare=True),
-    _row("PutObject", "PUT", _OBJECT, handlers_objects.put_object, bare=True),
-    _row("HeadObject", "HEAD", _OBJECT, handlers_objects.head_object),
-    _row("GetObject", "GET", _OBJECT, handlers_objects.get_object),
-    _row("DeleteObject", "DELETE", _OBJECT, handlers_objects.delete_object),
-    _row("CreateMultipartUpload", "POST", _UPLOADS, handlers_uploads.create_upload),
-    _row("ListMultipartUploads", "GET", _UPLOADS, handlers_uploads.list_uploads),
-    _row("CommitMultipartUpload", "POST", _UPLOAD, handlers_uploads.commit_upload),
-    _row("AbortMultipartUpload", "DELETE", _UPLOAD, handlers_uploads.abort_upload),
-    _row("ListMultipartUploadParts", "GET", _UPLOAD, handlers_uploads.list_parts),
-    _row("ListObjects", "GET", _BUCKET + "/o/?", handlers_lists.list_objects),
+    _row("UploadPart", "PUT", _UPLOAD, uploads.upload_part, bare=True),
+    _row("PutObject", "PUT", _OBJECT, objects.put_object, bare=True),
+    _row("HeadObject", "HEAD", _OBJECT, objects.head_object),
+    _row("GetObject", "GET", _OBJECT, objects.get_object),
+    _row("DeleteObject", "DELETE", _OBJECT, objects.delete_object),
+    _row("CreateMultipartUpload", "POST", _UPLOADS, uploads.create_upload),
+    _row("ListMultipartUploads", "GET", _UPLOADS, uploads.list_uploads),
+    _row("CommitMultipartUpload", "POST", _UPLOAD, uploads.commit_upload),
+    _row("AbortMultipartUpload", "DELETE", _UPLOAD, uploads.abort_upload),
+    _row("ListMultipartUploadParts", "GET", _UPLOAD, uploads.list_parts),
+    _row("ListObjects", "GET", _BUCKET + "/o/?", lists.list_objects),
     _row(
         "ListObjectVersions",
         "GET",
         _BUCKET + "/objectversions",
-        handlers_lists.list_object_versions,
+        lists.list_object_versions,
     ),
     _row(
         "RestoreObjects",
         "POST",
         _ACTION + "restoreObjects",
-        handlers_actions.restore_objects,
+        actions.restore_objects,
     ),
-    _row("RenameObject", "POST", _ACTION + "renameObject", handlers_actions.rename_object),
+    _row("RenameObject", "POST", _ACTION + "renameObject", actions.rename_object),
     _row(
         "BatchDeleteObjects",
         "POST",
         _ACTION + "batchDeleteObjects",
-        handlers_actions.batch_delete_objects,
+        actions.batch_delete_objects,
     ),
-    _row("CopyObject", "POST", _ACTION + "copyObject", handlers_actions.copy_object),
-    _row("GetWorkRequest", "GET", _WORK, handlers_actions.get_work_request),
+    _row("CopyObject", "POST", _ACTION + "copyObject", actions.copy_object),
     _row(
-        "ListWorkRequestErrors",
-        "GET",
-        _WORK + "/errors",
-        handlers_actions.list_work_request_errors,
+        "UpdateObjectStorageTier",
+        "POST",
+        _ACTION + "updateObjectStorageTier",
+        actions.update_storage_tier,
     ),
-    _row("CreatePreauthenticatedRequest", "POST", _PARS, handlers_pars.create_par),
-    _row("ListPreauthenticatedRequests", "GET", _PARS, handlers_pars.list_pars),
-    _row("GetPreauthenticatedRequest", "GET", _PAR, handlers_pars.get_par),
-    _row("DeletePreauthenticatedRequest", "DELETE", _PAR, handlers_pars.delete_par),
-    _row("CreateBucket", "POST", _NAMESPACE + "/b/?", handlers_buckets.create_bucket),
-    _row("UpdateBucket", "POST", _BUCKET + "/?", handlers_buckets.update_bucket),
-    _row("GetBucket", "GET", _BUCKET + "/?", handlers_buckets.get_bucket),
-    _row("HeadBucket", "HEAD", _BUCKET + "/?", handlers_buckets.head_bucket),
-    _row("ListBuckets", "GET", _NAMESPACE + "/b/?", handlers_buckets.list_buckets),
-    _row("GetNamespace", "GET", "/n/?", handlers_buckets.get_namespace),
+    _row("ReencryptObject", "POST", _REENCRYPT, actions.reencrypt_object),
+    _row("ReencryptBucket", "POST", _ACTION + "reencrypt", actions.reencrypt_bucket, bare=True),
+    _row(
+        "MakeBucketWritable",
+        "POST",
+        _ACTION + "makeBucketWritable",
+        buckets.make_bucket_writable,
+        bare=True,
+    ),
+    _row("ListWorkRequests", "GET", "/workRequests/?", work_requests.list_work_requests),
+    _row("GetWorkRequest", "GET", _WORK, work_requests.get_work_request),
+    _row("CancelWorkRequest", "DELETE", _WORK, work_requests.cancel_work_request),
+    _row("ListWorkRequestErrors", "GET", _WORK + "/errors", work_requests.list_errors),
+    _row("ListWorkRequestLogs", "GET", _WORK + "/logs", work_requests.list_logs),
+    _row("PutObjectLifecyclePolicy", "PUT", _BUCKET + "/l/?", bucket_rules.put_lifecycle),
+    _row("GetObjectLifecyclePolicy", "GET", _BUCKET + "/l/?", bucket_rules.get_lifecycle),
+    _row("DeleteObjectLifecyclePolicy", "DELETE", _BUCKET + "/l/?", bucket_rules.delete_lifecycle),
+    _row("CreateRetentionRule", "POST", _RETENTION, bucket_rules.create_retention_rule),
+    _row("ListRetentionRules", "GET", _RETENTION, bucket_rules.list_retention_rules),
+    _row("GetRetentionRule", "GET", _RETENTION_RULE, bucket_rules.get_retention_rule),
+    _row("UpdateRetentionRule", "PUT", _RETENTION_RULE, bucket_rules.update_retention_rule),
+    _row("DeleteRetentionRule", "DELETE", _RETENTION_RULE, bucket_rules.delete_retention_rule),
+    _row("CreateReplicationPolicy", "POST", _REPLICATION, bucket_rules.create_replication_policy),
+    _row("ListReplicationPolicies", "GET", _REPLICATION, bucket_rules.list_replication_policies),
+    _row("GetReplicationPolicy", "GET", _REPLICATION_POLICY, bucket_rules.get_replication_policy),
+    _row(
+        "DeleteReplicationPolicy",
+        "DELETE",
+        _REPLICATION_POLICY,
+        bucket_rules.delete_replication_policy,
+    ),
+    _row(
+        "ListReplicationSources",
+        "GET",
+        _BUCKET + "/replicationSources",
+        bucket_rules.list_replication_sources,
+    ),
+    _row("CreatePreauthenticatedRequest", "POST", _PARS, pars.create_par),
+    _row("ListPreauthenticatedRequests", "GET", _PARS, pars.list_pars),
+    _row("GetPreauthenticatedRequest", "GET", _PAR, pars.get_par),
+    _row("DeletePreauthenticatedRequest", "DELETE", _PAR, pars.delete_par),
+    _row("CreateBucket", "POST", _NAMESPACE + "/b/?", buckets.create_bucket),
+    _row("UpdateBucket", "POST", _BUCKET + "/?", buckets.update_bucket),
+    _row("DeleteBucket", "DELETE", _BUCKET + "/?", buckets.delete_bucket),
+    _row("GetBucket", "GET", _BUCKET + "/?", buckets.get_bucket),
+    _row("HeadBucket", "HEAD", _BUCKET + "/?", buckets.head_bucket),
+    _row("ListBuckets", "GET", _NAMESPACE + "/b/?", buckets.list_buckets),
+    _row("GetNamespace", "GET", "/n/?", buckets.get_namespace),
+    _row(
+        "UpdateNamespaceMetadata",
+        "PUT",
+        _NAMESPACE + "/?",
+        buckets.update_namespace_metadata,
+    ),
     _row(
         "GetNamespaceMetadata",
         "GET",
         _NAMESPACE + "/?",
-        handlers_buckets.get_namespace_metadata,
+        buckets.get_namespace_metadata,
     ),
-    _par_row(
-        "UploadPart", "PUT", _PAR_UPLOAD + r"(?P<part>[0-9]+)", handlers_anonymous.upload_part
-    ),
-    _par_row("CommitMultipartUpload", "POST", _PAR_UPLOAD, handlers_anonymous.commit_upload),
-    _par_row("AbortMultipartUpload", "DELETE", _PAR_UPLOAD, handlers_anonymous.abort_upload),
-    _par_row("ListMultipartUploadParts", "GET", _PAR_UPLOAD, handlers_anonymous.list_parts),
-    _par_row("ListObjects", "GET", _WITH_PAR + _BUCKET + "/o/?", handlers_anonymous.list_objects),
+    _par_row("UploadPart", "PUT", _PAR_UPLOAD + r"(?P<part>[0-9]+)", par_access.upload_part),
+    _par_row("CommitMultipartUpload", "POST", _PAR_UPLOAD, par_access.commit_upload),
+    _par_row("AbortMultipartUpload", "DELETE", _PAR_UPLOAD, par_access.abort_upload),
+    _par_row("ListMultipartUploadParts", "GET", _PAR_UPLOAD, par_access.list_parts),
+    _par_row("ListObjects", "GET", _WITH_PAR + _BUCKET + "/o/?", par_access.list_objects),
     _par_row(
         "CreateMultipartUpload",
         "PUT",
         _WITH_PAR + _OBJECT,
-        handlers_anonymous.create_upload,
+        par_access.create_upload,
         header="opc-multipart",
     ),
-    _par_row("PutObject", "PUT", _WITH_PAR + _OBJECT, handlers_anonymous.put_object),
-    _par_row("GetObject", "GET", _WITH_PAR + _OBJECT, handlers_anonymous.get_object),
-    _par_row("HeadObject", "HEAD", _WITH_PAR + _OBJECT, handlers_anonymous.head_object),
-    _row("RefreshToken", "POST", "/v1/authentication/refresh", handlers_auth.refresh_token),
+    _par_row("PutObject", "PUT", _WITH_PAR + _OBJECT, par_access.put_object),
+    _par_row("GetObject", "GET", _WITH_PAR + _OBJECT, par_access.get_object),
+    _par_row("HeadObject", "HEAD", _WITH_PAR + _OBJECT, par_access.head_object),
+    _row("RefreshToken", "POST", "/v1/authentication/refresh", auth.refresh_token),
     _row(
         "GenerateUpst",
         "POST",
         "/v1/token/upst/actions/GenerateUpst",
-        handlers_auth.generate_upst,
+        auth.generate_upst,
     ),
-    _login_row("Authorize", "GET", handlers_auth.authorize),
-    _login_row("LogIn", "POST", handlers_auth.log_in),
-    _row("ListRegions", "GET", "/20160918/regions", handlers_auth.list_regions),
+    _login_row("Authorize", "GET", auth.authorize),
+    _login_row("LogIn", "POST", auth.log_in),
+    _row("ListRegions", "GET", "/20160918/regions", auth.list_regions),
 )

@@ -21,8 +21,8 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from .answers import not_authenticated
-from .settings import Settings
+from ocihaul.emulator.responses import not_authenticated
+from ocihaul.emulator.settings import Settings
 
 TENANCY = "ocid1.tenancy.oc1..emulated"
 USER = "ocid1.user.oc1..emulated"

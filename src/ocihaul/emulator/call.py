@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from .answers import Answer, ApiError
-from .auth import Signatory
-from .bodies import Intake
-from .service import Service
+from ocihaul.emulator.auth import Signatory
+from ocihaul.emulator.blobs import Intake
+from ocihaul.emulator.responses import Answer, ApiError
+from ocihaul.emulator.state import Service
 
 _MAX_JSON = 8 * 2**20
 
@@ -36,7 +36,10 @@ class Call:
 
     def __post_init__(self) -> None:
         self.path, _, query = self.target.partition("?")
-        self.query = dict(parse_qsl(query, keep_blank_values=True))
+        self.query = {}
+        for name, value in parse_qsl(query, keep_blank_values=True):
+            # All values count of a parameter that is repeated.
+            self.query[name] = f"{self.query[name]},{value}" if name in self.query else value
 
     @property
     def namespace(self) -> str:
@@ -70,6 +73,10 @@ class Call:
         except BaseException:
             intake.drop()
             raise
+
+    def drain(self) -> None:
+        """Receive a body that says nothing."""
+        self._small_body()
 
     def form(self) -> dict[str, str]:
         """Receive the body as the fields of an HTML form."""

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from .emulator import Emulator
-from .log import LogEntry, as_json
-from .settings import GIB, MIB, Settings
+from ocihaul.emulator.emulator import Emulator
+from ocihaul.emulator.log import LogEntry, as_json
+from ocihaul.emulator.settings import GIB, MIB, Settings
 
 _UNITS = {"": 1, "K": 1024, "M": MIB, "G": GIB}
 

@@ -14,18 +14,17 @@ from typing import Any, Self
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from .auth import Authority, Session
-from .bodies import Blob
-from .checksums import combine_crc32c, digest_of_digests
-from .faults import Faults
-from .handlers_common import object_headers
-from .log import Log, LogEntry
-from .objects import Attributes, Part, Store, StoredObject, Versioning
-from .profiles import REGION, write_api_key_profile, write_session_profile
-from .random_faults import RandomFaults
-from .server import Server
-from .service import Service
-from .settings import Settings
+from ocihaul.emulator.auth import TENANCY, Authority, Session
+from ocihaul.emulator.blobs import Blob, combine_crc32c, digest_of_digests
+from ocihaul.emulator.buckets import Store, Versioning
+from ocihaul.emulator.faults import Faults, RandomFaults
+from ocihaul.emulator.handlers.common import object_headers
+from ocihaul.emulator.log import Log, LogEntry
+from ocihaul.emulator.objects import Attributes, Part, StoredObject
+from ocihaul.emulator.profiles import REGION, write_api_key_profile, write_session_profile
+from ocihaul.emulator.server import Server, server_context
+from ocihaul.emulator.settings import Settings
+from ocihaul.emulator.state import Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ class Emulator:
             data.mkdir(parents=True, exist_ok=True)
             self._service = Service(
                 settings=settings,
-                store=Store(data, settings.namespace),
+                store=Store(data, settings.namespace, TENANCY),
                 log=Log(on_request),
                 faults=Faults(),
                 closing=threading.Event(),
@@ -84,9 +83,6 @@ class Emulator:
             self.ca_file: Path | None = None
             context = None
             if settings.tls:
-                # An extra: who never asks for TLS need not have trustme.
-                from .tls import server_context  # noqa: PLC0415
-
                 self.ca_file = self._home / "ca.pem"
                 context = server_context(settings.host, self.ca_file)
             self._server = Server(self._service, context)

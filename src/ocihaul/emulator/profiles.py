@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from .auth import TENANCY, USER, Session, fingerprint, private_pem, public_pem
+from ocihaul.emulator.auth import TENANCY, USER, Session, fingerprint, private_pem, public_pem
 
 REGION = "eu-frankfurt-1"
 

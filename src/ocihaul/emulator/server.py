@@ -6,14 +6,15 @@ import socket
 import ssl
 import threading
 import time
+from pathlib import Path
 
 import h11
 
-from .exchange import Exchange
-from .log import Record
-from .service import Service
-from .settings import MIB
-from .wire import Wire
+from ocihaul.emulator.connection_handler import ConnectionHandler
+from ocihaul.emulator.log import Record
+from ocihaul.emulator.settings import MIB
+from ocihaul.emulator.state import Service
+from ocihaul.emulator.wire import Wire
 
 _HANDSHAKE_SECONDS = 10.0
 #: What a paced connection may hold in the kernel: else a client is done long before we are.
@@ -112,7 +113,7 @@ class Server:
                 return
             if request is None:
                 return
-            if not Exchange(self._service, wire, request, number, buffer).run():
+            if not ConnectionHandler(self._service, wire, request, number, buffer).run():
                 return
 
     def _refuse(self, number: int, wire: Wire, error: h11.RemoteProtocolError) -> None:
@@ -133,3 +134,15 @@ class Server:
         with contextlib.suppress(OSError):
             wire.send_raw(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
         log.finish(record)
+
+
+def server_context(host: str, ca_file: Path) -> ssl.SSLContext:
+    """A server context for `host`; its CA certificate is written to `ca_file`."""
+    # An extra: who never asks for TLS need not have it.
+    import trustme  # noqa: PLC0415
+
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(host, "localhost").configure_cert(context)
+    authority.cert_pem.write_to_path(ca_file)
+    return context

@@ -85,8 +85,13 @@ class Settings:
     enforce_min_part_size: bool = False
     #: Largest page of any list; None: 1000.
     page_limit: int | None = None
-    #: How long it takes until a restored Archive object can be read.
-    restore_seconds: float = 0.2
+    #: How long it takes until a restored Archive object can be read; the service takes an hour.
+    restore_seconds: float = 3600.0
+    #: False: parts in neither list of a commit are dropped in silence.
+    commit_needs_every_part: bool = True
+    #: While versioning is suspended, a new object replaces the latest one in any case; False: only
+    #: one that was written without versions, as others do it. Not documented in detail.
+    suspended_replaces_latest: bool = False
     #: How long a copy takes.
     copy_seconds: float = 0.2
 

@@ -1,17 +1,21 @@
 """Actions on a bucket's objects: restore, rename, delete in batches, copy."""
 
-from collections.abc import Mapping
-from email.utils import formatdate
+import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import customer_keys
-from .answers import Answer, ApiError, json_answer
-from .call import Call
-from .handlers_common import TIERS, written_headers
-from .objects import Attributes, StoredObject, check_write
-from .service import Service
-from .timestamps import timestamp
-from .work import Work
+from ocihaul.emulator.call import Call
+from ocihaul.emulator.handlers.common import (
+    TIERS,
+    check_customer_key,
+    check_object_name,
+    customer_key_sha256,
+    written_headers,
+)
+from ocihaul.emulator.objects import Attributes, StoredObject, check_write
+from ocihaul.emulator.responses import Answer, ApiError, json_answer, timestamp
+from ocihaul.emulator.state import Service
+from ocihaul.emulator.work_requests import Work
 
 _MAX_BATCH = 1000
 
@@ -42,20 +46,21 @@ def rename_object(service: Service, call: Call) -> Answer:
     """The same object under another name."""
     body = call.json()
     source, target = str(body.get("sourceName", "")), str(body.get("newName", ""))
-    if not target:
-        raise ApiError(400, "InvalidObjectName", "The body has no new name")
+    check_object_name(target)
     with service.store.lock:
         bucket = service.store.bucket(call.namespace, call.bucket)
         stored = bucket.object(source)
-        _check(stored, {"if-match": body.get("srcObjIfMatchETag")})
+        _check(stored.etag, {"if-match": body.get("srcObjIfMatchETag")})
         _check(
-            bucket.objects.get(target),
+            bucket.etag_of(target),
             {
                 "if-match": body.get("newObjIfMatchETag"),
                 "if-none-match": body.get("newObjIfNoneMatchETag"),
             },
         )
         if target != source:
+            bucket.check_retention(stored, service.now())
+            bucket.check_retention(bucket.objects.get(target), service.now())
             bucket.take(source)
             stored.name = target
             bucket.put(stored)
@@ -72,10 +77,13 @@ def batch_delete_objects(service: Service, call: Call) -> Answer:
     failed: list[dict[str, Any]] = []
     with service.store.lock:
         bucket = service.store.bucket(call.namespace, call.bucket)
+        keeps = bucket.versioning == "Enabled"
         for each in wanted:
             name = str(each.get("objectName", ""))
             try:
-                _check(bucket.object(name), {"if-match": each.get("ifMatch")})
+                stored = bucket.object(name)
+                _check(stored.etag, {"if-match": each.get("ifMatch")})
+                bucket.check_retention(None if keeps else stored, service.now())
                 bucket.delete(name)
             except ApiError as error:
                 told = {"statusCode": error.status, "errorMessage": error.message}
@@ -107,14 +115,14 @@ def copy_object(service: Service, call: Call) -> Answer:
         bucket = service.store.bucket(call.namespace, call.bucket)
         service.store.bucket(body["destinationNamespace"], body["destinationBucket"])
         source = bucket.object(body["sourceObjectName"], body.get("sourceVersionId"))
-        _check(source, {"if-match": body.get("sourceObjectIfMatchETag")})
+        _check(source.etag, {"if-match": body.get("sourceObjectIfMatchETag")})
         prefix = "opc-source-"
         given = {
             name.replace(prefix, "opc-"): value
             for name, value in call.headers.items()
             if name.startswith(prefix)
         }
-        customer_keys.check(source.attributes.sse_key_sha256, given)
+        check_customer_key(source.attributes.sse_key_sha256, given)
         if source.archival_state(service.now()) in {"Archived", "Restoring"}:
             raise ApiError(409, "NotRestored", "The object is archived; restore it first")
         attributes = _copied(source.attributes, body, call.headers)
@@ -129,7 +137,8 @@ def copy_object(service: Service, call: Call) -> Answer:
             "if-none-match": body.get("destinationObjectIfNoneMatchETag"),
         }
         try:
-            _check(target.objects.get(name), conditions)
+            _check(target.etag_of(name), conditions)
+            target.check_retention(target.objects.get(name), service.now())
         except ApiError:
             blob.retire()
             raise
@@ -144,6 +153,7 @@ def copy_object(service: Service, call: Call) -> Answer:
             )
         )
 
+    check_object_name(body["destinationObjectName"])
     resources = [
         _resource("READ", call.namespace, call.bucket, body["sourceObjectName"], "source"),
         _resource(
@@ -154,30 +164,111 @@ def copy_object(service: Service, call: Call) -> Answer:
             body["destinationRegion"],
         ),
     ]
-    work = Work(accepted=now, due=now + service.settings.copy_seconds, resources=resources)
-    service.work.add(work, finish)
-    headers = {"opc-work-request-id": work.work_id, "date": formatdate(now, usegmt=True)}
-    return Answer(status=202, headers=headers)
+    work = Work(
+        accepted=now,
+        due=now + service.settings.copy_seconds,
+        resources=resources,
+        compartment=bucket.compartment,
+    )
+    return _accepted(service, work, finish, blob.retire)
 
 
-def get_work_request(service: Service, call: Call) -> Answer:
-    """How far a copy is."""
-    work = service.work.get(call.parameters["work"])
-    return json_answer(work.document(service.now()))
+def update_storage_tier(service: Service, call: Call) -> Answer:
+    """Move an object to another tier; what is archived has to be restored first."""
+    body = call.json()
+    tier = body.get("storageTier")
+    if tier not in TIERS:
+        raise ApiError(400, "InvalidParameter", f"'{tier}' is no storage tier")
+    with service.store.lock:
+        bucket = service.store.bucket(call.namespace, call.bucket)
+        stored = bucket.object(str(body.get("objectName") or ""), body.get("versionId"))
+        if stored.archival_state(service.now()) in {"Archived", "Restoring"} and tier != "Archive":
+            raise ApiError(409, "NotRestored", "The object is archived; restore it first")
+        if tier != stored.attributes.storage_tier:
+            stored.attributes = dataclasses.replace(stored.attributes, storage_tier=tier)
+            stored.restored_at = stored.archived_again_at = None
+    return Answer()
 
 
-def list_work_request_errors(service: Service, call: Call) -> Answer:
-    """Why a copy failed."""
-    work = service.work.get(call.parameters["work"])
-    if work.error is None:
-        return json_answer([])
-    moment = timestamp(work.due)
-    error = {"code": work.error.code, "message": work.error.message, "timestamp": moment}
-    return json_answer([error])
+def reencrypt_object(service: Service, call: Call) -> Answer:
+    """The same object under another key: of the customer, of the key service, or the default."""
+    body = call.json()
+    with service.store.lock:
+        bucket = service.store.bucket(call.namespace, call.bucket)
+        stored = bucket.object(call.name, call.query.get("versionId"))
+        check_customer_key(
+            stored.attributes.sse_key_sha256, _key_headers(body, "sourceSseCustomerKey")
+        )
+        key = customer_key_sha256(_key_headers(body, "sseCustomerKey"))
+        kms = body.get("kmsKeyId") or bucket.kms_key_id
+        stored.attributes = dataclasses.replace(
+            stored.attributes,
+            sse_key_sha256=key,
+            kms_key_id=None if key else kms,
+        )
+    return Answer()
 
 
-def _check(existing: StoredObject | None, conditions: Mapping[str, Any]) -> None:
-    check_write(existing, {name: str(value) for name, value in conditions.items() if value})
+def reencrypt_bucket(service: Service, call: Call) -> Answer:
+    """Accept to encrypt the keys of all objects anew; objects with customer keys are left alone."""
+    call.drain()
+    with service.store.lock:
+        bucket = service.store.bucket(call.namespace, call.bucket)
+    now = service.now()
+
+    def finish() -> None:
+        for name in bucket.names():
+            for stored in bucket.versions(name):
+                if isinstance(stored, StoredObject) and not stored.attributes.sse_key_sha256:
+                    stored.attributes = dataclasses.replace(
+                        stored.attributes, kms_key_id=bucket.kms_key_id
+                    )
+
+    uri = f"/n/{call.namespace}/b/{call.bucket}"
+    resource: dict[str, object] = {
+        "actionType": "UPDATED",
+        "entityType": "bucket",
+        "identifier": uri,
+        "entityUri": uri,
+        "metadata": {"NAMESPACE": call.namespace, "BUCKET": call.bucket},
+    }
+    work = Work(
+        accepted=now,
+        due=now + service.settings.copy_seconds,
+        resources=[resource],
+        operation="REENCRYPT",
+        compartment=bucket.compartment,
+    )
+    return _accepted(service, work, finish)
+
+
+def _accepted(
+    service: Service,
+    work: Work,
+    finish: Callable[[], None],
+    on_cancel: Callable[[], None] | None = None,
+) -> Answer:
+    """202 with the id by which the work can be followed."""
+    service.work.add(work, finish, on_cancel)
+    return Answer(status=202, headers={"opc-work-request-id": work.work_id})
+
+
+def _key_headers(body: Mapping[str, Any], name: str) -> dict[str, str]:
+    """A customer key in a body, as headers bring it."""
+    given = body.get(name)
+    if not isinstance(given, dict):
+        return {}
+    prefix = "opc-sse-customer-"
+    values = {
+        "algorithm": given.get("algorithm"),
+        "key": given.get("key"),
+        "key-sha256": given.get("keySha256"),
+    }
+    return {f"{prefix}{key}": str(value) for key, value in values.items() if value}
+
+
+def _check(etag: str | None, conditions: Mapping[str, Any]) -> None:
+    check_write(etag, {name: str(value) for name, value in conditions.items() if value})
 
 
 def _copied(source: Attributes, body: Mapping[str, Any], headers: Mapping[str, str]) -> Attributes:
@@ -195,7 +286,7 @@ def _copied(source: Attributes, body: Mapping[str, Any], headers: Mapping[str, s
         metadata=shown,
         storage_tier=body.get("destinationObjectStorageTier") or source.storage_tier,
         algorithm=source.algorithm,
-        sse_key_sha256=customer_keys.key_sha256(headers),
+        sse_key_sha256=customer_key_sha256(headers),
         kms_key_id=headers.get("opc-sse-kms-key-id"),
     )
 

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from .answers import Answer, ApiError, json_answer
-from .call import Call
-from .handlers_common import numbered_page
-from .objects import Bucket
-from .pars import ACCESS_TYPES, LISTING_ACTIONS, Par
-from .service import Service
-from .timestamps import read_timestamp, timestamp
+from ocihaul.emulator.buckets import Bucket
+from ocihaul.emulator.call import Call
+from ocihaul.emulator.handlers.common import SHORT_PAGE, numbered_page
+from ocihaul.emulator.objects import ACCESS_TYPES, LISTING_ACTIONS, Par
+from ocihaul.emulator.responses import Answer, ApiError, json_answer, read_timestamp, timestamp
+from ocihaul.emulator.state import Service
 
 
 def create_par(service: Service, call: Call) -> Answer:
@@ -58,7 +57,7 @@ def list_pars(service: Service, call: Call) -> Answer:
     with service.store.lock:
         bucket = service.store.bucket(call.namespace, call.bucket)
         pars = [par for par in bucket.pars.values() if (par.object_name or "").startswith(prefix)]
-    return numbered_page(service, call, [_describe(par) for par in pars])
+    return numbered_page(service, call, [_describe(par) for par in pars], usual=SHORT_PAGE)
 
 
 def delete_par(service: Service, call: Call) -> Answer:
@@ -77,7 +76,7 @@ def _par(bucket: Bucket, call: Call) -> Par:
 
 
 def _describe(par: Par) -> dict[str, Any]:
-    values = {
+    return {
         "id": par.par_id,
         "name": par.name,
         "accessType": par.access_type,
@@ -86,4 +85,3 @@ def _describe(par: Par) -> dict[str, Any]:
         "timeCreated": timestamp(par.created),
         "timeExpires": timestamp(par.expires),
     }
-    return {name: value for name, value in values.items() if value is not None}

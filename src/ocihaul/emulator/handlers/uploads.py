@@ -3,36 +3,38 @@
 import uuid
 from typing import Any
 
-from . import customer_keys
-from .answers import Answer, ApiError, json_answer
-from .bodies import Blob
-from .call import Call
-from .checksums import Checksums, combine_crc32c, digest_of_digests
-from .handlers_common import (
+from ocihaul.emulator.blobs import Blob, Checksums, combine_crc32c, digest_of_digests
+from ocihaul.emulator.buckets import Bucket
+from ocihaul.emulator.call import Call
+from ocihaul.emulator.handlers.common import (
     attributes_from_body,
     check_checksums,
+    check_customer_key,
+    check_object_name,
     checksum_answer,
     declared_algorithm,
     numbered_page,
     page_size,
+    page_token,
+    read_page_token,
     wanted_algorithms,
     written_headers,
 )
-from .objects import Bucket, Part, StoredObject, Upload, check_write
-from .service import Service
-from .settings import Settings
-from .timestamps import timestamp
+from ocihaul.emulator.objects import Part, StoredObject, Upload, check_none_match, check_write
+from ocihaul.emulator.responses import Answer, ApiError, json_answer, timestamp
+from ocihaul.emulator.settings import Settings
+from ocihaul.emulator.state import Service
 
 
 def create_upload(service: Service, call: Call) -> Answer:
     """An upload id; nothing is visible yet."""
     body = call.json()
     name = body.get("object")
-    if not isinstance(name, str) or not name:
-        raise ApiError(400, "InvalidObjectName", "The body names no object")
+    name = check_object_name(name)
+    check_none_match(call.headers)
     with service.store.lock:
         bucket = service.store.bucket(call.namespace, call.bucket)
-        check_write(bucket.objects.get(name), call.headers)
+        check_write(bucket.etag_of(name), call.headers)
         attributes = attributes_from_body(call.headers, body, bucket.storage_tier)
         upload = Upload(name=name, attributes=attributes)
         bucket.uploads[upload.upload_id] = upload
@@ -47,12 +49,13 @@ def upload_part(service: Service, call: Call) -> Answer:
     with service.store.lock:
         bucket = service.store.bucket(call.namespace, call.bucket)
         upload = bucket.upload(call.name, call.query.get("uploadId"))
+        _check_part(upload, number, call)
     if not 1 <= number <= settings.max_parts:
         message = f"The part number {number} is not in 1..{settings.max_parts}"
         raise ApiError(400, "InvalidUploadPart", message)
     if call.content_length > settings.max_part_size:
         raise ApiError(413, "RequestEntityTooLarge", "The part is larger than 50 GiB")
-    customer_keys.check(upload.attributes.sse_key_sha256, call.headers)
+    check_customer_key(upload.attributes.sse_key_sha256, call.headers)
     declared = declared_algorithm(call.headers) or upload.attributes.algorithm
     algorithms = wanted_algorithms(call.headers) | ({declared} if declared else set())
     intake = service.store.intake(settings, algorithms)
@@ -63,6 +66,7 @@ def upload_part(service: Service, call: Call) -> Answer:
         with service.store.lock:
             # It may have been committed or aborted while the body was on its way.
             bucket.upload(call.name, upload.upload_id)
+            _check_part(upload, number, call)
             old = upload.parts.get(number)
             upload.parts[number] = part
     except ApiError:
@@ -85,10 +89,15 @@ def commit_upload(service: Service, call: Call) -> Answer:
     with service.store.lock:
         bucket = service.store.bucket(call.namespace, call.bucket)
         upload = bucket.upload(call.name, call.query.get("uploadId"))
-        check_write(bucket.objects.get(call.name), call.headers)
+        check_none_match(call.headers)
+        check_write(bucket.etag_of(call.name), call.headers)
+        if bucket.versioning != "Enabled":
+            bucket.check_retention(bucket.objects.get(call.name), service.now())
         everything = [{"partNum": each.number, "etag": each.etag} for each in upload.parts.values()]
         listed = everything if all_parts else body.get("partsToCommit")
         parts = _chosen(upload, listed, settings)
+        if not all_parts and settings.commit_needs_every_part:
+            _check_excluded(upload, {part.number for part in parts}, body.get("partsToExclude"))
         told = _whole_headers(settings, upload, parts)
         stored = StoredObject(
             name=upload.name,
@@ -120,7 +129,7 @@ def list_parts(service: Service, call: Call) -> Answer:
     with service.store.lock:
         bucket = service.store.bucket(call.namespace, call.bucket)
         upload = bucket.upload(call.name, call.query.get("uploadId"))
-        after = call.integer("page", 0) or 0
+        after = int(read_page_token(call.query.get("page")) or "0")
         numbers = sorted(number for number in upload.parts if number > after)
         page = numbers[: page_size(service, call)]
         parts = [upload.parts[number] for number in page]
@@ -128,7 +137,7 @@ def list_parts(service: Service, call: Call) -> Answer:
         {"partNumber": part.number, "etag": part.etag, "md5": part.md5 or "", "size": part.size}
         for part in parts
     ]
-    more = {"opc-next-page": str(page[-1])} if len(page) < len(numbers) else {}
+    more = {"opc-next-page": page_token(str(page[-1]))} if len(page) < len(numbers) else {}
     return json_answer(values, headers=more)
 
 
@@ -174,6 +183,28 @@ def _chosen(upload: Upload, listed: Any, settings: Settings) -> list[Part]:
         message = f"The part {small[0]} is smaller than the minimum and not the last"
         raise ApiError(400, "InvalidUploadPart", message)
     return parts
+
+
+def _check_part(upload: Upload, number: int, call: Call) -> None:
+    """412 when if-match or if-none-match forbid to write over the part that is there."""
+    old = upload.parts.get(number)
+    check_none_match(call.headers)
+    check_write(None if old is None else old.etag, call.headers)
+
+
+def _check_excluded(upload: Upload, committed: set[int], excluded: Any) -> None:
+    """400 unless each part is in exactly one of the two lists."""
+    numbers = excluded if isinstance(excluded, list) else []
+    if not all(isinstance(number, int) for number in numbers):
+        raise ApiError(400, "InvalidParameter", "partsToExclude is not a list of part numbers")
+    both = committed & set(numbers)
+    if both:
+        message = f"The part {min(both)} is both to be committed and to be excluded"
+        raise ApiError(400, "InvalidUploadPart", message)
+    neither = set(upload.parts) - committed - set(numbers)
+    if neither:
+        message = f"The part {min(neither)} is neither to be committed nor to be excluded"
+        raise ApiError(400, "InvalidUploadPart", message)
 
 
 def _whole_crc32c(parts: list[Part]) -> int:

@@ -1,8 +1,9 @@
-"""What a handler returns or raises: an answer, or an error in the service's own words."""
+"""What a handler returns or raises, and how the service writes it: JSON, errors, times."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 NOT_AUTHENTICATED = (
@@ -65,3 +66,20 @@ class ApiError(Exception):
 def not_authenticated(detail: str) -> ApiError:
     """The one 401 of the service, whatever the reason."""
     return ApiError(401, "NotAuthenticated", NOT_AUTHENTICATED, detail=detail)
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339 with milliseconds, without a fraction where they are zero."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    milliseconds = moment.microsecond // 1000
+    fraction = f".{milliseconds:03d}" if milliseconds else ""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}Z"
+
+
+def read_timestamp(text: str) -> float | None:
+    """Epoch seconds; None for what is no time, or has no zone."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if moment.tzinfo is None else moment.timestamp()

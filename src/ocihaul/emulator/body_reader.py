@@ -4,20 +4,20 @@ import base64
 import hashlib
 from collections.abc import Callable
 
-from .answers import not_authenticated
-from .call import Call
-from .faults import Fault
-from .log import Record
-from .mishaps import Cut, planned_error
-from .service import Service
-from .wire import Wire
+from ocihaul.emulator.call import Call
+from ocihaul.emulator.fault_effects import Cut, planned_error
+from ocihaul.emulator.faults import Fault
+from ocihaul.emulator.log import Record
+from ocihaul.emulator.responses import not_authenticated
+from ocihaul.emulator.state import Service
+from ocihaul.emulator.wire import Wire
 
 
 class ClientGone(Exception):
     """The client closed before its body was complete."""
 
 
-class Reception:
+class BodyReader:
     """The body of one request; `fault` may be set until `receive` is called."""
 
     def __init__(

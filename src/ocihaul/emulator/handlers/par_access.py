@@ -5,29 +5,27 @@ The right is looked at on each use. Behind it are the same handlers as for signe
 
 from urllib.parse import quote
 
-from . import handlers_lists, handlers_objects, handlers_uploads
-from .answers import Answer, ApiError, json_answer
-from .call import Call, Handler
-from .handlers_common import attributes_from_headers
-from .objects import Upload, check_write
-from .pars import Par
-from .service import Service
-from .timestamps import timestamp
+from ocihaul.emulator.call import Call, Handler
+from ocihaul.emulator.handlers import lists, objects, uploads
+from ocihaul.emulator.handlers.common import attributes_from_headers, check_object_name
+from ocihaul.emulator.objects import Par, Upload, check_write
+from ocihaul.emulator.responses import Answer, ApiError, json_answer, timestamp
+from ocihaul.emulator.state import Service
 
 
 def get_object(service: Service, call: Call) -> Answer:
     """GetObject; without an object's name, ListObjects."""
-    return _use(service, call, handlers_objects.get_object, write=False)
+    return _use(service, call, objects.get_object, write=False)
 
 
 def head_object(service: Service, call: Call) -> Answer:
     """HeadObject."""
-    return _use(service, call, handlers_objects.head_object, write=False)
+    return _use(service, call, objects.head_object, write=False)
 
 
 def put_object(service: Service, call: Call) -> Answer:
     """PutObject."""
-    return _use(service, call, handlers_objects.put_object, write=True)
+    return _use(service, call, objects.put_object, write=True)
 
 
 def list_objects(service: Service, call: Call) -> Answer:
@@ -38,7 +36,7 @@ def list_objects(service: Service, call: Call) -> Answer:
     prefix = par.object_name or ""
     if not call.query.get("prefix", "").startswith(prefix):
         call.query["prefix"] = prefix
-    return handlers_lists.list_objects(service, call)
+    return lists.list_objects(service, call)
 
 
 def create_upload(service: Service, call: Call) -> Answer:
@@ -46,7 +44,8 @@ def create_upload(service: Service, call: Call) -> Answer:
     par = _allowed(service, call, write=True)
     with service.store.lock:
         bucket = service.store.bucket(call.namespace, call.bucket)
-        check_write(bucket.objects.get(call.name), call.headers)
+        check_object_name(call.name)
+        check_write(bucket.etag_of(call.name), call.headers)
         attributes = attributes_from_headers(call.headers, bucket.storage_tier)
         upload = Upload(name=call.name, attributes=attributes, par_secret=par.secret)
         bucket.uploads[upload.upload_id] = upload
@@ -64,24 +63,24 @@ def create_upload(service: Service, call: Call) -> Answer:
 
 def upload_part(service: Service, call: Call) -> Answer:
     """UploadPart."""
-    return _use_upload(service, call, handlers_uploads.upload_part)
+    return _use_upload(service, call, uploads.upload_part)
 
 
 def commit_upload(service: Service, call: Call) -> Answer:
     """CommitMultipartUpload; without a body, of all parts."""
-    return _use_upload(service, call, handlers_uploads.commit_upload)
+    return _use_upload(service, call, uploads.commit_upload)
 
 
 def abort_upload(service: Service, call: Call) -> Answer:
     """AbortMultipartUpload."""
-    return _use_upload(service, call, handlers_uploads.abort_upload)
+    return _use_upload(service, call, uploads.abort_upload)
 
 
 def list_parts(service: Service, call: Call) -> Answer:
     """ListMultipartUploadParts, where the service has that."""
     if not service.settings.par_lists_parts:
         raise ApiError(405, "MethodNotAllowed", "GET is not possible here")
-    return _use_upload(service, call, handlers_uploads.list_parts)
+    return _use_upload(service, call, uploads.list_parts)
 
 
 def _use(service: Service, call: Call, handler: Handler, *, write: bool) -> Answer:
@@ -132,4 +131,6 @@ def _par(service: Service, call: Call) -> Par:
 def _refused(service: Service, detail: str) -> ApiError:
     """One answer for whatever does not fit; the log has the reason."""
     message = "The pre-authenticated request does not exist, is expired, or does not allow this"
-    return ApiError(service.settings.par_refusal, "NotAuthenticated", message, detail=detail)
+    status = service.settings.par_refusal
+    code = "NotAuthenticated" if status == 401 else "NotAuthorizedOrNotFound"
+    return ApiError(status, code, message, detail=detail)

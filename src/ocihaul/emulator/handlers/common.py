@@ -1,20 +1,72 @@
-"""What object handlers share: attributes from requests, checks of checksums, answer headers."""
+"""What handlers share: attributes from requests, checksums, customer keys, headers, pages."""
 
-import uuid
+import base64
+import hashlib
+import secrets
 from collections.abc import Mapping, Sequence
 from email.utils import formatdate
 from typing import Any
 
-from . import customer_keys
-from .answers import Answer, ApiError, json_answer
-from .call import Call
-from .checksums import ALGORITHMS, Checksums
-from .objects import Attributes, StoredObject
-from .service import Service
-from .settings import Settings
-from .timestamps import timestamp
+from ocihaul.emulator.blobs import ALGORITHMS, Checksums
+from ocihaul.emulator.call import Call
+from ocihaul.emulator.objects import Attributes, StoredObject
+from ocihaul.emulator.responses import Answer, ApiError, json_answer, timestamp
+from ocihaul.emulator.settings import Settings
+from ocihaul.emulator.state import Service
+
+_CUSTOMER_KEY = (
+    "opc-sse-customer-algorithm",
+    "opc-sse-customer-key",
+    "opc-sse-customer-key-sha256",
+)
+
+
+def customer_key_sha256(headers: Mapping[str, str]) -> str | None:
+    """Base64 SHA-256 of the key in the request, None if there is none; 400 if it is malformed."""
+    given = [headers.get(name) for name in _CUSTOMER_KEY]
+    if not any(given):
+        return None
+    algorithm, key, claimed = given
+    try:
+        raw = base64.b64decode(key or "", validate=True)
+    except ValueError:
+        raw = b""
+    actual = base64.b64encode(hashlib.sha256(raw).digest()).decode()
+    if algorithm != "AES256" or len(raw) != 32 or claimed != actual:
+        message = "The customer encryption key, its algorithm or its SHA-256 is not valid"
+        raise ApiError(400, "InvalidSSECustomerKey", message)
+    return actual
+
+
+def check_customer_key(stored: str | None, headers: Mapping[str, str]) -> None:
+    """400 unless the request brings exactly the key that the object was written with."""
+    given = customer_key_sha256(headers)
+    if given == stored:
+        return
+    if given is None:
+        message = "The object is encrypted with a customer key, and the request brings none"
+        raise ApiError(400, "MissingSSECustomerKey", message)
+    if stored is None:
+        message = "The object is not encrypted with a customer key, and the request brings one"
+        raise ApiError(400, "InvalidSSECustomerKey", message)
+    message = "The customer key is not the one that the object was written with"
+    raise ApiError(403, "IncorrectSSECustomerKey", message)
+
+
+def customer_key_headers(stored: str | None) -> dict[str, str]:
+    """What answers say about the key."""
+    if stored is None:
+        return {}
+    return {
+        "opc-sse-customer-algorithm": "AES256",
+        "opc-sse-customer-key-sha256": stored,
+    }
+
 
 MAX_PAGE = 1000
+#: The page of buckets, PARs and the like where no limit is given.
+SHORT_PAGE = 25
+MAX_NAME = 1024
 TIERS = ("Standard", "InfrequentAccess", "Archive")
 _DECLARED = "opc-checksum-algorithm"
 _META = "opc-meta-"
@@ -27,6 +79,16 @@ CONTENT_HEADERS = {
     "content-disposition": "contentDisposition",
     "cache-control": "cacheControl",
 }
+
+
+def check_object_name(name: object) -> str:
+    """400 unless an object can have this name: 1 to 1,024 bytes, no line breaks or NUL."""
+    if not isinstance(name, str) or not 1 <= len(name.encode()) <= MAX_NAME:
+        raise ApiError(400, "InvalidObjectName", f"An object's name has 1 to {MAX_NAME} bytes")
+    if any(character in name for character in "\r\n\0"):
+        message = "An object's name has no line feed, carriage return or NUL"
+        raise ApiError(400, "InvalidObjectName", message)
+    return name
 
 
 def declared_algorithm(headers: Mapping[str, str]) -> str | None:
@@ -52,9 +114,10 @@ def check_checksums(settings: Settings, headers: Mapping[str, str], actual: Chec
     for algorithm, header in {"MD5": "content-md5", **claims}.items():
         computed = actual.value(algorithm)
         if header in headers and computed is not None and headers[header] != computed:
+            shown = "Content-MD5" if algorithm == "MD5" else header
             message = (
-                f"The computed {algorithm} of the request body ({computed}) does not match "
-                f"the {header} header ({headers[header]})"
+                f"The value of the {shown} header '{headers[header]}' does not match the computed "
+                f"{algorithm} of the request body '{computed}'"
             )
             raise ApiError(400, f"UnmatchedContent{algorithm}", message)
 
@@ -100,7 +163,7 @@ def _attributes(
         metadata=metadata,
         storage_tier=tier,
         algorithm=declared_algorithm(headers),
-        sse_key_sha256=customer_keys.key_sha256(headers),
+        sse_key_sha256=customer_key_sha256(headers),
         kms_key_id=headers.get("opc-sse-kms-key-id"),
     )
 
@@ -117,7 +180,7 @@ def object_headers(stored: StoredObject, now: float) -> dict[str, str]:
         **attributes.headers,
         **{f"{_META}{name}": value for name, value in attributes.metadata.items()},
         **stored.checksum_headers,
-        **customer_keys.echo(attributes.sse_key_sha256),
+        **customer_key_headers(attributes.sse_key_sha256),
         "storage-tier": attributes.storage_tier,
     }
     if attributes.kms_key_id:
@@ -136,27 +199,57 @@ def written_headers(stored: StoredObject) -> dict[str, str]:
         "etag": stored.etag,
         "last-modified": formatdate(stored.modified, usegmt=True),
         "version-id": stored.version_id,
-        **customer_keys.echo(stored.attributes.sse_key_sha256),
+        **customer_key_headers(stored.attributes.sse_key_sha256),
     }
     if stored.attributes.kms_key_id:
         headers["opc-sse-kms-key-id"] = stored.attributes.kms_key_id
     return headers
 
 
-def page_size(service: Service, call: Call) -> int:
+def page_size(service: Service, call: Call, usual: int = MAX_PAGE) -> int:
     """How many items the page may have: what is asked for, and no more than the service has."""
-    limit = min(call.integer("limit", MAX_PAGE) or MAX_PAGE, MAX_PAGE)
-    return min(limit, service.settings.page_limit or MAX_PAGE)
+    wanted = call.integer("limit", usual) or 0
+    if wanted < 1:
+        raise ApiError(400, "InvalidParameter", "The limit is not a number from 1 on")
+    return min(wanted, MAX_PAGE, service.settings.page_limit or MAX_PAGE)
 
 
-def numbered_page(service: Service, call: Call, values: Sequence[Any]) -> Answer:
+def numbered_page(
+    service: Service, call: Call, values: Sequence[Any], *, usual: int = MAX_PAGE
+) -> Answer:
     """The page of `values` that the query asks for; pages are named by where they begin."""
-    start = call.integer("page", 0) or 0
-    end = start + page_size(service, call)
-    more = {"opc-next-page": str(end)} if end < len(values) else {}
+    start = int(read_page_token(call.query.get("page")) or "0")
+    end = start + page_size(service, call, usual)
+    more = {"opc-next-page": page_token(str(end))} if end < len(values) else {}
     return json_answer(values[start:end], headers=more)
 
 
+def page_token(position: str) -> str:
+    """Opaque, as the service's: `1:` and base64url that ends with `==`, to be quoted."""
+    data = position.encode()
+    data = _page_tag(data) + data
+    data += bytes((1 - len(data)) % 3)
+    return f"1:{base64.urlsafe_b64encode(data).decode()}"
+
+
+def read_page_token(token: str | None) -> str | None:
+    """The position in a token that was given out here; 400 for any other."""
+    if token is None:
+        return None
+    try:
+        data = base64.urlsafe_b64decode(token.removeprefix("1:").encode("ascii"))
+    except ValueError:
+        data = b""
+    position = data[8:].rstrip(bytes(1))
+    if not token.startswith("1:") or data[:8] != _page_tag(position):
+        raise ApiError(400, "InvalidPage", "The page is not one that a list has named")
+    return position.decode()
+
+
+def _page_tag(position: bytes) -> bytes:
+    return hashlib.sha256(position).digest()[:8]
+
+
 def request_id() -> str:
-    """The service's name for one request."""
-    return f"emulated:{uuid.uuid4().hex.upper()}"
+    """The service's name for one request: the region, and 64 characters of base64url."""
+    return f"fra-1:{secrets.token_urlsafe(48)}"

@@ -3,21 +3,30 @@
 import re
 from email.utils import formatdate
 
-from . import customer_keys
-from .answers import Answer, ApiError
-from .bodies import Blob
-from .call import Call
-from .handlers_common import (
+from ocihaul.emulator.blobs import Blob
+from ocihaul.emulator.buckets import Bucket
+from ocihaul.emulator.call import Call
+from ocihaul.emulator.handlers.common import (
     attributes_from_headers,
     check_checksums,
+    check_customer_key,
+    check_object_name,
     checksum_answer,
     declared_algorithm,
     object_headers,
     wanted_algorithms,
     written_headers,
 )
-from .objects import DeleteMarker, StoredObject, check_read, check_write
-from .service import Service
+from ocihaul.emulator.objects import (
+    DeleteMarker,
+    StoredObject,
+    check_delete,
+    check_none_match,
+    check_read,
+    check_write,
+)
+from ocihaul.emulator.responses import Answer, ApiError
+from ocihaul.emulator.state import Service
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 _OVERRIDES = {
@@ -35,7 +44,7 @@ def put_object(service: Service, call: Call) -> Answer:
     settings = service.settings
     with service.store.lock:
         bucket = service.store.bucket(call.namespace, call.bucket)
-        check_write(bucket.objects.get(call.name), call.headers)
+        _check_write(service, bucket, call)
     if call.content_length > settings.max_object_put:
         raise ApiError(413, "RequestEntityTooLarge", "The object is larger than 50 GiB")
     attributes = attributes_from_headers(call.headers, bucket.storage_tier)
@@ -46,7 +55,7 @@ def put_object(service: Service, call: Call) -> Answer:
     try:
         check_checksums(settings, call.headers, intake.checksums)
         with service.store.lock:
-            check_write(bucket.objects.get(call.name), call.headers)
+            _check_write(service, bucket, call)
             stored = StoredObject(
                 name=call.name,
                 blob=Blob([intake.segment]),
@@ -107,27 +116,39 @@ def delete_object(service: Service, call: Call) -> Answer:
     with service.store.lock:
         bucket = service.store.bucket(call.namespace, call.bucket)
         version_id = call.query.get("versionId")
-        if "if-match" in call.headers:
-            stored = bucket.object(call.name, version_id)
-            check_write(stored, {"if-match": call.headers["if-match"]})
+        if version_id is None:
+            target: StoredObject | DeleteMarker = bucket.object(call.name)
+        else:
+            target = bucket.version(call.name, version_id)
+        if isinstance(target, StoredObject):
+            check_delete(target.etag, call.headers)
+            if version_id is not None or bucket.versioning != "Enabled":
+                bucket.check_retention(target, service.now())
         if version_id is None:
             deleted = bucket.delete(call.name)
         else:
             deleted = bucket.delete_version(call.name, version_id)
-    headers = {
-        "last-modified": formatdate(service.now(), usegmt=True),
-        "version-id": deleted.version_id,
-    }
+    headers = {"last-modified": formatdate(service.now(), usegmt=True)}
     if isinstance(deleted, DeleteMarker):
+        headers["version-id"] = deleted.version_id
         headers["is-delete-marker"] = "true"
     return Answer(status=204, headers=headers)
+
+
+def _check_write(service: Service, bucket: Bucket, call: Call) -> None:
+    """What forbids to write an object: its name, a condition, a retention rule."""
+    check_object_name(call.name)
+    check_none_match(call.headers)
+    check_write(bucket.etag_of(call.name), call.headers)
+    if bucket.versioning != "Enabled":
+        bucket.check_retention(bucket.objects.get(call.name), service.now())
 
 
 def _readable(service: Service, call: Call) -> StoredObject:
     bucket = service.store.bucket(call.namespace, call.bucket)
     stored = bucket.object(call.name, call.query.get("versionId"))
     check_read(stored.etag, call.headers)
-    customer_keys.check(stored.attributes.sse_key_sha256, call.headers)
+    check_customer_key(stored.attributes.sse_key_sha256, call.headers)
     return stored
 
 

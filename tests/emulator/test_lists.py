@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from ocihaul.emulator.answers import ApiError
-from ocihaul.emulator.listing import Page, page_of
+from ocihaul.emulator.handlers.lists import Page, page_of
+from ocihaul.emulator.responses import ApiError
 
 
 def expected(names: list[str], query: dict[str, str]) -> tuple[list[str], list[str]]:

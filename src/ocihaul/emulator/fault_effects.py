@@ -3,11 +3,11 @@
 import http
 from collections.abc import Callable, Iterator
 
-from .answers import Answer, ApiError
-from .call import Call
-from .faults import Fault
-from .log import Record
-from .service import Service
+from ocihaul.emulator.call import Call
+from ocihaul.emulator.faults import Fault
+from ocihaul.emulator.log import Record
+from ocihaul.emulator.responses import Answer, ApiError
+from ocihaul.emulator.state import Service
 
 _HTML = b"<html><head><title>Bad Gateway</title></head><body>proxy error</body></html>"
 _GARBAGE = b"\x00\x15this is not HTTP\r\n\r\n"

@@ -9,21 +9,37 @@ from email.utils import formatdate
 
 import h11
 
-from .admission import admit, recheck
-from .answers import Answer, ApiError
-from .api import OPERATIONS
-from .call import Call, find
-from .faults import Fault
-from .handlers_common import request_id
-from .handlers_objects import bytes_asked_for
-from .log import Record, masked, without_secrets
-from .mishaps import Cut, after_operation, before_answer, before_operation, outage, spoiled
-from .reception import ClientGone, Reception
-from .service import Service
-from .wire import Wire
+from ocihaul.emulator.api import OPERATIONS
+from ocihaul.emulator.authentication import admit, recheck
+from ocihaul.emulator.body_reader import BodyReader, ClientGone
+from ocihaul.emulator.call import Call, find
+from ocihaul.emulator.fault_effects import (
+    Cut,
+    after_operation,
+    before_answer,
+    before_operation,
+    outage,
+    spoiled,
+)
+from ocihaul.emulator.faults import Fault
+from ocihaul.emulator.handlers.common import request_id
+from ocihaul.emulator.handlers.objects import bytes_asked_for
+from ocihaul.emulator.log import Record, masked, without_secrets
+from ocihaul.emulator.responses import Answer, ApiError
+from ocihaul.emulator.state import Service
+from ocihaul.emulator.wire import Wire
+
+#: What Object Storage tells in every answer.
+_API_HEADERS = {
+    "x-api-id": "native",
+    "access-control-allow-origin": "*",
+    "access-control-allow-methods": "POST,PUT,GET,HEAD,DELETE,OPTIONS",
+    "access-control-allow-credentials": "true",
+    "access-control-expose-headers": "etag,opc-client-request-id,opc-request-id,x-api-id",
+}
 
 
-class Exchange:
+class ConnectionHandler:
     """One request on one connection."""
 
     def __init__(
@@ -49,7 +65,7 @@ class Exchange:
         self._fault: Fault | None = None
         self._cleanup: Callable[[], None] | None = None
         self._record = self._open_record(connection)
-        self._reception = Reception(service, wire, self._call, self._record, buffer)
+        self._body = BodyReader(service, wire, self._call, self._record, buffer)
 
     def _open_record(self, connection: int) -> Record:
         call = self._call
@@ -107,7 +123,7 @@ class Exchange:
             outage(service, self._record, self._drain)
         admit(service, operation, self._call, self._record, self._now())
         self._fault = self._take_fault(operation.name, clock=False) or self._draw_fault()
-        self._reception.fault = self._fault
+        self._body.fault = self._fault
         if self._fault is not None:
             before_operation(service, self._fault, self._record, self._drain)
         try:
@@ -150,7 +166,7 @@ class Exchange:
         self._receive(lambda _chunk: None)
 
     def _receive(self, write: Callable[[memoryview], object]) -> None:
-        self._reception.receive(write)
+        self._body.receive(write)
         again = self._service.settings.check_token_at == "end"  # noqa: S105 - not a password
         if again and self._call.signatory is not None:
             recheck(self._service, self._call, self._now())
@@ -173,15 +189,14 @@ class Exchange:
         if drains:
             if unread > settings.drain_limit:
                 return False
-            self._reception.drain()
+            self._body.drain()
         return keep
 
     def _write(self, answer: Answer, *, announce: bool) -> None:
-        headers = {
-            "date": formatdate(self._now(), usegmt=True),
-            "opc-request-id": request_id(),
-            **answer.headers,
-        }
+        headers = {"date": formatdate(self._now(), usegmt=True), "opc-request-id": request_id()}
+        if self._call.path.startswith(("/n", "/p/", "/workRequests")):
+            headers |= _API_HEADERS
+        headers |= answer.headers
         if "opc-client-request-id" in self._call.headers:
             headers["opc-client-request-id"] = self._call.headers["opc-client-request-id"]
         is_head = self._call.method == "HEAD"

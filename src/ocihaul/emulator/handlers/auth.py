@@ -11,9 +11,9 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from .answers import Answer, ApiError, json_answer, not_authenticated
-from .call import Call
-from .service import Service
+from ocihaul.emulator.call import Call
+from ocihaul.emulator.responses import Answer, ApiError, json_answer, not_authenticated
+from ocihaul.emulator.state import Service
 
 
 def refresh_token(service: Service, call: Call) -> Answer:

@@ -1,4 +1,4 @@
-"""The HTTP signature, as the service checks it: from the bytes that were really sent."""
+"""Whether a request is let in: signature, date, host, token."""
 
 import base64
 import re
@@ -10,7 +10,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from .answers import not_authenticated
+from ocihaul.emulator.call import Call, Operation
+from ocihaul.emulator.log import Record
+from ocihaul.emulator.responses import not_authenticated
+from ocihaul.emulator.state import Service
 
 _PARAMETER = re.compile(r'([A-Za-z]+)="([^"]*)"')
 _HEADER = re.compile(r'Signature [A-Za-z]+="[^"]*"(?:, ?[A-Za-z]+="[^"]*")*')
@@ -42,7 +45,7 @@ def parse(authorization: str | None) -> Signature:
         value = base64.b64decode(fields["signature"], validate=True)
     except ValueError:
         raise not_authenticated("the signature is not base64") from None
-    return Signature(fields["keyId"], tuple(fields["headers"].split(" ")), value)
+    return Signature(fields["keyId"], tuple(fields["headers"].lower().split(" ")), value)
 
 
 def check_coverage(signature: Signature, method: str, *, body_signed: bool) -> None:
@@ -102,3 +105,36 @@ def check_host(host: str, host_ports: frozenset[str]) -> None:
     """
     if not any(host == own or host.endswith(("@" + own, "." + own)) for own in host_ports):
         raise not_authenticated("the host header names another server")
+
+
+def admit(service: Service, operation: Operation, call: Call, record: Record, now: float) -> None:
+    """401 unless the request is signed, now, by someone we know with a live token."""
+    if operation.public:
+        return
+    signature = parse(call.headers.get("authorization"))
+    signatory = service.auth.resolve(signature.key_id)
+    if signatory.token is not None:
+        record.token_id = signatory.token.jti
+        record.session_id = signatory.token.login.session_id
+        record.token_age_fraction = signatory.token.age_fraction(now)
+    check_coverage(signature, call.method, body_signed=not operation.bare_body)
+    verify(
+        signature,
+        signatory.public_key,
+        method=call.method,
+        target=call.target,
+        headers=call.headers,
+    )
+    check_host(call.headers.get("host", ""), service.host_ports)
+    check_date(signature, call.headers, now=now, max_skew=service.settings.max_skew)
+    if signatory.token is not None:
+        refreshing = operation.name == "RefreshToken"
+        service.auth.check(signatory.token, now, refreshing=refreshing)
+    call.signatory = signatory
+    call.body_signed = "x-content-sha256" in signature.headers
+
+
+def recheck(service: Service, call: Call, now: float) -> None:
+    """401 if the token has died since."""
+    if call.signatory is not None and call.signatory.token is not None:
+        service.auth.check(call.signatory.token, now, refreshing="authentication" in call.path)

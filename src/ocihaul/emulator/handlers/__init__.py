@@ -1,0 +1,1 @@
+"""The operations of the API, each a function of the service and one call."""
