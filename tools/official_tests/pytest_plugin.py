@@ -76,14 +76,14 @@ def pytest_configure(config: Any) -> None:  # noqa: ARG001  the hook's signature
     storage.__init__ = at_the_emulator
     official, testing = _module("oci_cli").cli, _module("click.testing")
     inner, click = testing.CliRunner.invoke, _module("click")
-    asked: Any = click.confirm
+    question = id(click.confirm)
 
     def invoke(self: Any, cli: Any, args: Any = None, input: Any = None, **given: Any) -> Any:  # noqa: A002
         if cli is not official:
             return inner(self, cli, args, input, **given)
         words, typed = list(args or ()), input
-        if click.confirm is not asked:  # a test has replaced the question by its answer
-            typed = ("y\n" if click.confirm("") else "n\n") * _ANSWERS
+        if id(click.confirm) != question:  # a test has put the answer in its place
+            typed = ("y\n" if bool(click.confirm("")) else "n\n") * _ANSWERS
         return _run(self, words, typed)
 
     testing.CliRunner.invoke = invoke

@@ -14,7 +14,7 @@ def yes_or_no(stdin: TextIO, stderr: TextIO, question: str) -> bool | None:
     """
     while True:
         say(stderr, question, end=" ")
-        line = stdin.readline()
+        line = next_line(stdin)
         if not line:
             say(stderr, "")
             return None
@@ -24,6 +24,14 @@ def yes_or_no(stdin: TextIO, stderr: TextIO, question: str) -> bool | None:
         if word in {"", "n", "no"}:
             return False
         say(stderr, "Error: invalid input")
+
+
+def next_line(stdin: TextIO) -> str:
+    """The next line; empty at the end of the input, and where it cannot be read."""
+    try:
+        return stdin.readline()
+    except (OSError, ValueError):
+        return ""
 
 
 def prompt(question: str, *, secret: bool = False) -> str:

@@ -75,7 +75,7 @@ class Reporter:
         now: Clock = time.time,
         quiet_for: float = 0.0,
     ) -> None:
-        """`quiet_for`: so many seconds the usual lines wait for others; perhaps nobody says them."""
+        """`quiet_for`: so many seconds the usual lines wait, and perhaps are never said."""
         self._screen = screen
         self._quiet_until = monotonic() + quiet_for if quiet_for else None
         self._held: list[str] = []

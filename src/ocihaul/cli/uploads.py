@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
+from ocihaul.cli.asking import next_line
 from ocihaul.cli.exit_codes import DONE
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, namespace_option, run_question, settle
@@ -208,7 +209,7 @@ def _confirm(invocation: Invocation, question: str) -> None:
     line = ""
     if invocation.may_ask():
         say(invocation.stderr, f"{question} [y/N]:", end=" ")
-        line = invocation.stdin.readline()
+        line = next_line(invocation.stdin)
     if not line:
         raise UsageError("there is no terminal to ask on", hint="Use --force.")
     if line.strip().lower() not in {"y", "yes"}:

@@ -1,5 +1,6 @@
 """`os object list-object-versions` and `bulk-delete-versions`."""
 
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,9 @@ from ocihaul.cli.trees import options as tree
 from ocihaul.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ocihaul.cli.objects.bucket_emptying import Doomed
     from ocihaul.storage.client import StorageClient
 
 #: The official CLI's default for `--limit`, and the page it asks for.
@@ -94,6 +98,7 @@ def _bulk_delete_versions() -> None:
 def _run(invocation: Invocation) -> int:
     from ocihaul.cli.objects.bucket_emptying import delete_all, versions
     from ocihaul.cli.option_values import namespace_or_none
+    from ocihaul.storage.listing import PAGE
     from ocihaul.trees.filters import make_filter
 
     options = invocation.options
@@ -108,7 +113,7 @@ def _run(invocation: Invocation) -> int:
     dry_run = bool(options["dry_run"])
     with at_work(invocation) as (storage, stop):
         namespace = namespace_or_none(options["namespace"]) or storage.get_namespace()
-        doomed = versions(
+        doomed: Iterator[Doomed] = versions(
             storage,
             namespace,
             bucket,
@@ -118,18 +123,18 @@ def _run(invocation: Invocation) -> int:
             accept=accept,
         )
         if not (dry_run or options["force"]):
-            # Listed before the question, so that it can say how many there are.
-            waiting = list(doomed)
-            if not waiting:
+            # The first page is listed before the question, so that it can say how many there are.
+            first = list(islice(doomed, PAGE))
+            if not first:
                 invocation.tell(f"There are no objects to delete in {bucket}")
                 return DONE
             text = (
-                f"WARNING: This command will delete at least {len(waiting)} object versions. Are "
+                f"WARNING: This command will delete at least {len(first)} object versions. Are "
                 "you sure you wish to continue? [y/N]:"
             )
             if not agreed(invocation, text):
                 return FAILED
-            doomed = iter(waiting)
+            doomed = chain(first, doomed)
         outcome = delete_all(
             "object",
             doomed,

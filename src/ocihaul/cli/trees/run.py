@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from ocihaul.cli.asking import next_line
 from ocihaul.cli.core import journal_for, storage_for
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.foretelling import Foreteller
@@ -131,7 +132,7 @@ def _confirm(invocation: Invocation, question: str, stopper: Stopper) -> Confirm
 def ask(invocation: Invocation, question: str, choices: str) -> str | None:
     """The answer to a question, in lower case; None where the input has ended without one."""
     say(invocation.stderr, f"WARNING: {question} [{choices}]:", end=" ")
-    line = invocation.stdin.readline()
+    line = next_line(invocation.stdin)
     if not line:
         say(invocation.stderr, "")
         return None
