@@ -100,7 +100,8 @@ def _run_suite(checkout: Path, suite: str, options: argparse.Namespace) -> list[
     """Run one suite in a directory of its own, as its tests write beside themselves."""
     stem = _PREFIX if suite == "object_storage" else f"{_PREFIX}_{suite}"
     report = options.log_dir / f"{suite}.outcomes"
-    report.unlink(missing_ok=True)
+    for old in (report, options.log_dir / f"{suite}.commands"):
+        old.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="official-") as name, Emulator(Settings()) as oci:
         home = Path(name)
         oci.write_api_key_profile(home / ".oci", "DEFAULT")

@@ -95,7 +95,7 @@ def _module(name: str) -> Any:
     return importlib.import_module(name)
 
 
-def _run(runner: Any, args: list[str], typed: Any) -> Any:
+def _run(runner: Any, args: list[Any], typed: Any) -> Any:
     """Run the command as a script would; its outcome as click tells it."""
     args = [word if isinstance(word, str) else json.dumps(word) for word in args]
     if hasattr(typed, "read"):

@@ -213,7 +213,7 @@ def _split(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _remembers(of_run: Mapping[str, Any]) -> bool:
     """What is new or different is seen without a memory."""
-    return of_run["mode"] is not Mode.SYNC and not of_run["dry_run"]
+    return not of_run["mode"].syncs and not of_run["dry_run"]
 
 
 class _Size:

@@ -3,15 +3,19 @@
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from ocihaul.cli import compat
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
 from ocihaul.cli.option_types import PartSize
 from ocihaul.cli.trees import options as tree
 from ocihaul.printing import write_lines
+
+if TYPE_CHECKING:
+    from ocihaul.trees.compare import Mode
 
 COMMAND = ("os", "object", "sync")
 
@@ -64,7 +68,6 @@ def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.cli.trees.run import run_tree
     from ocihaul.cli.trees.summary import DELETE, UPLOAD
     from ocihaul.transfer.uploads.request import UploadRequest
-    from ocihaul.trees.compare import Mode
     from ocihaul.trees.filters import make_filter
     from ocihaul.trees.request import TreeUpload
     from ocihaul.trees.results import EXTRA, SKIPPED, UPLOADED, Results
@@ -90,7 +93,7 @@ def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
                 name="-",
                 parallel=tree.parallel(given.get("parallel_operations_count")),
             ),
-            mode=Mode.SYNC,
+            mode=_mode(given),
             local_filter=local,
             remote_filter=remote,
             follow_links=not given.get("no_follow_symlinks"),
@@ -131,7 +134,6 @@ def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.cli.trees.run import run_tree
     from ocihaul.cli.trees.summary import DELETE_FILES, DOWNLOAD
     from ocihaul.storage.client import StorageClient
-    from ocihaul.trees.compare import Mode
     from ocihaul.trees.destination import check_root
     from ocihaul.trees.download import download_tree
     from ocihaul.trees.filters import make_filter
@@ -152,7 +154,7 @@ def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
             namespace=namespace,
             bucket=given["bucket_name"],
             prefix=prefix,
-            mode=Mode.SYNC,
+            mode=_mode(given),
             filter=make_filter(include, exclude, root=root, prefix=prefix),
             follow_links=not given.get("no_follow_symlinks"),
             strip_prefix=True,
@@ -184,3 +186,11 @@ def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
         dry_run=dry_run if given.get("dry_run") else None,
         size=None if given.get("dry_run") else size,
     )
+
+
+def _mode(given: Mapping[str, Any]) -> "Mode":
+    """Compare what has another time only, or send it as the official CLI does."""
+    from ocihaul.trees.compare import Mode
+
+    newer = compat.is_official() and not given.get("checksum")
+    return Mode.SYNC_NEWER if newer else Mode.SYNC

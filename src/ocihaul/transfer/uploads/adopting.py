@@ -42,6 +42,12 @@ def adopt(
     plan = Plan(source.size, part_size, multipart=True)
     _check_fits(listed, plan, upload_id)
     if request.part_size not in {None, part_size}:
+        if request.insist_on_part_size:
+            raise UsageError(
+                f"part size: {part_size_text(request.part_size or 0)} is not that of the upload "
+                f"({part_size_text(part_size)})",
+                hint="Leave it out: the upload knows the size of its parts.",
+            )
         text = f"Going on with parts of {part_size / MIB:g} MiB, as the upload was begun."
         memory.listener(Notice(text))
     declared = _declared(memory, request)
