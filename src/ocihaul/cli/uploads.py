@@ -10,7 +10,13 @@ import click
 from ocihaul.cli.asking import next_line
 from ocihaul.cli.exit_codes import DONE
 from ocihaul.cli.global_options import global_options
-from ocihaul.cli.invocation import Invocation, namespace_option, run_question, settle
+from ocihaul.cli.invocation import (
+    Invocation,
+    is_terminal,
+    namespace_option,
+    run_question,
+    settle,
+)
 from ocihaul.cli.option_types import FiniteRange
 from ocihaul.cli.uploads_rule import rule
 from ocihaul.printing import say
@@ -210,7 +216,7 @@ def _confirm(invocation: Invocation, question: str) -> None:
     if invocation.may_ask():
         say(invocation.stderr, f"{question} [y/N]:", end=" ")
         line = next_line(invocation.stdin)
-    if not line:
+    if not line and not is_terminal(invocation.stdin):
         raise UsageError("there is no terminal to ask on", hint="Use --force.")
     if line.strip().lower() not in {"y", "yes"}:
         invocation.tell("Aborted!")

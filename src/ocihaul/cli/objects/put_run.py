@@ -96,7 +96,7 @@ class _Question:
         def confirm(existing: ObjectSummary) -> bool:  # noqa: ARG001  the question is the stock one
             with stopper.asking():
                 answer = yes_or_no(*self._streams, QUESTION)
-            self.answered = answer is not None
+            self.answered = answer is not None or is_terminal(self._streams[0])
             return bool(answer)
 
         return confirm

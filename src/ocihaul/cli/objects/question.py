@@ -15,7 +15,13 @@ import click
 
 from ocihaul.cli.exit_codes import FAILED
 from ocihaul.cli.global_options import global_options
-from ocihaul.cli.invocation import Invocation, from_json_option, run_question, settle
+from ocihaul.cli.invocation import (
+    Invocation,
+    from_json_option,
+    is_terminal,
+    run_question,
+    settle,
+)
 
 if TYPE_CHECKING:
     from ocihaul.storage.client import StorageClient
@@ -89,11 +95,11 @@ def agreed(invocation: Invocation, text: str) -> bool:
     answer = None
     if invocation.may_ask():
         answer = yes_or_no(invocation.stdin, invocation.stderr, text)
-    if answer is None:
+    if answer is None and not is_terminal(invocation.stdin):
         raise OcihaulError(
             "nothing was done: it needs a yes, and there is no terminal to ask on",
             hint="Use --force to do it without a question.",
         )
     if not answer:
         invocation.tell("Aborted!")
-    return answer
+    return bool(answer)

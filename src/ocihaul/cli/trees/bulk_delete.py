@@ -6,7 +6,13 @@ from typing import Any
 import click
 
 from ocihaul.cli.global_options import global_options
-from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
+from ocihaul.cli.invocation import (
+    Invocation,
+    bucket_options,
+    from_json_option,
+    is_terminal,
+    settle,
+)
 from ocihaul.cli.trees import options as tree
 
 COMMAND = ("os", "object", "bulk-delete")
@@ -53,7 +59,7 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
             f"This command will delete at least {count} objects. Are you sure you wish to continue?"
         )
         answer = ask(invocation, question, "y/N") if invocation.may_ask() else None
-        if answer is None:
+        if answer is None and not is_terminal(invocation.stdin):
             raise OcihaulError(
                 "bulk-delete asks before it deletes, and there is no terminal to ask on",
                 hint="Use --force to delete without a question, or --dry-run to see what would go.",
