@@ -21,6 +21,8 @@ _ENDPOINT = os.environ["OFFICIAL_TESTS_ENDPOINT"]
 _REPORT = Path(os.environ["OFFICIAL_TESTS_REPORT"])
 _LOG = Path(os.environ["OFFICIAL_TESTS_LOG"])
 _TIMEOUT = 300.0
+#: More than a page of 20 that a test wants to see full.
+_BUCKETS = 25
 #: More than a test asks.
 _ANSWERS = 2000
 #: Names that the command must not see: the tests' own environment is no part of what is judged.
@@ -127,6 +129,21 @@ def pytest_collection_finish(session: Any) -> None:
     profile = session.config.getoption("--config-profile")
     util.target_config_profile = profile
     util.target_region = util.PROFILE_TO_REGION[profile]
+    _make_buckets(session.config, util)
+
+
+def _make_buckets(config: Any, util: Any) -> None:
+    """Make the buckets that the tests expect in a tenancy that has been in use for long."""
+    oci = _module("oci")
+    profile = oci.config.from_file(
+        os.environ["OCI_CLI_CONFIG_FILE"], config.getoption("--config-profile")
+    )
+    client = oci.object_storage.ObjectStorageClient(profile)
+    for number in range(_BUCKETS):
+        details = oci.object_storage.models.CreateBucketDetails(
+            name=f"standing-{number:02}", compartment_id=util.COMPARTMENT_ID
+        )
+        client.create_bucket(util.NAMESPACE, details)
 
 
 def pytest_runtest_setup(item: Any) -> None:

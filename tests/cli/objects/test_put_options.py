@@ -66,7 +66,7 @@ def test_without_options_the_defaults_are_those_of_the_stock_cli(
         (["--name", "日本/x"], "name", "日本/x"),
         (["--name", ""], "name", "backup.tar"),
         (["--if-match", "e"], "if_match", "e"),
-        (["--content-md5", "m"], "content_md5", "m"),
+        (["--content-md5", "CY9rzUYh03PK3k6DJie09g=="], "content_md5", "CY9rzUYh03PK3k6DJie09g=="),
         (["--opc-checksum-algorithm", "crc32c"], "checksum_algorithm", "CRC32C"),
         (["--opc-content-crc32c", "c"], "content_crc32c", "c"),
         (["--opc-content-sha256", "c"], "content_sha256", "c"),

@@ -54,11 +54,15 @@ def sync(context: click.Context, /, **options: Any) -> None:
     from ocihaul.errors import UsageError
 
     check_required(given, "bucket_name")
-    refuse_both(given, "src_dir", "dest_dir")
+    if given.get("src_dir") and given.get("dest_dir"):
+        raise UsageError(
+            "Only one of --src-dir and --dest-dir can be given",
+            hint="Leave one out, on the command line or in the rc file.",
+        )
     if given.get("src_dir"):
         raise click.exceptions.Exit(_up(invocation, given))
     if not given.get("dest_dir"):
-        raise UsageError("--src-dir or --dest-dir is missing", hint="Give one of them.")
+        raise UsageError("Either --src-dir or --dest-dir must be given", hint="Give one of them.")
     for name in OF_UPLOADS:
         refuse_both(given, "dest_dir", name)
     raise click.exceptions.Exit(_down(invocation, given))
