@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 STOCK_VENV ?= .venv-stock
 BENCH_VENV ?= .venv-bench
+STOCK_NODE ?= .venv-node
 LEAN_VENV ?= .venv-lean
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
@@ -16,7 +17,7 @@ help:
 	@echo "make test-browser  a real Chromium logs in (skipped where there is none)"
 	@echo "make test-fuzz   every parser with 100,000 inputs each, new ones each time (hours)"
 	@echo "make test-fuzz-guided  the same parsers by atheris, led by coverage (optional; hours)"
-	@echo "make test-stock  the official CLI and SDK as judges"
+	@echo "make test-stock  the official CLI and SDKs (Python, TypeScript) as judges"
 	@echo "make test-many   trees at full size: 100,000 files, a million names, 1000 kills (long)"
 	@echo "make test-storm  2,000 kills while a lot goes wrong by chance (long)"
 	@echo "make check       ruff, mypy --strict, import-linter"
@@ -35,6 +36,15 @@ $(STOCK_VENV)/.made: tests/stock/constraints.txt Makefile
 	$(PYTHON) -m venv $(STOCK_VENV)
 	$(STOCK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c $< \
 		oci-cli ocifs pandas pyarrow dask filelock h11 platformdirs rich
+	@touch $@
+
+# The TypeScript SDK; without npm (Node 20 or newer) its tests are skipped.
+$(STOCK_NODE)/.made: Makefile
+	@mkdir -p $(STOCK_NODE)
+	@if command -v npm > /dev/null; then \
+		npm install --silent --no-save --no-audit --no-fund --prefix $(STOCK_NODE) \
+			oci-common@2.142.1 oci-objectstorage@2.142.1; \
+	else echo "no npm: the tests of the TypeScript SDK are skipped"; fi
 	@touch $@
 
 # What people get from `pip install`: its size and its start-up are measured.
@@ -71,8 +81,9 @@ test-fuzz-guided: $(VENV)/.made
 		$(BIN)/python -m tests.fuzz.guided $(FUZZ_ARGS); \
 	else echo "skipped: atheris cannot be installed for this Python"; fi
 
-test-stock: $(VENV)/.made $(STOCK_VENV)/.made
-	OCIHAUL_STOCK_VENV=$(abspath $(STOCK_VENV)) $(BIN)/python -m pytest --override-ini addopts="--strict-markers -ra" tests/stock -n 2 $(PYTEST_ARGS)
+test-stock: $(VENV)/.made $(STOCK_VENV)/.made $(STOCK_NODE)/.made
+	OCIHAUL_STOCK_VENV=$(abspath $(STOCK_VENV)) OCIHAUL_STOCK_NODE=$(abspath $(STOCK_NODE)) \
+		$(BIN)/python -m pytest --override-ini addopts="--strict-markers -ra" tests/stock -n 2 $(PYTEST_ARGS)
 
 test-many: $(VENV)/.made
 	OCIHAUL_TREE_FILES=100000 OCIHAUL_TREE_NAMES=1000000 OCIHAUL_TREE_KILLS=400 \
@@ -103,4 +114,4 @@ format: $(VENV)/.made
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(STOCK_VENV) $(BENCH_VENV) $(LEAN_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
+	rm -rf $(VENV) $(STOCK_VENV) $(STOCK_NODE) $(BENCH_VENV) $(LEAN_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist

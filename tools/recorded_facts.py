@@ -172,12 +172,17 @@ def table(checkout: Path) -> list[dict[str, Any]]:
 
 
 def main() -> int:
-    """Print the table."""
+    """Print the table; headers that are in every answer stand once, at its head."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("checkout", type=Path, help="a clone of oracle/oci-cli")
     rows = table(parser.parse_args().checkout)
-    lines = ",\n".join(json.dumps(each, sort_keys=False, ensure_ascii=False) for each in rows)
-    sys.stdout.write(f"[\n{lines}\n]\n")
+    always = set.intersection(*(set(row["headers"]) for row in rows))
+    for each in rows:
+        each["headers"] = sorted(set(each["headers"]) - always)
+    shown = [{key: value for key, value in each.items() if value not in ([], "")} for each in rows]
+    lines = ",\n".join(json.dumps(each, ensure_ascii=False) for each in shown)
+    head = json.dumps(sorted(always))
+    sys.stdout.write(f'{{"always": {head},\n"kinds": [\n{lines}\n]}}\n')
     return 0
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from ocihaul.emulator import Emulator, Fault, Settings
+from ocihaul.emulator.auth import TENANCY
+from ocihaul.emulator.handlers.common import page_token
 from ocihaul.errors import ServiceError, UsageError
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.fields import epoch
@@ -164,7 +166,7 @@ def test_rename_restore_and_copy(oci: Emulator, storage: StorageClient) -> None:
 
 def test_buckets(oci: Emulator, storage: StorageClient) -> None:
     oci.create_bucket("second")
-    found = storage.list_buckets(NS, "compartment", extent=Extent(page_size=1))
+    found = storage.list_buckets(NS, TENANCY, extent=Extent(page_size=1))
     assert [each["name"] for each in found] == ["backups", "second"]
     assert oci.log.count(operation="ListBuckets") == 2
     assert storage.get_bucket(NS, BUCKET, fields=["approximateCount"])["approximateCount"] == 0
@@ -179,12 +181,12 @@ def test_buckets(oci: Emulator, storage: StorageClient) -> None:
     [
         (Extent(), 5, None, ["1000"]),
         (Extent(page_size=2), 5, None, ["2", "2", "2"]),
-        (Extent(limit=3, page_size=2), 3, "3", ["2", "1"]),
-        (Extent(limit=2), 2, "2", ["2"]),
+        (Extent(limit=3, page_size=2), 3, page_token("3"), ["2", "1"]),
+        (Extent(limit=2), 2, page_token("2"), ["2"]),
         (Extent(limit=9), 5, None, ["9"]),
-        (Extent(page="3"), 2, None, ["1000"]),
+        (Extent(page=page_token("3")), 2, None, ["1000"]),
         (Extent(single=True, page_size=None), 5, None, [None]),
-        (Extent(single=True, page_size=2), 2, "2", ["2"]),
+        (Extent(single=True, page_size=2), 2, page_token("2"), ["2"]),
     ],
 )
 def test_as_much_of_a_list_as_is_wanted(
