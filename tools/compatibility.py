@@ -27,11 +27,12 @@ BEGIN, END = "<!-- commands: begin -->", "<!-- commands: end -->"
 #: Flags of every command, which are told once.
 _COMMON = {"--help", "-h", "-?", "--from-json"}
 _REFUSED = {"--generate-full-command-json-input", "--generate-param-json-input"}
-#: Commands, and flags of them, that do something else on purpose: the table of differences has why.
+#: Flags that do something else on purpose, by command: the page's table of differences has why.
 DIFFERENT: Mapping[str, frozenset[str]] = {
+    "os object bulk-delete": frozenset({"--force"}),
     "os object put": frozenset({"--file", "--verify-checksum"}),
     "os object resume-put": frozenset({"--part-size"}),
-    "os object sync": frozenset({"--dry-run"}),
+    "os object sync": frozenset({"--dest-dir", "--src-dir"}),
 }
 
 
@@ -76,10 +77,9 @@ def official_commands(python: Path) -> Any:
 def table(version: str, commands: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """The table's lines, for a page in Markdown."""
     native = sum(ours(each["path"]) is not None for each in commands)
-    yield f"Made by `python -m tools.compatibility --write` from oci-cli {version}: {native} of "
-    yield f"{len(commands)} commands are ocihaul's own; the others run through the official CLI,"
-    yield "where it is installed, on the same session. `*` is different on purpose (see above),"
-    yield "`!` is a flag that ocihaul's own command does not take."
+    yield f"Made by `make compatibility` from oci-cli {version}: {native} of {len(commands)} commands"
+    yield "are ocihaul's own, the others run through the official CLI. `*` is different on purpose (see"
+    yield "above), `!` is a flag that ocihaul's own command does not take."
     yield ""
     yield "| command | how | flags |"
     yield "|---|---|---|"
