@@ -77,9 +77,9 @@ def official_commands(python: Path) -> Any:
 def table(version: str, commands: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """The table's lines, for a page in Markdown."""
     native = sum(ours(each["path"]) is not None for each in commands)
-    yield f"Made by `make compatibility` from oci-cli {version}: {native} of {len(commands)} commands"
-    yield "are ocihaul's own, the others run through the official CLI. `*` is different on purpose (see"
-    yield "above), `!` is a flag that ocihaul's own command does not take."
+    yield f"Made by `make compatibility` from oci-cli {version}: {native} of {len(commands)}"
+    yield "commands are ocihaul's own, the others run through the official CLI. `*` is different on"
+    yield "purpose (see above), `!` is a flag that ocihaul's own command does not take."
     yield ""
     yield "| command | how | flags |"
     yield "|---|---|---|"

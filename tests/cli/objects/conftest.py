@@ -4,6 +4,7 @@ import io
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -28,8 +29,8 @@ def official_forms(
     """Run `os …` as a script does: `typed` is what is piped in."""
     config = service.write_profile(home / "oci")
 
-    def command(*argv: str, typed: str = "") -> Outcome:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+    def command(*argv: str, typed: str = "", stdin: TextIO | None = None) -> Outcome:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(typed) if stdin is None else stdin)
         place = ["--config-file", str(config), "--auth", "security_token"]
         place += ["--endpoint", service.endpoint, "--auth-endpoint", service.endpoint]
         code = app.run(["os", *argv, *place])
