@@ -34,7 +34,7 @@ RETRY = RetryScheduled("PutObject", 1, 0.5, "PutObject: connection reset")
 # --- errors
 
 
-@pytest.mark.parametrize("hint", [None, "First line.\nSecond {line}."])
+@pytest.mark.parametrize("hint", [None, "Give {a name}."])
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_what_begins_with_a_brace_ends_with_one(hint: str | None, *, wrapped: bool) -> None:
     error: OcihaulError = ServiceError(
@@ -48,7 +48,7 @@ def test_what_begins_with_a_brace_ends_with_one(hint: str | None, *, wrapped: bo
     document = json.loads(text[text.index("{") :])
     assert (document["code"], document["status"]) == ("BucketNotFound", 404)
     assert document["hint"]
-    assert ("First line. Second {line}." in document["hint"]) is (hint is not None)
+    assert ("Give {a name}." in document["hint"]) is (hint is not None)
     assert ("Error: nothing was stored\n" in text) is wrapped
 
 
