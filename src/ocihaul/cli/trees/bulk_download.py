@@ -1,7 +1,6 @@
 """`os object bulk-download`: what is under a prefix to a directory."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TextIO
 
 import click
@@ -46,6 +45,7 @@ def bulk_download(context: click.Context, /, **options: Any) -> None:
 
 def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.cli.option_values import check_required, customer_key, refuse_both
+    from ocihaul.cli.trees.options import make_directory
     from ocihaul.cli.trees.run import run_tree
     from ocihaul.cli.trees.summary import DOWNLOAD
     from ocihaul.storage.client import StorageClient
@@ -90,7 +90,7 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
         write_lines(stdout, (name for name, _ in results.items(DOWNLOADED)))
 
     if given.get("dry_run"):
-        _make_directory(root)  # as the official CLI, which makes it in any case
+        make_directory(root)  # as the official CLI, which makes it in any case
         return run_tree(invocation, run, DOWNLOAD, dry_run=dry_run)
     return run_tree(
         invocation,
@@ -102,15 +102,3 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
         question="{} already exists. Are you sure you want to overwrite it?",
         size=size,
     )
-
-
-def _make_directory(root: str) -> None:
-    from ocihaul.errors import UsageError
-
-    try:
-        Path(root).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"--dest-dir: {root} cannot be made: {error.strerror}",
-            hint="Name a directory below one that you may write in.",
-        ) from None

@@ -183,6 +183,8 @@ def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
         ):
             write_lines(stdout, (f"{what} {name}" for name, _ in results.items(kind)))
 
+    if given.get("dry_run"):
+        tree.make_directory(root)  # as the official CLI, which makes it in any case
     return run_tree(
         invocation,
         run,
