@@ -5,11 +5,13 @@ STOCK_VENV ?= .venv-stock
 BENCH_VENV ?= .venv-bench
 STOCK_NODE ?= .venv-node
 LEAN_VENV ?= .venv-lean
+OFFICIAL_VENV ?= .venv-official
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+OFFICIAL_TESTS_ARGS ?=
 
-.PHONY: help demo test test-browser test-fuzz test-fuzz-guided test-stock test-many test-storm check figures format bench bench-quick clean
+.PHONY: help demo test test-browser test-fuzz test-fuzz-guided test-stock test-many test-storm official-tests compatibility check figures format bench bench-quick clean
 
 help:
 	@echo "make demo        the report's upload against tokens that live 20 s (about 90 s)"
@@ -20,6 +22,8 @@ help:
 	@echo "make test-stock  the official CLI and SDKs (Python, TypeScript) as judges"
 	@echo "make test-many   trees at full size: 100,000 files, a million names, 1000 kills (long)"
 	@echo "make test-storm  2,000 kills while a lot goes wrong by chance (long)"
+	@echo "make official-tests CHECKOUT=…  the official CLI's own tests, with our command in its place (long)"
+	@echo "make compatibility  the table of the official CLI's commands in docs/compatibility.md"
 	@echo "make check       ruff, mypy --strict, import-linter"
 	@echo "make bench-quick  does an upload cost what it may cost? (a minute)"
 	@echo "make bench       ocihaul, the stock CLI, rclone and the limits, side by side (long)"
@@ -45,6 +49,13 @@ $(STOCK_NODE)/.made: Makefile
 		npm install --silent --no-save --no-audit --no-fund --prefix $(STOCK_NODE) \
 			oci-common@2.142.1 oci-objectstorage@2.142.1; \
 	else echo "no npm: the tests of the TypeScript SDK are skipped"; fi
+	@touch $@
+
+# What the official CLI's own tests import, and the CLI itself.
+$(OFFICIAL_VENV)/.made: tests/stock/constraints.txt Makefile
+	$(PYTHON) -m venv $(OFFICIAL_VENV)
+	$(OFFICIAL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c $< \
+		oci-cli pytest vcrpy six mock pyyaml arrow
 	@touch $@
 
 # What people get from `pip install`: its size and its start-up are measured.
@@ -93,6 +104,13 @@ test-many: $(VENV)/.made
 test-storm: $(VENV)/.made
 	OCIHAUL_STORM_KILLS=$${OCIHAUL_STORM_KILLS:-2000} $(BIN)/python -m pytest -s tests/storm/test_storm.py $(PYTEST_ARGS)
 
+official-tests: $(VENV)/.made $(OFFICIAL_VENV)/.made
+	$(BIN)/python -m tools.official_tests $(CHECKOUT) \
+		--python $(OFFICIAL_VENV)/bin/python $(OFFICIAL_TESTS_ARGS)
+
+compatibility: $(VENV)/.made $(OFFICIAL_VENV)/.made
+	$(BIN)/python -m tools.compatibility --python $(OFFICIAL_VENV)/bin/python --write
+
 check: $(VENV)/.made
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -114,4 +132,4 @@ format: $(VENV)/.made
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(STOCK_VENV) $(STOCK_NODE) $(BENCH_VENV) $(LEAN_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
+	rm -rf $(VENV) $(STOCK_VENV) $(STOCK_NODE) $(BENCH_VENV) $(LEAN_VENV) $(OFFICIAL_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist

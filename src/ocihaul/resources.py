@@ -166,6 +166,7 @@ class Resources:
                 listener=self._listener,
                 stop=self._cancel,
                 probe=PROBE if probe else None,
+                request_id=settings.request_id if probe else None,
             )
 
         return StorageClient(

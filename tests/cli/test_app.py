@@ -199,7 +199,7 @@ def test_an_existing_object_without_a_terminal_says_which_flags_decide(
     fake.act = act
     outcome = put()
     assert outcome.code == 1
-    assert asked == [None]
+    assert len(asked) == 1
     assert "the object backup.tar exists already" in outcome.err
     assert "--force" in outcome.err
     assert "--no-overwrite" in outcome.err

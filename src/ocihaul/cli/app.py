@@ -13,6 +13,7 @@ from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, UNREAD, USAGE, exi
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.objects import os_commands
 from ocihaul.cli.passthrough import Tree, UnknownCommand, run_elsewhere
+from ocihaul.errors import UsageError
 
 #: Options whose values look like keys, and are none.
 _CHECKSUMS = re.compile(r"sha|md5|crc|checksum|match")
@@ -98,8 +99,18 @@ def run(argv: Sequence[str]) -> int:
         from ocihaul.cli.error_text import error_text
 
         _tell(error_text(error, debug=given.debug))
-        return exit_code(error)
+        return _code(error)
     return outcome if isinstance(outcome, int) else DONE
+
+
+def _code(error: Exception) -> int:
+    from ocihaul.cli import compat
+
+    code = exit_code(error)
+    try:
+        return compat.official_code(code) if compat.is_official() else code
+    except UsageError:
+        return code
 
 
 def tell_of_dead_thread(ended: threading.ExceptHookArgs) -> None:

@@ -17,7 +17,15 @@ import click
 from ocihaul.cli.option_types import JsonObject
 from ocihaul.config import RcFile
 from ocihaul.config.sources import expand_home
-from ocihaul.documents import DocumentError, is_utf8, read_object, read_text
+from ocihaul.documents import (
+    DocumentError,
+    is_utf8,
+    list_of,
+    read_json,
+    read_object,
+    read_text,
+    whole_object,
+)
 from ocihaul.errors import UsageError
 
 
@@ -55,6 +63,17 @@ def json_object(value: str, *, what: str, home: Path) -> dict[str, Any]:
     except DocumentError as error:
         raise UsageError(
             f"{what} is {error}", hint='It has the form \'{"key": "value"}\', or file://path.'
+        ) from None
+
+
+def json_list(value: str, *, what: str, home: Path) -> list[Any]:
+    """The JSON list in `value` (or in the file that it names); raises UsageError."""
+    text = text_or_file(value, what=what, home=home)
+    try:
+        return list_of(whole_object({"list": read_json(text)})["list"])
+    except DocumentError as error:
+        raise UsageError(
+            f"{what} is {error}", hint='It has the form \'[{"key": "value"}]\', or file://path.'
         ) from None
 
 
@@ -134,7 +153,9 @@ class Document:
         wanted = {_plain(name) for name in option.opts}
         key = next((key for key in self.values if _plain(key) in wanted), None)
         value = None if key is None else self.values[key]
-        if value is None or (isinstance(value, dict) and isinstance(option.type, JsonObject)):
+        if value is None or (
+            isinstance(value, dict | list) and isinstance(option.type, JsonObject)
+        ):
             return value
         if option.multiple:
             several = value if isinstance(value, list) else [value]

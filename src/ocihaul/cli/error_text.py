@@ -12,7 +12,7 @@ from ocihaul import __version__
 from ocihaul.cli.exit_codes import chain
 from ocihaul.cli.flags import in_flags
 from ocihaul.config.sources import login_command
-from ocihaul.errors import OcihaulError, ServiceError, TransferCancelled
+from ocihaul.errors import OcihaulError, ServiceError, TransferCancelled, UsageError
 from ocihaul.printable import cut, json_text, one_line
 from ocihaul.printing import LONGEST_LINE
 from ocihaul.redaction import redact
@@ -53,39 +53,51 @@ def traceback_text(error: BaseException) -> str:
 def _known(error: OcihaulError, now: datetime) -> tuple[str, str | None]:
     causes = [link for link in chain(error) if isinstance(link, OcihaulError)]
     service = next((link for link in causes if isinstance(link, ServiceError)), None)
-    parts = []
-    if service is not None:
-        parts.append(service_error_text(service, now))
-    if error is not service:
-        parts.append(_cut(f"Error: {in_flags(error.message)}"))
-        parts += [
-            _cut(f"Reason: {in_flags(link.message)}")
-            for link in causes[1:]
-            if link is not service and link.message != error.message
-        ]
     hints = [_cut(in_flags(line)) for link in causes if link.hint for line in link.hint.split("\n")]
     if service is not None and not hints:
         hints = [_HINTS[service.status]] if service.status in _HINTS else []
     resumable = error.resumable or any(isinstance(link, TransferCancelled) for link in causes)
     if resumable and not error.hint:
         hints.append(GO_ON)
-    return "\n".join(parts), "\n".join(dict.fromkeys(hints)) or None
+    hints = list(dict.fromkeys(hints))
+    parts = []
+    if error is not service:
+        # As the official CLI begins them.
+        kind = "UsageError" if isinstance(error, UsageError) else "Error"
+        parts.append(_cut(f"{kind}: {in_flags(error.message)}"))
+        parts += [
+            _cut(f"Reason: {in_flags(link.message)}")
+            for link in causes[1:]
+            if link is not service and link.message != error.message
+        ]
+    if service is not None:
+        # The block is the last thing that is said: what begins with { ends with } for a script.
+        parts.append(service_error_text(service, now, hint=" ".join(hints)))
+        hints = []
+    return "\n".join(parts), "\n".join(hints) or None
 
 
-def service_error_text(error: ServiceError, now: datetime) -> str:
-    """The block that the stock CLI prints for an answer with an error status."""
-    details = {
+def service_error_text(error: ServiceError, now: datetime, *, hint: str = "") -> str:
+    """The block that the stock CLI prints for an answer with an error status, and our hint."""
+    details: dict[str, object] = {
         "client_version": f"ocihaul/{__version__}",
         "code": error.code and _cut(error.code),
-        "message": _cut(error.service_message),
+        "message": _cut(error.service_message) or _unsaid(error.status),
         "opc-request-id": error.opc_request_id and _cut(error.opc_request_id),
         "operation_name": error.operation,
         "status": error.status,
         "target_service": "object_storage",
         "timestamp": now.isoformat(),
     }
+    if hint:
+        details["hint"] = hint
     document = json.dumps(details, indent=4, sort_keys=True, ensure_ascii=False)
     return f"ServiceError:\n{json_text(document)}"
+
+
+def _unsaid(status: int) -> str:
+    """What the official CLI says of an answer without a body, such as that to a HEAD."""
+    return f"The service returned error code {status}"
 
 
 def _cut(text: str) -> str:

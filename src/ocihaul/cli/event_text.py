@@ -30,6 +30,8 @@ from ocihaul.events import (
     UploadPlanned,
 )
 
+#: What the service's documentation recommends for parts at least, bytes.
+RECOMMENDED_PART = 10 * 2**20
 #: Seconds between two lines of the same kind of trouble.
 QUIET = 5.0
 
@@ -189,7 +191,10 @@ def _planned(event: UploadPlanned | DownloadPlanned) -> str:
     if whole:
         return f"{text} in one piece"
     pieces = f"{event.part_count} {parts} of {size_text(event.part_size)}"
-    return f"{text} in {pieces}, {event.parallel} at a time"
+    text = f"{text} in {pieces}, {event.parallel} at a time"
+    if isinstance(event, UploadPlanned) and event.part_size < RECOMMENDED_PART:
+        text += f" (parts of {size_text(RECOMMENDED_PART)} and more are recommended)"
+    return text
 
 
 def _finished(event: UploadFinished | DownloadFinished) -> str:

@@ -105,6 +105,10 @@ _FLAGS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
             "help": "Do not begin if the session will not last, as far as that is known.",
         },
     ),
+    "request_id": (
+        ("--opc-request-id", "--opc-client-request-id", "--request-id"),
+        {"help": "Your own name for the requests: sent as opc-client-request-id."},
+    ),
     "expected_rate": (
         ("--expected-rate",),
         {
@@ -139,7 +143,6 @@ _VIEW: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
 
 #: Accepted because scripts have them, without effect: (names, takes a value).
 _IGNORED: dict[str, tuple[tuple[str, ...], bool]] = {
-    "request_id": (("--opc-request-id", "--opc-client-request-id", "--request-id"), True),
     "federation_endpoint": (("--federation-endpoint",), True),
     "auth_purpose": (("--auth-purpose",), True),
     "enable_propagation": (("--enable-propagation",), True),

@@ -71,8 +71,10 @@ class Invocation:
         return [*map(in_flags, settings.notices), *self.given.notices()]
 
     def may_ask(self) -> bool:
-        """There is a person at a terminal."""
-        return is_terminal(self.stdin) and is_terminal(self.stderr)
+        """There is a person at a terminal, or what is piped in may be the answer."""
+        if is_terminal(self.stdin):
+            return is_terminal(self.stderr)
+        return is_readable(self.stdin)
 
     def answer(self, data: object) -> None:
         """Print the answer on stdout as the person wants to see it."""
@@ -194,6 +196,11 @@ def run_query(
     if data is not None:
         invocation.answer(data)
     return DONE
+
+
+def is_readable(stream: TextIO | None) -> bool:
+    """Whether something may be read from it."""
+    return stream is not None and not stream.closed
 
 
 def is_terminal(stream: TextIO | None) -> bool:

@@ -95,7 +95,7 @@ class Moment(click.types.StringParamType):
         """As the service wants it; a time without an offset is UTC, a number is Unix time."""
         text = str(value).strip()
         try:
-            if text.isascii() and text.isdigit() and len(text) > 8:
+            if text.isascii() and text.isdigit() and len(text) != 8:  # 20300131 is a date
                 moment = datetime.fromtimestamp(int(text), UTC)
             else:
                 moment = datetime.fromisoformat(text)

@@ -25,7 +25,7 @@ def check_required(options: Mapping[str, Any], *names: str) -> None:
     missing = [f"--{name.replace('_', '-')}" for name in names if not options.get(name)]
     if missing:
         raise UsageError(
-            f"missing: {', '.join(missing)}",
+            f"Missing option(s) {', '.join(missing)}.",
             hint="Give it on the command line, in --from-json, or as a default in oci_cli_rc.",
         )
 

@@ -38,6 +38,11 @@ class View:
     raw: bool = False
 
     @property
+    def is_table(self) -> bool:
+        """Whether the data is shown as a table."""
+        return self.output == "table"
+
+    @property
     def is_plain_json(self) -> bool:
         """Whether the text is the data's JSON and nothing else."""
         return self.output == "json" and self.query is None

@@ -4,6 +4,7 @@ What belongs here: threads, locks and the terminal. What is said, and in which w
 `lines.py`; how far it is, in `tally.py`.
 """
 
+import math
 import threading
 import time
 from collections import deque
@@ -12,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
+from ocihaul.cli import compat
 from ocihaul.cli.event_text import EventFormatter, debug_line, is_public
 from ocihaul.cli.formatting import duration_text, size_text
 from ocihaul.events import (
@@ -33,8 +35,13 @@ from ocihaul.threads import started
 
 #: Seconds between two plain lines.
 INTERVAL = 30.0
+#: Where nobody looks at a terminal, a transfer that is over so soon needs no lines, seconds.
+SHORT = 2.0
 
 Clock = Callable[[], float]
+
+#: What need not be told of a transfer that is over at once.
+_ROUTINE = (UploadPlanned, DownloadPlanned, UploadFinished, DownloadFinished)
 
 _MOVES = (BytesSent, BytesReceived, PartFinished, MultipartUploadCreated)
 
@@ -69,8 +76,12 @@ class Reporter:
         debug: bool = False,
         monotonic: Clock = time.monotonic,
         now: Clock = time.time,
+        quiet_for: float = 0.0,
     ) -> None:
+        """`quiet_for`: so many seconds the usual lines wait, and perhaps are never said."""
         self._screen = screen
+        self._quiet_until = monotonic() + quiet_for if quiet_for else None
+        self._held: list[str] = []
         self._debug = debug
         self._monotonic = monotonic
         self._now = now
@@ -89,10 +100,25 @@ class Reporter:
                 self.running = True
             elif isinstance(event, (UploadFinished, DownloadFinished)):
                 self.running = False
+            lines = self._unless_quiet(event, lines, at)
         if self._debug and isinstance(event, AttemptFinished):
             lines.append(debug_line(event, now))
         for line in lines:
             self._screen.say(line, public=is_public(event))
+
+    def _unless_quiet(self, event: Event, lines: list[str], at: float) -> list[str]:
+        """The lines to say now: those of an ordinary beginning wait while it is quiet."""
+        if self._quiet_until is None or isinstance(event, MultipartUploadCreated):
+            return lines
+        ordinary = isinstance(event, _ROUTINE) or (
+            isinstance(event, TokenChanged) and event.source == "start"
+        )
+        if at < self._quiet_until and (ordinary or not lines):
+            self._held += lines
+            return []
+        self._quiet_until = None
+        held, self._held = self._held, []
+        return [*held, *lines]
 
     def notice(self, text: str) -> None:
         """Say something of the command's own, without a time."""
@@ -105,6 +131,12 @@ class Reporter:
 
     def beat(self) -> None:
         """Say how far the transfer is, if it has begun and is not over."""
+        with self._lock:
+            if self._quiet_until == math.inf:
+                return
+            held, self._held, self._quiet_until = self._held, [], None
+        for line in held:
+            self._screen.say(line)
         if self.running:
             self._screen.say(self._speaker.stamped(self.state(), self._now()))
 
@@ -233,7 +265,8 @@ def reporting(
         finally:
             bar.close()
         return
-    reporter = Reporter(PlainOutput(stream), debug=debug)
+    quiet_for = math.inf if compat.is_official() else SHORT
+    reporter = Reporter(PlainOutput(stream), debug=debug, quiet_for=0.0 if debug else quiet_for)
     with heartbeat(reporter.beat):
         yield reporter, reporter
 

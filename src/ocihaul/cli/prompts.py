@@ -1,4 +1,4 @@
-"""A question to a person at a terminal."""
+"""A question to a person at a terminal, or to what is piped in as the answer."""
 
 from typing import TextIO
 
@@ -7,20 +7,31 @@ import click
 from ocihaul.printing import say, shown
 
 
-def yes_or_no(stdin: TextIO, stderr: TextIO, question: str) -> bool:
-    """Ask on stderr until there is an answer; nothing, or the end of the input, is no."""
+def yes_or_no(stdin: TextIO, stderr: TextIO, question: str) -> bool | None:
+    """Ask on stderr until there is an answer; an empty line is no.
+
+    None: the input has ended without one.
+    """
     while True:
         say(stderr, question, end=" ")
-        line = stdin.readline()
+        line = next_line(stdin)
         if not line:
             say(stderr, "")
-            return False
+            return None
         word = line.strip().lower()
         if word in {"y", "yes"}:
             return True
         if word in {"", "n", "no"}:
             return False
         say(stderr, "Error: invalid input")
+
+
+def next_line(stdin: TextIO) -> str:
+    """The next line; empty at the end of the input, and where it cannot be read."""
+    try:
+        return stdin.readline()
+    except (OSError, ValueError):
+        return ""
 
 
 def prompt(question: str, *, secret: bool = False) -> str:

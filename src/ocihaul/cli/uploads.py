@@ -10,8 +10,15 @@ import click
 from ocihaul.cli.exit_codes import DONE
 from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import global_options
-from ocihaul.cli.invocation import Invocation, namespace_option, run_query, settle
+from ocihaul.cli.invocation import (
+    Invocation,
+    is_terminal,
+    namespace_option,
+    run_query,
+    settle,
+)
 from ocihaul.cli.option_types import FiniteRange
+from ocihaul.cli.prompts import next_line
 from ocihaul.printing import say
 
 if TYPE_CHECKING:
@@ -262,10 +269,13 @@ def _confirm(invocation: Invocation, question: str) -> None:
 
     if invocation.options["force"]:
         return
-    if not invocation.may_ask():
+    line = ""
+    if invocation.may_ask():
+        say(invocation.stderr, f"{question} [y/N]:", end=" ")
+        line = next_line(invocation.stdin)
+    if not line and not is_terminal(invocation.stdin):
         raise UsageError("there is no terminal to ask on", hint="Use --force.")
-    say(invocation.stderr, f"{question} [y/N]:", end=" ")
-    if invocation.stdin.readline().strip().lower() not in {"y", "yes"}:
+    if line.strip().lower() not in {"y", "yes"}:
         invocation.tell("Aborted!")
         raise click.Abort
 

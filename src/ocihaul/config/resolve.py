@@ -17,6 +17,7 @@ from ocihaul.config.sources import (
     read_section,
 )
 from ocihaul.config.units import Bandwidth, parse_bandwidth
+from ocihaul.errors import UsageError
 
 
 def resolve(
@@ -122,8 +123,17 @@ def resolve(
         plain_http=plain_http,
         wishes=wishes,
         bandwidth=_bandwidth(flags, places),
+        request_id=_request_id(flags.request_id),
         minting=_minting(wishes, flags, environ, home, needs_region=needs_region),
     )
+
+
+def _request_id(text: str | None) -> str | None:
+    if text is not None and not (text.isascii() and text.isprintable() and len(text) <= 512):
+        raise UsageError(
+            f"--request-id {text!a} cannot be sent", hint="It has up to 512 ASCII characters."
+        )
+    return text or None
 
 
 def _bandwidth(flags: Flags, places: Places) -> Bandwidth | None:

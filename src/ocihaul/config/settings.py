@@ -40,6 +40,7 @@ class Flags:
     require_session: bool = False
     expected_rate: str | None = None
     bandwidth: str | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,7 @@ class Settings:
     be refreshed. `max_attempts` is None where nobody asked for a number, `bandwidth` where nothing
     is limited. `minting` are the settings of the profile that `wishes.renew_with` names.
     `cert_bundle` is a file, or a directory of certificates. `plain_http`: credentials may go to
-    another machine over plain HTTP.
+    another machine over plain HTTP. `request_id` goes with every request: the caller's name of it.
     """
 
     profile: str
@@ -102,6 +103,7 @@ class Settings:
     bandwidth: Bandwidth | None = None
     minting: "Settings | None" = None
     delegation_token_file: Path | None = None
+    request_id: str | None = None
 
     def identity_endpoint(self) -> str | None:
         """Base URL of the Identity service; as in the stock CLI, `--endpoint` stands for it too."""

@@ -21,6 +21,13 @@ class SyncMode(Enum):
     ASK = "ask"
     #: Replace what has another size or time and another content, keep the rest.
     SYNC = "sync"
+    #: The same without looking at the content, as the official CLI: what is newer is sent.
+    SYNC_NEWER = "sync-newer"
+
+    @property
+    def syncs(self) -> bool:
+        """Whether what is equal is kept."""
+        return self in {SyncMode.SYNC, SyncMode.SYNC_NEWER}
 
 
 class Verdict(Enum):
@@ -44,9 +51,9 @@ def judge_upload(
     """
     if there is None or mode is SyncMode.REPLACE:
         return Verdict.SEND
-    if mode is SyncMode.SYNC:
+    if mode.syncs:
         newer = checksum or mtime_ns > modified_ns(there)
-        return _synced(same_size=size == there.size, changed=newer)
+        return _synced(mode, same_size=size == there.size, changed=newer)
     return Verdict.SKIP if mode is SyncMode.KEEP else Verdict.ASK
 
 
@@ -59,14 +66,14 @@ def judge_download(
     """
     if mode is SyncMode.REPLACE:
         return Verdict.SEND
-    if mode is SyncMode.SYNC:
+    if mode.syncs:
         older = checksum or mtime_ns < whole_seconds(there) * 1_000_000_000
-        return _synced(same_size=size == there.size, changed=older)
+        return _synced(mode, same_size=size == there.size, changed=older)
     return Verdict.SKIP if mode is SyncMode.KEEP else Verdict.ASK
 
 
-def _synced(*, same_size: bool, changed: bool) -> Verdict:
-    if not same_size:
+def _synced(mode: SyncMode, *, same_size: bool, changed: bool) -> Verdict:
+    if not same_size or (changed and mode is SyncMode.SYNC_NEWER):
         return Verdict.SEND
     return Verdict.COMPARE if changed else Verdict.SKIP
 

@@ -9,7 +9,6 @@ from itertools import chain, islice
 from ocihaul.directories import delete, download, upload
 from ocihaul.directories.bucket_index import Bucket
 from ocihaul.directories.checkpoint import open_checkpoint
-from ocihaul.directories.compare import SyncMode
 from ocihaul.directories.context import DirectoryContext
 from ocihaul.directories.request import (
     ConfirmDeletion,
@@ -141,9 +140,9 @@ def _key(request: Request, storage: StorageClient) -> str | None:
     if request.dry_run:
         return None
     match request:
-        case DirectoryUpload() if request.mode is not SyncMode.SYNC:
+        case DirectoryUpload() if not request.mode.syncs:
             return upload.upload_key(request, storage.base_url(request.each.namespace))
-        case DirectoryDownload() if request.mode is not SyncMode.SYNC:
+        case DirectoryDownload() if not request.mode.syncs:
             return download.download_key(request, storage.base_url(request.namespace))
         case _:
             return None

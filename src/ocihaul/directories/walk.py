@@ -56,8 +56,11 @@ def check_root(root: str, *, parameter: str) -> None:
         with os.scandir(root):
             return
     except OSError as error:
+        text = f"`{parameter}`: {root} cannot be read as a directory: {error.strerror}"
+        if isinstance(error, FileNotFoundError):  # in the official CLI's words
+            text = f"The specified `{parameter}` {root} (expanded to: {root}) does not exist"
         raise UsageError(
-            f"`{parameter}`: {root} cannot be read as a directory: {error.strerror}",
+            text,
             hint="Correct the path; in a container, check the mount and the user it runs as.",
         ) from None
 

@@ -52,10 +52,10 @@ _MAX_REJECTIONS = 5
 class Call:
     """One operation to be carried out: everything about a request but its signature.
 
-    `path` is quoted already. A `document` is sent as signed JSON, a `body` as object bytes. A
-    `sink` takes the bytes of the answer; each attempt asks for what is missing in it. Once
-    `abandoned` is set the call is not tried again. Events have `shown_as` for the path where
-    that is a secret. `answer_limit` is the largest document that is expected, bytes.
+    `path` is quoted already. A `document` is sent as signed JSON (bytes as they are), a `body` as
+    object bytes. A `sink` takes the bytes of the answer; each attempt asks for what is missing in
+    it. Once `abandoned` is set the call is not tried again. Events have `shown_as` for the path
+    where that is a secret. `answer_limit` is the largest document that is expected, bytes.
     """
 
     operation: str
@@ -110,7 +110,8 @@ class Client:
     """Calls operations of one service. Thread-safe: it keeps no state between calls.
 
     `probe` is a cheap call that needs a valid credential: after a connection broke inside a body
-    it tells whether the answer that was lost is a 401.
+    it tells whether the answer that was lost is a 401. `request_id` is the caller's own name for
+    all requests: https://docs.oracle.com/iaas/api/#/en/objectstorage/20160918/Object/GetObject
     """
 
     def __init__(
@@ -124,6 +125,7 @@ class Client:
         stop: threading.Event | None = None,
         probe: Call | None = None,
         chance: Callable[[], float] = random.random,
+        request_id: str | None = None,
     ) -> None:
         self._pool = pool
         self._credentials = credentials
@@ -133,6 +135,7 @@ class Client:
         self._stop = stop or threading.Event()
         self._probe = probe
         self._chance = chance
+        self._request_id = request_id
 
     def call(self, origin: Origin, call: Call) -> Answer:
         """Carry out `call` and return its 2xx answer.
@@ -174,6 +177,7 @@ class Client:
                 retry=self._retry,
                 listener=self._listener,
                 stop=stop,
+                request_id=self._request_id,
             )
 
     def scoped(self, listener: Listener, stop: threading.Event) -> "Client":
@@ -187,6 +191,7 @@ class Client:
             stop=stop,
             probe=self._probe,
             chance=self._chance,
+            request_id=self._request_id,
         )
 
     def _settles(
@@ -333,7 +338,7 @@ class Client:
         self, origin: Origin, call: Call, credential: Credential, *, patient: bool
     ) -> Request:
         target = call.target
-        document = None if call.document is None else json.dumps(call.document).encode()
+        document = _encoded(call.document)
         headers = {
             **credential.sign(
                 method=call.method,
@@ -347,6 +352,8 @@ class Client:
             "opc-request-id": os.urandom(16).hex().upper(),
             "opc-client-retries": "true",
         }
+        if self._request_id is not None:
+            headers["opc-client-request-id"] = self._request_id
         if call.body is not None:
             headers["content-type"] = "application/octet-stream"
             length = len(call.body) if isinstance(call.body, bytes) else call.body.length
@@ -358,6 +365,13 @@ class Client:
             headers |= call.sink.wanted()
         body = document or call.body
         return Request(call.method, target, headers, body, call.sink, call.answer_limit, patient)
+
+
+def _encoded(document: object) -> bytes | None:
+    """A document as it is signed; bytes are the body of an operation that has none, or no JSON."""
+    if document is None or isinstance(document, bytes):
+        return document
+    return json.dumps(document).encode()
 
 
 def _service_date(answer: Answer) -> str | None:

@@ -1,14 +1,14 @@
 """How every operation of Object Storage is called: endpoint, checks, pages, actions."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from ocihaul.documents import DocumentError, read_json
+from ocihaul.documents import DocumentError, read_json, whole_object
 from ocihaul.errors import ServiceError
 from ocihaul.events import Listener, Notice, ignore
 from ocihaul.http.client import Call, Client
-from ocihaul.storage.fields import entries
+from ocihaul.storage.fields import Document, entries
 from ocihaul.storage.names import bucket_path, check_headers, check_object_name, check_text, is_etag
 from ocihaul.storage.paging import Extent, Listing
 from ocihaul.transport.message import Answer
@@ -23,6 +23,14 @@ T = TypeVar("T")
 
 #: Where the names of objects stand in the documents of actions.
 _OBJECT_NAMES = frozenset({"objectName", "sourceName", "newName", "destinationObjectName"})
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A resource as the service tells it, and the headers of the answer."""
+
+    document: Document
+    headers: Headers
 
 
 class Caller:
@@ -62,7 +70,7 @@ class Caller:
 
     def _listing(
         self,
-        namespace: str,
+        namespace: str | None,
         call: Call,
         reader: Callable[[Any], T],
         extent: Extent,
@@ -74,6 +82,23 @@ class Caller:
             query = {**call.query, **{name: text for name, text in more.items() if text}}
             answer = self._call(namespace, replace(call, query=query, answer_limit=PAGE_LIMIT))
             items, odd = read(answer, lambda listed: entries(listed, reader), call.operation)
+            for reason in odd:
+                text = f"{call.operation}: an entry of the list is left out: {reason}."
+                self._listener(Notice(text))
+            return items, answer.headers.get("opc-next-page") or None
+
+        return Listing(ask, call.operation, extent)
+
+    def _collection(self, namespace: str, call: Call, extent: Extent) -> Listing[Document]:
+        """The same for a list that stands in the `items` of a document and knows no limit."""
+
+        def ask(page: str | None, _size: int | None) -> tuple[list[Document], str | None]:
+            query = dict(call.query) if page is None else {**call.query, "page": page}
+            answer = self._call(namespace, replace(call, query=query, answer_limit=PAGE_LIMIT))
+            given = read(answer, whole_object, call.operation)
+            items: list[Document] = []
+            found, odd = entries(given.get("items") or [], whole_object)
+            items += found
             for reason in odd:
                 text = f"{call.operation}: an entry of the list is left out: {reason}."
                 self._listener(Notice(text))

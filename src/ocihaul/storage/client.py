@@ -17,6 +17,7 @@ from ocihaul.documents import DocumentError, object_of, text
 from ocihaul.errors import ServiceError
 from ocihaul.events import Listener
 from ocihaul.http.client import Call
+from ocihaul.storage.administration import Administration
 from ocihaul.storage.bucket_operations import BucketOperations
 from ocihaul.storage.calls import Headers, already_gone, check_etag, odd_answer, read
 from ocihaul.storage.listing import UploadSummary
@@ -33,7 +34,7 @@ PROBE = Call("GetNamespace", "GET", "/n")
 _SIZE = re.compile(r"[0-9]{1,18}")
 
 
-class StorageClient(ObjectOperations, BucketOperations):
+class StorageClient(ObjectOperations, BucketOperations, Administration):
     """The Object Storage of one region. Thread-safe."""
 
     @contextlib.contextmanager

@@ -1,11 +1,20 @@
 """Lists of objects, and what is done to objects without reading or writing their bytes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from ocihaul.documents import whole_object
 from ocihaul.errors import ServiceError, UsageError
 from ocihaul.http.client import Call
-from ocihaul.storage.calls import PAGE_LIMIT, Caller, Headers, already_gone, read, without_none
+from ocihaul.storage.calls import (
+    PAGE_LIMIT,
+    Caller,
+    Described,
+    Headers,
+    already_gone,
+    read,
+    without_none,
+)
 from ocihaul.storage.listing import (
     PAGE,
     BatchDeletion,
@@ -70,21 +79,33 @@ class ObjectOperations(Caller):
         bucket: str,
         selection: Selection = EVERYTHING,
         *,
+        page: str | None = None,
+        limit: int | None = None,
         page_size: int = PAGE,
     ) -> Iterator[ObjectPage]:
-        """All versions of the objects and the delete markers, page by page."""
-        query = selection.query() | {"limit": str(page_size)}
+        """All versions of the objects and the delete markers, page by page, from `page` on.
+
+        With a `limit` it ends when there are so many. The `following` of a page of versions is
+        the name of the next page, not of an object.
+        """
+        query = selection.query()
         path = f"{bucket_path(namespace, bucket)}/objectversions"
+        count = 0
 
         def ask(name: str | None) -> tuple[ObjectPage, str | None]:
-            more = {} if name is None else {"page": name}
-            sent = query | more
+            size = page_size if limit is None else min(page_size, limit - count)
+            sent = query | {"limit": str(size)} | ({} if name is None else {"page": name})
             call = Call("ListObjectVersions", "GET", path, query=sent, answer_limit=PAGE_LIMIT)
             answer = self._call(namespace, call)
-            page = read(answer, ObjectPage.read_versions, call.operation)
-            return page, answer.headers.get("opc-next-page")
+            found = read(answer, ObjectPage.read_versions, call.operation)
+            following = answer.headers.get("opc-next-page") or None
+            return replace(found, following=following), following
 
-        yield from pages(ask, "ListObjectVersions")
+        for found in pages(ask, "ListObjectVersions", first=page):
+            count += len(found.objects)
+            yield found
+            if limit is not None and count >= limit:
+                return
 
     def delete_object(
         self,
@@ -131,6 +152,24 @@ class ObjectOperations(Caller):
         document = {"objects": wanted, "isSkipDeletedResult": False}
         answer = self._act(namespace, bucket, "batchDeleteObjects", document)
         return read(answer, BatchDeletion.read, "BatchDeleteObjects")
+
+    def batch_delete(
+        self,
+        namespace: str,
+        bucket: str,
+        objects: Sequence[object],
+        *,
+        skip_deleted: bool | None = None,
+    ) -> Described:
+        """Delete what `objects` name: up to 1000 BatchDeleteObjectIdentifiers, as they are.
+
+        With `skip_deleted` only what failed is told. See `batch_delete_objects`.
+        """
+        document: dict[str, object] = {"objects": list(objects)}
+        if skip_deleted is not None:
+            document["isSkipDeletedResult"] = skip_deleted
+        answer = self._act(namespace, bucket, "batchDeleteObjects", document)
+        return Described(read(answer, whole_object, "BatchDeleteObjects"), answer.headers)
 
     def restore_objects(
         self,

@@ -23,7 +23,7 @@ class ServiceLimits:
     (`parts_of_a_size`) have the same size. Part sizes are raised in whole `unit`s.
     """
 
-    smallest_part: int = 10 * MIB
+    smallest_part: int = MIB
     largest_part: int = 50 * GIB
     most_parts: int = 10_000
     largest_object: int = 10 * 1024 * GIB

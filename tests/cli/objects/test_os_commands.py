@@ -89,7 +89,7 @@ def test_what_is_missing_is_named(
 ) -> None:
     done = run(*argv)
     assert (done.code, done.out) == (2, "")
-    assert f"missing: {missing}\n" in done.err
+    assert f"UsageError: Missing option(s) {missing}.\n" in done.err
     assert emulator.log.entries() == []
 
 

@@ -80,12 +80,12 @@ def test_a_missing_bucket_names_the_options_to_check(put: Put) -> None:
     assert "Check --bucket-name, --namespace and --region" in outcome.err
 
 
-@pytest.mark.parametrize("size", [0, 9, 60000])
+@pytest.mark.parametrize("size", [0, 60000])
 def test_a_part_size_outside_the_limits_names_them(put: Put, emulator: Emulator, size: int) -> None:
     outcome = put("--part-size", size, "-ns", "ns1")
     assert outcome.code == 2
     assert f"{size} MiB" in outcome.err or f"{size} bytes" in outcome.err
-    assert "10 MiB to 50 GiB" in outcome.err
+    assert "1 MiB to 50 GiB" in outcome.err
     assert emulator.object_names("backups") == []
 
 

@@ -16,7 +16,7 @@ from ocihaul.cli.objects.put_run import run_put
 from ocihaul.cli.output import View
 from ocihaul.cli.signals import Stopper, stopping
 from ocihaul.config import Flags, Settings, resolve
-from ocihaul.errors import ObjectExistsError, TransferCancelled
+from ocihaul.errors import ObjectExistsError, OcihaulError, TransferCancelled
 from ocihaul.storage.types import ObjectSummary
 from ocihaul.transfer.upload.request import UploadRequest
 from tests.cli.conftest import result
@@ -85,10 +85,26 @@ def test_a_person_is_asked_on_stderr_and_no_is_the_default(
 
 
 @pytest.mark.parametrize(
-    ("stdin", "stderr"), [(io.StringIO("y\n"), Terminal()), (Terminal("y\n"), io.StringIO())]
+    ("typed", "answer", "code"), [("y\n", True, 0), ("n\n", False, 1), ("\n", False, 1)]
 )
-def test_nobody_is_asked_unless_both_ends_are_a_terminal(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, stdin: io.StringIO, stderr: io.StringIO
+def test_what_is_piped_in_is_the_answer(
+    settings: Settings, asking: list[bool], typed: str, answer: bool, code: int
+) -> None:
+    stderr = io.StringIO()
+    assert run(settings, io.StringIO(typed), stderr, io.StringIO()) == code
+    assert asking == [answer]
+    assert ("Aborted!" in stderr.getvalue()) is (code == 1)
+
+
+def test_an_input_that_ends_is_no_answer(settings: Settings, asking: list[bool]) -> None:
+    with pytest.raises(OcihaulError, match="it exists") as raised:
+        run(settings, io.StringIO(""), io.StringIO(), io.StringIO())
+    assert asking == [False]
+    assert "There is no terminal to ask on." in str(raised.value.hint)
+
+
+def test_a_person_who_does_not_see_the_question_is_not_asked(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     confirms: list[Any] = []
 
@@ -97,7 +113,7 @@ def test_nobody_is_asked_unless_both_ends_are_a_terminal(
         return result()
 
     monkeypatch.setattr(core, "run_upload", act)
-    assert run(settings, stdin, stderr) == 0
+    assert run(settings, Terminal("y\n"), io.StringIO()) == 0
     assert confirms == [None]
 
 

@@ -7,7 +7,13 @@ import click
 
 from ocihaul.cli.directories import options as tree
 from ocihaul.cli.global_options import global_options
-from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
+from ocihaul.cli.invocation import (
+    Invocation,
+    bucket_options,
+    from_json_option,
+    is_terminal,
+    settle,
+)
 
 COMMAND = ("os", "object", "bulk-delete")
 
@@ -45,11 +51,6 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     bucket, prefix = given["bucket_name"], given.get("prefix") or ""
     include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
     force = bool(given.get("force"))
-    if not (force or given.get("dry_run") or invocation.may_ask()):
-        raise OcihaulError(
-            "bulk-delete asks before it deletes, and there is no terminal to ask on",
-            hint="Use --force to delete without a question, or --dry-run to see what would go.",
-        )
     request = DirectoryDelete(
         namespace=namespace_or_none(given.get("namespace")) or "",
         bucket=bucket,
@@ -61,8 +62,16 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     )
 
     def confirm(count: int) -> bool:
-        question = f"This command will delete {count} objects. Are you sure you wish to continue?"
-        return ask(invocation, question, "y/N") in {"y", "yes"}
+        question = (
+            f"This command will delete at least {count} objects. Are you sure you wish to continue?"
+        )
+        answer = ask(invocation, question, "y/N") if invocation.may_ask() else None
+        if answer is None and not is_terminal(invocation.stdin):
+            raise OcihaulError(
+                "bulk-delete asks before it deletes, and there is no terminal to ask on",
+                hint="Use --force to delete without a question, or --dry-run to see what would go.",
+            )
+        return answer in {"y", "yes"}
 
     try:
         return run_directory(

@@ -44,6 +44,7 @@ def bulk_download(context: click.Context, /, **options: Any) -> None:
 
 
 def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
+    from ocihaul.cli.directories.options import make_directory
     from ocihaul.cli.directories.run import run_directory
     from ocihaul.cli.directories.summary import DOWNLOAD
     from ocihaul.cli.option_values import (
@@ -83,6 +84,8 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     def dry_run(results: Results, stdout: TextIO) -> None:
         write_lines(stdout, (name for name, _ in results.items(DOWNLOADED)))
 
+    if request.dry_run:
+        make_directory(root)  # as the official CLI, which makes it in any case
     return run_directory(
         invocation,
         request,

@@ -122,3 +122,14 @@ def of_each(given: Mapping[str, Any], *, home: Path) -> dict[str, Any]:
         "storage_tier": given.get("storage_tier"),
         **{name: given.get(name) for name in as_they_are},
     }
+
+
+def make_directory(root: str) -> None:
+    """Make --dest-dir, with what is above it; raises UsageError."""
+    try:
+        Path(root).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--dest-dir: {root} cannot be made: {error.strerror}",
+            hint="Name a directory below one that you may write in.",
+        ) from None

@@ -10,6 +10,7 @@ from ocihaul.cli.directories.summary import Layout, print_summary
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.invocation import Invocation
 from ocihaul.cli.output import EMPTY_RESULT
+from ocihaul.cli.prompts import next_line
 from ocihaul.cli.session_estimate import LifetimeEstimator
 from ocihaul.cli.signals import Stopper, stopping
 from ocihaul.client import Client
@@ -104,17 +105,18 @@ def _confirm(invocation: Invocation, question: str, stopper: Stopper) -> Confirm
         if everything:
             return True
         with stopper.asking():
-            word = ask(invocation, question.format(name), "y/N/yes to (a)ll")
+            word = ask(invocation, question.format(name), "y/N/yes to (a)ll") or ""
         everything = word in {"a", "all"}
         return everything or word in {"y", "yes"}
 
     return confirm
 
 
-def ask(invocation: Invocation, question: str, choices: str) -> str:
-    """The answer to a question, in lower case; empty for none."""
+def ask(invocation: Invocation, question: str, choices: str) -> str | None:
+    """The answer to a question, in lower case; None where the input has ended without one."""
     say(invocation.stderr, f"WARNING: {question} [{choices}]:", end=" ")
-    line = invocation.stdin.readline()
+    line = next_line(invocation.stdin)
     if not line:
         say(invocation.stderr, "")
+        return None
     return line.strip().lower()

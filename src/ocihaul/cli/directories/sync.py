@@ -3,15 +3,19 @@
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from ocihaul.cli import compat
 from ocihaul.cli.directories import options as tree
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
 from ocihaul.cli.option_types import PartSize
 from ocihaul.printing import write_lines
+
+if TYPE_CHECKING:
+    from ocihaul.directories.compare import SyncMode
 
 COMMAND = ("os", "object", "sync")
 
@@ -50,11 +54,15 @@ def sync(context: click.Context, /, **options: Any) -> None:
     from ocihaul.errors import UsageError
 
     check_required(given, "bucket_name")
-    refuse_both(given, "src_dir", "dest_dir")
+    if given.get("src_dir") and given.get("dest_dir"):
+        raise UsageError(
+            "Only one of --src-dir and --dest-dir can be given",
+            hint="Leave one out, on the command line or in the rc file.",
+        )
     if given.get("src_dir"):
         raise click.exceptions.Exit(_up(invocation, given))
     if not given.get("dest_dir"):
-        raise UsageError("--src-dir or --dest-dir is missing", hint="Give one of them.")
+        raise UsageError("Either --src-dir or --dest-dir must be given", hint="Give one of them.")
     for name in OF_UPLOADS:
         refuse_both(given, "dest_dir", name)
     raise click.exceptions.Exit(_down(invocation, given))
@@ -63,7 +71,6 @@ def sync(context: click.Context, /, **options: Any) -> None:
 def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.cli.directories.run import run_directory
     from ocihaul.cli.directories.summary import DELETE, UPLOAD
-    from ocihaul.directories.compare import SyncMode
     from ocihaul.directories.filters import make_filter
     from ocihaul.directories.request import DirectoryUpload
     from ocihaul.directories.results import EXTRA, SKIPPED, UPLOADED, Results
@@ -83,7 +90,7 @@ def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
             name="-",
             parallel=tree.parallel(given.get("parallel_operations_count")),
         ),
-        mode=SyncMode.SYNC,
+        mode=_mode(given),
         local_filter=make_filter(include, exclude, root=root),
         remote_filter=make_filter(include, exclude, root=given["bucket_name"], prefix=prefix),
         follow_links=not given.get("no_follow_symlinks"),
@@ -119,7 +126,6 @@ def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.cli.directories.run import run_directory
     from ocihaul.cli.directories.summary import DELETE_FILES, DOWNLOAD
     from ocihaul.cli.option_values import customer_key, namespace_or_none
-    from ocihaul.directories.compare import SyncMode
     from ocihaul.directories.destination import check_root
     from ocihaul.directories.filters import make_filter
     from ocihaul.directories.request import DirectoryDownload
@@ -133,7 +139,7 @@ def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
         namespace=namespace_or_none(given.get("namespace")) or "",
         bucket=given["bucket_name"],
         prefix=prefix,
-        mode=SyncMode.SYNC,
+        mode=_mode(given),
         filter=make_filter(include, exclude, root=root, prefix=prefix),
         follow_links=not given.get("no_follow_symlinks"),
         strip_prefix=True,
@@ -154,6 +160,8 @@ def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
         ):
             write_lines(stdout, (f"{what} {name}" for name, _ in results.items(kind)))
 
+    if request.dry_run:
+        tree.make_directory(root)  # as the official CLI, which makes it in any case
     return run_directory(
         invocation,
         request,
@@ -161,3 +169,11 @@ def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
         adaptive=tree.is_adaptive(given),
         dry_run=dry_run if request.dry_run else None,
     )
+
+
+def _mode(given: Mapping[str, Any]) -> "SyncMode":
+    """Compare what has another time only, or send it as the official CLI does."""
+    from ocihaul.directories.compare import SyncMode
+
+    newer = compat.is_official() and not given.get("checksum")
+    return SyncMode.SYNC_NEWER if newer else SyncMode.SYNC

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 TIMED_OUT = 2
 
 #: A year is longer than any copy takes.
-_SECONDS = click.IntRange(0, 365 * 86400)
-_STATES = ("ACCEPTED", "IN_PROGRESS", "FAILED", "COMPLETED", "CANCELING", "CANCELED")
+SECONDS = click.IntRange(0, 365 * 86400)
+STATES = ("ACCEPTED", "IN_PROGRESS", "FAILED", "COMPLETED", "CANCELING", "CANCELED")
 _TIERS = ("Standard", "InfrequentAccess", "Archive")
 _DETAILS = {
     "source_object_name": "sourceObjectName",
@@ -61,11 +61,11 @@ _DETAILS = {
 @click.option(
     "--wait-for-state",
     multiple=True,
-    type=click.Choice(_STATES, case_sensitive=False),
+    type=click.Choice(STATES, case_sensitive=False),
     help="Wait until the copying is in (one of) these states.",
 )
-@click.option("--max-wait-seconds", type=_SECONDS, help="How long to wait at most. [1200]")
-@click.option("--wait-interval-seconds", type=_SECONDS, help="How often to look. [30]")
+@click.option("--max-wait-seconds", type=SECONDS, help="How long to wait at most. [1200]")
+@click.option("--wait-interval-seconds", type=SECONDS, help="How often to look. [30]")
 def _copy() -> None:
     """Have the service copy an object; shows the id of its work request."""
 
@@ -84,7 +84,7 @@ def run(invocation: Invocation) -> int:
         if wanted:
             text = f"Waiting until the work request has entered state: {', '.join(wanted)}"
             invocation.tell(f"Action completed. {text}")
-            work = _wait(storage, work_id, wanted, options, stop)
+            work = wait_for_work(storage, work_id, wanted, options, stop)
             answer = {"data": work_request(work)}
             code = outcome(work, wanted)
             if code == TIMED_OUT:
@@ -130,7 +130,7 @@ def _begin(invocation: Invocation, storage: "StorageClient") -> str:
     return storage.copy_object(namespace, options["bucket_name"], details, headers)
 
 
-def _wait(
+def wait_for_work(
     storage: "StorageClient",
     work_id: str,
     wanted: Sequence[str],

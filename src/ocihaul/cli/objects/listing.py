@@ -87,7 +87,10 @@ _STOCK_PAGE = 100
 @click.option("--start-after", help="Only names after this one.")
 @all_option
 @click.option("--delimiter", help="Tell names up to this character, once. It can only be /.")
-@click.option("--fields", help="What to tell of each object, separated by commas. [everything]")
+@click.option(
+    "--fields",
+    help="What to tell of each object, separated by commas; empty: names only. [everything]",
+)
 @click.option("--stream-output", is_flag=True, help="With --all: print while the list comes in.")
 def _list() -> None:
     """List the objects in a bucket: 100, unless --limit or --all says otherwise."""
@@ -124,7 +127,7 @@ def _pages(invocation: Invocation, storage: "StorageClient") -> Iterator["Object
         end=options["end"],
         start_after=options["start_after"],
         delimiter=options["delimiter"],
-        fields=options["fields"] or ALL_FIELDS,
+        fields=ALL_FIELDS if options["fields"] is None else options["fields"],
     )
     everything = options["all_pages"]
     return storage.list_objects(

@@ -6,7 +6,7 @@ null: the stock CLI prints every attribute that it knows.
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 if TYPE_CHECKING:
     from ocihaul.storage.listing import (
@@ -26,9 +26,32 @@ _BUCKET = (
     *("isReadOnly", "kmsKeyId", "metadata", "objectEventsEnabled", "objectLifecyclePolicyEtag"),
     *("publicAccessType", "replicationEnabled", "storageTier", "versioning"),
 )
+_NAMESPACE = ("defaultS3CompartmentId", "defaultSwiftCompartmentId", "namespace")
+_POLICY = ("items", "timeCreated")
+_LIFECYCLE_RULE = (
+    *("action", "isEnabled", "name", "objectNameFilter", "target", "timeAmount", "timeUnit"),
+)
+_NAME_FILTER = ("exclusionPatterns", "inclusionPatterns", "inclusionPrefixes")
+_RETENTION_RULE = (
+    *("displayName", "duration", "etag", "id", "timeCreated", "timeModified", "timeRuleLocked"),
+)
+_DURATION = ("timeAmount", "timeUnit")
+_DELETED = ("objectName", "timeLastModified")
+_NOT_DELETED = ("errorMessage", "objectName", "statusCode")
+_LOG_ENTRY = ("message", "timestamp")
+_WORK_ERROR = ("code", "message", "timestamp")
+#: What the official CLI shows of an answer's headers.
+_HEADERS = ("etag", "opc-next-page", "opc-work-request-id")
 _WORK_REQUEST = (
     *("compartmentId", "id", "operationType", "percentComplete", "resources", "status"),
     *("timeAccepted", "timeFinished", "timeStarted"),
+)
+#: Fields whose texts are times; timeUnit is none.
+_TIMES = frozenset(
+    {
+        *("timeAccepted", "timeCreated", "timeFinished", "timeLastModified", "timeModified"),
+        *("timeRuleLocked", "timeStarted", "timestamp"),
+    }
 )
 _RESOURCE = ("actionType", "entityType", "entityUri", "identifier", "metadata")
 
@@ -98,10 +121,85 @@ def bucket(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def work_request(work: "WorkRequest") -> dict[str, Any]:
-    """What `copy --wait-for-state` shows at the end."""
-    shaped = _shaped(work.document, _WORK_REQUEST)
+    """What `work-request get` shows, and `copy --wait-for-state` at the end."""
+    return work_request_summary(work.document)
+
+
+def work_request_summary(document: Mapping[str, Any]) -> dict[str, Any]:
+    """One entry of `work-request list`."""
+    shaped = _shaped(document, _WORK_REQUEST)
     shaped["resources"] = [_shaped(each, _RESOURCE) for each in shaped["resources"] or ()]
     return shaped
+
+
+def work_request_error(document: Mapping[str, Any]) -> dict[str, Any]:
+    """One entry of `work-request-error list`."""
+    return _shaped(document, _WORK_ERROR)
+
+
+def work_request_log_entry(document: Mapping[str, Any]) -> dict[str, Any]:
+    """One entry of `work-request-log-entry list`."""
+    return _shaped(document, _LOG_ENTRY)
+
+
+def namespace_metadata(document: Mapping[str, Any]) -> dict[str, Any]:
+    """`ns get-metadata`."""
+    return _shaped(document, _NAMESPACE)
+
+
+def lifecycle_policy(document: Mapping[str, Any]) -> dict[str, Any]:
+    """`object-lifecycle-policy get`."""
+    shaped = _shaped(document, _POLICY)
+    shaped["items"] = [_lifecycle_rule(each) for each in _documents(shaped["items"])]
+    return shaped
+
+
+def _lifecycle_rule(document: Mapping[str, Any]) -> dict[str, Any]:
+    shaped = _shaped(document, _LIFECYCLE_RULE)
+    names = shaped["object-name-filter"]
+    shaped["object-name-filter"] = _shaped(names, _NAME_FILTER) if _is_document(names) else None
+    return shaped
+
+
+def retention_rule(document: Mapping[str, Any]) -> dict[str, Any]:
+    """`retention-rule get`, and one entry of `retention-rule list`."""
+    shaped = _shaped(document, _RETENTION_RULE)
+    duration = shaped["duration"]
+    shaped["duration"] = _shaped(duration, _DURATION) if _is_document(duration) else None
+    return shaped
+
+
+def batch_deletion(document: Mapping[str, Any]) -> dict[str, Any]:
+    """`object batch-delete`."""
+    return {
+        "deleted": [_shaped(each, _DELETED) for each in _documents(document.get("deleted"))],
+        "failed": [_shaped(each, _NOT_DELETED) for each in _documents(document.get("failed"))],
+    }
+
+
+def object_version(each: "ListedObject") -> dict[str, Any]:
+    """One entry of `object list-object-versions`."""
+    return {
+        **listed_object(each),
+        "is-delete-marker": each.is_delete_marker,
+        "version-id": each.version_id,
+    }
+
+
+def described(data: object, headers: Mapping[str, str]) -> dict[str, Any] | None:
+    """An answer as the official CLI shows it: its data, and some headers; None for neither."""
+    shown: dict[str, Any] = {name: headers[name] for name in _HEADERS if name in headers}
+    if data:
+        shown["data"] = data
+    return shown or None
+
+
+def _is_document(value: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(value, Mapping)
+
+
+def _documents(value: object) -> list[Mapping[str, Any]]:
+    return [each for each in value if _is_document(each)] if isinstance(value, list) else []
 
 
 def listing(items: Iterable[dict[str, Any]], following: str | None) -> dict[str, Any] | None:
@@ -116,6 +214,6 @@ def _shaped(document: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]
     shaped = {}
     for name in names:
         value = document.get(name)
-        is_time = name.startswith("time") and isinstance(value, str)
+        is_time = name in _TIMES and isinstance(value, str)
         shaped[dashed(name)] = time_text(value) if is_time else value
     return shaped

@@ -21,12 +21,62 @@ _OBJECT = {
     "copy": "objects.copy:copy",
     "restore": "objects.commands:restore",
     "restore-status": "objects.commands:restore_status",
+    "list-object-versions": "objects.versions:list_object_versions",
+    "bulk-delete-versions": "objects.versions:bulk_delete_versions",
+    "batch-delete": "objects.object_actions:batch_delete",
+    "reencrypt": "objects.object_actions:reencrypt",
+    "update-storage-tier": "objects.object_actions:update_storage_tier",
 }
 _GROUPS: dict[str, tuple[str, dict[str, str]]] = {
-    "ns": ("The namespace.", {"get": "objects.bucket_commands:namespace_get"}),
+    "ns": (
+        "The namespace.",
+        {
+            "get": "objects.bucket_commands:namespace_get",
+            "get-metadata": "objects.namespace_metadata:get",
+            "update-metadata": "objects.namespace_metadata:update",
+        },
+    ),
+    "object-lifecycle-policy": (
+        "What becomes of objects with time.",
+        {
+            "get": "objects.lifecycle:get",
+            "put": "objects.lifecycle:put",
+            "delete": "objects.lifecycle:delete",
+        },
+    ),
+    "retention-rule": (
+        "Rules that keep objects from being changed.",
+        {
+            "create": "objects.retention:create",
+            "get": "objects.retention:get",
+            "list": "objects.retention:list_rules",
+            "update": "objects.retention:update",
+            "delete": "objects.retention:delete",
+        },
+    ),
+    "work-request": (
+        "What the service does on its own, such as copies.",
+        {
+            "get": "objects.work_requests:get",
+            "list": "objects.work_requests:list_requests",
+            "cancel": "objects.work_requests:cancel",
+        },
+    ),
+    "work-request-error": (
+        "What went wrong in a work request.",
+        {"list": "objects.work_requests:list_errors"},
+    ),
+    "work-request-log-entry": (
+        "What a work request has logged.",
+        {"list": "objects.work_requests:list_log"},
+    ),
     "bucket": (
         "Buckets.",
         {
+            "create": "objects.bucket_changes:bucket_create",
+            "update": "objects.bucket_changes:bucket_update",
+            "delete": "objects.bucket_changes:bucket_delete",
+            "reencrypt": "objects.bucket_changes:bucket_reencrypt",
             "get": "objects.bucket_commands:bucket_get",
             "list": "objects.bucket_commands:bucket_list",
         },

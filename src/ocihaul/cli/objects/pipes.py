@@ -39,7 +39,12 @@ def piped(request: UploadRequest, stdin: TextIO | None) -> Iterator[UploadReques
         yield request
         return
     with _of_stdin(stdin) if reads_stdin(request) else _of_pipe(request.source) as stream:
-        yield replace(request, stream=stream, expected_size=_expected(request, stream))
+        yield replace(
+            request,
+            stream=stream,
+            expected_size=_expected(request, stream),
+            allow_empty=request.allow_empty or _has_no_producer(stream),
+        )
 
 
 def _of_stdin(stdin: TextIO | None) -> io.FileIO:
@@ -68,6 +73,15 @@ def _of_pipe(path: Path) -> io.FileIO:
             f"{path} cannot be read: {error.strerror}",
             hint="Check that the user running this may read it.",
         ) from error
+
+
+def _has_no_producer(stream: io.FileIO) -> bool:
+    """Whether this is a file or a device, such as /dev/null: nothing that could have failed."""
+    try:
+        mode = os.fstat(stream.fileno()).st_mode
+    except OSError:
+        return False
+    return stat.S_ISREG(mode) or stat.S_ISCHR(mode)
 
 
 def _expected(request: UploadRequest, stream: io.FileIO) -> int | None:

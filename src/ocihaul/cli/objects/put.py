@@ -63,6 +63,11 @@ _OF_SINGLE = "Only where the object is sent in one piece."
 @click.option(
     "--expected-size", metavar="SIZE", help="Bytes that have to come; else nothing is stored."
 )
+@click.option(
+    "--allow-empty",
+    is_flag=True,
+    help="A pipe may end without a byte; else that is an error, as its producer has failed.",
+)
 @click.option("--expected-sha256", metavar="HEX", help="SHA-256 of it all; else nothing is stored.")
 @click.option(
     "--memory-limit", metavar="SIZE", help="Parts of a pipe in memory; others on disk. [256M]"

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ocihaul.cli import compat
 from ocihaul.cli.objects.pipes import STDIN, is_piped
 from ocihaul.cli.option_types import AUTO
 from ocihaul.cli.option_values import (
@@ -48,6 +49,7 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> UploadRequest:
     """The request that these options (by their parameter names) mean; raises UsageError."""
     check_required(options, "bucket_name", "file")
     _check_exclusions(options)
+    _check_md5(options.get("content_md5"))
     file, name = str(options["file"]), options.get("name") or ""
     source = check_source(_path(file))
     piped = is_piped(source)
@@ -79,6 +81,7 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> UploadRequest:
         sse_customer_key=customer_key(options.get("encryption_key_file"), home),
         metadata=metadata(options.get("metadata"), home),
         expected_size=_bytes(options, "expected_size"),
+        allow_empty=bool(options.get("allow_empty")) or compat.is_official(),
         memory_limit=DEFAULT_MEMORY_LIMIT if limit is None else limit,
         spool_dir=None if spool is None else expand_home(spool, home),
         **as_they_are,
@@ -162,6 +165,19 @@ def _sha256(options: Mapping[str, Any]) -> str | None:
 def _bytes(options: Mapping[str, Any], name: str) -> int | None:
     value = options.get(name)
     return None if value is None else int(size(Found(str(value), f"--{name.replace('_', '-')}")))
+
+
+def _check_md5(value: str | None) -> None:
+    """Raise UsageError, in the service's words, for an MD5 that nothing can have."""
+    try:
+        sound = value is None or len(b64decode(value, validate=True)) == 16
+    except ValueError:
+        sound = False
+    if not sound:
+        raise UsageError(
+            f"The value of the Content-MD5 header is no MD5 in base64: --content-md5 {value!r}",
+            hint="It has 24 characters, as: openssl dgst -md5 -binary FILE | base64",
+        )
 
 
 def _existing(options: Mapping[str, Any]) -> IfExists:

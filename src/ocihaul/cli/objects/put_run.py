@@ -30,6 +30,7 @@ def run_put(invocation: Invocation, request: UploadRequest) -> int:
 def _run_put(invocation: Invocation, settings: Settings, request: UploadRequest) -> int:
     stdin, stderr = invocation.stdin, invocation.stderr
     may_ask = invocation.may_ask() and not reads_stdin(request)
+    question = _Question(stdin, stderr)
     failure: ReceiptError | None = None
     with stopping() as stopper:
         with reporting(stderr, terminal=is_terminal(stderr), debug=invocation.given.debug) as (
@@ -43,7 +44,7 @@ def _run_put(invocation: Invocation, settings: Settings, request: UploadRequest)
                     settings,
                     request,
                     listener=listener,
-                    confirm=_question(stdin, stderr, stopper) if may_ask else None,
+                    confirm=question.asked_by(stopper) if may_ask else None,
                     stop=stopper.stop,
                 )
             except ReceiptError as error:  # the object is there all the same
@@ -51,7 +52,7 @@ def _run_put(invocation: Invocation, settings: Settings, request: UploadRequest)
                     raise
                 result, failure = error.result, error
             except ObjectExistsError as error:
-                return _exists(error, request, reporter, asked=may_ask)
+                return _exists(error, request, reporter, asked=question.answered)
             except KeyboardInterrupt:
                 raise TransferCancelled("stopped before the upload began") from None
         code = _answer(invocation, request, result)
@@ -84,9 +85,20 @@ def _exists(
     raise OcihaulError(error.message, hint=f"There is no terminal to ask on. {cure}") from None
 
 
-def _question(stdin: TextIO, stderr: TextIO, stopper: Stopper) -> Callable[[ObjectSummary], bool]:
-    def confirm(existing: ObjectSummary) -> bool:  # noqa: ARG001  the question is the stock one
-        with stopper.asking():
-            return yes_or_no(stdin, stderr, QUESTION)
+class _Question:
+    """Whether to overwrite; `answered` once there was an answer."""
 
-    return confirm
+    def __init__(self, stdin: TextIO, stderr: TextIO) -> None:
+        self._streams = (stdin, stderr)
+        self.answered = False
+
+    def asked_by(self, stopper: Stopper) -> Callable[[ObjectSummary], bool]:
+        """The question as a function; a signal ends it."""
+
+        def confirm(existing: ObjectSummary) -> bool:  # noqa: ARG001  the question is the stock one
+            with stopper.asking():
+                answer = yes_or_no(*self._streams, QUESTION)
+            self.answered = answer is not None or is_terminal(self._streams[0])
+            return bool(answer)
+
+        return confirm

@@ -15,7 +15,13 @@ import click
 
 from ocihaul.cli.exit_codes import FAILED
 from ocihaul.cli.global_options import global_options
-from ocihaul.cli.invocation import Invocation, from_json_option, run_query, settle
+from ocihaul.cli.invocation import (
+    Invocation,
+    from_json_option,
+    is_terminal,
+    run_query,
+    settle,
+)
 
 if TYPE_CHECKING:
     from ocihaul.storage.client import StorageClient
@@ -27,17 +33,19 @@ force_option = click.option("--force", is_flag=True, help="Do not ask.")
 def question(
     *path: str,
     required: Sequence[str] = (),
-    confirm: Callable[[Invocation], str] | None = None,
+    confirm: Callable[[Invocation], str | None] | None = None,
     needs_namespace: bool = True,
 ) -> Callable[[Work], click.Command]:
     """Make a command of a function; it gets the options that are decorated onto the function.
 
-    `confirm` words the question that has to be answered with yes unless `--force` is given.
+    `confirm` words the question that has to be answered with yes unless `--force` is given; None:
+    there is nothing to ask.
     """
 
     def decorate(work: Work) -> click.Command:
         def run(invocation: Invocation) -> int:
-            if confirm is not None and not agreed(invocation, confirm(invocation)):
+            text = None if confirm is None else confirm(invocation)
+            if text is not None and not agreed(invocation, text):
                 return FAILED
             return run_query(
                 invocation,
@@ -77,19 +85,21 @@ def command(
 def agreed(invocation: Invocation, text: str) -> bool:
     """Whether the person said yes; with `--force` nobody is asked.
 
-    Raises OcihaulError where there is no terminal to ask on.
+    What is piped in is an answer. Raises OcihaulError where there is neither that nor a terminal.
     """
     from ocihaul.cli.prompts import yes_or_no
     from ocihaul.errors import OcihaulError
 
     if invocation.options.get("force"):
         return True
-    if not invocation.may_ask():
+    answer = None
+    if invocation.may_ask():
+        answer = yes_or_no(invocation.stdin, invocation.stderr, text)
+    if answer is None and not is_terminal(invocation.stdin):
         raise OcihaulError(
             "nothing was done: it needs a yes, and there is no terminal to ask on",
             hint="Use --force to do it without a question.",
         )
-    if yes_or_no(invocation.stdin, invocation.stderr, text):
-        return True
-    invocation.tell("Aborted!")
-    return False
+    if not answer:
+        invocation.tell("Aborted!")
+    return bool(answer)

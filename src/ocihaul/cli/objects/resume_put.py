@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ocihaul.cli import compat
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import bucket_options, from_json_option, settle
 from ocihaul.cli.option_types import AUTO, ParallelCount, PartSize
@@ -91,6 +92,7 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> "UploadRequest":
         existing=IfExists.REPLACE,  # as in the stock CLI: it asks nothing
         upload_id=options["upload_id"],
         part_size=options.get("part_size"),
+        insist_on_part_size=compat.is_official(),
         parallel=1 if one else MOST if count == AUTO else int(count or DEFAULT_PARALLEL),
         adaptive=count == AUTO,
         verify_checksum=bool(options.get("verify_checksum")),

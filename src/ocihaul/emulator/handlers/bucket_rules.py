@@ -156,7 +156,7 @@ def update_retention_rule(service: Service, call: Call) -> Answer:
             duration=_duration(body["duration"]) if "duration" in body else rule.duration,
             locked_at=rule.locked_at,
         )
-        if body.get("timeRuleLocked") is not None:
+        if "timeRuleLocked" in body:  # null takes it away
             new.locked_at = _lock_time(body["timeRuleLocked"], now)
         _check_lock(new)
         if _is_locked(rule, now) and new.seconds < rule.seconds:

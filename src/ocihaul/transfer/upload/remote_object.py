@@ -75,7 +75,7 @@ class RemoteObject:
             return chosen
         if request.existing is IfExists.ABSENT:
             return {"if-none-match": "*"}
-        there = self.head(chosen)
+        there = self._seen(chosen)
         if there is None:
             return chosen or {"if-none-match": "*"}
         if request.existing is IfExists.KEEP:
@@ -87,6 +87,21 @@ class RemoteObject:
                 "without an error.",
             )
         return chosen or ({"if-match": there.etag} if there.etag else {})
+
+    def _seen(self, preconditions: Mapping[str, str]) -> ObjectSummary | None:
+        """The object whatever key it has: a customer's key of ours need not be the one it has."""
+        request = self._request
+        if request.sse_customer_key is None:
+            return self.head(preconditions)
+        where = (request.namespace, request.bucket, self.name)
+        try:
+            return self._storage.head_object(*where, preconditions)
+        except ServiceError as error:
+            if error.status == 404:
+                return None
+            if error.status not in {400, 403}:
+                raise
+        return self.head(preconditions)
 
     def matching(self, size: int, expected: Mapping[str, str]) -> Mapping[str, str] | None:
         """The object's headers if it is the one we sent; None if it is not, or is not readable.

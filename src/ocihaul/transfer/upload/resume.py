@@ -376,6 +376,12 @@ def import_upload(
     plan = Plan(source.size, part_size, multipart=True)
     _validate_fits(listed, plan, upload_id, request.limits)
     if request.part_size not in {None, part_size}:
+        if request.insist_on_part_size:
+            raise UsageError(
+                f"`part_size`: {size_text(request.part_size or 0)} (the upload has parts of "
+                f"{size_text(part_size)})",
+                hint="Leave it out: the upload knows the size of its parts.",
+            )
         text = f"Resuming with parts of {part_size / MIB:g} MiB, as the upload was begun."
         state.listener(Notice(text))
     declared = _declared_algorithm(state, request)

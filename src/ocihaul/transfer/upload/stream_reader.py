@@ -30,6 +30,7 @@ class StreamChecks:
         self._wanted = expected_checksums(request)
         self._running = {name: checksum.start(name) for name in self._wanted}
         self._expected = request.expected_size
+        self._allow_empty = request.allow_empty
         self._plan = plan
         self.size = 0
 
@@ -56,7 +57,7 @@ class StreamChecks:
                 f"the stream ended after {self.size} bytes; {self._expected} were expected",
                 hint="Its producer has stopped early: look at what it said.",
             )
-        if not (self.size or self._expected == 0 or self._wanted):
+        if not (self.size or self._allow_empty or self._expected == 0 or self._wanted):
             raise SourceError(
                 "the stream ended without a single byte",
                 hint="Its producer has most likely failed: look at what it said. If an empty "
