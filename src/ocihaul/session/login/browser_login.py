@@ -107,7 +107,7 @@ class BrowserLogin:
     def wait(self, timeout: float = TIMEOUT, stop: StopSign | None = None) -> NewSession:
         """Return the new session, within `timeout` seconds.
 
-        Raises LoginError after a refusal or without an answer, TransferCancelled once `stop` is set.
+        Raises LoginError after a refusal or without an answer; TransferCancelled after `stop`.
         """
         if not self._callback.wait(timeout, stop or threading.Event()):
             why = f" (an answer was turned away: {self._turned_away})" if self._turned_away else ""

@@ -28,7 +28,7 @@ from ocihaul.transfer.checksum import CRC32C, MD5, encoded
 from ocihaul.transfer.hashing import digest_ranges
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.values import STREAM, Entry, Intention
-from ocihaul.transfer.plan import MB, MIB, Plan, ServiceLimits
+from ocihaul.transfer.plan import MB, MIB, Plan, ServiceLimits, size_text
 from ocihaul.transfer.source import FileSource, Identity
 from ocihaul.transfer.upload.context import UploadContext
 from ocihaul.transfer.upload.incomplete import created_by
