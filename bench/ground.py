@@ -146,9 +146,7 @@ class Ground:
 
 
 @contextmanager
-def ground(
-    size: int, directory: Path | None = None, place: Place = LOOPBACK
-) -> Iterator[Ground]:
+def ground(size: int, directory: Path | None = None, place: Place = LOOPBACK) -> Iterator[Ground]:
     """A ground with a source of `size` bytes, for as long as the context lasts."""
     with tempfile.TemporaryDirectory(prefix="ocihaul-bench-", dir=directory) as name:
         home = Path(name)

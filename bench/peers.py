@@ -40,8 +40,8 @@ class Command:
 class Job:
     """What to move, and how. `path` is the file or directory on this side; `part_size` in bytes.
 
-    With `defaults` every program cuts and goes as it does by itself; `tries_again`: rclone does, as it does
-    by itself.
+    With `defaults` every program cuts and goes as it does by itself; `tries_again` leaves rclone's
+    retries as they are.
     """
 
     path: Path

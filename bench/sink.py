@@ -1,8 +1,8 @@
 """The other end of every measurement: processes that swallow uploads and hand out one object.
 
 Started as a program of its own: `python -m bench.sink DIRECTORY READABLE [ADDRESS]`. It prints its
-ports as one JSON line and ends when its standard input does. All processes accept on the same two sockets,
-plain and TLS; a thread serves a connection.
+ports as one JSON line and ends when its standard input does. All processes accept on the same two
+sockets, plain and TLS; a thread serves a connection.
 """
 
 import contextlib

@@ -1,8 +1,9 @@
 """Carries packets between two TUN devices as the weather has it. Linux, root.
 
-Started as a program of its own: `python -m bench.wan.line NAMESPACE NAMESPACE`, each a process id in
-that network namespace. It makes a device there, prints a line, and takes orders as lines of JSON
-on standard input; each is answered by one. It ends, and its devices with it, when its input does.
+Started as a program of its own: `python -m bench.wan.line PROCESS PROCESS SEED`, with the ids of a
+process in either network namespace. It makes a device there, prints a line, and takes orders as
+lines of JSON on standard input; each is answered by one. It ends, and its devices with it, when its
+input does.
 """
 
 import contextlib

@@ -73,8 +73,10 @@ class Network:
 
     def counters(self) -> tuple[dict[str, int], dict[str, int]]:
         """What was counted since the weather was set: client to server, and back."""
-        up, down = self._order(do="counters")  # type: ignore[misc]
-        return up, down
+        counted = self._order(do="counters")
+        if not isinstance(counted, list):
+            raise TypeError(f"the line answers with {counted!r}")
+        return counted[0], counted[1]
 
     def _order(self, **order: object) -> object:
         return json.loads(_ask(self._line, json.dumps(order)))

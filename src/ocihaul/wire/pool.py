@@ -9,6 +9,7 @@ from typing import Self
 
 from ocihaul.errors import ConfigError
 from ocihaul.wire.channel import Patience
+from ocihaul.wire.congestion import Congestion
 from ocihaul.wire.connection import Connection
 from ocihaul.wire.dial import Dialer
 from ocihaul.wire.flows import Flows
@@ -25,7 +26,8 @@ _MAX_IDLE = 30.0
 class Shared:
     """What pools share: idle connections, the origins that ever answered, the bodies on the way."""
 
-    def __init__(self, limiter: Limiter | None) -> None:
+    def __init__(self, limiter: Limiter | None, congestion: Congestion | None) -> None:
+        self.congestion = congestion or Congestion()
         self.flows = Flows(limiter)
         self.lock = threading.Lock()  # guards all below
         self.idle: dict[Origin, list[Connection]] = {}
@@ -36,7 +38,8 @@ class Shared:
 class Pool:
     """Carries requests to origins over kept connections. Close it, or use it as a context.
 
-    `shared` is that of another pool, to go over its connections.
+    `shared` is that of another pool, to go over its connections. `congestion` says which congestion
+    control they have; without one that is the system's, or BBR once packets were lost at random.
     """
 
     def __init__(
@@ -47,12 +50,13 @@ class Pool:
         stop: threading.Event | None = None,
         limiter: Limiter | None = None,
         shared: Shared | None = None,
+        congestion: Congestion | None = None,
     ) -> None:
         self._dialer = dialer
         self._limiter = limiter
         self._patience = patience or Patience()
         self._stop = stop or threading.Event()
-        self._shared = shared or Shared(limiter)
+        self._shared = shared or Shared(limiter, congestion)
 
     def __enter__(self) -> Self:
         return self
@@ -111,12 +115,14 @@ class Pool:
     def _open(self, origin: Origin) -> Connection:
         with self._settings_were_right(origin):
             sock = self._dialer.open(origin, stop=self._stop)
+        self._shared.congestion.apply(sock)
         return Connection(
             sock,
             patience=self._patience,
             stop=self._stop,
             limiter=self._limiter,
             flows=self._shared.flows,
+            congestion=self._shared.congestion,
         )
 
     def _exchange_on(self, connection: Connection, origin: Origin, request: Request) -> Answer:
