@@ -19,6 +19,7 @@ from ocihaul.session.session import Session
 from ocihaul.storage.client import PROBE, StorageClient
 from ocihaul.threads import Either
 from ocihaul.wire.channel import Patience
+from ocihaul.wire.congestion import chosen
 from ocihaul.wire.limiter import Limiter
 from ocihaul.wire.pool import Pool
 
@@ -137,6 +138,7 @@ class Resources:
                 patience=Patience(read=settings.read_timeout),
                 stop=self._cancel,
                 limiter=_limiter(settings),
+                congestion=chosen(settings.congestion_control),
             )
         )
         if authority is None and settings.auth == "api_key":

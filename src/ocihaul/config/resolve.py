@@ -116,6 +116,7 @@ def resolve(
         plain_http=plain_http,
         wishes=wishes,
         bandwidth=_bandwidth(flags, places),
+        congestion_control=network.congestion_control(flags, places),
         minting=_minting(wishes, flags, environ, home, needs_region=needs_region),
     )
 

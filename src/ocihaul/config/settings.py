@@ -40,6 +40,7 @@ class Flags:
     require_session: bool = False
     expected_rate: str | None = None
     bandwidth: str | None = None
+    congestion_control: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +101,7 @@ class Settings:
     plain_http: bool = False
     wishes: SessionWishes = SessionWishes()
     bandwidth: Bandwidth | None = None
+    congestion_control: str = "auto"
     minting: "Settings | None" = None
     delegation_token_file: Path | None = None
 

@@ -14,6 +14,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from ocihaul.errors import UsageError
 
 #: Leave it to the system, or to what is seen; any other name is that of an algorithm.
 SYSTEM, AUTO = "system", "auto"
@@ -26,6 +29,8 @@ LOOKS = 4
 #: A queue is short while packets take no longer than this many times the least that was seen.
 SHORT_QUEUE = 1.15
 
+#: What a program without rights may choose.
+_ALLOWED = Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
 _OPTION: int | None = getattr(socket, "TCP_CONGESTION", None)
 # struct tcp_info of linux/tcp.h: rtt and total_retrans, min_rtt (4.6), data_segs_out (4.6).
 _INFO = struct.Struct("<68xI28xI44xI4xI")
@@ -79,6 +84,27 @@ class Congestion:
         with self._lock:
             self._random = max(0, self._random + (1 if random else -1))
             self._lossy = self._lossy or self._random >= LOOKS
+
+
+def chosen(name: str) -> Congestion:
+    """What a caller asks for. Raises UsageError for an algorithm that the system does not offer."""
+    if name not in {AUTO, SYSTEM}:
+        with socket.socket() as trial:
+            if not choose(trial, name):
+                raise UsageError(
+                    f"congestion control: {name!r} (this system lets a program choose "
+                    f"{_offered()})",
+                    hint="Leave --congestion-control out, or have an administrator allow it: "
+                    "net.ipv4.tcp_allowed_congestion_control",
+                )
+    return Congestion(name)
+
+
+def _offered() -> str:
+    try:
+        return ", ".join(_ALLOWED.read_text().split())
+    except OSError:
+        return "none"
 
 
 class CongestionWatch:
