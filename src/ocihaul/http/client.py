@@ -127,6 +127,10 @@ class Client:
         self._probe = probe
         self._chance = chance
 
+    def open_ahead(self, origin: Origin, count: int) -> None:
+        """Begin to open connections for calls that are to come; see `Pool.open_ahead`."""
+        self._pool.open_ahead(origin, count)
+
     def call(self, origin: Origin, call: Call) -> Answer:
         """Carry out `call` and return its 2xx answer.
 

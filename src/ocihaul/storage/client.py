@@ -26,6 +26,7 @@ from ocihaul.storage.paths import bucket_path, object_path, upload_path
 from ocihaul.storage.preauthenticated import PreauthenticatedUploads
 from ocihaul.storage.types import ObjectSummary, PartSummary
 from ocihaul.wire.message import Answer, Body, Sink
+from ocihaul.wire.origin import Origin
 
 #: Needs a valid credential and nothing else; see `Client.probe`.
 PROBE = Call("GetNamespace", "GET", "/n")
@@ -52,6 +53,10 @@ class StorageClient(ObjectOperations, BucketOperations):
             unsigned=self._unsigned and self._unsigned.scoped(listener, stop),
             listener=listener,
         )
+
+    def open_ahead(self, namespace: str, count: int) -> None:
+        """Begin to open `count` connections for requests that are to come; returns at once."""
+        self._client.open_ahead(Origin.parse(self._endpoint(namespace)), count)
 
     def preauthenticated(self, namespace: str) -> PreauthenticatedUploads | None:
         """What uploads through PARs; None where this client was made without it."""

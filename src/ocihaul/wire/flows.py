@@ -11,6 +11,8 @@ from ocihaul.wire.stall import Look, Verdict
 
 #: How often a body is measured, seconds.
 _TICK = 1.0
+#: What others moved in the first moment of a silence may have been before the same outage, seconds.
+_MOMENT = 2.0
 
 
 class Flows:
@@ -92,7 +94,8 @@ class Flow:
         self._seconds = 0.0  # in all, and what the flows know of
         self._told = (0.0, 0)
         self._base = (0.0, 0, *flows.add(0.0, 0))  # own and all, where the window begins
-        self._quiet = self._base  # where it moved last
+        self._moved_at = 0.0  # own seconds
+        self._others_from = flows.add(0.0, 0)[1]  # all bytes, a moment after it moved last
         self._best = 0.0
         self._behind = 0  # windows in a row
 
@@ -110,7 +113,9 @@ class Flow:
         before = self._told[1]
         moved, sums = self._tell()
         if moved > before:
-            self._quiet = (self._seconds, moved, *sums)
+            self._moved_at = self._seconds
+        if self._seconds - self._moved_at < _MOMENT:
+            self._others_from = sums[1]
         if self._judged:
             self._judge(moved, *sums)
         return moved > before
@@ -142,7 +147,7 @@ class Flow:
             limit=self._flows.limiter.allowed(),
             exact=self._silence is not None,
             silent=self._silent(),
-            others_meanwhile=all_moved - self._quiet[3],
+            others_meanwhile=all_moved - self._others_from,
         )
         verdict = stall.judge(look)
         if verdict is Verdict.TOO_EARLY or not left:
@@ -158,7 +163,7 @@ class Flow:
         """Seconds since it moved, or the other side was heard if that is later; 0 if not known."""
         if self._silence is None:
             return 0.0
-        return min(self._seconds - self._quiet[0], self._silence())
+        return min(self._seconds - self._moved_at, self._silence())
 
 
 def _reason(look: Look, verdict: Verdict) -> str:

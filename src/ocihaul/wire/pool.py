@@ -3,19 +3,22 @@
 import contextlib
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Self
 
-from ocihaul.errors import ConfigError
+from ocihaul.errors import ConfigError, OcihaulError
+from ocihaul.threads import started
 from ocihaul.wire.channel import Patience
 from ocihaul.wire.congestion import Congestion
 from ocihaul.wire.connection import Connection
 from ocihaul.wire.dial import Dialer
 from ocihaul.wire.flows import Flows
 from ocihaul.wire.limiter import Limiter
-from ocihaul.wire.message import Answer, Request, StopSign, WireError
+from ocihaul.wire.message import Answer, Request, Stopped, StopSign, WireError
 from ocihaul.wire.origin import Origin
+from ocihaul.wire.readiness import SLICE
 from ocihaul.wire.tunnel import PROXY_WANTS_USER
 
 #: An idle connection older than this is not tried again, seconds. Load balancers close theirs
@@ -24,12 +27,17 @@ _MAX_IDLE = 30.0
 
 
 class Shared:
-    """What pools share: idle connections, the origins that ever answered, the bodies on the way."""
+    """What pools share: idle connections and those that are being opened ahead, the origins that
+    ever answered, the bodies on the way.
+    """
 
     def __init__(self, limiter: Limiter | None, congestion: Congestion | None) -> None:
         self.congestion = congestion or Congestion()
         self.flows = Flows(limiter)
         self.lock = threading.Lock()  # guards all below
+        self.opened = threading.Condition(self.lock)
+        self.opening: Counter[Origin] = Counter()  # ahead of their requests
+        self.waiting: Counter[Origin] = Counter()  # requests, for one of these
         self.idle: dict[Origin, list[Connection]] = {}
         self.answered: set[Origin] = set()
         self.closed = False
@@ -90,6 +98,43 @@ class Pool:
             idle = [connection for kept in self._shared.idle.values() for connection in kept]
             self._shared.idle.clear()
         for connection in idle:
+            connection.close()
+
+    def open_ahead(self, origin: Origin, count: int) -> None:
+        """Begin to open `count` connections for requests that are to come; returns at once.
+
+        A request that finds no idle connection waits for one of them instead of opening its own.
+        One that cannot be opened is no error here: its request opens another, and hears why.
+        """
+        for _ in range(count):
+            with self._shared.lock:
+                if self._shared.closed:
+                    return
+                self._shared.opening[origin] += 1
+            opener = threading.Thread(target=self._open_one, args=[origin], daemon=True)
+            if not started(opener):
+                self._opened(origin, None)
+                return
+
+    def _open_one(self, origin: Origin) -> None:
+        connection = None
+        try:
+            connection = self._open(origin)
+        except (OcihaulError, WireError, Stopped):
+            connection = None  # the request that waits for it meets the same, and reports it
+        finally:
+            self._opened(origin, connection)
+
+    def _opened(self, origin: Origin, connection: Connection | None) -> None:
+        shared = self._shared
+        with shared.opened:
+            shared.opening[origin] -= 1
+            closed = shared.closed
+            if connection is not None and not closed:
+                connection.idle_since = time.monotonic()
+                shared.idle.setdefault(origin, []).append(connection)
+            shared.opened.notify_all()
+        if connection is not None and closed:
             connection.close()
 
     def exchange(self, origin: Origin, request: Request) -> Answer:
@@ -153,6 +198,7 @@ class Pool:
     def _take_idle(self, origin: Origin) -> Connection | None:
         while True:
             with self._shared.lock:
+                self._await_opening(origin)
                 kept = self._shared.idle.get(origin)
                 if not kept:
                     return None
@@ -162,12 +208,27 @@ class Pool:
                 return connection
             connection.close()
 
+    def _await_opening(self, origin: Origin) -> None:
+        """Under the lock: wait for a connection that is opened ahead, one for each that waits."""
+        shared = self._shared
+        if shared.opening[origin] <= shared.waiting[origin]:
+            return
+        shared.waiting[origin] += 1
+        try:
+            while not shared.idle.get(origin) and shared.opening[origin] > 0:
+                if self._stop.is_set():
+                    raise Stopped
+                shared.opened.wait(SLICE)
+        finally:
+            shared.waiting[origin] -= 1
+
     def _give_back(self, origin: Origin, connection: Connection) -> None:
         if connection.reusable:
             connection.idle_since = time.monotonic()
             with self._shared.lock:
                 if not self._shared.closed:
                     self._shared.idle.setdefault(origin, []).append(connection)
+                    self._shared.opened.notify()
                     return
         connection.close()
 

@@ -60,7 +60,7 @@ class Look:
     summed up. `past` is the rate to compare with when it is alone, None for none; `limit` what all
     together are allowed, None for no limit. `exact`: these are bytes that have arrived, whatever
     buffers hold. It has been `silent` for so many seconds, 0 where that is not known, in which
-    `others_meanwhile` passed over other connections.
+    `others_meanwhile` passed over other connections, its first moment left out.
     """
 
     seconds: float
