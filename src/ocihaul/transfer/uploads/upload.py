@@ -120,6 +120,9 @@ def _send(
     job: Job, source: FileSource, plan: Plan, memory: Memory, confirm: Confirm | None
 ) -> UploadResult:
     many = MultipartUpload(job, source, plan, memory) if plan.multipart else None
+    if many is not None:  # the first goes out while the others shake hands
+        ahead = min(job.request.parallel, plan.part_count) - 1
+        job.storage.open_ahead(job.request.namespace, 0 if job.request.adaptive else ahead)
     # An upload that was adopted is still there: it was not committed.
     if many is not None and not memory.adopted and (settled := many.settled()) is not None:
         job.listener(Notice("The earlier run had finished; only its answer was lost."))
