@@ -44,6 +44,7 @@ class DownloadJob:
             part_size=request.part_size,
             threshold=request.threshold,
             multipart=request.multipart,
+            parallel=request.parallel,
             block=self.promise.block(self.there.size, request.part_size),
         )
 

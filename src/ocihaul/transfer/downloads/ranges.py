@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ocihaul.errors import UsageError
 from ocihaul.transfer.plan import (
@@ -13,6 +14,8 @@ from ocihaul.transfer.plan import (
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
+#: The last ranges are no smaller than this, bytes: each costs a round trip.
+_SMALLEST = 2**20
 #: Ranges are made this many times larger than wished, at most, to match the object's own parts.
 _LARGEST_STRETCH = 4
 
@@ -22,13 +25,15 @@ class RangePlan:
     """Bytes `start` to `end` (exclusive) of an object, in ranges of `part_size`.
 
     `block` is what each MD5 taken on the way covers, in bytes; `part_size` is a multiple of it.
-    None: no MD5 is taken on the way.
+    None: no MD5 is taken on the way. With `workers` the last ranges are smaller, so that the last
+    of so many workers ends soon after the first.
     """
 
     start: int
     end: int
     part_size: int
     block: int | None
+    workers: int = 0
 
     @property
     def size(self) -> int:
@@ -38,12 +43,36 @@ class RangePlan:
     @property
     def part_count(self) -> int:
         """How many ranges; none for no bytes."""
-        return -(-self.size // self.part_size)
+        equal, tail = self._cuts
+        return equal + len(tail)
+
+    @property
+    def _cuts(self) -> tuple[int, tuple[tuple[int, int], ...]]:
+        return _cuts(self.size, self.part_size, self.workers)
 
     def part(self, number: int) -> tuple[int, int]:
         """Offset (from `start`) and length of range `number`, counted from 1; bytes."""
-        offset = (number - 1) * self.part_size
-        return offset, min(self.part_size, self.size - offset)
+        equal, tail = self._cuts
+        if number <= equal:
+            return (number - 1) * self.part_size, self.part_size
+        return tail[number - equal - 1]
+
+
+@lru_cache(maxsize=64)
+def _cuts(size: int, part_size: int, workers: int) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """How many ranges are of equal size, and offset and length of those that follow.
+
+    These are half of what is left for each worker, down to a mebibyte (guided self-scheduling):
+    workers are of unequal speed, and none is to begin a large range when the others end.
+    """
+    equal = size // part_size if not workers else max(0, size // part_size - 2 * workers)
+    tail, at = [], equal * part_size
+    while at < size:
+        wished = part_size if not workers else -(-(size - at) // (2 * workers))
+        length = min(part_size, max(wished, _SMALLEST), size - at)
+        tail.append((at, length))
+        at += length
+    return equal, tuple(tail)
 
 
 def wanted_bytes(byte_range: str | None, size: int) -> tuple[int, int]:
@@ -87,6 +116,7 @@ def plan_download(
     threshold: int,
     multipart: bool,
     block: int | None,
+    parallel: int = 0,
 ) -> RangePlan:
     """Cut the bytes from `span[0]` to `span[1]` into ranges.
 
@@ -99,5 +129,5 @@ def plan_download(
     if not multipart or size <= max(wished, threshold):
         return RangePlan(start, end, max(size, 1), block)
     if block is None or block >= size or block > wished * _LARGEST_STRETCH:
-        return RangePlan(start, end, wished, None)
+        return RangePlan(start, end, wished, None, parallel)
     return RangePlan(start, end, max(wished // block, 1) * block, block)
