@@ -17,8 +17,11 @@ def plan(
     [
         (0, None, True, 1),
         (1, None, True, 1),
-        (128 * MIB, None, True, 1),
-        (128 * MIB + 1, None, True, 2),
+        (20 * MIB - 1, None, True, 1),
+        (20 * MIB, None, True, 2),
+        (128 * MIB, None, True, 13),
+        (1000 * MIB, None, True, 40),
+        (100 * 1024 * MIB, None, True, 800),
         (20 * MIB, 20 * MIB, True, 1),  # stock compares bytes with MiB and goes multipart
         (20 * MIB + 1, 20 * MIB, True, 2),
         (50 * GIB, None, False, 1),

@@ -11,8 +11,12 @@ MB = 10**6
 MIB = 2**20
 GIB = 2**30
 
+#: The largest part that is chosen where the caller says nothing.
 DEFAULT_PART_SIZE = 128 * MIB
 SMALLEST_PART = 10 * MIB
+#: A file has so many parts for each that goes at a time, where it is large enough: connections are
+#: of unequal speed, and the last part of the slowest is what all wait for.
+WAVES = 4
 LARGEST_PART = 50 * GIB
 MOST_PARTS = 10_000
 LARGEST_OBJECT = 10 * 1024 * GIB
@@ -43,8 +47,8 @@ def plan_upload(size: int, *, part_size: int | None, multipart: bool, parallel: 
     """Cut `size` bytes by the stock CLI's rules.
 
     One PutObject when the file is empty, not larger than a part, or `multipart` is False; else
-    parts of `part_size` (128 MiB when None), made larger, in whole MiB, when 10,000 of them
-    would not do. Raises UsageError when a documented limit is broken.
+    parts of `part_size` (None: what `chosen_part_size` says), made larger, in whole MiB, when
+    10,000 of them would not do. Raises UsageError when a documented limit is broken.
     """
     check_part_size(part_size)
     check_parallel(parallel)
@@ -53,8 +57,9 @@ def plan_upload(size: int, *, part_size: int | None, multipart: bool, parallel: 
             f"the file has {size} bytes; an object has at most 10 TiB",
             hint="Split it, for example with: split --bytes=5T",
         )
-    chosen = part_size or DEFAULT_PART_SIZE
-    if multipart and size > chosen:
+    chosen = part_size or chosen_part_size(size, parallel)
+    least = chosen if part_size else 2 * chosen - 1
+    if multipart and size > min(least, DEFAULT_PART_SIZE):
         smallest = -(-size // MOST_PARTS)
         return Plan(size, max(chosen, -(-smallest // MIB) * MIB), multipart=True)
     if size > LARGEST_PUT:
@@ -63,6 +68,12 @@ def plan_upload(size: int, *, part_size: int | None, multipart: bool, parallel: 
             hint="Leave out --no-multipart.",
         )
     return Plan(size, size, multipart=False)
+
+
+def chosen_part_size(size: int, parallel: int) -> int:
+    """Bytes, in whole MiB, from 10 to 128 MiB: for some waves of parts, so many at a time."""
+    wished = -(-size // (WAVES * parallel * MIB)) * MIB
+    return min(max(wished, SMALLEST_PART), DEFAULT_PART_SIZE)
 
 
 def check_part_size(part_size: int | None) -> None:

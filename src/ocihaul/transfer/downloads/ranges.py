@@ -6,9 +6,9 @@ from functools import lru_cache
 
 from ocihaul.errors import UsageError
 from ocihaul.transfer.plan import (
-    DEFAULT_PART_SIZE,
     LARGEST_OBJECT,
     MOST_PARALLEL,
+    chosen_part_size,
     is_within,
 )
 
@@ -113,7 +113,7 @@ def plan_download(
     span: tuple[int, int],
     *,
     part_size: int | None,
-    threshold: int,
+    threshold: int | None,
     multipart: bool,
     block: int | None,
     parallel: int = 0,
@@ -125,8 +125,8 @@ def plan_download(
     """
     start, end = span
     size = end - start
-    wished = part_size or DEFAULT_PART_SIZE
-    if not multipart or size <= max(wished, threshold):
+    wished = part_size or chosen_part_size(size, max(parallel, 1))
+    if not multipart or size <= max(wished, 2 * wished - 1 if threshold is None else threshold):
         return RangePlan(start, end, max(size, 1), block)
     if block is None or block >= size or block > wished * _LARGEST_STRETCH:
         return RangePlan(start, end, wished, None, parallel)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ocihaul.storage.types import SseCustomerKey
-from ocihaul.transfer.plan import DEFAULT_PART_SIZE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,8 +14,8 @@ class DownloadRequest:
 
     `target` is a path, or an open binary stream that gets the bytes in order. `byte_range` is
     written as in HTTP: "bytes=0-99", "bytes=100-", "bytes=-100". An object larger than
-    `threshold` and than `part_size` is fetched in `parallel` ranges of `part_size` at a time,
-    unless `multipart` is False; with `adaptive`, `parallel` is the most, and how many pay is found
+    `threshold` (None: two parts) and than `part_size` is fetched in `parallel` ranges of
+    `part_size` at a time, unless `multipart` is False; with `adaptive`, `parallel` is the most, and how many pay is found
     out on the way. `response_headers` are what GetObject calls httpResponse…:
     the names after that, such as ContentType, and their values.
 
@@ -35,7 +34,7 @@ class DownloadRequest:
     if_none_match: str | None = None
     byte_range: str | None = None
     part_size: int | None = None
-    threshold: int = DEFAULT_PART_SIZE
+    threshold: int | None = None
     parallel: int = 10
     adaptive: bool = False
     multipart: bool = True
