@@ -56,7 +56,7 @@ class Cell:
     event: Event | None = None
     after: float = 8.0
     lasts: float = 20.0
-    limit: float = 90.0
+    limit: float = 60.0
 
     @property
     def amount(self) -> int:
@@ -80,15 +80,15 @@ def _own(what: str) -> Cell:
     word = {"put": "upload", "get": "download"}[what]
     title = f"{word} of 120 MiB, everybody's defaults, 80 ms, 0.1 % loss"
     weather = Weather(delay=0.04, loss=0.001)
-    return Cell(f"{what}-defaults", title, what, weather, size=120 * MIB, part_size=None, limit=60)
+    return Cell(f"{what}-defaults", title, what, weather, size=120 * MIB, part_size=None, limit=40)
 
 
-def _eventful(event: Event | None, limit: float = 120) -> Cell:
+def _eventful(event: Event | None) -> Cell:
     name = "calm" if event is None else event.name.lower()
     title = "no event" if event is None else event.value
     weather = Weather(rate=30e6, delay=0.04)
     size = 80 * MIB
-    return Cell(name, title, "put", weather, size=size, parallel=6, event=event, limit=limit)
+    return Cell(name, title, "put", weather, size=size, parallel=6, event=event)
 
 
 _FILES = Cell(
@@ -99,6 +99,7 @@ _FILES = Cell(
     size=16 * 1024,
     part_size=None,
     files=2000,
+    limit=40,
 )
 
 #: All rows, in the order of the table.

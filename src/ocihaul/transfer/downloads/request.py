@@ -15,8 +15,8 @@ class DownloadRequest:
     `target` is a path, or an open binary stream that gets the bytes in order. `byte_range` is
     written as in HTTP: "bytes=0-99", "bytes=100-", "bytes=-100". An object larger than
     `threshold` (None: two parts) and than `part_size` is fetched in `parallel` ranges of
-    `part_size` at a time, unless `multipart` is False; with `adaptive`, `parallel` is the most, and how many pay is found
-    out on the way. `response_headers` are what GetObject calls httpResponse…:
+    `part_size` at a time, unless `multipart` is False; with `adaptive`, `parallel` is the most, and
+    how many pay is found out on the way. `response_headers` are what GetObject calls httpResponse…:
     the names after that, such as ContentType, and their values.
 
     `restore` asks for an archived object to be restored, for `restore_hours` (None: the
