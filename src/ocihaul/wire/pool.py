@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Self
 
@@ -20,6 +21,7 @@ from ocihaul.wire.message import Answer, Request, Stopped, StopSign, WireError
 from ocihaul.wire.origin import Origin
 from ocihaul.wire.readiness import SLICE
 from ocihaul.wire.tunnel import PROXY_WANTS_USER
+from ocihaul.wire.turns import Turns
 
 #: An idle connection older than this is not tried again, seconds. Load balancers close theirs
 #: after a minute or more, and an early goodbye costs less than a lost request.
@@ -34,6 +36,7 @@ class Shared:
     def __init__(self, limiter: Limiter | None, congestion: Congestion | None) -> None:
         self.congestion = congestion or Congestion()
         self.flows = Flows(limiter)
+        self.turns = Turns(self.flows.limiter)
         self.lock = threading.Lock()  # guards all below
         self.opened = threading.Condition(self.lock)
         self.opening: Counter[Origin] = Counter()  # ahead of their requests
@@ -136,6 +139,10 @@ class Pool:
             shared.opened.notify_all()
         if connection is not None and closed:
             connection.close()
+
+    def turn(self) -> AbstractContextManager[None]:
+        """The turn of a large body under a limit; to be waited for before it is signed."""
+        return self._shared.turns.turn(self._stop)
 
     def exchange(self, origin: Origin, request: Request) -> Answer:
         """Send the request once and return its answer.
