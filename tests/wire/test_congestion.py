@@ -48,7 +48,12 @@ def looks(*trips_and_losses: tuple[int, int]) -> list[Sent]:
 def test_a_queue_that_overflows_is_told_from_a_line_that_loses(
     seen: list[tuple[int, int]], random: bool | None
 ) -> None:
-    assert has_random_loss(looks(*seen)) is random
+    assert has_random_loss(looks(*seen), max(trip for trip, _ in seen) * 1000) is random
+
+
+@pytest.mark.parametrize(("longest", "random"), [(102, False), (131, True), (500, True)])
+def test_a_queue_is_long_beside_the_longest_that_was_seen(longest: int, random: bool) -> None:
+    assert has_random_loss(looks((101, 0), (99, 1)), longest * 1000) is random
 
 
 class Kernel:
@@ -94,12 +99,22 @@ def test_a_full_line_keeps_what_the_system_has(kernel: Kernel) -> None:
     assert kernel.chosen == []
 
 
-def test_losses_of_both_kinds_weigh_against_each_other(kernel: Kernel) -> None:
+def test_a_few_random_losses_among_many_of_a_queue_are_no_reason(kernel: Kernel) -> None:
     shared = Congestion()
     for _ in range(20):
         watched(kernel, shared, looks((82, 0), (83, 1)))
-        watched(kernel, shared, looks((131, 0), (88, 20)))
+        watched(kernel, shared, looks(*[(131, 20 * number) for number in range(10)]))
+        if shared.lossy:
+            break
     assert not shared.lossy
+
+
+def test_random_losses_count_also_where_a_queue_overflows_at_times(kernel: Kernel) -> None:
+    shared = Congestion()
+    for _ in range(LOOKS):
+        watched(kernel, shared, looks((131, 0), (88, 20)))
+        watched(kernel, shared, looks((82, 0), (83, 1)))
+    assert shared.lossy
 
 
 @pytest.mark.parametrize("name", [SYSTEM, "cubic"])

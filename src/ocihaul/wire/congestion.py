@@ -24,10 +24,13 @@ BBR = "bbr"
 #: A connection that sends is looked at so often, seconds, and this many looks are remembered.
 _INTERVAL = 0.25
 _REMEMBERED = 8
-#: So many looks with loss while the queue was short, more than with a long one, and BBR is taken.
+#: So many looks with loss while the queue was short, and this part of all with loss: BBR is taken.
 LOOKS = 4
-#: A queue is short while packets take no longer than this many times the least that was seen.
-SHORT_QUEUE = 1.15
+LEAST_PART = 1 / 8
+#: A queue is short while it adds no more than this to the least round trip, or than this part of
+#: the longest queue that was seen.
+SHORT_QUEUE = 0.15
+HALF_FULL = 0.5
 
 #: What a program without rights may choose.
 _ALLOWED = Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
@@ -46,15 +49,17 @@ class Sent:
     least_round_trip: int
 
 
-def has_random_loss(looks: Sequence[Sent]) -> bool | None:
+def has_random_loss(looks: Sequence[Sent], longest_ever: int) -> bool | None:
     """Whether packets got lost before the last look although the line had room; None for no loss.
 
-    A queue that overflows is long for some round trips before: that tells both kinds apart.
+    A queue that overflows is as long as ever in the round trips before: that tells both kinds
+    apart. `longest_ever` is the longest round trip of this connection, microseconds.
     """
     if len(looks) < 2 or looks[-1].again <= looks[-2].again:
         return None
-    longest = max(look.round_trip for look in looks)
-    return longest <= SHORT_QUEUE * looks[-1].least_round_trip
+    least = looks[-1].least_round_trip
+    queue = max(look.round_trip for look in looks) - least
+    return queue <= max(SHORT_QUEUE * least, HALF_FULL * (longest_ever - least))
 
 
 class Congestion:
@@ -64,6 +69,7 @@ class Congestion:
         self.name = name
         self._lock = threading.Lock()  # guards all below
         self._random = 0
+        self._losses = 0
         self._lossy = False
 
     @property
@@ -82,8 +88,10 @@ class Congestion:
     def note(self, *, random: bool) -> None:
         """A loss was seen: a `random` one, or that of a queue."""
         with self._lock:
-            self._random = max(0, self._random + (1 if random else -1))
-            self._lossy = self._lossy or self._random >= LOOKS
+            self._losses += 1
+            self._random += random
+            enough = self._random >= max(LOOKS, LEAST_PART * self._losses)
+            self._lossy = self._lossy or enough
 
 
 def chosen(name: str) -> Congestion:
@@ -122,6 +130,7 @@ class CongestionWatch:
         self._monotonic = monotonic
         self._next = 0.0
         self._looks: deque[Sent] = deque(maxlen=_REMEMBERED)
+        self._longest = 0
         self._settled = congestion.name != AUTO
 
     def look(self) -> None:
@@ -135,7 +144,8 @@ class CongestionWatch:
             self._settled = True
             return
         self._looks.append(seen)
-        random = has_random_loss(self._looks)
+        self._longest = max(self._longest, seen.round_trip)
+        random = has_random_loss(self._looks, self._longest)
         if random is not None:
             self._congestion.note(random=random)
         if self._congestion.lossy:
