@@ -103,7 +103,7 @@ def test_a_few_random_losses_among_many_of_a_queue_are_no_reason(kernel: Kernel)
     shared = Congestion()
     for _ in range(20):
         watched(kernel, shared, looks((82, 0), (83, 1)))
-        watched(kernel, shared, looks(*[(131, 20 * number) for number in range(10)]))
+        watched(kernel, shared, looks(*[(131, 20 * number) for number in range(20)]))
         if shared.lossy:
             break
     assert not shared.lossy
