@@ -129,5 +129,5 @@ def plan_download(
     if not multipart or size <= max(wished, 2 * wished - 1 if threshold is None else threshold):
         return RangePlan(start, end, max(size, 1), block)
     if block is None or block >= size or block > wished * _LARGEST_STRETCH:
-        return RangePlan(start, end, wished, None, parallel)
+        return RangePlan(start, end, wished, None, parallel if parallel > 1 else 0)
     return RangePlan(start, end, max(wished // block, 1) * block, block)
