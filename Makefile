@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 OFFICIAL_TESTS_ARGS ?=
 
-.PHONY: help demo test test-browser test-fuzz test-fuzz-guided test-stock test-many test-storm official-tests compatibility check figures format bench bench-quick clean
+.PHONY: help demo test test-browser test-fuzz test-fuzz-guided test-stock test-many test-storm official-tests compatibility check figures format bench bench-quick bench-wan clean
 
 help:
 	@echo "make demo        the report's upload against tokens that live 20 s (about 90 s)"
@@ -27,6 +27,7 @@ help:
 	@echo "make check       ruff, mypy --strict, import-linter"
 	@echo "make bench-quick  does an upload cost what it may cost? (a minute)"
 	@echo "make bench       ocihaul, the stock CLI, rclone and the limits, side by side (long)"
+	@echo "make bench-wan   the same programs over a long line that loses packets (root; long)"
 	@echo "make figures     how large the code is to read, counted"
 	@echo "make format      let ruff format the code"
 
@@ -120,6 +121,12 @@ check: $(VENV)/.made
 bench: $(BENCH_VENV)/.made $(LEAN_VENV)/.made
 	PYTHONPATH=src $(BENCH_VENV)/bin/python -m bench.run --ocihaul $(abspath $(LEAN_VENV))/bin/ocihaul \
 		--stock $(abspath $(BENCH_VENV))/bin/oci --rclone $(abspath $(BENCH_VENV))/bin/rclone $(BENCH_ARGS)
+
+# Two network namespaces and TUN devices: they are gone when it ends, however it ends.
+bench-wan: $(BENCH_VENV)/.made $(LEAN_VENV)/.made
+	@test "$$(id -u)" = 0 || { echo "make bench-wan needs root: it makes network namespaces"; exit 2; }
+	PYTHONPATH=src $(BENCH_VENV)/bin/python -m bench.wan.run --ocihaul $(abspath $(LEAN_VENV))/bin/ocihaul \
+		--official $(abspath $(BENCH_VENV))/bin/oci --rclone $(abspath $(BENCH_VENV))/bin/rclone $(BENCH_ARGS)
 
 bench-quick: $(VENV)/.made
 	$(BIN)/python -m bench.quick $(BIN)/ocihaul

@@ -36,6 +36,18 @@ _USER = "ocid1.user.oc1..bench"
 _REGION = "eu-frankfurt-1"
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where the sink listens; `there` and `here` go before its and the programs' commands."""
+
+    host: str = "127.0.0.1"
+    there: tuple[str, ...] = ()
+    here: tuple[str, ...] = ()
+
+
+LOOPBACK = Place()
+
+
 @dataclass
 class Ground:
     """The environment_and_home of every command that is measured."""
@@ -48,6 +60,7 @@ class Ground:
     sink: "subprocess.Popen[str]"
     key: rsa.RSAPrivateKey
     records: Records
+    place: "Place"
 
     @property
     def ca_file(self) -> Path:
@@ -61,7 +74,7 @@ class Ground:
 
     def endpoint(self, scheme: str) -> str:
         """The sink's base URL, http or https."""
-        return f"{scheme}://127.0.0.1:{self.ports[scheme]}"
+        return f"{scheme}://{self.place.host}:{self.ports[scheme]}"
 
     def environ(self) -> dict[str, str]:
         """Nothing of the person who runs this but the path."""
@@ -133,7 +146,7 @@ class Ground:
 
 
 @contextmanager
-def ground(size: int, directory: Path | None = None) -> Iterator[Ground]:
+def ground(size: int, directory: Path | None = None, place: Place = LOOPBACK) -> Iterator[Ground]:
     """A ground with a source of `size` bytes, for as long as the context lasts."""
     with tempfile.TemporaryDirectory(prefix="ocihaul-bench-", dir=directory) as name:
         home = Path(name)
@@ -146,7 +159,7 @@ def ground(size: int, directory: Path | None = None) -> Iterator[Ground]:
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         _write_profiles(home / "oci", key)
         sink = subprocess.Popen(
-            [sys.executable, "-m", "bench.sink", str(home), str(source)],
+            [*place.there, sys.executable, "-m", "bench.sink", str(home), str(source), place.host],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -156,7 +169,7 @@ def ground(size: int, directory: Path | None = None) -> Iterator[Ground]:
             if sink.stdout is None or not (line := sink.stdout.readline()):
                 raise RuntimeError("the sink did not start")
             records = Records(home / "records")
-            here = Ground(home, source, size, crc, json.loads(line), sink, key, records)
+            here = Ground(home, source, size, crc, json.loads(line), sink, key, records, place)
             here.log_in()
             try:
                 yield here

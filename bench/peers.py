@@ -38,7 +38,11 @@ class Command:
 
 @dataclass(frozen=True)
 class Job:
-    """What to move, and how. `path` is the file or directory on this side; `part_size` in bytes."""
+    """What to move, and how. `path` is the file or directory on this side; `part_size` in bytes.
+
+    With `defaults` every program cuts and goes as it does by itself; `tries_again` leaves rclone's
+    retries as they are.
+    """
 
     path: Path
     bucket: str
@@ -47,6 +51,8 @@ class Job:
     part_size: int = 128 * MIB
     parallel: int = 15
     verify: bool = False
+    defaults: bool = False
+    tries_again: bool = False
 
 
 def ocihaul(ground: Ground, programs: Programs, what: str, job: Job) -> Command:
@@ -70,49 +76,66 @@ def stock(ground: Ground, programs: Programs, what: str, job: Job) -> Command:
 
 def _stock_words(what: str, job: Job) -> tuple[str, ...]:
     where = ("--namespace", NAMESPACE, "--bucket-name", job.bucket)
+    part = job.part_size // MIB
     match what:
         case "put":
             return (
                 *("os", "object", "put", *where, "--file", str(job.path), "--name", job.name),
-                *("--force", "--part-size", str(job.part_size // MIB)),
-                *("--parallel-upload-count", str(job.parallel)),
+                "--force",
+                *_flags(job, **{"part-size": part, "parallel-upload-count": job.parallel}),
                 *(("--verify-checksum",) if job.verify else ()),
             )
         case "get":
             return (
                 *("os", "object", "get", *where, "--file", str(job.path), "--name", job.name),
-                *("--part-size", str(job.part_size // MIB)),
-                *("--parallel-download-count", str(job.parallel)),
+                *_flags(job, **{"part-size": part, "parallel-download-count": job.parallel}),
             )
         case "bulk-upload":
             return (
                 *("os", "object", "bulk-upload", *where, "--src-dir", str(job.path)),
-                *("--overwrite", "--parallel-upload-count", str(job.parallel)),
+                "--overwrite",
+                *_flags(job, **{"parallel-upload-count": job.parallel}),
             )
         case "sync":
             return (
                 *("os", "object", "sync", *where, "--src-dir", str(job.path)),
-                *("--parallel-operations-count", str(job.parallel)),
+                *_flags(job, **{"parallel-operations-count": job.parallel}),
             )
     raise ValueError(what)
+
+
+def _flags(job: Job, **values: object) -> tuple[str, ...]:
+    """Flags that a program's own defaults make unnecessary."""
+    if job.defaults:
+        return ()
+    return tuple(word for name, value in values.items() for word in (f"--{name}", str(value)))
 
 
 def rclone(ground: Ground, programs: Programs, what: str, job: Job) -> Command:
     """rclone, with an API key: it knows no session tokens."""
     there = f"oos:{job.bucket}/{job.name}"
-    concurrency = str(job.parallel)
-    part = str(job.part_size)
+    part = f"{job.part_size}B"
     words = {
         "put": ("copyto", str(job.path), there),
         "get": ("copyto", there, str(job.path)),
-        "bulk-upload": ("copy", str(job.path), there, "--transfers", concurrency, "--ignore-times"),
-        "sync": ("sync", str(job.path), there, "--transfers", concurrency),
+        "bulk-upload": ("copy", str(job.path), there, "--ignore-times"),
+        "sync": ("sync", str(job.path), there),
     }[what]
     flags = (
-        *("--oos-chunk-size", f"{part}B", "--oos-upload-cutoff", f"{part}B"),
-        *("--oos-upload-concurrency", concurrency, "--multi-thread-streams", concurrency),
-        *("--multi-thread-cutoff", f"{part}B", "--multi-thread-chunk-size", f"{part}B"),
-        *("--oos-no-check-bucket", "--retries", "1", "--low-level-retries", "1"),
+        *_flags(
+            job,
+            **{
+                "transfers": job.parallel,
+                "oos-upload-concurrency": job.parallel,
+                "multi-thread-streams": job.parallel,
+                "oos-chunk-size": part,
+                "oos-upload-cutoff": part,
+                "multi-thread-cutoff": part,
+                "multi-thread-chunk-size": part,
+            },
+        ),
+        "--oos-no-check-bucket",
+        *(() if job.tries_again else ("--retries", "1", "--low-level-retries", "1")),
         *("--ca-cert", str(ground.ca_file)),
     )
     settings = {

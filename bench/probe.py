@@ -27,14 +27,17 @@ class Cost:
     trouble: str | None = None
 
 
-def measure(ground: Ground, command: Command) -> Cost:
-    """Run it and tell what it cost; a command that fails has a `trouble`."""
+def measure(ground: Ground, command: Command, timeout: float = TIMEOUT) -> Cost:
+    """Run it and tell what it cost; a command that fails has a `trouble`.
+
+    One that takes more than `timeout` seconds is killed.
+    """
     output = ground.home / "output"
     order = {
-        "argv": command.argv,
+        "argv": [*ground.place.here, *command.argv],
         "env": ground.environ() | dict(command.environ),
         "output": str(output),
-        "timeout": TIMEOUT,
+        "timeout": timeout,
     }
     done = subprocess.run(
         [sys.executable, "-I", "-S", str(ROOT / "bench" / "measure.py")],

@@ -66,13 +66,13 @@ def document(
     return "\n".join(parts)
 
 
-def write_into(page: Path, text: str) -> None:
+def write_into(page: Path, text: str, begin_mark: str = BEGIN, end_mark: str = END) -> None:
     """Replace what is between the markers. Raises ValueError when the page has none."""
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = page.read_text(encoding="utf-8").partition(begin_mark)
+    _, end, after = rest.partition(end_mark)
     if not begin or not end:
         raise ValueError(f"{page.relative_to(ROOT)} has no markers for the tables")
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
+    page.write_text(f"{before}{begin_mark}\n\n{text}\n{end_mark}{after}", encoding="utf-8")
 
 
 def as_json(

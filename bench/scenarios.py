@@ -109,9 +109,9 @@ def upload(
     def case(peer: str, command: MakeCommand) -> Case:
         return Case(
             peer=peer,
-            whole=Run(command(job), _uploaded(ground, job)),
+            whole=Run(command(job), uploaded(ground, job)),
             amount=ground.size / GIB,
-            start=Run(command(tiny), _uploaded(ground, tiny)),
+            start=Run(command(tiny), uploaded(ground, tiny)),
             source_size=ground.size,
         )
 
@@ -151,9 +151,9 @@ def download(ground: Ground, programs: Programs, scale: Scale, scheme: str) -> S
     def case(peer: str, command: MakeCommand) -> Case:
         return Case(
             peer=peer,
-            whole=Run(command(job), _downloaded(job.path, ground.size, ground.crc32c)),
+            whole=Run(command(job), downloaded(job.path, ground.size, ground.crc32c)),
             amount=ground.size / GIB,
-            start=Run(command(tiny), _downloaded(job.path, 1, first)),
+            start=Run(command(tiny), downloaded(job.path, 1, first)),
         )
 
     cases = [
@@ -173,9 +173,9 @@ def many_files(ground: Ground, programs: Programs, scale: Scale, what: str) -> S
     def case(peer: str, command: MakeCommand) -> Case:
         return Case(
             peer=peer,
-            whole=Run(command(job), _all_there(ground, tree)),
+            whole=Run(command(job), all_there(ground, tree)),
             amount=scale.files,
-            start=Run(command(alone), _all_there(ground, one)),
+            start=Run(command(alone), all_there(ground, one)),
         )
 
     whole, start = (Run(peers.signing(ground, count), _nothing) for count in (scale.files, 1))
@@ -201,10 +201,10 @@ def part_count(ground: Ground, programs: Programs, scale: Scale) -> Scenario:
         return Case(
             peer=f"{count:,} parts",
             whole=Run(
-                peers.ocihaul(ground, programs, "put", job), _uploaded(ground, job, (size, crc))
+                peers.ocihaul(ground, programs, "put", job), uploaded(ground, job, (size, crc))
             ),
             amount=size / GIB,
-            start=Run(peers.ocihaul(ground, programs, "put", tiny), _uploaded(ground, tiny)),
+            start=Run(peers.ocihaul(ground, programs, "put", tiny), uploaded(ground, tiny)),
             source_size=size,
         )
 
@@ -219,20 +219,20 @@ def renewal(ground: Ground, programs: Programs, scale: Scale) -> Scenario:
     job = Job(source, _BUCKET, _NAME, part_size=scale.part_size, parallel=scale.parallel)
     crc = crc_of(source)
     command = peers.ocihaul(ground, programs, "put", job)
-    uploaded = _uploaded(ground, job, (scale.renewal_size, crc))
+    whole_there = uploaded(ground, job, (scale.renewal_size, crc))
     before = ground.counters()["renewals"]
 
     def renewed() -> str | None:
         nonlocal before
         since, before = before, ground.counters()["renewals"]
-        return uploaded() or (None if before > since else "no renewal happened: too short a run")
+        return whole_there() or (None if before > since else "no renewal happened: too short a run")
 
     tiny = replace(job, path=ground.file(1))
-    start = Run(peers.ocihaul(ground, programs, "put", tiny), _uploaded(ground, tiny))
+    start = Run(peers.ocihaul(ground, programs, "put", tiny), uploaded(ground, tiny))
     amount, size = scale.renewal_size / GIB, scale.renewal_size
     cases = (
         Case("a renewal every second", Run(command, renewed, _SHORT_LIFE), amount, start, size),
-        Case("one token", Run(command, uploaded), amount, start, size),
+        Case("one token", Run(command, whole_there), amount, start, size),
     )
     title = f"ocihaul: {scale.renewal_size // MIB:,} MiB with renewals and without, plain HTTP"
     return Scenario("renewal", title, "GiB", cases, limit="one token")
@@ -287,7 +287,7 @@ def _nothing() -> str | None:
     return None
 
 
-def _uploaded(ground: Ground, job: Job, expected: tuple[int, int] | None = None) -> Check:
+def uploaded(ground: Ground, job: Job, expected: tuple[int, int] | None = None) -> Check:
     """The sink has the object, with the size and CRC32C (`expected`) of the file."""
     if expected is None:
         expected = ground.size, ground.crc32c
@@ -305,7 +305,9 @@ def _uploaded(ground: Ground, job: Job, expected: tuple[int, int] | None = None)
     return check
 
 
-def _downloaded(path: Path, size: int, crc: int) -> Check:
+def downloaded(path: Path, size: int, crc: int) -> Check:
+    """The file is there, with this size and CRC32C."""
+
     def check() -> str | None:
         if not path.exists():
             return "no file was written"
@@ -315,7 +317,8 @@ def _downloaded(path: Path, size: int, crc: int) -> Check:
     return check
 
 
-def _all_there(ground: Ground, tree: Path) -> Check:
+def all_there(ground: Ground, tree: Path) -> Check:
+    """The sink has an object for each file of a directory, with its bytes."""
     files = [path for path in tree.rglob("*") if path.is_file()]
     expected = sorted((crc_of(path), path.stat().st_size) for path in files)
 

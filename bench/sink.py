@@ -1,8 +1,8 @@
 """The other end of every measurement: processes that swallow uploads and hand out one object.
 
-Started as a program of its own: `python -m bench.sink DIRECTORY READABLE`. It prints its ports as
-one JSON line and ends when its standard input does. All processes accept on the same two sockets,
-plain and TLS; a thread serves a connection.
+Started as a program of its own: `python -m bench.sink DIRECTORY READABLE [ADDRESS]`. It prints its
+ports as one JSON line and ends when its standard input does. All processes accept on the same two
+sockets, plain and TLS; a thread serves a connection.
 """
 
 import contextlib
@@ -71,24 +71,24 @@ def accept_for_ever(
         threading.Thread(target=serve, args=(sock, context, service), daemon=True).start()
 
 
-def _listen() -> socket.socket:
-    return socket.create_server((HOST, 0), backlog=1024)
+def _listen(host: str) -> socket.socket:
+    return socket.create_server((host, 0), backlog=1024)
 
 
-def _context(ca_file: Path) -> ssl.SSLContext:
+def _context(ca_file: Path, host: str) -> ssl.SSLContext:
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(HOST, "localhost").configure_cert(context)
+    authority.issue_cert(host, "localhost").configure_cert(context)
     authority.cert_pem.write_to_path(ca_file)
     return context
 
 
-def main(directory: Path, readable: Path) -> int:
+def main(directory: Path, readable: Path, host: str = HOST) -> int:
     """Serve until standard input ends; each line on it is answered with the counters."""
     processes = os.cpu_count() or 1
     counters = Counters(processes)
-    plain, tls = _listen(), _listen()
-    context = _context(directory / "ca.pem")
+    plain, tls = _listen(host), _listen(host)
+    context = _context(directory / "ca.pem", host)
     service = Service(Records(directory / "records"), readable, counters.add)
     children = []
     for slot in range(processes):
@@ -110,4 +110,4 @@ def main(directory: Path, readable: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:4]))

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -94,6 +95,18 @@ class Hand:
 
     def forward(self, seconds: float) -> None:
         self.time += seconds
+
+
+@contextmanager
+def joined() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Both ends of a TCP connection on loopback."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as ours,
+    ):
+        theirs, _ = listener.accept()
+        with theirs:
+            yield ours, theirs
 
 
 E = TypeVar("E", bound=Event)

@@ -19,6 +19,7 @@ from ocihaul.session.session import Session
 from ocihaul.storage.client import PROBE, StorageClient
 from ocihaul.threads import Either
 from ocihaul.transport.channel import Timeouts
+from ocihaul.transport.congestion import chosen
 from ocihaul.transport.limiter import Limiter
 from ocihaul.transport.pool import Pool
 
@@ -142,6 +143,7 @@ class Resources:
                 timeouts=Timeouts(read=settings.read_timeout),
                 stop=self._cancel,
                 limiter=_limiter(settings),
+                congestion=chosen(settings.congestion_control),
             )
         )
         if credentials is None and settings.auth == "api_key":

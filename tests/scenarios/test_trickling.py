@@ -52,6 +52,27 @@ def test_finding_b04_a_range_that_trickles_beside_others_goes_on_elsewhere(
         assert received == source.stat().st_size
 
 
+def test_a_range_that_falls_silent_beside_others_goes_on_elsewhere_before_a_window_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stall, "WINDOW", 1000.0)  # it is not for being slow
+    monkeypatch.setattr(stall, "SILENCE", 1.0)
+    monkeypatch.setattr(flows, "_MOMENT", 0.2)
+    with world(tmp_path, answer_bandwidth=8 * MIB) as w:
+        source = w.file(48 * MIB)
+        w.upload(source)
+        silent = Fault(operation="GetObject", after=2, trickle_at_byte=300_000, trickle_rate=0.001)
+        fault = w.oci.faults.add(silent)
+        target = tmp_path / "back"
+        w.fetch(source.name, target, part_size=4 * MIB, parallel=4)
+        assert target.read_bytes() == source.read_bytes()
+        assert fault.fired == 1
+        assert len(replaced(w)) == 1
+        assert "while other connections went on" in replaced(w)[0]
+        received = sum(event.body_received for event in w.attempts("GetObject"))
+        assert received == source.stat().st_size
+
+
 def test_finding_b04_a_part_that_trickles_beside_others_is_sent_again_it_alone(
     tmp_path: Path,
 ) -> None:

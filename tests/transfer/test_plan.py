@@ -15,7 +15,7 @@ from ocihaul.transfer.plan import (
 
 
 def plan(size: int, *, part_size: int | None = None, multipart: bool = True) -> Plan:
-    return plan_upload(size, part_size=part_size, multipart=multipart)
+    return plan_upload(size, part_size=part_size, multipart=multipart, parallel=parallel)
 
 
 @pytest.mark.parametrize(
@@ -23,8 +23,11 @@ def plan(size: int, *, part_size: int | None = None, multipart: bool = True) -> 
     [
         (0, None, True, 1),
         (1, None, True, 1),
-        (128 * MIB, None, True, 1),
-        (128 * MIB + 1, None, True, 2),
+        (20 * MIB - 1, None, True, 1),
+        (20 * MIB, None, True, 2),
+        (128 * MIB, None, True, 13),
+        (1000 * MIB, None, True, 40),
+        (100 * 1024 * MIB, None, True, 800),
         (20 * MIB, 20 * MIB, True, 1),  # stock compares bytes with MiB and goes multipart
         (20 * MIB + 1, 20 * MIB, True, 2),
         (50 * GIB, None, False, 1),

@@ -8,7 +8,7 @@ import pytest
 from ocihaul.transport.flows import Flow, Flows
 from ocihaul.transport.limiter import Limiter
 from ocihaul.transport.message import Stalled
-from ocihaul.transport.stall import ALONE, GRAIN, WINDOW, Look, Verdict, judge
+from ocihaul.transport.stall import ALONE, GRAIN, SILENCE, WINDOW, Look, Verdict, judge
 from tests.support import Hand
 
 MIB = 2**20
@@ -199,6 +199,68 @@ def test_finding_b04_the_limit_that_holds_now_counts() -> None:
     hand.forward(1.0)
     with pytest.raises(Stalled, match="only 0 bytes moved in 30 s"):
         body.look()
+
+
+#: An upload that has been silent for 6 s, beside four others that had 600 KB/s each.
+SILENT = Look(
+    seconds=8.0,
+    moved=10**6,
+    left=5 * MIB,
+    again=8 * MIB,
+    others_seconds=32.0,
+    others_moved=32 * 600_000,
+    exact=True,
+    silent=6.0,
+    others_meanwhile=24 * 600_000,
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        ({}, Verdict.SILENT),
+        ({"silent": SILENCE - 0.5}, Verdict.MOVING),
+        ({"others_meanwhile": 0}, Verdict.MOVING),
+        ({"left": 0}, Verdict.MOVING),
+        # A hundred MiB are not sent again for 6 s of silence, but for a minute's.
+        ({"again": 105 * MIB}, Verdict.MOVING),
+        ({"again": 105 * MIB, "silent": 60.0}, Verdict.SILENT),
+        # Of a download only what is missing is asked for again.
+        ({"left": 5000 * MIB, "again": 5000 * MIB}, Verdict.SILENT),
+    ],
+)
+def test_silence_beside_others(change: dict[str, float], verdict: Verdict) -> None:
+    assert judge(replace(SILENT, **change)) is verdict  # type: ignore[arg-type]  # by name
+
+
+def test_what_is_known_exactly_needs_shorter_windows() -> None:
+    look = replace(TRICKLE, seconds=WINDOW / 2, others_seconds=20.0, others_moved=20 * 300_000)
+    assert judge(look) is Verdict.TOO_EARLY
+    assert judge(replace(look, exact=True)) is Verdict.BEHIND_THE_OTHERS
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_silence_of_the_other_side_is_what_counts(heard: bool) -> None:
+    """A server whose buffer is full acknowledges every question, and is not dead."""
+    line = Line(10e6, 10e6)
+    body = line.flows.begin(
+        10**9, lambda: 0, keeps=False, silence=lambda: 0.0 if heard else line.hand() - 1000.0
+    )
+    line.bodies.append(body)
+    line.rates.append(0.0)
+    line.moved.append(0.0)
+    line.run(7)
+    assert line.stalled == ([] if heard else [2])
+
+
+def test_in_an_outage_none_is_silent() -> None:
+    line = Line(10e6, 10e6, 10e6)
+    line.run(10)
+    for body in line.bodies:
+        body._silence = line.hand  # never heard of again
+    line.rates = [0.0] * 3
+    line.run(29)
+    assert line.stalled == []
 
 
 def test_a_fair_share_has_to_be_more_than_what_buffers_hold() -> None:

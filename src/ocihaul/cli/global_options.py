@@ -116,6 +116,14 @@ _FLAGS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
             "(50 MiB/s)."
         },
     ),
+    "congestion_control": (
+        ("--congestion-control",),
+        {
+            "metavar": "NAME",
+            "help": "Of connections that send: auto (BBR where packets get lost and the system "
+            "offers it), system, or a name such as bbr. [auto]",
+        },
+    ),
     "bandwidth": (
         ("--bandwidth",),
         {

@@ -1,5 +1,6 @@
 """Where to, and how patiently: region, base URLs, certificates, proxy, timeouts, attempts."""
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,9 +24,30 @@ LONGEST_TIMEOUT = 86400.0
 MOST_ATTEMPTS = 1_000_000
 
 
+#: Of an algorithm: what Linux takes (TCP_CA_NAME_MAX).
+_CONGESTION_CONTROL = re.compile(r"[a-z0-9_-]{1,15}")
+
+
 class ResolvedRegion(NamedTuple):
     region: Region | None
     notices: tuple[str, ...]
+
+
+def congestion_control(flags: Flags, places: Places) -> str:
+    """ "auto", "system" or the name of an algorithm. Raises UsageError for what is no name."""
+    found = (
+        places.flag("--congestion-control", flags.congestion_control)
+        or places.env("OCIHAUL_CONGESTION_CONTROL")
+        or places.default("congestion-control")
+    )
+    if found is None:
+        return "auto"
+    if not _CONGESTION_CONTROL.fullmatch(found.value):
+        raise UsageError(
+            f"{found.origin}: {found.value!r} is no congestion control",
+            hint="It is auto, system, or a name such as bbr or cubic.",
+        )
+    return found.value
 
 
 def find_region(

@@ -124,6 +124,7 @@ def resolve(
         wishes=wishes,
         bandwidth=_bandwidth(flags, places),
         request_id=_request_id(flags.request_id),
+        congestion_control=network.congestion_control(flags, places),
         minting=_minting(wishes, flags, environ, home, needs_region=needs_region),
     )
 

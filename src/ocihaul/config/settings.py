@@ -41,6 +41,7 @@ class Flags:
     expected_rate: str | None = None
     bandwidth: str | None = None
     request_id: str | None = None
+    congestion_control: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +102,7 @@ class Settings:
     plain_http: bool = False
     wishes: SessionWishes = SessionWishes()
     bandwidth: Bandwidth | None = None
+    congestion_control: str = "auto"
     minting: "Settings | None" = None
     delegation_token_file: Path | None = None
     request_id: str | None = None

@@ -137,6 +137,10 @@ class Client:
         self._chance = chance
         self._request_id = request_id
 
+    def open_ahead(self, origin: Origin, count: int) -> None:
+        """Begin to open connections for calls that are to come; see `Pool.open_ahead`."""
+        self._pool.open_ahead(origin, count)
+
     def call(self, origin: Origin, call: Call) -> Answer:
         """Carry out `call` and return its 2xx answer.
 
@@ -146,11 +150,12 @@ class Client:
         tally = _Tally()
         try:
             while True:
-                credential = self._credentials.credential(self._stop)
-                offset = self._clock.offset
                 may_replace = tally.replaced < self._retry.replacements
                 try:
-                    answer = self._attempt(origin, call, credential, patient=not may_replace)
+                    with self._turn(call):
+                        credential = self._credentials.credential(self._stop)
+                        offset = self._clock.offset
+                        answer = self._attempt(origin, call, credential, patient=not may_replace)
                 except Stalled as error:
                     self._replace(call, error, tally)
                     continue
@@ -164,6 +169,12 @@ class Client:
                     return replace(answer, resent=True) if again else answer
         except Stopped:
             raise TransferCancelled("stopped while talking to the service") from None
+
+    def _turn(self, call: Call) -> contextlib.AbstractContextManager[None]:
+        """A large body waits for it under a limit: before it is signed, as that may take long."""
+        body = call.body
+        large = body is not None and not isinstance(body, bytes) and body.length > EXPECT_ABOVE
+        return self._pool.turn() if large else contextlib.nullcontext()
 
     @contextlib.contextmanager
     def bounded(self, seconds: float) -> Iterator["Client"]:

@@ -27,6 +27,7 @@ from ocihaul.storage.paging import ALL, Extent, Listing
 from ocihaul.storage.preauthenticated import PreauthenticatedUploads
 from ocihaul.storage.types import ObjectSummary, PartSummary
 from ocihaul.transport.message import Answer, Body, Sink
+from ocihaul.transport.origin import Origin
 
 #: Needs a valid credential and nothing else; see `Client.probe`.
 PROBE = Call("GetNamespace", "GET", "/n")
@@ -53,6 +54,10 @@ class StorageClient(ObjectOperations, BucketOperations, Administration):
             unsigned=self._unsigned and self._unsigned.scoped(listener, stop),
             listener=listener,
         )
+
+    def open_ahead(self, namespace: str, count: int) -> None:
+        """Begin to open `count` connections for requests that are to come; returns at once."""
+        self._client.open_ahead(Origin.parse(self._endpoint(namespace)), count)
 
     def preauthenticated(self, namespace: str) -> PreauthenticatedUploads | None:
         """What uploads through PARs; None where this client was made without it."""

@@ -11,7 +11,13 @@ MB = 10**6
 MIB = 2**20
 GIB = 2**30
 
+#: The largest part that is chosen where the caller says nothing.
 DEFAULT_PART_SIZE = 128 * MIB
+#: A file has so many parts for each that goes at a time, where it is large enough: connections are
+#: of unequal speed, and all wait for the last part of the slowest.
+_WAVES = 4
+#: The smallest part that is chosen where the caller says nothing, bytes: what the service advises.
+_SMALLEST_CHOSEN = 10 * MIB
 MOST_PARALLEL = 1000
 
 
@@ -19,7 +25,8 @@ MOST_PARALLEL = 1000
 class ServiceLimits:
     """What the service takes, and the sizes that we choose within that; bytes.
 
-    `first_part` is that of a stream whose length is not known, of which so many in a row
+    `default_part` is the largest that is chosen where the caller says nothing; `first_part` is that
+    of a stream whose length is not known, of which so many in a row
     (`parts_of_a_size`) have the same size. Part sizes are raised in whole `unit`s.
     """
 
@@ -37,6 +44,14 @@ class ServiceLimits:
         """The part size for `size` bytes: `least`, or larger where the most parts would not do."""
         smallest = -(-size // self.most_parts)
         return max(least, -(-smallest // self.unit) * self.unit)
+
+    def chosen_part(self, size: int, parallel: int) -> int:
+        """The part size where the caller says nothing: some waves of parts, `parallel` at a time.
+
+        Whole MiB, from 10 to 128 MiB.
+        """
+        wanted = -(-size // (_WAVES * max(parallel, 1) * MIB)) * MIB
+        return min(max(wanted, _SMALLEST_CHOSEN), self.default_part)
 
 
 #: The limits of requests that are not given others.
@@ -68,12 +83,17 @@ class Plan:
 
 
 def plan_upload(
-    size: int, *, part_size: int | None, multipart: bool, limits: ServiceLimits = LIMITS
+    size: int,
+    *,
+    part_size: int | None,
+    multipart: bool,
+    parallel: int,
+    limits: ServiceLimits = LIMITS,
 ) -> Plan:
     """Cut `size` bytes by the rules of the official command line.
 
     One PutObject when the file is empty, not larger than a part, or `multipart` is False; else
-    parts of `part_size` (the default's when None), made larger, in whole MiB, when 10,000 of them
+    parts of `part_size` (None: `ServiceLimits.chosen_part`), made larger, in whole MiB, when 10,000 of them
     would not do. Raises UsageError for a file that is too large.
     """
     if size > limits.largest_object:
@@ -81,8 +101,10 @@ def plan_upload(
             f"the file has {size} bytes (an object has at most 10 TiB)",
             hint="Split it, for example with: split --bytes=5T",
         )
-    chosen = part_size or limits.default_part
-    if multipart and size > chosen:
+    chosen = part_size or limits.chosen_part(size, parallel)
+    # Two connections pay from two parts on.
+    least = chosen if part_size else min(2 * chosen - 1, limits.default_part)
+    if multipart and size > least:
         return Plan(size, limits.fitting_part(size, chosen), multipart=True)
     if size > limits.largest_put:
         raise UsageError(

@@ -33,6 +33,10 @@ class Inflow:
         self._limiter = limiter
         self._heard = time.monotonic()
 
+    def silence(self) -> float:
+        """Seconds since the other side was heard, or could have been: a limiter's pause is ours."""
+        return time.monotonic() - self._heard
+
     def put(self, data: bytes | bytearray) -> None:
         """What was received already. Raises WireError when it is more than the sink takes."""
         left = memoryview(data)

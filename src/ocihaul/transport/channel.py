@@ -5,8 +5,16 @@ import ssl
 import time
 from dataclasses import dataclass
 
+from ocihaul.transport.congestion import CongestionWatch
 from ocihaul.transport.flows import Flow
-from ocihaul.transport.message import Stopped, StopSign, WireError, unacknowledged
+from ocihaul.transport.message import (
+    Acknowledged,
+    Stopped,
+    StopSign,
+    WireError,
+    acknowledged,
+    unacknowledged,
+)
 from ocihaul.transport.poller import READ, SLICE, WRITE, Watch
 
 _WANT_READ = (BlockingIOError, InterruptedError, ssl.SSLWantReadError)
@@ -29,11 +37,20 @@ class Channel:
         self.timeouts = timeouts
         self.stop = stop
         self.flow: Flow | None = None
+        self.congestion: CongestionWatch | None = None
         self._watch = Watch(sock)
 
     def is_quiet(self) -> bool:
-        """Nothing has arrived: neither a close nor bytes."""
-        return not self._watch.ready(READ, 0.0)
+        """Nothing has arrived: neither a close nor bytes.
+
+        What TLS says for itself is taken in: session tickets come after each handshake.
+        """
+        if not self._watch.ready(READ, 0.0):
+            return True
+        try:
+            return isinstance(self.sock, ssl.SSLSocket) and self.receive() is None
+        except (WireError, Stopped):
+            return False
 
     def receive(self) -> bytes | None:
         """What is there to read: None for nothing yet, empty for the end. Raises WireError."""
@@ -77,6 +94,8 @@ class Channel:
 
     def look(self) -> bool:
         """Whether the body under way has moved; see `Flow.look`."""
+        if self.congestion is not None:
+            self.congestion.look()
         return self.flow is not None and self.flow.look()
 
     def end_flow(self, *, well: bool) -> None:
@@ -84,10 +103,15 @@ class Channel:
         if self.flow is not None:
             self.flow.end(well=well)
             self.flow = None
+        self.congestion = None
 
     def under_way(self) -> int:
         """Bytes that were sent, and not acknowledged, as far as the system tells."""
         return unacknowledged(self.sock)
+
+    def acknowledged(self) -> Acknowledged | None:
+        """What the other side has acknowledged, None where the system does not tell."""
+        return acknowledged(self.sock)
 
     def deadline(self) -> float:
         """When `timeouts.read` is over, on the monotonic clock."""

@@ -11,6 +11,8 @@ from ocihaul.transport.stall import Look, Verdict
 
 #: How often a body is measured, seconds.
 _TICK = 1.0
+#: What others moved in the first moment of a silence may have been before the same outage, seconds.
+_MOMENT = 2.0
 
 
 class Flows:
@@ -30,14 +32,21 @@ class Flows:
         self._lately: float | None = None
 
     def begin(
-        self, size: int, progress: Callable[[], int], *, keeps: bool, judged: bool = True
+        self,
+        size: int,
+        progress: Callable[[], int],
+        *,
+        keeps: bool,
+        judged: bool = True,
+        silence: Callable[[], float] | None = None,
     ) -> "Flow":
         """A body of `size` bytes that begins to move; `progress` tells how many have.
 
         `keeps`: on a new connection only what is left has to be moved. Without `judged` it is
-        measured for the others, and never ended itself.
+        measured for the others, and never ended itself. `silence` tells for how many seconds
+        nothing was heard from the other side, and goes with a `progress` that is exact.
         """
-        return Flow(self, size, progress, keeps=keeps, judged=judged)
+        return Flow(self, size, progress, keeps=keeps, judged=judged, silence=silence)
 
     def add(self, seconds: float, moved: int) -> tuple[float, int]:
         """Count what one body has done since it was last counted; returns the sums of all."""
@@ -73,16 +82,20 @@ class Flow:
         *,
         keeps: bool,
         judged: bool,
+        silence: Callable[[], float] | None = None,
     ) -> None:
         self._flows = flows
         self._size = size
         self._progress = progress
         self._keeps = keeps
         self._judged = judged
+        self._silence = silence
         self._at = flows.monotonic()
         self._seconds = 0.0  # in all, and what the flows know of
         self._told = (0.0, 0)
         self._base = (0.0, 0, *flows.add(0.0, 0))  # own and all, where the window begins
+        self._moved_at = 0.0  # own seconds
+        self._others_from = flows.add(0.0, 0)[1]  # all bytes, a moment after it moved last
         self._best = 0.0
         self._behind = 0  # windows in a row
 
@@ -99,6 +112,10 @@ class Flow:
             return False
         before = self._told[1]
         moved, sums = self._tell()
+        if moved > before:
+            self._moved_at = self._seconds
+        if self._seconds - self._moved_at < _MOMENT:
+            self._others_from = sums[1]
         if self._judged:
             self._judge(moved, *sums)
         return moved > before
@@ -128,19 +145,31 @@ class Flow:
             others_moved=all_moved - self._base[3] - count,
             past=max(self._best, self._flows.lately or 0.0) or None,
             limit=self._flows.limiter.allowed(),
+            exact=self._silence is not None,
+            silent=self._silent(),
+            others_meanwhile=all_moved - self._others_from,
         )
         verdict = stall.judge(look)
         if verdict is Verdict.TOO_EARLY or not left:
             return
         self._behind = self._behind + 1 if verdict is Verdict.BEHIND_THE_OTHERS else 0
-        if self._behind == stall.IN_A_ROW or (verdict is not Verdict.MOVING and not self._behind):
+        at_once = verdict not in {Verdict.MOVING, Verdict.BEHIND_THE_OTHERS}
+        if at_once or self._behind == stall.IN_A_ROW:
             raise Stalled(_reason(look, verdict))
         self._best = max(self._best, look.rate)
         self._base = (self._seconds, moved, all_seconds, all_moved)
 
+    def _silent(self) -> float:
+        """Seconds since it moved, or the other side was heard if that is later; 0 if not known."""
+        if self._silence is None:
+            return 0.0
+        return min(self._seconds - self._moved_at, self._silence())
+
 
 def _reason(look: Look, verdict: Verdict) -> str:
     text = f"only {look.moved} bytes moved in {look.seconds:.0f} s"
+    if verdict is Verdict.SILENT:
+        return f"nothing moved in {look.silent:.0f} s, while other connections went on"
     if verdict is Verdict.BEHIND_THE_OTHERS:
         return f"{text}, while other connections moved {look.share:.0f} a second each"
     if verdict is Verdict.BEHIND_ITS_PAST:

@@ -33,8 +33,14 @@ class Limiter:
     ) -> None:
         self._rate = rate
         self._monotonic = monotonic
-        self._lock = threading.Lock()  # guards _free_at
+        self._lock = threading.Lock()  # guards the two below
         self._free_at = 0.0
+        self._full_at = 0.0
+
+    @property
+    def full_at(self) -> float:
+        """When bytes had to wait last, on the monotonic clock."""
+        return self._full_at
 
     def allowed(self) -> float | None:
         """Bytes per second that are allowed at this moment, None for no limit."""
@@ -56,6 +62,8 @@ class Limiter:
         with self._lock:
             start = max(self._free_at, now - _CATCH_UP)
             self._free_at = start + count / rate
+            if start > now:
+                self._full_at = now
         return max(0.0, start - now)
 
 

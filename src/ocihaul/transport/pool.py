@@ -3,19 +3,25 @@
 import contextlib
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Self
 
-from ocihaul.errors import ConfigError
+from ocihaul.errors import ConfigError, OcihaulError
+from ocihaul.threads import started
 from ocihaul.transport.channel import Timeouts
+from ocihaul.transport.congestion import Congestion
 from ocihaul.transport.connection import Connection
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.flows import Flows
 from ocihaul.transport.limiter import Limiter
-from ocihaul.transport.message import Answer, Request, StopSign, WireError
+from ocihaul.transport.message import Answer, Request, Stopped, StopSign, WireError
 from ocihaul.transport.origin import Origin
+from ocihaul.transport.poller import SLICE
 from ocihaul.transport.tunnel import PROXY_WANTS_USER
+from ocihaul.transport.turns import Turns
 
 #: An idle connection older than this is not tried again, seconds. Load balancers close theirs
 #: after a minute or more, and an early goodbye costs less than a lost request.
@@ -23,11 +29,18 @@ _MAX_IDLE = 30.0
 
 
 class Shared:
-    """What pools share: idle connections, the origins that ever answered, the bodies on the way."""
+    """What pools share: idle connections and those that are being opened ahead, the origins that
+    ever answered, the bodies on the way.
+    """
 
-    def __init__(self, limiter: Limiter | None) -> None:
+    def __init__(self, limiter: Limiter | None, congestion: Congestion | None) -> None:
+        self.congestion = congestion or Congestion()
         self.flows = Flows(limiter)
+        self.turns = Turns(self.flows.limiter)
         self.lock = threading.Lock()  # guards all below
+        self.opened = threading.Condition(self.lock)
+        self.opening: Counter[Origin] = Counter()  # ahead of their requests
+        self.waiting: Counter[Origin] = Counter()  # requests, for one of these
         self.idle: dict[Origin, list[Connection]] = {}
         self.answered: set[Origin] = set()
         self.closed = False
@@ -36,7 +49,8 @@ class Shared:
 class Pool:
     """Carries requests to origins over kept connections. Close it, or use it as a context.
 
-    `shared` is that of another pool, to go over its connections.
+    `shared` is that of another pool, to go over its connections. `congestion` says which congestion
+    control they have; without one that is the system's, or BBR once packets were lost at random.
     """
 
     def __init__(
@@ -47,12 +61,13 @@ class Pool:
         stop: threading.Event | None = None,
         limiter: Limiter | None = None,
         shared: Shared | None = None,
+        congestion: Congestion | None = None,
     ) -> None:
         self._dialer = dialer
         self._limiter = limiter
         self._timeouts = timeouts or Timeouts()
         self._stop = stop or threading.Event()
-        self._shared = shared or Shared(limiter)
+        self._shared = shared or Shared(limiter, congestion)
 
     def __enter__(self) -> Self:
         return self
@@ -88,6 +103,47 @@ class Pool:
         for connection in idle:
             connection.close()
 
+    def open_ahead(self, origin: Origin, count: int) -> None:
+        """Begin to open `count` connections for requests that are to come; returns at once.
+
+        A request that finds no idle connection waits for one of them instead of opening its own.
+        One that cannot be opened is no error here: its request opens another, and hears why.
+        """
+        for _ in range(count):
+            with self._shared.lock:
+                if self._shared.closed:
+                    return
+                self._shared.opening[origin] += 1
+            opener = threading.Thread(target=self._open_one, args=[origin], daemon=True)
+            if not started(opener):
+                self._opened(origin, None)
+                return
+
+    def _open_one(self, origin: Origin) -> None:
+        connection = None
+        try:
+            connection = self._open(origin)
+        except (OcihaulError, WireError, Stopped):
+            connection = None  # the request that waits for it meets the same, and reports it
+        finally:
+            self._opened(origin, connection)
+
+    def _opened(self, origin: Origin, connection: Connection | None) -> None:
+        shared = self._shared
+        with shared.opened:
+            shared.opening[origin] -= 1
+            closed = shared.closed
+            if connection is not None and not closed:
+                connection.idle_since = time.monotonic()
+                shared.idle.setdefault(origin, []).append(connection)
+            shared.opened.notify_all()
+        if connection is not None and closed:
+            connection.close()
+
+    def turn(self) -> AbstractContextManager[None]:
+        """The turn of a large body under a limit; to be waited for before it is signed."""
+        return self._shared.turns.turn(self._stop)
+
     def exchange(self, origin: Origin, request: Request) -> Answer:
         """Send the request once and return its answer.
 
@@ -111,12 +167,14 @@ class Pool:
     def _open(self, origin: Origin) -> Connection:
         with self._settings_were_right(origin):
             sock = self._dialer.open(origin, stop=self._stop)
+        self._shared.congestion.apply(sock)
         return Connection(
             sock,
             timeouts=self._timeouts,
             stop=self._stop,
             limiter=self._limiter,
             flows=self._shared.flows,
+            congestion=self._shared.congestion,
         )
 
     def _exchange_on(self, connection: Connection, origin: Origin, request: Request) -> Answer:
@@ -147,6 +205,7 @@ class Pool:
     def _take_idle(self, origin: Origin) -> Connection | None:
         while True:
             with self._shared.lock:
+                self._await_opening(origin)
                 kept = self._shared.idle.get(origin)
                 if not kept:
                     return None
@@ -156,12 +215,27 @@ class Pool:
                 return connection
             connection.close()
 
+    def _await_opening(self, origin: Origin) -> None:
+        """Under the lock: wait for a connection that is opened ahead, one for each that waits."""
+        shared = self._shared
+        if shared.opening[origin] <= shared.waiting[origin]:
+            return
+        shared.waiting[origin] += 1
+        try:
+            while not shared.idle.get(origin) and shared.opening[origin] > 0:
+                if self._stop.is_set():
+                    raise Stopped
+                shared.opened.wait(SLICE)
+        finally:
+            shared.waiting[origin] -= 1
+
     def _give_back(self, origin: Origin, connection: Connection) -> None:
         if connection.reusable:
             connection.idle_since = time.monotonic()
             with self._shared.lock:
                 if not self._shared.closed:
                     self._shared.idle.setdefault(origin, []).append(connection)
+                    self._shared.opened.notify()
                     return
         connection.close()
 

@@ -6,7 +6,11 @@ is slow is told by comparison, because a slow line is no reason to begin anew:
 * With others beside it: it has moved less than a twentieth of what each of them has on average,
   in two windows in a row, each of at least 10 s and so long that its fair share would have been
   4 MiB. Where all are equally slow (the line, `--bandwidth`, a service under load), none is behind.
-  One window may lie across the moment when all became slow.
+  One window may lie across the moment when all became slow. Where the system tells exactly what
+  has arrived, half of the window and a quarter of that share are enough.
+* Silent, with others beside it: nothing at all has moved for 5 s, and nothing was heard from the
+  other side, while others went on. TCP has sent the same bytes four times by then. What would have
+  to be sent again is worth a longer wait: a quarter of the time that it takes.
 * Alone: it has moved less than 1 KiB/s over 30 s (less still where `--bandwidth` allows less than
   ten times that). A download, whose bytes are kept, is also compared with what it brought before,
   or others just before it: a fiftieth of that. An upload is not, as it would have to be sent again.
@@ -22,6 +26,9 @@ WINDOW = 10.0
 ALONE = 30.0
 #: So many windows in a row have to show that it is behind the others.
 IN_A_ROW = 2
+#: Silence beside others that go on, seconds, and what these have to move meanwhile, bytes.
+SILENCE = 5.0
+GOING_ON = 256 * 1024
 #: A fair share below this proves nothing, bytes: so much may wait in the buffers on the way.
 GRAIN = 4 * 2**20
 #: How many times slower than the others, and than before, is far behind.
@@ -41,6 +48,7 @@ class Verdict(Enum):
     BEHIND_THE_OTHERS = "behind the others"
     BEHIND_ITS_PAST = "behind its past"
     BELOW_THE_FLOOR = "below the floor"
+    SILENT = "silent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +58,9 @@ class Look:
     `moved` of it passed, `left` are still to come, `again` is what a new connection would have to
     move. `others_moved` passed over other connections, which were at it for `others_seconds`,
     summed up. `past` is the rate to compare with when it is alone, None for none; `limit` what all
-    together are allowed, None for no limit.
+    together are allowed, None for no limit. `exact`: these are bytes that have arrived, whatever
+    buffers hold. It has been `silent` for so many seconds, 0 where that is not known, in which
+    `others_meanwhile` passed over other connections, its first moment left out.
     """
 
     seconds: float
@@ -61,6 +71,9 @@ class Look:
     others_moved: int
     past: float | None = None
     limit: float | None = None
+    exact: bool = False
+    silent: float = 0.0
+    others_meanwhile: int = 0
 
     @property
     def rate(self) -> float:
@@ -80,9 +93,12 @@ class Look:
 
 def judge(look: Look) -> Verdict:
     """What the window says; nothing but TOO_EARLY and MOVING lets the body go on."""
+    if _is_silent(look):
+        return Verdict.SILENT
     if look.accompanied:
         share = look.share
-        if look.seconds < WINDOW or share * look.seconds < GRAIN:
+        window, grain = (WINDOW / 2, GRAIN / 4) if look.exact else (WINDOW, GRAIN)
+        if look.seconds < window or share * look.seconds < grain:
             return Verdict.TOO_EARLY
         if look.rate * BEHIND_OTHERS < share and _pays(look, share):
             return Verdict.BEHIND_THE_OTHERS
@@ -96,6 +112,13 @@ def judge(look: Look) -> Verdict:
     if keeps and look.past is not None and look.rate * BEHIND_PAST < look.past:
         return Verdict.BEHIND_ITS_PAST
     return Verdict.MOVING
+
+
+def _is_silent(look: Look) -> bool:
+    if look.silent < SILENCE or look.others_meanwhile < GOING_ON or not look.left:
+        return False
+    twice = max(0, look.again - look.left)
+    return 4 * look.silent * look.share >= twice
 
 
 def _pays(look: Look, share: float) -> bool:

@@ -24,7 +24,7 @@ def get(ocihaul: Command, home: Path, monkeypatch: pytest.MonkeyPatch) -> Comman
     [
         ((), "namespace", ""),
         ((), "part_size", None),
-        ((), "threshold", 128 * MIB),
+        ((), "threshold", None),
         ((), "parallel", 10),
         ((), "multipart", True),
         ((), "verify", True),

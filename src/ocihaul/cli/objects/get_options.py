@@ -14,7 +14,6 @@ from ocihaul.storage.names import check_bucket_name, check_object_name
 from ocihaul.transfer.adaptive_concurrency import MOST
 from ocihaul.transfer.download.local_file import is_special, resolved
 from ocihaul.transfer.download.request import DownloadRequest
-from ocihaul.transfer.plan import DEFAULT_PART_SIZE
 
 DEFAULT_PARALLEL = 10
 
@@ -49,7 +48,7 @@ def build_request(options: Mapping[str, Any], *, home: Path, stdout: TextIO) -> 
         if_none_match=options.get("if_none_match"),
         byte_range=options.get("range"),
         part_size=options.get("part_size"),
-        threshold=DEFAULT_PART_SIZE if threshold is None else threshold * MIB,
+        threshold=None if threshold is None else threshold * MIB,
         parallel=MOST if count == AUTO else count,
         adaptive=count == AUTO,
         multipart=not options.get("no_multipart"),

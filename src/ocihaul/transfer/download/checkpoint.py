@@ -65,7 +65,13 @@ class DownloadCheckpoint:
             if [head[key] for key in ("version", "etag", "size")] != [_VERSION, etag, size]:
                 raise LookupError("it was another object")
             plan = RangePlan(**head["plan"])
-            numbers = [plan.start, plan.end, plan.part_size, plan.block or plan.part_size]
+            numbers = [
+                plan.start,
+                plan.end,
+                plan.part_size,
+                plan.block or plan.part_size,
+                plan.workers + 1,
+            ]
             sound = all(type(each) is int for each in numbers) and plan.block != 0
             sound = sound and 0 <= plan.start <= plan.end <= size and min(numbers[2:]) > 0
             if not (sound and plan.part_count <= _MOST_RANGES):

@@ -49,6 +49,7 @@ class DownloadContext:
             part_size=request.part_size,
             threshold=request.threshold,
             multipart=request.multipart,
+            parallel=request.parallel,
             block=self.expected.block(self.there.size, request.part_size),
         )
 

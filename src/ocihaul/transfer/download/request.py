@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,8 +11,8 @@ from ocihaul.errors import UsageError
 from ocihaul.storage.names import check_bucket_name, check_headers, check_object_name, check_text
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer.plan import (
-    DEFAULT_PART_SIZE,
     GIB,
+    chosen_part_size,
     is_within,
     validate_parallel,
 )
@@ -28,9 +29,9 @@ class DownloadRequest:
 
     `target` is a path, or an open binary stream that gets the bytes in order. `byte_range` is
     written as in HTTP: "bytes=0-99", "bytes=100-", "bytes=-100". An object larger than
-    `threshold` and than `part_size` is fetched in `parallel` ranges of `part_size` at a time,
-    unless `multipart` is False; with `adaptive`, `parallel` is the most, and how many pay is found
-    out on the way. `response_headers` are what GetObject calls httpResponse…:
+    `threshold` (None: two parts) and than `part_size` is fetched in `parallel` ranges of
+    `part_size` at a time, unless `multipart` is False; with `adaptive`, `parallel` is the most, and
+    how many pay is found out on the way. `response_headers` are what GetObject calls httpResponse…:
     the names after that, such as ContentType, and their values.
 
     `restore` asks for an archived object to be restored, for `restore_hours` (None: the
@@ -48,7 +49,7 @@ class DownloadRequest:
     if_none_match: str | None = None
     byte_range: str | None = None
     part_size: int | None = None
-    threshold: int = DEFAULT_PART_SIZE
+    threshold: int | None = None
     parallel: int = 10
     adaptive: bool = False
     multipart: bool = True
@@ -98,6 +99,8 @@ class DownloadResult:
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
+#: The last ranges are no smaller than this, bytes: each costs a round trip.
+_SMALLEST = 2**20
 #: Ranges are at most this many times larger than asked for, to match the object's own parts.
 _LARGEST_STRETCH = 4
 
@@ -107,13 +110,15 @@ class RangePlan:
     """Bytes `start` to `end` (exclusive) of an object, in ranges of `part_size`.
 
     `block` is what each MD5 taken on the way covers, in bytes; `part_size` is a multiple of it.
-    None: no MD5 is taken on the way.
+    None: no MD5 is taken on the way. With `workers` the last ranges are smaller, so that the last
+    of so many workers ends soon after the first.
     """
 
     start: int
     end: int
     part_size: int
     block: int | None
+    workers: int = 0
 
     @property
     def size(self) -> int:
@@ -123,12 +128,36 @@ class RangePlan:
     @property
     def part_count(self) -> int:
         """How many ranges; none for no bytes."""
-        return -(-self.size // self.part_size)
+        equal, tail = self._cuts
+        return equal + len(tail)
+
+    @property
+    def _cuts(self) -> tuple[int, tuple[tuple[int, int], ...]]:
+        return _cuts(self.size, self.part_size, self.workers)
 
     def part(self, number: int) -> tuple[int, int]:
         """Offset (from `start`) and length of range `number`, counted from 1; bytes."""
-        offset = (number - 1) * self.part_size
-        return offset, min(self.part_size, self.size - offset)
+        equal, tail = self._cuts
+        if number <= equal:
+            return (number - 1) * self.part_size, self.part_size
+        return tail[number - equal - 1]
+
+
+@lru_cache(maxsize=64)
+def _cuts(size: int, part_size: int, workers: int) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """How many ranges are of equal size, and offset and length of those that follow.
+
+    These are half of what is left for each worker, down to a mebibyte (guided self-scheduling):
+    workers are of unequal speed, and none is to begin a large range when the others end.
+    """
+    equal = size // part_size if not workers else max(0, size // part_size - 2 * workers)
+    tail, at = [], equal * part_size
+    while at < size:
+        wished = part_size if not workers else -(-(size - at) // (2 * workers))
+        length = min(part_size, max(wished, _SMALLEST), size - at)
+        tail.append((at, length))
+        at += length
+    return equal, tuple(tail)
 
 
 def wanted_bytes(byte_range: str | None, size: int) -> tuple[int, int]:
@@ -163,9 +192,10 @@ def plan_download(
     span: tuple[int, int],
     *,
     part_size: int | None,
-    threshold: int,
+    threshold: int | None,
     multipart: bool,
     block: int | None,
+    parallel: int = 0,
 ) -> RangePlan:
     """Cut the bytes from `span[0]` to `span[1]` into ranges.
 
@@ -174,9 +204,9 @@ def plan_download(
     """
     start, end = span
     size = end - start
-    wanted = part_size or DEFAULT_PART_SIZE
-    if not multipart or size <= max(wanted, threshold):
+    wanted = part_size or chosen_part_size(size, max(parallel, 1))
+    if not multipart or size <= max(wanted, 2 * wanted - 1 if threshold is None else threshold):
         return RangePlan(start, end, max(size, 1), block)
     if block is None or block >= size or block > wanted * _LARGEST_STRETCH:
-        return RangePlan(start, end, wanted, None)
+        return RangePlan(start, end, wanted, None, parallel if parallel > 1 else 0)
     return RangePlan(start, end, max(wanted // block, 1) * block, block)

@@ -139,6 +139,9 @@ def _send(
     request = context.request
     multipart = None
     if plan.multipart:
+        # The first connection carries requests while the others shake hands.
+        ahead = min(request.parallel, plan.part_count) - 1
+        context.storage.open_ahead(request.namespace, 0 if request.adaptive else ahead)
         session = multipart_session(context, state, size=source.size)
         multipart = MultipartUpload(context, session, source, plan, state)
         # An imported upload is still there: it was not committed.

@@ -1,0 +1,156 @@
+"""Runs the programs of one row in turn, over a line of their own, and keeps every sample."""
+
+import random
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench import peers
+from bench.ground import MIB, Ground, Place, ground
+from bench.peers import Command, Job, Programs
+from bench.probe import measure
+from bench.scenarios import Check, all_there, downloaded, uploaded
+from bench.service import READABLE
+from bench.wan.cells import Cell
+from bench.wan.network import SERVER, Network, network
+
+_BUCKET = "backups"
+_NAME = "object"
+#: The official CLI refuses smaller ranges.
+_LEAST_OFFICIAL_RANGE = 128 * MIB
+_UPWARDS = {"put", "bulk-upload"}
+
+
+@dataclass(frozen=True)
+class Passage:
+    """One run of one program. Seconds, bytes, CPU seconds; `share` is of the line's rate.
+
+    `cut`: it did not come to its end; its share is that of the bytes of TCP that had come by then.
+    `dropped` packets did not fit into the queue.
+    """
+
+    cell: str
+    peer: str
+    round: int
+    seconds: float
+    share: float
+    cpu: float
+    connections: int
+    dropped: int
+    cut: bool = False
+    trouble: str | None = None
+
+
+def run(
+    cell: Cell,
+    programs: Programs,
+    others: Mapping[str, Path],
+    rounds: int,
+    say: Callable[[str], None],
+) -> Iterator[Passage]:
+    """Measure a row. `others` are further commands of ours, by the name that they get."""
+    with network() as net:
+        place = Place(SERVER, net.server, net.client)
+        size = cell.size if not cell.files else MIB
+        with ground(size, place=place) as here:
+            commands, check = _commands(here, programs, others, cell)
+            for number in range(rounds):
+                names = list(commands)
+                random.Random(number).shuffle(names)  # noqa: S311
+                for name in names:
+                    passage = _pass(here, net, cell, commands[name], check)
+                    passage = replace(passage, peer=name, round=number)
+                    say(f"  {cell.name} {number + 1}/{rounds} {name}: {_brief(passage)}")
+                    yield passage
+
+
+def _commands(
+    here: Ground, programs: Programs, others: Mapping[str, Path], cell: Cell
+) -> tuple[dict[str, Command], Check]:
+    job, check = _job(here, cell)
+    ranges = max(job.part_size, _LEAST_OFFICIAL_RANGE) if cell.what == "get" else job.part_size
+    commands = {peers.OURS: peers.ocihaul(here, programs, cell.what, job)}
+    if programs.stock is not None:
+        large = replace(job, part_size=ranges)
+        commands[peers.STOCK] = peers.stock(here, programs, cell.what, large)
+    if programs.rclone is not None:
+        commands[peers.RCLONE] = peers.rclone(here, programs, cell.what, job)
+    for name, path in others.items():
+        commands[name] = peers.ocihaul(here, Programs(path), cell.what, job)
+    return commands, check
+
+
+def _job(here: Ground, cell: Cell) -> tuple[Job, Check]:
+    job = Job(
+        path=here.source,
+        bucket=_BUCKET,
+        name=_NAME,
+        scheme="https",
+        part_size=cell.part_size or 10 * MIB,
+        parallel=cell.parallel,
+        defaults=cell.part_size is None,
+        tries_again=True,
+    )
+    if cell.files:
+        tree = here.tree(cell.files, cell.size)
+        return replace(job, path=tree, name=""), all_there(here, tree)
+    if cell.what == "get":
+        path = here.home / "fetched" / "file"
+        job = replace(job, path=path, bucket=READABLE, name=READABLE)
+        return job, downloaded(path, here.size, here.crc32c)
+    return job, uploaded(here, job)
+
+
+def _pass(here: Ground, net: Network, cell: Cell, command: Command, check: Check) -> Passage:
+    here.forget()
+    here.log_in()
+    net.weather(cell.weather)
+    with _event(net, cell):
+        cost = measure(here, command, timeout=cell.limit)
+    up, down = net.counters()
+    counted = up if cell.what in _UPWARDS else down
+    trouble = cost.trouble if cost.trouble is not None else check()
+    cut = cost.trouble is not None and cost.wall >= cell.limit
+    moved = counted["payload"] if trouble is not None else None
+    return Passage(
+        cell=cell.name,
+        peer="",
+        round=0,
+        seconds=cost.wall,
+        share=cell.share(cost.wall, moved),
+        cpu=cost.cpu,
+        connections=up["opened"],
+        dropped=counted["overflowed"],
+        cut=cut,
+        trouble=None if cut else trouble,
+    )
+
+
+@contextmanager
+def _event(net: Network, cell: Cell) -> Iterator[None]:
+    """Let the cell's event happen in its time, unless the context ends before."""
+    over = threading.Event()
+
+    def happen() -> None:
+        if cell.event is None or over.wait(cell.after):
+            return
+        cell.event.begin(net)
+        if cell.event.passes and not over.wait(cell.lasts):
+            net.fair()
+
+    timer = threading.Thread(target=happen)
+    timer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        timer.join()
+
+
+def _brief(passage: Passage) -> str:
+    if passage.trouble is not None:
+        return passage.trouble
+    cut = ", cut off" if passage.cut else ""
+    return f"{passage.seconds:.1f} s, {passage.share:.2f} of the line{cut}"
