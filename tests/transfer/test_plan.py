@@ -15,7 +15,7 @@ from ocihaul.transfer.plan import (
 
 
 def plan(size: int, *, part_size: int | None = None, multipart: bool = True) -> Plan:
-    return plan_upload(size, part_size=part_size, multipart=multipart, parallel=parallel)
+    return plan_upload(size, part_size=part_size, multipart=multipart, parallel=10)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ class ResolvedRegion(NamedTuple):
 def congestion_control(flags: Flags, places: Places) -> str:
     """ "auto", "system" or the name of an algorithm. Raises UsageError for what is no name."""
     found = (
-        places.flag("--congestion-control", flags.congestion_control)
+        places.parameter("congestion_control", flags.congestion_control)
         or places.env("OCIHAUL_CONGESTION_CONTROL")
         or places.default("congestion-control")
     )

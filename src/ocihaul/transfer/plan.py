@@ -93,8 +93,8 @@ def plan_upload(
     """Cut `size` bytes by the rules of the official command line.
 
     One PutObject when the file is empty, not larger than a part, or `multipart` is False; else
-    parts of `part_size` (None: `ServiceLimits.chosen_part`), made larger, in whole MiB, when 10,000 of them
-    would not do. Raises UsageError for a file that is too large.
+    parts of `part_size` (None: `ServiceLimits.chosen_part`), made larger, in whole MiB, when 10,000
+    of them would not do. Raises UsageError for a file that is too large.
     """
     if size > limits.largest_object:
         raise UsageError(

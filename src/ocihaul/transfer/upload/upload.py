@@ -85,6 +85,7 @@ def _upload_file(call: UploadCall) -> UploadResult:
             source.size,
             part_size=None if request.upload_id else request.part_size,
             multipart=request.multipart,
+            parallel=request.parallel,
             limits=request.limits,
         )
         _check_source(request, source)
