@@ -74,7 +74,7 @@ class EventFormatter:
             self._said[kind] = at
             if more := self._held_back.pop(kind, 0):
                 text += f" (and {more} more like this)"
-        return [self.stamped(text, now)]
+        return [self.stamped(in_flags(text), now)]
 
     def _is_news(self, event: Event) -> bool:
         """Remember what later lines depend on; False for what was said already."""
@@ -93,7 +93,7 @@ class EventFormatter:
     def _text(self, event: Event, now: float) -> str | None:
         match event:
             case Notice():
-                return in_flags(event.text)
+                return event.text
             case SessionPaused():
                 until = time_text(event.until, self.zone)
                 text = f"{event.reason}. Waiting for a new login until {until}"

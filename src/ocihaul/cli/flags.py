@@ -24,6 +24,9 @@ _FLAGS = {
     "multipart=True": "no --no-multipart",
     "parallel": "--parallel-upload-count",
     "wait=False": "--no-wait",
+    "verify=False": "--no-verify-checksum",
+    "sse_customer_key": "--encryption-key-file",
+    "restore_hours": "--restore",
 }
 
 

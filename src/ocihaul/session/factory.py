@@ -141,7 +141,7 @@ def open_api_key_provider(
     if settings.auth_endpoint is None:
         raise ConfigError(
             f"profile {settings.profile!r}: {_NO_AUTH_ENDPOINT}",
-            hint="Give --region or --auth-endpoint.",
+            hint="Give `region` or `auth_endpoint`.",
         )
     send = _sender(dialer or dialer_for(settings), stop or threading.Event())
     service = AuthService(settings.auth_endpoint, send, clock or ServerClock())
@@ -170,7 +170,7 @@ _NO_AUTH_ENDPOINT = "no region is known, so the auth service's address is not ei
 
 
 def _no_auth_endpoint(credential: Credential, timeout: float) -> Outcome:  # noqa: ARG001  a provider
-    return Refused(f"{_NO_AUTH_ENDPOINT} (give --region or --auth-endpoint)")
+    return Refused(f"{_NO_AUTH_ENDPOINT} (give `region` or `auth_endpoint`)")
 
 
 def _given(value: _T | None, key: str) -> _T:

@@ -115,4 +115,4 @@ def _settled(
 def _why_not(token: SessionToken) -> str:
     if token.session_ends_at is not None:
         return f"the session itself ends at {moment(token.session_ends_at)}"
-    return "the session is at its end (a session made with --no-browser cannot be extended)"
+    return "the session is at its end (a session made with `no_browser` cannot be extended)"

@@ -102,7 +102,7 @@ def chosen(name: str) -> Congestion:
                 raise UsageError(
                     f"congestion control: {name!r} (this system lets a program choose "
                     f"{_offered()})",
-                    hint="Leave --congestion-control out, or have an administrator allow it: "
+                    hint="Leave `congestion_control` out, or have an administrator allow it: "
                     "net.ipv4.tcp_allowed_congestion_control",
                 )
     return Congestion(name)

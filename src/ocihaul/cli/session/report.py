@@ -100,7 +100,7 @@ class Report:
                 until = f"until {time_text(options.until, self.zone)}"
             text = f"by refresh, {until}"
         else:
-            text = f"not by refresh: {options.refresh_error}"
+            text = f"not by refresh: {in_flags(options.refresh_error)}"
         if options.mint_with:
             text += f"; with the API key of profile {options.mint_with}"
         return text

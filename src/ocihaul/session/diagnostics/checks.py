@@ -105,7 +105,7 @@ def _all(facts: Facts) -> Iterator[Finding]:
             CheckStatus.PROBLEM,
             facts.rc_notice,
             "What it says of profile, region and endpoint is not heeded.",
-            "--cli-rc-file with the right path, or without it",
+            "`cli_rc_file` with the right path, or without it",
         )
     yield from _permissions(seen)
     yield from _pair(seen)
@@ -207,9 +207,9 @@ def _session(facts: Facts, seen: Snapshot) -> Iterator[Finding]:
             CheckStatus.PROBLEM,
             f"the session cannot be renewed: {options.refresh_error}",
             f"What runs longer than {moment(token.expires_at)}{soon} will meet a 401.",
-            f"{login_command(seen.profile)}, or --renew-with an API-key profile"
+            f"{login_command(seen.profile)}, or `renew_with` an API-key profile"
             if is_at_session_end(token)
-            else "--region, or --auth-endpoint",
+            else "`region`, or `auth_endpoint`",
         )
 
 
@@ -228,7 +228,7 @@ def _region(facts: Facts) -> Iterator[Finding]:
             CheckStatus.PROBLEM,
             region.notice,
             "A token is only valid in its own realm; another one answers 401.",
-            "--region with the region's full name",
+            "`region` with the region's full name",
         )
 
 

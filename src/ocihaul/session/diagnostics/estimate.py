@@ -51,11 +51,11 @@ def estimate(
         text = f"{begin}{left} and cannot be renewed (no-browser session)"
         if need is not None and now + need <= lifetime.token_ends_at:
             return Estimate(text, fits=True)
-        text += f": it will pause at {end}; use --renew-with"
+        text += f": it will pause at {end}; use `renew_with`"
         return Estimate(text, fits=None if need is None else False)
     if lifetime.session_ends_at is None:
         return Estimate(f"{begin}{left} and can be renewed", fits=True)
     text = f"{begin}{left} and can be renewed until {moment(lifetime.session_ends_at)}"
     if need is None or now + need <= lifetime.session_ends_at:
         return Estimate(text, fits=True)
-    return Estimate(f"{text}: it will pause then; log in before, or use --renew-with", fits=False)
+    return Estimate(f"{text}: it will pause then; log in before, or use `renew_with`", fits=False)

@@ -122,7 +122,7 @@ def collect_session(
         raise ConfigError(
             f"{config_file}, section [{profile}] is no session: it names no {TOKEN_OPTION} or no "
             f"{KEY_OPTION}",
-            hint="Choose a session with --profile.",
+            hint="Choose a session with `profile`.",
         )
     options = {key: all_options[key] for key in _INHERITED if key in all_options} | own
     archive = _with_files(profile, options, all_options, home)

@@ -119,7 +119,7 @@ class BrowserLogin:
         if self._token is None:
             raise LoginError(
                 f"the login page answered: {self._refusal}",
-                hint="Run the same command again; --tenancy-name and --identity-provider-name "
+                hint="Run the same command again; `tenancy_name` and `identity_provider_name` "
                 "choose where to log in.",
             )
         return NewSession(self._token, self._key.public_key(), self._key)

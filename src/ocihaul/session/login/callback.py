@@ -269,9 +269,9 @@ def _cannot_listen(port: int, error: OSError) -> OcihaulError:
             f"port {port} of 127.0.0.1 is taken, and the login page leads the browser to no other",
             hint="Another login may be waiting there: finish or stop it (to find it: "
             f"lsof -i :{port}, or ss -ltnp 'sport = :{port}') and try again; or use an API key, "
-            "with --no-browser.",
+            "with `no_browser`.",
         )
     return OcihaulError(
         f"port {port} of 127.0.0.1 cannot be listened on: {error.strerror}",
-        hint="Use an API key, with --no-browser; or log in on another machine.",
+        hint="Use an API key, with `no_browser`; or log in on another machine.",
     )

@@ -225,7 +225,7 @@ def session_section(config_file: Path, profile: str) -> dict[str, str]:
     if not section.get(TOKEN_OPTION):
         raise ConfigError(
             f"{config_file}, section [{profile}] is no session: it names no {TOKEN_OPTION}",
-            hint="Choose a session with --profile.",
+            hint="Choose a session with `profile`.",
         )
     return section
 

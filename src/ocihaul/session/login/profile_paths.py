@@ -114,7 +114,7 @@ def prepare(place: ProfilePaths) -> None:
     if os.path.isdir(config.parent) and not _is_writable(config):  # noqa: PTH112  never raises
         raise ConfigError(
             f"{config}, section [{place.profile}] cannot be written: Permission denied",
-            hint="Make the file writable, or choose another one with --config-location.",
+            hint="Make the file writable, or choose another one with `config_location`.",
         )
 
 
@@ -132,7 +132,7 @@ def cannot_write(path: Path, why: str | None) -> CredentialError:
     """Return the error for a session that cannot be written to `path`."""
     return CredentialError(
         f"the session cannot be written to {path}: {why}",
-        hint="Make it writable for this user, or choose another place with --token-location.",
+        hint="Make it writable for this user, or choose another place with `token_location`.",
     )
 
 
