@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ocihaul.emulator import Fault
+from ocihaul.emulator.settings import Checksums
 from ocihaul.errors import ChecksumError, UploadIncompleteError
 from ocihaul.events import PartResent
 from ocihaul.storage.client import StorageClient
@@ -96,7 +97,7 @@ def resent(w: World) -> int:
 @pytest.mark.parametrize("checksums", ["declared", "never"], ids=["CRC32C", "MD5 only"])
 @pytest.mark.parametrize(("piped", "flips"), [(False, FILES // 2), (True, PIPES // 2)])
 def test_each_flip_in_a_part_is_seen_and_mended(
-    w: World, piped: bool, flips: int, checksums: str
+    w: World, piped: bool, flips: int, checksums: Checksums
 ) -> None:
     w.oci.configure(checksums=checksums)
     damage = Damage(w, 1)

@@ -15,7 +15,7 @@ from ocihaul.emulator import Fault
 from ocihaul.emulator.objects import Par
 from ocihaul.errors import JournalError
 from ocihaul.events import Notice
-from ocihaul.http.client import Call, Client
+from ocihaul.http.client import HttpClient, ServiceCall
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.preauthenticated import PreauthenticatedUploads
 from ocihaul.transfer.journal.journal import Journal
@@ -89,9 +89,9 @@ def test_the_par_is_a_right_to_write_this_one_object_for_a_day_and_no_more(
 ) -> None:
     """What the service is asked for, and what it understands of that."""
     documents: list[dict[str, object]] = []
-    real = Client.call
+    real = HttpClient.call
 
-    def listen(self: Client, origin: Origin, call: Call) -> Answer:
+    def listen(self: HttpClient, origin: Origin, call: ServiceCall) -> Answer:
         if call.operation == "CreatePreauthenticatedRequest":
             assert isinstance(call.document, dict)
             documents.append(call.document)
@@ -101,7 +101,7 @@ def test_the_par_is_a_right_to_write_this_one_object_for_a_day_and_no_more(
         return real(self, origin, call)
 
     pars: list[Par] = []
-    monkeypatch.setattr(Client, "call", listen)
+    monkeypatch.setattr(HttpClient, "call", listen)
     with world(tmp_path) as w:
         source = w.file(3 * 10 * MIB, "dir name.tar")
         before = int(time.time())

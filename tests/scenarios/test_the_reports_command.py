@@ -9,6 +9,7 @@ from threading import Timer
 import pytest
 
 from ocihaul.emulator import LogEntry
+from ocihaul.emulator.settings import RefreshOutage
 from ocihaul.events import RenewalFailed
 from tests.world import MIB, World, world
 
@@ -141,7 +142,7 @@ def test_a_token_that_dies_under_way_costs_the_part_but_not_the_upload(tmp_path:
 
 @pytest.mark.parametrize("outage", ["500", "429", "hang", "html", "cut"])
 def test_an_outage_of_the_auth_service_for_half_a_life_is_not_noticed(
-    tmp_path: Path, outage: str
+    tmp_path: Path, outage: RefreshOutage
 ) -> None:
     life = 12.0
     with world(tmp_path, token_ttl=life, integer_claims=False, bandwidth=10 * MIB) as w:

@@ -103,7 +103,7 @@ def settle(
     `command` is its path in the tree, such as `("os", "object", "put")`: the rc file's sections
     go by it.
     """
-    from ocihaul.cli.defaults import Defaults, Document, Origin, drop_outvoted
+    from ocihaul.cli.defaults import Defaults, Document, OptionOrigin, drop_outvoted
     from ocihaul.cli.output import make_view
     from ocihaul.config import load_rc, profile_name, resolve
 
@@ -118,7 +118,7 @@ def settle(
     rc = load_rc(flags, environ, home)
     defaults = Defaults(rc, profile_name(flags, environ, rc), command, document)
     given.with_defaults(defaults)
-    settled, origins = dict(options), dict.fromkeys(options, Origin.COMMAND_LINE)
+    settled, origins = dict(options), dict.fromkeys(options, OptionOrigin.COMMAND_LINE)
     for option in parameters:
         name = option.name or ""
         source = context.get_parameter_source(name)

@@ -4,9 +4,9 @@ import contextlib
 import os
 import stat
 
-from ocihaul.directories.bucket_index import Bucket, odd_entry
+from ocihaul.directories.bucket_index import BucketIndex, odd_entry
 from ocihaul.directories.checkpoint import Finished, run_key
-from ocihaul.directories.compare import Verdict, judge_download, whole_seconds
+from ocihaul.directories.compare import SyncAction, judge_download, whole_seconds
 from ocihaul.directories.content import Contents
 from ocihaul.directories.context import DirectoryContext
 from ocihaul.directories.delete_local import delete_files
@@ -105,7 +105,7 @@ class _Downloader:
         """List and compare here, fetch in the workers."""
         request, work = self._request, self._work
         where = (request.namespace, request.bucket, request.prefix)
-        bucket = Bucket(work.storage, *where, on_odd=work.nameless)
+        bucket = BucketIndex(work.storage, *where, on_odd=work.nameless)
         with work.crew(request.parallel) as crew:
             for there in bucket.objects(delimiter=request.delimiter):
                 self.found_nothing = False
@@ -181,14 +181,14 @@ class _Downloader:
             verdict = judge_download(
                 request.mode, there, status.st_size, status.st_mtime_ns, checksum=request.checksum
             )
-            if verdict is Verdict.ASK and not request.dry_run:
+            if verdict is SyncAction.ASK and not request.dry_run:
                 if work.confirm is None:
                     raise ObjectExistsError("the file already exists", hint=_ASK)
-                verdict = Verdict.SEND if work.confirm(path) else Verdict.SKIP
-            if verdict is Verdict.SKIP:
+                verdict = SyncAction.SEND if work.confirm(path) else SyncAction.SKIP
+            if verdict is SyncAction.SKIP:
                 work.skipped(there.name)
                 return
-            compare = verdict is Verdict.COMPARE
+            compare = verdict is SyncAction.COMPARE
         if request.dry_run and not compare:
             work.results.add(DOWNLOADED, there.name)
             return

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 
 from ocihaul.directories import delete, download, upload
-from ocihaul.directories.bucket_index import Bucket
+from ocihaul.directories.bucket_index import BucketIndex
 from ocihaul.directories.checkpoint import open_checkpoint
 from ocihaul.directories.context import DirectoryContext
 from ocihaul.directories.request import (
@@ -154,7 +154,7 @@ def _bytes_of(request: Request, storage: StorageClient) -> int | None:
         case DirectoryUpload():
             return size_of(request.root, follow_links=request.follow_links)
         case DirectoryDownload():
-            bucket = Bucket(storage, request.namespace, request.bucket, request.prefix)
+            bucket = BucketIndex(storage, request.namespace, request.bucket, request.prefix)
             return bucket.size(delimiter=request.delimiter)
         case DirectoryDelete():
             return None

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ocihaul.directories.bucket_index import Bucket, odd_entry
+from ocihaul.directories.bucket_index import BucketIndex, odd_entry
 from ocihaul.directories.checkpoint import Finished, run_key
-from ocihaul.directories.compare import SyncMode, Verdict, judge_upload, side_by_side
+from ocihaul.directories.compare import SyncAction, SyncMode, judge_upload, side_by_side
 from ocihaul.directories.content import Contents
 from ocihaul.directories.context import DirectoryContext
 from ocihaul.directories.delete import delete_objects
@@ -15,7 +15,7 @@ from ocihaul.directories.names import disk_path, object_name, sort_key
 from ocihaul.directories.request import DirectoryUpload
 from ocihaul.directories.results import EXTRA, UPLOADED, Unread
 from ocihaul.directories.small_put import SMALL, SmallFiles
-from ocihaul.directories.walk import Found, Kind, check_root, walk
+from ocihaul.directories.walk import Kind, WalkEntry, check_root, walk
 from ocihaul.directories.workers import Crew
 from ocihaul.errors import (
     ObjectExistsError,
@@ -55,7 +55,7 @@ class _Local:
     """Something in the tree, with the name of its object."""
 
     name: str
-    found: Found
+    found: WalkEntry
 
 
 def upload_all(request: DirectoryUpload, work: DirectoryContext) -> None:
@@ -141,7 +141,7 @@ class _Uploader:
     def _pairs(self) -> Iterator[tuple[_Local | None, ListedObject | None]]:
         request, work = self._request, self._work
         where = (request.each.namespace, request.each.bucket, request.prefix)
-        bucket = Bucket(work.storage, *where, on_odd=work.nameless)
+        bucket = BucketIndex(work.storage, *where, on_odd=work.nameless)
         local = self._walk()
         if request.delete:
             prefix = request.prefix.encode()
@@ -217,16 +217,16 @@ class _Uploader:
         verdict = judge_upload(
             request.mode, found.size, found.mtime_ns, there, checksum=request.checksum
         )
-        if verdict is Verdict.ASK and not request.dry_run:
+        if verdict is SyncAction.ASK and not request.dry_run:
             if work.confirm is None:
                 error = ObjectExistsError("the object already exists", hint=_ASK)
                 work.failed(item.name, error)
                 return
-            verdict = Verdict.SEND if work.confirm(item.name) else Verdict.SKIP
-        if verdict is Verdict.SKIP:
+            verdict = SyncAction.SEND if work.confirm(item.name) else SyncAction.SKIP
+        if verdict is SyncAction.SKIP:
             work.skipped(item.name)
             return
-        compared = there if verdict is Verdict.COMPARE else None
+        compared = there if verdict is SyncAction.COMPARE else None
         if request.dry_run and compared is None:
             work.results.add(UPLOADED, found.path)
             return
@@ -369,5 +369,5 @@ class _Sending:
         self._uploader.send(self._item, self._path, self._preconditions, self._compared)
 
 
-def _has_object(found: Found) -> bool:
+def _has_object(found: WalkEntry) -> bool:
     return found.kind in {Kind.FILE, Kind.EMPTY}

@@ -29,7 +29,7 @@ USER = "ocid1.user.oc1..emulated"
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class EmulatorSession:
     """A login as its owner holds it: the key pair and the first token."""
 
     session_id: str
@@ -92,13 +92,13 @@ class Authority:
 
     # --- opening and ending
 
-    def login(self) -> Session:
+    def login(self) -> EmulatorSession:
         """A new session with a fresh key, as the browser login makes it."""
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         ends_at = self._clock() + self._settings().session_ttl
         login = self._open(key.public_key(), ends_at)
         token = self.issue(login.session_id)
-        return Session(
+        return EmulatorSession(
             session_id=login.session_id,
             private_key_pem=private_pem(key),
             public_key_pem=public_pem(key.public_key()),
@@ -161,7 +161,7 @@ class Authority:
 
     # --- issuing
 
-    def issue(self, session_id: str, ttl: float | None = None, **claims: Any) -> Token:
+    def issue(self, session_id: str, ttl: float | None = None, **claims: object) -> Token:
         """A token in the session; `claims` replace what would be there (None: left out)."""
         with self._lock:
             login = self._logins[session_id]

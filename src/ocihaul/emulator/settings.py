@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 MIB = 2**20
 GIB = 2**30
 
+#: Which checksums its answers have.
+Checksums = Literal["declared", "always", "never"]
+ParRefusal = Literal[401, 404]
 RefreshOutage = Literal["500", "429", "hang", "html", "cut"]
 
 
@@ -68,7 +71,7 @@ class Settings:
     namespace: str = "ns1"
     bucket: str = "backups"
     #: Which opc-content-* values come back: for a declared algorithm, CRC32C always, or none.
-    checksums: Literal["declared", "always", "never"] = "declared"
+    checksums: Checksums = "declared"
     #: False: a body that differs from the checksum in its request is stored all the same. The
     #: documented service refuses it (400); what rewrites bodies on the way may not.
     checks_bodies: bool = True
@@ -99,9 +102,57 @@ class Settings:
     #: False: who made the PARs has lost the right to the objects.
     par_rights: bool = True
     #: What a PAR that is unknown, expired or without the right is answered with.
-    par_refusal: Literal[401, 404] = 404
+    par_refusal: ParRefusal = 404
     #: Whether GET on the URL of a multipart upload lists its parts.
     par_lists_parts: bool = True
     #: Request headers, in lower case, that are ignored on a PAR, such as if-none-match,
     #: storage-tier, content-md5, opc-checksum-algorithm.
     par_ignores: frozenset[str] = frozenset()
+
+
+class SettingsChange(TypedDict, total=False):
+    """What `Emulator.configure` takes: the fields of `Settings`, but for those that are fixed."""
+
+    idle_timeout: float
+    body_timeout: float
+    token_ttl: float
+    session_ttl: float
+    integer_claims: bool
+    refresh_extends: bool
+    refresh_kills_old_after: float | None
+    refresh_outage: RefreshOutage | None
+    refresh_hang_seconds: float
+    refresh_refuses: bool
+    login_error_has_nonce: bool
+    upst_ttl: float | None
+    check_token_at: Literal["headers", "end"]
+    clock_offset: float
+    max_skew: float
+    bandwidth: float | None
+    answer_bandwidth: float | None
+    continue_delay: float | None
+    ignore_expect: bool
+    early_close: bool
+    announce_close: bool
+    drain_limit: int
+    linger_seconds: float
+    namespace: str
+    bucket: str
+    checksums: Checksums
+    checks_bodies: bool
+    discard: bool
+    fast: bool
+    max_object_put: int
+    max_part_size: int
+    max_parts: int
+    min_part_size: int
+    enforce_min_part_size: bool
+    page_limit: int | None
+    restore_seconds: float
+    commit_needs_every_part: bool
+    suspended_replaces_latest: bool
+    copy_seconds: float
+    par_rights: bool
+    par_refusal: ParRefusal
+    par_lists_parts: bool
+    par_ignores: frozenset[str]
