@@ -2,21 +2,37 @@
 
 import logging
 import threading
-from typing import get_args
+from typing import assert_never, get_args
 
 import pytest
 
 import ocihaul
 from ocihaul import events
 from ocihaul.events import (
+    AnyEvent,
     AttemptFinished,
+    BytesReceived,
     BytesSent,
+    ClockCorrected,
+    CredentialRejected,
+    DirectoryScanned,
+    DownloadFinished,
+    DownloadPlanned,
     Event,
     FileFailed,
+    FileFinished,
+    LoginOffered,
     MultipartUploadCreated,
     Notice,
+    PartFinished,
+    PartResent,
+    RenewalFailed,
     RetryScheduled,
+    SessionPaused,
+    SessionResumed,
+    TokenChanged,
     UploadFinished,
+    UploadPlanned,
     log_events,
 )
 from tests.world import MIB, World
@@ -32,6 +48,42 @@ def test_the_union_has_every_event() -> None:
     }
     assert set(get_args(events.AnyEvent)) == defined
     assert len(defined) > 20
+
+
+def moved(event: AnyEvent) -> int:
+    """mypy finds here that all cases are named."""
+    match event:
+        case BytesSent() | BytesReceived():
+            return event.count
+        case (
+            Notice()
+            | TokenChanged()
+            | RenewalFailed()
+            | SessionPaused()
+            | LoginOffered()
+            | SessionResumed()
+            | CredentialRejected()
+            | ClockCorrected()
+            | AttemptFinished()
+            | RetryScheduled()
+            | UploadPlanned()
+            | MultipartUploadCreated()
+            | PartFinished()
+            | PartResent()
+            | UploadFinished()
+            | DownloadPlanned()
+            | DownloadFinished()
+            | DirectoryScanned()
+            | FileFinished()
+            | FileFailed()
+        ):
+            return 0
+        case _:
+            assert_never(event)
+
+
+def test_a_match_over_the_union_can_be_exhaustive() -> None:
+    assert [moved(BytesSent(1, 7)), moved(Notice("a"))] == [7, 0]
 
 
 def logger_of(name: str, level: int) -> logging.Logger:
@@ -50,7 +102,7 @@ def logger_of(name: str, level: int) -> logging.Logger:
     ],
 )
 def test_an_event_is_a_line_at_its_level(
-    event: events.AnyEvent, level: int, caplog: pytest.LogCaptureFixture
+    event: AnyEvent, level: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     log_events(logger_of("levels", logging.DEBUG))(event)
     (record,) = caplog.records
