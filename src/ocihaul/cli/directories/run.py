@@ -1,17 +1,15 @@
 """One run over a directory as its operator sees it: signals, questions, lines, summary."""
 
-import time
 from collections.abc import Callable
 from typing import TextIO
 
-from ocihaul.cli.core import client_for
+from ocihaul.cli.client import client_for, estimator_for
 from ocihaul.cli.directories.progress import DirectoryReporter, directory_reporting
 from ocihaul.cli.directories.summary import Layout, print_summary
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.invocation import Invocation
 from ocihaul.cli.output import EMPTY_RESULT
 from ocihaul.cli.prompts import next_line
-from ocihaul.cli.session_estimate import LifetimeEstimator
 from ocihaul.cli.signals import Stopper, stopping
 from ocihaul.client import Client
 from ocihaul.directories.request import ConfirmDeletion, ConfirmReplacement, Request
@@ -41,7 +39,6 @@ def run_directory(
     summary.
     """
     settings = invocation.settings()
-    options = settings.wishes
     unprinted = False
 
     def report(results: Results) -> None:
@@ -59,17 +56,12 @@ def run_directory(
     ):
         for text in invocation.notices(settings):
             reporter.notice(f"Notice: {text}")
-        estimator = LifetimeEstimator(
-            ignore,  # what one large file of many takes is no forecast
-            mints=options.renew_with,
-            expected_rate=options.expected_rate,
-            monotonic=time.monotonic,
-            now=time.time,
-        )
+        # What one large file of many takes is no forecast.
+        estimator = estimator_for(settings, ignore)
         hooks = Hooks(
             confirm=_confirm(invocation, question, stopper),
             confirm_deletion=confirm_deletion,
-            before=estimator.require if options.require_session else None,
+            before=estimator.require if settings.wishes.require_session else None,
             report=report,
         )
         hears = audience(reporter, estimator)

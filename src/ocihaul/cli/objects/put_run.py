@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import TextIO
 
-from ocihaul.cli import core
+from ocihaul.cli import client
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.invocation import Invocation, is_terminal
 from ocihaul.cli.objects.pipes import piped, reads_stdin
 from ocihaul.cli.output import checksum_verdict, put_answer
-from ocihaul.cli.progress import Reporter, reporting
+from ocihaul.cli.progress import Reporter
 from ocihaul.cli.prompts import yes_or_no
 from ocihaul.cli.signals import Stopper, stopping
 from ocihaul.config import Settings
@@ -28,24 +28,15 @@ def run_put(invocation: Invocation, request: UploadRequest) -> int:
 
 
 def _run_put(invocation: Invocation, settings: Settings, request: UploadRequest) -> int:
-    stdin, stderr = invocation.stdin, invocation.stderr
     may_ask = invocation.may_ask() and not reads_stdin(request)
-    question = _Question(stdin, stderr)
+    question = _Question(invocation.stdin, invocation.stderr)
     failure: ReceiptError | None = None
     with stopping() as stopper:
-        with reporting(stderr, terminal=is_terminal(stderr), debug=invocation.given.debug) as (
-            listener,
-            reporter,
-        ):
-            for text in invocation.notices(settings):
-                reporter.notice(f"Notice: {text}")
+        with client.reporting_on(invocation, settings) as (listener, reporter):
+            confirm = question.asked_by(stopper) if may_ask else None
             try:
-                result = core.run_upload(
-                    settings,
-                    request,
-                    listener=listener,
-                    confirm=question.asked_by(stopper) if may_ask else None,
-                    stop=stopper.stop,
+                result = client.run_upload(
+                    settings, request, listener=listener, confirm=confirm, stop=stopper.stop
                 )
             except ReceiptError as error:  # the object is there all the same
                 if not isinstance(error.result, UploadResult):
