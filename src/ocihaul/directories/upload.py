@@ -218,11 +218,12 @@ class _Uploader:
             request.mode, found.size, found.mtime_ns, there, checksum=request.checksum
         )
         if verdict is Verdict.ASK and not request.dry_run:
-            if work.confirm is None:
+            answer = work.confirm(item.name) if work.confirm is not None else None
+            if answer is None:
                 error = ObjectExistsError("the object already exists", hint=_ASK)
                 work.failed(item.name, error)
                 return
-            verdict = Verdict.SEND if work.confirm(item.name) else Verdict.SKIP
+            verdict = Verdict.SEND if answer else Verdict.SKIP
         if verdict is Verdict.SKIP:
             work.skipped(item.name)
             return
