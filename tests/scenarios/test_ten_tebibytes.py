@@ -51,6 +51,9 @@ class Service:
     def base_url(self, _: str) -> str:
         return "http://service"
 
+    def open_ahead(self, *_: object) -> None:
+        pass
+
     def list_multipart_uploads(self, *_: object) -> Iterator[UploadSummary]:
         return iter(())
 

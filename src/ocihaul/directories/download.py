@@ -182,9 +182,10 @@ class _Downloader:
                 request.mode, there, status.st_size, status.st_mtime_ns, checksum=request.checksum
             )
             if verdict is SyncAction.ASK and not request.dry_run:
-                if work.confirm is None:
+                answer = work.confirm(path) if work.confirm is not None else None
+                if answer is None:
                     raise ObjectExistsError("the file already exists", hint=_ASK)
-                verdict = SyncAction.SEND if work.confirm(path) else SyncAction.SKIP
+                verdict = SyncAction.SEND if answer else SyncAction.SKIP
             if verdict is SyncAction.SKIP:
                 work.skipped(there.name)
                 return

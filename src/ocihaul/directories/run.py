@@ -67,9 +67,9 @@ class Hooks:
     """What a caller wants to have a say in.
 
     `confirm` is asked before a file or object is replaced, `confirm_deletion` before a prefix is
-    deleted; without them the answers are no and yes. `before` is called with the bytes to transfer
-    before the first one is, None where no number of bytes says how long it takes; it may raise.
-    `report` gets all results while they can be read: there may be more than memory holds.
+    deleted; without them the answers are none and yes. `before` is called with the bytes to
+    transfer, None where no number of bytes says how long it takes; it may raise. `report` gets all
+    results while they can be read: there may be more than memory holds.
     """
 
     confirm: ConfirmReplacement | None = None

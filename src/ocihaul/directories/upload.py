@@ -218,11 +218,12 @@ class _Uploader:
             request.mode, found.size, found.mtime_ns, there, checksum=request.checksum
         )
         if verdict is SyncAction.ASK and not request.dry_run:
-            if work.confirm is None:
+            answer = work.confirm(item.name) if work.confirm is not None else None
+            if answer is None:
                 error = ObjectExistsError("the object already exists", hint=_ASK)
                 work.failed(item.name, error)
                 return
-            verdict = SyncAction.SEND if work.confirm(item.name) else SyncAction.SKIP
+            verdict = SyncAction.SEND if answer else SyncAction.SKIP
         if verdict is SyncAction.SKIP:
             work.skipped(item.name)
             return

@@ -7,7 +7,7 @@ from ocihaul.cli.client import client_for, estimator_for
 from ocihaul.cli.directories.progress import DirectoryReporter, directory_reporting
 from ocihaul.cli.directories.summary import Layout, print_summary
 from ocihaul.cli.exit_codes import DONE, FAILED
-from ocihaul.cli.invocation import Invocation
+from ocihaul.cli.invocation import Invocation, is_terminal
 from ocihaul.cli.output import EMPTY_RESULT
 from ocihaul.cli.prompts import next_line
 from ocihaul.cli.signals import Stopper, stopping
@@ -87,17 +87,22 @@ def _run(
 
 
 def _confirm(invocation: Invocation, question: str, stopper: Stopper) -> ConfirmReplacement | None:
-    """What asks before something is replaced; None without a terminal."""
+    """What asks before something is replaced; None where no answer can come."""
     if not question or not invocation.may_ask():
         return None
-    everything = False
+    everything = ended = False
 
-    def confirm(name: str) -> bool:
-        nonlocal everything
+    def confirm(name: str) -> bool | None:
+        nonlocal everything, ended
+        if ended:
+            return None
         if everything:
             return True
         with stopper.asking():
-            word = ask(invocation, question.format(name), "y/N/yes to (a)ll") or ""
+            word = ask(invocation, question.format(name), "y/N/yes to (a)ll")
+        if word is None and not is_terminal(invocation.stdin):
+            ended = True
+            return None
         everything = word in {"a", "all"}
         return everything or word in {"y", "yes"}
 
