@@ -83,13 +83,19 @@ def _smallest_part(answer: Any) -> Changes:
     return {"min_part_size": answer, "enforce_min_part_size": True}
 
 
+def _session_end(answer: Any) -> Changes:
+    # The probe has no token of GenerateUpst: those stay as they are.
+    changes: Changes = _some_of("sess_exp_in", ("login", "refresh"))(answer)
+    return {"sess_exp_in": changes["sess_exp_in"] | {"upst"}}
+
+
 _REFUSALS = {401: 401, 403: 403, 404: 404}
 
 #: Name of an answer → the settings that follow from it.
 ANSWERS: Mapping[str, Callable[[Any], Changes]] = {
     "refresh_moves_the_end": _flag("refresh_extends"),
     "old_token_refused_after": _number_or("refresh_kills_old_after", "not seen"),
-    "sess_exp_in": _some_of("sess_exp_in", ("login", "refresh", "upst")),
+    "sess_exp_in": _session_end,
     "sends_100_continue": _flag("ignore_expect", negated=True),
     "refusal_comes": _one_of("answers_early", {"early": True, "after the body": False}),
     "refused_body": _one_of("early_close", {"closed": True, "drained": False}),
