@@ -1,8 +1,8 @@
-"""Ask the real service what no document answers: `python -m tools.live_probe --output answers.json`.
+"""Ask the real service what no document answers: `python -m tools.live_probe --output FILE`.
 
-It makes a scratch bucket, sends less than 200 MB in about five minutes, and removes the bucket, also
-when it is interrupted. It says what it will do and asks first, unless `--yes`. The answers have no
-personal values; `ocihaul emulator --like answers.json` behaves as they say.
+It makes a scratch bucket, sends less than 200 MB in about five minutes, and removes the bucket,
+also when it is interrupted. It says what it will do and asks first, unless `--yes`. The answers
+have no personal values; `ocihaul emulator --like FILE` behaves as they say.
 """
 
 import argparse

@@ -9,9 +9,9 @@ from ocihaul.errors import OcihaulError, ServiceError
 from ocihaul.session.factory import dialer_for
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import WireError
-from tools.live_probe import storage_questions as ask
+from tools.live_probe import storage_questions as storage
 from tools.live_probe.session_questions import OldToken, refresh
-from tools.live_probe.wire import UnclearError, Wire
+from tools.live_probe.wire import UnclearError
 
 SESSION = "session"
 
@@ -23,7 +23,7 @@ class Group:
     name: str
     text: str
     keys: tuple[str, ...]
-    ask: Callable[[ask.Bucket], Mapping[str, object]] | None = None
+    ask: Callable[[storage.Bucket], Mapping[str, object]] | None = None
 
 
 GROUPS = (
@@ -33,67 +33,70 @@ GROUPS = (
         ("refresh_moves_the_end", "sess_exp_in", "old_token_refused_after"),
     ),
     Group(
-        "expect", "send 64 KiB with Expect: 100-continue", ("sends_100_continue",), ask.ask_expect
+        "expect",
+        "send 64 KiB with Expect: 100-continue",
+        ("sends_100_continue",),
+        storage.ask_expect,
     ),
     Group(
         "refusal",
         "send 2 MiB that are refused by a precondition",
         ("refusal_comes", "refused_body", "close_announced"),
-        ask.ask_refusal,
+        storage.ask_refusal,
     ),
     Group(
         "parts",
         "upload parts of 2, 5 and 10 MiB until they are taken, and unequal ones",
         ("smallest_part", "unequal_parts"),
-        ask.ask_parts,
+        storage.ask_parts,
     ),
     Group(
         "checksums",
         "look where CRC32C comes back, and send a wrong MD5",
         ("declared_crc32c_told", "undeclared_crc32c", "wrong_checksum_refused"),
-        ask.ask_checksums,
+        storage.ask_checksums,
     ),
     Group(
         "commit",
         "commit with preconditions that do not hold, and with a part left out",
         ("commit_heeds", "unlisted_parts_refused"),
-        ask.ask_commit,
+        storage.ask_commit,
     ),
     Group(
         "unknown upload",
         "send a part to an upload that is aborted, and commit it",
         ("unknown_upload_at_part", "unknown_upload_at_commit"),
-        ask.ask_unknown_upload,
+        storage.ask_unknown_upload,
     ),
     Group(
         "answers",
         "read 4 bytes, and HEAD with a customer key that is not needed",
         ("no_request_id", "unneeded_customer_key"),
-        ask.ask_answers,
+        storage.ask_answers,
     ),
     Group(
         "PAR lists",
         "list objects and parts through a pre-authenticated request (PAR) that ends in an hour",
         ("par_lists_objects", "par_lists_parts"),
-        ask.ask_par_lists,
+        storage.ask_par_lists,
     ),
     Group(
         "PAR ignores",
         "put a few bytes through a PAR with conditions, a wrong MD5, a tier",
         ("par_ignores",),
-        ask.ask_par_ignores,
+        storage.ask_par_ignores,
     ),
     Group(
         "PAR refusals",
         "use a PAR for what it does not allow, and after it was deleted",
         ("par_refusal", "par_misuse_refusal"),
-        ask.ask_par_refusals,
+        storage.ask_par_refusals,
     ),
     Group(
         "rate",
         "send at most 100 GetNamespace in two seconds, and stop at the first 429",
         ("rate_limit",),
-        ask.ask_rate,
+        storage.ask_rate,
     ),
 )
 
@@ -113,7 +116,7 @@ class Findings:
 
 def run(
     settings: Settings,
-    bucket: ask.Bucket,
+    bucket: storage.Bucket,
     *,
     watch: float,
     groups: Collection[str] | None = None,
@@ -160,6 +163,3 @@ def _note(
     for key in keys:
         if key not in findings.answers:
             findings.unanswered[key] = reason
-
-
-__all__ = ["GROUPS", "SESSION", "Findings", "Group", "Wire", "run"]

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from ocihaul.documents import DocumentError, object_of, read_object, text
 from ocihaul.emulator.answers import PAR_HEADERS
-from ocihaul.held_secrets import hold
+from ocihaul.held_secrets import hold_access_uri
 from ocihaul.storage.names import bucket_path, object_path, par_path, upload_path
 from ocihaul.storage.preauthenticated import OpenUpload
 from ocihaul.storage.types import SseCustomerKey
@@ -122,7 +122,7 @@ def ask_expect(bucket: Bucket) -> Answers:
 
 
 def ask_refusal(bucket: Bucket) -> Answers:
-    """When a body is refused that is on its way, and what becomes of the rest and the connection."""
+    """When a body is refused that is on its way, and what becomes of the rest of it."""
     need(bucket.put("refusal"), "PutObject")
     body = bytes(2 * MIB)
     first = 64 * 1024
@@ -234,7 +234,10 @@ def ask_unknown_upload(bucket: Bucket) -> Answers:
     bucket.abort("unknown", upload)
     part = need(bucket.part("unknown", upload, 1, b"part"), "UploadPart", 404)
     commit = need(bucket.commit("unknown", upload, [_OTHER_ETAG]), "CommitMultipartUpload", 404)
-    return {"unknown_upload_at_part": code(part), "unknown_upload_at_commit": code(commit)}
+    codes = code(part), code(commit)
+    if None in codes:
+        raise UnclearError("a 404 without a code")
+    return {"unknown_upload_at_part": codes[0], "unknown_upload_at_commit": codes[1]}
 
 
 # --- answers
@@ -302,7 +305,7 @@ def _par(bucket: Bucket, access_type: str, *, listing: bool = False) -> Par:
         bucket.wire.send("POST", path, document=document), "CreatePreauthenticatedRequest"
     )
     uri = _text(answer, "accessUri")
-    hold(uri, "pre-authenticated request")
+    hold_access_uri(uri)
     return Par(_text(answer, "id"), uri)
 
 

@@ -127,10 +127,13 @@ class Wire:
         `path` is quoted already. It goes out again only where it was throttled (`tries` in all),
         and once with a newer credential where the session has one. Raises WireError.
         """
+        target = f"{path}?{urlencode(query, quote_via=quote)}" if query else path
         given = credential is not None or not signed
         for attempt in range(tries):
             used = credential or self._credential(signed=signed)
-            request = self._request(method, path, query, headers, body, document, used)
+            request = self._request(
+                method, target, used, headers=headers or {}, body=body, document=document
+            )
             self._count(len(request.body) if isinstance(request.body, bytes) else 0)
             offset = self.clock.offset
             answer = self.pool.exchange(self.origin, request)
@@ -152,12 +155,10 @@ class Wire:
     def head(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, length: int = 0
     ) -> bytes:
-        """The head of a signed request, for a `Talk`; the body of `length` bytes is the caller's."""
+        """The head of a signed request, for a `Talk`; the caller sends its `length` bytes."""
         self._count(length)
         sized = {**(headers or {}), **({"content-length": str(length)} if length else {})}
-        request = self._request(
-            method, path, None, sized, None, None, self._credential(signed=True)
-        )
+        request = self._request(method, path, self._credential(signed=True), headers=sized)
         return request_head(self.dialer.route(self.origin, request))
 
     def _credential(self, *, signed: bool) -> Credential:
@@ -166,30 +167,25 @@ class Wire:
     def _request(
         self,
         method: str,
-        path: str,
-        query: Mapping[str, str] | None,
-        headers: Mapping[str, str] | None,
-        body: bytes | None,
-        document: object,
+        target: str,
         credential: Credential,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        document: object = None,
     ) -> Request:
-        target = f"{path}?{urlencode(query, quote_via=quote)}" if query else path
         json_body = None if document is None else json.dumps(document).encode()
-        whole = {
-            **credential.sign(
-                method=method,
-                target=target,
-                host=self.origin.host_header,
-                date=self.clock.http_date(),
-                json_body=json_body,
-            ),
-            "accept": "application/json",
-            **(headers or {}),
-        }
-        content = json_body if body is None else body
-        if content is not None and json_body is None:
-            whole["content-length"] = str(len(content))
-        return Request(method, target, whole, content)
+        whole = credential.sign(
+            method=method,
+            target=target,
+            host=self.origin.host_header,
+            date=self.clock.http_date(),
+            json_body=json_body,
+        )
+        whole |= {"accept": "application/json", **headers}
+        if body is not None:
+            whole["content-length"] = str(len(body))
+        return Request(method, target, whole, json_body if body is None else body)
 
     def _count(self, size: int) -> None:
         self.traffic += size

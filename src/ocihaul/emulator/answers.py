@@ -1,7 +1,7 @@
 """What a service answered to `tools.live_probe`, as settings: `ocihaul emulator --like FILE`.
 
-The file is JSON: `{"format": 1, "answers": {NAME: ANSWER, …}}`. An answer of null was not found out,
-and leaves the setting as it is.
+The file is JSON: `{"format": 1, "answers": {NAME: ANSWER, …}}`. An answer of null was not found
+out, and leaves the setting as it is.
 """
 
 import json
@@ -89,6 +89,10 @@ def _session_end(answer: Any) -> Changes:
     return {"sess_exp_in": changes["sess_exp_in"] | {"upst"}}
 
 
+def _declared(answer: Any) -> Changes:
+    return {"checksums": "declared" if _truth(answer) else "never"}
+
+
 _REFUSALS = {401: 401, 403: 403, 404: 404}
 
 #: Name of an answer → the settings that follow from it.
@@ -103,7 +107,7 @@ ANSWERS: Mapping[str, Callable[[Any], Changes]] = {
     "smallest_part": _smallest_part,
     "unequal_parts": _flag("unequal_parts"),
     "unlisted_parts_refused": _flag("commit_needs_every_part"),
-    "declared_crc32c_told": _one_of("checksums", {True: "declared", False: "never"}),
+    "declared_crc32c_told": _declared,
     "undeclared_crc32c": _some_of("undeclared_crc32c", CRC32C_PLACES),
     "wrong_checksum_refused": _flag("checks_bodies"),
     "commit_heeds": _some_of("commit_ignores", COMMIT_HEADERS, rest=True),
