@@ -182,20 +182,16 @@ def _ask(
         origin = Origin.parse(client.storage.base_url(namespace))
         wire = Wire(dialer, pool, origin, session or open_api_key(settings))
         bucket = Bucket(wire, namespace, name, options.patience)
-        try:
-            with scratch_bucket(client, name, compartment):
-                findings = run(
-                    settings,
-                    bucket,
-                    watch=options.watch,
-                    groups=groups,
-                    tell=lambda text: say(sys.stderr, text),
-                    dialer=dialer,
-                )
-                say(sys.stderr, f"{wire.traffic:,} bytes of bodies; removing {name}")
-        except (KeyboardInterrupt, OcihaulError):
-            say(sys.stderr, f"If {name} is still there: python -m tools.live_probe --remove {name}")
-            raise
+        with scratch_bucket(client, name, compartment):
+            findings = run(
+                settings,
+                bucket,
+                watch=options.watch,
+                groups=groups,
+                tell=lambda text: say(sys.stderr, text),
+                dialer=dialer,
+            )
+            say(sys.stderr, f"{wire.traffic:,} bytes of bodies; removing {name}")
     return findings
 
 

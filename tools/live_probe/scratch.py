@@ -1,11 +1,13 @@
 """The bucket that a run makes and removes, whatever happens in between."""
 
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ocihaul.client import Client
 from ocihaul.errors import ServiceError
+from ocihaul.printing import say
 
 PREFIX = "ocihaul-probe-"
 
@@ -24,7 +26,12 @@ def scratch_bucket(client: Client, name: str, compartment: str) -> Iterator[None
         made = True
         yield
     finally:
-        remove_bucket(client, name, must_exist=made)
+        try:
+            remove_bucket(client, name, must_exist=made)
+        except BaseException:
+            again = f"python -m tools.live_probe --remove {name}"
+            say(sys.stderr, f"{name} is not removed; with the same options: {again}")
+            raise
 
 
 def remove_bucket(client: Client, name: str, *, must_exist: bool) -> None:

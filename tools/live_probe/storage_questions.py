@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
@@ -26,6 +26,8 @@ _OTHER_ETAG = "00000000-0000-0000-0000-000000000000"
 _OTHER_MD5 = base64.b64encode(hashlib.md5(b"", usedforsecurity=False).digest()).decode()
 _CRC32C = {"opc-checksum-algorithm": "CRC32C"}
 _REFUSED = (400, 409, 412)
+#: Seconds until a PAR that is new or deleted is so everywhere.
+_SETTLING = 10
 #: Requests of the question about the rate, at most, and in a second.
 _RATE_TRIES, _RATE_PACE = 100, 50.0
 
@@ -309,6 +311,16 @@ def _par(bucket: Bucket, access_type: str, *, listing: bool = False) -> Par:
     return Par(_text(answer, "id"), uri)
 
 
+def _once_settled(bucket: Bucket, uri: str, wanted: Callable[[int], bool]) -> Answer:
+    """The answer to GET; for a while asked again, as a new or a deleted PAR may not be known yet."""
+    for _ in range(_SETTLING):
+        answer = bucket.wire.send("GET", uri, signed=False)
+        if wanted(answer.status):
+            break
+        time.sleep(1.0)
+    return answer
+
+
 def ask_par_lists(bucket: Bucket) -> Answers:
     """What can be listed through a PAR: objects, and the parts of an upload."""
     any_par = _par(bucket, "AnyObjectReadWrite", listing=True)
@@ -364,11 +376,11 @@ def ask_par_refusals(bucket: Bucket) -> Answers:
     need(bucket.put("par"), "PutObject")
     par = _par(bucket, "ObjectRead")
     wire = bucket.wire
-    need(wire.send("GET", par.uri, signed=False), "GetObject by PAR")
+    need(_once_settled(bucket, par.uri, lambda status: status == 200), "GetObject by PAR")
     misuse = wire.send("PUT", par.uri, body=b"x", signed=False)
     path = par_path(bucket.namespace, bucket.name, par.par_id)
     need(wire.send("DELETE", path), "DeletePreauthenticatedRequest")
-    gone = wire.send("GET", par.uri, signed=False)
+    gone = _once_settled(bucket, par.uri, lambda status: status != 200)
     return {
         "par_refusal": need(gone, "GetObject by PAR", 401, 403, 404).status,
         "par_misuse_refusal": need(misuse, "PutObject by PAR", 401, 403, 404).status,
