@@ -249,7 +249,7 @@ OTHERWISE = {
     "commit_heeds": [],
     "par_lists_objects": False,
     "par_lists_parts": False,
-    "par_ignores": ["if-match", "content-md5"],
+    "par_ignores": ["if-match", "content-md5", "opc-checksum-algorithm"],
     "par_refusal": 401,
     "par_misuse_refusal": 403,
     "no_request_id": ["head", "206"],

@@ -312,7 +312,7 @@ def _par(bucket: Bucket, access_type: str, *, listing: bool = False) -> Par:
 
 
 def _once_settled(bucket: Bucket, uri: str, wanted: Callable[[int], bool]) -> Answer:
-    """The answer to GET; for a while asked again, as a new or a deleted PAR may not be known yet."""
+    """The answer to GET, asked again for a while: a new or a deleted PAR may not be known yet."""
     for _ in range(_SETTLING):
         answer = bucket.wire.send("GET", uri, signed=False)
         if wanted(answer.status):
