@@ -320,6 +320,29 @@ def test_an_interrupted_run_removes_its_bucket(probe: Probe, operation: str) -> 
     assert (probe.rc, told) == (130, None)
 
 
+def test_where_the_bucket_stays_it_says_how_to_remove_it(
+    probe: Probe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Emulator(Settings()) as oci:
+        oci.faults.add(Fault(operation="DeleteBucket", status=403))
+        told = probe(oci, "--yes", "--only", "answers")
+        oci.faults.assert_all_fired()
+        left = next(name for name in bucket_names(oci) if name.startswith(PREFIX))
+        assert f"--remove {left}" in capsys.readouterr().err
+        assert probe.rc == 1
+        assert told["answers"]["no_request_id"] == []
+        probe(oci, "--remove", left)
+        assert bucket_names(oci) == ["backups"]
+
+
+def test_a_token_at_its_end_is_not_watched(probe: Probe) -> None:
+    with Emulator(Settings(token_ttl=4.0, integer_claims=False)) as oci:
+        told = probe(oci, "--yes", "--only", "session", "--watch=0.5")
+    assert probe.rc == 3
+    assert told["answers"]["old_token_refused_after"] is None
+    assert "at its end" in told["unanswered"]["old_token_refused_after"]
+
+
 def test_the_bucket_of_a_killed_run_can_be_removed(probe: Probe) -> None:
     with Emulator(Settings()) as oci:
         oci.create_bucket(f"{PREFIX}left")

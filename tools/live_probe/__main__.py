@@ -86,13 +86,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGTERM and SIGHUP are interrupts, too: the bucket is removed."""
+    """SIGTERM and SIGHUP are interrupts, too, unless they are ignored: the bucket is removed."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     numbers = [signal.SIGTERM, signal.SIGHUP] if hasattr(signal, "SIGHUP") else [signal.SIGTERM]
-    before = [(number, signal.signal(number, interrupt)) for number in numbers]
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = [(number, signal.signal(number, interrupt)) for number in heard]
     try:
         yield
     finally:
@@ -135,7 +136,6 @@ def _main(options: argparse.Namespace) -> int:
             say(sys.stderr, "nothing was done")
             return 1
         findings = _ask(client, settings, options, name, groups)
-    _write(findings, options.output)
     return 3 if findings.unanswered else 0
 
 
@@ -191,6 +191,7 @@ def _ask(
                 tell=lambda text: say(sys.stderr, text),
                 dialer=dialer,
             )
+            _write(findings, options.output)
             say(sys.stderr, f"{wire.traffic:,} bytes of bodies; removing {name}")
     return findings
 

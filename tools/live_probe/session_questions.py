@@ -27,6 +27,7 @@ class OldToken:
     refreshed: float
     until: float
     refused_after: float | None = None
+    looks: int = 0
 
     def look(self) -> None:
         """Try it once, unless it has been refused already."""
@@ -34,14 +35,17 @@ class OldToken:
         if self.refused_after is not None or now > self.until:
             return
         answer = self.wire.send("GET", "/n", credential=self.credential)
+        self.looks += 1
         if need(answer, "GetNamespace", 200, 401).status == 401:
             self.refused_after = round(now - self.refreshed, 1)
 
     def answer(self) -> dict[str, object]:
-        """Watch it to the end, ever more seldom."""
+        """Watch it to the end, ever more seldom. Raises UnclearError where it was never tried."""
         while self.refused_after is None and (left := self.until - time.monotonic()) > 0:
             self.look()
             time.sleep(min(left, max(0.2, (time.monotonic() - self.refreshed) / 20)))
+        if not self.looks:
+            raise UnclearError("the token before the refresh was at its end")
         seen = "not seen" if self.refused_after is None else self.refused_after
         return {"old_token_refused_after": seen}
 
