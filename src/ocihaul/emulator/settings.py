@@ -183,3 +183,15 @@ class SettingsChange(TypedDict, total=False):
     par_refusal: ParRefusal
     par_lists_parts: bool
     par_ignores: frozenset[str]
+    par_misuse_refusal: ParRefusal | None
+    par_lists_objects: bool
+    sess_exp_in: frozenset[str]
+    answers_early: bool
+    undeclared_crc32c: frozenset[str]
+    unequal_parts: bool
+    commit_ignores: frozenset[str]
+    unknown_upload_at_part: str
+    unknown_upload_at_commit: str
+    unneeded_customer_key: Literal["refused", "ignored"]
+    no_request_id: frozenset[str]
+    rate_limit: float | None
