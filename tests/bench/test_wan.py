@@ -116,12 +116,12 @@ def test_a_ratio_is_taken_within_a_round_and_a_failure_is_no_figure() -> None:
     samples = [
         *(passage(OURS, 0, 0.8), passage("rclone", 0, 0.4)),
         *(passage(OURS, 1, 0.4), passage("rclone", 1, 0.2, cut=True)),
-        passage("stock CLI", 0, 0.0, trouble="exit status 1"),
+        passage("official CLI", 0, 0.0, trouble="exit status 1"),
     ]
     made = figures(CELLS["put-80-0"], samples)
     assert made["rclone"].ratio == pytest.approx(2.0)
     assert made["rclone"].cut == 1
-    assert made["stock CLI"].ratio is None
+    assert made["official CLI"].ratio is None
     text = table([CELLS["put-80-0"]], samples)
     assert "**failed**: exit status 1" in text
     assert "0.30* (0.20-0.40)" in text
@@ -161,6 +161,7 @@ def put(here: Ground, one: Job) -> Cost:
     return cost
 
 
+@pytest.mark.slow
 def test_an_upload_is_nearly_as_fast_as_bare_sockets(net: Network, here: Ground) -> None:
     net.weather(Weather(rate=120e6, delay=0.02))
     ours = put(here, job(here)).wall
@@ -170,6 +171,7 @@ def test_an_upload_is_nearly_as_fast_as_bare_sockets(net: Network, here: Ground)
     assert ours < 3 * limit.wall + 2  # 2 s for a start on a busy machine
 
 
+@pytest.mark.slow
 def test_loss_costs_little_where_the_system_offers_bbr(net: Network, here: Ground) -> None:
     """With CUBIC alone four connections get about 4 Mbit/s here: 80 s."""
     if "bbr" not in Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control").read_text().split():
@@ -179,6 +181,7 @@ def test_loss_costs_little_where_the_system_offers_bbr(net: Network, here: Groun
     assert net.counters()[0]["lost"] > 100
 
 
+@pytest.mark.slow
 def test_everybodys_defaults_use_several_connections(net: Network, here: Ground) -> None:
     net.weather(Weather(rate=120e6, delay=0.02))
     put(here, replace(job(here), defaults=True))
@@ -191,6 +194,7 @@ def test_everybodys_defaults_use_several_connections(net: Network, here: Ground)
     assert net.counters()[0]["opened"] >= 4
 
 
+@pytest.mark.slow
 def test_a_blackholed_connection_does_not_cost_its_read_timeout(net: Network, here: Ground) -> None:
     net.weather(Weather(rate=40e6, delay=0.02))
     here.forget()

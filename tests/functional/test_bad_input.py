@@ -98,6 +98,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_bad_input_names_the_cure_and_sends_nothing(tmp_path: Path, name: str) -> None:
     case = CASES[name]

@@ -88,6 +88,7 @@ def test_what_is_there_is_confirmed_and_the_rest_is_sent(tmp_path: Path) -> None
         assert document["whole"]["md5"] == document["service"]["opc-multipart-md5"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("part", "odd"), [(10_000_000, False), (1_112_345, True)])
 def test_finding_e07_what_it_finishes_can_be_compared_when_it_comes_back(
     tmp_path: Path, part: int, odd: bool
@@ -107,7 +108,7 @@ def test_finding_e07_what_it_finishes_can_be_compared_when_it_comes_back(
 
 
 def test_weakness_09_foreign_parts_are_never_committed(tmp_path: Path) -> None:
-    """An upload full of somebody else's bytes: the stock CLI commits it as the user's file."""
+    """An upload full of somebody else's bytes: the official CLI commits it as the user's file."""
     with world(tmp_path) as w:
         source = w.file(4 * PART)
         foreign = {f"p{n}": hashlib.sha256(b"%d" % n).digest() * (PART // 32) for n in (1, 2, 3, 4)}
@@ -341,6 +342,7 @@ def declared_by_parts(w: World, *, after: int) -> list[str | None]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["SHA256", "SHA384", "CRC32C"])
 def test_finding_e09_what_the_caller_says_is_declared_and_compared(
     tmp_path: Path, algorithm: str

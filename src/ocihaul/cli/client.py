@@ -65,14 +65,14 @@ def run_upload(
     stop: threading.Event,
 ) -> "UploadResult":
     """Upload one file; asks the service for the namespace if the request has none."""
-    wishes = settings.wishes
+    session_options = settings.session_options
     if request.outlive_session:
         # An expired session must not keep waiting what can go on without it.
-        request = replace(request, expected_rate=wishes.expected_rate)
-        settings = replace(settings, wishes=replace(wishes, session_wait=0.0))
+        request = replace(request, expected_rate=session_options.expected_rate)
+        settings = replace(settings, session_options=replace(session_options, session_wait=0.0))
     estimator = estimator_for(settings, listener)
     with client_for(settings, listener=audience(listener, estimator), stop=stop) as client:
-        before = estimator.require if wishes.require_session else None
+        before = estimator.require if session_options.require_session else None
         return client.run_upload(request, confirm=confirm, before=before)
 
 
@@ -82,7 +82,7 @@ def run_download(
     """Download one object; asks the service for the namespace if the request has none."""
     estimator = estimator_for(settings, listener)
     with client_for(settings, listener=audience(listener, estimator), stop=stop) as client:
-        before = estimator.require if settings.wishes.require_session else None
+        before = estimator.require if settings.session_options.require_session else None
         return client.run_download(request, before=before)
 
 
@@ -90,11 +90,11 @@ def estimator_for(settings: Settings, listener: Listener) -> "LifetimeEstimator"
     """What hears a transfer's events, and tells `listener` how long its session lasts."""
     from ocihaul.cli.session_estimate import LifetimeEstimator
 
-    wishes = settings.wishes
+    session_options = settings.session_options
     return LifetimeEstimator(
         listener,
-        mints=wishes.renew_with,
-        expected_rate=wishes.expected_rate,
+        mints=session_options.renew_with,
+        expected_rate=session_options.expected_rate,
         monotonic=time.monotonic,
         now=time.time,
     )

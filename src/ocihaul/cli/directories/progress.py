@@ -1,4 +1,4 @@
-"""A tree on stderr while it is worked on: how far it is, and each failure as it happens."""
+"""A directory on stderr while it is worked on: how far it is, and each failure as it happens."""
 
 import threading
 import time
@@ -46,7 +46,7 @@ _OF_ONE_FILE = (
 
 
 class DirectoryReporter:
-    """The listener for a tree. Thread-safe."""
+    """The listener for a directory. Thread-safe."""
 
     def __init__(self, stream: TextIO, *, debug: bool) -> None:
         self._screen = PlainOutput(stream)
@@ -124,7 +124,7 @@ class DirectoryReporter:
 
 @contextmanager
 def directory_reporting(stream: TextIO, *, debug: bool) -> Iterator[DirectoryReporter]:
-    """A reporter that says every now and then how far the tree is."""
+    """A reporter that says every now and then how far the directory is."""
     reporter = DirectoryReporter(stream, debug=debug)
     with heartbeat(reporter.beat):
         yield reporter

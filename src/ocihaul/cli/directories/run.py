@@ -61,7 +61,7 @@ def run_directory(
         hooks = Hooks(
             confirm=_confirm(invocation, question, stopper),
             confirm_deletion=confirm_deletion,
-            before=estimator.require if settings.wishes.require_session else None,
+            before=estimator.require if settings.session_options.require_session else None,
             report=report,
         )
         hears = audience(reporter, estimator)

@@ -250,6 +250,7 @@ def test_finding_a08_a_slow_request_is_cut_off(
         assert closed
 
 
+@pytest.mark.slow
 def test_finding_a08_connections_are_bounded(
     visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

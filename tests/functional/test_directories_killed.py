@@ -24,8 +24,8 @@ import pytest
 from ocihaul.emulator import Fault
 from ocihaul.emulator.log import LogEntry
 from tests.functional import forked
+from tests.functional.directories import command, content, make
 from tests.functional.forked import PART, Forked
-from tests.functional.trees import command, content, make
 from tests.world import World, world
 
 KILLS = int(os.environ.get("OCIHAUL_TREE_KILLS", "100"))
@@ -290,6 +290,7 @@ def check_summary(tree: Killed, key: str, names: set[str]) -> None:
         assert done == names, "the summary is that of the whole"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command_", [SyncUp, BulkUp])
 def test_an_upload_goes_on_where_it_was_killed(tmp_path: Path, command_: type[Up]) -> None:
     with world(tmp_path) as w:
@@ -318,6 +319,7 @@ def test_an_upload_goes_on_where_it_was_killed(tmp_path: Path, command_: type[Up
         assert half_way >= kills // 10, "kills land inside large files"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command_", [SyncDown, BulkDown])
 def test_a_download_goes_on_where_it_was_killed(tmp_path: Path, command_: type[Down]) -> None:
     with world(tmp_path) as w:
