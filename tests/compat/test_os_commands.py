@@ -205,7 +205,7 @@ def shape(output: bytes) -> object:
 
 def test_what_we_do_not_have_still_goes_to_the_official_cli(official: Official) -> None:
     official.environment |= {"PYTHONDONTWRITEBYTECODE": "1"}
-    done = ours(official, "os bucket create --name new --compartment-id c")
+    done = ours(official, "os replication list-replication-sources -ns ns1 -bn backups")
     assert done.returncode == 2
     assert b"official CLI" in done.stderr
 

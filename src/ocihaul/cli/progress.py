@@ -25,6 +25,7 @@ from ocihaul.events import (
     DownloadPlanned,
     Event,
     MultipartUploadCreated,
+    Notice,
     PartFinished,
     TokenChanged,
     UploadFinished,
@@ -110,8 +111,10 @@ class Reporter:
         """The lines to say now: those of an ordinary beginning wait while it is quiet."""
         if self._quiet_until is None or isinstance(event, MultipartUploadCreated):
             return lines
-        ordinary = isinstance(event, _ROUTINE) or (
-            isinstance(event, TokenChanged) and event.source == "start"
+        ordinary = (
+            isinstance(event, _ROUTINE)
+            or (isinstance(event, TokenChanged) and event.source == "start")
+            or (isinstance(event, Notice) and event.routine)
         )
         if at < self._quiet_until and (ordinary or not lines):
             self._held += lines
