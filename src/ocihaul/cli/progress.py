@@ -25,7 +25,6 @@ from ocihaul.events import (
     DownloadPlanned,
     Event,
     MultipartUploadCreated,
-    Notice,
     PartFinished,
     TokenChanged,
     UploadFinished,
@@ -111,10 +110,8 @@ class Reporter:
         """The lines to say now: those of an ordinary beginning wait while it is quiet."""
         if self._quiet_until is None or isinstance(event, MultipartUploadCreated):
             return lines
-        ordinary = (
-            isinstance(event, _ROUTINE)
-            or (isinstance(event, TokenChanged) and event.source == "start")
-            or (isinstance(event, Notice) and event.routine)
+        ordinary = isinstance(event, _ROUTINE) or (
+            isinstance(event, TokenChanged) and event.source == "start"
         )
         if at < self._quiet_until and (ordinary or not lines):
             self._held += lines
