@@ -180,7 +180,7 @@ class Client:
         upload begins anew, and `listener` hears a Notice. A stream is always begun anew.
 
         Options (default), sizes in bytes: existing (IfExists.ASK), if_match (None),
-        part_size (None: 128 MiB or more), multipart (True), parallel (10), adaptive (False),
+        part_size (None: 10 to 128 MiB by size), multipart (True), parallel (10), adaptive (False),
         verify_checksum (False), checksum_algorithm (None), content_md5, content_crc32c,
         content_sha256, content_sha384 (None: base64 of the whole), expected_size (None),
         storage_tier (None), metadata ({}), content_type, content_language, content_encoding,
@@ -254,9 +254,9 @@ class Client:
         stopped, it resumes with what is there. A binary stream gets the bytes in order.
 
         Options (default), sizes in bytes: version_id, if_match, if_none_match, byte_range (None),
-        part_size (None: 128 MiB), threshold (128 MiB), parallel (10), adaptive (False),
-        multipart (True), verify (True), restart (False), wait (True), restore (False),
-        restore_hours (None), sse_customer_key (None), response_headers ({}).
+        part_size (None: 10 to 128 MiB by size), threshold (None: two parts), parallel (10),
+        adaptive (False), multipart (True), verify (True), restart (False), wait (True),
+        restore (False), restore_hours (None), sse_customer_key (None), response_headers ({}).
         `ocihaul.options.DownloadOptions` says what each does.
 
         Raises UsageError, ConfigError, LocalFileError, ChecksumError, ObjectArchivedError,

@@ -262,7 +262,7 @@ class _Downloader:
             name=there.name,
             target=place.path,
             if_match=there.etag,
-            part_size=request.part_size,
+            part_size=self._part_size,
             threshold=self._threshold,
             parallel=request.parallel,
             multipart=request.multipart,

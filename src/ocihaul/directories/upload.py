@@ -105,11 +105,13 @@ def upload_key(request: DirectoryUpload, endpoint: str) -> str:
 
 class _Uploader:
     def __init__(self, request: DirectoryUpload, work: DirectoryContext) -> None:
+        # The slots of a large file are counted in its parts, so their size must not depend on it.
+        self._part_size = request.each.part_size or DEFAULT_PART_SIZE
+        request = replace(request, each=replace(request.each, part_size=self._part_size))
         self._request = request
         self._work = work
         self._small = SmallFiles(work.storage, request.each, work.listener)
         self._incomplete = IncompleteUploadIndex(work.storage)
-        self._part_size = request.each.part_size or DEFAULT_PART_SIZE
         key = request.each.sse_customer_key
         self._contents = Contents(
             work.storage,
