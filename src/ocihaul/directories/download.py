@@ -73,18 +73,6 @@ def _download(request: DirectoryDownload, work: DirectoryContext, destination: D
     delete_files(request, work, destination)
 
 
-def download_key(request: DirectoryDownload, endpoint: str) -> str:
-    """The name of this run in the checkpoint."""
-    return run_key(
-        direction="down",
-        endpoint=endpoint,
-        root=os.path.realpath(request.root),
-        where=[request.namespace, request.bucket, request.prefix],
-        mode=request.mode.value,
-        strip=request.strip_prefix,
-    )
-
-
 class _Downloader:
     def __init__(
         self, request: DirectoryDownload, work: DirectoryContext, destination: Destination
@@ -130,7 +118,7 @@ class _Downloader:
                 "its name is one of those that unfinished downloads have",
                 hint="Download it alone, to a `target` with another name.",
             )
-        if not work.results.add(FILE, self._destination.key(path), there.name):
+        if not work.results.claim(FILE, self._destination.key(path), there.name):
             other = work.results.value(FILE, self._destination.key(path))
             raise LocalFileError(f"it would be the same file as the object {other!r}")
         if there.fault is not None:

@@ -1,12 +1,11 @@
 """A directory to a bucket: what is new or different goes up, and what is gone may go, too."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ocihaul.directories.bucket_index import BucketIndex, odd_entry
-from ocihaul.directories.checkpoint import Finished, run_key
+from ocihaul.directories.checkpoint import Finished
 from ocihaul.directories.compare import SyncAction, SyncMode, judge_upload, side_by_side
 from ocihaul.directories.content import Contents
 from ocihaul.directories.context import DirectoryContext
@@ -81,26 +80,6 @@ def upload_all(request: DirectoryUpload, work: DirectoryContext) -> None:
         delete_objects(extra, work, *where, parallel=each.parallel)
     if not request.dry_run:
         work.ended()
-
-
-def upload_key(request: DirectoryUpload, endpoint: str) -> str:
-    """The name of this run in the checkpoint: everything that decides what an object is like."""
-    each = request.each
-    key = each.sse_customer_key
-    return run_key(
-        direction="up",
-        endpoint=endpoint,
-        root=os.path.realpath(request.root),
-        where=[each.namespace, each.bucket, request.prefix],
-        mode=request.mode.value,
-        guess_types=request.guess_types,
-        encryption=key.headers()["opc-sse-customer-key-sha256"] if key else each.kms_key_id,
-        metadata=sorted(each.metadata.items()),
-        headers=[
-            *(each.content_type, each.content_language, each.content_encoding),
-            *(each.content_disposition, each.cache_control, each.storage_tier),
-        ],
-    )
 
 
 class _Uploader:
