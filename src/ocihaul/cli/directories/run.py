@@ -28,7 +28,7 @@ def run_directory(
     request: Request,
     layout: Layout,
     *,
-    adaptive: bool = False,
+    adaptive: bool | None = None,
     question: str = "",
     confirm_deletion: ConfirmDeletion | None = None,
     dry_run: DryRun | None = None,
@@ -75,7 +75,12 @@ def run_directory(
 
 
 def _run(
-    client: Client, request: Request, hooks: Hooks, *, adaptive: bool, reporter: DirectoryReporter
+    client: Client,
+    request: Request,
+    hooks: Hooks,
+    *,
+    adaptive: bool | None,
+    reporter: DirectoryReporter,
 ) -> DirectoryResult:
     try:
         return client.run_directory(request, hooks=hooks, adaptive=adaptive)
