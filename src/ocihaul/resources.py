@@ -172,7 +172,9 @@ class Resources:
                 pool,
                 signs,
                 clock,
-                retry=RetryPolicy(max_attempts=settings.max_attempts),
+                retry=RetryPolicy(
+                    max_attempts=settings.max_attempts, unreachable=settings.unreachable
+                ),
                 listener=self._listener,
                 stop=self._cancel,
                 probe=PROBE if probe else None,

@@ -93,6 +93,10 @@ def test_a_deletion_that_failed_is_called_object_in_the_table() -> None:
 def test_no_room_is_told() -> None:
     with Results() as results:
         results._database.execute("PRAGMA max_page_count = 10")
-        names = (results.add(SKIPPED, f"{number:0100}") for number in range(100_000))
         with pytest.raises(JournalError, match="TMPDIR"):
-            any(names)
+            _fill(results)
+
+
+def _fill(results: Results) -> None:
+    for number in range(100_000):
+        results.add(SKIPPED, f"{number:0100}")
