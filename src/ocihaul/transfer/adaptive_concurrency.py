@@ -74,18 +74,19 @@ class AdaptiveConcurrency:
     """A listener that measures, and a gate for workers 0, 1, 2, … Thread-safe.
 
     It hears the events of the transfer: bytes sent and received, and answers, some of which ask
-    for less. It never says more than `most`, and measures for `window` seconds at a time.
+    for less. It never says more than `most`, and measures for `window` seconds at a
+    time (None: WINDOW).
     """
 
     def __init__(
         self,
         *,
         most: int = MOST,
-        window: float = WINDOW,
+        window: float | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.most = most
-        self._window = window
+        self._window = WINDOW if window is None else window
         self._monotonic = monotonic
         self._changed = threading.Condition()  # guards all below
         self._state = ConcurrencyTarget(most=most)
