@@ -44,6 +44,13 @@ def delete_files(
         raise LocalFileError(f"{destination.root} cannot be read: {error.strerror}") from error
 
 
+def holds_files(root: str) -> bool:
+    """Whether there is anything in the directory that a download has not made for itself."""
+    if not os.path.isdir(root):  # noqa: PTH112
+        return False
+    return not all(_ours(name) for name in os.listdir(root))  # noqa: PTH208
+
+
 class _Tidying:
     """Visits every directory after those in it; paths are relative.
 
@@ -78,6 +85,9 @@ class _Tidying:
             path = _joined(directory, name)
             if path in self._empty:
                 self._empty.remove(path)
+                if _ours(name) and not self._shard.is_whole:
+                    remains = True  # a shard that begins looks there how names are taken
+                    continue
                 remains |= not self._delete_directory(path, name, descriptor)
             else:  # also a link to a directory
                 remains |= not self._is_gone(name, descriptor)

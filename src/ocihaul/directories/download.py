@@ -9,7 +9,7 @@ from ocihaul.directories.checkpoint import Finished, run_key
 from ocihaul.directories.compare import SyncAction, judge_download, whole_seconds
 from ocihaul.directories.content import Contents
 from ocihaul.directories.context import DirectoryContext
-from ocihaul.directories.delete_local import delete_files
+from ocihaul.directories.delete_local import delete_files, holds_files
 from ocihaul.directories.destination import Destination, check_root
 from ocihaul.directories.names import relative_path, sort_key
 from ocihaul.directories.request import DirectoryDownload
@@ -64,7 +64,7 @@ def _download(request: DirectoryDownload, work: DirectoryContext, destination: D
         text = "Nothing was deleted: the list has entries whose names cannot be used."
         work.listener(Notice(text))
         return
-    if downloader.found_nothing and os.path.isdir(request.root) and os.listdir(request.root):  # noqa: PTH112, PTH208
+    if downloader.found_nothing and holds_files(request.root):
         raise OcihaulError(
             f"there is no object under the prefix {request.prefix!r} of bucket {request.bucket}, "
             f"so nothing in {request.root} was deleted",
