@@ -317,7 +317,7 @@ class Client:
 
         Options (default), sizes in bytes: mode (SyncMode.SYNC), include, exclude (()),
         checksum (False), delete (False), dry_run (False), parallel (10), adaptive (False),
-        follow_links (True), part_size (None),
+        follow_links (True), shard (None; "I/N" or "auto"), part_size (None),
         multipart (True), verify_checksum (False), metadata ({}), storage_tier (None),
         content_type (None; "auto" guesses), content_language, content_encoding,
         content_disposition, cache_control (None), kms_key_id (None), sse_customer_key (None).
@@ -356,7 +356,7 @@ class Client:
 
         Options (default), sizes in bytes: mode (SyncMode.SYNC), include, exclude (()),
         checksum (False), delete (False), dry_run (False), parallel (10), adaptive (False),
-        follow_links (True), part_size (None),
+        follow_links (True), shard (None; "I/N" or "auto"), part_size (None),
         multipart (True), sse_customer_key (None).
         `ocihaul.options.DirectoryDownloadOptions` says what each does.
 

@@ -100,7 +100,8 @@ class DirectoryOptions(TypedDict, total=False):
     everything that has the same size, whatever its time. `delete` (False) deletes what the source
     does not have, and nothing where the source is empty. `dry_run` (False) only counts. `parallel`
     (10) files or parts go at a time, with `adaptive` (False) at most so many. `follow_links`
-    (True) follows symbolic links.
+    (True) follows symbolic links. `shard` (None: all names) is "I/N", counted from 0, or "auto" in
+    an indexed Kubernetes Job or a Slurm array: only the names of that shard are done.
     """
 
     mode: SyncMode
@@ -112,6 +113,7 @@ class DirectoryOptions(TypedDict, total=False):
     parallel: int
     adaptive: bool
     follow_links: bool
+    shard: str | None
 
 
 class DirectoryUploadOptions(DirectoryOptions, ObjectOptions, total=False):

@@ -1,11 +1,19 @@
 """The files in deploy/, as far as they can be checked without a container engine."""
 
+import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
+import kubernetes_validate
 import pytest
+import yaml
+
+from ocihaul.cli import exit_codes
+from tests.functional.directories import make
+from tests.world import World, world
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
@@ -53,3 +61,117 @@ def test_only_the_image_changes_in_the_reports_command() -> None:
     lines = (DEPLOY / "docker" / "Dockerfile").read_text().splitlines()
     assert 'ENTRYPOINT ["ocihaul"]' in lines
     assert any(line.startswith("ENV HOME=/oracle") for line in lines)
+
+
+JOB = DEPLOY / "kubernetes" / "indexed-job.yaml"
+
+
+@pytest.mark.parametrize("file", sorted((DEPLOY / "kubernetes").glob("*.yaml")), ids=str)
+def test_kubernetes_takes_the_manifests(file: Path) -> None:
+    document = yaml.safe_load(file.read_text())
+    version = kubernetes_validate.latest_version()
+    kubernetes_validate.validate(document, version, strict=True)
+    document["spec"]["surprise"] = 1
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(document, version, strict=True)
+
+
+def test_a_job_has_as_many_pods_as_shards() -> None:
+    spec = yaml.safe_load(JOB.read_text())["spec"]
+    (container,) = spec["template"]["spec"]["containers"]
+    given = {each["name"]: each.get("value") for each in container["env"]}
+    assert spec["completionMode"] == "Indexed"
+    assert given["OCIHAUL_SHARDS"] == str(spec["completions"]) == str(spec["parallelism"])
+    (rule,) = spec["podFailurePolicy"]["rules"]
+    assert rule["onExitCodes"] == {
+        "containerName": container["name"],
+        "operator": "In",
+        "values": [exit_codes.USAGE],
+    }
+
+
+@pytest.mark.slow
+def test_the_pods_of_a_job_do_all_of_the_directory(tmp_path: Path) -> None:
+    """What the container runs, with the variables that Kubernetes sets."""
+    spec = yaml.safe_load(JOB.read_text())["spec"]
+    (container,) = spec["template"]["spec"]["containers"]
+    src = make(tmp_path / "data", *(f"{number % 5}/{number}" for number in range(50)))
+    args = [str(src) if each == "/data" else each for each in container["args"]]
+    with world(tmp_path) as w:
+        w.oci.put_object("backups", "data/gone", b"")
+        told = []
+        for index in range(spec["completions"]):
+            environ = {"JOB_COMPLETION_INDEX": str(index), "INDEX": str(index)}
+            for each in container["env"]:
+                value = each.get("value", environ.get(each["name"]))
+                environ[each["name"]] = value.replace("$(INDEX)", str(index))
+            environ["OCIHAUL_STATE_DIR"] = f"{tmp_path}{environ['OCIHAUL_STATE_DIR']}"
+            ran = w.run(*args, "--region", "us-ashburn-1", **environ)
+            assert ran.code == 0, ran.err
+            assert f"Shard {index}/8 by JOB_COMPLETION_INDEX and OCIHAUL_SHARDS" in ran.err
+            told += json.loads(ran.out)["uploaded-objects"]
+        assert len(told) == len(set(told)) == 50
+        names = [f"data/{path.relative_to(src)}" for path in src.rglob("*") if path.is_file()]
+        assert w.oci.object_names("backups") == sorted(names)
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """A directory with `ocihaul`, `srun` and `scontrol`, the last of which tells what it got."""
+    path = tmp_path / "bin"
+    path.mkdir()
+    for name, text in {
+        "ocihaul": f'exec {sys.executable} -m ocihaul "$@" --region us-ashburn-1 --session-wait 0',
+        "srun": '[ "$1" = --ntasks=1 ] && shift && exec "$@"',
+        "scontrol": 'echo "scontrol $*"',
+    }.items():
+        (path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (path / name).chmod(0o755)
+    return path
+
+
+def task(w: World, programs: Path, index: int, **more: str) -> "subprocess.CompletedProcess[str]":
+    """One task of the array, as Slurm starts it."""
+    environ = w.environ() | {"SRC": str(w.home / "src"), "BUCKET": "backups", "PREFIX": "p/"}
+    environ |= {"SLURM_ARRAY_JOB_ID": "77", "SLURM_ARRAY_TASK_ID": str(index)}
+    environ |= {"SLURM_ARRAY_TASK_COUNT": "8", "SLURM_ARRAY_TASK_MIN": "0"}
+    environ |= {"PATH": f"{programs}:{environ['PATH']}"} | more
+    script = DEPLOY / "slurm" / "array.sbatch"
+    return subprocess.run(
+        ["bash", str(script)], env=environ, capture_output=True, text=True, check=False
+    )
+
+
+def test_an_array_has_as_many_tasks_as_shards() -> None:
+    text = (DEPLOY / "slurm" / "array.sbatch").read_text()
+    assert re.findall(r"^#SBATCH --array=0-(\d+)$", text, re.MULTILINE) == ["7"]
+    assert re.findall(r"^export OCIHAUL_SHARDS=(\d+)$", text, re.MULTILINE) == ["8"]
+
+
+@pytest.mark.slow
+def test_the_tasks_of_an_array_do_all_of_the_directory(tmp_path: Path, programs: Path) -> None:
+    with world(tmp_path) as w:
+        src = make(tmp_path / "src", *(f"{number % 5}/{number}" for number in range(50)))
+        for index in range(8):
+            # One is run again alone: then Slurm counts one task.
+            alone = {"SLURM_ARRAY_TASK_COUNT": "1", "SLURM_ARRAY_TASK_MIN": "3"}
+            ran = task(w, programs, index, **(alone if index == 3 else {}))
+            assert ran.returncode == 0, ran.stderr
+            assert f"Shard {index}/8 by SLURM_ARRAY_TASK_ID" in ran.stderr
+            state = tmp_path / ".local" / "state" / "ocihaul-shards" / str(index)
+            assert (state / "journal.sqlite3").exists()
+        names = [f"p/{path.relative_to(src)}" for path in src.rglob("*") if path.is_file()]
+        assert w.oci.object_names("backups") == sorted(names)
+
+
+def test_a_task_that_may_try_again_is_queued_again(tmp_path: Path, programs: Path) -> None:
+    with world(tmp_path) as w:
+        make(tmp_path / "src", *map(str, range(50)))
+        w.end_sessions()
+        ran = task(w, programs, 2)
+        assert (ran.returncode, ran.stdout) == (75, "scontrol requeue 77_2\n")
+        ran = task(w, programs, 2, SLURM_RESTART_COUNT="5")
+        assert (ran.returncode, ran.stdout) == (75, "")
+        ran = task(w, programs, 2, SRC="")
+        assert (ran.returncode, ran.stdout) == (1, "")
+        assert "the directory" in ran.stderr

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from ocihaul.directories.compare import in_order
 from ocihaul.directories.names import sort_key
+from ocihaul.directories.shards import WHOLE, Shard
 from ocihaul.errors import ServiceError
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import PAGE, ListedObject, ObjectPage, Selection
@@ -45,13 +46,18 @@ class BucketIndex:
         pages = self._storage.list_objects(*self._where, selection)
         return in_order(each for page in pages for each in self._sound(page))
 
-    def size(self, *, delimiter: str | None = None) -> int:
-        """The bytes of all objects, by a list of its own."""
-        return sum(each.size or 0 for each in self.objects(delimiter=delimiter))
+    def of_shard(self, shard: Shard, *, delimiter: str | None = None) -> Iterator[ListedObject]:
+        """Those of the objects that are the shard's, in the order of their names."""
+        objects = self.objects(delimiter=delimiter)
+        return (each for each in objects if shard.holds(sort_key(each.name)))
 
-    def finder(self) -> "Finder":
-        """Look-ups by name, in ascending order."""
-        return Finder(self)
+    def size(self, shard: Shard = WHOLE, *, delimiter: str | None = None) -> int:
+        """The bytes of the shard's objects, by a list of its own."""
+        return sum(each.size or 0 for each in self.of_shard(shard, delimiter=delimiter))
+
+    def finder(self, shard: Shard = WHOLE) -> "Finder":
+        """Look-ups by name, in ascending order; only the shard's names are looked up."""
+        return Finder(self, shard.count)
 
     def page_from(self, name: str, size: int) -> ObjectPage:
         """One page that begins at `name`."""
@@ -81,11 +87,13 @@ class Finder:
     """Looks names up, in ascending order only.
 
     Skips what lies between two names: a small directory in a large bucket costs no more pages
-    than it has files. A page that was hardly used makes the next one smaller.
+    than it has files. A page that was hardly used makes the next one smaller. Of a page that is of
+    use to all `shards`, each uses its share: that is no reason to ask for less.
     """
 
-    def __init__(self, bucket: BucketIndex) -> None:
+    def __init__(self, bucket: BucketIndex, shards: int = 1) -> None:
         self._bucket = bucket
+        self._shards = shards
         self._page: list[ListedObject] = []
         self._at = 0
         self._hits = 0
@@ -111,7 +119,7 @@ class Finder:
 
     def _turn(self, name: str) -> None:
         if self._page:
-            used = self._hits * 4 >= len(self._page)
+            used = self._hits * self._shards * 4 >= len(self._page)
             self._size = PAGE if used else max(self._size // 4, _SMALLEST_PAGE)
         page = self._bucket.page_from(name, self._size)
         if page.following is not None and page.following <= name:

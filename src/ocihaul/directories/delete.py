@@ -39,7 +39,7 @@ def delete_all(
     where = (request.namespace, request.bucket, request.prefix)
     odd = partial(work.nameless, kind=NOT_DELETED)
     bucket = BucketIndex(work.storage, *where, on_odd=odd)
-    objects = bucket.objects(delimiter=request.delimiter)
+    objects = bucket.of_shard(request.shard, delimiter=request.delimiter)
     names: Names = ((each.name, None) for each in objects if request.filter(each.name))
     if request.dry_run:
         for name, _ in names:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 from ocihaul.directories.context import DirectoryContext
 from ocihaul.directories.destination import Destination, is_link
-from ocihaul.directories.names import from_disk, on_disk
+from ocihaul.directories.names import from_disk, on_disk, sort_key
 from ocihaul.directories.request import DirectoryDownload
-from ocihaul.directories.results import DELETED, FILE
+from ocihaul.directories.results import AWAITED, DELETED, FILE
 from ocihaul.errors import LocalFileError
 from ocihaul.transfer.download.download import RANGES, SUFFIX
 
@@ -23,8 +23,8 @@ def delete_files(
     """Delete the files below the directory that were not listed, and what is empty then.
 
     Symbolic links to directories are left alone, and what they lead to: it is not ours. So are
-    downloads that have begun, and files that an object has under the name of a link. Raises
-    LocalFileError when the directory cannot be read.
+    downloads that have begun, and files that an object has under the name of a link. Files of
+    other shards are theirs to delete. Raises LocalFileError when the directory cannot be read.
     """
     if destination.descriptor is None:
         return
@@ -44,8 +44,20 @@ def delete_files(
         raise LocalFileError(f"{destination.root} cannot be read: {error.strerror}") from error
 
 
+def holds_files(root: str) -> bool:
+    """Whether there is anything in the directory that a download has not made for itself."""
+    if not os.path.isdir(root):  # noqa: PTH112
+        return False
+    return not all(_ours(name) for name in os.listdir(root))  # noqa: PTH208
+
+
 class _Tidying:
-    """Visits every directory after those in it; paths are relative."""
+    """Visits every directory after those in it; paths are relative.
+
+    A directory in which only other shards have something to delete is tried as if it were empty.
+    Every shard tries that after its own deletions there, so the last one succeeds. One that another
+    shard has still to write to is left alone.
+    """
 
     def __init__(
         self, request: DirectoryDownload, work: DirectoryContext, destination: Destination
@@ -54,32 +66,58 @@ class _Tidying:
         self._work = work
         self._destination = destination
         self._links = _Links(destination)
+        self._shard, self._prefix = request.shard, sort_key(request.prefix)
         self._empty: set[str] = set()  # those to be deleted from the directory above
 
     def visit(self, directory: str, below: list[str], names: list[str], descriptor: int) -> None:
         """Delete from the open directory what does not belong there: other names, then `below`."""
         there, remains = set(names), False
         for name in names:
-            if name.endswith(RANGES) and _ours(name) and name.removesuffix(RANGES) not in there:
+            if self._is_orphan(name, there):
                 self._drop(name, descriptor)  # its download is complete
                 continue
             path = _joined(directory, name)
-            stays = _ours(name) or self._belongs(path, name, descriptor)
-            remains |= stays or not self._delete_file(path, name, descriptor)
+            if _ours(name) or self._belongs(path, name, descriptor):
+                remains = True
+            elif self._holds(path):
+                remains |= not self._delete_file(path, name, descriptor)
         for name in below:
             path = _joined(directory, name)
             if path in self._empty:
                 self._empty.remove(path)
+                if _ours(name) and not self._shard.is_whole:
+                    remains = True  # a shard that begins looks there how names are taken
+                    continue
                 remains |= not self._delete_directory(path, name, descriptor)
-            else:
-                remains = True  # also a link to a directory
+            else:  # also a link to a directory
+                remains |= not self._is_gone(name, descriptor)
         if not (remains or self._is_wanted(directory)):
             self._empty.add(directory)
 
+    def _is_orphan(self, name: str, there: set[str]) -> bool:
+        """Whether it lists the ranges of a file that is not there; other shards make such files."""
+        orphan = name.endswith(RANGES) and name.removesuffix(RANGES) not in there
+        return orphan and _ours(name) and self._shard.is_whole
+
     def _is_wanted(self, directory: str) -> bool:
         """Whether a directory stays even if it is empty."""
-        known = self._work.results.has(FILE, self._destination.key(directory + "/"))
+        results, key = self._work.results, self._destination.key(directory + "/")
+        known = results.has(FILE, key) or results.has_below(AWAITED, key)
         return not directory or known or self._links.lead_to(directory)
+
+    def _holds(self, path: str) -> bool:
+        """Whether it is this shard's to delete: by the name of the object that it would be."""
+        return self._shard.is_whole or self._shard.holds(self._prefix + sort_key(path))
+
+    def _is_gone(self, name: str, descriptor: int) -> bool:
+        """Whether another shard has deleted it since the directory was read."""
+        if self._shard.is_whole:
+            return False
+        try:
+            os.stat(on_disk(name), dir_fd=descriptor, follow_symlinks=False)
+        except FileNotFoundError:
+            return True
+        return False
 
     def _belongs(self, path: str, name: str, descriptor: int) -> bool:
         request, results = self._request, self._work.results
@@ -109,11 +147,15 @@ class _Tidying:
         return True
 
     def _delete_directory(self, path: str, name: str, descriptor: int) -> bool:
+        if self._request.dry_run and not self._holds(path + "/"):
+            return True
         try:
             if not self._request.dry_run:
                 os.rmdir(on_disk(name), dir_fd=descriptor)
+        except FileNotFoundError:
+            return True  # another shard was faster
         except OSError:
-            return False  # it is not empty any more
+            return False  # it is not empty, or not any more
         self._work.results.add(DELETED, self._destination.full(path) + "/")
         return True
 

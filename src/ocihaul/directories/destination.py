@@ -69,6 +69,11 @@ class Destination:
             os.close(self.descriptor)
         self.descriptor = None
 
+    @property
+    def folds(self) -> bool:
+        """Whether names that differ in case or Unicode form are the same file here."""
+        return self._folds
+
     def key(self, path: str) -> str:
         """What a path shares with every other path of the same file here."""
         return folded(path) if self._folds else path

@@ -9,11 +9,11 @@ from ocihaul.directories.checkpoint import Finished, run_key
 from ocihaul.directories.compare import SyncAction, judge_download, whole_seconds
 from ocihaul.directories.content import Contents
 from ocihaul.directories.context import DirectoryContext
-from ocihaul.directories.delete_local import delete_files
+from ocihaul.directories.delete_local import delete_files, holds_files
 from ocihaul.directories.destination import Destination, check_root
-from ocihaul.directories.names import relative_path
+from ocihaul.directories.names import relative_path, sort_key
 from ocihaul.directories.request import DirectoryDownload
-from ocihaul.directories.results import DOWNLOADED, FILE
+from ocihaul.directories.results import AWAITED, DOWNLOADED, FILE
 from ocihaul.directories.small_get import SmallObjects, write
 from ocihaul.directories.small_put import SMALL
 from ocihaul.directories.workers import Crew
@@ -44,7 +44,7 @@ def download_all(request: DirectoryDownload, work: DirectoryContext) -> None:
             _download(request, work, destination)
         return
     real = os.path.realpath(request.root)
-    lock = work.directory / f"tree-{run_key(root=real)[:16]}.lock"
+    lock = work.directory / f"tree-{run_key(root=real, **request.shard.facts())[:16]}.lock"
     with (
         Destination(request.root, listener=work.listener) as destination,
         alone(lock, real, wait=True, listener=work.listener, stop=work.stop),
@@ -64,7 +64,7 @@ def _download(request: DirectoryDownload, work: DirectoryContext, destination: D
         text = "Nothing was deleted: the list has entries whose names cannot be used."
         work.listener(Notice(text))
         return
-    if downloader.found_nothing and os.path.isdir(request.root) and os.listdir(request.root):  # noqa: PTH112, PTH208
+    if downloader.found_nothing and holds_files(request.root):
         raise OcihaulError(
             f"there is no object under the prefix {request.prefix!r} of bucket {request.bucket}, "
             f"so nothing in {request.root} was deleted",
@@ -86,6 +86,7 @@ class _Downloader:
         key = request.sse_customer_key
         headers = key.headers() if key else {}
         where = (work.storage, request.namespace, request.bucket, headers)
+        self._parent = ""  # the last directory that other shards write to
         self._small = SmallObjects(*where)
         self._contents = Contents(*where, part_size=self._part_size, stop=work.stop)
 
@@ -96,14 +97,46 @@ class _Downloader:
         bucket = BucketIndex(work.storage, *where, on_odd=work.nameless)
         with work.crew(request.parallel) as crew:
             for there in bucket.objects(delimiter=request.delimiter):
-                self.found_nothing = False
+                self.found_nothing = False  # by the whole list, not by this shard's part of it
                 work.trouble.check()
+                if not request.shard.holds(sort_key(there.name)):
+                    self._elsewhere(there)
+                    continue
                 try:
                     self._object(there, crew)
                 except OcihaulError as error:
                     if not work.trouble.judge(error):
                         raise
                     work.failed(there.name, error)
+
+    def _elsewhere(self, there: ListedObject) -> None:
+        """An object of another shard: note which file it has, where that matters to this one.
+
+        It matters to what is deleted, and where two objects would be the same file: the first in
+        the list has it, and all shards have to see that alike.
+        """
+        request, work = self._request, self._work
+        prefix = request.prefix if request.strip_prefix else ""
+        # Names are their files' but for one leading slash, and what the file system takes as equal.
+        alone = there.name.removeprefix(prefix)[:1] > "/" and not self._destination.folds
+        if alone and not request.delete:
+            return
+        try:
+            path = relative_path(there.name, prefix=prefix)
+        except OcihaulError:
+            return  # its own shard tells
+        if not (path and request.filter(path)) or is_unfinished(path.rpartition("/")[2]):
+            return
+        key = self._destination.key(path)
+        parent = key.removesuffix("/").rpartition("/")[0]
+        if work.results.claim(FILE, key, there.name) and not self._skips(there):
+            if parent and parent != self._parent:
+                work.results.add(AWAITED, parent + "/")
+            self._parent = parent
+
+    def _skips(self, there: ListedObject) -> bool:
+        archived = (there.archival_state or "Restored") != "Restored"
+        return there.fault is not None or (archived and self._request.strip_prefix)
 
     def _object(self, there: ListedObject, crew: Crew) -> None:
         request, work = self._request, self._work

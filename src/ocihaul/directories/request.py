@@ -1,5 +1,6 @@
 """What a caller asks for when it names a directory or a prefix: values, made from options."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,9 @@ from typing import Any
 
 from ocihaul.directories.compare import SyncMode
 from ocihaul.directories.filters import EVERYTHING, Filter, make_filter
+from ocihaul.directories.names import sort_key
+from ocihaul.directories.shards import WHOLE, Shard, parse_shard
+from ocihaul.directories.walk import Wanted
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer.upload.request import UploadRequest
 
@@ -23,7 +27,8 @@ class DirectoryUpload:
     `each` is the request for every file, but for its source, name and `existing`. With
     `guess_types` the content type comes from each name. `empty_directories` become objects whose
     names end with "/". `delete` removes objects (that pass `remote_filter`) without a file. With
-    `checksum`, SYNC compares the content of all that has the same size, whatever its time.
+    `checksum`, SYNC compares the content of all that has the same size, whatever its time. Names
+    of other shards than `shard` are neither sent nor deleted.
     """
 
     root: str
@@ -38,6 +43,15 @@ class DirectoryUpload:
     checksum: bool = False
     delete: bool = False
     dry_run: bool = False
+    shard: Shard = WHOLE
+
+    @property
+    def wanted(self) -> Wanted | None:
+        """What tells the paths of this shard's files; None where all are."""
+        if self.shard.is_whole:
+            return None
+        prefix, shard = sort_key(self.prefix), self.shard
+        return lambda path: shard.holds(prefix + path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +61,8 @@ class DirectoryDownload:
     With `strip_prefix` the files are called without the prefix, archived objects are left out,
     and files get their objects' times. An object larger than `part_size` and `threshold` (128 MiB
     each when None) is fetched in parts, unless `multipart` is False. `delete` removes files (that
-    pass `filter`) without an object. `checksum` is as for uploads.
+    pass `filter`) without an object. `checksum` and `shard` are as for uploads; a file belongs to
+    the shard of the object that it would be.
     """
 
     root: str
@@ -67,11 +82,12 @@ class DirectoryDownload:
     threshold: int | None = None
     parallel: int = 10
     sse_customer_key: SseCustomerKey | None = None
+    shard: Shard = WHOLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryDelete:
-    """All objects under a prefix that pass `filter`."""
+    """All objects under a prefix that pass `filter` and belong to `shard`."""
 
     namespace: str
     bucket: str
@@ -80,6 +96,7 @@ class DirectoryDelete:
     filter: Filter = EVERYTHING
     parallel: int = 10
     dry_run: bool = False
+    shard: Shard = WHOLE
 
 
 Request = DirectoryUpload | DirectoryDownload | DirectoryDelete
@@ -90,6 +107,7 @@ def upload_of(
 ) -> DirectoryUpload:
     """The request of `ocihaul.options.DirectoryUploadOptions`. Raises UsageError."""
     of_run, each = _split(options)
+    shard = parse_shard(of_run.pop("shard"), os.environ)
     guess_types = each.get("content_type") == "auto"
     if guess_types:
         each["content_type"] = None
@@ -109,6 +127,7 @@ def upload_of(
         remote_filter=make_filter(include, exclude, root=bucket, prefix=prefix),
         guess_types=guess_types,
         empty_directories=True,
+        shard=shard,
         **of_run,
     )
 
@@ -118,6 +137,7 @@ def download_of(
 ) -> DirectoryDownload:
     """The request of `ocihaul.options.DirectoryDownloadOptions`. Raises UsageError."""
     of_run, each = _split(options)
+    shard = parse_shard(of_run.pop("shard"), os.environ)
     include, exclude = of_run.pop("include"), of_run.pop("exclude")
     return DirectoryDownload(
         root=root,
@@ -126,6 +146,7 @@ def download_of(
         prefix=prefix,
         filter=make_filter(include, exclude, root=root, prefix=prefix),
         strip_prefix=True,
+        shard=shard,
         **of_run,
         **each,
     )
@@ -142,6 +163,7 @@ def _split(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         "dry_run": False,
         "parallel": 10,
         "follow_links": True,
+        "shard": None,
     }
     each = {name: value for name, value in options.items() if name not in of_run}
     return of_run | {name: options[name] for name in options if name in of_run}, each

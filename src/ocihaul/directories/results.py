@@ -24,6 +24,8 @@ NOT_DELETED = "not deleted"
 EXTRA = "extra"
 #: The paths that the listed objects have, whatever becomes of them.
 FILE = "file"
+#: The directories, with "/", that other shards have something to write to.
+AWAITED = "awaited"
 
 _BATCH = 1000
 _INSERT = "INSERT OR IGNORE INTO results VALUES (?, ?, ?)"
@@ -107,6 +109,16 @@ class Results:
         with self._using() as database:
             found = database.execute(
                 "SELECT 1 FROM results WHERE kind = ? AND name = ?", (kind, printable(name))
+            ).fetchone()
+        return found is not None
+
+    def has_below(self, kind: str, directory: str) -> bool:
+        """Whether this directory, which ends with "/", or one below it was noted."""
+        first = printable(directory)
+        with self._using() as database:
+            found = database.execute(
+                "SELECT 1 FROM results WHERE kind = ? AND name >= ? AND name < ? LIMIT 1",
+                (kind, first, first[:-1] + "0"),  # the character after "/"
             ).fetchone()
         return found is not None
 

@@ -29,7 +29,7 @@ from ocihaul.directories.results import (
     Results,
 )
 from ocihaul.directories.walk import size_of
-from ocihaul.events import Event, FileFinished, Listener, audience
+from ocihaul.events import Event, FileFinished, Listener, Notice, audience
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.adaptive_concurrency import AdaptiveConcurrency
 from ocihaul.transfer.journal.journal import Journal
@@ -101,6 +101,8 @@ def run(
     made; NothingToDelete.
     """
     size = _Size()
+    if not request.shard.is_whole:
+        listener(Notice(request.shard.description()))
     if hooks.before is not None and not request.dry_run:
         hooks.before(_bytes_of(request, storage))
     with ExitStack() as opened:
@@ -175,6 +177,7 @@ def _upload_key(request: DirectoryUpload, endpoint: str) -> str:
             *(each.content_type, each.content_language, each.content_encoding),
             *(each.content_disposition, each.cache_control, each.storage_tier),
         ],
+        **request.shard.facts(),
     )
 
 
@@ -187,6 +190,7 @@ def _download_key(request: DirectoryDownload, endpoint: str) -> str:
         where=[request.namespace, request.bucket, request.prefix],
         mode=request.mode.value,
         strip=request.strip_prefix,
+        **request.shard.facts(),
     )
 
 
@@ -194,10 +198,11 @@ def _bytes_of(request: Request, storage: StorageClient) -> int | None:
     """How many bytes there are at most; None for a deletion, which moves none."""
     match request:
         case DirectoryUpload():
-            return size_of(request.root, follow_links=request.follow_links)
+            links = request.follow_links
+            return size_of(request.root, follow_links=links, wanted=request.wanted)
         case DirectoryDownload():
             bucket = BucketIndex(storage, request.namespace, request.bucket, request.prefix)
-            return bucket.size(delimiter=request.delimiter)
+            return bucket.size(request.shard, delimiter=request.delimiter)
         case DirectoryDelete():
             return None
 

@@ -127,7 +127,9 @@ class _Uploader:
         if request.delete:
             prefix = request.prefix.encode()
             yield from side_by_side(
-                local, bucket.objects(), lambda item: prefix + sort_key(item.found.path)
+                local,
+                bucket.of_shard(request.shard),
+                lambda item: prefix + sort_key(item.found.path),
             )
         elif request.mode is SyncMode.REPLACE and (
             work.checkpoint is None or not work.checkpoint.earlier
@@ -136,7 +138,7 @@ class _Uploader:
             yield from ((item, None) for item in local)
         else:
             bucket.check()
-            finder = bucket.finder()
+            finder = bucket.finder(request.shard)
             for item in local:
                 there = finder.find(item.name) if _has_object(item.found) else None
                 yield item, there
@@ -144,18 +146,31 @@ class _Uploader:
     def _walk(self) -> Iterator[_Local]:
         request = self._request
         found = walk(
-            request.root, follow_links=request.follow_links, empty=request.empty_directories
+            request.root,
+            follow_links=request.follow_links,
+            empty=request.empty_directories,
+            wanted=request.wanted,
         )
         for each in found:
-            self.found_nothing = False
+            self.found_nothing = False  # by the whole directory, not by this shard's part of it
             self._unread.note(each.path)
+            # What is in a closed directory may be of any shard, so it is every shard's failure.
             closed = each.kind is Kind.CLOSED
-            if not (closed or request.local_filter(each.path)):
+            if not (closed or (self._is_ours(each) and request.local_filter(each.path))):
                 continue
             try:
                 yield _Local(object_name(request.prefix, each.path), each)
             except OcihaulError as error:
                 self._work.failed(request.prefix + each.path, error)
+
+    def _is_ours(self, found: WalkEntry) -> bool:
+        """Whether it belongs to this shard; of files the walk has told that."""
+        if found.kind is Kind.ELSEWHERE:
+            return False
+        request = self._request
+        if request.shard.is_whole or not found.path.endswith("/"):
+            return True
+        return request.shard.holds(sort_key(request.prefix + found.path))
 
     def _local(self, item: _Local, there: ListedObject | None, crew: Crew) -> None:
         found, work = item.found, self._work

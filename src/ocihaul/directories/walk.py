@@ -7,7 +7,7 @@ directories on the way down, and nothing else.
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -27,6 +27,8 @@ class Kind(Enum):
     CLOSED = "closed"
     #: Something that has no bytes to send: `reason` says what.
     SPECIAL = "special"
+    #: A file of another shard: only its name is known.
+    ELSEWHERE = "elsewhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +67,19 @@ def check_root(root: str, *, parameter: str) -> None:
         ) from None
 
 
-def walk(root: str, *, follow_links: bool = True, empty: bool = False) -> Iterator[WalkEntry]:
+#: Whether what has this relative path is to be looked at.
+Wanted = Callable[[bytes], bool]
+
+
+def walk(
+    root: str, *, follow_links: bool = True, empty: bool = False, wanted: Wanted | None = None
+) -> Iterator[WalkEntry]:
     """Everything below `root`; its `path` is relative.
 
     Without `follow_links` symbolic links are as if they were not there. With `empty` directories
-    that have nothing in them are told. Raises SourceError when `root` itself cannot be read.
+    that have nothing in them are told. Files that are not `wanted` are told, but not looked at,
+    which is most of the time that a walk takes. Raises SourceError when `root` itself cannot be
+    read.
     """
     base = os.fsencode(root)
     top, problem = _open(base, b"", frozenset(), follow_links=follow_links)
@@ -84,7 +94,7 @@ def walk(root: str, *, follow_links: bool = True, empty: bool = False) -> Iterat
             continue
         path = level.prefix + name
         if not name.endswith(b"/"):
-            yield _look(os.path.join(base, path), from_disk(path))  # noqa: PTH118  a million times
+            yield _file(base, path, wanted)
         else:
             below, problem = _open(base, path, level.above, follow_links=follow_links)
             if below is None:
@@ -99,9 +109,10 @@ def walk(root: str, *, follow_links: bool = True, empty: bool = False) -> Iterat
                 yield WalkEntry(from_disk(path), Kind.EMPTY)
 
 
-def size_of(root: str, *, follow_links: bool = True) -> int:
-    """The bytes of all files below, in a walk of its own."""
-    return sum(found.size for found in walk(root, follow_links=follow_links))
+def size_of(root: str, *, follow_links: bool = True, wanted: Wanted | None = None) -> int:
+    """The bytes of all files below that are `wanted`, in a walk of its own."""
+    found = walk(root, follow_links=follow_links, wanted=wanted)
+    return sum(each.size for each in found)
 
 
 _LOOP = "a symbolic link to a directory above it"
@@ -147,6 +158,12 @@ def _consumed(names: list[bytes]) -> Iterator[bytes]:
 def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield first
     yield from rest
+
+
+def _file(base: bytes, path: bytes, wanted: Wanted | None) -> WalkEntry:
+    if wanted is not None and not wanted(path):
+        return WalkEntry(from_disk(path), Kind.ELSEWHERE)
+    return _look(os.path.join(base, path), from_disk(path))  # noqa: PTH118  a million times
 
 
 def _look(full: bytes, path: str) -> WalkEntry:

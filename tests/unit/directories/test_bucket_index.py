@@ -5,6 +5,7 @@ from typing import Any, cast
 import pytest
 
 from ocihaul.directories.bucket_index import BucketIndex
+from ocihaul.directories.shards import Shard
 from ocihaul.errors import ServiceError
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import ListedObject, ObjectPage, Selection
@@ -43,6 +44,14 @@ def test_a_small_tree_in_a_large_bucket_takes_a_page_a_file_at_most() -> None:
     assert found(service, wanted) == [True, False, True, True, False]
     assert len(service.pages) <= 4
     assert [size for _, size in service.pages] == [1000, 250, 62][: len(service.pages)]
+
+
+def test_a_shard_that_uses_an_eighth_of_each_page_asks_for_whole_pages() -> None:
+    names = [f"{number:05}" for number in range(4000)]
+    service = Lists(names)
+    finder = BucketIndex(cast("StorageClient", service), "ns", "b").finder(Shard(3, 8))
+    assert all(finder.find(name) is not None for name in names[::8])
+    assert [size for _, size in service.pages] == [1000] * 4
 
 
 def test_a_gap_between_pages_needs_no_page() -> None:

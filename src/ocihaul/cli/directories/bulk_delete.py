@@ -24,7 +24,7 @@ COMMAND = ("os", "object", "bulk-delete")
 @click.option("--delimiter", help='Only objects without "/" behind the prefix. The only one is /.')
 @shared.options(shared.DRY_RUN)
 @click.option("--force", is_flag=True, help="Do not ask.")
-@shared.options(shared.PARALLEL, shared.FILTERS)
+@shared.options(shared.PARALLEL, shared.FILTERS, shared.SHARD)
 @from_json_option
 @global_options(hidden=True)
 @click.pass_context
@@ -59,6 +59,7 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
         filter=make_filter(include, exclude, root=bucket, prefix=prefix),
         parallel=shared.parallel(given.get("parallel_operations_count")),
         dry_run=bool(given.get("dry_run")),
+        shard=shared.shard(given),
     )
 
     def confirm(count: int) -> bool:

@@ -29,7 +29,7 @@ COMMAND = ("os", "object", "bulk-download")
     type=PartSize(128, 51200),
     help="Size of a part in MiB, or with its unit, such as 50000000B. [128]",
 )
-@shared.options(shared.FILTERS, shared.KEY_FILE, shared.DRY_RUN)
+@shared.options(shared.FILTERS, shared.KEY_FILE, shared.DRY_RUN, shared.SHARD)
 @from_json_option
 @global_options(hidden=True)
 @click.pass_context
@@ -74,6 +74,7 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
         mode=SyncMode.REPLACE if given.get("overwrite") else mode,
         filter=make_filter(include, exclude, root=root, prefix=prefix),
         dry_run=bool(given.get("dry_run")),
+        shard=shared.shard(given),
         multipart=not given.get("no_multipart"),
         part_size=given.get("part_size"),
         threshold=shared.in_bytes(given.get("multipart_download_threshold")),

@@ -27,7 +27,7 @@ COMMAND = ("os", "object", "bulk-upload")
 @click.option("--disable-parallel-uploads", is_flag=True, help="Has no effect.")
 @click.option("--parallel-upload-count", type=ParallelCount(), help="At a time, or auto. [10]")
 @click.option("--verify-checksum", is_flag=True, help="Compare each MD5 with the service's.")
-@shared.options(shared.FILTERS, shared.KEY_FILE, shared.DRY_RUN, shared.LINKS)
+@shared.options(shared.FILTERS, shared.KEY_FILE, shared.DRY_RUN, shared.LINKS, shared.SHARD)
 @click.option("--opc-sse-kms-key-id", help="OCID of the master encryption key to use.")
 @from_json_option
 @global_options(hidden=True)
@@ -73,6 +73,7 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
         follow_links=not given.get("no_follow_symlinks"),
         guess_types=given.get("content_type") == "auto",
         dry_run=bool(given.get("dry_run")),
+        shard=shared.shard(given),
     )
 
     def dry_run(results: Results, stdout: TextIO) -> None:

@@ -7,9 +7,11 @@ from typing import Any, TypeVar
 
 import click
 
+from ocihaul.cli.environment import environment_and_home
 from ocihaul.cli.formatting import MIB
 from ocihaul.cli.option_types import AUTO, JsonObject, ParallelCount
 from ocihaul.cli.option_values import customer_key, metadata, namespace_or_none
+from ocihaul.directories.shards import Shard, parse_shard
 from ocihaul.errors import UsageError
 from ocihaul.transfer.adaptive_concurrency import MOST
 
@@ -50,6 +52,14 @@ KEY_FILE = (
 DRY_RUN = (click.option("--dry-run", is_flag=True, help="Only say what would be done."),)
 LINKS = (
     click.option("--no-follow-symlinks", is_flag=True, help="As if symbolic links were not there."),
+)
+SHARD = (
+    click.option(
+        "--shard",
+        metavar="I/N",
+        help="Only the names of shard I of N, from 0/N on; or auto, in a Kubernetes Job or a Slurm "
+        "array. [all names]",
+    ),
 )
 PARALLEL = (
     click.option(
@@ -98,6 +108,13 @@ def parallel(value: int | str | None) -> int:
     if value == AUTO:
         return MOST
     return DEFAULT_PARALLEL if value is None else int(value)
+
+
+def shard(given: Mapping[str, Any]) -> Shard:
+    """Which names are this run's; raises UsageError."""
+    environ, _ = environment_and_home()
+    value = given.get("shard")
+    return parse_shard(None if value is None else str(value), environ)
 
 
 def is_adaptive(given: Mapping[str, Any]) -> bool | None:

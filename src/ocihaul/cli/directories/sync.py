@@ -35,6 +35,7 @@ COMMAND = ("os", "object", "sync")
     help="Size of a part in MiB, or with its unit, such as 50000000B. [128]",
 )
 @shared.options(shared.PARALLEL, shared.FILTERS, shared.KEY_FILE, shared.DRY_RUN, shared.LINKS)
+@shared.options(shared.SHARD)
 @from_json_option
 @global_options(hidden=True)
 @click.pass_context
@@ -99,6 +100,7 @@ def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
         checksum=bool(given.get("checksum")),
         delete=bool(given.get("delete")),
         dry_run=bool(given.get("dry_run")),
+        shard=shared.shard(given),
     )
 
     def dry_run(results: Results, stdout: TextIO) -> None:
@@ -146,6 +148,7 @@ def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
         checksum=bool(given.get("checksum")),
         delete=bool(given.get("delete")),
         dry_run=bool(given.get("dry_run")),
+        shard=shared.shard(given),
         multipart=not given.get("no_multipart"),
         part_size=given.get("part_size"),
         parallel=shared.parallel(given.get("parallel_operations_count")),
