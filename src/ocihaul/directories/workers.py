@@ -184,6 +184,8 @@ class Crew:
             job = self._small.get()
             if job is None:
                 self._drained = True
+                if self._pace is not None:
+                    self._pace.wake()
                 return
             self._run(job)
 

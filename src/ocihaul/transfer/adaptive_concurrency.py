@@ -114,6 +114,11 @@ class AdaptiveConcurrency:
                 self._changed.wait(_POLL_INTERVAL)
             return worker < self._state.target
 
+    def wake(self) -> None:
+        """Let the workers that wait look at once whether it is over."""
+        with self._changed:
+            self._changed.notify_all()
+
     def _add(self, count: int, *, throttled: bool = False) -> None:
         now = self._monotonic()
         with self._changed:
