@@ -44,6 +44,32 @@ def error_text(error: BaseException, *, debug: bool = False, now: datetime | Non
     return "\n".join(lines)
 
 
+def summary(error: BaseException) -> tuple[str, list[str]]:
+    """What is wrong in one line, each reason once, and the hints; without secrets."""
+    if not isinstance(error, OcihaulError):
+        return one_line(cut(redact(f"{type(error).__name__}: {error}"), LONGEST_LINE)), []
+    causes = [link for link in chain(error) if isinstance(link, OcihaulError)]
+    reasons: list[str] = []
+    for link in causes:
+        text = _cut(in_flags(link.message))
+        if not any(text in each for each in reasons):
+            reasons.append(text)
+    hints = [_cut(in_flags(line)) for link in causes if link.hint for line in link.hint.split("\n")]
+    if not hints and isinstance(causes[-1], ServiceError) and causes[-1].status in _HINTS:
+        hints = [_HINTS[causes[-1].status]]
+    return "; ".join(reasons), list(dict.fromkeys(hints))
+
+
+def error_fields(error: BaseException, *, now: datetime | None = None) -> dict[str, object]:
+    """The same for a JSON log: `service` has the official CLI's keys where the service answered."""
+    reason, hints = summary(error)
+    found: dict[str, object] = {"type": type(error).__name__, "reason": reason, "hints": hints}
+    service = next((link for link in chain(error) if isinstance(link, ServiceError)), None)
+    if service is not None:
+        found["service"] = service_details(service, now or datetime.now(UTC))
+    return found
+
+
 def traceback_text(error: BaseException) -> str:
     """The traceback, without secrets, behind a margin: no line of it looks like one of ours."""
     text = redact("".join(traceback.format_exception(error))).rstrip()
@@ -79,7 +105,16 @@ def _known(error: OcihaulError, now: datetime) -> tuple[str, str | None]:
 
 def service_error_text(error: ServiceError, now: datetime, *, hint: str = "") -> str:
     """The block that the stock CLI prints for an answer with an error status, and our hint."""
-    details: dict[str, object] = {
+    details = service_details(error, now)
+    if hint:
+        details["hint"] = hint
+    document = json.dumps(details, indent=4, sort_keys=True, ensure_ascii=False)
+    return f"ServiceError:\n{json_text(document)}"
+
+
+def service_details(error: ServiceError, now: datetime) -> dict[str, object]:
+    """An answer with an error status, by the official CLI's keys."""
+    return {
         "client_version": f"ocihaul/{__version__}",
         "code": error.code and _cut(error.code),
         "message": _cut(error.service_message) or _unsaid(error.status),
@@ -89,10 +124,6 @@ def service_error_text(error: ServiceError, now: datetime, *, hint: str = "") ->
         "target_service": "object_storage",
         "timestamp": now.isoformat(),
     }
-    if hint:
-        details["hint"] = hint
-    document = json.dumps(details, indent=4, sort_keys=True, ensure_ascii=False)
-    return f"ServiceError:\n{json_text(document)}"
 
 
 def _unsaid(status: int) -> str:

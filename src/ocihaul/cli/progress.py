@@ -14,7 +14,13 @@ from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
 from ocihaul.cli import compat
-from ocihaul.cli.event_text import EventFormatter, debug_line, is_public
+from ocihaul.cli.event_text import (
+    EventFormatter,
+    LineStyle,
+    debug_line,
+    is_essential,
+    is_public,
+)
 from ocihaul.cli.formatting import duration_text, size_text
 from ocihaul.events import (
     AttemptFinished,
@@ -77,15 +83,17 @@ class Reporter:
         monotonic: Clock = time.monotonic,
         now: Clock = time.time,
         quiet_for: float = 0.0,
+        style: LineStyle = LineStyle(),  # noqa: B008  a frozen value
     ) -> None:
         """`quiet_for`: so many seconds the usual lines wait, and perhaps are never said."""
+        self._style = style
         self._screen = screen
         self._quiet_until = monotonic() + quiet_for if quiet_for else None
         self._held: list[str] = []
         self._debug = debug
         self._monotonic = monotonic
         self._now = now
-        self._speaker = EventFormatter()
+        self._speaker = EventFormatter(label=style.label, verbose=style.verbose)
         self._lock = threading.Lock()  # guards the tally and the speaker's memory
         self.tally = Tally()
         self.running = False
@@ -100,11 +108,19 @@ class Reporter:
                 self.running = True
             elif isinstance(event, (UploadFinished, DownloadFinished)):
                 self.running = False
+            if self._is_left_out(event):
+                return
             lines = self._unless_quiet(event, lines, at)
         if self._debug and isinstance(event, AttemptFinished):
             lines.append(debug_line(event, now))
         for line in lines:
             self._screen.say(line, public=is_public(event))
+
+    def _is_left_out(self, event: Event) -> bool:
+        # With an object in each line the result says how it ended, and more.
+        if isinstance(event, (UploadFinished, DownloadFinished)) and self._style.object:
+            return True
+        return self._style.quiet and not is_essential(event)
 
     def _unless_quiet(self, event: Event, lines: list[str], at: float) -> list[str]:
         """The lines to say now: those of an ordinary beginning wait while it is quiet."""
@@ -121,8 +137,8 @@ class Reporter:
         return [*held, *lines]
 
     def notice(self, text: str) -> None:
-        """Say something of the command's own, without a time."""
-        self._screen.say(text)
+        """Say something of the command's own."""
+        self._screen.say(self._speaker.stamped(text, self._now()) if self._style.object else text)
 
     def state(self) -> str:
         """How far the upload is, in one line."""
@@ -132,7 +148,7 @@ class Reporter:
     def beat(self) -> None:
         """Say how far the transfer is, if it has begun and is not over."""
         with self._lock:
-            if self._quiet_until == math.inf:
+            if self._quiet_until == math.inf or self._style.quiet:
                 return
             held, self._held, self._quiet_until = self._held, [], None
         for line in held:
@@ -141,18 +157,20 @@ class Reporter:
             self._screen.say(self._speaker.stamped(self.state(), self._now()))
 
 
-def keep_heartbeat(beat: Callable[[], None], wait: Callable[[float], bool]) -> None:
-    """Call `beat` every INTERVAL until `wait` (such as Event.wait) says that it is over."""
-    while not wait(INTERVAL):
+def keep_heartbeat(
+    beat: Callable[[], None], wait: Callable[[float], bool], interval: float = INTERVAL
+) -> None:
+    """Call `beat` every `interval` until `wait` (such as Event.wait) says that it is over."""
+    while not wait(interval):
         beat()
 
 
 @contextmanager
-def heartbeat(beat: Callable[[], None]) -> Iterator[None]:
+def heartbeat(beat: Callable[[], None], interval: float = INTERVAL) -> Iterator[None]:
     """Keep heartbeat for the length of a command; without a thread to be had, nothing beats."""
     over = threading.Event()
     thread = threading.Thread(
-        target=keep_heartbeat, args=(beat, over.wait), name="progress", daemon=True
+        target=keep_heartbeat, args=(beat, over.wait, interval), name="progress", daemon=True
     )
     beats = started(thread)
     try:

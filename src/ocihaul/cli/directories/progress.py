@@ -2,14 +2,17 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TextIO
 
-from ocihaul.cli.event_text import EventFormatter, debug_line, is_public
+from ocihaul.cli.event_text import (
+    EventFormatter,
+    LineStyle,
+    debug_line,
+    is_essential,
+    is_public,
+)
 from ocihaul.cli.flags import in_flags
 from ocihaul.cli.formatting import size_text
-from ocihaul.cli.progress import PlainOutput, heartbeat
+from ocihaul.cli.progress import Screen
 from ocihaul.events import (
     AttemptFinished,
     BytesReceived,
@@ -48,10 +51,17 @@ _OF_ONE_FILE = (
 class DirectoryReporter:
     """The listener for a tree. Thread-safe."""
 
-    def __init__(self, stream: TextIO, *, debug: bool) -> None:
-        self._screen = PlainOutput(stream)
+    def __init__(
+        self,
+        screen: Screen,
+        *,
+        debug: bool = False,
+        style: LineStyle = LineStyle(),  # noqa: B008  a frozen value
+    ) -> None:
+        self._screen = screen
         self._debug = debug
-        self._speaker = EventFormatter()
+        self._style = style
+        self._speaker = EventFormatter(label=style.label, verbose=style.verbose)
         self._lock = threading.Lock()  # guards all below
         self._walked = DirectoryScanned(0, 0, complete=False)
         self._told = ""
@@ -64,6 +74,9 @@ class DirectoryReporter:
             with self._lock:
                 self.files += 1
                 self.size += event.size
+            if not self._style.verbose:
+                return
+        if self._style.quiet and not is_essential(event):
             return
         for line in self._lines(event):
             self._screen.say(line, public=is_public(event))
@@ -90,7 +103,10 @@ class DirectoryReporter:
         lines = [f"failed: {event.name}: {in_flags(event.reason)}"]
         if self.failures == MOST_FAILURES:
             lines.append("Further failures are told at the end only.")
-        return lines
+        return [self._of_ours(line) for line in lines]
+
+    def _of_ours(self, text: str) -> str:
+        return self._speaker.stamped(text, time.time()) if self._style.object else text
 
     def _is_new(self, text: str) -> bool:
         if text in self._notices or len(self._notices) >= MOST_NOTICES:
@@ -99,14 +115,14 @@ class DirectoryReporter:
         return True
 
     def notice(self, text: str) -> None:
-        """Say something of the command's own, without a time."""
-        self._screen.say(text)
+        """Say something of the command's own."""
+        self._screen.say(self._of_ours(text))
 
     def state(self) -> str:
         """How far it is, in one line."""
         with self._lock:
             walked = self._walked
-            parts = [f"{self.files} done ({size_text(self.size)})"]
+            parts = [f"{self.files} transferred ({size_text(self.size)})"]
             if walked.files:
                 so_far = "" if walked.complete else " so far"
                 parts.append(f"{walked.files} found{so_far} ({size_text(walked.size)})")
@@ -116,15 +132,9 @@ class DirectoryReporter:
 
     def beat(self) -> None:
         """Say how far it is, if that has changed."""
+        if self._style.quiet:
+            return
         state = self.state()
         if state != self._told:
             self._told = state
             self._screen.say(self._speaker.stamped(state, time.time()))
-
-
-@contextmanager
-def directory_reporting(stream: TextIO, *, debug: bool) -> Iterator[DirectoryReporter]:
-    """A reporter that says every now and then how far the tree is."""
-    reporter = DirectoryReporter(stream, debug=debug)
-    with heartbeat(reporter.beat):
-        yield reporter

@@ -117,6 +117,7 @@ def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
         invocation,
         request,
         UPLOAD + (DELETE if request.delete else ()),
+        command="sync",
         adaptive=tree.is_adaptive(given),
         dry_run=dry_run if request.dry_run else None,
     )
@@ -166,6 +167,7 @@ def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
         invocation,
         request,
         DOWNLOAD + (DELETE_FILES if request.delete else ()),
+        command="sync",
         adaptive=tree.is_adaptive(given),
         dry_run=dry_run if request.dry_run else None,
     )

@@ -102,5 +102,6 @@ def put(context: click.Context, /, **options: Any) -> None:
     from ocihaul.cli.objects.put_run import run_put
 
     invocation = settle(context, options, command=COMMAND)
-    request = build_request(invocation.options, home=invocation.home)
-    raise click.exceptions.Exit(run_put(invocation, request))
+    given, home = invocation.options, invocation.home
+    code = run_put(invocation, lambda: build_request(given, home=home))
+    raise click.exceptions.Exit(code)

@@ -1,16 +1,17 @@
 """One upload, seen by the person who started it: signals, question, progress, answer."""
 
-from collections.abc import Callable
-from typing import TextIO
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePath
+from typing import Any, TextIO
 
 from ocihaul.cli import core
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.invocation import Invocation, is_terminal
 from ocihaul.cli.objects.pipes import piped, reads_stdin
 from ocihaul.cli.output import checksum_verdict, put_answer
-from ocihaul.cli.progress import Reporter, reporting
 from ocihaul.cli.prompts import yes_or_no
-from ocihaul.cli.signals import Stopper, stopping
+from ocihaul.cli.signals import Stopper
+from ocihaul.cli.transfer_run import TransferRun, run_transfer
 from ocihaul.config import Settings
 from ocihaul.errors import ObjectExistsError, OcihaulError, ReceiptError, TransferCancelled
 from ocihaul.storage.types import ObjectSummary
@@ -20,45 +21,64 @@ KEPT = "The object already exists and was not overwritten"
 QUESTION = "WARNING: This object already exists. Are you sure you want to overwrite it? [y/N]:"
 
 
-def run_put(invocation: Invocation, request: UploadRequest) -> int:
-    """Upload, print the answer on stdout, and return the exit status."""
-    settings = invocation.settings()
-    with piped(request, invocation.stdin) as given:
-        return _run_put(invocation, settings, given)
+def run_put(
+    invocation: Invocation, build: Callable[[], UploadRequest], *, command: str = "put"
+) -> int:
+    """Upload what `build` asks for, print the answer on stdout, and return the exit status."""
+
+    def work(run: TransferRun) -> int:
+        request = build()
+        settings = invocation.settings()
+        run.receipt = None if request.receipt is None else str(request.receipt)
+        with piped(request, invocation.stdin) as given:
+            return _run_put(invocation, settings, given, run)
+
+    return run_transfer(invocation, command, _target(invocation.options), work)
 
 
-def _run_put(invocation: Invocation, settings: Settings, request: UploadRequest) -> int:
-    stdin, stderr = invocation.stdin, invocation.stderr
+def _target(options: Mapping[str, Any]) -> str:
+    """The object as the log has it, also where the options turn out to be wrong."""
+    name = options.get("name") or PurePath(str(options.get("file") or "")).name
+    return f"{options.get('bucket_name')}/{name}"
+
+
+def _run_put(
+    invocation: Invocation, settings: Settings, request: UploadRequest, run: TransferRun
+) -> int:
     may_ask = invocation.may_ask() and not reads_stdin(request)
-    question = _Question(stdin, stderr)
+    question = _Question(invocation.stdin, invocation.stderr)
     failure: ReceiptError | None = None
-    with stopping() as stopper:
-        with reporting(stderr, terminal=is_terminal(stderr), debug=invocation.given.debug) as (
-            listener,
-            reporter,
-        ):
-            for text in invocation.notices(settings):
-                reporter.notice(f"Notice: {text}")
-            try:
-                result = core.run_upload(
-                    settings,
-                    request,
-                    listener=listener,
-                    confirm=question.asked_by(stopper) if may_ask else None,
-                    stop=stopper.stop,
-                )
-            except ReceiptError as error:  # the object is there all the same
-                if not isinstance(error.result, UploadResult):
-                    raise
-                result, failure = error.result, error
-            except ObjectExistsError as error:
-                return _exists(error, request, reporter, asked=question.answered)
-            except KeyboardInterrupt:
-                raise TransferCancelled("stopped before the upload began") from None
-        code = _answer(invocation, request, result)
-        if failure is not None:
-            raise failure
-        return code
+    for text in invocation.notices(settings):
+        run.notice(f"Notice: {text}")
+    try:
+        result = core.run_upload(
+            settings,
+            request,
+            listener=run,
+            confirm=question.asked_by(run.stopper) if may_ask else None,
+            stop=run.stop,
+        )
+    except ReceiptError as error:  # the object is there all the same
+        if not isinstance(error.result, UploadResult):
+            raise
+        result, failure = error.result, error
+    except ObjectExistsError as error:
+        return _exists(error, request, run, asked=question.answered)
+    except KeyboardInterrupt:
+        raise TransferCancelled("stopped before the upload began") from None
+    run.size = result.size
+    run.compared = " and ".join(_compared(request, result)) or None
+    code = _answer(invocation, request, result)
+    if failure is not None:
+        raise failure
+    return code
+
+
+def _compared(request: UploadRequest, result: UploadResult) -> Iterator[str]:
+    if result.crc32c is not None:
+        yield "CRC32C"
+    if request.verify_checksum and result.md5 is not None:
+        yield "MD5"
 
 
 def _answer(invocation: Invocation, request: UploadRequest, result: UploadResult) -> int:
@@ -73,13 +93,14 @@ def _answer(invocation: Invocation, request: UploadRequest, result: UploadResult
 
 
 def _exists(
-    error: ObjectExistsError, request: UploadRequest, reporter: Reporter, *, asked: bool
+    error: ObjectExistsError, request: UploadRequest, run: TransferRun, *, asked: bool
 ) -> int:
     if request.existing is IfExists.KEEP:
-        reporter.notice(KEPT)
+        run.kept = True
+        run.notice(KEPT)
         return DONE
     if asked:
-        reporter.notice("Aborted!")
+        run.notice("Aborted!")
         return FAILED
     cure = error.hint or "Use --force to replace it, or --no-overwrite to keep it."
     raise OcihaulError(error.message, hint=f"There is no terminal to ask on. {cure}") from None
