@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from ocihaul import __version__
 from ocihaul.cli.exit_codes import chain
 from ocihaul.cli.flags import in_flags
+from ocihaul.cli.formatting import in_local_time
 from ocihaul.config.sources import login_command
 from ocihaul.errors import OcihaulError, ServiceError, TransferCancelled, UsageError
 from ocihaul.printable import cut, json_text, one_line
@@ -51,10 +52,10 @@ def summary(error: BaseException) -> tuple[str, list[str]]:
     causes = [link for link in chain(error) if isinstance(link, OcihaulError)]
     reasons: list[str] = []
     for link in causes:
-        text = _cut(in_flags(link.message))
+        text = _cut(_said(link.message))
         if not any(text in each for each in reasons):
             reasons.append(text)
-    hints = [_cut(in_flags(line)) for link in causes if link.hint for line in link.hint.split("\n")]
+    hints = [_cut(_said(line)) for link in causes if link.hint for line in link.hint.split("\n")]
     if not hints and isinstance(causes[-1], ServiceError) and causes[-1].status in _HINTS:
         hints = [_HINTS[causes[-1].status]]
     return "; ".join(reasons), list(dict.fromkeys(hints))
@@ -79,7 +80,7 @@ def traceback_text(error: BaseException) -> str:
 def _known(error: OcihaulError, now: datetime) -> tuple[str, str | None]:
     causes = [link for link in chain(error) if isinstance(link, OcihaulError)]
     service = next((link for link in causes if isinstance(link, ServiceError)), None)
-    hints = [_cut(in_flags(line)) for link in causes if link.hint for line in link.hint.split("\n")]
+    hints = [_cut(_said(line)) for link in causes if link.hint for line in link.hint.split("\n")]
     if service is not None and not hints:
         hints = [_HINTS[service.status]] if service.status in _HINTS else []
     resumable = error.resumable or any(isinstance(link, TransferCancelled) for link in causes)
@@ -90,9 +91,9 @@ def _known(error: OcihaulError, now: datetime) -> tuple[str, str | None]:
     if error is not service:
         # As the official CLI begins them.
         kind = "UsageError" if isinstance(error, UsageError) else "Error"
-        parts.append(_cut(f"{kind}: {in_flags(error.message)}"))
+        parts.append(_cut(f"{kind}: {_said(error.message)}"))
         parts += [
-            _cut(f"Reason: {in_flags(link.message)}")
+            _cut(f"Reason: {_said(link.message)}")
             for link in causes[1:]
             if link is not service and link.message != error.message
         ]
@@ -129,6 +130,11 @@ def service_details(error: ServiceError, now: datetime) -> dict[str, object]:
 def _unsaid(status: int) -> str:
     """What the official CLI says of an answer without a body, such as that to a HEAD."""
     return f"The service returned error code {status}"
+
+
+def _said(text: str) -> str:
+    """A text of ours in the command line's words, and in local time as the log has it."""
+    return in_local_time(in_flags(text))
 
 
 def _cut(text: str) -> str:

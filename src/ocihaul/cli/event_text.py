@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from ocihaul.cli.flags import in_flags
-from ocihaul.cli.formatting import duration_text, size_text, time_text
+from ocihaul.cli.formatting import duration_text, in_local_time, size_text, time_text
 from ocihaul.cli.session.browser import directions
 from ocihaul.events import (
     AttemptFinished,
@@ -41,7 +41,7 @@ QUIET = 5.0
 _TROUBLE = (RetryScheduled, PartResent, RenewalFailed)
 
 #: What is said with `--quiet`, too: it needs a person, or says what is missing in the end.
-_ESSENTIAL = (FileFailed, LoginOffered, Notice, SessionPaused, SessionResumed)
+_ESSENTIAL = (FileFailed, LoginOffered, SessionPaused, SessionResumed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +119,7 @@ class EventFormatter:
 
     def stamped(self, text: str, now: float) -> str:
         """`text` with the local time before it."""
-        return f"{time_text(now, self.zone)} {self.label}{text}"
+        return f"{time_text(now, self.zone)} {self.label}{in_local_time(text, self.zone)}"
 
     def _text(self, event: Event, now: float) -> str | None:
         match event:
@@ -151,7 +151,7 @@ class EventFormatter:
     def _trouble(self, event: Event) -> str | None:
         match event:
             case RenewalFailed():
-                self._reason = event.reason
+                self._reason = event.reason.rstrip(".")
                 then = (
                     f"next try in {duration_text(event.next_try_in)}"
                     if event.next_try_in is not None

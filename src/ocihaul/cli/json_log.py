@@ -142,9 +142,9 @@ class JsonLog:
         if not is_summed(type(event)):
             self._line(event_name(type(event)), level_of(event), event_fields(event))
 
-    def notice(self, text: str) -> None:
+    def notice(self, text: str, *, level: str = "info") -> None:
         """Write something of the command's own."""
-        self._line("notice", "info", {"text": text})
+        self._line("notice", level, {"text": text})
 
     def beat(self) -> None:
         """Write how far it is."""

@@ -95,7 +95,7 @@ def result_text(result: RunResult) -> str:
     rate = f"{size_text(result.rate or 0)}/s"
     parts += [
         f"{size_text(result.bytes)} in {duration_text(result.seconds)}",
-        rate if result.moved >= result.bytes else f"{size_text(result.moved)} moved now, {rate}",
+        rate if result.moved == result.bytes else f"{size_text(result.moved)} moved now, {rate}",
         f"renewals {result.renewals}",
         f"401s {result.rejections}",
         f"retries {result.retries}",

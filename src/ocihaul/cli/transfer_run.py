@@ -36,8 +36,8 @@ class Channel(Protocol):
     def __call__(self, event: Event) -> None:
         """Take one event, from any thread."""
 
-    def notice(self, text: str) -> None:
-        """Say something of the command's own."""
+    def notice(self, text: str, *, routine: bool = False) -> None:
+        """Say something of the command's own; what is `routine` is left out where it is quiet."""
 
     def beat(self) -> None:
         """Say how far it is."""
@@ -72,9 +72,10 @@ class TextChannel:
         """Take one event, from any thread."""
         self._listener(event)
 
-    def notice(self, text: str) -> None:
-        """Say something of the command's own."""
-        self._reporter.notice(text)
+    def notice(self, text: str, *, routine: bool = False) -> None:
+        """Say something of the command's own, with `--quiet` unless it is `routine`."""
+        if not (routine and self._style.quiet):
+            self._reporter.notice(text)
 
     def beat(self) -> None:
         """Say how far it is, where no bar does."""
@@ -104,7 +105,11 @@ class JsonChannel:
 
     def __init__(self, log: JsonLog) -> None:
         self._log = log
-        self.notice, self.beat, self.result = log.notice, log.beat, log.result
+        self.beat, self.result = log.beat, log.result
+
+    def notice(self, text: str, *, routine: bool = False) -> None:
+        """Write something of the command's own."""
+        self._log.notice(text, level="info" if routine else "warning")
 
     def __call__(self, event: Event) -> None:
         """Take one event, from any thread."""
@@ -139,10 +144,10 @@ class TransferRun:
         for channel in self._channels:
             channel(event)
 
-    def notice(self, text: str) -> None:
-        """Say something of the command's own."""
+    def notice(self, text: str, *, routine: bool = False) -> None:
+        """Say something of the command's own; what is `routine` is left out where it is quiet."""
         for channel in self._channels:
-            channel.notice(text)
+            channel.notice(text, routine=routine)
 
     def failed(self, error: BaseException) -> None:
         """Say which error ends it."""
@@ -218,7 +223,7 @@ def _result(
         state=state_of(code, kept=run.kept, files=run.files),
         exit=code,
         bytes=run.size if run.size is not None else counter.file_bytes,
-        moved=max(0, counter.moved),
+        moved=max(0, counter.moved, counter.file_bytes),
         seconds=seconds,
         renewals=counter.renewals,
         rejections=counter.rejections,

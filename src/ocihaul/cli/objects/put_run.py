@@ -68,7 +68,7 @@ def _run_put(
         raise TransferCancelled("stopped before the upload began") from None
     run.size = result.size
     run.compared = " and ".join(_compared(request, result)) or None
-    code = _answer(invocation, request, result)
+    code = _answer(invocation, request, result, run)
     if failure is not None:
         raise failure
     return code
@@ -81,14 +81,16 @@ def _compared(request: UploadRequest, result: UploadResult) -> Iterator[str]:
         yield "MD5"
 
 
-def _answer(invocation: Invocation, request: UploadRequest, result: UploadResult) -> int:
+def _answer(
+    invocation: Invocation, request: UploadRequest, result: UploadResult, run: TransferRun
+) -> int:
     answer = put_answer(result.headers)
     if answer:
         invocation.answer(answer)
     if not request.verify_checksum:
         return DONE
     verdict, good = checksum_verdict(result.headers, result.md5)
-    invocation.tell(verdict)
+    run.notice(verdict, routine=good)
     return DONE if good else FAILED
 
 
