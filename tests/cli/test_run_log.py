@@ -42,7 +42,7 @@ from ocihaul.events import (
     TokenChanged,
     UploadPlanned,
 )
-from tests.cli.test_printing import EVENTS, any_event
+from tests.cli.test_printing import ACTIVE, EVENTS, any_event
 
 MIB = 2**20
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
@@ -72,6 +72,8 @@ def attempt(status: int | None) -> AttemptFinished:
 
 # JSON
 
+VALIDATOR = jsonschema.Draft202012Validator(schema())
+
 
 class Lines(list[str]):
     """What was written, read again and held to the schema."""
@@ -79,7 +81,7 @@ class Lines(list[str]):
     def read(self) -> list[dict[str, Any]]:
         found = [json.loads(line) for line in self]
         for each in found:
-            jsonschema.validate(each, schema())
+            VALIDATOR.validate(each)
         return found
 
 
@@ -95,7 +97,7 @@ def log_to(lines: Lines, *, directory: bool = False) -> JsonLog:
 
 @pytest.mark.parametrize("kind", EVENTS)
 def test_every_event_there_is_becomes_a_line_by_the_schema(kind: type[events.Event]) -> None:
-    @settings(max_examples=20)
+    @settings(max_examples=10, deadline=None)
     @given(any_event(kind))
     def check(event: events.Event) -> None:
         lines = Lines()
@@ -105,7 +107,7 @@ def test_every_event_there_is_becomes_a_line_by_the_schema(kind: type[events.Eve
             return
         (line,) = lines
         assert "\n" not in line
-        assert line.isprintable()
+        assert not ACTIVE.search(line)
         (record,) = lines.read()
         assert record["event"] == event_name(kind)
         assert record["object"] == "backups/db.tar"
@@ -129,8 +131,7 @@ def test_the_schema_has_each_field_of_each_event(kind: type[events.Event]) -> No
     assert name in branches, f"add {name} to log_schema.json"
     described = {key: each["type"] for key, each in branches[name]["then"]["properties"].items()}
     assert described == {
-        each.name: expected_type(hints[each.name])
-        for each in dataclasses.fields(kind)  # type: ignore[arg-type]  # each event is a dataclass
+        each.name: expected_type(hints[each.name]) for each in dataclasses.fields(kind)
     }
 
 

@@ -36,8 +36,8 @@ def records(oci: World, text: str) -> list[dict[str, object]]:
 def test_a_night_of_a_file_has_a_log_a_result_a_hook_and_metrics(tmp_path: Path) -> None:
     with world(tmp_path, token_ttl=4.0, bandwidth=6e6) as oci:
         source, log, metrics = oci.file(30 * MIB), tmp_path / "night.log", tmp_path / "night.prom"
-        asked = ("--log-file", str(log), "--metrics-file", str(metrics))
-        asked += ("--on-finish", f"echo $OCIHAUL_STATE $OCIHAUL_BYTES > {tmp_path}/told")
+        asked = ["--log-file", str(log), "--metrics-file", str(metrics)]
+        asked += ["--on-finish", f"echo $OCIHAUL_STATE $OCIHAUL_BYTES > {tmp_path}/told"]
         ran = oci.run(*put(oci, source, *asked, "--progress-interval", "1s"), **TOKYO)
         assert ran.code == 0, ran.err
         text = log.read_text()
