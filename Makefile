@@ -37,7 +37,7 @@ $(VENV)/.made: pyproject.toml constraints.txt
 	@touch $@
 
 # Beside the stock tools: what ocihaul itself needs there, as it runs inside them from src/.
-$(STOCK_VENV)/.made: tests/stock/constraints.txt Makefile
+$(STOCK_VENV)/.made: tests/compat/constraints.txt Makefile
 	$(PYTHON) -m venv $(STOCK_VENV)
 	$(STOCK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c $< \
 		oci-cli ocifs pandas pyarrow dask filelock h11 platformdirs rich
@@ -53,7 +53,7 @@ $(STOCK_NODE)/.made: Makefile
 	@touch $@
 
 # What the official CLI's own tests import, and the CLI itself.
-$(OFFICIAL_VENV)/.made: tests/stock/constraints.txt Makefile
+$(OFFICIAL_VENV)/.made: tests/compat/constraints.txt Makefile
 	$(PYTHON) -m venv $(OFFICIAL_VENV)
 	$(OFFICIAL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c $< \
 		oci-cli pytest vcrpy six mock pyyaml arrow
@@ -95,12 +95,12 @@ test-fuzz-guided: $(VENV)/.made
 
 test-stock: $(VENV)/.made $(STOCK_VENV)/.made $(STOCK_NODE)/.made
 	OCIHAUL_STOCK_VENV=$(abspath $(STOCK_VENV)) OCIHAUL_STOCK_NODE=$(abspath $(STOCK_NODE)) \
-		$(BIN)/python -m pytest --override-ini addopts="--strict-markers -ra" tests/stock -n 2 $(PYTEST_ARGS)
+		$(BIN)/python -m pytest --override-ini addopts="--strict-markers -ra" tests/compat -n 2 $(PYTEST_ARGS)
 
 test-many: $(VENV)/.made
 	OCIHAUL_TREE_FILES=100000 OCIHAUL_TREE_NAMES=1000000 OCIHAUL_TREE_KILLS=400 \
-		$(BIN)/python -m pytest -s tests/scenarios/test_trees_many.py \
-		tests/scenarios/test_trees_killed.py $(PYTEST_ARGS)
+		$(BIN)/python -m pytest -s tests/functional/test_trees_many.py \
+		tests/functional/test_trees_killed.py $(PYTEST_ARGS)
 
 test-storm: $(VENV)/.made
 	OCIHAUL_STORM_KILLS=$${OCIHAUL_STORM_KILLS:-2000} $(BIN)/python -m pytest -s tests/storm/test_storm.py $(PYTEST_ARGS)

@@ -30,7 +30,7 @@ from ocihaul.transfer.source import Identity
 from ocihaul.transfer.upload.par_store import ParStore, StoredPar
 from tests.fuzz.strategies import damaged, json_texts, sentences, texts
 from tests.fuzz.target import Target
-from tests.transfer.receipts.test_receipt import RECEIPT
+from tests.unit.transfer.receipts.test_receipt import RECEIPT
 
 T = TypeVar("T")
 PLACE = Place("http://e", "ns1", "backups", "a/b")

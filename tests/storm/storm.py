@@ -13,8 +13,8 @@ from pathlib import Path
 import crc32c
 
 from ocihaul.emulator import Emulator, FaultRates, LogEntry, Settings, UploadInfo
-from tests.scenarios import forked
-from tests.scenarios.forked import Forked
+from tests.functional import forked
+from tests.functional.forked import Forked
 from tests.storm import full_disk
 from tests.storm.pieces import Part, lost, moved_again, name_of
 from tests.storm.plan import Plan, Run

@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.scenarios.forked import PART
-from tests.scenarios.trees import OLD, command
+from tests.functional.forked import PART
+from tests.functional.trees import OLD, command
 from tests.storm.pieces import Piece, Range, Whole
 from tests.storm.state import State
 from tests.world import World

@@ -1,0 +1,55 @@
+"""The files in deploy/, as far as they can be checked without a container engine."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
+def test_the_unit_is_one(tmp_path: Path) -> None:
+    unit = tmp_path / "ocihaul-keep@NIGHT.service"
+    shutil.copy(DEPLOY / "systemd" / "ocihaul-keep@.service", unit)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(unit)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "ocihaul-keep" not in done.stderr, done.stderr
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_pod_keeps_its_renewed_token_when_its_files_are_copied_again(tmp_path: Path) -> None:
+    text = (DEPLOY / "kubernetes" / "sidecar.yaml").read_text()
+    (command,) = re.findall(r'command: \["sh", "-c", "(umask .+)"\]', text)
+    secret, pod = tmp_path / "secret", tmp_path / "pod"
+    (secret / "..data").mkdir(parents=True)
+    pod.mkdir()
+    for name in ("config", "oci_api_key.pem", "token"):
+        (secret / "..data" / name).write_text("the Secret's")
+        (secret / name).symlink_to(Path("..data") / name)
+    command = command.replace("/from", str(secret)).replace("/oracle/.oci", str(pod))
+    subprocess.run(["sh", "-c", command], check=True)
+    assert {each.name for each in pod.iterdir()} == {"config", "oci_api_key.pem", "token"}
+    assert (pod / "token").stat().st_mode & 0o077 == 0
+    (pod / "token").write_text("renewed")
+    subprocess.run(["sh", "-c", command], check=True)
+    assert (pod / "token").read_text() == "renewed"
+
+
+def test_the_image_gets_what_its_build_needs_and_no_more() -> None:
+    lines = (DEPLOY / "docker" / "Dockerfile").read_text().splitlines()
+    copied = [word for line in lines if line.startswith("COPY") for word in line.split()[1:-1]]
+    assert sorted(copied) == ["LICENSE", "README.md", "constraints.txt", "pyproject.toml", "src"]
+    assert all((DEPLOY.parent / name).exists() for name in copied)
+
+
+def test_only_the_image_changes_in_the_reports_command() -> None:
+    lines = (DEPLOY / "docker" / "Dockerfile").read_text().splitlines()
+    assert 'ENTRYPOINT ["ocihaul"]' in lines
+    assert any(line.startswith("ENV HOME=/oracle") for line in lines)
