@@ -1,7 +1,7 @@
 # Two commands do all the set-up: `make demo` and `make test`. Needed: Python 3.11+, make, git.
 PYTHON ?= python3
 VENV ?= .venv
-STOCK_VENV ?= .venv-stock
+COMPAT_VENV ?= .venv-compat
 BENCH_VENV ?= .venv-bench
 STOCK_NODE ?= .venv-node
 LEAN_VENV ?= .venv-lean
@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 OFFICIAL_TESTS_ARGS ?=
 
-.PHONY: help demo test test-browser test-fuzz test-fuzz-guided test-stock test-many test-storm official-tests compatibility check figures format bench bench-quick bench-wan clean
+.PHONY: help demo test test-browser test-fuzz test-fuzz-guided test-compat test-many test-storm official-tests compatibility check figures format bench bench-quick bench-wan clean
 
 help:
 	@echo "make demo        the report's upload against tokens that live 20 s (about 90 s)"
@@ -19,14 +19,14 @@ help:
 	@echo "make test-browser  a real Chromium logs in (skipped where there is none)"
 	@echo "make test-fuzz   every parser with 100,000 inputs each, new ones each time (hours)"
 	@echo "make test-fuzz-guided  the same parsers by atheris, led by coverage (optional; hours)"
-	@echo "make test-stock  the official CLI and SDKs (Python, TypeScript) as judges"
+	@echo "make test-compat  the official CLI and SDKs (Python, TypeScript) as judges"
 	@echo "make test-many   trees at full size: 100,000 files, a million names, 1000 kills (long)"
 	@echo "make test-storm  2,000 kills while a lot goes wrong by chance (long)"
 	@echo "make official-tests CHECKOUT=…  the official CLI's own tests, with our command in its place (long)"
 	@echo "make compatibility  the table of the official CLI's commands in docs/compatibility.md"
 	@echo "make check       ruff, mypy --strict, import-linter"
 	@echo "make bench-quick  does an upload cost what it may cost? (a minute)"
-	@echo "make bench       ocihaul, the stock CLI, rclone and the limits, side by side (long)"
+	@echo "make bench       ocihaul, the official CLI, rclone and the limits, side by side (long)"
 	@echo "make bench-wan   the same programs over a long line that loses packets (root; long)"
 	@echo "make figures     how large the code is to read, counted"
 	@echo "make format      let ruff format the code"
@@ -36,10 +36,10 @@ $(VENV)/.made: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-# Beside the stock tools: what ocihaul itself needs there, as it runs inside them from src/.
-$(STOCK_VENV)/.made: tests/compat/constraints.txt Makefile
-	$(PYTHON) -m venv $(STOCK_VENV)
-	$(STOCK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c $< \
+# Beside the official tools: what ocihaul itself needs there, as it runs inside them from src/.
+$(COMPAT_VENV)/.made: tests/compat/constraints.txt Makefile
+	$(PYTHON) -m venv $(COMPAT_VENV)
+	$(COMPAT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c $< \
 		oci-cli ocifs pandas pyarrow dask filelock h11 platformdirs rich
 	@touch $@
 
@@ -93,14 +93,14 @@ test-fuzz-guided: $(VENV)/.made
 		$(BIN)/python -m tests.fuzz.guided $(FUZZ_ARGS); \
 	else echo "skipped: atheris cannot be installed for this Python"; fi
 
-test-stock: $(VENV)/.made $(STOCK_VENV)/.made $(STOCK_NODE)/.made
-	OCIHAUL_STOCK_VENV=$(abspath $(STOCK_VENV)) OCIHAUL_STOCK_NODE=$(abspath $(STOCK_NODE)) \
+test-compat: $(VENV)/.made $(COMPAT_VENV)/.made $(STOCK_NODE)/.made
+	OCIHAUL_COMPAT_VENV=$(abspath $(COMPAT_VENV)) OCIHAUL_STOCK_NODE=$(abspath $(STOCK_NODE)) \
 		$(BIN)/python -m pytest --override-ini addopts="--strict-markers -ra" tests/compat -n 2 $(PYTEST_ARGS)
 
 test-many: $(VENV)/.made
 	OCIHAUL_TREE_FILES=100000 OCIHAUL_TREE_NAMES=1000000 OCIHAUL_TREE_KILLS=400 \
-		$(BIN)/python -m pytest -s tests/functional/test_trees_many.py \
-		tests/functional/test_trees_killed.py $(PYTEST_ARGS)
+		$(BIN)/python -m pytest -s tests/functional/test_directories_many.py \
+		tests/functional/test_directories_killed.py $(PYTEST_ARGS)
 
 test-storm: $(VENV)/.made
 	OCIHAUL_STORM_KILLS=$${OCIHAUL_STORM_KILLS:-2000} $(BIN)/python -m pytest -s tests/storm/test_storm.py $(PYTEST_ARGS)
@@ -139,4 +139,4 @@ format: $(VENV)/.made
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(STOCK_VENV) $(STOCK_NODE) $(BENCH_VENV) $(LEAN_VENV) $(OFFICIAL_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
+	rm -rf $(VENV) $(COMPAT_VENV) $(STOCK_NODE) $(BENCH_VENV) $(LEAN_VENV) $(OFFICIAL_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist

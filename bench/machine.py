@@ -22,8 +22,8 @@ def describe(programs: Programs) -> dict[str, str]:
         "ocihaul": _first_line(programs.ocihaul, "--version").removeprefix("ocihaul "),
         "load": f"{os.getloadavg()[0]:.1f} when it began",
     }
-    if programs.stock is not None:
-        told["stock CLI"] = _first_line(programs.stock, "--version")
+    if programs.official is not None:
+        told["official CLI"] = _first_line(programs.official, "--version")
     if programs.rclone is not None:
         told["rclone"] = _first_line(programs.rclone, "version").removeprefix("rclone ")
     return told

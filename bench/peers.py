@@ -1,4 +1,4 @@
-"""Command lines: ours, the stock CLI's, rclone's and the limit's, for the same work."""
+"""Command lines: ours, the official CLI's, rclone's and the limit's, for the same work."""
 
 import sys
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from bench.ground import MIB, ROOT, Ground
 from bench.service import NAMESPACE
 
 OURS = "ocihaul"
-STOCK = "stock CLI"
+STOCK = "official CLI"
 RCLONE = "rclone"
 RAW = "raw limit"
 SENDFILE = "raw sendfile"
@@ -24,7 +24,7 @@ class Programs:
     """Where the programs are; None for one that is not to be had."""
 
     ocihaul: Path
-    stock: Path | None = None
+    official: Path | None = None
     rclone: Path | None = None
 
 
@@ -56,7 +56,7 @@ class Job:
 
 
 def ocihaul(ground: Ground, programs: Programs, what: str, job: Job) -> Command:
-    """Ours; the flags are the stock CLI's."""
+    """Ours; the flags are the official CLI's."""
     return Command(
         (str(programs.ocihaul), *_stock_words(what, job), "--auth", "security_token"),
         (
@@ -67,11 +67,11 @@ def ocihaul(ground: Ground, programs: Programs, what: str, job: Job) -> Command:
     )
 
 
-def stock(ground: Ground, programs: Programs, what: str, job: Job) -> Command:
-    """The stock CLI, with the same words."""
+def official(ground: Ground, programs: Programs, what: str, job: Job) -> Command:
+    """The official CLI, with the same words."""
     words = (*_stock_words(what, job), "--auth", "security_token")
     endpoint = ("--endpoint", ground.endpoint(job.scheme), "--cert-bundle", str(ground.ca_file))
-    return Command((str(programs.stock), *words, *endpoint))
+    return Command((str(programs.official), *words, *endpoint))
 
 
 def _stock_words(what: str, job: Job) -> tuple[str, ...]:

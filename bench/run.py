@@ -22,7 +22,7 @@ PAGE = ROOT / "docs" / "performance.md"
 def main() -> int:
     """Measure, print the tables, write the results."""
     options = _options()
-    programs = Programs(options.ocihaul, options.stock, options.rclone)
+    programs = Programs(options.ocihaul, options.official, options.rclone)
     told = machine.describe(programs)
     scale = Scale(
         part_size=options.part_size * MIB,
@@ -81,9 +81,9 @@ def _with_calls(here: Ground, scenario: Scenario, table: Sequence[Row]) -> list[
 
 def _sizes(programs: Programs) -> dict[str, int]:
     sizes = {"ocihaul": machine.installed_bytes(programs.ocihaul.with_name("python"), "ocihaul")}
-    if programs.stock is not None:
-        python = programs.stock.with_name("python")
-        sizes["stock CLI"] = machine.installed_bytes(python, "oci-cli")
+    if programs.official is not None:
+        python = programs.official.with_name("python")
+        sizes["official CLI"] = machine.installed_bytes(python, "oci-cli")
     if programs.rclone is not None:
         sizes["rclone"] = programs.rclone.stat().st_size
     return sizes
@@ -96,7 +96,7 @@ def _say(text: str) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ocihaul", type=Path, required=True, help="the command to measure")
-    parser.add_argument("--stock", type=Path, help="the stock CLI's command")
+    parser.add_argument("--stock", type=Path, help="the official CLI's command")
     parser.add_argument("--rclone", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int, default=1920, help="MiB of the large file")

@@ -20,7 +20,7 @@ MakeCommand = Callable[[Job], Command]
 _BUCKET = "backups"
 _NAME = "object"
 _LEAST_PART = 10 * MIB  # the service's limit
-_LEAST_STOCK_RANGE = 128 * MIB  # below it the stock CLI refuses
+_LEAST_STOCK_RANGE = 128 * MIB  # below it the official CLI refuses
 _SHORT_LIFE = 2.0  # seconds: ocihaul renews at half of it
 
 
@@ -251,8 +251,8 @@ def starting(programs: Programs) -> Scenario:
         case("python -c 'import ocihaul'", python, "-c", "import ocihaul"),
         case("python -c pass", python, "-c", "pass"),
     ]
-    if programs.stock is not None:
-        cases.append(case("oci --version", programs.stock, "--version"))
+    if programs.official is not None:
+        cases.append(case("oci --version", programs.official, "--version"))
     if programs.rclone is not None:
         cases.append(case("rclone version", programs.rclone, "version"))
     return Scenario("start", "Start-up and import", "run", tuple(cases))
@@ -268,8 +268,8 @@ def _clients(
     rows = []
     if _is_ours(ground, programs, what):
         rows.append(case(peers.OURS, lambda job: peers.ocihaul(ground, programs, what, job)))
-    if programs.stock is not None:
-        rows.append(case(peers.STOCK, lambda job: peers.stock(ground, programs, what, job)))
+    if programs.official is not None:
+        rows.append(case(peers.STOCK, lambda job: peers.official(ground, programs, what, job)))
     if programs.rclone is not None:
         rows.append(case(peers.RCLONE, lambda job: peers.rclone(ground, programs, what, job)))
     return rows

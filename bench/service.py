@@ -30,7 +30,7 @@ MD5_BUCKET = "with-md5"
 READABLE = "readable"
 TINY = "tiny"
 
-#: The stock CLI stops at an answer without MD5; where the sink computes none, it says this.
+#: The official CLI stops at an answer without MD5; where the sink computes none, it says this.
 _NO_MD5 = base64.b64encode(bytes(16)).decode()
 
 _TOKEN_SECRET = "nobody checks this signature, least of all the sink"  # noqa: S105

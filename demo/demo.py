@@ -1,8 +1,8 @@
 """The report's upload, scaled to a minute: tokens live 20 s, and one is revoked early.
 
 Starts an emulated OCI on loopback, runs the real `ocihaul` command in a process of its own and
-shows what happened on both sides. Then the same upload by the stock rule, one token from start to
-end, in one line. Everything is in a temporary directory that goes away.
+shows what happened on both sides. Then the same upload by the official rule, one token from start
+to end, in one line. Everything is in a temporary directory that goes away.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ SHOWN = (
 
 
 class OneToken:
-    """The stock rule: the token is read once, at the start."""
+    """The official rule: the token is read once, at the start."""
 
     def __init__(self, credential: Credential) -> None:
         self._credential = credential
@@ -155,7 +155,7 @@ def _naive(console: Console, oci: Emulator, home: Path, source: Path) -> bool:
             cause = error.__cause__ or error
             seconds = time.monotonic() - started
             console.print(
-                f"\nThe same upload with one token, as the stock CLI does it: failed after "
+                f"\nThe same upload with one token, as the official CLI does it: failed after "
                 f"{seconds:.0f} s: {str(cause).splitlines()[0]}"
             )
             return True

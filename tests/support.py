@@ -50,7 +50,7 @@ def _rsa_key(_: int) -> RSAPrivateKey:
 
 
 def pem(key: RSAPrivateKey, passphrase: str | None = None) -> bytes:
-    """The key as the stock CLI writes it."""
+    """The key as the official CLI writes it."""
     encryption: KeySerializationEncryption = NoEncryption()
     if passphrase:
         encryption = BestAvailableEncryption(passphrase.encode())

@@ -72,9 +72,9 @@ def _commands(
     job, check = _job(here, cell)
     ranges = max(job.part_size, _LEAST_OFFICIAL_RANGE) if cell.what == "get" else job.part_size
     commands = {peers.OURS: peers.ocihaul(here, programs, cell.what, job)}
-    if programs.stock is not None:
+    if programs.official is not None:
         large = replace(job, part_size=ranges)
-        commands[peers.STOCK] = peers.stock(here, programs, cell.what, large)
+        commands[peers.STOCK] = peers.official(here, programs, cell.what, large)
     if programs.rclone is not None:
         commands[peers.RCLONE] = peers.rclone(here, programs, cell.what, job)
     for name, path in others.items():

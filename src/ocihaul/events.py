@@ -260,7 +260,7 @@ class DownloadFinished(Event):
 
 @dataclass(frozen=True, slots=True)
 class DirectoryScanned(Event):
-    """So many files and bytes of a tree have been found; `complete`: that is all of them."""
+    """So many files and bytes of a directory have been found; `complete`: that is all of them."""
 
     files: int
     size: int
@@ -269,7 +269,7 @@ class DirectoryScanned(Event):
 
 @dataclass(frozen=True, slots=True)
 class FileFinished(Event):
-    """One file or object of a tree is done."""
+    """One file or object of a directory is done."""
 
     name: str
     size: int
@@ -277,7 +277,7 @@ class FileFinished(Event):
 
 @dataclass(frozen=True, slots=True)
 class FileFailed(Event):
-    """One file or object of a tree could not be done; the others go on."""
+    """One file or object of a directory could not be done; the others go on."""
 
     name: str
     reason: str

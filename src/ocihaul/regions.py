@@ -5,9 +5,10 @@ What belongs here: the meaning of a region's name and the shape of endpoints. Th
 a region's name comes from (`config.py`), and anything that reads a file or the environment; both
 are handed in.
 
-A region that is not in the tables is looked up as the stock tools do: `~/.oci/regions-config.json`,
-then `OCI_REGION_METADATA`; a name with a dot is a whole domain; `OCI_DEFAULT_REALM` is the domain
-of every other unknown region; and a name that looks like a region is assumed to be in realm oc1.
+A region that is not in the tables is looked up as the official tools do:
+`~/.oci/regions-config.json`, then `OCI_REGION_METADATA`; a name with a dot is a whole domain;
+`OCI_DEFAULT_REALM` is the domain of every other unknown region; and a name that looks like a
+region is assumed to be in realm oc1.
 """
 
 import difflib
@@ -105,7 +106,7 @@ def resolve_region(
     for entry in entries:
         if name in (entry["regionKey"], entry["regionIdentifier"]):
             realm = entry["realmKey"]
-            # A published realm is never redefined (as in the stock tools).
+            # A published realm is never redefined (as in the official tools).
             domain = known.domain_of.get(realm, entry["realmDomainComponent"])
             return Region(entry["regionIdentifier"], realm, domain)
     if not _HOST.fullmatch(name) or (":" in name and "." not in name):
@@ -140,7 +141,7 @@ def _read_metadata(
     """Usable entries of both sources, in order, and what is wrong with a broken source.
 
     Incomplete entries are skipped and broken sources do no harm as long as another one knows the
-    region: that is how the stock tools read them.
+    region: that is how the official tools read them.
     """
     entries: list[dict[str, str]] = []
     broken: list[str] = []

@@ -155,7 +155,7 @@ class Resources:
                 clock=clock,
                 listener=_dropping_idle(tell, pool),
                 stop=self._cancel,
-                session_wait=settings.wishes.session_wait,
+                session_wait=settings.session_options.session_wait,
             )
             credentials = self._stack.enter_context(self._session)
 

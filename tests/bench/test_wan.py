@@ -116,12 +116,12 @@ def test_a_ratio_is_taken_within_a_round_and_a_failure_is_no_figure() -> None:
     samples = [
         *(passage(OURS, 0, 0.8), passage("rclone", 0, 0.4)),
         *(passage(OURS, 1, 0.4), passage("rclone", 1, 0.2, cut=True)),
-        passage("stock CLI", 0, 0.0, trouble="exit status 1"),
+        passage("official CLI", 0, 0.0, trouble="exit status 1"),
     ]
     made = figures(CELLS["put-80-0"], samples)
     assert made["rclone"].ratio == pytest.approx(2.0)
     assert made["rclone"].cut == 1
-    assert made["stock CLI"].ratio is None
+    assert made["official CLI"].ratio is None
     text = table([CELLS["put-80-0"]], samples)
     assert "**failed**: exit status 1" in text
     assert "0.30* (0.20-0.40)" in text

@@ -1,6 +1,6 @@
 """The official CLI and SDK as judges of the emulator: unmodified, as subprocesses.
 
-They come from the virtual environment that OCIHAUL_STOCK_VENV names.
+They come from the virtual environment that OCIHAUL_COMPAT_VENV names.
 """
 
 import json
@@ -35,8 +35,8 @@ def _environment(home: Path) -> dict[str, str]:
 
 
 @dataclass
-class Stock:
-    """Runs the stock tools against one emulator."""
+class Official:
+    """Runs the official tools against one emulator."""
 
     oci: Emulator
     venv: Path
@@ -95,9 +95,9 @@ class Stock:
 
 @pytest.fixture(scope="session")
 def venv() -> Path:
-    path = os.environ.get("OCIHAUL_STOCK_VENV")
+    path = os.environ.get("OCIHAUL_COMPAT_VENV")
     if not path:
-        pytest.skip("OCIHAUL_STOCK_VENV is not set: run `make test-stock`")
+        pytest.skip("OCIHAUL_COMPAT_VENV is not set: run `make test-compat`")
     return Path(path)
 
 
@@ -108,11 +108,11 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-def stock(venv: Path, tmp_path: Path, settings: Settings) -> Iterator[Stock]:
+def official(venv: Path, tmp_path: Path, settings: Settings) -> Iterator[Official]:
     with Emulator(settings) as oci:
         home = tmp_path / "home"
         home.mkdir()
         region = oci.region_trick if settings.tls else "eu-frankfurt-1"
         config = oci.write_profile(home / ".oci", region=region)
         environment = {"REQUESTS_CA_BUNDLE": str(oci.ca_file)} if oci.ca_file else {}
-        yield Stock(oci, venv, home, config, environment)
+        yield Official(oci, venv, home, config, environment)

@@ -1,4 +1,4 @@
-"""Running programs of the stock environment: on the SDK alone, and with ocihaul from src/."""
+"""Running programs of the official environment: on the SDK alone, and with ocihaul from src/."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .conftest import Stock
+from .conftest import Official
 
 SOURCES = Path(__file__).parents[2] / "src"
 MIB = 2**20
@@ -24,22 +24,22 @@ arguments = sys.argv[3:]
 """
 
 
-def with_client(stock: Stock, code: str, *arguments: str) -> str:
+def with_client(official: Official, code: str, *arguments: str) -> str:
     """Run a program that begins with a `client` of the SDK's own; what it printed."""
-    done = stock.script(_CLIENT + code, str(stock.config), stock.oci.endpoint, *arguments)
+    done = official.script(_CLIENT + code, str(official.config), official.oci.endpoint, *arguments)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode().strip()
 
 
-def with_ocihaul(stock: Stock) -> Stock:
-    """The stock environment, with ocihaul importable and our emulator as its auth service."""
-    stock.environment |= {
+def with_ocihaul(official: Official) -> Official:
+    """The official environment, with ocihaul importable and our emulator as its auth service."""
+    official.environment |= {
         "PYTHONPATH": str(SOURCES),
-        "OCIHAUL_AUTH_ENDPOINT": stock.oci.endpoint,
-        "OCI_CLI_CONFIG_FILE": str(stock.config),
+        "OCIHAUL_AUTH_ENDPOINT": official.oci.endpoint,
+        "OCI_CLI_CONFIG_FILE": str(official.config),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    return stock
+    return official
 
 
 @contextmanager
@@ -64,12 +64,12 @@ def meanwhile(when: Callable[[], bool], then: Callable[[], object]) -> Iterator[
         thread.join()
 
 
-def assert_no_secret(stock: Stock, output: bytes) -> None:
+def assert_no_secret(official: Official, output: bytes) -> None:
     """No token that was ever issued, in whole or by its signature, and no line of a key."""
     text = output.decode(errors="replace")
-    for token in stock.oci.auth.token_texts():
+    for token in official.oci.auth.token_texts():
         assert token not in text
         assert token.rpartition(".")[2] not in text
-    for path in stock.home.rglob("*.pem"):
+    for path in official.home.rglob("*.pem"):
         if "public" not in path.name:
             assert not any(line in text for line in path.read_text().splitlines() if len(line) > 60)

@@ -15,18 +15,18 @@ from ocihaul.emulator import Settings
 from ocihaul.emulator.faults import Fault
 from ocihaul.emulator.log import LogEntry
 
-from .conftest import Stock
+from .conftest import Official
 from .programs import MIB, assert_no_secret, meanwhile, with_ocihaul
 
 
 @pytest.fixture
-def program(stock: Stock) -> Stock:
-    stock = with_ocihaul(stock)
-    stock.environment["OCI_CLI_ENDPOINT"] = stock.oci.endpoint
-    return stock
+def program(official: Official) -> Official:
+    official = with_ocihaul(official)
+    official.environment["OCI_CLI_ENDPOINT"] = official.oci.endpoint
+    return official
 
 
-def oci(program: Stock, *arguments: str, module: str = "ocihaul.integrations.oci_cli") -> "Ran":
+def oci(program: Official, *arguments: str, module: str = "ocihaul.integrations.oci_cli") -> "Ran":
     python = str(program.venv / "bin" / "python")
     done = program.program([python, "-m", module, *arguments])
     assert_no_secret(program, done.stdout + done.stderr)
@@ -36,12 +36,12 @@ def oci(program: Stock, *arguments: str, module: str = "ocihaul.integrations.oci
 Ran = subprocess.CompletedProcess[bytes]
 
 
-def token_file(program: Stock) -> Path:
+def token_file(program: Official) -> Path:
     return program.config.parent / "sessions" / "DEFAULT" / "token"
 
 
-def test_the_session_is_used_without_being_asked_for(program: Stock) -> None:
-    """No --auth, and the profile is one of a session: the stock CLI alone would fail."""
+def test_the_session_is_used_without_being_asked_for(program: Official) -> None:
+    """No --auth, and the profile is one of a session: the official CLI alone would fail."""
     ours = oci(program, "os", "bucket", "get", *program.place())
     assert ours.returncode == 0, ours.stderr
     theirs = program.run("os", "bucket", "get", *program.place())
@@ -60,7 +60,7 @@ HANDED_ON = {
 CLUSTER_TOKEN = "ce cluster generate-token --cluster-id ocid1.cluster.x"
 
 
-def ocihaul(program: Stock, line: str) -> "Ran":
+def ocihaul(program: Official, line: str) -> "Ran":
     """`ocihaul …`, which waits for no login."""
     return oci(program, "--session-wait", "0", *line.split(), module="ocihaul")
 
@@ -70,7 +70,7 @@ def by_the_cli(entry: LogEntry) -> bool:
 
 
 @pytest.mark.parametrize("line", HANDED_ON)
-def test_ocihaul_hands_unknown_commands_on(program: Stock, line: str) -> None:
+def test_ocihaul_hands_unknown_commands_on(program: Official, line: str) -> None:
     program.oci.put_object("backups", "x", b"1")
     done = ocihaul(program, line)
     assert done.returncode == 0, done.stderr
@@ -80,7 +80,7 @@ def test_ocihaul_hands_unknown_commands_on(program: Stock, line: str) -> None:
     assert json.loads(done.stdout) == json.loads(program.run(*line.split()).stdout)
 
 
-def test_ocihaul_hands_a_command_on_that_only_signs(program: Stock) -> None:
+def test_ocihaul_hands_a_command_on_that_only_signs(program: Official) -> None:
     del program.environment["OCI_CLI_ENDPOINT"]
     done = ocihaul(program, CLUSTER_TOKEN)
     assert done.returncode == 0, done.stderr
@@ -92,7 +92,7 @@ def test_ocihaul_hands_a_command_on_that_only_signs(program: Stock) -> None:
     assert program.oci.log.entries() == []
 
 
-def test_ocihaul_hands_on_what_it_lacks_of_sessions(program: Stock) -> None:
+def test_ocihaul_hands_on_what_it_lacks_of_sessions(program: Official) -> None:
     program.oci.write_profile(program.config.parent, "other")
     copy = program.home / "copy"
     done = ocihaul(program, f"session export --profile other --output-file {copy}")
@@ -106,7 +106,7 @@ def test_ocihaul_hands_on_what_it_lacks_of_sessions(program: Stock) -> None:
 
 
 @pytest.mark.parametrize("line", HANDED_ON)
-def test_a_401_in_a_command_that_was_handed_on_is_mended(program: Stock, line: str) -> None:
+def test_a_401_in_a_command_that_was_handed_on_is_mended(program: Official, line: str) -> None:
     operation = HANDED_ON[line]
     program.oci.put_object("backups", "x", b"1")
     program.oci.faults.add(Fault(operation=operation, status=401, code="NotAuthenticated"))
@@ -124,7 +124,7 @@ def test_a_401_in_a_command_that_was_handed_on_is_mended(program: Stock, line: s
     "line", ["--renew-with APIKEY iam region list", "iam region list --renew-with=APIKEY"]
 )
 def test_our_own_options_stay_in_force_where_a_command_is_handed_on(
-    program: Stock, line: str
+    program: Official, line: str
 ) -> None:
     program.oci.write_api_key_profile(program.config.parent)
     program.oci.revoke_all()
@@ -135,7 +135,7 @@ def test_our_own_options_stay_in_force_where_a_command_is_handed_on(
 
 
 @pytest.mark.parametrize("line", [*HANDED_ON, CLUSTER_TOKEN])
-def test_a_command_that_was_handed_on_ends_with_its_session(program: Stock, line: str) -> None:
+def test_a_command_that_was_handed_on_ends_with_its_session(program: Official, line: str) -> None:
     if line == CLUSTER_TOKEN:
         # Nobody would refuse what is only signed: the token itself must be at its end.
         session = program.oci.login()
@@ -154,7 +154,7 @@ def test_a_command_that_was_handed_on_ends_with_its_session(program: Stock, line
     assert {entry.status for entry in refused} == {401}
 
 
-def test_what_the_cli_has_to_say_about_a_command_comes_through(program: Stock) -> None:
+def test_what_the_cli_has_to_say_about_a_command_comes_through(program: Official) -> None:
     missing = ocihaul(program, "os bucket update -ns ns1 -bn none --versioning Enabled")
     assert (missing.returncode, missing.stdout) == (1, b"")
     assert b'"status": 404' in missing.stderr
@@ -165,7 +165,7 @@ def test_what_the_cli_has_to_say_about_a_command_comes_through(program: Stock) -
 
 
 @pytest.mark.parametrize("how", ["refused", "revoked"])
-def test_an_ended_session_is_75_and_a_clear_text_on_stderr(program: Stock, how: str) -> None:
+def test_an_ended_session_is_75_and_a_clear_text_on_stderr(program: Official, how: str) -> None:
     program.oci.configure(refresh_refuses=True)
     if how == "revoked":
         program.oci.revoke_all()
@@ -186,7 +186,7 @@ def test_an_ended_session_is_75_and_a_clear_text_on_stderr(program: Stock, how: 
     assert b"[Y/n]" not in done.stderr
 
 
-def test_a_cluster_token_is_signed_with_a_token_that_lives(program: Stock) -> None:
+def test_a_cluster_token_is_signed_with_a_token_that_lives(program: Official) -> None:
     """It is only signed and never sent: the token in it must not be at its end."""
     program.environment.pop("OCI_CLI_ENDPOINT")
     session = program.oci.login()
@@ -207,7 +207,7 @@ def test_a_cluster_token_is_signed_with_a_token_that_lives(program: Stock) -> No
     assert new == token_file(program).read_text() != old
 
 
-def test_debug_shows_requests_without_their_secrets(program: Stock) -> None:
+def test_debug_shows_requests_without_their_secrets(program: Official) -> None:
     done = oci(program, "--debug", "os", "ns", "get")
     assert done.returncode == 0, done.stderr
     assert b"send: b'GET /n" in done.stdout
@@ -217,7 +217,7 @@ def test_debug_shows_requests_without_their_secrets(program: Stock) -> None:
     assert token.encode() in theirs.stdout
 
 
-def test_a_cli_without_the_seam_is_refused(program: Stock) -> None:
+def test_a_cli_without_the_seam_is_refused(program: Official) -> None:
     code = """
 import sys
 sys.argv = ["oci", "os", "ns", "get"]
@@ -233,7 +233,7 @@ sys.exit(run(["os", "ns", "get"]))
     assert program.oci.log.entries() == []
 
 
-def test_reading_from_a_pipe_and_in_bulk(program: Stock, tmp_path: Path) -> None:
+def test_reading_from_a_pipe_and_in_bulk(program: Official, tmp_path: Path) -> None:
     """The transfer code's own loops, which retry no 401 and read their bodies in other ways."""
     data = os.urandom(3 * MIB + 5)
     program.oci.faults.add(Fault(operation="UploadPart", part_number=2, status=401))
@@ -272,7 +272,7 @@ class TestTheReportsCommand:
     def settings(self) -> Settings:
         return Settings(token_ttl=3, bandwidth=3 * MIB)
 
-    def flags(self, program: Stock, source: Path) -> list[str]:
+    def flags(self, program: Official, source: Path) -> list[str]:
         return [
             *("os", "object", "put", "--bucket-name", "backups", "--namespace", "ns1"),
             *("--file", str(source), "--name", "night.tar", "--storage-tier", "Archive"),
@@ -285,7 +285,7 @@ class TestTheReportsCommand:
         path.write_bytes(os.urandom(size))
         return path
 
-    def test_ten_lifetimes_under_exec(self, program: Stock, tmp_path: Path) -> None:
+    def test_ten_lifetimes_under_exec(self, program: Official, tmp_path: Path) -> None:
         source = self.source(tmp_path / "night.tar", 50 * MIB + 4321)
         program.log_in()
         emulator = program.oci
@@ -313,7 +313,7 @@ class TestTheReportsCommand:
         assert sorted(entry.part_number or 0 for entry in sent) == list(range(1, 52))
         assert b"md5 checksum matches" in done.stderr
 
-    def test_the_same_without_us_fails(self, program: Stock, tmp_path: Path) -> None:
+    def test_the_same_without_us_fails(self, program: Official, tmp_path: Path) -> None:
         source = self.source(tmp_path / "night.tar", 19 * MIB)
         program.log_in()
         done = program.bare(*self.flags(program, source))

@@ -10,7 +10,7 @@ import pytest
 from ocihaul.emulator import Settings
 from ocihaul.emulator.faults import Fault
 
-from .conftest import Stock
+from .conftest import Official
 from .programs import MIB, assert_no_secret, meanwhile, with_ocihaul
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "library.md"
@@ -22,11 +22,11 @@ endpoint, *rest = sys.argv[1:]
 
 
 @pytest.fixture
-def program(stock: Stock) -> Stock:
-    return with_ocihaul(stock)
+def program(official: Official) -> Official:
+    return with_ocihaul(official)
 
 
-def ran(program: Stock, code: str, *arguments: str) -> str:
+def ran(program: Official, code: str, *arguments: str) -> str:
     done = program.script(BEGIN + code, program.oci.endpoint, *arguments)
     assert_no_secret(program, done.stdout + done.stderr)
     assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
@@ -47,12 +47,12 @@ with ocihaul.Session.from_profile() as session:
 """
 
 
-def test_two_lines_make_a_client_of_any_request(program: Stock) -> None:
+def test_two_lines_make_a_client_of_any_request(program: Official) -> None:
     assert ran(program, SIMPLE).split() == ["ns1", "hello", "True"]
     assert program.oci.log.entries(status=401) == []
 
 
-def test_every_kind_of_request_survives_a_401(program: Stock) -> None:
+def test_every_kind_of_request_survives_a_401(program: Official) -> None:
     operations = ("GetNamespace", "PutObject", "GetObject", "CreateMultipartUpload", "DeleteObject")
     for operation in operations:
         program.oci.faults.add(Fault(operation=operation, status=401, code="NotAuthenticated"))
@@ -66,7 +66,7 @@ def test_every_kind_of_request_survives_a_401(program: Stock) -> None:
         assert refused.token_id != accepted.token_id
 
 
-def test_a_service_that_always_says_401_is_asked_a_few_times_only(program: Stock) -> None:
+def test_a_service_that_always_says_401_is_asked_a_few_times_only(program: Official) -> None:
     program.oci.faults.add(
         Fault(operation="GetNamespace", status=401, code="NotAuthenticated", times=None)
     )
@@ -83,7 +83,7 @@ with ocihaul.Session.from_profile() as session:
     assert program.oci.log.count(operation="GetNamespace") == 6
 
 
-def test_a_session_that_is_over_raises_our_error_without_retries(program: Stock) -> None:
+def test_a_session_that_is_over_raises_our_error_without_retries(program: Official) -> None:
     program.oci.configure(refresh_refuses=True)
     program.oci.revoke_all()
     code = """
@@ -100,7 +100,7 @@ with ocihaul.Session.from_profile() as session:
     assert program.oci.log.count(operation="GetNamespace") == 2
 
 
-def test_a_signer_is_a_signer_to_everybody(program: Stock) -> None:
+def test_a_signer_is_a_signer_to_everybody(program: Official) -> None:
     code = """
 import functools, threading
 with ocihaul.Session.from_profile(region="us-ashburn-1") as session:
@@ -122,7 +122,7 @@ with ocihaul.Session.from_profile(region="us-ashburn-1") as session:
     assert ran(program, code) == "yes"
 
 
-def test_a_stream_that_cannot_be_read_again_keeps_its_401(program: Stock) -> None:
+def test_a_stream_that_cannot_be_read_again_keeps_its_401(program: Official) -> None:
     program.oci.faults.add(Fault(operation="PutObject", status=401, code="NotAuthenticated"))
     code = """
 import os, threading
@@ -147,7 +147,7 @@ class TestThroughManyTokens:
     def settings(self) -> Settings:
         return Settings(token_ttl=3, bandwidth=4 * MIB)
 
-    def test_upload_manager(self, program: Stock, tmp_path: Path) -> None:
+    def test_upload_manager(self, program: Official, tmp_path: Path) -> None:
         source = tmp_path / "night.tar"
         source.write_bytes(os.urandom(48 * MIB + 12345))
         program.log_in()
@@ -182,7 +182,7 @@ with ocihaul.Session.from_profile() as session:
         assert sorted(entry.part_number or 0 for entry in sent) == list(range(1, 50))
 
 
-def test_ocifs_writes_and_reads(program: Stock) -> None:
+def test_ocifs_writes_and_reads(program: Official) -> None:
     program.oci.faults.add(Fault(operation="PutObject", status=401, code="NotAuthenticated"))
     program.oci.faults.add(Fault(operation="GetObject", status=401, code="NotAuthenticated"))
     code = """
@@ -201,7 +201,7 @@ with ocihaul.Session.from_profile() as session:
     assert program.oci.read_object("backups", "table.csv") == b"a,b\n1,2\n"
 
 
-def test_the_documents_examples_run(program: Stock) -> None:
+def test_the_documents_examples_run(program: Official) -> None:
     examples = re.findall(r"^```python\n(.*?)^```", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
     of_sdk = [text for text in examples if "sdk.signer" in text]
     assert len(of_sdk) == 2

@@ -1,4 +1,4 @@
-"""What the stock CLI and SDK have stored, downloaded by ours: byte for byte, and proven."""
+"""What the official CLI and SDK have stored, downloaded by ours: byte for byte, and proven."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Stock
+from .conftest import Official
 from .programs import with_client
 
 MIB = 2**20
@@ -20,12 +20,12 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-def fetched(stock: Stock, target: Path, *options: str) -> str:
+def fetched(official: Official, target: Path, *options: str) -> str:
     """Download "x" to `target` with our command; what it said."""
-    command = (sys.executable, "-m", "ocihaul", "os", "object", "get", *stock.place())
-    flags = ("--config-file", str(stock.config), "--auth", "security_token")
-    here = ("--endpoint", stock.oci.endpoint, "--name", "x", "--file", str(target))
-    environment = {**os.environ, **stock.environment, "OCIHAUL_STATE_DIR": str(stock.home)}
+    command = (sys.executable, "-m", "ocihaul", "os", "object", "get", *official.place())
+    flags = ("--config-file", str(official.config), "--auth", "security_token")
+    here = ("--endpoint", official.oci.endpoint, "--name", "x", "--file", str(target))
+    environment = {**os.environ, **official.environment, "OCIHAUL_STATE_DIR": str(official.home)}
     ran = subprocess.run(
         [*command, *flags, *here, *options],
         env=environment,
@@ -39,19 +39,19 @@ def fetched(stock: Stock, target: Path, *options: str) -> str:
     return ran.stderr
 
 
-def stored(stock: Stock, source: Path, *options: str) -> None:
-    stock.os(
-        *["object", "put", *stock.place(), "--file", str(source), "--name", "x", "--force"],
+def stored(official: Official, source: Path, *options: str) -> None:
+    official.os(
+        *["object", "put", *official.place(), "--file", str(source), "--name", "x", "--force"],
         *options,
     )
 
 
 @pytest.mark.parametrize("part_size", ["3", "7", "11", "19"])
-def test_parts_of_odd_sizes_are_found_out(stock: Stock, source: Path, part_size: str) -> None:
-    stored(stock, source, "--part-size", part_size)
+def test_parts_of_odd_sizes_are_found_out(official: Official, source: Path, part_size: str) -> None:
+    stored(official, source, "--part-size", part_size)
     target = source.with_name("target")
     for options in ((), ("--part-size", "5", "--multipart-download-threshold", "1")):
-        assert "MD5 compared" in fetched(stock, target, *options)
+        assert "MD5 compared" in fetched(official, target, *options)
         assert target.read_bytes() == source.read_bytes()
         target.unlink()
 
@@ -66,21 +66,21 @@ def test_parts_of_odd_sizes_are_found_out(stock: Stock, source: Path, part_size:
     ],
 )
 def test_each_kind_of_checksum(
-    stock: Stock, source: Path, options: list[str], checked: str
+    official: Official, source: Path, options: list[str], checked: str
 ) -> None:
-    stored(stock, source, *options)
+    stored(official, source, *options)
     target = source.with_name("target")
-    said = fetched(stock, target, "--part-size", "4", "--multipart-download-threshold", "4")
+    said = fetched(official, target, "--part-size", "4", "--multipart-download-threshold", "4")
     assert f"{checked} compared" in said
     assert target.read_bytes() == source.read_bytes()
 
 
-def test_the_stock_cli_reads_the_same(stock: Stock, source: Path) -> None:
-    stored(stock, source, "--part-size", "7")
+def test_the_stock_cli_reads_the_same(official: Official, source: Path) -> None:
+    stored(official, source, "--part-size", "7")
     ours, theirs = source.with_name("ours"), source.with_name("theirs")
-    fetched(stock, ours, "--range", "bytes=1000000-9999999")
-    done = stock.run(
-        *["os", "object", "get", *stock.place(), "--name", "x", "--file", str(theirs)],
+    fetched(official, ours, "--range", "bytes=1000000-9999999")
+    done = official.run(
+        *["os", "object", "get", *official.place(), "--name", "x", "--file", str(theirs)],
         *["--range", "bytes=1000000-9999999"],
     )
     assert done.returncode == 0
@@ -112,12 +112,12 @@ else:
     ],
 )
 def test_what_the_sdks_manager_has_sent_in_parts(
-    stock: Stock, source: Path, how: str, algorithm: str, checked: str
+    official: Official, source: Path, how: str, algorithm: str, checked: str
 ) -> None:
-    with_client(stock, MANAGED, str(source), how, algorithm)
-    assert stock.oci.object_info("backups", "x").part_count == 4
+    with_client(official, MANAGED, str(source), how, algorithm)
+    assert official.oci.object_info("backups", "x").part_count == 4
     target = source.with_name("target")
     for options in ((), ("--part-size", "5", "--multipart-download-threshold", "1")):
-        assert f"{checked} compared" in fetched(stock, target, *options)
+        assert f"{checked} compared" in fetched(official, target, *options)
         assert target.read_bytes() == source.read_bytes()
         target.unlink()

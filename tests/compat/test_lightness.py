@@ -1,4 +1,4 @@
-"""Start-up and installed size beside the stock CLI."""
+"""Start-up and installed size beside the official CLI."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.compat.conftest import Stock
+from tests.compat.conftest import Official
 
 ROOT = Path(__file__).parents[2]
 MIB = 2**20
@@ -19,11 +19,11 @@ def seconds(*command: str) -> float:
     return time.perf_counter() - started
 
 
-def test_weakness_27_version_takes_at_most_a_quarter_of_the_stock_clis_time(stock: Stock) -> None:
+def test_weakness_27_version_takes_at_most_a_quarter_of_the_stock_clis_time(official: Official) -> None:
     """Best of five, in turn: what the programs need, not what the machine does meanwhile."""
     ours, theirs = [], []
     for _ in range(5):
-        theirs.append(seconds(str(stock.venv / "bin" / "oci"), "--version"))
+        theirs.append(seconds(str(official.venv / "bin" / "oci"), "--version"))
         ours.append(seconds(str(Path(sys.executable).with_name("ocihaul")), "--version"))
     assert min(ours) <= min(theirs) / 4, f"{min(ours):.2f} s against {min(theirs):.2f} s"
 

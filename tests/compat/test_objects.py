@@ -8,7 +8,7 @@ from pathlib import Path
 import crc32c
 import pytest
 
-from .conftest import Stock
+from .conftest import Official
 from .programs import with_client
 
 MIB = 2**20
@@ -26,9 +26,9 @@ def b64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def test_single_put_with_everything(stock: Stock, source: Path) -> None:
-    answer = stock.os(
-        *["object", "put", *stock.place(), "--file", str(source), "--name", "a/b"],
+def test_single_put_with_everything(official: Official, source: Path) -> None:
+    answer = official.os(
+        *["object", "put", *official.place(), "--file", str(source), "--name", "a/b"],
         *["--no-multipart", "--force", "--verify-checksum"],
         *["--opc-checksum-algorithm", "CRC32C", "--storage-tier", "InfrequentAccess"],
         *["--metadata", '{"who": "me"}', "--content-type", "text/plain"],
@@ -36,17 +36,17 @@ def test_single_put_with_everything(stock: Stock, source: Path) -> None:
     data = source.read_bytes()
     assert answer["opc-content-md5"] == b64(hashlib.md5(data).digest())
     assert answer["opc-content-crc32c"] == b64(crc32c.crc32c(data).to_bytes(4, "big"))
-    info = stock.oci.object_info("backups", "a/b")
-    assert stock.oci.read_object("backups", "a/b") == data
+    info = official.oci.object_info("backups", "a/b")
+    assert official.oci.read_object("backups", "a/b") == data
     assert info.storage_tier == "InfrequentAccess"
     assert info.metadata == {"who": "me"}
     assert info.headers["content-type"] == "text/plain"
 
 
 @pytest.mark.parametrize("algorithm", ["CRC32C", "SHA256"])
-def test_multipart_put_with_a_checksum(stock: Stock, source: Path, algorithm: str) -> None:
-    answer = stock.os(
-        *["object", "put", *stock.place(), "--file", str(source), "--name", "big"],
+def test_multipart_put_with_a_checksum(official: Official, source: Path, algorithm: str) -> None:
+    answer = official.os(
+        *["object", "put", *official.place(), "--file", str(source), "--name", "big"],
         *["--part-size", "1", "--parallel-upload-count", "3", "--verify-checksum"],
         *["--opc-checksum-algorithm", algorithm, "--storage-tier", "Archive"],
         *["--metadata", '{"who": "me"}', "--no-overwrite"],
@@ -60,58 +60,58 @@ def test_multipart_put_with_a_checksum(stock: Stock, source: Path, algorithm: st
     else:
         shas = b"".join(hashlib.sha256(part).digest() for part in parts)
         assert answer["opc-multipart-sha256"] == b64(hashlib.sha256(shas).digest()) + "-3"
-    info = stock.oci.object_info("backups", "big")
-    assert stock.oci.read_object("backups", "big") == data
+    info = official.oci.object_info("backups", "big")
+    assert official.oci.read_object("backups", "big") == data
     assert (info.part_count, info.archival_state, info.metadata) == (3, "Archived", {"who": "me"})
-    assert stock.oci.log.count(operation="UploadPart", status=200) == 3
-    assert stock.oci.log.count(operation="GetNamespace") == 0
+    assert official.oci.log.count(operation="UploadPart", status=200) == 3
+    assert official.oci.log.count(operation="GetNamespace") == 0
 
 
-def test_stdin_put_sends_md5_that_match(stock: Stock, source: Path) -> None:
+def test_stdin_put_sends_md5_that_match(official: Official, source: Path) -> None:
     data = source.read_bytes()
-    stock.os(
-        *["object", "put", *stock.place(), "--file", "-", "--name", "piped", "--force"],
+    official.os(
+        *["object", "put", *official.place(), "--file", "-", "--name", "piped", "--force"],
         *["--part-size", "1"],
         stdin=data,
     )
-    assert stock.oci.read_object("backups", "piped") == data
-    parts = stock.oci.log.entries(operation="UploadPart")
+    assert official.oci.read_object("backups", "piped") == data
+    parts = official.oci.log.entries(operation="UploadPart")
     assert len(parts) == 3
     assert all("content-md5" in part.headers for part in parts)
 
 
-def test_get_list_head_delete(stock: Stock, source: Path, tmp_path: Path) -> None:
+def test_get_list_head_delete(official: Official, source: Path, tmp_path: Path) -> None:
     data = source.read_bytes()
-    stock.oci.put_object("backups", "dir/one", data, metadata={"who": "me"})
-    stock.oci.put_object("backups", "two", b"2")
+    official.oci.put_object("backups", "dir/one", data, metadata={"who": "me"})
+    official.oci.put_object("backups", "two", b"2")
     target = tmp_path / "got"
-    stock.os("object", "get", *stock.place(), "--name", "dir/one", "--file", str(target))
+    official.os("object", "get", *official.place(), "--name", "dir/one", "--file", str(target))
     assert target.read_bytes() == data
-    listed = stock.os("object", "list", "-bn", "backups", "--delimiter", "/")
+    listed = official.os("object", "list", "-bn", "backups", "--delimiter", "/")
     assert [each["name"] for each in listed["data"]] == ["two"]
     assert listed["prefixes"] == ["dir/"]
-    assert stock.oci.log.count(operation="GetNamespace") == 1
-    head = stock.os("object", "head", *stock.place(), "--name", "dir/one")
+    assert official.oci.log.count(operation="GetNamespace") == 1
+    head = official.os("object", "head", *official.place(), "--name", "dir/one")
     assert head["content-length"] == str(len(data))
     assert head["opc-meta-who"] == "me"
-    stock.os("object", "delete", *stock.place(), "--name", "dir/one", "--force")
-    assert stock.oci.object_names("backups") == ["two"]
+    official.os("object", "delete", *official.place(), "--name", "dir/one", "--force")
+    assert official.oci.object_names("backups") == ["two"]
 
 
-def test_get_in_ranges(stock: Stock, tmp_path: Path) -> None:
-    # 128 MiB is the smallest part that the stock CLI lets one choose.
+def test_get_in_ranges(official: Official, tmp_path: Path) -> None:
+    # 128 MiB is the smallest part that the official CLI lets one choose.
     block = os.urandom(MIB)
     data = block * 128 + b"the last few bytes"
-    stock.oci.put_object("backups", "big", data, part_size=64 * MIB)
+    official.oci.put_object("backups", "big", data, part_size=64 * MIB)
     target = tmp_path / "got"
-    stock.os(
-        *["object", "get", *stock.place(), "--name", "big", "--file", str(target)],
+    official.os(
+        *["object", "get", *official.place(), "--name", "big", "--file", str(target)],
         *["--part-size", "128", "--multipart-download-threshold", "128"],
     )
-    assert hashlib.sha256(target.read_bytes()).hexdigest() == stock.oci.object_digest(
+    assert hashlib.sha256(target.read_bytes()).hexdigest() == official.oci.object_digest(
         "backups", "big"
     )
-    ranges = [entry.headers.get("range") for entry in stock.oci.log.entries(operation="GetObject")]
+    ranges = [entry.headers.get("range") for entry in official.oci.log.entries(operation="GetObject")]
     assert len(ranges) == 2
     assert None not in ranges
 
@@ -126,57 +126,57 @@ print(upload)
 """
 
 
-def begun(stock: Stock, source: Path) -> str:
-    return with_client(stock, BEGIN, str(source))
+def begun(official: Official, source: Path) -> str:
+    return with_client(official, BEGIN, str(source))
 
 
-def test_multipart_abort_drops_what_was_begun(stock: Stock, source: Path) -> None:
-    upload = begun(stock, source)
+def test_multipart_abort_drops_what_was_begun(official: Official, source: Path) -> None:
+    upload = begun(official, source)
     flags = ["-on", "resumed", "--upload-id", upload, "--force"]
-    done = stock.run("os", "multipart", "abort", *stock.place(), *flags)
+    done = official.run("os", "multipart", "abort", *official.place(), *flags)
     assert done.returncode == 0, done.stderr.decode()
-    assert stock.oci.uploads("backups") == []
+    assert official.oci.uploads("backups") == []
 
 
-def test_resume_put_finishes_what_was_begun(stock: Stock, source: Path) -> None:
-    upload = begun(stock, source)
-    listed = stock.os("multipart", "list", *stock.place())
+def test_resume_put_finishes_what_was_begun(official: Official, source: Path) -> None:
+    upload = begun(official, source)
+    listed = official.os("multipart", "list", *official.place())
     assert [each["upload-id"] for each in listed["data"]] == [upload]
-    stock.os(
-        *["object", "resume-put", *stock.place(), "--file", str(source), "--name", "resumed"],
+    official.os(
+        *["object", "resume-put", *official.place(), "--file", str(source), "--name", "resumed"],
         *["--upload-id", upload, "--part-size", "1"],
     )
-    assert stock.oci.read_object("backups", "resumed") == source.read_bytes()
-    assert stock.oci.log.count(operation="UploadPart", status=200) == 3
-    assert stock.oci.uploads("backups") == []
+    assert official.oci.read_object("backups", "resumed") == source.read_bytes()
+    assert official.oci.log.count(operation="UploadPart", status=200) == 3
+    assert official.oci.uploads("backups") == []
 
 
-def test_abort_and_restore_and_rename(stock: Stock) -> None:
-    stock.oci.put_object("backups", "cold", b"ice", storage_tier="Archive")
-    stock.os("object", "restore", *stock.place(), "--name", "cold", "--hours", "2")
-    status = stock.run("os", "object", "restore-status", *stock.place(), "--name", "cold")
+def test_abort_and_restore_and_rename(official: Official) -> None:
+    official.oci.put_object("backups", "cold", b"ice", storage_tier="Archive")
+    official.os("object", "restore", *official.place(), "--name", "cold", "--hours", "2")
+    status = official.run("os", "object", "restore-status", *official.place(), "--name", "cold")
     assert status.returncode == 0
-    assert stock.oci.object_info("backups", "cold").archival_state in {"Restoring", "Restored"}
-    stock.os(*["object", "rename", *stock.place(), "--source-name", "cold", "--new-name", "colder"])
-    assert stock.oci.object_names("backups") == ["colder"]
+    assert official.oci.object_info("backups", "cold").archival_state in {"Restoring", "Restored"}
+    official.os(*["object", "rename", *official.place(), "--source-name", "cold", "--new-name", "colder"])
+    assert official.oci.object_names("backups") == ["colder"]
 
 
-def test_sse_c_needs_the_same_key(stock: Stock, source: Path, tmp_path: Path) -> None:
+def test_sse_c_needs_the_same_key(official: Official, source: Path, tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text(b64(os.urandom(32)))
-    place = [*stock.place(), "--name", "secret"]
+    place = [*official.place(), "--name", "secret"]
     flags = ["--encryption-key-file", str(key)]
-    stock.os(
+    official.os(
         *["object", "put", *place, "--file", str(source), "--force", "--part-size", "1"], *flags
     )
     target = tmp_path / "got"
-    without = stock.run("os", "object", "get", *place, "--file", str(target))
+    without = official.run("os", "object", "get", *place, "--file", str(target))
     assert without.returncode == 1
-    stock.os("object", "get", *place, "--file", str(target), *flags)
+    official.os("object", "get", *place, "--file", str(target), *flags)
     assert target.read_bytes() == source.read_bytes()
 
 
-def test_sdk_upload_manager(stock: Stock, source: Path) -> None:
+def test_sdk_upload_manager(official: Official, source: Path) -> None:
     code = """
 import sys, oci
 config = oci.config.from_file(sys.argv[1], "APIKEY")
@@ -185,8 +185,8 @@ manager = oci.object_storage.UploadManager(client, allow_parallel_uploads=True)
 answer = manager.upload_file("ns1", "backups", "managed", sys.argv[3], part_size=2**20)
 print(answer.headers["opc-multipart-md5"])
 """
-    config = stock.oci.write_api_key_profile(stock.config.parent)
-    done = stock.script(code, str(config), stock.oci.endpoint, str(source))
+    config = official.oci.write_api_key_profile(official.config.parent)
+    done = official.script(code, str(config), official.oci.endpoint, str(source))
     assert done.returncode == 0, done.stderr.decode()
     assert done.stdout.decode().strip().endswith("-3")
-    assert stock.oci.read_object("backups", "managed") == source.read_bytes()
+    assert official.oci.read_object("backups", "managed") == source.read_bytes()

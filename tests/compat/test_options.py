@@ -9,7 +9,7 @@ import pytest
 
 from ocihaul.cli.app import app
 
-from .conftest import Stock
+from .conftest import Official
 
 
 def shape(option: click.Option) -> dict[str, Any]:
@@ -79,9 +79,9 @@ OTHERWISE = {
 
 
 @pytest.fixture
-def theirs(stock: Stock) -> dict[str, dict[str, Any]]:
+def theirs(official: Official) -> dict[str, dict[str, Any]]:
     begin = f"import click\nfrom typing import Any\n{inspect.getsource(shape)}"
-    done = stock.script(begin + WALK)
+    done = official.script(begin + WALK)
     assert done.returncode == 0, done.stderr.decode()
     return dict(json.loads(done.stdout))
 

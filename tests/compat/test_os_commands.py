@@ -11,24 +11,24 @@ import pytest
 
 from ocihaul.emulator.auth import TENANCY
 
-from .conftest import Stock
+from .conftest import Official
 from .programs import with_client
 
 #: What differs between two requests, or only one of the two sends.
 _VOLATILE = re.compile(r'^  "(date|opc-request-id|opc-client-request-id)": .*\n', re.MULTILINE)
 
 
-def ours(stock: Stock, line: str) -> subprocess.CompletedProcess[bytes]:
+def ours(official: Official, line: str) -> subprocess.CompletedProcess[bytes]:
     """`ocihaul …` as its user would type it."""
-    flags = ["--config-file", str(stock.config), "--auth", "security_token"]
-    flags += ["--endpoint", stock.oci.endpoint, "--auth-endpoint", stock.oci.endpoint]
-    return stock.program([sys.executable, "-m", "ocihaul", *shlex.split(line), *flags])
+    flags = ["--config-file", str(official.config), "--auth", "security_token"]
+    flags += ["--endpoint", official.oci.endpoint, "--auth-endpoint", official.oci.endpoint]
+    return official.program([sys.executable, "-m", "ocihaul", *shlex.split(line), *flags])
 
 
-def both(stock: Stock, line: str) -> str:
+def both(official: Official, line: str) -> str:
     """The output that both give, byte for byte but for what changes with each request."""
-    theirs = stock.run(*shlex.split(line))
-    mine = ours(stock, line)
+    theirs = official.run(*shlex.split(line))
+    mine = ours(official, line)
     assert theirs.returncode == 0, theirs.stderr.decode()
     assert mine.returncode == 0, mine.stderr.decode()
     expected = _VOLATILE.sub("", theirs.stdout.decode())
@@ -36,26 +36,26 @@ def both(stock: Stock, line: str) -> str:
     return expected
 
 
-def seed(stock: Stock) -> None:
-    stock.oci.put_object("backups", "é b", b"xyz", part_size=1, metadata={"who": "me"})
-    stock.oci.put_object("backups", "cold", b"ice", storage_tier="Archive", algorithm="CRC32C")
+def seed(official: Official) -> None:
+    official.oci.put_object("backups", "é b", b"xyz", part_size=1, metadata={"who": "me"})
+    official.oci.put_object("backups", "cold", b"ice", storage_tier="Archive", algorithm="CRC32C")
     for name in ("dir/a", "dir/b", "dir/sub/c", "e", "other/x", "z"):
-        stock.oci.put_object("backups", name, b"x")
+        official.oci.put_object("backups", name, b"x")
 
 
-def test_lists_are_the_same_byte_for_byte(stock: Stock) -> None:
-    seed(stock)
+def test_lists_are_the_same_byte_for_byte(official: Official) -> None:
+    seed(official)
     place = "-ns ns1 -bn backups"
-    everything = both(stock, f"os object list {place}")
+    everything = both(official, f"os object list {place}")
     assert len(json.loads(everything)["data"]) == 8
-    both(stock, f"os object list {place} --prefix dir/ --delimiter / --fields name,size")
-    page = json.loads(both(stock, f"os object list {place} --limit 2 --delimiter /"))
+    both(official, f"os object list {place} --prefix dir/ --delimiter / --fields name,size")
+    page = json.loads(both(official, f"os object list {place} --limit 2 --delimiter /"))
     assert (len(page["data"]), page["prefixes"]) == (2, ["dir/"])
     assert page["next-start-with"] == "other/"
-    both(stock, f"os object list {place} --limit 3 --page-size 2")
-    both(stock, f"os object list {place} --all --page-size 1 --delimiter /")
-    assert both(stock, f"os object list {place} --start zz --end zzz") == '{\n  "prefixes": []\n}\n'
-    both(stock, f"os object list {place} --start e --query 'data[*].name'")
+    both(official, f"os object list {place} --limit 3 --page-size 2")
+    both(official, f"os object list {place} --all --page-size 1 --delimiter /")
+    assert both(official, f"os object list {place} --start zz --end zzz") == '{\n  "prefixes": []\n}\n'
+    both(official, f"os object list {place} --start e --query 'data[*].name'")
 
 
 @pytest.mark.parametrize(
@@ -70,32 +70,32 @@ def test_lists_are_the_same_byte_for_byte(stock: Stock) -> None:
         "multipart list -bn backups",
     ],
 )
-def test_tables_are_the_same_and_what_stands_beside_them(stock: Stock, line: str) -> None:
-    seed(stock)
+def test_tables_are_the_same_and_what_stands_beside_them(official: Official, line: str) -> None:
+    seed(official)
     line = f"os {line} --output table"
     line += "" if "ns get" in line else " -ns ns1"
-    both(stock, line)
-    beside = stock.run(*shlex.split(line)).stderr.decode().splitlines()
-    assert ours(stock, line).stderr.decode().splitlines() == beside
+    both(official, line)
+    beside = official.run(*shlex.split(line)).stderr.decode().splitlines()
+    assert ours(official, line).stderr.decode().splitlines() == beside
 
 
-def test_head_is_the_same(stock: Stock) -> None:
-    seed(stock)
-    head = json.loads(both(stock, "os object head -ns ns1 -bn backups --name 'é b'"))
+def test_head_is_the_same(official: Official) -> None:
+    seed(official)
+    head = json.loads(both(official, "os object head -ns ns1 -bn backups --name 'é b'"))
     assert head["opc-meta-who"] == "me"
-    both(stock, "os object head -ns ns1 -bn backups --name cold")
+    both(official, "os object head -ns ns1 -bn backups --name cold")
 
 
-def test_namespace_and_buckets_are_the_same(stock: Stock) -> None:
-    seed(stock)
-    stock.oci.create_bucket("second", versioning="Enabled")
-    assert json.loads(both(stock, "os ns get -c c")) == {"data": "ns1"}
-    both(stock, "os bucket get -ns ns1 --name backups")
-    both(stock, "os bucket get -bn second --fields approximateCount --fields autoTiering")
+def test_namespace_and_buckets_are_the_same(official: Official) -> None:
+    seed(official)
+    official.oci.create_bucket("second", versioning="Enabled")
+    assert json.loads(both(official, "os ns get -c c")) == {"data": "ns1"}
+    both(official, "os bucket get -ns ns1 --name backups")
+    both(official, "os bucket get -bn second --fields approximateCount --fields autoTiering")
     listed = f"os bucket list -ns ns1 --compartment-id {TENANCY}"
-    both(stock, f"{listed} --fields TAGS")
-    page = json.loads(both(stock, f"{listed} --limit 1"))["opc-next-page"]
-    assert len(json.loads(both(stock, f"{listed} --page {page}"))["data"]) == 1
+    both(official, f"{listed} --fields TAGS")
+    page = json.loads(both(official, f"{listed} --limit 1"))["opc-next-page"]
+    assert len(json.loads(both(official, f"{listed} --page {page}"))["data"]) == 1
 
 
 UPLOADS = """
@@ -105,67 +105,67 @@ for name in ("one", "two", "three"):
 """
 
 
-def test_uploads_are_the_same_and_ours_aborts_them(stock: Stock) -> None:
+def test_uploads_are_the_same_and_ours_aborts_them(official: Official) -> None:
     place = "-ns ns1 -bn backups"
-    assert both(stock, f"os multipart list {place}") == ""
-    with_client(stock, UPLOADS)
-    listed = json.loads(both(stock, f"os multipart list {place}"))
+    assert both(official, f"os multipart list {place}") == ""
+    with_client(official, UPLOADS)
+    listed = json.loads(both(official, f"os multipart list {place}"))
     assert len(listed["data"]) == 3
-    first = json.loads(both(stock, f"os multipart list {place} --limit 2"))
+    first = json.loads(both(official, f"os multipart list {place} --limit 2"))
     page = first["opc-next-page"]
     assert len(first["data"]) == 2
-    both(stock, f"os multipart list {place} --page {page}")
-    both(stock, f"os multipart list {place} --all --page-size 1")
+    both(official, f"os multipart list {place} --page {page}")
+    both(official, f"os multipart list {place} --all --page-size 1")
     upload = listed["data"][0]
     line = f"os multipart abort {place} -on {upload['object']} --upload-id {upload['upload-id']}"
-    refused = ours(stock, line)
+    refused = ours(official, line)
     assert (refused.returncode, refused.stdout) == (1, b"")
     assert b"--force" in refused.stderr
-    aborted = ours(stock, f"{line} --force")
+    aborted = ours(official, f"{line} --force")
     assert (aborted.returncode, aborted.stdout) == (0, b""), aborted.stderr
-    assert len(stock.oci.uploads("backups")) == 2
+    assert len(official.oci.uploads("backups")) == 2
 
 
-def made(stock: Stock, line: str) -> dict[str, Any]:
+def made(official: Official, line: str) -> dict[str, Any]:
     """A PAR that ours made."""
-    done = ours(stock, f"os preauth-request create -ns ns1 -bn backups {line}")
+    done = ours(official, f"os preauth-request create -ns ns1 -bn backups {line}")
     assert done.returncode == 0, done.stderr.decode()
     return dict(json.loads(done.stdout)["data"])
 
 
-def test_pars_are_the_same(stock: Stock) -> None:
+def test_pars_are_the_same(official: Official) -> None:
     place = "-ns ns1 -bn backups"
-    stock.oci.put_object("backups", "x", b"data")
+    official.oci.put_object("backups", "x", b"data")
     line = "--name p --access-type ObjectRead -on x --time-expires '2099-01-02 03:04'"
-    mine = made(stock, line)
-    theirs = stock.os(*shlex.split(f"preauth-request create {place} {line}"))["data"]
+    mine = made(official, line)
+    theirs = official.os(*shlex.split(f"preauth-request create {place} {line}"))["data"]
     assert mine.keys() == theirs.keys()
     for name in ("access-type", "bucket-listing-action", "name", "object-name", "time-expires"):
         assert mine[name] == theirs[name]
-    assert mine["full-path"] == stock.oci.endpoint + mine["access-uri"]
-    listed = json.loads(both(stock, f"os preauth-request list {place}"))
+    assert mine["full-path"] == official.oci.endpoint + mine["access-uri"]
+    listed = json.loads(both(official, f"os preauth-request list {place}"))
     assert [each["id"] for each in listed["data"]] == [mine["id"], theirs["id"]]
-    both(stock, f"os preauth-request list {place} --limit 1")
-    both(stock, f"os preauth-request get {place} --par-id '{theirs['id']}'")
+    both(official, f"os preauth-request list {place} --limit 1")
+    both(official, f"os preauth-request get {place} --par-id '{theirs['id']}'")
     for each in (mine["id"], theirs["id"]):
-        gone = ours(stock, f"os preauth-request delete {place} --par-id '{each}' --force")
+        gone = ours(official, f"os preauth-request delete {place} --par-id '{each}' --force")
         assert (gone.returncode, gone.stdout) == (0, b""), gone.stderr
-    assert both(stock, f"os preauth-request list {place}") == ""
+    assert both(official, f"os preauth-request list {place}") == ""
 
 
 @pytest.mark.parametrize("moment", ["2099-01-02", "2099-09-15T12:30:00-0800", "4070908800"])
-def test_times_are_read_alike(stock: Stock, moment: str) -> None:
+def test_times_are_read_alike(official: Official, moment: str) -> None:
     line = f"--name p --access-type AnyObjectRead --time-expires '{moment}'"
-    theirs = stock.os(*shlex.split(f"preauth-request create -bn backups -ns ns1 {line}"))["data"]
-    assert made(stock, line)["time-expires"] == theirs["time-expires"]
+    theirs = official.os(*shlex.split(f"preauth-request create -bn backups -ns ns1 {line}"))["data"]
+    assert made(official, line)["time-expires"] == theirs["time-expires"]
 
 
-def test_rename_copy_restore_and_delete_act_alike(stock: Stock) -> None:
-    seed(stock)
+def test_rename_copy_restore_and_delete_act_alike(official: Official) -> None:
+    seed(official)
     place = "-ns ns1 -bn backups"
-    stock.oci.configure(restore_seconds=0.0)
+    official.oci.configure(restore_seconds=0.0)
     outputs = []
-    for tool, name in ((stock.run, "dir/a"), (lambda *argv: ours(stock, shlex.join(argv)), "e")):
+    for tool, name in ((official.run, "dir/a"), (lambda *argv: ours(official, shlex.join(argv)), "e")):
         renamed = tool(*shlex.split(f"os object rename {place} --name {name} --new-name {name}2"))
         copied = tool(
             *shlex.split(
@@ -178,15 +178,15 @@ def test_rename_copy_restore_and_delete_act_alike(stock: Stock) -> None:
         deleted = tool(*shlex.split(f"os object delete {place} --name {name}2 --force"))
         restored = tool(*shlex.split(f"os object restore {place} --name cold --hours 3"))
         outputs.append([renamed, copied, deleted, restored])
-        assert stock.oci.object_info("backups", f"{name}3").metadata == {"k": "v"}
-        assert f"{name}2" not in stock.oci.object_names("backups")
+        assert official.oci.object_info("backups", f"{name}3").metadata == {"k": "v"}
+        assert f"{name}2" not in official.oci.object_names("backups")
     for theirs, mine in zip(*outputs, strict=True):
         assert (theirs.returncode, mine.returncode) == (0, 0), mine.stderr
         assert shape(theirs.stdout) == shape(mine.stdout)
     status = "os object restore-status -ns ns1 -bn backups --name"
-    both(stock, f"{status} z")
-    assert b"Available" in ours(stock, f"{status} z").stderr
-    assert b"Restored. You have 0 days 2 hours 59 mins to" in ours(stock, f"{status} cold").stderr
+    both(official, f"{status} z")
+    assert b"Available" in ours(official, f"{status} z").stderr
+    assert b"Restored. You have 0 days 2 hours 59 mins to" in ours(official, f"{status} cold").stderr
 
 
 def shape(output: bytes) -> object:
@@ -196,9 +196,9 @@ def shape(output: bytes) -> object:
     return re.sub(r'"OBJECT": "[^"]*"', '"OBJECT": "…"', text)
 
 
-def test_what_we_do_not_have_still_goes_to_the_official_cli(stock: Stock) -> None:
-    stock.environment |= {"PYTHONDONTWRITEBYTECODE": "1"}
-    done = ours(stock, "os bucket create --name new --compartment-id c")
+def test_what_we_do_not_have_still_goes_to_the_official_cli(official: Official) -> None:
+    official.environment |= {"PYTHONDONTWRITEBYTECODE": "1"}
+    done = ours(official, "os bucket create --name new --compartment-id c")
     assert done.returncode == 2
     assert b"official CLI" in done.stderr
 
@@ -253,5 +253,5 @@ assert pages.next_start_with == "it"
 """
 
 
-def test_the_sdk_finds_versions_batches_pars_and_pages_as_it_knows_them(stock: Stock) -> None:
-    with_client(stock, SDK)
+def test_the_sdk_finds_versions_batches_pars_and_pages_as_it_knows_them(official: Official) -> None:
+    with_client(official, SDK)

@@ -11,7 +11,7 @@ from ocihaul.emulator.auth import TENANCY
 from ocihaul.emulator.faults import Fault
 from tests.support import make_token
 
-from .conftest import Stock
+from .conftest import Official
 from .places import Places, places
 from .programs import MIB, assert_no_secret, meanwhile, with_ocihaul
 
@@ -20,22 +20,22 @@ THE_PODS_OWN = make_token(iat=time.time(), exp=time.time() + 3600, sub="a pod")
 
 
 @pytest.fixture
-def program(stock: Stock) -> Stock:
+def program(official: Official) -> Official:
     """No profile: who runs where OCI gives the identity has none."""
-    stock = with_ocihaul(stock)
-    stock.environment["OCI_CLI_ENDPOINT"] = stock.oci.endpoint
-    stock.config.unlink()
-    del stock.environment["OCI_CLI_CONFIG_FILE"]
-    return stock
+    official = with_ocihaul(official)
+    official.environment["OCI_CLI_ENDPOINT"] = official.oci.endpoint
+    official.config.unlink()
+    del official.environment["OCI_CLI_CONFIG_FILE"]
+    return official
 
 
 @pytest.fixture
-def there(program: Stock, tmp_path: Path) -> Iterator[Places]:
+def there(program: Official, tmp_path: Path) -> Iterator[Places]:
     with places(program.oci, tmp_path / "place.pem") as there:
         yield there
 
 
-def put(program: Stock, auth: str, *flags: str) -> None:
+def put(program: Official, auth: str, *flags: str) -> None:
     """An upload in parts, one of which is refused, with all that happens in the log."""
     source = program.home / "night.tar"
     source.write_bytes(os.urandom(25 * MIB))
@@ -57,7 +57,7 @@ def put(program: Stock, auth: str, *flags: str) -> None:
     program.oci.faults.assert_all_fired()
 
 
-def tokens_of_part(program: Stock, number: int) -> tuple[str | None, str | None]:
+def tokens_of_part(program: Official, number: int) -> tuple[str | None, str | None]:
     """Those that signed the part's refused and its accepted request."""
     refused, accepted = (
         entry
@@ -68,7 +68,7 @@ def tokens_of_part(program: Stock, number: int) -> tuple[str | None, str | None]
     return refused.token_id, accepted.token_id
 
 
-def test_an_instance(program: Stock, there: Places) -> None:
+def test_an_instance(program: Official, there: Places) -> None:
     program.environment["OCI_METADATA_BASE_URL"] = there.metadata
     put(program, "instance_principal", "--cert-bundle", str(there.ca_file))
     before, after = tokens_of_part(program, 2)
@@ -78,7 +78,7 @@ def test_an_instance(program: Stock, there: Places) -> None:
     assert all(f'keyId="{TENANCY}/fed-x509/' in asked for asked in by_certificate)
 
 
-def test_an_instance_for_a_user(program: Stock, there: Places, tmp_path: Path) -> None:
+def test_an_instance_for_a_user(program: Official, there: Places, tmp_path: Path) -> None:
     program.environment["OCI_METADATA_BASE_URL"] = there.metadata
     (tmp_path / "delegation").write_text(f"{DELEGATION}\n")
     program.environment["OCI_CLI_DELEGATION_TOKEN_FILE"] = str(tmp_path / "delegation")
@@ -90,7 +90,7 @@ def test_an_instance_for_a_user(program: Stock, there: Places, tmp_path: Path) -
         assert entry.headers["opc-obo-token"] == DELEGATION
 
 
-def test_a_pod(program: Stock, there: Places) -> None:
+def test_a_pod(program: Official, there: Places) -> None:
     program.environment |= {
         "KUBERNETES_SERVICE_HOST": there.host,
         "OCI_KUBERNETES_SERVICE_ACCOUNT_CERT_PATH": str(there.ca_file),
@@ -104,7 +104,7 @@ def test_a_pod(program: Stock, there: Places) -> None:
     assert {asked for _, asked in there.asked} == {f"Bearer {THE_PODS_OWN}"}
 
 
-def test_a_function(program: Stock, tmp_path: Path) -> None:
+def test_a_function(program: Official, tmp_path: Path) -> None:
     """Version 2.2 reads token and key from files, which the platform replaces."""
     session = program.oci.login()
     token, key = tmp_path / "rpst", tmp_path / "key.pem"
@@ -128,7 +128,7 @@ def test_a_function(program: Stock, tmp_path: Path) -> None:
     assert program.oci.auth.refreshes == 0
 
 
-def test_a_place_that_is_not_trusted_gives_nothing(program: Stock, there: Places) -> None:
+def test_a_place_that_is_not_trusted_gives_nothing(program: Official, there: Places) -> None:
     program.environment["OCI_METADATA_BASE_URL"] = there.metadata
     python = str(program.venv / "bin" / "python")
     command = [python, "-m", "ocihaul", "os", "ns", "get", "--auth", "instance_principal"]

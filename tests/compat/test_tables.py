@@ -5,7 +5,7 @@ import pytest
 
 from ocihaul.emulator.faults import Fault
 
-from .conftest import Stock
+from .conftest import Official
 from .programs import assert_no_secret, with_ocihaul
 
 BEGIN = """
@@ -67,12 +67,12 @@ print(len(back))
         pytest.param(DASK, "PutObject", id="dask"),
     ],
 )
-def test_a_table_is_written_and_read_back_through_401s(stock: Stock, code: str, write: str) -> None:
+def test_a_table_is_written_and_read_back_through_401s(official: Official, code: str, write: str) -> None:
     for operation in (write, "GetObject"):
-        stock.oci.faults.add(Fault(operation=operation, status=401, code="NotAuthenticated"))
-    done = with_ocihaul(stock).script(BEGIN + code + END, stock.oci.endpoint)
-    assert_no_secret(stock, done.stdout + done.stderr)
+        official.oci.faults.add(Fault(operation=operation, status=401, code="NotAuthenticated"))
+    done = with_ocihaul(official).script(BEGIN + code + END, official.oci.endpoint)
+    assert_no_secret(official, done.stdout + done.stderr)
     assert done.returncode == 0, done.stderr.decode()
     assert done.stdout == b"900000\n"
-    stock.oci.faults.assert_all_fired()
-    assert stock.oci.auth.refreshes == 2
+    official.oci.faults.assert_all_fired()
+    assert official.oci.auth.refreshes == 2

@@ -1,4 +1,4 @@
-"""Trees: the stock CLI reads what we wrote, and we read what it wrote."""
+"""Trees: the official CLI reads what we wrote, and we read what it wrote."""
 
 import io
 import json
@@ -12,7 +12,7 @@ import pytest
 
 from ocihaul.cli import app
 
-from .conftest import Stock
+from .conftest import Official
 
 OLD = 1_700_000_000
 NAMES = ["a", "d/b", "d/e/c", "sp ace", "ü", "-x", "new\nline", "a.b/c", "a-b"]
@@ -30,16 +30,16 @@ def source(tmp_path: Path) -> Path:
     return root
 
 
-def ours(stock: Stock, *arguments: str) -> Any:
+def ours(official: Official, *arguments: str) -> Any:
     """The same command with our tool; its JSON."""
     name, *rest = arguments
     environ = {
-        "HOME": str(stock.home),
+        "HOME": str(official.home),
         "PATH": os.environ["PATH"],
-        "OCIHAUL_STATE_DIR": str(stock.home / "state"),
-        "OCIHAUL_AUTH_ENDPOINT": stock.oci.endpoint,
+        "OCIHAUL_STATE_DIR": str(official.home / "state"),
+        "OCIHAUL_AUTH_ENDPOINT": official.oci.endpoint,
     }
-    where = ["--config-file", str(stock.config), "--auth", "security_token"]
+    where = ["--config-file", str(official.config), "--auth", "security_token"]
     out, err = io.StringIO(), io.StringIO()
     with (
         mock.patch.dict(os.environ, environ, clear=True),
@@ -47,16 +47,16 @@ def ours(stock: Stock, *arguments: str) -> Any:
         redirect_stderr(err),
     ):
         code = app.run(
-            ["os", "object", name, *stock.place(), *where, "--endpoint", stock.oci.endpoint, *rest]
+            ["os", "object", name, *official.place(), *where, "--endpoint", official.oci.endpoint, *rest]
         )
     assert code == 0, err.getvalue()
     return json.loads(out.getvalue())
 
 
-def theirs(stock: Stock, *arguments: str) -> Any:
-    """The stock CLI's JSON, which its progress bar and its chatter stand before."""
+def theirs(official: Official, *arguments: str) -> Any:
+    """The official CLI's JSON, which its progress bar and its chatter stand before."""
     name, *rest = arguments
-    done = stock.run("os", "object", name, *stock.place(), *rest)
+    done = official.run("os", "object", name, *official.place(), *rest)
     assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
     text = done.stdout.decode()
     return json.loads(text[text.index("{") :])
@@ -68,43 +68,43 @@ def files(root: Path) -> dict[str, bytes]:
     }
 
 
-def test_the_stock_cli_reads_what_we_wrote(stock: Stock, source: Path, tmp_path: Path) -> None:
-    ours(stock, "bulk-upload", "--src-dir", str(source))
+def test_the_stock_cli_reads_what_we_wrote(official: Official, source: Path, tmp_path: Path) -> None:
+    ours(official, "bulk-upload", "--src-dir", str(source))
     dest = tmp_path / "dest"
-    theirs(stock, "bulk-download", "--dest-dir", str(dest))
+    theirs(official, "bulk-download", "--dest-dir", str(dest))
     assert files(dest) == files(source)
 
 
-def test_we_read_what_the_stock_cli_wrote(stock: Stock, source: Path, tmp_path: Path) -> None:
-    theirs(stock, "bulk-upload", "--src-dir", str(source))
+def test_we_read_what_the_stock_cli_wrote(official: Official, source: Path, tmp_path: Path) -> None:
+    theirs(official, "bulk-upload", "--src-dir", str(source))
     dest = tmp_path / "dest"
-    ours(stock, "bulk-download", "--dest-dir", str(dest))
+    ours(official, "bulk-download", "--dest-dir", str(dest))
     assert files(dest) == files(source)
 
 
 @pytest.mark.parametrize("ours_first", [True, False])
 def test_one_syncs_and_the_other_has_nothing_to_do(
-    stock: Stock, source: Path, tmp_path: Path, ours_first: bool
+    official: Official, source: Path, tmp_path: Path, ours_first: bool
 ) -> None:
     first, second = (ours, theirs) if ours_first else (theirs, ours)
     dest = tmp_path / "dest"
-    done = first(stock, "sync", "--src-dir", str(source), "--prefix", "p/")
+    done = first(official, "sync", "--src-dir", str(source), "--prefix", "p/")
     expected = sorted(f"p/{name}" for name in [*NAMES, "empty/"])
     assert sorted(done["uploaded-objects"]) == expected
-    assert stock.oci.object_names("backups") == expected
-    done = second(stock, "sync", "--src-dir", str(source), "--prefix", "p/", "--delete")
+    assert official.oci.object_names("backups") == expected
+    done = second(official, "sync", "--src-dir", str(source), "--prefix", "p/", "--delete")
     assert done["uploaded-objects"] == {}
     assert sorted(done["skipped-objects"]) == expected
     assert done["deleted-objects"] == []
-    done = first(stock, "sync", "--dest-dir", str(dest), "--prefix", "p/")
+    done = first(official, "sync", "--dest-dir", str(dest), "--prefix", "p/")
     assert sorted(done["downloaded-objects"]) == expected
-    done = second(stock, "sync", "--dest-dir", str(dest), "--prefix", "p/", "--delete")
+    done = second(official, "sync", "--dest-dir", str(dest), "--prefix", "p/", "--delete")
     assert done["downloaded-objects"] == []
     assert sorted(done["skipped-objects"]) == expected
     assert files(dest) == files(source)
 
 
-def test_the_same_flags_give_the_same_answer(stock: Stock, source: Path, tmp_path: Path) -> None:
+def test_the_same_flags_give_the_same_answer(official: Official, source: Path, tmp_path: Path) -> None:
     """The JSON of both, but for what the service makes anew: etags and times."""
 
     def shape(value: Any) -> Any:
@@ -121,14 +121,14 @@ def test_the_same_flags_give_the_same_answer(stock: Stock, source: Path, tmp_pat
         dest = str(tmp_path / f"dest{index}")
         answers.append(
             [
-                run(stock, "bulk-upload", "--src-dir", str(source), *prefix, "--overwrite",
+                run(official, "bulk-upload", "--src-dir", str(source), *prefix, "--overwrite",
                     "--verify-checksum", "--exclude", "d/*"),
-                run(stock, "bulk-upload", "--src-dir", str(source), *prefix, "--no-overwrite",
+                run(official, "bulk-upload", "--src-dir", str(source), *prefix, "--no-overwrite",
                     "--include", "*b*"),
-                run(stock, "bulk-download", "--dest-dir", dest, *prefix),
-                run(stock, "bulk-download", "--dest-dir", dest, *prefix, "--no-overwrite"),
-                run(stock, "bulk-delete", *prefix, "--dry-run"),
-                run(stock, "bulk-delete", *prefix, "--force"),
+                run(official, "bulk-download", "--dest-dir", dest, *prefix),
+                run(official, "bulk-download", "--dest-dir", dest, *prefix, "--no-overwrite"),
+                run(official, "bulk-delete", *prefix, "--dry-run"),
+                run(official, "bulk-delete", *prefix, "--force"),
             ]
         )  # fmt: skip
     assert list(map(shape, answers[0])) == list(map(shape, answers[1]))

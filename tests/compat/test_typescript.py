@@ -19,7 +19,7 @@ import pytest
 from ocihaul.emulator import Emulator, Settings
 from ocihaul.emulator.auth import TENANCY
 
-from .conftest import Stock
+from .conftest import Official
 
 PROGRAMS = Path(__file__).parent / "node"
 #: What the SDK has and the emulator does not: private endpoints.
@@ -38,7 +38,7 @@ _OPERATION = re.compile(
 def modules() -> Path:
     path = os.environ.get("OCIHAUL_STOCK_NODE")
     if not path:
-        pytest.skip("OCIHAUL_STOCK_NODE is not set: run `make test-stock`")
+        pytest.skip("OCIHAUL_STOCK_NODE is not set: run `make test-compat`")
     if shutil.which("node") is None:
         pytest.skip("there is no node (20 or newer) on PATH")
     found = Path(path) / "node_modules"
@@ -53,17 +53,17 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-def sdk(modules: Path, settings: Settings, tmp_path: Path) -> Iterator[Stock]:
+def sdk(modules: Path, settings: Settings, tmp_path: Path) -> Iterator[Official]:
     """An emulator, a profile, and Node with the SDK."""
     with Emulator(settings) as oci:
         home = tmp_path / "home"
         home.mkdir()
         config = oci.write_profile(home / ".oci", region="eu-frankfurt-1")
         environment = {"NODE_PATH": str(modules), "OCIHAUL_AUTH_ENDPOINT": oci.endpoint}
-        yield Stock(oci, modules, home, config, environment)
+        yield Official(oci, modules, home, config, environment)
 
 
-def node(sdk: Stock, program: str, *arguments: object) -> Any:
+def node(sdk: Official, program: str, *arguments: object) -> Any:
     """What the program prints, which must succeed."""
     places = [sdk.oci.endpoint, str(sdk.config)]
     command = ["node", str(PROGRAMS / program), *places, *map(str, arguments)]
@@ -72,7 +72,7 @@ def node(sdk: Stock, program: str, *arguments: object) -> Any:
     return json.loads(done.stdout)
 
 
-def ours(sdk: Stock, *arguments: object) -> str:
+def ours(sdk: Official, *arguments: object) -> str:
     """`ocihaul os object …` in the bucket, which must succeed; its stderr."""
     flags = ["--config-file", str(sdk.config), "--endpoint", sdk.oci.endpoint]
     flags += ["--auth", "security_token", "-ns", "ns1", "-bn", "backups"]
@@ -82,7 +82,7 @@ def ours(sdk: Stock, *arguments: object) -> str:
     return done.stderr.decode()
 
 
-def test_each_operation_of_the_sdk_is_answered(sdk: Stock) -> None:
+def test_each_operation_of_the_sdk_is_answered(sdk: Official) -> None:
     outcome = node(sdk, "operations.js", TENANCY)
     assert {name: what for name, what in outcome.items() if what != "ok"} == {}
     assert len(outcome) == OPERATIONS - len(PRIVATE)
@@ -92,7 +92,7 @@ def test_each_operation_of_the_sdk_is_answered(sdk: Stock) -> None:
     assert signed == {True, False}
 
 
-def test_private_endpoints_are_all_that_is_missing(sdk: Stock) -> None:
+def test_private_endpoints_are_all_that_is_missing(sdk: Official) -> None:
     code = (
         "const {ObjectStorageClient} = require('oci-objectstorage');"
         "console.log(JSON.stringify(Object.getOwnPropertyNames(ObjectStorageClient.prototype)))"
@@ -105,20 +105,20 @@ def test_private_endpoints_are_all_that_is_missing(sdk: Stock) -> None:
     assert names - set(outcome) == PRIVATE
 
 
-def made(sdk: Stock, size: int) -> Path:
+def made(sdk: Official, size: int) -> Path:
     path = sdk.home / "file"
     path.write_bytes(random.Random(size).randbytes(size))  # noqa: S311  no secret
     return path
 
 
-def same(sdk: Stock, name: str, path: Path) -> bool:
+def same(sdk: Official, name: str, path: Path) -> bool:
     return sdk.oci.object_digest("backups", name) == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(
     "settings", [Settings(token_ttl=3.0, bandwidth=1_500_000.0, refresh_kills_old_after=1.0)]
 )
-def test_a_multipart_upload_outlives_its_first_tokens(sdk: Stock) -> None:
+def test_a_multipart_upload_outlives_its_first_tokens(sdk: Official) -> None:
     file = made(sdk, 9_000_001)
     sdk.log_in()
     told = node(sdk, "upload.js", file, 1_000_000, 1000)
@@ -137,7 +137,7 @@ def test_a_multipart_upload_outlives_its_first_tokens(sdk: Stock) -> None:
     ids=["decimal", "whole MiB", "odd, named"],
 )
 def test_what_the_sdk_has_written_is_proved(
-    sdk: Stock, part_size: int, flags: tuple[str, ...]
+    sdk: Official, part_size: int, flags: tuple[str, ...]
 ) -> None:
     file = made(sdk, 7 * 2**20 + 3)
     node(sdk, "upload.js", file, part_size, 0)
@@ -147,7 +147,7 @@ def test_what_the_sdk_has_written_is_proved(
     assert "MD5" in said
 
 
-def test_what_ours_has_written_is_read(sdk: Stock) -> None:
+def test_what_ours_has_written_is_read(sdk: Official) -> None:
     file = made(sdk, 12 * 2**20 + 1)
     ours(sdk, "put", "--file", file, "--name", "ours", "--part-size", "10", "--force")
     back = sdk.home / "back"

@@ -1,4 +1,4 @@
-"""Uploads that the stock CLI has left are gone on with; the stock SDK reads our lifecycle rule."""
+"""Uploads left by the official CLI are resumed; the official SDK reads our lifecycle rule."""
 
 import json
 import os
@@ -8,58 +8,58 @@ from pathlib import Path
 
 from ocihaul.emulator.faults import Fault
 
-from .conftest import Stock
+from .conftest import Official
 from .programs import MIB
 
 
-def ours(stock: Stock, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
-    stock.environment |= {
-        "OCIHAUL_STATE_DIR": str(stock.home / "state"),
-        "OCIHAUL_AUTH_ENDPOINT": stock.oci.endpoint,
-        "OCI_CLI_ENDPOINT": stock.oci.endpoint,
-        "OCI_CLI_CONFIG_FILE": str(stock.config),
+def ours(official: Official, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
+    official.environment |= {
+        "OCIHAUL_STATE_DIR": str(official.home / "state"),
+        "OCIHAUL_AUTH_ENDPOINT": official.oci.endpoint,
+        "OCI_CLI_ENDPOINT": official.oci.endpoint,
+        "OCI_CLI_CONFIG_FILE": str(official.config),
         "OCI_CLI_AUTH": "security_token",
     }
-    return stock.program([sys.executable, "-m", "ocihaul", *arguments])
+    return official.program([sys.executable, "-m", "ocihaul", *arguments])
 
 
-def test_an_upload_that_the_stock_cli_has_left_is_gone_on_with(stock: Stock) -> None:
-    stock.oci.faults.add(
+def test_an_upload_that_the_stock_cli_has_left_is_gone_on_with(official: Official) -> None:
+    official.oci.faults.add(
         Fault(operation="UploadPart", part_number=3, status=400, code="BadRequest", times=20)
     )
-    source = stock.home / "backup.tar"
+    source = official.home / "backup.tar"
     source.write_bytes(os.urandom(4 * 10 * MIB + 12345))
-    failed = stock.run(
-        *["os", "object", "put", *stock.place(), "--file", str(source), "--force"],
+    failed = official.run(
+        *["os", "object", "put", *official.place(), "--file", str(source), "--force"],
         *["--part-size", "10", "--disable-parallel-uploads"],
     )
     assert failed.returncode != 0
-    (left,) = stock.oci.uploads("backups")
+    (left,) = official.oci.uploads("backups")
     there = {part.number for part in left.parts}
     assert there
     assert 3 not in there
-    stock.oci.faults.clear()
-    stock.oci.log.clear()
-    listed = ours(stock, "uploads", "-bn", "backups", "--json")
+    official.oci.faults.clear()
+    official.oci.log.clear()
+    listed = ours(official, "uploads", "-bn", "backups", "--json")
     (row,) = json.loads(listed.stdout)["data"]
     assert row["upload-id"] == left.upload_id
     done = ours(
-        stock,
-        *["os", "object", "resume-put", *stock.place(), "--file", str(source)],
+        official,
+        *["os", "object", "resume-put", *official.place(), "--file", str(source)],
         *["--upload-id", row["upload-id"]],
     )
     assert done.returncode == 0, done.stderr.decode()
-    assert stock.oci.read_object("backups", source.name) == source.read_bytes()
-    sent = {e.part_number for e in stock.oci.log.entries(operation="UploadPart", status=200)}
+    assert official.oci.read_object("backups", source.name) == source.read_bytes()
+    sent = {e.part_number for e in official.oci.log.entries(operation="UploadPart", status=200)}
     assert sent == {1, 2, 3, 4, 5} - there
 
 
-def test_the_stock_sdk_reads_the_lifecycle_rule(stock: Stock) -> None:
-    printed = ours(stock, "uploads", "rule", "--days", "9")
+def test_the_stock_sdk_reads_the_lifecycle_rule(official: Official) -> None:
+    printed = ours(official, "uploads", "rule", "--days", "9")
     assert printed.returncode == 0, printed.stderr.decode()
-    path: Path = stock.home / "rule.json"
+    path: Path = official.home / "rule.json"
     path.write_bytes(printed.stdout)
-    read = stock.script(
+    read = official.script(
         "import json, sys, types, oci\n"
         "from oci.object_storage.models import ObjectLifecycleRule as Rule\n"
         "rule = Rule()\n"

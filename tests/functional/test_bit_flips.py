@@ -19,7 +19,7 @@ from ocihaul.transfer import plan
 from ocihaul.transfer.download.download import download
 from ocihaul.transfer.download.request import DownloadRequest
 from ocihaul.transfer.upload.part_uploader import MOST_SENDS
-from tests.functional.trees import content, run
+from tests.functional.directories import content, run
 from tests.world import World, world
 
 #: How many bits are flipped on each way, at the least.

@@ -27,7 +27,7 @@ from ocihaul.events import AttemptFinished, Event, audience
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.upload.part_uploader import MOST_SENDS
 from ocihaul.transfer.upload.upload import upload
-from tests.functional.trees import OLD, command, run
+from tests.functional.directories import OLD, command, run
 from tests.world import MIB, PART, World, world
 
 #: A small file of a tree, and one that goes as a body that is read again to be sent.

@@ -18,7 +18,7 @@ from ocihaul.errors import (
     OcihaulError,
     ServiceError,
 )
-from tests.functional.trees import run
+from tests.functional.directories import run
 from tests.world import MIB, World, world
 
 Change = Callable[[Answer], None]

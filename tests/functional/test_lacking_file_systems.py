@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.functional.test_download import noise
-from tests.functional.trees import command, content
+from tests.functional.directories import command, content
 from tests.world import MIB, Ran, World, world
 
 _SITE = """

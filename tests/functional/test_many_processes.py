@@ -162,7 +162,7 @@ def store_of(w: World) -> CredentialStore:
     return store_for(resolve(flags, {}, w.home))
 
 
-#: The stock CLI's way to write: empty the file, then fill it; and a login: key, then token. Until
+#: The official CLI's way to write: empty the file, fill it; and a login: key, then token. Until
 #: it is told to end.
 STOCK_WRITER = r"""
 import select, sys, time
@@ -233,7 +233,7 @@ class Storm:
 def test_no_reader_gets_an_empty_cut_or_mismatched_pair_in_a_storm_of_writers(
     tmp_path: Path,
 ) -> None:
-    """Two writers replace atomically, the third truncates first, as the stock CLI does."""
+    """Two writers replace atomically, the third truncates first, as the official CLI does."""
     with world(tmp_path) as w:
         for name in ("A", "B"):
             w.oci.write_profile(tmp_path / name, session=w.oci.login())
@@ -243,10 +243,10 @@ def test_no_reader_gets_an_empty_cut_or_mismatched_pair_in_a_storm_of_writers(
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-        ) as stock:
+        ) as official:
             storm = Storm(w)
             storm.run(reads=3000, replaces=1000, seconds=240)
-            written = int(stock.communicate("\n", timeout=20)[0])
+            written = int(official.communicate("\n", timeout=20)[0])
     assert storm.wrong == []
     assert sum(storm.reads) >= 3000, storm.reads
     assert sum(storm.replaces) >= 1000, storm.replaces

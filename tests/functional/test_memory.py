@@ -109,7 +109,7 @@ def test_weakness_07_a_download_needs_as_little_and_a_pipe_its_window(
 def test_weakness_15_a_checksum_of_one_large_part_needs_as_little(
     tmp_path: Path, told: dict[str, str]
 ) -> None:
-    """Weakness 15: above 100 MiB the stock CLI cannot, because it would have to keep the part."""
+    """Weakness 15: above 100 MiB the official CLI fails: it would have to keep the part."""
     source = sparse(tmp_path / "sparse.img", 300 * MIB)
     for wishes in (("--no-multipart",), ("--part-size", "300"), ("--part-size", "150")):
         checked = ("--opc-checksum-algorithm", "CRC32C", "--force", *wishes)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests import locales
-from tests.functional.trees import command, content, make, operations, run
+from tests.functional.directories import command, content, make, operations, run
 from tests.world import Ran, World, world
 
 NAMES = ["Müller.txt", "日本語/ファイル名.txt", "\U0001f600", "plain.txt", "e\u0301/\u00e9"]

@@ -7,7 +7,7 @@ import pytest
 
 from ocihaul.emulator import Fault
 from tests.nolocks import NoLocks
-from tests.functional.trees import command, make
+from tests.functional.directories import command, make
 from tests.world import MIB, World, world
 
 #: What such file systems answer: NFS without lockd, FUSE, and others.

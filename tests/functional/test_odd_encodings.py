@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.functional.trees import command, make
+from tests.functional.directories import command, make
 from tests.world import world
 
 NAMES = ["b\u00fccher", "\u6f22\u5b57", "\U0001f600"]

@@ -11,7 +11,7 @@ import pytest
 from ocihaul.http.client import Call, Client
 from ocihaul.transport.message import Answer
 from ocihaul.transport.origin import Origin
-from tests.functional.trees import content, make, run
+from tests.functional.directories import content, make, run
 from tests.world import World, world
 
 Change = Callable[[dict[str, Any]], object]

@@ -12,7 +12,7 @@ import pytest
 from ocihaul import resources
 from ocihaul.emulator import Fault, LogEntry
 from ocihaul.transfer import adaptive_concurrency
-from tests.functional.trees import content, make, run
+from tests.functional.directories import content, make, run
 from tests.world import MIB, World, world
 
 

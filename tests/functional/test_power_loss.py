@@ -20,7 +20,7 @@ from ocihaul.transfer.journal.journal import Journal, Target
 from tests.functional.killed import BEGIN, CREATE, KILLED, killed_at
 from tests.functional.test_resume import again, interrupted_after, notices, parts_stored
 from tests.functional.test_resume_put import begun_elsewhere, send_part, slices
-from tests.functional.trees import command
+from tests.functional.directories import command
 from tests.world import MIB, PART, Ran, World, world
 
 

@@ -107,7 +107,7 @@ def test_finding_e07_what_it_finishes_can_be_compared_when_it_comes_back(
 
 
 def test_weakness_09_foreign_parts_are_never_committed(tmp_path: Path) -> None:
-    """An upload full of somebody else's bytes: the stock CLI commits it as the user's file."""
+    """An upload full of somebody else's bytes: the official CLI commits it as the user's file."""
     with world(tmp_path) as w:
         source = w.file(4 * PART)
         foreign = {f"p{n}": hashlib.sha256(b"%d" % n).digest() * (PART // 32) for n in (1, 2, 3, 4)}

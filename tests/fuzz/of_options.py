@@ -215,7 +215,7 @@ def _settings(given: tuple[str, str, dict[str, str], dict[str, Any]]) -> None:
         settings = resolve(given_flags, environ, home, command=("os", "object", "put"))
     for seconds in (settings.connection_timeout, settings.read_timeout):
         assert 0 < seconds <= 86400
-    wishes = settings.wishes
+    wishes = settings.session_options
     assert 0 <= wishes.session_wait <= 36500 * 86400
     assert wishes.minutes is None or 1 <= wishes.minutes <= 365 * 24 * 60
     assert wishes.expected_rate is None or wishes.expected_rate >= 1

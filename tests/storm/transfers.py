@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.functional.forked import PART
-from tests.functional.trees import OLD, command
+from tests.functional.directories import OLD, command
 from tests.storm.pieces import Piece, Range, Whole
 from tests.storm.state import State
 from tests.world import World

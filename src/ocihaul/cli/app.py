@@ -28,8 +28,8 @@ SETTINGS = {"help_option_names": ["-h", "-?", "--help"]}
 def app() -> None:
     """Oracle Cloud (OCI) transfers on sessions that do not die.
 
-    The commands take the flags of the stock `oci` CLI as they are. The options below may stand
-    before or after the command; the last one wins. Every other command of the stock CLI works
+    The commands take the flags of the official `oci` CLI as they are. The options below may stand
+    before or after the command; the last one wins. Every other command of the official CLI works
     here too, on the same session, where it is installed: pip install oci-cli
     """
 

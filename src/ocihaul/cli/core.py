@@ -32,17 +32,17 @@ def run_upload(
     stop: threading.Event,
 ) -> UploadResult:
     """Upload one file; asks the service for the namespace if the request has none."""
-    wishes = settings.wishes
+    session_options = settings.session_options
     if request.outlive_session:
         # An expired session must not keep waiting what can go on without it.
-        request = replace(request, expected_rate=wishes.expected_rate)
-        settings = replace(settings, wishes=replace(wishes, session_wait=0.0))
+        request = replace(request, expected_rate=session_options.expected_rate)
+        settings = replace(settings, session_options=replace(session_options, session_wait=0.0))
     estimator = _foreteller(settings, listener)
     with client_for(settings, listener=audience(listener, estimator), stop=stop) as client:
         return client.run_upload(
             request,
             confirm=confirm,
-            before=estimator.require if wishes.require_session else None,
+            before=estimator.require if session_options.require_session else None,
         )
 
 
@@ -52,7 +52,7 @@ def run_download(
     """Download one object; asks the service for the namespace if the request has none."""
     estimator = _foreteller(settings, listener)
     with client_for(settings, listener=audience(listener, estimator), stop=stop) as client:
-        before = estimator.require if settings.wishes.require_session else None
+        before = estimator.require if settings.session_options.require_session else None
         return client.run_download(request, before=before)
 
 
@@ -60,11 +60,11 @@ def _foreteller(settings: Settings, say: Listener) -> "LifetimeEstimator":
     """What hears the transfer's events, too, and says how long its session lasts."""
     from ocihaul.cli.session_estimate import LifetimeEstimator
 
-    wishes = settings.wishes
+    session_options = settings.session_options
     return LifetimeEstimator(
         say,
-        mints=wishes.renew_with,
-        expected_rate=wishes.expected_rate,
+        mints=session_options.renew_with,
+        expected_rate=session_options.expected_rate,
         monotonic=time.monotonic,
         now=time.time,
     )

@@ -1,6 +1,6 @@
 """Errors as text for stderr: what is wrong, what the service said, what to do about it.
 
-The block under `ServiceError:` has the stock CLI's keys, because scripts look for them. Nothing
+The block under `ServiceError:` has the official CLI's keys, because scripts look for them. Nothing
 here prints: the caller does, with `printing.say_text`. The line breaks in a text are our own.
 """
 
@@ -105,7 +105,7 @@ def _known(error: OcihaulError, now: datetime) -> tuple[str, str | None]:
 
 
 def service_error_text(error: ServiceError, now: datetime, *, hint: str = "") -> str:
-    """The block that the stock CLI prints for an answer with an error status, and our hint."""
+    """The block that the official CLI prints for an answer with an error status, and our hint."""
     details = service_details(error, now)
     if hint:
         details["hint"] = hint

@@ -84,7 +84,7 @@ class EventFormatter:
     def lines(self, event: Event, *, at: float, now: float) -> list[str]:
         """What to say about `event`; `at` is monotonic, `now` epoch seconds."""
         if isinstance(event, MultipartUploadCreated):
-            # As the stock CLI writes them: scripts look for these two.
+            # As the official CLI writes them: scripts look for these two.
             said = [f"Upload ID: {event.upload_id}"]
             if event.part_count is not None:
                 said.append(f"Split file into {event.part_count} parts for upload.")

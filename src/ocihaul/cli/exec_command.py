@@ -76,7 +76,7 @@ def _exec(
                 settings,
                 listener=audience(listener, *others),
                 stop=stopper.stop,
-                session_wait=settings.wishes.session_wait,
+                session_wait=settings.session_options.session_wait,
             )
             session.ensure_valid()  # renews what is due: the program begins with the longest life
             if stopper.stop.is_set():
@@ -94,7 +94,7 @@ def _exec(
 
 
 def on_our_session(command: Sequence[str]) -> Sequence[str]:
-    """The stock CLI reads its token once: where it can be, it is run in-process on a session."""
+    """The official CLI reads its token once: where it can be, it is run in-process on a session."""
     if Path(command[0]).name not in {"oci", "oci.exe"}:
         return command
     from ocihaul.integrations import oci_cli

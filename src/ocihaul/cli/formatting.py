@@ -1,4 +1,4 @@
-"""`--output table`: values as a table of plain characters, drawn as the stock CLI draws it.
+"""`--output table`: values as a table of plain characters, drawn as the official CLI draws it.
 
 Pure. A list of objects gets a column for each key that occurs in any of them, in alphabetical
 order; everything without keys gets columns called Column1, Column2 …
@@ -14,7 +14,7 @@ from ocihaul.printable import one_line
 
 
 def table_text(data: object) -> str:
-    """The table for `data`, or the sentence that the stock CLI says where there is none."""
+    """The table for `data`, or the sentence that the official CLI says where there is none."""
     if isinstance(data, str):
         return _draw([["Column1"], [data]])
     if isinstance(data, Mapping):

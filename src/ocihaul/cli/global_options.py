@@ -273,7 +273,7 @@ def _refuse(context: click.Context, parameter: click.Parameter, value: object) -
 
 def _refusal(parameter: click.Parameter, context: click.Context | None = None) -> click.UsageError:
     return click.UsageError(
-        f"{parameter.opts[-1]} is not supported; its output for the stock CLI works here too, "
+        f"{parameter.opts[-1]} is not supported; its output for the official CLI works here too, "
         "with --from-json",
         ctx=context,
     )

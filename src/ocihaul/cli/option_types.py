@@ -27,7 +27,7 @@ class ParallelCount(click.IntRange):
 
 
 class PartSize(click.IntRange):
-    """A number of MiB, as in the stock CLI, or a size with its unit; the value is bytes.
+    """A number of MiB, as in the official CLI, or a size with its unit; the value is bytes.
 
     `min` and `max` are for numbers of MiB.
     """
@@ -87,7 +87,7 @@ class JsonObject(click.types.StringParamType):
 
 
 class Moment(click.types.StringParamType):
-    """A time, in any of the stock CLI's forms; the value is RFC 3339 in UTC."""
+    """A time, in any of the official CLI's forms; the value is RFC 3339 in UTC."""
 
     name = "time"
 

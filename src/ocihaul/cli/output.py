@@ -12,7 +12,7 @@ from ocihaul.cli.formatting import table_text
 from ocihaul.errors import UsageError
 from ocihaul.printing import write_answer, write_raw
 
-#: The headers that the stock CLI shows after `object put`.
+#: The headers that the official CLI shows after `object put`.
 PUT_HEADERS = frozenset(
     {
         "etag",
@@ -106,7 +106,7 @@ def put_answer(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def checksum_verdict(headers: Mapping[str, str], md5: str | None) -> tuple[str, bool]:
-    """What `--verify-checksum` says, in the stock CLI's words, and whether all is well."""
+    """What `--verify-checksum` says, in the official CLI's words, and whether all is well."""
     theirs = headers.get("opc-content-md5") or headers.get("opc-multipart-md5")
     if md5 is None or theirs is None:
         whose = "local" if md5 is None else "service's"

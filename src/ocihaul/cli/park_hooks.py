@@ -27,16 +27,16 @@ _PATIENCE = 3.0
 def pause_listeners(
     settings: Settings, say: Say, stop: threading.Event
 ) -> Iterator[list[Listener]]:
-    """Those that the settings' wishes ask for; they report through `say`.
+    """Those that the settings' session_options ask for; they report through `say`.
 
     What they have started ends with `stop`, and with the context.
     """
-    wishes = settings.wishes
+    session_options = settings.session_options
     listeners: list[Listener] = []
-    hook = PauseHook(wishes.on_park, say, stop) if wishes.on_park else None
+    hook = PauseHook(session_options.on_park, say, stop) if session_options.on_park else None
     if hook is not None:
         listeners.append(hook)
-    if wishes.login:
+    if session_options.login:
         environ, home = environment_and_home()
         listeners.append(LoginOffer(settings, say, stop, environ=environ, home=home))
     try:

@@ -7,7 +7,7 @@ or a token: that is the work of `session/`. The environment and the home directo
 
 from ocihaul.config.identity import SDK_AUTH, SUPPORTED_AUTH
 from ocihaul.config.resolve import resolve
-from ocihaul.config.settings import Flags, SessionWishes, Settings
+from ocihaul.config.settings import Flags, SessionOptions, Settings
 from ocihaul.config.sources import RcFile, load_rc, profile_name
 
 __all__ = [
@@ -15,7 +15,7 @@ __all__ = [
     "SUPPORTED_AUTH",
     "Flags",
     "RcFile",
-    "SessionWishes",
+    "SessionOptions",
     "Settings",
     "load_rc",
     "profile_name",

@@ -93,7 +93,7 @@ def find_login_page(
 
 
 def callback_port(given: int | None, environ: Mapping[str, str]) -> int | None:
-    """The port that the login page leads back to; None where nobody wishes for one."""
+    """The port that the login page leads back to; None where nobody session_options for one."""
     text = environ.get("OCIHAUL_CALLBACK_PORT", "")
     if given is not None or not text:
         return given
@@ -106,7 +106,7 @@ def resolve_signer(
     """The settings of who signs for a minted session.
 
     That is the API key of `--renew-with`, or, without it, whatever the profile in use signs with.
-    `--endpoint` means the auth service here, as it does for the stock command.
+    `--endpoint` means the auth service here, as it does for the official command.
     """
     auth_endpoint = flags.auth_endpoint or flags.endpoint
     flags = replace(flags, auth_endpoint=auth_endpoint, endpoint=None)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ocihaul import regions
 from ocihaul.config import identity, network
-from ocihaul.config.session_options import find_wishes, minting_environ
-from ocihaul.config.settings import Flags, SessionWishes, Settings
+from ocihaul.config.session_options import find_session_options, minting_environ
+from ocihaul.config.settings import Flags, SessionOptions, Settings
 from ocihaul.config.sources import (
     Places,
     find_rc_file,
@@ -86,7 +86,7 @@ def resolve(
     notices += identity.permission_notices(
         (section.path, key_file, token_file, delegation), environ
     )
-    wishes = find_wishes(flags, places)
+    session_options = find_session_options(flags, places)
     return Settings(
         profile=places.profile,
         config_file=section.path,
@@ -121,11 +121,11 @@ def resolve(
             flags.enable_dual_stack, "OCI_DUAL_STACK_ENDPOINT_ENABLED", "enable-dual-stack"
         ),
         plain_http=plain_http,
-        wishes=wishes,
+        session_options=session_options,
         bandwidth=_bandwidth(flags, places),
         request_id=_request_id(flags.request_id),
         congestion_control=network.congestion_control(flags, places),
-        minting=_minting(wishes, flags, environ, home, needs_region=needs_region),
+        minting=_minting(session_options, flags, environ, home, needs_region=needs_region),
     )
 
 
@@ -147,7 +147,7 @@ def _bandwidth(flags: Flags, places: Places) -> Bandwidth | None:
 
 
 def _minting(
-    wishes: SessionWishes,
+    session_options: SessionOptions,
     flags: Flags,
     environ: Mapping[str, str],
     home: Path,
@@ -155,9 +155,9 @@ def _minting(
     needs_region: bool,
 ) -> Settings | None:
     """The API-key profile that mints, from the same files and for the same endpoints."""
-    if wishes.renew_with is None:
+    if session_options.renew_with is None:
         return None
-    own = replace(flags, profile=wishes.renew_with, auth="api_key", renew_with=None)
+    own = replace(flags, profile=session_options.renew_with, auth="api_key", renew_with=None)
     quiet = {
         name: value
         for name, value in minting_environ(environ).items()

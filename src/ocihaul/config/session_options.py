@@ -1,11 +1,11 @@
-"""What a person wishes of the session: who renews it, how long to wait for a login, what to run.
+"""What a person wants of the session: who renews it, how long to wait for a login, what to run.
 
 What belongs here: reading these options from their places. What they do is the session's business.
 """
 
 from collections.abc import Mapping
 
-from ocihaul.config.settings import Flags, SessionWishes
+from ocihaul.config.settings import Flags, SessionOptions
 from ocihaul.config.sources import Places
 from ocihaul.config.units import Found, duration, size, whole_number
 from ocihaul.errors import UsageError
@@ -32,8 +32,8 @@ _OF_THE_PROFILE = frozenset(
 )
 
 
-def find_wishes(flags: Flags, places: Places) -> SessionWishes:
-    """The wishes as flags, OCIHAUL_* variables or the rc file tell them. Raises UsageError."""
+def find_session_options(flags: Flags, places: Places) -> SessionOptions:
+    """The options as flags, OCIHAUL_* variables or the rc file give them. Raises UsageError."""
 
     def found(name: str, value: object) -> Found | None:
         variable = "OCIHAUL_" + name.upper().replace("-", "_")
@@ -47,7 +47,7 @@ def find_wishes(flags: Flags, places: Places) -> SessionWishes:
     on_park = found("on-park", flags.on_park)
     login = found("login", flags.login)
     renew_with = found("renew-with", flags.renew_with)
-    return SessionWishes(
+    return SessionOptions(
         renew_with=renew_with.value if renew_with else None,
         minutes=whole_number(minutes, 1, MOST_MINUTES, "a number of minutes") if minutes else None,
         session_wait=duration(wait) if wait else SESSION_WAIT,

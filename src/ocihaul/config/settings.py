@@ -13,7 +13,7 @@ from ocihaul.regions import Region
 class Flags:
     """The global options as they were given; None (or False) where they were not.
 
-    Timeouts are seconds; `max_retries` counts attempts, as in the stock CLI.
+    Timeouts are seconds; `max_retries` counts attempts, as in the official CLI.
     """
 
     config_file: str | None = None
@@ -45,8 +45,8 @@ class Flags:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SessionWishes:
-    """What a person wishes of the session.
+class SessionOptions:
+    """What a person session_options of the session.
 
     `renew_with` is the profile whose API key mints; `minutes` the life to ask for then.
     `session_wait` is how long, in seconds, an expired session waits for a new login, and
@@ -72,7 +72,7 @@ class Settings:
     Exactly one of `key_file` and `key_content` is set, none where a signer of the SDK signs.
     `auth_endpoint` is None where neither a region nor an address is known: then a session cannot
     be refreshed. `max_attempts` is None where nobody asked for a number, `bandwidth` where nothing
-    is limited. `minting` are the settings of the profile that `wishes.renew_with` names.
+    is limited. `minting` are the settings of the profile that `session_options.renew_with` names.
     `cert_bundle` is a file, or a directory of certificates. `plain_http`: credentials may go to
     another machine over plain HTTP. `request_id` goes with every request: the caller's name of it.
     """
@@ -100,7 +100,7 @@ class Settings:
     realm_specific: bool = False
     dual_stack: bool = False
     plain_http: bool = False
-    wishes: SessionWishes = SessionWishes()
+    session_options: SessionOptions = SessionOptions()
     bandwidth: Bandwidth | None = None
     congestion_control: str = "auto"
     minting: "Settings | None" = None
@@ -108,7 +108,7 @@ class Settings:
     request_id: str | None = None
 
     def identity_endpoint(self) -> str | None:
-        """Base URL of the Identity service; as in the stock CLI, `--endpoint` stands for it too."""
+        """Base URL of the Identity service; `endpoint` stands for it, as in the official CLI."""
         if self.endpoint or self.resolved_region is None:
             return self.endpoint
         return regions.identity_endpoint(self.resolved_region)

@@ -18,7 +18,7 @@ from ocihaul.errors import ConfigError
 
 
 def login_command(profile: str | None = None) -> str:
-    """Our own command, and the stock one, which writes the same files."""
+    """Our own command, and the official one, which writes the same files."""
     named = f" --profile-name {profile}" if profile else ""
     return f"ocihaul session login{named} (or: oci session authenticate{named})"
 
@@ -72,7 +72,7 @@ def find_rc_file(
 ) -> tuple[Path | None, str | None]:
     """Where the defaults are read from, and a notice if that is not where it was asked for.
 
-    The order is that of the stock CLI: `given` (`--cli-rc-file`), OCI_CLI_RC_FILE,
+    The order is that of the official CLI: `given` (`--cli-rc-file`), OCI_CLI_RC_FILE,
     `~/.oci/oci_cli_rc`, `~/.oci/cli-defaults`; the first that exists.
     """
     wanted = [

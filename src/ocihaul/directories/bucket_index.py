@@ -9,7 +9,7 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import PAGE, ListedObject, ObjectPage, Selection
 from ocihaul.storage.paging import endless
 
-#: What the comparison of trees needs to know of an object.
+#: What the comparison of directories needs to know of an object.
 FIELDS = "name,size,etag,md5,timeModified,archivalState"
 
 _SMALLEST_PAGE = 10
@@ -80,8 +80,8 @@ def odd_entry(reason: str) -> ServiceError:
 class Finder:
     """Looks names up, in ascending order only.
 
-    Skips what lies between two names: a small tree in a large bucket costs no more pages than it
-    has files. A page that was hardly used makes the next one smaller.
+    Skips what lies between two names: a small directory in a large bucket costs no more pages
+    than it has files. A page that was hardly used makes the next one smaller.
     """
 
     def __init__(self, bucket: Bucket) -> None:

@@ -1,4 +1,4 @@
-"""What every command on trees has in hand: the service, the results, who listens, the end."""
+"""What every command on directories has in hand: the service, the results, who listens, the end."""
 
 import threading
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from ocihaul.transfer.journal.journal import Journal, state_directory
 
 @dataclass(slots=True)
 class DirectoryContext:
-    """One run over a tree. `stop` is the event that the storage client was made with.
+    """One run over a directory. `stop` is the event that the storage client was made with.
 
     `checkpoint` remembers what is finished, `journal` the parts of large files; both may be None.
     `directory` is for lock files. `pace`, which has to hear the events, says how many work at a

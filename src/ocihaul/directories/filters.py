@@ -1,6 +1,6 @@
 """`include` and `exclude`: which names belong to the work; pure.
 
-As in the stock CLI: shell patterns, of which "*" matches "/" too, against the whole path below the
+As in the official CLI: shell patterns, of which "*" matches "/" too, against the path below the
 directory (or the bucket). With a `prefix` that has a "/", a pattern also counts behind it. An
 absolute pattern is compared with the absolute path.
 """

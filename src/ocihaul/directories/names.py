@@ -1,4 +1,4 @@
-"""From a path in a tree to an object's name, and back; pure.
+"""From a path in a directory to an object's name, and back; pure.
 
 A relative path has "/" between its segments, whatever the system has. What cannot be said on the
 other side is a UsageError about that one file: nothing is renamed in silence. Unicode forms (NFC,
@@ -88,7 +88,7 @@ def sort_key(name: str) -> bytes:
 def relative_path(name: str, *, prefix: str = "") -> str:
     """Where an object belongs below the directory; raises UsageError when nowhere.
 
-    One leading "/" is dropped, as the stock CLI does. A name that ends with "/" is a directory's.
+    One leading "/" is dropped, as in the official CLI. A name ending with "/" is a directory's.
     The empty path is the directory itself.
     """
     path = name.removeprefix(prefix).removeprefix("/")

@@ -38,7 +38,7 @@ from ocihaul.transfer.upload.request import (
 )
 from ocihaul.transfer.upload.upload import upload
 
-#: What the summary shows of the service's headers, as the stock CLI does.
+#: What the summary shows of the service's headers, as the official CLI does.
 SHOWN = ("etag", "last-modified", "opc-content-md5", "opc-multipart-md5")
 
 _ASK = "Pass `mode='overwrite'` to replace it, or `mode='keep'` to leave it as it is."
@@ -52,7 +52,7 @@ _TELL = 500
 
 @dataclass(frozen=True, slots=True)
 class _Local:
-    """Something in the tree, with the name of its object."""
+    """Something in the directory, with the name of its object."""
 
     name: str
     found: Found

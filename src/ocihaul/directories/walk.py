@@ -1,4 +1,4 @@
-"""A directory tree as a stream, in the order in which the service lists names.
+"""A directory as a stream, in the order in which the service lists names.
 
 That is the order of the bytes of the whole path, so a directory stands among its siblings as
 "name/". The system is asked in bytes: the locale has no part in it. Memory: the names of the

@@ -88,7 +88,7 @@ class Authority:
         self.minted = 0
         self.logins = 0
         #: The life in minutes that each GenerateUpst wished for, as it was written; None: no wish.
-        self.wishes: list[object] = []
+        self.session_options: list[object] = []
 
     # --- opening and ending
 
@@ -277,7 +277,7 @@ def _base64url(number: int) -> str:
 
 
 def private_pem(key: rsa.RSAPrivateKey, passphrase: str | None = None) -> bytes:
-    """The key as the stock CLI writes it."""
+    """The key as the official CLI writes it."""
     protection: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if passphrase is not None:
         protection = serialization.BestAvailableEncryption(passphrase.encode())

@@ -100,7 +100,7 @@ def check_date(
 def check_host(host: str, host_ports: frozenset[str]) -> None:
     """401 unless the request was meant for us.
 
-    A prefix is fine: `auth.x.y@127.0.0.1:PORT` is what a stock client sends that was made to
+    A prefix is fine: `auth.x.y@127.0.0.1:PORT` is what an official client sends that was made to
     talk to us by way of a made-up region.
     """
     if not any(host == own or host.endswith(("@" + own, "." + own)) for own in host_ports):

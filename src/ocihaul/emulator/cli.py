@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--profile-dir",
         type=Path,
-        help="write config, key and token of a new session there, as the stock CLI would",
+        help="write config, key and token of a new session there, as the official CLI would",
     )
     add("--profile", default="DEFAULT", help="name of that profile (default: DEFAULT)")
     add("--region", help="region of that profile (default: eu-frankfurt-1)")

@@ -119,7 +119,7 @@ class Emulator:
 
     @property
     def region_trick(self) -> str:
-        """A region that leads the stock `session refresh` here (needs TLS and our CA)."""
+        """A region that leads the official `session refresh` here (needs TLS and our CA)."""
         return f"x.y@{self.host_port}"
 
     @property
@@ -187,7 +187,7 @@ class Emulator:
         passphrase: str | None = None,
         region: str = REGION,
     ) -> Path:
-        """Key, token and config section as the stock CLI writes them; returns the config."""
+        """Key, token and config section as the official CLI writes them; returns the config."""
         session = session or self.login()
         return write_session_profile(
             Path(directory), profile, session, region=region, passphrase=passphrase

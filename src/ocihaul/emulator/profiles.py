@@ -1,4 +1,4 @@
-"""Writes the files of a session as the stock CLI lays them out."""
+"""Writes the files of a session as the official CLI lays them out."""
 
 import io
 import os
@@ -24,7 +24,7 @@ def write_session_profile(
     key = load_pem_private_key(session.private_key_pem, None)
     if not isinstance(key, rsa.RSAPrivateKey):
         raise TypeError("the session's key is not an RSA key")
-    # The stock CLI appends this text to the key it writes; readers have to live with it.
+    # The official CLI appends this text to the key it writes; readers have to live with it.
     _write(home / "oci_api_key.pem", private_pem(key, passphrase) + b"OCI_API_KEY")
     _write(home / "oci_api_key_public.pem", session.public_key_pem)
     _write(home / "token", session.token.encode())

@@ -20,13 +20,13 @@ from ocihaul.integrations.extras import OCI_CLI, installing, versions
 _SEAM = "get_session_token_signer"
 _CALLER = "create_config_and_signer_based_on_click_context"
 
-#: Makes a signer from the configuration that the stock CLI has put together.
+#: Makes a signer from the configuration that the official CLI has put together.
 MakeSigner = Callable[[dict[str, Any]], Any]
 
 
 @contextmanager
 def joined(make_signer: MakeSigner) -> Iterator[None]:
-    """Let the stock CLI, already imported, take its signers from `make_signer`.
+    """Let the official CLI, already imported, take its signers from `make_signer`.
 
     Raises UsageError that names the versions when the CLI has no such seam.
     """

@@ -15,7 +15,7 @@ from ocihaul.config.sources import Places, expand_home, read_section
 from ocihaul.errors import OcihaulError
 
 TOKEN = "security_token"  # noqa: S105  a way to authenticate
-_QUIET = {"OCI_CLI_SUPPRESS_FILE_PERMISSIONS_WARNING": "True"}  # the stock CLI says it itself
+_QUIET = {"OCI_CLI_SUPPRESS_FILE_PERMISSIONS_WARNING": "True"}  # the official CLI says it itself
 
 
 def given(argv: Sequence[str], *names: str) -> str | None:
@@ -33,7 +33,7 @@ def given(argv: Sequence[str], *names: str) -> str | None:
 def is_session_by_default(argv: Sequence[str], environ: Mapping[str, str], home: Path) -> bool:
     """Whether nobody says how to authenticate and the profile is one of a session.
 
-    The stock CLI would try its key as an API key, and fail.
+    The official CLI would try its key as an API key, and fail.
     """
     if given(argv, "--auth") or environ.get("OCI_CLI_AUTH"):
         return False
@@ -50,7 +50,7 @@ def is_session_by_default(argv: Sequence[str], environ: Mapping[str, str], home:
         section = read_section(flags, places, home, region_known=True)
         return choose_auth(flags, places, section)[0] == TOKEN
     except OcihaulError:
-        return False  # the stock CLI finds the same, and has its own words for it
+        return False  # the official CLI finds the same, and has its own words for it
 
 
 def settings_for(
@@ -61,7 +61,7 @@ def settings_for(
     *,
     command: Sequence[str] = (),
 ) -> Settings:
-    """Our settings for the session that the stock CLI is about to use.
+    """Our settings for the session that the official CLI is about to use.
 
     `told` is the click context's object, with the global options. An expired session ends
     the command unless OCIHAUL_SESSION_WAIT or the rc file says to wait: callers such as kubectl
@@ -85,7 +85,7 @@ def settings_for(
         settings.profile, command, "session-wait"
     )
     if not says_to_wait:
-        settings = replace(settings, wishes=replace(settings.wishes, session_wait=0.0))
+        settings = replace(settings, session_options=replace(settings.session_options, session_wait=0.0))
     return replace(
         settings,
         token_file=_path(client_config.get("security_token_file"), home) or settings.token_file,

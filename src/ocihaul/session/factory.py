@@ -61,7 +61,7 @@ def providers_for(
     if settings.minting is not None:
         providers[MINT] = open_api_key_provider(
             settings.minting,
-            minutes=settings.wishes.minutes,
+            minutes=settings.session_options.minutes,
             dialer=dialer,
             clock=clock,
             stop=stop,

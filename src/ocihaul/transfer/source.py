@@ -64,7 +64,7 @@ class FileSource:
         except IsADirectoryError:
             raise SourceError(
                 f"{path} is a directory",
-                hint="Name a file; a tree goes up with: ocihaul os object bulk-upload",
+                hint="Name a file; a directory goes up with: ocihaul os object bulk-upload",
             ) from None
         except OSError as error:
             raise SourceError(

@@ -41,8 +41,8 @@ class AnswerHead:
             length = 0
         elif "transfer-encoding" not in headers and "content-length" in headers:
             length = int(headers["content-length"])
-        wishes = {wish.strip().lower() for wish in headers.get("connection", "").split(",")}
-        return cls(status, headers, length, version == b"1.1" and "close" not in wishes)
+        options = {wish.strip().lower() for wish in headers.get("connection", "").split(",")}
+        return cls(status, headers, length, version == b"1.1" and "close" not in options)
 
 
 def request_head(request: Request) -> bytes:

@@ -17,7 +17,7 @@ from ocihaul.cli.output import make_view
 from ocihaul.config import Flags, RcFile
 from ocihaul.config.login import callback_port
 from ocihaul.config.network import attempts, check_endpoint, seconds
-from ocihaul.config.session_options import find_wishes
+from ocihaul.config.session_options import find_session_options
 from ocihaul.config.sources import Places
 from ocihaul.config.units import Found, duration, parse_bandwidth, size
 from ocihaul.directories.filters import LONGEST_PATTERN, make_filter
@@ -61,7 +61,7 @@ def test_finding_a21_a_size_has_a_range(text: str) -> None:
 
 
 def wishes(**variables: str) -> Any:
-    return find_wishes(Flags(), Places(variables, RcFile(), "DEFAULT", ()))
+    return find_session_options(Flags(), Places(variables, RcFile(), "DEFAULT", ()))
 
 
 @pytest.mark.parametrize("text", ["²", "0", "-5", "525601", "9" * 30, "6.0", "٣", "abc"])

@@ -325,10 +325,10 @@ def test_timeouts_are_taken_as_given(home: Path) -> None:
 
 
 def test_a_session_that_is_over_waits_twelve_hours_unless_told_otherwise(home: Path) -> None:
-    assert settle(home, profile="s").wishes.session_wait == 43200.0
+    assert settle(home, profile="s").session_options.session_wait == 43200.0
     environ = {"OCIHAUL_SESSION_WAIT": "15m"}
-    assert settle(home, environ, profile="s").wishes.session_wait == 900.0
-    assert settle(home, environ, profile="s", session_wait="0").wishes.session_wait == 0.0
+    assert settle(home, environ, profile="s").session_options.session_wait == 900.0
+    assert settle(home, environ, profile="s", session_wait="0").session_options.session_wait == 0.0
 
 
 def test_files_open_to_others_are_noticed_unless_suppressed(home: Path) -> None:

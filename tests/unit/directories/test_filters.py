@@ -1,4 +1,4 @@
-"""--include and --exclude as the stock CLI has them."""
+"""--include and --exclude as the official CLI has them."""
 
 import fnmatch
 

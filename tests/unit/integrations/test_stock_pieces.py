@@ -48,9 +48,9 @@ def test_the_settings_are_those_that_the_cli_has_found(tmp_path: Path) -> None:
         assert (settings.token_file, settings.key_file) == (w.token_file, w.key_file)
         assert (settings.auth, settings.proxy) == ("security_token", "http://proxy:1")
         assert settings.auth_endpoint == "https://auth.eu-frankfurt-1.oraclecloud.com"
-        assert settings.wishes.session_wait == 0
+        assert settings.session_options.session_wait == 0
         waiting = settings_for(config, told, {"OCIHAUL_SESSION_WAIT": "2h"}, tmp_path)
-        assert waiting.wishes.session_wait == 7200
+        assert waiting.session_options.session_wait == 7200
 
 
 def test_our_own_options_become_variables() -> None:

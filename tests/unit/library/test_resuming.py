@@ -11,7 +11,7 @@ from ocihaul.errors import SourceChangedError, TransferCancelled, TransferInProg
 from ocihaul.events import Event, Listener, Notice, PartFinished
 from ocihaul.transfer import plan
 from ocihaul.transfer.journal.journal import Journal, Target
-from tests.functional.trees import run
+from tests.functional.directories import run
 from tests.world import MIB, World
 
 SIZE = 6 * MIB

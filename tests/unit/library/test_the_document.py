@@ -14,7 +14,7 @@ import pytest
 
 import ocihaul
 from ocihaul.emulator import Fault
-from tests.functional.trees import content, make
+from tests.functional.directories import content, make
 from tests.world import MIB, World
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "library.md"

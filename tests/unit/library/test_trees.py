@@ -16,7 +16,7 @@ from ocihaul.errors import OcihaulError, ServiceError, SessionError, TransferCan
 from ocihaul.events import Event, FileFailed, FileFinished, Listener, Notice, PartFinished
 from ocihaul.transfer import adaptive_concurrency, plan
 from ocihaul.transfer.adaptive_concurrency import FIRST
-from tests.functional.trees import content, make, operations
+from tests.functional.directories import content, make, operations
 from tests.world import MIB, World
 
 ODD = ("new\nline", "-rf", "ü", "e\u0301", "\u00e9", "sp ace", "%41", "a/b/c", "a.b", "'\"")

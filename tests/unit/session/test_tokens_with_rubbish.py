@@ -61,7 +61,7 @@ def test_a_newer_token_of_the_same_session_is_not_overwritten(tmp_path: Path) ->
     store = a_store(tmp_path)
     old = store.read().token
     theirs = make_token(rsa_key(), iat=NOW + 1801, exp=NOW + 5401)
-    (tmp_path / "token").write_text(theirs)  # the stock CLI knows no lock
+    (tmp_path / "token").write_text(theirs)  # the official CLI knows no lock
     ours = SessionToken.parse(make_token(rsa_key(), iat=NOW + 1800, exp=NOW + 5400))
     assert store.replace(ours, instead_of=old) == "a newer token has replaced it"
     assert (tmp_path / "token").read_text() == theirs

@@ -28,7 +28,7 @@ def plan(size: int, *, part_size: int | None = None, multipart: bool = True) -> 
         (128 * MIB, None, True, 13),
         (1000 * MIB, None, True, 40),
         (100 * 1024 * MIB, None, True, 800),
-        (20 * MIB, 20 * MIB, True, 1),  # stock compares bytes with MiB and goes multipart
+        (20 * MIB, 20 * MIB, True, 1),  # official compares bytes with MiB and goes multipart
         (20 * MIB + 1, 20 * MIB, True, 2),
         (50 * GIB, None, False, 1),
         (1463 * 128 * MIB, 128 * MIB, True, 1463),

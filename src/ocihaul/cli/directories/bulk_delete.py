@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ocihaul.cli.directories import options as tree
+from ocihaul.cli.directories import options as shared
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import (
     Invocation,
@@ -22,9 +22,9 @@ COMMAND = ("os", "object", "bulk-delete")
 @bucket_options
 @click.option("--prefix", help="Only objects whose names begin with this. [all in the bucket]")
 @click.option("--delimiter", help='Only objects without "/" behind the prefix. The only one is /.')
-@tree.options(tree.DRY_RUN)
+@shared.options(shared.DRY_RUN)
 @click.option("--force", is_flag=True, help="Do not ask.")
-@tree.options(tree.PARALLEL, tree.FILTERS)
+@shared.options(shared.PARALLEL, shared.FILTERS)
 @from_json_option
 @global_options(hidden=True)
 @click.pass_context
@@ -47,7 +47,7 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
 
     check_required(given, "bucket_name")
     bucket, prefix = given["bucket_name"], given.get("prefix") or ""
-    include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
+    include, exclude = shared.patterns(given.get("include")), shared.patterns(given.get("exclude"))
     force = bool(given.get("force"))
     request = DirectoryDelete(
         namespace=namespace_or_none(given.get("namespace")) or "",
@@ -55,7 +55,7 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
         prefix=prefix,
         delimiter=given.get("delimiter"),
         filter=make_filter(include, exclude, root=bucket, prefix=prefix),
-        parallel=tree.parallel(given.get("parallel_operations_count")),
+        parallel=shared.parallel(given.get("parallel_operations_count")),
         dry_run=bool(given.get("dry_run")),
     )
 
@@ -76,6 +76,6 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
         request,
         DELETE,
         command="bulk-delete",
-        adaptive=tree.is_adaptive(given),
+        adaptive=shared.is_adaptive(given),
         confirm_deletion=None if force else confirm,
     )

@@ -5,7 +5,7 @@ from typing import Any, TextIO
 
 import click
 
-from ocihaul.cli.directories import options as tree
+from ocihaul.cli.directories import options as shared
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
 from ocihaul.cli.option_types import PartSize
@@ -21,7 +21,7 @@ COMMAND = ("os", "object", "bulk-download")
 @click.option("--dest-dir", "--download-dir", "dest_dir", help="The directory. It is made.")
 @click.option("--overwrite", is_flag=True, help="Replace existing files without asking.")
 @click.option("--no-overwrite", is_flag=True, help="Keep existing files.")
-@tree.options(tree.PARALLEL)
+@shared.options(shared.PARALLEL)
 @click.option("--multipart-download-threshold", type=click.IntRange(128, 51200), hidden=True)
 @click.option("--no-multipart", is_flag=True, help="Fetch each object in one piece.")
 @click.option(
@@ -29,7 +29,7 @@ COMMAND = ("os", "object", "bulk-download")
     type=PartSize(128, 51200),
     help="Size of a part in MiB, or with its unit, such as 50000000B. [128]",
 )
-@tree.options(tree.FILTERS, tree.KEY_FILE, tree.DRY_RUN)
+@shared.options(shared.FILTERS, shared.KEY_FILE, shared.DRY_RUN)
 @from_json_option
 @global_options(hidden=True)
 @click.pass_context
@@ -61,9 +61,9 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
 
     check_required(given, "bucket_name", "dest_dir")
     refuse_both(given, "overwrite", "no_overwrite")
-    root, prefix = tree.directory(given["dest_dir"]), given.get("prefix") or ""
+    root, prefix = shared.directory(given["dest_dir"]), given.get("prefix") or ""
     check_root(root, parameter="dest_dir")
-    include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
+    include, exclude = shared.patterns(given.get("include")), shared.patterns(given.get("exclude"))
     mode = SyncMode.KEEP if given.get("no_overwrite") else SyncMode.ASK
     request = DirectoryDownload(
         root=root,
@@ -76,8 +76,8 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
         dry_run=bool(given.get("dry_run")),
         multipart=not given.get("no_multipart"),
         part_size=given.get("part_size"),
-        threshold=tree.in_bytes(given.get("multipart_download_threshold")),
-        parallel=tree.parallel(given.get("parallel_operations_count")),
+        threshold=shared.in_bytes(given.get("multipart_download_threshold")),
+        parallel=shared.parallel(given.get("parallel_operations_count")),
         sse_customer_key=customer_key(given.get("encryption_key_file"), invocation.home),
     )
 
@@ -91,7 +91,7 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
         request,
         DOWNLOAD,
         command="bulk-download",
-        adaptive=tree.is_adaptive(given),
+        adaptive=shared.is_adaptive(given),
         question="{} already exists. Are you sure you want to overwrite it?",
         dry_run=dry_run if request.dry_run else None,
     )

@@ -6,7 +6,7 @@ from typing import Any, TextIO
 
 import click
 
-from ocihaul.cli.directories import options as tree
+from ocihaul.cli.directories import options as shared
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
 from ocihaul.cli.option_types import ParallelCount, PartSize
@@ -19,7 +19,7 @@ COMMAND = ("os", "object", "bulk-upload")
 @bucket_options
 @click.option("--src-dir", help="The directory with the files. [required]")
 @click.option("--prefix", "--object-prefix", "object_prefix", help="What each name begins with.")
-@tree.options(tree.OF_OBJECTS)
+@shared.options(shared.OF_OBJECTS)
 @click.option("--overwrite", is_flag=True, help="Replace existing objects without asking.")
 @click.option("--no-overwrite", is_flag=True, help="Keep existing objects.")
 @click.option("--no-multipart", is_flag=True, help="Send each object in one piece.")
@@ -27,7 +27,7 @@ COMMAND = ("os", "object", "bulk-upload")
 @click.option("--disable-parallel-uploads", is_flag=True, help="Has no effect.")
 @click.option("--parallel-upload-count", type=ParallelCount(), help="At a time, or auto. [10]")
 @click.option("--verify-checksum", is_flag=True, help="Compare each MD5 with the service's.")
-@tree.options(tree.FILTERS, tree.KEY_FILE, tree.DRY_RUN, tree.LINKS)
+@shared.options(shared.FILTERS, shared.KEY_FILE, shared.DRY_RUN, shared.LINKS)
 @click.option("--opc-sse-kms-key-id", help="OCID of the master encryption key to use.")
 @from_json_option
 @global_options(hidden=True)
@@ -55,18 +55,18 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
 
     check_required(given, "bucket_name", "src_dir")
     refuse_both(given, "overwrite", "no_overwrite")
-    root = tree.directory(given["src_dir"])
+    root = shared.directory(given["src_dir"])
     check_root(root, parameter="src_dir")
-    include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
+    include, exclude = shared.patterns(given.get("include")), shared.patterns(given.get("exclude"))
     mode = SyncMode.KEEP if given.get("no_overwrite") else SyncMode.ASK
     request = DirectoryUpload(
         root=root,
         prefix=given.get("object_prefix") or "",
         each=UploadRequest(
-            **tree.of_each(given, home=invocation.home),
+            **shared.of_each(given, home=invocation.home),
             source=Path(root),
             name="-",
-            parallel=tree.parallel(given.get("parallel_upload_count")),
+            parallel=shared.parallel(given.get("parallel_upload_count")),
         ),
         mode=SyncMode.REPLACE if given.get("overwrite") else mode,
         local_filter=make_filter(include, exclude, root=root),
@@ -83,7 +83,7 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
         request,
         UPLOAD,
         command="bulk-upload",
-        adaptive=tree.is_adaptive(given),
+        adaptive=shared.is_adaptive(given),
         question="{} already exists. Are you sure you want to overwrite it?",
         dry_run=dry_run if request.dry_run else None,
     )

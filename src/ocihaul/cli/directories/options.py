@@ -1,4 +1,4 @@
-"""The options that the commands on trees share, and what they mean."""
+"""The options that the commands on directories share, and what they mean."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -85,7 +85,7 @@ def patterns(value: object) -> tuple[str, ...]:
 
 def directory(value: str) -> str:
     """A directory as it may be written: with ~ and $VARIABLES."""
-    return os.path.expandvars(os.path.expanduser(value))  # noqa: PTH111  as the stock CLI
+    return os.path.expandvars(os.path.expanduser(value))  # noqa: PTH111  as the official CLI
 
 
 def in_bytes(size: int | None) -> int | None:

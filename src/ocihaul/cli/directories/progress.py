@@ -1,4 +1,4 @@
-"""A tree on stderr while it is worked on: how far it is, and each failure as it happens."""
+"""A directory on stderr while it is worked on: how far it is, and each failure as it happens."""
 
 import threading
 import time
@@ -49,7 +49,7 @@ _OF_ONE_FILE = (
 
 
 class DirectoryReporter:
-    """The listener for a tree. Thread-safe."""
+    """The listener for a directory. Thread-safe."""
 
     def __init__(
         self,

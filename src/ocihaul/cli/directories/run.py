@@ -79,7 +79,7 @@ def _work(
     dry_run: DryRun | None,
 ) -> int:
     settings = invocation.settings()
-    options = settings.wishes
+    options = settings.session_options
     unprinted = False
 
     def report(results: Results) -> None:

@@ -1,4 +1,4 @@
-"""What the commands on trees print at the end: the stock CLI's JSON, written as it is read.
+"""What the commands on directories print at the end: the official JSON, written as it is read.
 
 The results may be more than memory holds, so without --query they are never all in hand.
 """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from ocihaul.cli import compat
-from ocihaul.cli.directories import options as tree
+from ocihaul.cli.directories import options as shared
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
 from ocihaul.cli.option_types import PartSize
@@ -27,14 +27,14 @@ COMMAND = ("os", "object", "sync")
 @click.option("--prefix", help="What the names of the objects begin with, and the files' do not.")
 @click.option("--delete", is_flag=True, help="Delete what the source does not have.")
 @click.option("--checksum", is_flag=True, help="Compare the content of all that has the same size.")
-@tree.options(tree.OF_OBJECTS)
+@shared.options(shared.OF_OBJECTS)
 @click.option("--no-multipart", is_flag=True, help="Transfer each object in one piece.")
 @click.option(
     "--part-size",
     type=PartSize(128, 51200),
     help="Size of a part in MiB, or with its unit, such as 50000000B. [128]",
 )
-@tree.options(tree.PARALLEL, tree.FILTERS, tree.KEY_FILE, tree.DRY_RUN, tree.LINKS)
+@shared.options(shared.PARALLEL, shared.FILTERS, shared.KEY_FILE, shared.DRY_RUN, shared.LINKS)
 @from_json_option
 @global_options(hidden=True)
 @click.pass_context
@@ -77,18 +77,18 @@ def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.directories.walk import check_root
     from ocihaul.transfer.upload.request import UploadRequest
 
-    root = tree.directory(given["src_dir"])
+    root = shared.directory(given["src_dir"])
     check_root(root, parameter="src_dir")
     prefix = given.get("prefix") or ""
-    include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
+    include, exclude = shared.patterns(given.get("include")), shared.patterns(given.get("exclude"))
     request = DirectoryUpload(
         root=root,
         prefix=prefix,
         each=UploadRequest(
-            **tree.of_each(given, home=invocation.home),
+            **shared.of_each(given, home=invocation.home),
             source=Path(root),
             name="-",
-            parallel=tree.parallel(given.get("parallel_operations_count")),
+            parallel=shared.parallel(given.get("parallel_operations_count")),
         ),
         mode=_mode(given),
         local_filter=make_filter(include, exclude, root=root),
@@ -118,7 +118,7 @@ def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
         request,
         UPLOAD + (DELETE if request.delete else ()),
         command="sync",
-        adaptive=tree.is_adaptive(given),
+        adaptive=shared.is_adaptive(given),
         dry_run=dry_run if request.dry_run else None,
     )
 
@@ -132,9 +132,9 @@ def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.directories.request import DirectoryDownload
     from ocihaul.directories.results import DELETED, DOWNLOADED, SKIPPED, Results
 
-    root, prefix = tree.directory(given["dest_dir"]), given.get("prefix") or ""
+    root, prefix = shared.directory(given["dest_dir"]), given.get("prefix") or ""
     check_root(root, parameter="dest_dir")
-    include, exclude = tree.patterns(given.get("include")), tree.patterns(given.get("exclude"))
+    include, exclude = shared.patterns(given.get("include")), shared.patterns(given.get("exclude"))
     request = DirectoryDownload(
         root=root,
         namespace=namespace_or_none(given.get("namespace")) or "",
@@ -149,7 +149,7 @@ def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
         dry_run=bool(given.get("dry_run")),
         multipart=not given.get("no_multipart"),
         part_size=given.get("part_size"),
-        parallel=tree.parallel(given.get("parallel_operations_count")),
+        parallel=shared.parallel(given.get("parallel_operations_count")),
         sse_customer_key=customer_key(given.get("encryption_key_file"), invocation.home),
     )
 
@@ -162,13 +162,13 @@ def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
             write_lines(stdout, (f"{what} {name}" for name, _ in results.items(kind)))
 
     if request.dry_run:
-        tree.make_directory(root)  # as the official CLI, which makes it in any case
+        shared.make_directory(root)  # as the official CLI, which makes it in any case
     return run_directory(
         invocation,
         request,
         DOWNLOAD + (DELETE_FILES if request.delete else ()),
         command="sync",
-        adaptive=tree.is_adaptive(given),
+        adaptive=shared.is_adaptive(given),
         dry_run=dry_run if request.dry_run else None,
     )
 

@@ -37,7 +37,7 @@ _OBJECTS = {
     "freeform_tags": "freeformTags",
     "defined_tags": "definedTags",
 }
-_LIKE_STOCK = "The stock CLI's forms are taken: JSON, or file://path."
+_LIKE_STOCK = "The official CLI's forms are taken: JSON, or file://path."
 _compartment = ("-c", "--compartment-id")
 _named_bucket = click.option(
     "-bn", "--bucket-name", "--name", "bucket_name", help="The bucket. [required]"

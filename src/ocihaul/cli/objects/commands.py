@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _NAMED = ("bucket_name", "name")
 _name_option = click.option("--name", help="The name of the object. [required]")
 _version_option = click.option("--version-id", help="One version of the object. [the newest]")
-#: Some stock commands know this name, too.
+#: Some official commands know this name, too.
 _bucket_option = click.option("-bn", "--bucket-name", "--bucket", help="The bucket. [required]")
 
 

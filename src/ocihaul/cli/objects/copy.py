@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ocihaul.storage.client import StorageClient
     from ocihaul.storage.listing import WorkRequest
 
-#: What the stock CLI ends with when the wait was too short.
+#: What the official CLI ends with when the wait was too short.
 TIMED_OUT = 2
 
 #: A year is longer than any copy takes.

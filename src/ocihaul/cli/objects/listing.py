@@ -67,7 +67,7 @@ def check_all(invocation: Invocation) -> None:
 def shown(
     invocation: Invocation, items: "Listing[T]", shape: Callable[[T], dict[str, Any]]
 ) -> dict[str, Any] | None:
-    """The list in the stock CLI's JSON; says on stderr when there is more."""
+    """The list in the official CLI's JSON; says on stderr when there is more."""
     from ocihaul.cli.objects.official_json import listing
 
     data: Iterable[dict[str, Any]] = [shape(each) for each in items]
@@ -76,7 +76,7 @@ def shown(
     return listing(data, items.following)
 
 
-#: The stock CLI's default for `--limit`, and the page it asks for.
+#: The official CLI's default for `--limit`, and the page it asks for.
 _STOCK_PAGE = 100
 
 

@@ -1,7 +1,7 @@
-"""What the service tells, in the stock CLI's JSON.
+"""What the service tells, in the official CLI's JSON.
 
 Keys are written with dashes, a time has an offset and microseconds, and what was not told is
-null: the stock CLI prints every attribute that it knows.
+null: the official CLI prints every attribute that it knows.
 """
 
 from collections.abc import Iterable, Mapping
@@ -203,7 +203,7 @@ def _documents(value: object) -> list[Mapping[str, Any]]:
 
 
 def listing(items: Iterable[dict[str, Any]], following: str | None) -> dict[str, Any] | None:
-    """A list as the stock CLI prints it; None for an empty one, of which it prints nothing."""
+    """A list as the official CLI prints it; None for an empty one, of which it prints nothing."""
     data = list(items)
     if not data:
         return None

@@ -143,10 +143,10 @@ def _name_of_pipe(source: Path) -> str:
 
 def _sha256(options: Mapping[str, Any]) -> str | None:
     """The expected SHA-256 in base64, from either of its options."""
-    stock: str | None = options.get("opc_content_sha256")
+    official: str | None = options.get("opc_content_sha256")
     ours: str | None = options.get("expected_sha256")
     if ours is None:
-        return stock
+        return official
     try:
         digest = bytes.fromhex(ours) if len(ours) == 64 else b64decode(ours, validate=True)
     except ValueError:
@@ -157,7 +157,7 @@ def _sha256(options: Mapping[str, Any]) -> str | None:
             hint="It has 64 hexadecimal digits, as sha256sum prints them, or 44 of base64.",
         )
     encoded = b64encode(digest).decode()
-    if stock not in {None, encoded}:
+    if official not in {None, encoded}:
         raise UsageError("--expected-sha256 and --opc-content-sha256 are not the same")
     return encoded
 

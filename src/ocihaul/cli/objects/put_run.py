@@ -118,7 +118,7 @@ class _Question:
     def asked_by(self, stopper: Stopper) -> Callable[[ObjectSummary], bool]:
         """The question as a function; a signal ends it."""
 
-        def confirm(existing: ObjectSummary) -> bool:  # noqa: ARG001  the question is the stock one
+        def confirm(existing: ObjectSummary) -> bool:  # noqa: ARG001  the question is the official one
             with stopper.asking():
                 answer = yes_or_no(*self._streams, QUESTION)
             self.answered = answer is not None or is_terminal(self._streams[0])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 COMMAND = ("os", "object", "resume-put")
 
-#: As the stock CLI: fewer than `put`.
+#: As the official CLI: fewer than `put`.
 DEFAULT_PARALLEL = 3
 
 
@@ -90,7 +90,7 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> "UploadRequest":
         namespace=namespace_or_none(options.get("namespace")) or "",
         bucket=options["bucket_name"],
         name=options.get("name") or source.name,
-        existing=IfExists.REPLACE,  # as in the stock CLI: it asks nothing
+        existing=IfExists.REPLACE,  # as in the official CLI: it asks nothing
         upload_id=options["upload_id"],
         part_size=options.get("part_size"),
         insist_on_part_size=compat.is_official(),

@@ -63,7 +63,7 @@ COMMAND = ("session", "authenticate")
 def login(context: click.Context, /, **options: Any) -> None:
     """Open a session: log in with a browser, or mint it with an API key (--no-browser).
 
-    Writes a new key, the token and the profile's section, where the stock CLI reads them too. A
+    Writes a new key, the token and the profile's section, where the official CLI reads them too. A
     transfer that waits for a login goes on by itself.
     """
     given = context.ensure_object(Given)
@@ -292,7 +292,7 @@ class _Login:
             public_key = key.public_key()
 
         def open_session(stop: "threading.Event") -> "NewSession":
-            minutes = signer.wishes.minutes
+            minutes = signer.session_options.minutes
             token = login_core.run_mint(
                 signer, public_key, minutes=minutes, listener=say_event, stop=stop
             )

@@ -51,7 +51,7 @@ def _mint(given: Given) -> int:
         token = login_core.run_mint(
             settings.minting,
             public_key_of(settings),
-            minutes=settings.wishes.minutes,
+            minutes=settings.session_options.minutes,
             listener=say_event,
             stop=stopper.stop,
         )

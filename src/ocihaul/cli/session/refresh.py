@@ -1,4 +1,4 @@
-"""`session refresh`: one refresh, in the stock CLI's words."""
+"""`session refresh`: one refresh, in the official CLI's words."""
 
 import click
 
@@ -61,7 +61,7 @@ def _refresh(given: Given, profile: str, say: Say) -> int:
             )
         except SessionExpiredError as error:
             say(str(error))
-            return FAILED  # as the stock CLI: no later run of this command will succeed
+            return FAILED  # as the official CLI: no later run of this command will succeed
         except RenewalUnavailable:
             if stopper.stop.is_set():
                 raise TransferCancelled("stopped before the token was refreshed") from None

@@ -1,4 +1,4 @@
-"""`session validate`: whether the session is valid, in the stock CLI's words. Never prompts."""
+"""`session validate`: whether the session is valid, in the official CLI's words. Never prompts."""
 
 import time
 
@@ -18,7 +18,7 @@ from ocihaul.cli.session.profiles import (
 from ocihaul.clock import local_time
 
 COMMAND = ("session", "validate")
-#: What the stock CLI asks: every user may list the regions.
+#: What the official CLI asks: every user may list the regions.
 LIST_REGIONS = "/20160918/regions"
 
 

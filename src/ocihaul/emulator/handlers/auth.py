@@ -31,7 +31,7 @@ def refresh_token(service: Service, call: Call) -> Answer:
 def generate_upst(service: Service, call: Call) -> Answer:
     """A session of fixed length for the caller's public key."""
     body = call.json()
-    service.auth.wishes.append(body.get("sessionExpirationInMinutes"))
+    service.auth.session_options.append(body.get("sessionExpirationInMinutes"))
     minutes = _minutes(body.get("sessionExpirationInMinutes", 60))
     try:
         key = load_pem_public_key(str(body.get("publicKey", "")).encode())
@@ -109,7 +109,7 @@ def _key_from_jwk(text: str) -> rsa.RSAPublicKey | None:
 
 
 def _minutes(value: Any) -> int:
-    # The stock CLI sends the number as a string.
+    # The official CLI sends the number as a string.
     text = str(value)
     if not text.isdecimal() or not 5 <= int(text) <= 60:
         raise ApiError(400, "InvalidParameter", "sessionExpirationInMinutes is not in 5..60")

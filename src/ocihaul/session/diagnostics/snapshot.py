@@ -161,7 +161,7 @@ def take_snapshot(
         replaceable=replaceable(token_file),
         lock=lock,
         leftovers=tuple(_leftovers((token_file, settings.key_file), now())),
-        mint_with=settings.wishes.renew_with,
+        mint_with=settings.session_options.renew_with,
         keepers=find_keepers(token_file),
     )
 

@@ -199,13 +199,13 @@ def test_without_a_terminal_it_says_so_once(rig: Rig, monkeypatch: pytest.Monkey
 
 def test_it_is_wished_for_by_flag_variable_or_rc_file_and_by_nothing_else(tmp_path: Path) -> None:
     rig = Rig(tmp_path, Login())
-    assert not rig.settings().wishes.login
-    assert rig.settings(login="auto").wishes.login
-    assert not rig.settings(login="never").wishes.login
+    assert not rig.settings().session_options.login
+    assert rig.settings(login="auto").session_options.login
+    assert not rig.settings(login="never").session_options.login
     flags = Flags(config_file=str(rig.config), profile="NIGHT", auth="security_token")
-    assert resolve(flags, {"OCIHAUL_LOGIN": "auto"}, tmp_path).wishes.login
+    assert resolve(flags, {"OCIHAUL_LOGIN": "auto"}, tmp_path).session_options.login
     (tmp_path / ".oci").mkdir()
     (tmp_path / ".oci" / "oci_cli_rc").write_text("[NIGHT]\nlogin=auto\n")
-    assert resolve(flags, {}, tmp_path).wishes.login
+    assert resolve(flags, {}, tmp_path).session_options.login
     with pytest.raises(UsageError, match="OCIHAUL_LOGIN: 'yes'"):
         resolve(flags, {"OCIHAUL_LOGIN": "yes"}, tmp_path)

@@ -1,4 +1,4 @@
-"""Flags of the stock CLI's commands on trees, seen by what arrives at the service or on disk."""
+"""Flags of the official CLI's commands on trees, seen by what arrives at the service or on disk."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ocihaul.emulator import Fault
-from tests.functional.trees import content, make, operations, run
+from tests.functional.directories import content, make, operations, run
 from tests.world import MIB, World, world
 
 #: Of so many bytes a transfer is in parts, where parts have their default size.
@@ -117,7 +117,7 @@ def test_object_prefix_is_prefix_and_comes_before_each_name_as_it_is(
 
 
 def test_disable_parallel_uploads_changes_nothing(tmp_path: Path) -> None:
-    """As with the stock CLI, where its bulk-upload has the flag and does not look at it."""
+    """As with the official CLI, where its bulk-upload has the flag and does not look at it."""
     with world(tmp_path) as w:
         src = make(tmp_path / "src", "a", "b")
         flags = ["--disable-parallel-uploads", "--parallel-upload-count", "3"]

@@ -25,7 +25,7 @@ from ocihaul.emulator import Fault
 from ocihaul.emulator.log import LogEntry
 from tests.functional import forked
 from tests.functional.forked import PART, Forked
-from tests.functional.trees import command, content, make
+from tests.functional.directories import command, content, make
 from tests.world import World, world
 
 KILLS = int(os.environ.get("OCIHAUL_TREE_KILLS", "100"))

@@ -7,7 +7,7 @@ import pytest
 
 from ocihaul.directories.checkpoint import DirectoryCheckpoint
 from ocihaul.emulator import Fault
-from tests.functional.trees import make, operations, run
+from tests.functional.directories import make, operations, run
 from tests.world import World, world
 
 NAMES = tuple("abcde")

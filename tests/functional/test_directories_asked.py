@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ocihaul.emulator.faults import Fault
-from tests.functional.trees import content, make, operations, run
+from tests.functional.directories import content, make, operations, run
 from tests.world import MIB, world
 
 
@@ -62,7 +62,7 @@ def test_options_come_from_a_document_too(tmp_path: Path) -> None:
 
 
 def test_weakness_14_no_retry_is_no_retry(tmp_path: Path) -> None:
-    """Weakness 14: the stock CLI tries again whatever one says."""
+    """Weakness 14: the official CLI tries again whatever one says."""
     with world(tmp_path) as w:
         src = make(tmp_path / "src", "a", "b", "c")
         fault = Fault(operation="PutObject", object_name="b", status=503, code="Busy", times=None)

@@ -12,7 +12,7 @@ from ocihaul.directories.content import Contents
 from ocihaul.emulator import Fault
 from ocihaul.storage.listing import ListedObject
 from ocihaul.transfer.source import FileSource
-from tests.functional.trees import OLD, command, make, operations, run
+from tests.functional.directories import OLD, command, make, operations, run
 from tests.world import MIB, World, world
 
 FUTURE = 4_000_000_000

@@ -99,7 +99,7 @@ def test_the_wish_for_a_life_is_passed_on_and_the_granted_one_is_used(tmp_path: 
         assert ran.code == 0, ran.err
         assert w.arrived_whole(source)
         assert w.oci.auth.minted >= 3
-        assert w.oci.auth.wishes == ["30"] * w.oci.auth.minted
+        assert w.oci.auth.session_options == ["30"] * w.oci.auth.minted
         mints = w.oci.log.entries(operation="GenerateUpst", status=200)
         for earlier, later in pairwise(mints):
             assert later.started_at - earlier.started_at > 1.5, "at half of the granted life"

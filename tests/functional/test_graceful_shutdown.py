@@ -15,7 +15,7 @@ from ocihaul.events import Event, PartFinished
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.upload.upload import upload
 from tests.functional.test_resume import again, notices, parts_stored
-from tests.functional.trees import command, make
+from tests.functional.directories import command, make
 from tests.world import MIB, PART, World, world
 
 

@@ -26,7 +26,7 @@ from ocihaul.errors import ServiceError
 from ocihaul.storage.client import StorageClient
 from tests.functional import many_names
 from tests.functional.test_memory import _MEASURED, _clean
-from tests.functional.trees import command
+from tests.functional.directories import command
 
 MIB = 2**20
 FILES = int(os.environ.get("OCIHAUL_TREE_FILES", "2000"))

@@ -16,7 +16,7 @@ from ocihaul.directories.results import DELETED, FAILED, Results
 from ocihaul.directories.upload import upload_all
 from ocihaul.emulator.faults import Fault
 from ocihaul.transfer import plan
-from tests.functional.trees import command, make, operations, run
+from tests.functional.directories import command, make, operations, run
 from tests.world import MIB, world
 
 
@@ -228,7 +228,7 @@ def test_a_large_file_that_has_changed_is_begun_anew(tmp_path: Path) -> None:
 
 
 def test_one_files_precondition_is_not_the_next_ones(tmp_path: Path) -> None:
-    """The stock CLI's stale headers: an error while a file is prepared leaks its if-match."""
+    """The official CLI's stale headers: an error while a file is prepared leaks its if-match."""
     with world(tmp_path) as w:
         src = make(tmp_path / "src", "a", "b", "c")
         make(tmp_path / "src", "b", old=False)

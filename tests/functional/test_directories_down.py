@@ -10,7 +10,7 @@ import pytest
 
 from ocihaul.emulator.faults import Fault
 from ocihaul.transfer.download.checkpoint import DownloadCheckpoint
-from tests.functional.trees import OLD, command, content, make, operations, run
+from tests.functional.directories import OLD, command, content, make, operations, run
 from tests.world import MIB, World, world
 
 
@@ -260,7 +260,7 @@ def test_a_failed_file_keeps_its_time(tmp_path: Path) -> None:
 
 
 def test_weakness_17_placeholders_become_directories(tmp_path: Path) -> None:
-    """Weakness 17: the stock CLI breaks where the prefix itself is an object."""
+    """Weakness 17: the official CLI breaks where the prefix itself is an object."""
     with world(tmp_path) as w:
         for name in ("dir/", "dir/empty/", "dir/full/"):
             w.oci.put_object("backups", name, b"")
