@@ -11,11 +11,12 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 OFFICIAL_TESTS_ARGS ?=
 
-.PHONY: help demo test test-browser test-fuzz test-fuzz-guided test-compat test-many test-storm official-tests compatibility check figures format bench bench-quick bench-wan clean
+.PHONY: help demo test test-all test-browser test-fuzz test-fuzz-guided test-compat test-many test-storm official-tests compatibility check figures format bench bench-quick bench-wan clean
 
 help:
 	@echo "make demo        the report's upload against tokens that live 20 s (about 90 s)"
-	@echo "make test        all tests but those of the next lines"
+	@echo "make test        what is quick: a few minutes"
+	@echo "make test-all    all tests but those of the next lines"
 	@echo "make test-browser  a real Chromium logs in (skipped where there is none)"
 	@echo "make test-fuzz   every parser with 100,000 inputs each, new ones each time (hours)"
 	@echo "make test-fuzz-guided  the same parsers by atheris, led by coverage (optional; hours)"
@@ -77,6 +78,9 @@ demo: $(VENV)/.made
 	$(BIN)/python demo/demo.py
 
 test: $(VENV)/.made
+	$(BIN)/python -m pytest -n 5 --dist worksteal -m "not slow" $(PYTEST_ARGS)
+
+test-all: $(VENV)/.made
 	$(BIN)/python -m pytest -n 5 --dist worksteal $(PYTEST_ARGS)
 
 test-browser: $(VENV)/.made

@@ -21,7 +21,7 @@ from rich.table import Table
 from ocihaul.clock import ServerClock
 from ocihaul.emulator import Emulator, Settings
 from ocihaul.errors import OcihaulError
-from ocihaul.http.client import Client
+from ocihaul.http.client import HttpClient
 from ocihaul.session.credential import Credential
 from ocihaul.session.store import CredentialStore
 from ocihaul.storage.client import StorageClient
@@ -148,7 +148,7 @@ def _naive(console: Console, oci: Emulator, home: Path, source: Path) -> bool:
     )
     started = time.monotonic()
     with Pool(Dialer(environ={})) as pool:
-        client = Client(pool, authority, ServerClock())
+        client = HttpClient(pool, authority, ServerClock())
         try:
             upload(StorageClient(client, lambda _: oci.endpoint), request)
         except OcihaulError as error:

@@ -15,8 +15,7 @@ from typing import BinaryIO
 from ocihaul.client import Client
 from ocihaul.config import Flags, resolve
 from ocihaul.config import Settings as ClientSettings
-from ocihaul.emulator import Emulator
-from ocihaul.emulator import Session as EmulatorSession
+from ocihaul.emulator import Emulator, EmulatorSession
 from ocihaul.emulator import Settings as EmulatorSettings
 from ocihaul.events import AttemptFinished, Listener, TokenChanged, audience
 from ocihaul.storage.client import StorageClient

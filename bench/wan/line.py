@@ -48,7 +48,7 @@ class Line:
         """Wait for something to do, for a quarter of a second at most, and do it."""
         due = min((queue[0][0] for queue in self._under_way if queue), default=None)
         left = _IDLE if due is None else max(0.0, due - time.monotonic() - _TICK)
-        time.sleep(_TICK)
+        time.sleep(_TICK)  # the line is a clock: what is due goes out at each tick
         ready, _, _ = select.select([*self._ends, 0], [], [], left)
         for side in (0, 1):
             if self._ends[side] in ready:

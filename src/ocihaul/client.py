@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self, Unpack
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from ocihaul.transfer.download.request import DownloadRequest, DownloadResult
     from ocihaul.transfer.receipts.verifying import Verification
+    from ocihaul.transfer.upload.incomplete import IncompleteUpload
     from ocihaul.transfer.upload.request import Confirm, Stream, UploadRequest, UploadResult
 
 
@@ -179,7 +180,7 @@ class Client:
         upload begins anew, and `listener` hears a Notice. A stream is always begun anew.
 
         Options (default), sizes in bytes: existing (IfExists.ASK), if_match (None),
-        part_size (None: 128 MiB or more), multipart (True), parallel (10), adaptive (False),
+        part_size (None: 10 to 128 MiB by size), multipart (True), parallel (10), adaptive (False),
         verify_checksum (False), checksum_algorithm (None), content_md5, content_crc32c,
         content_sha256, content_sha384 (None: base64 of the whole), expected_size (None),
         storage_tier (None), metadata ({}), content_type, content_language, content_encoding,
@@ -253,9 +254,9 @@ class Client:
         stopped, it resumes with what is there. A binary stream gets the bytes in order.
 
         Options (default), sizes in bytes: version_id, if_match, if_none_match, byte_range (None),
-        part_size (None: 128 MiB), threshold (128 MiB), parallel (10), adaptive (False),
-        multipart (True), verify (True), restart (False), wait (True), restore (False),
-        restore_hours (None), sse_customer_key (None), response_headers ({}).
+        part_size (None: 10 to 128 MiB by size), threshold (None: two parts), parallel (10),
+        adaptive (False), multipart (True), verify (True), restart (False), wait (True),
+        restore (False), restore_hours (None), sse_customer_key (None), response_headers ({}).
         `ocihaul.options.DownloadOptions` says what each does.
 
         Raises UsageError, ConfigError, LocalFileError, ChecksumError, ObjectArchivedError,
@@ -415,7 +416,8 @@ class Client:
 
         Only what is asked for is looked at: `file` is read once, and for the `stored` object one
         HeadObject is made, which an archived object answers, too. The request goes where the
-        configuration leads, not to the receipt's endpoint.
+        configuration leads, not to the receipt's endpoint: a credential goes nowhere else. Where
+        the two differ, `listener` hears a Notice.
 
         Raises ReceiptError when the receipt cannot be read, SourceError and SourceChangedError,
         UsageError when a customer's key is missing.
@@ -431,10 +433,14 @@ class Client:
         about_file = about_object = None
         if stored:
             with self._resources.call(cancel, listener) as call:
+                endpoint = call.storage.base_url(proof.target.namespace)
+                if endpoint != proof.target.endpoint:
+                    stored_at = f"The object was stored at {proof.target.endpoint}"
+                    call.listener(Notice(f"{stored_at}; asking {endpoint}."))
                 about_object = verify_object(proof, call.storage, key=sse_customer_key)
         if file is not None:
             about_file = verify_file(proof, Path(file), stop=self._resources.stop_for(cancel))
-        return Verification(about_file, about_object)
+        return Verification(proof, about_file, about_object)
 
     def list_objects(
         self,
@@ -502,3 +508,45 @@ class Client:
         with self._resources.call(cancel, listener) as call:
             where = (namespace or self._resources.namespace(call.storage), bucket)
             yield from call.storage.list_multipart_uploads(*where)
+
+    def find_incomplete_uploads(
+        self,
+        buckets: Collection[str] = (),
+        *,
+        namespace: str | None = None,
+        listener: Listener = ignore,
+        cancel: threading.Event | None = None,
+    ) -> "list[IncompleteUpload]":
+        """The uploads begun and not finished, of the journal and the service, the oldest first.
+
+        The service is asked for those in `buckets`, or else in the buckets of the journal's.
+        Raises JournalError.
+        """
+        from ocihaul.transfer.journal.journal import Journal, state_directory  # noqa: PLC0415
+        from ocihaul.transfer.upload.incomplete import known_buckets, list_all  # noqa: PLC0415
+
+        with self._resources.call(cancel, listener) as call, Journal(state_directory()) as journal:
+            if buckets:
+                own = namespace or self._resources.namespace(call.storage)
+                where = [(own, each) for each in buckets]
+            else:
+                where = known_buckets(journal, call.storage)
+            return list_all(journal, call.storage, where)
+
+    def abort_incomplete_upload(
+        self,
+        upload: "IncompleteUpload",
+        *,
+        listener: Listener = ignore,
+        cancel: threading.Event | None = None,
+    ) -> None:
+        """Drop one with its parts, at the service and in the journal.
+
+        Raises TransferInProgressError when a process on this machine is at it, UsageError when it
+        is at another endpoint, JournalError.
+        """
+        from ocihaul.transfer.journal.journal import Journal, state_directory  # noqa: PLC0415
+        from ocihaul.transfer.upload.incomplete import abort  # noqa: PLC0415
+
+        with self._resources.call(cancel, listener) as call, Journal(state_directory()) as journal:
+            abort(upload, journal, call.storage, call.listener)

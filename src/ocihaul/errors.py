@@ -16,6 +16,8 @@
      ├── ChecksumError          what arrived is not what was sent
      ├── JournalError           what is done cannot be remembered
      ├── ReceiptError           a receipt cannot be read, or not be written after an upload
+     ├── TooManyThreadsError    the system lets this process start no thread
+     ├── OutputError            what was done cannot be printed
      ├── TransferInProgressError another process is at the same object or file
      ├── ObjectExistsError      the target is there and must not be replaced
      ├── UploadIncompleteError  a multipart upload stopped half-way; its cause is chained
@@ -24,8 +26,8 @@
      ├── ObjectArchivedError    the object has to be restored before it can be read
      └── TransferCancelled      a person or the system asked us to stop
 
-A message says what is wrong and where; `hint` says what to do about it. Neither ever
-contains a token, a key or a signed URL.
+A message says what is wrong and where; `hint` says what to do about it; `code` is for programs.
+None of them ever contains a token, a key or a signed URL.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,6 +45,8 @@ class OcihaulError(Exception):
     terminal acts upon it. Only a hint of several lines, given as a sequence, has line breaks.
     """
 
+    #: What it is, for programs and logs: each class has its own, which does not change.
+    code: str | None = "error"
     #: The same command, run again, can go on where this one stopped.
     resumable: bool = False
 
@@ -68,39 +72,52 @@ class OcihaulError(Exception):
 class UsageError(OcihaulError):
     """A parameter is out of its documented range, or two exclude each other."""
 
+    code = "usage"
+
 
 class ConfigError(OcihaulError):
     """The configuration names something that is missing or malformed."""
+
+    code = "config"
 
 
 class SessionError(OcihaulError):
     """There is no usable credential."""
 
+    code = "session"
+
 
 class CredentialError(SessionError):
     """The key or the token on disk cannot be used: missing, empty, cut, or not a pair."""
+
+    code = "credential"
 
 
 class SessionExpiredError(SessionError):
     """The session cannot be renewed any more; only a new login helps."""
 
+    code = "session-expired"
     resumable = True
 
 
 class RenewalUnavailable(SessionError):
     """The auth service gave no usable answer for too long; the session itself may be fine."""
 
+    code = "renewal-unavailable"
     resumable = True
 
 
 class LoginError(SessionError):
     """The login page refused, or no login came in time."""
 
+    code = "login"
+
 
 class ServiceError(OcihaulError):
     """The service answered with a status of 400 or above.
 
-    `headers` has lower-case names. `code` is None where the answer had no JSON body (HEAD).
+    `headers` has lower-case names. `code` is the service's, such as BucketNotFound, and None where
+    the answer had no JSON body (HEAD).
     `after_retry`: an earlier attempt of the same call had failed without saying whether it took
     effect, so this refusal may be its doing.
     """
@@ -135,11 +152,14 @@ class ServiceError(OcihaulError):
 class NetworkError(OcihaulError):
     """No usable answer: refused, cut, timed out, or not HTTP."""
 
+    code = "network"
     resumable = True
 
 
 class SourceError(OcihaulError):
     """The source cannot be read, perhaps for a passing reason."""
+
+    code = "source"
 
 
 class SourceChangedError(SourceError):
@@ -148,19 +168,26 @@ class SourceChangedError(SourceError):
     `stored` is the etag of the object that was made of it as it was, None where there is none.
     """
 
+    code = "source-changed"
     stored: str | None = None
 
 
 class SpoolError(OcihaulError):
     """There is no room, in memory or on disk, for a part of a stream that waits to be sent."""
 
+    code = "spool"
+
 
 class ChecksumError(OcihaulError):
     """A checksum of the service differs from ours, after all attempts."""
 
+    code = "checksum"
+
 
 class JournalError(OcihaulError):
     """The journal cannot be opened, read or written."""
+
+    code = "journal"
 
 
 class ReceiptError(OcihaulError):
@@ -169,23 +196,28 @@ class ReceiptError(OcihaulError):
     In the latter case `result` is what the upload would have returned.
     """
 
+    code = "receipt"
     result: object = None
 
 
 class TooManyThreadsError(OcihaulError):
     """The system lets this process start no thread at all."""
 
+    code = "too-many-threads"
     resumable = True
 
 
 class TransferInProgressError(OcihaulError):
     """Another process uploads to the same object, or downloads to the same file, right now."""
 
+    code = "transfer-in-progress"
     resumable = True
 
 
 class ObjectExistsError(OcihaulError):
     """The object is there already and the caller said not to replace it."""
+
+    code = "object-exists"
 
 
 class UploadIncompleteError(OcihaulError):
@@ -193,6 +225,8 @@ class UploadIncompleteError(OcihaulError):
 
     `upload_id` names it; the reason is chained as `__cause__`.
     """
+
+    code = "upload-incomplete"
 
     def __init__(self, message: str, *, upload_id: str, resumable: bool, hint: Hint = None) -> None:
         super().__init__(message, hint=hint)
@@ -203,6 +237,8 @@ class UploadIncompleteError(OcihaulError):
 class LocalFileError(OcihaulError):
     """The local file of a download cannot be written; `resumable` once bytes of it are kept."""
 
+    code = "local-file"
+
     def __init__(self, message: str, *, hint: Hint = None, resumable: bool = False) -> None:
         super().__init__(message, hint=hint)
         self.resumable = resumable
@@ -211,16 +247,23 @@ class LocalFileError(OcihaulError):
 class OutputError(OcihaulError):
     """The work is done, but its answer cannot be written to standard output."""
 
+    code = "output"
+
 
 class ObjectChangedError(OcihaulError):
     """The object was replaced or deleted while it was downloaded: no byte of it was kept."""
+
+    code = "object-changed"
 
 
 class ObjectArchivedError(OcihaulError):
     """The object is in the Archive tier and not restored."""
 
+    code = "object-archived"
+
 
 class TransferCancelled(OcihaulError):
     """SIGINT or SIGTERM arrived."""
 
+    code = "cancelled"
     resumable = True

@@ -6,57 +6,18 @@ token, a key or a signed URL. Sizes are bytes, durations seconds, times epoch se
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import logging
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """Base of all events."""
-
-
-Listener = Callable[[Event], None]
-
-
-def ignore(event: Event) -> None:
-    """The default listener."""
-
-
-def audience(*listeners: Listener) -> Listener:
-    """A listener that tells all of them, in this order."""
-
-    def listen(event: Event) -> None:
-        for each in listeners:
-            each(event)
-
-    return listen
-
-
-class Broadcast:
-    """A listener that tells those who listen at the moment. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._listeners: tuple[Listener, ...] = ()  # replaced as a whole: telling takes no lock
-        self._lock = threading.Lock()  # guards replacing it
-
-    def __call__(self, event: Event) -> None:
-        """Tell all of them, in the order in which they came."""
-        for each in self._listeners:
-            each(event)
-
-    @contextmanager
-    def telling(self, listener: Listener) -> Iterator[None]:
-        """Tell `listener`, too, for as long as the context lasts."""
-        with self._lock:
-            self._listeners = (*self._listeners, listener)
-        try:
-            yield
-        finally:
-            with self._lock:
-                kept = list(self._listeners)
-                kept.remove(listener)
-                self._listeners = tuple(kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,3 +242,113 @@ class FileFailed(Event):
 
     name: str
     reason: str
+
+
+#: All of them: what a listener gets, so that a type checker knows when `match` has all cases.
+AnyEvent = (
+    Notice
+    | TokenChanged
+    | RenewalFailed
+    | SessionPaused
+    | LoginOffered
+    | SessionResumed
+    | CredentialRejected
+    | ClockCorrected
+    | AttemptFinished
+    | RetryScheduled
+    | UploadPlanned
+    | MultipartUploadCreated
+    | BytesSent
+    | PartFinished
+    | PartResent
+    | UploadFinished
+    | DownloadPlanned
+    | BytesReceived
+    | DownloadFinished
+    | DirectoryScanned
+    | FileFinished
+    | FileFailed
+)
+
+Listener = Callable[[AnyEvent], None]
+
+
+def ignore(event: AnyEvent) -> None:
+    """The default listener."""
+
+
+def audience(*listeners: Listener) -> Listener:
+    """A listener that tells all of them, in this order."""
+
+    def listen(event: AnyEvent) -> None:
+        for each in listeners:
+            each(event)
+
+    return listen
+
+
+class Broadcast:
+    """A listener that tells those who listen at the moment. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._listeners: tuple[Listener, ...] = ()  # replaced as a whole: telling takes no lock
+        self._lock = threading.Lock()  # guards replacing it
+
+    def __call__(self, event: AnyEvent) -> None:
+        """Tell all of them, in the order in which they came."""
+        for each in self._listeners:
+            each(event)
+
+    @contextmanager
+    def telling(self, listener: Listener) -> Iterator[None]:
+        """Tell `listener`, too, for as long as the context lasts."""
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
+        try:
+            yield
+        finally:
+            with self._lock:
+                kept = list(self._listeners)
+                kept.remove(listener)
+                self._listeners = tuple(kept)
+
+
+def log_events(logger: "logging.Logger") -> Listener:
+    """A listener that writes each event to `logger`, as one line without secrets.
+
+    Errors are what failed for good, warnings what a person should know of or what is tried again,
+    infos the course of a session or a transfer; all else, every request and block, is debug. The
+    record has the event itself as `ocihaul_event`.
+    """
+
+    from ocihaul.redaction import redact  # noqa: PLC0415  start-up time
+
+    def listen(event: AnyEvent) -> None:
+        level = _LEVELS.get(type(event), _DEBUG)
+        if logger.isEnabledFor(level):
+            logger.log(level, "%s", redact(repr(event)), extra={"ocihaul_event": event})
+
+    return listen
+
+
+#: As `logging` numbers them, which only those import who log.
+_DEBUG, _INFO, _WARNING, _ERROR = 10, 20, 30, 40
+
+_LEVELS: Mapping[type[Event], int] = {
+    FileFailed: _ERROR,
+    Notice: _WARNING,
+    RenewalFailed: _WARNING,
+    SessionPaused: _WARNING,
+    LoginOffered: _WARNING,
+    ClockCorrected: _WARNING,
+    RetryScheduled: _WARNING,
+    PartResent: _WARNING,
+    TokenChanged: _INFO,
+    SessionResumed: _INFO,
+    CredentialRejected: _INFO,
+    UploadPlanned: _INFO,
+    MultipartUploadCreated: _INFO,
+    UploadFinished: _INFO,
+    DownloadPlanned: _INFO,
+    DownloadFinished: _INFO,
+}

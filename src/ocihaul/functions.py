@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ocihaul.directories.run import DirectoryResult
     from ocihaul.transfer.download.request import DownloadResult
     from ocihaul.transfer.receipts.verifying import Verification
+    from ocihaul.transfer.upload.incomplete import IncompleteUpload
     from ocihaul.transfer.upload.request import Stream, UploadResult
 
 
@@ -139,6 +140,30 @@ def verify(
         return client.verify(
             receipt, file=file, stored=stored, sse_customer_key=sse_customer_key, cancel=cancel
         )
+
+
+def find_incomplete_uploads_here() -> "list[IncompleteUpload]":
+    """The uploads of the journal that were not finished, the oldest first; nothing is asked.
+
+    Raises JournalError. `Client.find_incomplete_uploads` has the service's, too.
+    """
+    from ocihaul.transfer.journal.journal import Journal, state_directory  # noqa: PLC0415
+    from ocihaul.transfer.upload.incomplete import list_in_journal  # noqa: PLC0415
+
+    with Journal(state_directory()) as journal:
+        return list_in_journal(journal)
+
+
+def forget_incomplete_upload(upload: "IncompleteUpload", *, listener: Listener = ignore) -> None:
+    """Drop one from the journal alone; `listener` hears of a pre-authenticated request it has.
+
+    Raises JournalError, and TransferInProgressError when a process on this machine is at it.
+    """
+    from ocihaul.transfer.journal.journal import Journal, state_directory  # noqa: PLC0415
+    from ocihaul.transfer.upload.incomplete import forget  # noqa: PLC0415
+
+    with Journal(state_directory()) as journal:
+        forget(upload, journal, listener)
 
 
 def _client(options: Any, listener: Listener) -> tuple[Client, Any]:

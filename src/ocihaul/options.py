@@ -39,7 +39,8 @@ class ProfileOptions(TypedDict, total=False):
 class ObjectOptions(TypedDict, total=False):
     """What an upload can say of each object, one or many.
 
-    `part_size` is bytes (None: 128 MiB, more where 10,000 parts would not do); `multipart` (True)
+    `part_size` is bytes (None: 10 to 128 MiB by the size of the file and `parallel`, in a directory
+    128 MiB; more where 10,000 parts would not do); `multipart` (True)
     allows parts at all; `verify_checksum` (False) compares an MD5 as well. `metadata` has plain
     keys. `storage_tier` is Standard, InfrequentAccess or Archive (None: the bucket's).
     """
@@ -132,9 +133,10 @@ class DirectoryDownloadOptions(DirectoryOptions, total=False):
 class DownloadOptions(TypedDict, total=False):
     """What the download of one object can be asked.
 
-    `byte_range` is written as in HTTP ("bytes=0-99"). An object larger than `threshold` (128 MiB)
-    and than `part_size` (128 MiB) is fetched in `parallel` (10) ranges at a time, with `adaptive`
-    (False) at most so many, unless `multipart` (True) is False. `verify` (True) compares what came
+    `byte_range` is written as in HTTP ("bytes=0-99"). An object larger than `threshold` (None: two
+    parts) and than `part_size` (None: 10 to 128 MiB, by its size) is fetched in `parallel` (10)
+    ranges at a time, the last ones smaller; with `adaptive` (False) at most so many, unless
+    `multipart` (True) is False. `verify` (True) compares what came
     with the object's checksum. `restore` (False) asks for an archived object and waits for it,
     for `restore_hours` (None: the service's 24). `restart` (False) drops what an earlier run has
     fetched; `wait` (True) waits for another process at the same file. `response_headers` are
@@ -146,7 +148,7 @@ class DownloadOptions(TypedDict, total=False):
     if_none_match: str | None
     byte_range: str | None
     part_size: int | None
-    threshold: int
+    threshold: int | None
     parallel: int
     adaptive: bool
     multipart: bool

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from ocihaul.clock import ServerClock, local_time
 from ocihaul.config import SDK_AUTH, Settings
 from ocihaul.errors import UsageError
-from ocihaul.events import Broadcast, Event, Listener, SessionPaused, audience
-from ocihaul.http.client import Client as SignedCalls
+from ocihaul.events import AnyEvent, Broadcast, Listener, SessionPaused, audience
+from ocihaul.http.client import HttpClient
 from ocihaul.http.retry import RetryPolicy
 from ocihaul.session.credential import AnonymousAuth, CredentialProvider
 from ocihaul.session.factory import dialer_for, open_api_key
@@ -159,8 +159,8 @@ class Resources:
             )
             credentials = self._stack.enter_context(self._session)
 
-        def calls(signs: CredentialProvider, *, probe: bool) -> SignedCalls:
-            return SignedCalls(
+        def calls(signs: CredentialProvider, *, probe: bool) -> HttpClient:
+            return HttpClient(
                 pool,
                 signs,
                 clock,
@@ -190,7 +190,7 @@ def _limiter(settings: Settings) -> Limiter | None:
 def _dropping_idle(listener: Listener, pool: Pool) -> Listener:
     """The listener, with the idle connections closed when the session waits for a login."""
 
-    def listen(event: Event) -> None:
+    def listen(event: AnyEvent) -> None:
         if isinstance(event, SessionPaused):
             pool.drop_idle()
         listener(event)

@@ -161,6 +161,7 @@ def put(here: Ground, one: Job) -> Cost:
     return cost
 
 
+@pytest.mark.slow
 def test_an_upload_is_nearly_as_fast_as_bare_sockets(net: Network, here: Ground) -> None:
     net.weather(Weather(rate=120e6, delay=0.02))
     ours = put(here, job(here)).wall
@@ -170,6 +171,7 @@ def test_an_upload_is_nearly_as_fast_as_bare_sockets(net: Network, here: Ground)
     assert ours < 3 * limit.wall + 2  # 2 s for a start on a busy machine
 
 
+@pytest.mark.slow
 def test_loss_costs_little_where_the_system_offers_bbr(net: Network, here: Ground) -> None:
     """With CUBIC alone four connections get about 4 Mbit/s here: 80 s."""
     if "bbr" not in Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control").read_text().split():
@@ -179,6 +181,7 @@ def test_loss_costs_little_where_the_system_offers_bbr(net: Network, here: Groun
     assert net.counters()[0]["lost"] > 100
 
 
+@pytest.mark.slow
 def test_everybodys_defaults_use_several_connections(net: Network, here: Ground) -> None:
     net.weather(Weather(rate=120e6, delay=0.02))
     put(here, replace(job(here), defaults=True))
@@ -191,6 +194,7 @@ def test_everybodys_defaults_use_several_connections(net: Network, here: Ground)
     assert net.counters()[0]["opened"] >= 4
 
 
+@pytest.mark.slow
 def test_a_blackholed_connection_does_not_cost_its_read_timeout(net: Network, here: Ground) -> None:
     net.weather(Weather(rate=40e6, delay=0.02))
     here.forget()

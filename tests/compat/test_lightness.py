@@ -19,7 +19,9 @@ def seconds(*command: str) -> float:
     return time.perf_counter() - started
 
 
-def test_weakness_27_version_takes_at_most_a_quarter_of_the_stock_clis_time(official: Official) -> None:
+def test_weakness_27_version_takes_at_most_a_quarter_of_the_stock_clis_time(
+    official: Official,
+) -> None:
     """Best of five, in turn: what the programs need, not what the machine does meanwhile."""
     ours, theirs = [], []
     for _ in range(5):

@@ -147,7 +147,12 @@ class TestAnUploadThatWaits:
             logins.append(
                 official.bare(
                     *("session", "authenticate", "--config-file", str(official.config), *MINT),
-                    *("--config-location", str(official.config), "--endpoint", official.oci.endpoint),
+                    *(
+                        "--config-location",
+                        str(official.config),
+                        "--endpoint",
+                        official.oci.endpoint,
+                    ),
                     *("--profile", "APIKEY", "--auth", "api_key", "--profile-name", "DEFAULT"),
                 )
             )
@@ -163,7 +168,15 @@ class TestAnUploadThatWaits:
                 official,
                 *("--config-file", str(official.config), "--auth", "security_token"),
                 *("--endpoint", official.oci.endpoint, "--auth-endpoint", official.oci.endpoint),
-                *("os", "object", "put", *official.place(), "--file", str(source), "--no-overwrite"),
+                *(
+                    "os",
+                    "object",
+                    "put",
+                    *official.place(),
+                    "--file",
+                    str(source),
+                    "--no-overwrite",
+                ),
                 *("--part-size", "10", "--parallel-upload-count", "2", "--session-wait", "5m"),
                 *("--on-park", f"touch {parked}"),
             )

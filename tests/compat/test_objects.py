@@ -111,7 +111,9 @@ def test_get_in_ranges(official: Official, tmp_path: Path) -> None:
     assert hashlib.sha256(target.read_bytes()).hexdigest() == official.oci.object_digest(
         "backups", "big"
     )
-    ranges = [entry.headers.get("range") for entry in official.oci.log.entries(operation="GetObject")]
+    ranges = [
+        entry.headers.get("range") for entry in official.oci.log.entries(operation="GetObject")
+    ]
     assert len(ranges) == 2
     assert None not in ranges
 
@@ -157,7 +159,9 @@ def test_abort_and_restore_and_rename(official: Official) -> None:
     status = official.run("os", "object", "restore-status", *official.place(), "--name", "cold")
     assert status.returncode == 0
     assert official.oci.object_info("backups", "cold").archival_state in {"Restoring", "Restored"}
-    official.os(*["object", "rename", *official.place(), "--source-name", "cold", "--new-name", "colder"])
+    official.os(
+        *["object", "rename", *official.place(), "--source-name", "cold", "--new-name", "colder"]
+    )
     assert official.oci.object_names("backups") == ["colder"]
 
 

@@ -55,11 +55,22 @@ COMMANDS = (
         for name in (
             *("put", "get", "resume-put", "bulk-upload", "bulk-download", "bulk-delete", "sync"),
             *("head", "list", "delete", "rename", "copy", "restore", "restore-status"),
+            *("list-object-versions", "bulk-delete-versions", "batch-delete", "reencrypt"),
+            "update-storage-tier",
         )
     ),
-    *("os ns get", "os bucket get", "os bucket list", "os multipart list", "os multipart abort"),
+    *(f"os ns {name}" for name in ("get", "get-metadata", "update-metadata")),
+    *(f"os bucket {name}" for name in ("get", "list", "create", "update", "delete", "reencrypt")),
+    *("os multipart list", "os multipart abort"),
     *(f"os preauth-request {name}" for name in ("create", "list", "get", "delete")),
-    *(f"session {name}" for name in ("authenticate", "refresh", "validate")),
+    *(f"os object-lifecycle-policy {name}" for name in ("get", "put", "delete")),
+    *(f"os retention-rule {name}" for name in ("create", "delete", "get", "list", "update")),
+    *(f"os work-request {name}" for name in ("cancel", "get", "list")),
+    *("os work-request-error list", "os work-request-log-entry list"),
+    *(
+        f"session {name}"
+        for name in ("authenticate", "refresh", "validate", "export", "import", "terminate")
+    ),
 )
 
 #: Names that we do not have on purpose, by command, and why.

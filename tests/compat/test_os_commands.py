@@ -54,7 +54,9 @@ def test_lists_are_the_same_byte_for_byte(official: Official) -> None:
     assert page["next-start-with"] == "other/"
     both(official, f"os object list {place} --limit 3 --page-size 2")
     both(official, f"os object list {place} --all --page-size 1 --delimiter /")
-    assert both(official, f"os object list {place} --start zz --end zzz") == '{\n  "prefixes": []\n}\n'
+    assert (
+        both(official, f"os object list {place} --start zz --end zzz") == '{\n  "prefixes": []\n}\n'
+    )
     both(official, f"os object list {place} --start e --query 'data[*].name'")
 
 
@@ -165,7 +167,10 @@ def test_rename_copy_restore_and_delete_act_alike(official: Official) -> None:
     place = "-ns ns1 -bn backups"
     official.oci.configure(restore_seconds=0.0)
     outputs = []
-    for tool, name in ((official.run, "dir/a"), (lambda *argv: ours(official, shlex.join(argv)), "e")):
+    for tool, name in (
+        (official.run, "dir/a"),
+        (lambda *argv: ours(official, shlex.join(argv)), "e"),
+    ):
         renamed = tool(*shlex.split(f"os object rename {place} --name {name} --new-name {name}2"))
         copied = tool(
             *shlex.split(
@@ -186,7 +191,9 @@ def test_rename_copy_restore_and_delete_act_alike(official: Official) -> None:
     status = "os object restore-status -ns ns1 -bn backups --name"
     both(official, f"{status} z")
     assert b"Available" in ours(official, f"{status} z").stderr
-    assert b"Restored. You have 0 days 2 hours 59 mins to" in ours(official, f"{status} cold").stderr
+    assert (
+        b"Restored. You have 0 days 2 hours 59 mins to" in ours(official, f"{status} cold").stderr
+    )
 
 
 def shape(output: bytes) -> object:
@@ -198,7 +205,7 @@ def shape(output: bytes) -> object:
 
 def test_what_we_do_not_have_still_goes_to_the_official_cli(official: Official) -> None:
     official.environment |= {"PYTHONDONTWRITEBYTECODE": "1"}
-    done = ours(official, "os bucket create --name new --compartment-id c")
+    done = ours(official, "os replication list-replication-sources -ns ns1 -bn backups")
     assert done.returncode == 2
     assert b"official CLI" in done.stderr
 

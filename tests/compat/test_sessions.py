@@ -89,11 +89,15 @@ class TestTheDefect:
     def settings(self) -> Settings:
         return Settings(token_ttl=5, bandwidth=12 * MIB)
 
-    def test_the_stock_cli_fails_when_the_token_dies(self, official: Official, tmp_path: Path) -> None:
+    def test_the_stock_cli_fails_when_the_token_dies(
+        self, official: Official, tmp_path: Path
+    ) -> None:
         source = tmp_path / "night.tar"
         source.write_bytes(os.urandom(90 * MIB))
         official.log_in()
-        done = official.run("os", "object", "put", *official.place(), "--file", str(source), *self.FLAGS)
+        done = official.run(
+            "os", "object", "put", *official.place(), "--file", str(source), *self.FLAGS
+        )
         assert done.returncode == 1
         assert b"NotAuthenticated" in done.stdout + done.stderr
         assert official.oci.object_names("backups") == []

@@ -67,7 +67,9 @@ print(len(back))
         pytest.param(DASK, "PutObject", id="dask"),
     ],
 )
-def test_a_table_is_written_and_read_back_through_401s(official: Official, code: str, write: str) -> None:
+def test_a_table_is_written_and_read_back_through_401s(
+    official: Official, code: str, write: str
+) -> None:
     for operation in (write, "GetObject"):
         official.oci.faults.add(Fault(operation=operation, status=401, code="NotAuthenticated"))
     done = with_ocihaul(official).script(BEGIN + code + END, official.oci.endpoint)

@@ -47,7 +47,16 @@ def ours(official: Official, *arguments: str) -> Any:
         redirect_stderr(err),
     ):
         code = app.run(
-            ["os", "object", name, *official.place(), *where, "--endpoint", official.oci.endpoint, *rest]
+            [
+                "os",
+                "object",
+                name,
+                *official.place(),
+                *where,
+                "--endpoint",
+                official.oci.endpoint,
+                *rest,
+            ]
         )
     assert code == 0, err.getvalue()
     return json.loads(out.getvalue())
@@ -68,7 +77,9 @@ def files(root: Path) -> dict[str, bytes]:
     }
 
 
-def test_the_stock_cli_reads_what_we_wrote(official: Official, source: Path, tmp_path: Path) -> None:
+def test_the_stock_cli_reads_what_we_wrote(
+    official: Official, source: Path, tmp_path: Path
+) -> None:
     ours(official, "bulk-upload", "--src-dir", str(source))
     dest = tmp_path / "dest"
     theirs(official, "bulk-download", "--dest-dir", str(dest))
@@ -104,7 +115,9 @@ def test_one_syncs_and_the_other_has_nothing_to_do(
     assert files(dest) == files(source)
 
 
-def test_the_same_flags_give_the_same_answer(official: Official, source: Path, tmp_path: Path) -> None:
+def test_the_same_flags_give_the_same_answer(
+    official: Official, source: Path, tmp_path: Path
+) -> None:
     """The JSON of both, but for what the service makes anew: etags and times."""
 
     def shape(value: Any) -> Any:

@@ -142,7 +142,7 @@ def test_what_the_sdk_has_written_is_proved(
     file = made(sdk, 7 * 2**20 + 3)
     node(sdk, "upload.js", file, part_size, 0)
     back = sdk.home / "back"
-    said = ours(sdk, "get", "--name", "by-sdk", "--file", back, *flags)
+    said = ours(sdk, "get", "--debug", "--name", "by-sdk", "--file", back, *flags)
     assert back.read_bytes() == file.read_bytes()
     assert "MD5" in said
 

@@ -53,7 +53,9 @@ def test_the_stock_cli_reads_our_parts_as_one_stream_and_in_ranges(
     for flags, requests in (([], 2), (["--no-multipart"], 1)):
         before = official.oci.log.count(operation="GetObject")
         target = tmp_path / "got"
-        official.os("object", "get", *official.place(), "--name", "x", "--file", str(target), *flags)
+        official.os(
+            "object", "get", *official.place(), "--name", "x", "--file", str(target), *flags
+        )
         assert official.oci.log.count(operation="GetObject") - before == requests
         assert target.read_bytes() == source.read_bytes()
 

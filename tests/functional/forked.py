@@ -18,7 +18,6 @@ from pathlib import Path
 from ocihaul.cli.app import run
 from ocihaul.directories import download, upload
 from ocihaul.transfer import plan
-from ocihaul.transfer.download import request
 from tests.world import MIB, Ran, World
 
 #: Bytes of a part and of a range.
@@ -111,6 +110,6 @@ def _child(
     if largest_file is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
     plan.LIMITS = plan.ServiceLimits(smallest_part=1, default_part=part_size)
-    for module in (request, download, upload):
+    for module in (download, upload):
         module.DEFAULT_PART_SIZE = part_size  # type: ignore[attr-defined]  # a constant
     sys.exit(run(args))

@@ -58,6 +58,7 @@ def check(w: World, ran: Ran, target: Path, data: bytes) -> None:
     assert w.object_bytes_sent() == SIZE
 
 
+@pytest.mark.slow
 def test_a_session_that_ends_while_it_waits_parks_it_and_a_login_lets_it_go_on(
     w: World, tmp_path: Path
 ) -> None:
@@ -81,6 +82,7 @@ def test_a_session_that_ends_while_it_waits_parks_it_and_a_login_lets_it_go_on(
     assert len(sessions) == 2, "the login's and the one before it"
 
 
+@pytest.mark.slow
 def test_a_session_that_ends_while_it_waits_ends_a_run_that_may_not_park_and_the_next_goes_on(
     w: World, tmp_path: Path
 ) -> None:
@@ -101,6 +103,7 @@ def test_a_session_that_ends_while_it_waits_ends_a_run_that_may_not_park_and_the
     check(w, Ran(ran.code, ran.out, said + ran.err), target, data)
 
 
+@pytest.mark.slow
 def test_it_waits_through_renewals(w: World, tmp_path: Path) -> None:
     data, target = archived(w), tmp_path / "target"
     w.log_in()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ocihaul.emulator import Fault
+from ocihaul.emulator.settings import Checksums
 from ocihaul.errors import ChecksumError, UploadIncompleteError
 from ocihaul.events import PartResent
 from ocihaul.storage.client import StorageClient
@@ -93,10 +94,11 @@ def resent(w: World) -> int:
     return len(w.heard.of(PartResent))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checksums", ["declared", "never"], ids=["CRC32C", "MD5 only"])
 @pytest.mark.parametrize(("piped", "flips"), [(False, FILES // 2), (True, PIPES // 2)])
 def test_each_flip_in_a_part_is_seen_and_mended(
-    w: World, piped: bool, flips: int, checksums: str
+    w: World, piped: bool, flips: int, checksums: Checksums
 ) -> None:
     w.oci.configure(checksums=checksums)
     damage = Damage(w, 1)
@@ -129,6 +131,7 @@ def test_flips_that_do_not_stop_end_in_an_error_and_nothing_is_committed(
     assert w.oci.log.count(operation="CommitMultipartUpload") == 0
 
 
+@pytest.mark.slow
 def test_each_flip_in_a_small_file_of_a_tree_is_seen(w: World, tmp_path: Path) -> None:
     """The service refuses what it got; a file that never arrives whole is told, and not stored."""
     damage, root = Damage(w, 3), tmp_path / "tree"
@@ -157,6 +160,7 @@ def test_each_flip_in_a_small_file_of_a_tree_is_seen(w: World, tmp_path: Path) -
         assert ran.code == 0, ran.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["CRC32C", None], ids=["CRC32C", "MD5 only"])
 def test_each_flip_in_a_small_object_of_a_tree_is_seen(
     w: World, tmp_path: Path, algorithm: str | None
@@ -186,6 +190,7 @@ def test_each_flip_in_a_small_object_of_a_tree_is_seen(
         assert asked == len(whole) + again, "no more and no fewer than there were"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["CRC32C", None], ids=["CRC32C", "MD5 only"])
 def test_each_flip_in_a_range_is_seen_and_the_file_does_not_appear(
     w: World, tmp_path: Path, algorithm: str | None

@@ -116,6 +116,7 @@ def fetched(w: World) -> bytes:
 # Killed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
 def test_finding_a01_a_put_that_is_damaged_and_killed_leaves_the_old_object(
     w: World, step: str
@@ -140,6 +141,7 @@ def test_finding_a01_a_put_that_is_damaged_and_killed_leaves_the_old_object(
     assert is_verified(w)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
 def test_finding_a01_a_first_put_that_is_damaged_and_killed_leaves_nothing(
     w: World, step: str
@@ -154,6 +156,7 @@ def test_finding_a01_a_first_put_that_is_damaged_and_killed_leaves_nothing(
     assert is_verified(w)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS[1:])
 def test_finding_a01_a_pipe_that_is_damaged_and_killed_leaves_the_old_object(
     w: World, step: str
@@ -321,6 +324,7 @@ def upload_with(w: World, source: Path, act: Callable[[], None], mode: SyncMode)
     return results
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [SyncMode.SYNC, SyncMode.KEEP, SyncMode.ASK])
 @pytest.mark.parametrize("size", [SMALL, LARGE])
 def test_finding_a13_what_a_killed_run_had_in_flight_is_no_conflict_for_the_next(
@@ -365,6 +369,7 @@ def test_finding_a13_an_object_that_is_replaced_after_the_list_is_compared(
     assert stored(w) == other
 
 
+@pytest.mark.slow
 def test_finding_a13_a_commit_that_a_killed_run_had_in_flight_is_no_failure_of_the_next(
     w: World,
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.directories.bucket_index import Bucket
+from ocihaul.directories.bucket_index import BucketIndex
 from ocihaul.directories.content import Contents
 from ocihaul.emulator import Fault
 from ocihaul.storage.listing import ListedObject
@@ -162,7 +162,7 @@ def test_finding_b05_a_file_that_changes_while_it_is_compared_is_not_the_same(
         source = filled(tmp_path / "src", x=WHOLE) / "x"
         w.oci.put_object("backups", "x", WHOLE)
         with w.storage() as storage:
-            (listed,) = Bucket(storage, "ns1", "backups").objects()
+            (listed,) = BucketIndex(storage, "ns1", "backups").objects()
         assert contents(w).same(source, listed)
         changed = []
         real = FileSource.read_into

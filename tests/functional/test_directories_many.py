@@ -25,8 +25,8 @@ from ocihaul.config import Flags, resolve
 from ocihaul.errors import ServiceError
 from ocihaul.storage.client import StorageClient
 from tests.functional import many_names
-from tests.functional.test_memory import _MEASURED, _clean
 from tests.functional.directories import command
+from tests.functional.test_memory import _MEASURED, _clean
 
 MIB = 2**20
 FILES = int(os.environ.get("OCIHAUL_TREE_FILES", "2000"))
@@ -133,6 +133,7 @@ needs_wait4 = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @needs_wait4
 @pytest.mark.timeout(max(120, FILES // 20))
 def test_many_files_up_changed_and_down_and_killed_half_way(tmp_path: Path) -> None:
@@ -175,6 +176,7 @@ def check_gone_on(moved: Any, skipped: Any) -> None:
     assert len(moved) > FILES // 20
 
 
+@pytest.mark.slow
 @needs_wait4
 @pytest.mark.timeout(max(120, NAMES // 2000))
 @pytest.mark.parametrize("direction", ["up", "down"])

@@ -602,7 +602,7 @@ def test_stdout_gets_the_bytes_and_nothing_else(tmp_path: Path) -> None:
         w.oci.faults.add(Fault(operation="GetObject", after=2, corrupt=True))
         ran = subprocess.run(command, env=w.environ(), capture_output=True, check=False)
         assert ran.returncode == 1
-        assert b"out already" in ran.stderr
+        assert b"written already: do not use them" in ran.stderr
         assert len(ran.stdout) == len(data)
 
 

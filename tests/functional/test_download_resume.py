@@ -18,6 +18,7 @@ KILLS = 100
 RANGES = 60
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_killed_a_hundred_times_it_never_fetches_a_finished_range_again(tmp_path: Path) -> None:
     parallel = 3

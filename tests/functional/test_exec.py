@@ -51,6 +51,7 @@ def run(w: World, *command: str, **environ: str) -> tuple[int, str, str]:
     return ran.code, ran.out, ran.err
 
 
+@pytest.mark.slow
 def test_a_child_reads_living_tokens_through_three_lives_and_its_exit_is_ours(
     tmp_path: Path,
 ) -> None:
@@ -95,6 +96,7 @@ def test_streams_are_the_childs_own(tmp_path: Path) -> None:
         assert done.stderr == b"problem\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "code"),
     [

@@ -14,8 +14,8 @@ from ocihaul.errors import ServiceError, SourceError, UploadIncompleteError
 from ocihaul.events import Event, PartFinished
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.upload.upload import upload
-from tests.functional.test_resume import again, notices, parts_stored
 from tests.functional.directories import command, make
+from tests.functional.test_resume import again, notices, parts_stored
 from tests.world import MIB, PART, World, world
 
 

@@ -169,6 +169,7 @@ def test_other_bytes_are_seen_and_nothing_of_them_stays(
         assert (tmp_path / "target").read_bytes() == data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [longer, shorter, understated, shifted])
 def test_small_objects_of_a_tree_are_asked_for_again(
     tmp_path: Path, tamper: Callable[..., list[int]], change: Change

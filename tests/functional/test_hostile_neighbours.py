@@ -16,8 +16,8 @@ from ocihaul.errors import LocalFileError, ServiceError, TransferCancelled
 from ocihaul.events import Event, PartFinished
 from ocihaul.transfer.download.checkpoint import DownloadCheckpoint
 from ocihaul.transfer.download.local_file import LocalFile, Place
-from tests.functional.test_download import left_behind, noise
 from tests.functional.directories import content, make, run
+from tests.functional.test_download import left_behind, noise
 from tests.support import another_user, needs_root
 from tests.world import MIB, World, world
 

@@ -56,6 +56,7 @@ def keeper_of(w: World, *profiles: str, more: tuple[str, ...] = ()) -> "subproce
     return keeper
 
 
+@pytest.mark.slow
 def test_two_profiles_are_kept_for_a_reader_that_only_reads(tmp_path: Path) -> None:
     figures = tmp_path / "ocihaul.prom"
     with world(tmp_path, token_ttl=4.0) as w:
@@ -86,6 +87,7 @@ def test_two_profiles_are_kept_for_a_reader_that_only_reads(tmp_path: Path) -> N
         assert len(refreshed) == len(set(refreshed))
 
 
+@pytest.mark.slow
 def test_one_session_that_ends_does_not_stop_the_other_and_a_new_login_is_taken_up(
     tmp_path: Path,
 ) -> None:
@@ -207,6 +209,7 @@ def test_once_tells_by_its_exit_whether_it_is_worth_another_try(tmp_path: Path) 
         assert "ocihaul session login --profile-name DEFAULT" in ran.err
 
 
+@pytest.mark.slow
 def test_the_files_stay_a_readable_pair_for_our_own_reader(tmp_path: Path) -> None:
     with world(tmp_path, token_ttl=4.0) as w:
         keeper = keeper_of(w, "FIRST")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.functional.test_download import noise
 from tests.functional.directories import command, content
+from tests.functional.test_download import noise
 from tests.world import MIB, Ran, World, world
 
 _SITE = """

@@ -5,6 +5,8 @@ import hashlib
 import time
 from pathlib import Path
 
+import pytest
+
 from ocihaul.session.keys import fingerprint
 from ocihaul.session.store import CredentialStore
 from tests.logins import AtTerminal, Waiting, free_port, go_through
@@ -22,6 +24,7 @@ def put(w: World, source: Path, *args: str) -> list[str]:
     return [word for word in w.put(source, *args) if word != "--debug"]
 
 
+@pytest.mark.slow
 def test_a_parked_put_logs_in_by_itself_and_goes_on_with_the_new_key(tmp_path: Path) -> None:
     with world(tmp_path, bandwidth=15 * MIB) as w:
         source = w.file(70 * MIB)

@@ -229,6 +229,7 @@ class Storm:
             thread.join(15)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)  # a slow disk needs long for a thousand
 def test_no_reader_gets_an_empty_cut_or_mismatched_pair_in_a_storm_of_writers(
     tmp_path: Path,

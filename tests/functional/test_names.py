@@ -85,6 +85,7 @@ def test_finding_b01_the_bulk_commands_and_their_patterns(tmp_path: Path, name: 
         assert json.loads(gone.out)["deleted-objects"] == ["Müller.txt"]
 
 
+@pytest.mark.slow
 @everywhere
 def test_finding_b01_put_get_and_receipts_of_one_file(tmp_path: Path, name: str) -> None:
     with world(tmp_path) as w:
@@ -125,6 +126,7 @@ def test_finding_b01_a_name_that_is_no_utf8_fails_alone_and_deletes_nothing(
         assert [*answer["uploaded-objects"]] == ["d/deep/ok", "d/ok", "e/ok"]
 
 
+@pytest.mark.slow
 @everywhere
 def test_finding_b01_an_argument_that_is_no_utf8_is_refused(tmp_path: Path, name: str) -> None:
     with world(tmp_path) as w:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ocihaul.emulator import Fault
-from tests.nolocks import NoLocks
 from tests.functional.directories import command, make
+from tests.nolocks import NoLocks
 from tests.world import MIB, World, world
 
 #: What such file systems answer: NFS without lockd, FUSE, and others.

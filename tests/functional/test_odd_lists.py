@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ocihaul.http.client import Call, Client
+from ocihaul.http.client import HttpClient, ServiceCall
 from ocihaul.transport.message import Answer
 from ocihaul.transport.origin import Origin
 from tests.functional.directories import content, make, run
@@ -23,9 +23,9 @@ def listed(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Change], list[str]
 
     def begin(name: str, change: Change) -> list[str]:
         met: list[str] = []
-        call = Client.call
+        call = HttpClient.call
 
-        def calling(self: Client, origin: Origin, asked: Call) -> Answer:
+        def calling(self: HttpClient, origin: Origin, asked: ServiceCall) -> Answer:
             answer = call(self, origin, asked)
             if asked.operation != "ListObjects":
                 return answer
@@ -36,7 +36,7 @@ def listed(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Change], list[str]
                     change(entry)
             return replace(answer, body=json.dumps(document).encode())
 
-        monkeypatch.setattr(Client, "call", calling)
+        monkeypatch.setattr(HttpClient, "call", calling)
         return met
 
     return begin
@@ -159,9 +159,9 @@ def test_finding_a21_an_entry_without_a_name_is_left_out_of_a_plain_list(
 def test_names_that_a_batch_does_not_speak_of_are_failures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    call, changed = Client.call, []
+    call, changed = HttpClient.call, []
 
-    def calling(self: Client, origin: Origin, asked: Call) -> Answer:
+    def calling(self: HttpClient, origin: Origin, asked: ServiceCall) -> Answer:
         answer = call(self, origin, asked)
         if asked.operation != "BatchDeleteObjects":
             return answer
@@ -170,7 +170,7 @@ def test_names_that_a_batch_does_not_speak_of_are_failures(
         changed.append(1)
         return replace(answer, body=json.dumps(document).encode())
 
-    monkeypatch.setattr(Client, "call", calling)
+    monkeypatch.setattr(HttpClient, "call", calling)
     with world(tmp_path) as w:
         stored(w)
         ran = run(w, "bulk-delete", "--force")

@@ -22,6 +22,7 @@ def w(tmp_path: Path) -> Iterator[World]:
         yield one
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("multipart", ["--no-multipart", "--part-size=10"])
 def test_weakness_27_an_upload_keeps_to_its_bandwidth(w: World, multipart: str) -> None:
     source = w.file(24 * MIB)
@@ -63,6 +64,7 @@ def seconds_of(entry: LogEntry) -> float:
     return entry.finished_at - entry.started_at
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("begins", ["slow", "fast"])
 def test_the_rate_changes_at_its_time_of_day_in_the_middle_of_an_upload(
     w: World, monkeypatch: pytest.MonkeyPatch, begins: str
@@ -116,6 +118,7 @@ def test_a_download_keeps_to_its_bandwidth(w: World, tmp_path: Path) -> None:
     )  # the last ranges are smaller, 1 MiB at least
 
 
+@pytest.mark.slow
 def test_a_sync_keeps_to_its_bandwidth_both_ways(w: World, tmp_path: Path) -> None:
     """Small files and a large one: they go by different ways."""
     src, dest = tmp_path / "src", tmp_path / "dest"
@@ -138,6 +141,7 @@ def test_a_sync_keeps_to_its_bandwidth_both_ways(w: World, tmp_path: Path) -> No
     assert w.object_bytes_sent() == amount
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refusals", [0, 4])
 def test_auto_has_half_as_many_parts_in_flight_once_the_service_asks_for_less(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusals: int
@@ -168,6 +172,7 @@ def is_under_way(entry: LogEntry, moment: float) -> bool:
     return entry.started_at <= moment < entry.started_at + seconds_of(entry)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refusals", [0, 4])
 @pytest.mark.parametrize("name", ["bulk-upload", "sync", "bulk-download"])
 def test_auto_has_more_files_in_flight_until_the_service_asks_for_less(

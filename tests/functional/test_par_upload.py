@@ -15,7 +15,7 @@ from ocihaul.emulator import Fault
 from ocihaul.emulator.objects import Par
 from ocihaul.errors import JournalError
 from ocihaul.events import Notice
-from ocihaul.http.client import Call, Client
+from ocihaul.http.client import HttpClient, ServiceCall
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.preauthenticated import PreauthenticatedUploads
 from ocihaul.transfer.journal.journal import Journal
@@ -59,6 +59,7 @@ def end_the_session(w: World) -> None:
     w.oci.revoke_all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "ignored",
     [
@@ -89,9 +90,9 @@ def test_the_par_is_a_right_to_write_this_one_object_for_a_day_and_no_more(
 ) -> None:
     """What the service is asked for, and what it understands of that."""
     documents: list[dict[str, object]] = []
-    real = Client.call
+    real = HttpClient.call
 
-    def listen(self: Client, origin: Origin, call: Call) -> Answer:
+    def listen(self: HttpClient, origin: Origin, call: ServiceCall) -> Answer:
         if call.operation == "CreatePreauthenticatedRequest":
             assert isinstance(call.document, dict)
             documents.append(call.document)
@@ -101,7 +102,7 @@ def test_the_par_is_a_right_to_write_this_one_object_for_a_day_and_no_more(
         return real(self, origin, call)
 
     pars: list[Par] = []
-    monkeypatch.setattr(Client, "call", listen)
+    monkeypatch.setattr(HttpClient, "call", listen)
     with world(tmp_path) as w:
         source = w.file(3 * 10 * MIB, "dir name.tar")
         before = int(time.time())
@@ -130,6 +131,7 @@ def test_while_the_session_lives_the_par_is_gone_at_the_end(w: World) -> None:
     assert "is left" not in ran.err
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_after_the_session(w: World) -> None:
     source = w.file(PARTS * 10 * MIB)
     process = w.start(
@@ -152,6 +154,7 @@ def test_a_killed_run_goes_on_after_the_session(w: World) -> None:
     assert not kept.exists()
 
 
+@pytest.mark.slow
 def test_a_part_that_fails_is_sent_again_through_the_par(w: World) -> None:
     w.oci.faults.add(
         Fault(operation="ParUploadPart", part_number=2, status=503),
@@ -188,6 +191,7 @@ def test_a_par_that_is_refused_half_way_leaves_the_rest_to_the_session(w: World)
     assert w.oci.par_secrets() == []
 
 
+@pytest.mark.slow
 def test_without_par_and_session_it_stops_and_goes_on_after_the_login(w: World) -> None:
     source = w.file(PARTS * 10 * MIB)
     finish = start(w, source, "--force")
@@ -230,6 +234,7 @@ def nothing_is_left(w: World) -> None:
     assert w.oci.uploads("backups") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [("--outlive-session", "--restart"), ("--restart",), ()])
 def test_the_next_run_ends_it_with_or_without_the_flag(w: World, flags: tuple[str, ...]) -> None:
     source = left_half_way(w)
@@ -332,6 +337,7 @@ def test_a_directory_that_is_full_costs_the_next_run_the_right_but_not_the_uploa
     nothing_is_left(w)
 
 
+@pytest.mark.slow
 def test_a_lost_reply_to_the_last_commit_is_settled_after_the_login(w: World) -> None:
     w.oci.faults.add(Fault(operation="ParCommitMultipartUpload", cut_before_answer=True))
     source = w.file(PARTS * 10 * MIB)
@@ -378,6 +384,7 @@ def test_a_part_that_is_refused_for_good_does_not_tell_it_either(w: World) -> No
     assert len(w.oci.issued_par_secrets()) == 1
 
 
+@pytest.mark.slow
 def test_cleaning_leaves_alone_what_is_under_way(w: World) -> None:
     w.oci.configure(bandwidth=5.0 * MIB)
     source = w.file(3 * 10 * MIB)
@@ -419,6 +426,7 @@ def pipe(w: World) -> "subprocess.Popen[bytes]":
     )
 
 
+@pytest.mark.slow
 def test_a_pipe_flows_on_after_its_session(w: World) -> None:
     running = hashlib.sha256()
     process = pipe(w)
@@ -438,6 +446,7 @@ def test_a_pipe_flows_on_after_its_session(w: World) -> None:
     assert "preauth-request delete" in ran.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("session", ["lives", "is over"])
 def test_a_pipe_that_fails_leaves_nothing(w: World, session: str) -> None:
     process = pipe(w)

@@ -91,6 +91,7 @@ def nothing_is_left(w: World) -> bool:
     return w.oci.object_names("backups") == [] and w.oci.uploads("backups") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", ["256M", "0"], ids=["memory", "spool"])
 def test_parts_that_were_refused_cut_or_damaged_are_sent_again(tmp_path: Path, limit: str) -> None:
     with world(tmp_path) as w:
@@ -109,6 +110,7 @@ def test_parts_that_were_refused_cut_or_damaged_are_sent_again(tmp_path: Path, l
         assert "opc-multipart-md5" in ran.out
 
 
+@pytest.mark.slow
 def test_a_slow_producer_outlives_its_tokens(tmp_path: Path) -> None:
     with world(tmp_path, token_ttl=4.0, integer_claims=False) as w:
         w.log_in()
@@ -141,6 +143,7 @@ def heard(process: "subprocess.Popen[bytes]", words: bytes) -> bytes:
     return said
 
 
+@pytest.mark.slow
 def test_a_session_that_parks_holds_the_producer_up_and_goes_on(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         process = start(w, *pipe("--session-wait", "60", "--memory-limit", "20M"))
@@ -182,6 +185,7 @@ def test_a_producer_that_says_nothing_does_not_replace_a_backup(tmp_path: Path) 
         assert w.oci.log.count(operation="PutObject") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1000, 25 * MIB], ids=["one piece", "parts"])
 def test_a_pipe_has_a_receipt_that_names_no_file_and_is_verified_by_the_object(
     tmp_path: Path, size: int
@@ -238,6 +242,7 @@ def test_an_object_that_is_there_is_told_before_a_byte_is_read(
         assert w.oci.read_object("backups", "dump") == b"precious"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("args", "text"),
     [
@@ -279,6 +284,7 @@ def test_an_interrupt_while_the_producer_is_silent_drops_the_upload(
         assert nothing_is_left(w)
 
 
+@pytest.mark.slow
 def test_a_stop_while_the_session_is_parked_is_heard_and_says_what_is_left(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         process = start(w, *pipe("--session-wait", "60"))
@@ -386,6 +392,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="the kernel's own figure needs wait4")
 def test_memory_stays_below_its_limit_whatever_the_parts_are(tmp_path: Path) -> None:
     """Ten parts of 40 MiB in flight: 400 MiB are kept, 64 MiB of them in memory."""

@@ -17,10 +17,10 @@ from ocihaul.emulator import Fault
 from ocihaul.errors import ServiceError, UploadIncompleteError
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.journal.journal import Journal, Target
+from tests.functional.directories import command
 from tests.functional.killed import BEGIN, CREATE, KILLED, killed_at
 from tests.functional.test_resume import again, interrupted_after, notices, parts_stored
 from tests.functional.test_resume_put import begun_elsewhere, send_part, slices
-from tests.functional.directories import command
 from tests.world import MIB, PART, Ran, World, world
 
 
@@ -83,6 +83,7 @@ def test_finding_a05_the_log_beside_the_journal_may_be_lost(tmp_path: Path) -> N
         assert [number for number in parts_stored(w) if number <= 3] == stored[:3]
 
 
+@pytest.mark.slow
 def test_finding_a05_an_older_copy_of_the_journal_leaves_no_upload_unnamed(tmp_path: Path) -> None:
     with world(tmp_path, bandwidth=20.0 * MIB) as w:
         source = w.file(4 * PART, "with a blank")
@@ -326,6 +327,7 @@ def test_finding_a14_a_list_that_fails_is_no_empty_list(tmp_path: Path, stream: 
         assert f"Upload {left.upload_id} was created by a run" in ran.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wishes",
     [
@@ -385,6 +387,7 @@ def test_finding_a15_a_part_of_other_bytes_is_sent_again(tmp_path: Path) -> None
         assert sorted(parts_stored(w)) == [1, 2, 2, 2, 3, 4, 4], "3 is right, and counts"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", ["UploadNotFound", "NoSuchUpload"])
 def test_finding_c01_an_upload_that_is_gone_is_begun_anew(tmp_path: Path, code: str) -> None:
     with world(tmp_path) as w:

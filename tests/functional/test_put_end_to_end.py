@@ -9,6 +9,7 @@ from threading import Timer
 import pytest
 
 from ocihaul.emulator import LogEntry
+from ocihaul.emulator.settings import RefreshOutage
 from ocihaul.events import RenewalFailed
 from tests.world import MIB, World, world
 
@@ -30,6 +31,7 @@ def tokens_used(w: World) -> set[str | None]:
     return {entry.token_id for entry in w.oci.log.entries(operation="UploadPart")}
 
 
+@pytest.mark.slow
 def test_weakness_01_tokens_of_four_seconds_fifteen_threads_forty_seconds(tmp_path: Path) -> None:
     with world(tmp_path, token_ttl=4.0, bandwidth=10.5 * MIB) as w:
         source = w.file(420 * MIB)
@@ -47,6 +49,7 @@ def test_weakness_01_tokens_of_four_seconds_fifteen_threads_forty_seconds(tmp_pa
         assert w.oci.object_info("backups", source.name).storage_tier == "Archive"
 
 
+@pytest.mark.slow
 def test_two_processes_share_one_session(tmp_path: Path) -> None:
     with world(tmp_path, token_ttl=4.0, bandwidth=10 * MIB) as w:
         sources = [w.file(80 * MIB, "one.tar"), w.file(70 * MIB, "two.tar")]
@@ -61,6 +64,7 @@ def test_two_processes_share_one_session(tmp_path: Path) -> None:
         assert "file" in ran[0].err + ran[1].err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("login", [False, True], ids=["new token", "new token and key"])
 def test_a_token_replaced_on_disk_is_used_within_two_seconds(tmp_path: Path, login: bool) -> None:
     with world(tmp_path, bandwidth=10 * MIB) as w:
@@ -96,6 +100,7 @@ def test_a_token_replaced_on_disk_is_used_within_two_seconds(tmp_path: Path, log
         assert w.sources() == ["start", "file"]
 
 
+@pytest.mark.slow
 def test_all_tokens_revoked_at_once_are_mended_by_one_refresh(tmp_path: Path) -> None:
     with world(tmp_path, bandwidth=15 * MIB) as w:
         source = w.file(100 * MIB)
@@ -109,6 +114,7 @@ def test_all_tokens_revoked_at_once_are_mended_by_one_refresh(tmp_path: Path) ->
         assert result.bytes_resent == 0
 
 
+@pytest.mark.slow
 def test_all_tokens_revoked_at_once_are_mended_by_one_reread(tmp_path: Path) -> None:
     with world(tmp_path, bandwidth=15 * MIB) as w:
         source = w.file(100 * MIB)
@@ -126,6 +132,7 @@ def test_all_tokens_revoked_at_once_are_mended_by_one_reread(tmp_path: Path) -> 
         assert result.bytes_resent == 0
 
 
+@pytest.mark.slow
 def test_a_token_that_dies_under_way_costs_the_part_but_not_the_upload(tmp_path: Path) -> None:
     """A service that looks at the token again when the body is there."""
     with world(tmp_path, bandwidth=15 * MIB, check_token_at="end") as w:
@@ -139,9 +146,10 @@ def test_a_token_that_dies_under_way_costs_the_part_but_not_the_upload(tmp_path:
         assert 0 < result.bytes_resent <= 5 * 10 * MIB
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outage", ["500", "429", "hang", "html", "cut"])
 def test_an_outage_of_the_auth_service_for_half_a_life_is_not_noticed(
-    tmp_path: Path, outage: str
+    tmp_path: Path, outage: RefreshOutage
 ) -> None:
     life = 12.0
     with world(tmp_path, token_ttl=life, integer_claims=False, bandwidth=10 * MIB) as w:
@@ -158,6 +166,7 @@ def test_an_outage_of_the_auth_service_for_half_a_life_is_not_noticed(
         assert result.bytes_resent == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dies_after", [0.0, 0.5])
 def test_a_refresh_that_kills_the_older_token_is_switched_to_at_once(
     tmp_path: Path, dies_after: float
@@ -185,6 +194,7 @@ def test_a_clock_wrong_by_an_hour_is_corrected_and_said(tmp_path: Path, offset: 
         assert w.part_bytes_received() == 30 * MIB
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offset", [-600.0, 600.0], ids=["ahead", "behind"])
 def test_a_clock_wrong_by_ten_minutes_neither_ends_a_session_nor_delays_its_renewal(
     tmp_path: Path, offset: float
@@ -205,6 +215,7 @@ def test_a_clock_wrong_by_ten_minutes_neither_ends_a_session_nor_delays_its_rene
         assert w.part_bytes_received() == 60 * MIB, "nothing was sent twice"
 
 
+@pytest.mark.slow
 def test_a_machine_that_was_suspended_goes_on_though_its_token_has_died(tmp_path: Path) -> None:
     """The process stands still for three lives of its token; a dead token is not refreshed."""
     with world(tmp_path, token_ttl=2.0, upst_ttl=2.0, bandwidth=10 * MIB) as w:
@@ -223,6 +234,7 @@ def test_a_machine_that_was_suspended_goes_on_though_its_token_has_died(tmp_path
         assert w.oci.auth.minted >= 1, "only that could help"
 
 
+@pytest.mark.slow
 def test_a_session_that_ends_says_why_when_and_what_to_run_and_exits_75(tmp_path: Path) -> None:
     with world(tmp_path, token_ttl=8.0, session_ttl=10.0, bandwidth=10 * MIB) as w:
         source = w.file(200 * MIB)

@@ -51,6 +51,7 @@ def bytes_sent(w: World) -> int:
     return w.part_bytes_received()
 
 
+@pytest.mark.slow
 def test_the_command_writes_one_and_the_journal_keeps_it(tmp_path: Path) -> None:
     with world(tmp_path, token_ttl=5.0, bandwidth=12 * MIB) as w:
         source, receipt = w.file(80 * MIB + 5), tmp_path / "r.json"
@@ -190,6 +191,7 @@ def test_an_older_receipt_is_replaced(tmp_path: Path) -> None:
         assert read(receipt)["target"]["etag"] == result.headers["etag"]
 
 
+@pytest.mark.slow
 def test_one_that_cannot_be_written_at_the_end_is_owed_and_written_by_the_next_run(
     tmp_path: Path,
 ) -> None:

@@ -13,6 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 from threading import Thread
 
+import pytest
+
 from ocihaul.emulator.faults import Fault
 from tests.world import MIB, World, world
 
@@ -21,6 +23,7 @@ def mint_profile(w: World) -> None:
     w.oci.write_api_key_profile(w.home / "oci", "BACKUP")
 
 
+@pytest.mark.slow
 def test_a_renewal_by_somebody_else_is_read_again_and_nobody_is_asked(tmp_path: Path) -> None:
     with world(tmp_path, bandwidth=10 * MIB) as w:
         source = w.file(50 * MIB)
@@ -41,6 +44,7 @@ def test_a_renewal_by_somebody_else_is_read_again_and_nobody_is_asked(tmp_path: 
         assert w.refreshes() == 0
 
 
+@pytest.mark.slow
 def test_a_token_is_refreshed_again_and_again_until_all_is_sent(tmp_path: Path) -> None:
     with world(tmp_path, token_ttl=4.0, bandwidth=10 * MIB) as w:
         source = w.file(100 * MIB)
@@ -54,6 +58,7 @@ def test_a_token_is_refreshed_again_and_again_until_all_is_sent(tmp_path: Path) 
         assert "renewed (refresh)" in ran.err
 
 
+@pytest.mark.slow
 def test_a_session_that_cannot_be_refreshed_is_minted(tmp_path: Path) -> None:
     """A no-browser session: refresh answers 200, and the end does not move."""
     lives = {"token_ttl": 4.0, "upst_ttl": 4.0, "refresh_extends": False}
@@ -69,6 +74,7 @@ def test_a_session_that_cannot_be_refreshed_is_minted(tmp_path: Path) -> None:
         assert "renewed (mint)" in ran.err
 
 
+@pytest.mark.slow
 def test_a_mint_that_hangs_is_given_up_in_time_and_asked_again(tmp_path: Path) -> None:
     """The token stands meanwhile: an attempt takes a part of what is left of it, and no more."""
     lives = {"token_ttl": 8.0, "upst_ttl": 60.0, "refresh_extends": False}
@@ -87,6 +93,7 @@ def test_a_mint_that_hangs_is_given_up_in_time_and_asked_again(tmp_path: Path) -
         assert w.part_bytes_received() == 100 * MIB
 
 
+@pytest.mark.slow
 def test_the_wish_for_a_life_is_passed_on_and_the_granted_one_is_used(tmp_path: Path) -> None:
     """Half an hour is wished for, and four seconds are granted."""
     lives = {"upst_ttl": 4.0, "integer_claims": False}
@@ -122,6 +129,7 @@ def test_the_variable_names_the_minting_profile_as_well(tmp_path: Path) -> None:
         assert "renewed (mint)" in ran.err
 
 
+@pytest.mark.slow
 def test_a_paused_upload_goes_on_after_a_login_with_a_new_key(tmp_path: Path) -> None:
     marker = tmp_path / "parked.json"
     hook = f'printf "%s|%s" "$OCIHAUL_PARK_REASON" "$OCIHAUL_PARK_UNTIL" > {marker}'

@@ -39,6 +39,7 @@ def parts_stored(w: World) -> list[int]:
     return [entry.part_number or 0 for entry in entries]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_weakness_09_killed_a_hundred_times_it_never_loses_a_finished_part(tmp_path: Path) -> None:
     part_size, parallel, count = MIB, 3, 60
@@ -174,6 +175,7 @@ def test_a_checksum_that_only_the_second_run_wants_is_computed(tmp_path: Path) -
         assert result.md5 == result.headers["opc-multipart-md5"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", ["endpoint", "namespace", "bucket"])
 def test_the_same_object_elsewhere_is_another_upload(tmp_path: Path, other: str) -> None:
     with world(tmp_path) as w:
@@ -203,6 +205,7 @@ def test_the_same_object_elsewhere_is_another_upload(tmp_path: Path, other: str)
         assert w.arrived_whole(source)
 
 
+@pytest.mark.slow
 def test_a_changed_source_is_refused_and_restart_begins_anew(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         source = w.file(4 * PART)
@@ -322,6 +325,7 @@ def test_a_run_that_died_after_its_commit_is_settled_without_sending_a_byte(
         assert "only its answer was lost" in notices(w)
 
 
+@pytest.mark.slow
 def test_a_session_that_ends_is_gone_on_with_after_the_login(tmp_path: Path) -> None:
     with world(tmp_path, bandwidth=12 * MIB) as w:
         source = w.file(120 * MIB)
@@ -342,6 +346,7 @@ def test_a_session_that_ends_is_gone_on_with_after_the_login(tmp_path: Path) -> 
         assert w.part_bytes_received() == 120 * MIB
 
 
+@pytest.mark.slow
 def test_an_interrupt_stops_within_two_seconds_and_the_next_run_goes_on(tmp_path: Path) -> None:
     with world(tmp_path, bandwidth=15 * MIB) as w:
         source = w.file(100 * MIB)
@@ -360,6 +365,7 @@ def test_an_interrupt_stops_within_two_seconds_and_the_next_run_goes_on(tmp_path
         assert len(parts_stored(w)) <= 10 + 2, "no more than the two in flight went twice"
 
 
+@pytest.mark.slow
 def test_of_two_runs_at_once_the_second_waits_or_says_who_has_it(tmp_path: Path) -> None:
     with world(tmp_path, bandwidth=6 * MIB) as w:
         source = w.file(60 * MIB)
@@ -390,6 +396,7 @@ def test_a_claim_names_its_owner_and_ends_with_it(tmp_path: Path) -> None:
     journal.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["open", "record"])
 def test_a_journal_that_cannot_be_written_costs_the_memory_but_not_the_upload(
     tmp_path: Path, moment: str, monkeypatch: pytest.MonkeyPatch

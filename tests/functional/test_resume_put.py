@@ -88,6 +88,7 @@ def test_what_is_there_is_confirmed_and_the_rest_is_sent(tmp_path: Path) -> None
         assert document["whole"]["md5"] == document["service"]["opc-multipart-md5"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("part", "odd"), [(10_000_000, False), (1_112_345, True)])
 def test_finding_e07_what_it_finishes_can_be_compared_when_it_comes_back(
     tmp_path: Path, part: int, odd: bool
@@ -341,6 +342,7 @@ def declared_by_parts(w: World, *, after: int) -> list[str | None]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["SHA256", "SHA384", "CRC32C"])
 def test_finding_e09_what_the_caller_says_is_declared_and_compared(
     tmp_path: Path, algorithm: str

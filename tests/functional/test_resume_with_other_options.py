@@ -12,6 +12,7 @@ from tests.functional.test_resume import again, interrupted_after, notices, part
 from tests.world import PART, world
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "second", "word"),
     [

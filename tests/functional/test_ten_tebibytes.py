@@ -51,6 +51,9 @@ class Service:
     def base_url(self, _: str) -> str:
         return "http://service"
 
+    def open_ahead(self, *_: object) -> None:
+        pass
+
     def list_multipart_uploads(self, *_: object) -> Iterator[UploadSummary]:
         return iter(())
 
@@ -204,6 +207,7 @@ def measured(w: World, source: Path, *, parallel: int, stop_after: int = 0) -> d
     return told | {"peak": int(peak.read_text()) * 1024}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="Linux tells the memory")  # noqa: PTH110
 @pytest.mark.timeout(300)
 def test_the_last_gibibytes_of_ten_tebibytes_cost_what_the_first_did(tmp_path: Path) -> None:

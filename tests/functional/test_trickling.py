@@ -29,6 +29,7 @@ def retries(w: World) -> list[RetryScheduled]:
     return [event for event in w.heard.events if isinstance(event, RetryScheduled)]
 
 
+@pytest.mark.slow
 def test_finding_b04_a_range_that_trickles_beside_others_goes_on_elsewhere(
     tmp_path: Path,
 ) -> None:
@@ -52,6 +53,7 @@ def test_finding_b04_a_range_that_trickles_beside_others_goes_on_elsewhere(
         assert received == source.stat().st_size
 
 
+@pytest.mark.slow
 def test_a_range_that_falls_silent_beside_others_goes_on_elsewhere_before_a_window_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,6 +75,7 @@ def test_a_range_that_falls_silent_beside_others_goes_on_elsewhere_before_a_wind
         assert received == source.stat().st_size
 
 
+@pytest.mark.slow
 def test_finding_b04_a_part_that_trickles_beside_others_is_sent_again_it_alone(
     tmp_path: Path,
 ) -> None:
@@ -93,6 +96,7 @@ def test_finding_b04_a_part_that_trickles_beside_others_is_sent_again_it_alone(
         assert w.part_bytes_received() <= source.stat().st_size + PART
 
 
+@pytest.mark.slow
 def test_finding_b04_a_single_range_that_trickles_has_only_itself_to_be_judged_by(
     tmp_path: Path,
 ) -> None:
@@ -109,6 +113,7 @@ def test_finding_b04_a_single_range_that_trickles_has_only_itself_to_be_judged_b
         assert received == source.stat().st_size
 
 
+@pytest.mark.slow
 def test_finding_b04_a_single_put_that_trickles_is_sent_again(tmp_path: Path) -> None:
     with world(tmp_path, bandwidth=1000 * MIB) as w:  # so that its buffers are small
         source = w.file(9 * MIB)
@@ -119,6 +124,7 @@ def test_finding_b04_a_single_put_that_trickles_is_sent_again(tmp_path: Path) ->
         assert len(replaced(w)) == 1
 
 
+@pytest.mark.slow
 def test_finding_b04_a_service_that_is_truly_slow_is_left_alone_in_the_end(
     tmp_path: Path,
 ) -> None:
@@ -137,6 +143,7 @@ def test_finding_b04_a_service_that_is_truly_slow_is_left_alone_in_the_end(
         assert len(replaced(w)) == stall.MOST_REPLACEMENTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bandwidth", [None, "600K"])
 def test_finding_b04_where_all_are_slow_none_is_replaced(
     tmp_path: Path, bandwidth: str | None
@@ -154,6 +161,7 @@ def test_finding_b04_where_all_are_slow_none_is_replaced(
         assert {event.status for event in w.attempts("GetObject")} == {206}
 
 
+@pytest.mark.slow
 def test_finding_b04_no_retry_means_no_other_connection(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         source = w.file(MIB)

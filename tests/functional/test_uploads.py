@@ -92,6 +92,7 @@ def test_a_bucket_is_named_or_known(tmp_path: Path) -> None:
             assert len(listed(w, "-bn", "backups")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["name", "id"])
 def test_one_is_aborted_by_name_or_id_here_and_there(tmp_path: Path, by: str) -> None:
     with world(tmp_path) as w:
@@ -135,6 +136,7 @@ def test_forgetting_leaves_the_service_as_it_is(tmp_path: Path) -> None:
         assert len(w.oci.uploads("backups")) == 1
 
 
+@pytest.mark.slow
 def test_cleaning_drops_what_is_old_and_ours(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         old, theirs, young = w.file(4 * PART), w.file(2 * PART, "theirs"), w.file(3 * PART, "young")
@@ -163,6 +165,7 @@ def test_cleaning_drops_what_is_old_and_ours(tmp_path: Path) -> None:
         assert uploads(w, "clean", "--older-than", "old").code == 2
 
 
+@pytest.mark.slow
 def test_what_a_process_is_at_is_left_alone(tmp_path: Path) -> None:
     with world(tmp_path, bandwidth=2 * MIB) as w:
         source = w.file(60 * MIB)

@@ -55,6 +55,7 @@ def test_weakness_04_the_parts_that_differ_are_named(tmp_path: Path) -> None:
         assert document["object"]["good"] is True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("change", "differing"), [(-1, [3]), (1, []), (-2 * PART, [2, 3])])
 def test_a_file_of_another_size_differs(tmp_path: Path, change: int, differing: list[int]) -> None:
     with world(tmp_path) as w:

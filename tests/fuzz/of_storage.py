@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ocihaul.cli.objects import official_json
 from ocihaul.directories.compare import SyncMode, in_order, judge_download, judge_upload
 from ocihaul.errors import ServiceError
-from ocihaul.http.client import Call
+from ocihaul.http.client import ServiceCall
 from ocihaul.http.retry import classify, foreign, retry_after, service_error
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import ObjectPage, PreauthenticatedRequest, Selection
@@ -91,7 +91,7 @@ class Scripted:
         self._answer = Answer(200, told, body, 0)
         self._calls = 0
 
-    def call(self, origin: Origin, call: Call) -> Answer:
+    def call(self, origin: Origin, call: ServiceCall) -> Answer:
         self._calls += 1
         assert self._calls < 3000, "no end of pages"
         # What is asked next may have been taken from the last answer: it has to be sendable.

@@ -28,6 +28,7 @@ _SETTINGS = settings(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(36_000 if LONG else 300)
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_every_input_gives_a_value_or_an_error_of_our_own(target: Target) -> None:

@@ -19,6 +19,7 @@ SEED = int(os.environ.get("OCIHAUL_STORM_SEED", "12"))
 LONG = 1000
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120 + 5 * KILLS)
 def test_a_storm_costs_nothing(tmp_path: Path) -> None:
     with storm(tmp_path, seed=SEED, tmpfs=KILLS >= LONG) as blowing:

@@ -52,6 +52,7 @@ def found(blowing: Storm) -> set[str]:
     return {kind for kind, count in blowing.tally.findings.items() if count}
 
 
+@pytest.mark.slow
 def test_nothing_is_found_where_nothing_is_wrong(blowing: Storm) -> None:
     for number, kind in enumerate(TRANSFERS):
         one = trial(blowing, kind, number)

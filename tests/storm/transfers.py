@@ -8,8 +8,9 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.functional.forked import PART
+from ocihaul.transfer.download.request import RangePlan
 from tests.functional.directories import OLD, command
+from tests.functional.forked import PART
 from tests.storm.pieces import Piece, Range, Whole
 from tests.storm.state import State
 from tests.world import World
@@ -227,16 +228,16 @@ class Download(Transfer):
         for noted in target.parent.glob(f".{target.name}.*ocihaul-ranges"):
             if not noted.with_name(noted.name.removesuffix("-ranges")).exists():
                 continue
-            size = len(self.wanted[name])
             lines = noted.read_text().splitlines()
-            step = 0
+            plan = None
             with contextlib.suppress(ValueError, KeyError, IndexError):  # killed as it was written
-                step = json.loads(lines[0])["plan"]["part_size"]
-            for line in lines[1:] if step else ():
+                plan = RangePlan(**json.loads(lines[0])["plan"])
+            for line in lines[1:] if plan else ():
                 with contextlib.suppress(ValueError):
                     number, _, blocks = json.loads(line)
-                    if isinstance(blocks, list):
-                        yield Range(object_name, (number - 1) * step, min(number * step, size))
+                    if isinstance(blocks, list) and plan is not None:
+                        start, length = plan.part(number)
+                        yield Range(object_name, plan.start + start, plan.start + start + length)
 
 
 class Get(Download):

@@ -68,9 +68,23 @@ app.add_places(
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 def emulator(args: tuple[str, ...]) -> None:
     """A small OCI on this machine, to develop and test against (see: emulator --help)."""
-    from ocihaul.cli.core import run_emulator
-
     raise click.exceptions.Exit(run_emulator(list(args)))
+
+
+def run_emulator(args: list[str]) -> int:
+    """Run the emulator with its own options; returns its exit status.
+
+    Raises UsageError when what it is made of is not installed.
+    """
+    from ocihaul.integrations.extras import EMULATOR, require
+
+    require(EMULATOR, by="the emulator")
+    from ocihaul.emulator.cli import main
+
+    try:
+        return main(args)
+    except SystemExit as ended:  # argparse, after its help or a wrong option
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
 
 
 def run(argv: Sequence[str]) -> int:

@@ -77,7 +77,7 @@ def json_list(value: str, *, what: str, home: Path) -> list[Any]:
         ) from None
 
 
-class Origin(IntEnum):
+class OptionOrigin(IntEnum):
     """Where a value comes from; the greater one wins."""
 
     NOWHERE = 0
@@ -109,7 +109,7 @@ EXCLUSIVE = (
 )
 
 
-def drop_outvoted(values: dict[str, Any], origins: Mapping[str, Origin]) -> None:
+def drop_outvoted(values: dict[str, Any], origins: Mapping[str, OptionOrigin]) -> None:
     """Of two options that exclude each other keep the one that was given more explicitly.
 
     `values` and `origins` go by parameter names. Two from the same place stay: to take one of
@@ -192,19 +192,19 @@ class Defaults:
         """The rc file's text for an option called `names`."""
         return self.rc.default(self.profile, self.command, *names)
 
-    def value(self, option: click.Option) -> tuple[Any, Origin]:
+    def value(self, option: click.Option) -> tuple[Any, OptionOrigin]:
         """The default of `option`, converted to its type, and its origin."""
         value = self.document.value(option)
         if value is not None:
-            return value, Origin.DOCUMENT
+            return value, OptionOrigin.DOCUMENT
         names = [name.lstrip("-") for name in option.opts]
         text = self.from_rc(*names)
         if text is None:
-            return None, Origin.NOWHERE
+            return None, OptionOrigin.NOWHERE
         kind = click.BOOL if option.is_flag else option.type
         texts = text.splitlines() if option.multiple else [text]
         values = [self.converted(kind, each.strip(), names[-1]) for each in texts if each.strip()]
-        return (tuple(values) if option.multiple else (values or [""])[0]), Origin.RC_FILE
+        return (tuple(values) if option.multiple else (values or [""])[0]), OptionOrigin.RC_FILE
 
     def converted(self, kind: Any, text: str, name: str) -> Any:
         """The rc file's `text` as a value of click's type `kind`; raises UsageError."""

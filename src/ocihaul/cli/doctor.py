@@ -65,6 +65,7 @@ def _gather(given: Given, profile: str, *, offline: bool) -> "Facts":
     from ocihaul.config.sources import find_rc_file
     from ocihaul.errors import OcihaulError
     from ocihaul.session.diagnostics.checks import Facts
+    from ocihaul.session.diagnostics.probe import proxies_of
     from ocihaul.session.diagnostics.snapshot import take_snapshot
 
     try:
@@ -85,7 +86,7 @@ def _gather(given: Given, profile: str, *, offline: bool) -> "Facts":
         rc_notice=find_rc_file(given.flags().cli_rc_file, environ=environ, home=home)[1],
         replies=replies,
         signed=signed,
-        proxies=_proxies(settings, endpoints),
+        proxies=proxies_of(endpoints, explicit=settings.proxy, environ=os.environ),
         cert_bundle=str(settings.cert_bundle) if settings.cert_bundle else None,
     )
 
@@ -121,22 +122,6 @@ def _ask(
     url = endpoints["Object Storage"]
     signed = probe_signed(dialer, url, _CALL, token=pair.token, key=pair.key, timeout=timeout)
     return replies, signed
-
-
-def _proxies(settings: "Settings", endpoints: "Mapping[str, str]") -> dict[str, str]:
-    from ocihaul.errors import ConfigError
-    from ocihaul.transport.origin import Origin
-    from ocihaul.transport.proxies import proxy_for
-
-    proxies = {}
-    for name, url in endpoints.items():
-        try:
-            proxy = proxy_for(Origin.parse(url), explicit=settings.proxy, environ=os.environ)
-        except ConfigError:
-            continue  # asking says what is wrong with it
-        if proxy is not None:
-            proxies[name] = str(proxy)
-    return proxies
 
 
 def _print_text(profile: str, found: "list[Finding]", *, well: bool) -> None:

@@ -18,11 +18,12 @@ from ocihaul.cli.environment import environment_and_home
 from ocihaul.cli.exit_codes import DONE
 from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import Given
-from ocihaul.events import Event, TokenChanged
+from ocihaul.events import AnyEvent, TokenChanged
 
 if TYPE_CHECKING:
     # They cost time at start-up, which `--help` and other commands need not spend.
     from ocihaul.cli.output import View
+    from ocihaul.client import Client
     from ocihaul.config import Settings
     from ocihaul.storage.client import StorageClient
 
@@ -103,7 +104,7 @@ def settle(
     `command` is its path in the tree, such as `("os", "object", "put")`: the rc file's sections
     go by it.
     """
-    from ocihaul.cli.defaults import Defaults, Document, Origin, drop_outvoted
+    from ocihaul.cli.defaults import Defaults, Document, OptionOrigin, drop_outvoted
     from ocihaul.cli.output import make_view
     from ocihaul.config import load_rc, profile_name, resolve
 
@@ -118,7 +119,7 @@ def settle(
     rc = load_rc(flags, environ, home)
     defaults = Defaults(rc, profile_name(flags, environ, rc), command, document)
     given.with_defaults(defaults)
-    settled, origins = dict(options), dict.fromkeys(options, Origin.COMMAND_LINE)
+    settled, origins = dict(options), dict.fromkeys(options, OptionOrigin.COMMAND_LINE)
     for option in parameters:
         name = option.name or ""
         source = context.get_parameter_source(name)
@@ -144,35 +145,32 @@ def settle(
 
 
 @contextmanager
-def at_work(invocation: Invocation) -> Iterator[tuple["StorageClient", threading.Event]]:
-    """A storage client, and what a signal sets, for a command without progress.
+def client_at_work(invocation: Invocation) -> Iterator[tuple["Client", threading.Event]]:
+    """A client, and what a signal sets, for a command without progress.
 
     Raises TransferCancelled when a signal has stopped what was asked.
     """
-    from ocihaul.cli.core import storage_for
-    from ocihaul.cli.progress import reporting
+    from ocihaul.cli.client import client_for, reporting_on
     from ocihaul.cli.signals import stopping
 
     settings = invocation.settings()
-    terminal = is_terminal(invocation.stderr)
-    with (
-        stopping() as stopper,
-        reporting(invocation.stderr, terminal=terminal, debug=invocation.given.debug) as (
-            listener,
-            reporter,
-        ),
-    ):
-        for text in invocation.notices(settings):
-            reporter.notice(f"Notice: {text}")
+    with stopping() as stopper, reporting_on(invocation, settings) as (listener, _):
 
-        def tell(event: Event) -> None:
+        def tell(event: AnyEvent) -> None:
             # Who asks a short question need not hear how long the session would last.
             first = isinstance(event, TokenChanged) and event.source == "start"
             if invocation.given.debug or not first:
                 listener(event)
 
-        with storage_for(settings, listener=tell, stop=stopper.stop) as storage:
-            yield storage, stopper.stop
+        with client_for(settings, listener=tell, stop=stopper.stop) as client:
+            yield client, stopper.stop
+
+
+@contextmanager
+def at_work(invocation: Invocation) -> Iterator[tuple["StorageClient", threading.Event]]:
+    """The storage client of `client_at_work`."""
+    with client_at_work(invocation) as (client, stop):
+        yield client.storage, stop
 
 
 def run_query(

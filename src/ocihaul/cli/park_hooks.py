@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 
 from ocihaul.cli.environment import environment_and_home
 from ocihaul.cli.session.login_offer import LoginOffer
-from ocihaul.cli.session_estimate import Say
 from ocihaul.config import Settings
 from ocihaul.events import Event, Listener, Notice, SessionPaused
 from ocihaul.printing import shown
@@ -25,7 +24,7 @@ _PATIENCE = 3.0
 
 @contextmanager
 def pause_listeners(
-    settings: Settings, say: Say, stop: threading.Event
+    settings: Settings, say: Listener, stop: threading.Event
 ) -> Iterator[list[Listener]]:
     """Those that the settings' session_options ask for; they report through `say`.
 
@@ -49,7 +48,7 @@ def pause_listeners(
 class PauseHook:
     """A listener that runs `command` once for each pause, without waiting for it."""
 
-    def __init__(self, command: str, say: Say, stop: threading.Event) -> None:
+    def __init__(self, command: str, say: Listener, stop: threading.Event) -> None:
         self._command = command
         self._say = say
         self._stop = stop

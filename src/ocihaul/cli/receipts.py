@@ -25,7 +25,7 @@ def receipts() -> None:
 @click.pass_context
 def list_(context: click.Context, /, **options: Any) -> None:
     """List them, the oldest first."""
-    from ocihaul.cli.core import journal_to_read
+    from ocihaul.cli.client import journal_to_read
     from ocihaul.cli.formatting import size_text, time_text
     from ocihaul.printing import say
 
@@ -49,7 +49,7 @@ def list_(context: click.Context, /, **options: Any) -> None:
 @global_options(hidden=True)
 def show(row: int) -> None:
     """Print one, as --receipt writes it; ID is from the list."""
-    from ocihaul.cli.core import journal_to_read
+    from ocihaul.cli.client import journal_to_read
     from ocihaul.errors import ReceiptError
     from ocihaul.printing import write_answer
 
@@ -68,7 +68,7 @@ def show(row: int) -> None:
 @click.pass_context
 def clean(context: click.Context, /, **options: Any) -> None:
     """Drop those of uploads that finished longer ago; receipts in files are left alone."""
-    from ocihaul.cli.core import journal_to_read
+    from ocihaul.cli.client import journal_to_read
     from ocihaul.cli.option_values import age
 
     invocation = settle(context, options, command=("receipts", "clean"))

@@ -13,6 +13,7 @@ from ocihaul.events import (
     ClockCorrected,
     DownloadPlanned,
     Event,
+    Listener,
     Notice,
     TokenChanged,
     UploadPlanned,
@@ -22,15 +23,13 @@ from ocihaul.session.diagnostics.estimate import Estimate, SessionLifetime, esti
 #: Seconds after which the rate is believed. Before, it is the kernel's buffers filling.
 MEASURED = 20.0
 
-Say = Callable[[Event], None]
-
 
 class LifetimeEstimator:
     """A listener that says forecasts through `say`; `mints` names the profile that can mint."""
 
     def __init__(
         self,
-        say: Say,
+        say: Listener,
         *,
         mints: str | None,
         expected_rate: float | None,

@@ -26,14 +26,14 @@ from ocihaul.cli.progress import SHORT, Audience, Bar, PlainOutput, Reporter, Sc
 from ocihaul.cli.run_result import FileCounts, RunCounter, RunResult, result_text, state_of
 from ocihaul.cli.signals import Stopper, stopping
 from ocihaul.errors import UsageError
-from ocihaul.events import Event, Listener
+from ocihaul.events import AnyEvent, Listener
 from ocihaul.printing import write_lines
 
 
 class Channel(Protocol):
     """Where a transfer's log goes."""
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: AnyEvent) -> None:
         """Take one event, from any thread."""
 
     def notice(self, text: str, *, routine: bool = False) -> None:
@@ -68,7 +68,7 @@ class TextChannel:
         self._is_file = is_file
         self._usage_error = False
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: AnyEvent) -> None:
         """Take one event, from any thread."""
         self._listener(event)
 
@@ -111,7 +111,7 @@ class JsonChannel:
         """Write something of the command's own."""
         self._log.notice(text, level="info" if routine else "warning")
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: AnyEvent) -> None:
         """Take one event, from any thread."""
         self._log(event)
 
@@ -138,7 +138,7 @@ class TransferRun:
         """What a signal sets."""
         return self.stopper.stop
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: AnyEvent) -> None:
         """Take one event, from any thread."""
         self.counter(event)
         for channel in self._channels:

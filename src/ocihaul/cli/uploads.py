@@ -2,19 +2,19 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from ocihaul.cli.exit_codes import DONE
 from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import (
     Invocation,
+    client_at_work,
     is_terminal,
     namespace_option,
-    run_query,
     settle,
 )
 from ocihaul.cli.option_types import FiniteRange
@@ -22,9 +22,8 @@ from ocihaul.cli.prompts import next_line
 from ocihaul.printing import say
 
 if TYPE_CHECKING:
+    from ocihaul.client import Client
     from ocihaul.events import Listener
-    from ocihaul.storage.client import StorageClient
-    from ocihaul.transfer.journal.journal import Journal
     from ocihaul.transfer.upload.incomplete import IncompleteUpload
 
 
@@ -114,7 +113,7 @@ def uploads(context: click.Context, /, **options: Any) -> None:
     Without a command they are listed.
     """
     if context.invoked_subcommand is None:
-        raise click.exceptions.Exit(_list(settle(context, options, command=("uploads",))))
+        _list(settle(context, options, command=("uploads",)))
 
 
 @uploads.command("list")
@@ -123,7 +122,7 @@ def uploads(context: click.Context, /, **options: Any) -> None:
 @click.pass_context
 def list_(context: click.Context, /, **options: Any) -> None:
     """List them, the oldest first."""
-    raise click.exceptions.Exit(_list(settle(context, options, command=("uploads", "list"))))
+    _list(settle(context, options, command=("uploads", "list")))
 
 
 @uploads.command("abort")
@@ -134,19 +133,12 @@ def list_(context: click.Context, /, **options: Any) -> None:
 @click.pass_context
 def abort(context: click.Context, /, which: str, **options: Any) -> None:
     """Drop one with its parts, at the service and in the journal."""
-    from ocihaul.transfer.upload import incomplete
-
     invocation = settle(context, options, command=("uploads", "abort"))
-
-    def work(
-        storage: "StorageClient", journal: "Journal", found: "Sequence[IncompleteUpload]"
-    ) -> None:
-        chosen = incomplete.find_by_name_or_id(found, which)
+    with _client_and_uploads(invocation) as (client, found):
+        chosen = _chosen(found, which)
         _confirm(invocation, f"Drop upload {_line(chosen, time.time())}?")
-        incomplete.abort(chosen, journal, storage, _told_on(invocation.stderr))
+        client.abort_incomplete_upload(chosen)
         invocation.tell(f"dropped upload {chosen.upload_id}")
-
-    raise click.exceptions.Exit(_with_all(invocation, work))
 
 
 @uploads.command("forget")
@@ -154,12 +146,10 @@ def abort(context: click.Context, /, which: str, **options: Any) -> None:
 @global_options(hidden=True)
 def forget(which: str) -> None:
     """Drop one from the journal alone: what the service has is left as it is."""
-    from ocihaul.cli.core import journal_to_read
-    from ocihaul.transfer.upload import incomplete
+    from ocihaul.functions import find_incomplete_uploads_here, forget_incomplete_upload
 
-    with journal_to_read() as journal:
-        chosen = incomplete.find_by_name_or_id(incomplete.list_in_journal(journal), which)
-        incomplete.forget(chosen, journal, _told_on(sys.stderr))
+    chosen = _chosen(find_incomplete_uploads_here(), which)
+    forget_incomplete_upload(chosen, listener=_told_on(sys.stderr))
     say(sys.stderr, f"forgot upload {chosen.upload_id} of {chosen.target.object}")
 
 
@@ -179,10 +169,7 @@ def clean(context: click.Context, /, **options: Any) -> None:
 
     invocation = settle(context, options, command=("uploads", "clean"))
     seconds = age(invocation.options["older_than"])
-
-    def work(
-        storage: "StorageClient", journal: "Journal", found: "Sequence[IncompleteUpload]"
-    ) -> None:
+    with _client_and_uploads(invocation) as (client, found):
         now, named = time.time(), set(invocation.options["buckets"] or ())
         old = [
             each
@@ -190,53 +177,57 @@ def clean(context: click.Context, /, **options: Any) -> None:
             if (each.source is not None or each.target.bucket in named) and each.age(now) >= seconds
         ]
         for each in old:
-            _drop(invocation, each, journal, storage)
+            _drop(invocation, each, client)
         if not old:
             invocation.tell(f"none of {len(found)} is ours and that old")
-
-    raise click.exceptions.Exit(_with_all(invocation, work))
 
 
 uploads.add_command(rule)
 
 
-def _list(invocation: Invocation) -> int:
-    from ocihaul.cli.core import journal_to_read
-    from ocihaul.transfer.upload.incomplete import list_in_journal
-
+def _list(invocation: Invocation) -> None:
     if invocation.options["local"]:
-        with journal_to_read() as journal:
-            _show(invocation, list_in_journal(journal))
-        return DONE
-    return _with_all(invocation, lambda _, __, found: _show(invocation, found))
+        from ocihaul.functions import find_incomplete_uploads_here
+
+        _show(invocation, find_incomplete_uploads_here())
+        return
+    with _client_and_uploads(invocation) as (_, found):
+        _show(invocation, found)
 
 
-def _with_all(
+@contextmanager
+def _client_and_uploads(
     invocation: Invocation,
-    work: "Callable[[StorageClient, Journal, Sequence[IncompleteUpload]], None]",
-) -> int:
-    """Run `work` with all that is left over, at the service too."""
-    from ocihaul.cli.core import journal_to_read
-    from ocihaul.transfer.upload.incomplete import known_buckets, list_all
+) -> "Iterator[tuple[Client, Sequence[IncompleteUpload]]]":
+    """A client, and all that is not finished, at the service too."""
+    from ocihaul.cli.option_values import namespace_or_none
 
+    namespace = namespace_or_none(invocation.options.get("namespace"))
     names = tuple(invocation.options["buckets"] or ())
-
-    def ask(storage: "StorageClient", namespace: str) -> None:
-        with journal_to_read() as journal:
-            buckets = [(namespace, name) for name in names] or known_buckets(journal, storage)
-            work(storage, journal, list_all(journal, storage, buckets))
-
-    return run_query(invocation, ask, needs_namespace=bool(names))
+    with client_at_work(invocation) as (client, _):
+        yield client, client.find_incomplete_uploads(names, namespace=namespace)
 
 
-def _drop(
-    invocation: Invocation,
-    leftover: "IncompleteUpload",
-    journal: "Journal",
-    storage: "StorageClient",
-) -> None:
+def _chosen(found: "Sequence[IncompleteUpload]", which: str) -> "IncompleteUpload":
+    """The one with this upload id or object name. Raises UsageError when it is none or several."""
+    from ocihaul.errors import UsageError
+
+    matching = [each for each in found if which in {each.upload_id, each.target.object}]
+    if not matching:
+        raise UsageError(
+            f"there is no incomplete upload {which!r}",
+            hint="List them with: ocihaul uploads; those of other buckets with -bn BUCKET.",
+        )
+    if len(matching) > 1:
+        ids = ", ".join(each.upload_id for each in matching)
+        raise UsageError(
+            f"there are several uploads of {which!r}: {ids}", hint="Name one by its id."
+        )
+    return matching[0]
+
+
+def _drop(invocation: Invocation, leftover: "IncompleteUpload", client: "Client") -> None:
     from ocihaul.errors import TransferInProgressError, UsageError
-    from ocihaul.transfer.upload.incomplete import abort as drop
 
     line = _line(leftover, time.time())
     if leftover.busy:
@@ -246,7 +237,7 @@ def _drop(
         invocation.tell(f"would drop {line}")
         return
     try:
-        drop(leftover, journal, storage, _told_on(invocation.stderr))
+        client.abort_incomplete_upload(leftover)
     except (TransferInProgressError, UsageError) as error:
         invocation.tell(f"left alone: {line}: {in_flags(error.message)}")
     else:

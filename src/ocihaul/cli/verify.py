@@ -1,6 +1,7 @@
 """`ocihaul verify`: a receipt against the file and the object of today."""
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +10,11 @@ import click
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import global_options
-from ocihaul.cli.invocation import Invocation, is_terminal, settle
+from ocihaul.cli.invocation import Invocation, settle
 
 if TYPE_CHECKING:
+    from ocihaul.config import Settings
     from ocihaul.events import Listener
-    from ocihaul.transfer.receipts.receipt import Receipt
     from ocihaul.transfer.receipts.verifying import FileVerdict, ObjectVerdict
 
 COMMAND = ("verify",)
@@ -38,99 +39,55 @@ def verify(context: click.Context, /, receipt: str, **options: Any) -> None:
 
 
 def _verify(invocation: Invocation, path: Path) -> int:
-    from ocihaul.cli.progress import reporting
+    from ocihaul.cli.client import reporting_on
     from ocihaul.cli.signals import stopping
     from ocihaul.errors import UsageError
-    from ocihaul.transfer.receipts.verifying import load_receipt
+    from ocihaul.functions import verify as compare
 
     options = invocation.options
     if options["no_file"] and (options["no_object"] or options["file"]):
         raise UsageError("--no-file leaves nothing to compare, or --file with it makes no sense")
-    receipt = load_receipt(path)
+    receipt = compare(path, stored=False).receipt
     if not (options["no_file"] or options["file"] or receipt.path):
         raise UsageError(
             "what was sent was no file", hint="Name one with --file, or add --no-file."
         )
-    terminal = is_terminal(invocation.stderr)
-    about_object: ObjectVerdict | None = None
-    about_file: FileVerdict | None = None
-    with (
-        stopping() as stopper,
-        reporting(invocation.stderr, terminal=terminal, debug=invocation.given.debug) as (
-            listener,
-            reporter,
-        ),
-    ):
-        if not options["no_object"]:
-            about_object = _object(invocation, receipt, listener, stopper.stop)
+    documents: dict[str, Any] = {"file": None, "object": None}
+    settings = None if options["no_object"] else invocation.settings()
+    with stopping() as stopper, reporting_on(invocation, settings) as (listener, reporter):
+        if settings is not None:
+            documents["object"] = _object(invocation, settings, path, listener, stopper.stop)
             where = f"{receipt.target.bucket}/{receipt.target.object}"
-            reporter.notice(_said(f"object {where}", about_object.problems))
+            reporter.notice(_said(f"object {where}", documents["object"]["problems"]))
         if not options["no_file"]:
-            about_file = _file(invocation, receipt, stopper.stop)
-            reporter.notice(_said(f"file {about_file.path}", about_file.problems))
-    good = all(each is None or each.good for each in (about_object, about_file))
-    invocation.answer(_document(path, about_file, about_object, good=good))
+            file = Path(options["file"] or receipt.path or "")
+            documents["file"] = _file(path, file, stopper.stop)
+            reporter.notice(_said(f"file {file}", documents["file"]["problems"]))
+    good = all(each is None or each["good"] for each in documents.values())
+    invocation.answer({"receipt": str(path), "verified": good, **documents})
     return DONE if good else FAILED
 
 
 def _object(
-    invocation: Invocation, receipt: "Receipt", listener: "Listener", stop: threading.Event
-) -> "ObjectVerdict":
-    from ocihaul.cli.core import storage_for
+    invocation: Invocation,
+    settings: "Settings",
+    receipt: Path,
+    listener: "Listener",
+    stop: threading.Event,
+) -> dict[str, Any] | None:
+    from ocihaul.cli.client import client_for
     from ocihaul.cli.option_values import customer_key
-    from ocihaul.events import Notice
-    from ocihaul.transfer.receipts.verifying import verify_object
 
     key = customer_key(invocation.options["encryption_key_file"], invocation.home)
-    settings = invocation.settings()
-    for text in invocation.notices(settings):
-        listener(Notice(f"Notice: {text}"))
-    with storage_for(settings, listener=listener, stop=stop) as storage:
-        # Never where the receipt says: a credential goes where the configuration leads, only.
-        endpoint = storage.base_url(receipt.target.namespace)
-        if endpoint != receipt.target.endpoint:
-            there = receipt.target.endpoint
-            listener(Notice(f"The object was stored at {there}; asking {endpoint}."))
-        return verify_object(receipt, storage, key=key)
+    with client_for(settings, listener=listener, stop=stop) as client:
+        return _object_document(client.verify(receipt, sse_customer_key=key).object)
 
 
-def _file(invocation: Invocation, receipt: "Receipt", stop: threading.Event) -> "FileVerdict":
-    from ocihaul.config.ini import path_exists
-    from ocihaul.errors import SourceError
-    from ocihaul.transfer.receipts.verifying import FileVerdict, verify_file
-
-    path = Path(invocation.options["file"] or receipt.path or "")
-    try:
-        if not path_exists(path):
-            raise SourceError(
-                "it is not there", hint="Name it with --file, or leave it out with --no-file."
-            )
-        return verify_file(receipt, path, stop=stop)
-    except SourceError as error:
-        text = in_flags(f"{error.message}. {error.hint}" if error.hint else error.message)
-        return FileVerdict(path, None, (), (text,))
-
-
-def _said(what: str, problems: tuple[str, ...]) -> str:
-    return f"{what}: " + ("; ".join(problems) if problems else "as it was stored")
-
-
-def _document(
-    path: Path, file: "FileVerdict | None", stored: "ObjectVerdict | None", *, good: bool
-) -> dict[str, Any]:
-    return {
-        "receipt": str(path),
-        "verified": good,
-        "file": file
-        and {
-            "path": str(file.path),
-            "size": file.size,
-            "good": file.good,
-            "differing-parts": list(file.differing),
-            "problems": list(file.problems),
-        },
-        "object": stored
-        and {
+def _object_document(stored: "ObjectVerdict | None") -> dict[str, Any] | None:
+    return (
+        None
+        if stored is None
+        else {
             "found": stored.found,
             "good": stored.good,
             "etag": stored.etag,
@@ -138,5 +95,45 @@ def _document(
             "archival-state": stored.archival_state,
             "compared": list(stored.compared),
             "problems": list(stored.problems),
-        },
-    }
+        }
+    )
+
+
+def _file(receipt: Path, path: Path, stop: threading.Event) -> dict[str, Any] | None:
+    from ocihaul.config.ini import path_exists
+    from ocihaul.errors import SourceError
+    from ocihaul.functions import verify as compare
+
+    try:
+        if not path_exists(path):
+            raise SourceError(
+                "it is not there", hint="Name it with --file, or leave it out with --no-file."
+            )
+        return _file_document(compare(receipt, file=path, stored=False, cancel=stop).file)
+    except SourceError as error:
+        text = in_flags(f"{error.message}. {error.hint}" if error.hint else error.message)
+        return {
+            "path": str(path),
+            "size": None,
+            "good": False,
+            "differing-parts": [],
+            "problems": [text],
+        }
+
+
+def _file_document(file: "FileVerdict | None") -> dict[str, Any] | None:
+    return (
+        None
+        if file is None
+        else {
+            "path": str(file.path),
+            "size": file.size,
+            "good": file.good,
+            "differing-parts": list(file.differing),
+            "problems": list(file.problems),
+        }
+    )
+
+
+def _said(what: str, problems: Sequence[str]) -> str:
+    return f"{what}: " + ("; ".join(problems) if problems else "as it was stored")

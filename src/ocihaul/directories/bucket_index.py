@@ -15,7 +15,7 @@ FIELDS = "name,size,etag,md5,timeModified,archivalState"
 _SMALLEST_PAGE = 10
 
 
-class Bucket:
+class BucketIndex:
     """One bucket, or what is under one prefix in it.
 
     `on_odd` is called with what is wrong with each entry of a list that has no usable name.
@@ -84,7 +84,7 @@ class Finder:
     than it has files. A page that was hardly used makes the next one smaller.
     """
 
-    def __init__(self, bucket: Bucket) -> None:
+    def __init__(self, bucket: BucketIndex) -> None:
         self._bucket = bucket
         self._page: list[ListedObject] = []
         self._at = 0

@@ -30,7 +30,7 @@ class SyncMode(Enum):
         return self in {SyncMode.SYNC, SyncMode.SYNC_NEWER}
 
 
-class Verdict(Enum):
+class SyncAction(Enum):
     """What to do with one file or object."""
 
     SEND = "send"
@@ -42,7 +42,7 @@ class Verdict(Enum):
 
 def judge_upload(
     mode: SyncMode, size: int, mtime_ns: int, there: ListedObject | None, *, checksum: bool = False
-) -> Verdict:
+) -> SyncAction:
     """For a file and the object that has its name.
 
     The rule of `sync`: what has another size differs; what has the same size and is newer than
@@ -50,32 +50,32 @@ def judge_upload(
     CLI sends whatever is newer.
     """
     if there is None or mode is SyncMode.REPLACE:
-        return Verdict.SEND
+        return SyncAction.SEND
     if mode.syncs:
         newer = checksum or mtime_ns > modified_ns(there)
         return _synced(mode, same_size=size == there.size, changed=newer)
-    return Verdict.SKIP if mode is SyncMode.KEEP else Verdict.ASK
+    return SyncAction.SKIP if mode is SyncMode.KEEP else SyncAction.ASK
 
 
 def judge_download(
     mode: SyncMode, there: ListedObject, size: int, mtime_ns: int, *, checksum: bool = False
-) -> Verdict:
+) -> SyncAction:
     """For an object and the file that is in its place; the rule of `sync` as for uploads.
 
     The object's time counts in whole seconds, as the official CLI sets it on the file.
     """
     if mode is SyncMode.REPLACE:
-        return Verdict.SEND
+        return SyncAction.SEND
     if mode.syncs:
         older = checksum or mtime_ns < whole_seconds(there) * 1_000_000_000
         return _synced(mode, same_size=size == there.size, changed=older)
-    return Verdict.SKIP if mode is SyncMode.KEEP else Verdict.ASK
+    return SyncAction.SKIP if mode is SyncMode.KEEP else SyncAction.ASK
 
 
-def _synced(mode: SyncMode, *, same_size: bool, changed: bool) -> Verdict:
+def _synced(mode: SyncMode, *, same_size: bool, changed: bool) -> SyncAction:
     if not same_size or (changed and mode is SyncMode.SYNC_NEWER):
-        return Verdict.SEND
-    return Verdict.COMPARE if changed else Verdict.SKIP
+        return SyncAction.SEND
+    return SyncAction.COMPARE if changed else SyncAction.SKIP
 
 
 def modified_ns(there: ListedObject) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 
-from ocihaul.directories.bucket_index import Bucket
+from ocihaul.directories.bucket_index import BucketIndex
 from ocihaul.directories.context import DirectoryContext
 from ocihaul.directories.request import DirectoryDelete
 from ocihaul.directories.results import DELETED, EXTRA, NOT_DELETED
@@ -38,7 +38,7 @@ def delete_all(
     """
     where = (request.namespace, request.bucket, request.prefix)
     odd = partial(work.nameless, kind=NOT_DELETED)
-    bucket = Bucket(work.storage, *where, on_odd=odd)
+    bucket = BucketIndex(work.storage, *where, on_odd=odd)
     objects = bucket.objects(delimiter=request.delimiter)
     names: Names = ((each.name, None) for each in objects if request.filter(each.name))
     if request.dry_run:

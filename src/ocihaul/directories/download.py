@@ -4,9 +4,9 @@ import contextlib
 import os
 import stat
 
-from ocihaul.directories.bucket_index import Bucket, odd_entry
+from ocihaul.directories.bucket_index import BucketIndex, odd_entry
 from ocihaul.directories.checkpoint import Finished, run_key
-from ocihaul.directories.compare import Verdict, judge_download, whole_seconds
+from ocihaul.directories.compare import SyncAction, judge_download, whole_seconds
 from ocihaul.directories.content import Contents
 from ocihaul.directories.context import DirectoryContext
 from ocihaul.directories.delete_local import delete_files
@@ -73,18 +73,6 @@ def _download(request: DirectoryDownload, work: DirectoryContext, destination: D
     delete_files(request, work, destination)
 
 
-def download_key(request: DirectoryDownload, endpoint: str) -> str:
-    """The name of this run in the checkpoint."""
-    return run_key(
-        direction="down",
-        endpoint=endpoint,
-        root=os.path.realpath(request.root),
-        where=[request.namespace, request.bucket, request.prefix],
-        mode=request.mode.value,
-        strip=request.strip_prefix,
-    )
-
-
 class _Downloader:
     def __init__(
         self, request: DirectoryDownload, work: DirectoryContext, destination: Destination
@@ -105,7 +93,7 @@ class _Downloader:
         """List and compare here, fetch in the workers."""
         request, work = self._request, self._work
         where = (request.namespace, request.bucket, request.prefix)
-        bucket = Bucket(work.storage, *where, on_odd=work.nameless)
+        bucket = BucketIndex(work.storage, *where, on_odd=work.nameless)
         with work.crew(request.parallel) as crew:
             for there in bucket.objects(delimiter=request.delimiter):
                 self.found_nothing = False
@@ -130,7 +118,7 @@ class _Downloader:
                 "its name is one of those that unfinished downloads have",
                 hint="Download it alone, to a `target` with another name.",
             )
-        if not work.results.add(FILE, self._destination.key(path), there.name):
+        if not work.results.claim(FILE, self._destination.key(path), there.name):
             other = work.results.value(FILE, self._destination.key(path))
             raise LocalFileError(f"it would be the same file as the object {other!r}")
         if there.fault is not None:
@@ -181,14 +169,15 @@ class _Downloader:
             verdict = judge_download(
                 request.mode, there, status.st_size, status.st_mtime_ns, checksum=request.checksum
             )
-            if verdict is Verdict.ASK and not request.dry_run:
-                if work.confirm is None:
+            if verdict is SyncAction.ASK and not request.dry_run:
+                answer = work.confirm(path) if work.confirm is not None else None
+                if answer is None:
                     raise ObjectExistsError("the file already exists", hint=_ASK)
-                verdict = Verdict.SEND if work.confirm(path) else Verdict.SKIP
-            if verdict is Verdict.SKIP:
+                verdict = SyncAction.SEND if answer else SyncAction.SKIP
+            if verdict is SyncAction.SKIP:
                 work.skipped(there.name)
                 return
-            compare = verdict is Verdict.COMPARE
+            compare = verdict is SyncAction.COMPARE
         if request.dry_run and not compare:
             work.results.add(DOWNLOADED, there.name)
             return
@@ -261,7 +250,7 @@ class _Downloader:
             name=there.name,
             target=place.path,
             if_match=there.etag,
-            part_size=request.part_size,
+            part_size=self._part_size,
             threshold=self._threshold,
             parallel=request.parallel,
             multipart=request.multipart,

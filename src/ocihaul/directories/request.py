@@ -10,8 +10,8 @@ from ocihaul.directories.filters import EVERYTHING, Filter, make_filter
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer.upload.request import UploadRequest
 
-#: Asked with a name before something is replaced (`SyncMode.ASK`).
-ConfirmReplacement = Callable[[str], bool]
+#: Asked with a name before something is replaced (`SyncMode.ASK`); None for no answer at all.
+ConfirmReplacement = Callable[[str], bool | None]
 #: Asked with the number of objects before any of them is deleted.
 ConfirmDeletion = Callable[[int], bool]
 

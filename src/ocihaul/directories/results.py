@@ -26,6 +26,7 @@ EXTRA = "extra"
 FILE = "file"
 
 _BATCH = 1000
+_INSERT = "INSERT OR IGNORE INTO results VALUES (?, ?, ?)"
 _as_json = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 
 
@@ -34,7 +35,7 @@ class Results:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards all below
-        self._counts: dict[str, int] = {}
+        self._fresh: list[tuple[str, str, str | None]] = []
         self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute("PRAGMA synchronous = OFF")
@@ -56,32 +57,42 @@ class Results:
         with self._lock:
             self._database.close()
 
-    def add(self, kind: str, name: str, value: object = None) -> bool:
+    def add(self, kind: str, name: str, value: object = None) -> None:
+        """Note one; what this kind has under the name already stays as it was.
+
+        Raises JournalError when there is no room.
+        """
+        row = (kind, printable(name), None if value is None else _as_json(value))
+        with self._lock:
+            self._fresh.append(row)
+            full = len(self._fresh) >= _BATCH
+        if full:  # one at a time, the workers would queue for the database
+            with self._using():
+                pass
+
+    def claim(self, kind: str, name: str, value: object) -> bool:
         """Note one; False when this kind has the name already, and then it stays as it was.
 
         Raises JournalError when there is no room.
         """
-        text = None if value is None else _as_json(value)
         with self._using() as database:
-            cursor = database.execute(
-                "INSERT OR IGNORE INTO results VALUES (?, ?, ?)", (kind, printable(name), text)
-            )
-            if cursor.rowcount == 1:
-                self._counts[kind] = self._counts.get(kind, 0) + 1
-            return cursor.rowcount == 1
+            cursor = database.execute(_INSERT, (kind, printable(name), _as_json(value)))
+        return cursor.rowcount == 1
 
     def drop(self, kind: str, name: str) -> None:
         """Forget one."""
         with self._using() as database:
-            cursor = database.execute(
+            database.execute(
                 "DELETE FROM results WHERE kind = ? AND name = ?", (kind, printable(name))
             )
-            self._counts[kind] = self._counts.get(kind, 0) - cursor.rowcount
 
     def count(self, kind: str) -> int:
-        """How many there are of a kind."""
-        with self._lock:
-            return self._counts.get(kind, 0)
+        """How many there are of a kind; the time that it takes grows with them."""
+        with self._using() as database:
+            row = database.execute(
+                "SELECT COUNT(*) FROM results WHERE kind = ?", (kind,)
+            ).fetchone()
+        return int(row[0])
 
     def value(self, kind: str, name: str) -> Any:
         """The value of one; None when there is none."""
@@ -118,8 +129,12 @@ class Results:
 
     @contextmanager
     def _using(self) -> Iterator[sqlite3.Connection]:
+        """The database, with everything in it that was noted."""
         with self._lock:
             try:
+                if self._fresh:
+                    self._database.executemany(_INSERT, self._fresh)
+                    self._fresh.clear()
                 yield self._database
             except sqlite3.Error as error:
                 raise JournalError(

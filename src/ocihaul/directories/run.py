@@ -1,14 +1,14 @@
 """One whole run over a directory: what to do, what to remember it by, what came of it."""
 
+import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 
-from ocihaul.directories import delete, download, upload
-from ocihaul.directories.bucket_index import Bucket
-from ocihaul.directories.checkpoint import open_checkpoint
+from ocihaul.directories.bucket_index import BucketIndex
+from ocihaul.directories.checkpoint import open_checkpoint, run_key
 from ocihaul.directories.context import DirectoryContext
 from ocihaul.directories.request import (
     ConfirmDeletion,
@@ -67,9 +67,9 @@ class Hooks:
     """What a caller wants to have a say in.
 
     `confirm` is asked before a file or object is replaced, `confirm_deletion` before a prefix is
-    deleted; without them the answers are no and yes. `before` is called with the bytes to transfer
-    before the first one is, None where no number of bytes says how long it takes; it may raise.
-    `report` gets all results while they can be read: there may be more than memory holds.
+    deleted; without them the answers are none and yes. `before` is called with the bytes to
+    transfer, None where no number of bytes says how long it takes; it may raise. `report` gets all
+    results while they can be read: there may be more than memory holds.
     """
 
     confirm: ConfirmReplacement | None = None
@@ -115,11 +115,17 @@ def run(
         )
         match request:
             case DirectoryUpload():
-                upload.upload_all(request, work)
+                from ocihaul.directories.upload import upload_all  # noqa: PLC0415  start-up time
+
+                upload_all(request, work)
             case DirectoryDownload():
-                download.download_all(request, work)
+                from ocihaul.directories.download import download_all  # noqa: PLC0415  as above
+
+                download_all(request, work)
             case DirectoryDelete():
-                delete.delete_all(request, work, confirm=hooks.confirm_deletion)
+                from ocihaul.directories.delete import delete_all  # noqa: PLC0415  as above
+
+                delete_all(request, work, confirm=hooks.confirm_deletion)
         if hooks.report is not None:
             hooks.report(results)
         return _result(results, size.total, dry=request.dry_run)
@@ -141,11 +147,43 @@ def _key(request: Request, storage: StorageClient) -> str | None:
         return None
     match request:
         case DirectoryUpload() if not request.mode.syncs:
-            return upload.upload_key(request, storage.base_url(request.each.namespace))
+            return _upload_key(request, storage.base_url(request.each.namespace))
         case DirectoryDownload() if not request.mode.syncs:
-            return download.download_key(request, storage.base_url(request.namespace))
+            return _download_key(request, storage.base_url(request.namespace))
         case _:
             return None
+
+
+def _upload_key(request: DirectoryUpload, endpoint: str) -> str:
+    """The name of this run in the checkpoint: everything that decides what an object is like."""
+    each = request.each
+    key = each.sse_customer_key
+    return run_key(
+        direction="up",
+        endpoint=endpoint,
+        root=os.path.realpath(request.root),
+        where=[each.namespace, each.bucket, request.prefix],
+        mode=request.mode.value,
+        guess_types=request.guess_types,
+        encryption=key.headers()["opc-sse-customer-key-sha256"] if key else each.kms_key_id,
+        metadata=sorted(each.metadata.items()),
+        headers=[
+            *(each.content_type, each.content_language, each.content_encoding),
+            *(each.content_disposition, each.cache_control, each.storage_tier),
+        ],
+    )
+
+
+def _download_key(request: DirectoryDownload, endpoint: str) -> str:
+    """The name of this run in the checkpoint."""
+    return run_key(
+        direction="down",
+        endpoint=endpoint,
+        root=os.path.realpath(request.root),
+        where=[request.namespace, request.bucket, request.prefix],
+        mode=request.mode.value,
+        strip=request.strip_prefix,
+    )
 
 
 def _bytes_of(request: Request, storage: StorageClient) -> int | None:
@@ -154,7 +192,7 @@ def _bytes_of(request: Request, storage: StorageClient) -> int | None:
         case DirectoryUpload():
             return size_of(request.root, follow_links=request.follow_links)
         case DirectoryDownload():
-            bucket = Bucket(storage, request.namespace, request.bucket, request.prefix)
+            bucket = BucketIndex(storage, request.namespace, request.bucket, request.prefix)
             return bucket.size(delimiter=request.delimiter)
         case DirectoryDelete():
             return None

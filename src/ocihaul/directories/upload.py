@@ -1,13 +1,12 @@
 """A directory to a bucket: what is new or different goes up, and what is gone may go, too."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ocihaul.directories.bucket_index import Bucket, odd_entry
-from ocihaul.directories.checkpoint import Finished, run_key
-from ocihaul.directories.compare import SyncMode, Verdict, judge_upload, side_by_side
+from ocihaul.directories.bucket_index import BucketIndex, odd_entry
+from ocihaul.directories.checkpoint import Finished
+from ocihaul.directories.compare import SyncAction, SyncMode, judge_upload, side_by_side
 from ocihaul.directories.content import Contents
 from ocihaul.directories.context import DirectoryContext
 from ocihaul.directories.delete import delete_objects
@@ -15,7 +14,7 @@ from ocihaul.directories.names import disk_path, object_name, sort_key
 from ocihaul.directories.request import DirectoryUpload
 from ocihaul.directories.results import EXTRA, UPLOADED, Unread
 from ocihaul.directories.small_put import SMALL, SmallFiles
-from ocihaul.directories.walk import Found, Kind, check_root, walk
+from ocihaul.directories.walk import Kind, WalkEntry, check_root, walk
 from ocihaul.directories.workers import Crew
 from ocihaul.errors import (
     ObjectExistsError,
@@ -55,7 +54,7 @@ class _Local:
     """Something in the directory, with the name of its object."""
 
     name: str
-    found: Found
+    found: WalkEntry
 
 
 def upload_all(request: DirectoryUpload, work: DirectoryContext) -> None:
@@ -83,33 +82,15 @@ def upload_all(request: DirectoryUpload, work: DirectoryContext) -> None:
         work.ended()
 
 
-def upload_key(request: DirectoryUpload, endpoint: str) -> str:
-    """The name of this run in the checkpoint: everything that decides what an object is like."""
-    each = request.each
-    key = each.sse_customer_key
-    return run_key(
-        direction="up",
-        endpoint=endpoint,
-        root=os.path.realpath(request.root),
-        where=[each.namespace, each.bucket, request.prefix],
-        mode=request.mode.value,
-        guess_types=request.guess_types,
-        encryption=key.headers()["opc-sse-customer-key-sha256"] if key else each.kms_key_id,
-        metadata=sorted(each.metadata.items()),
-        headers=[
-            *(each.content_type, each.content_language, each.content_encoding),
-            *(each.content_disposition, each.cache_control, each.storage_tier),
-        ],
-    )
-
-
 class _Uploader:
     def __init__(self, request: DirectoryUpload, work: DirectoryContext) -> None:
+        # The slots of a large file are counted in its parts, so their size must not depend on it.
+        self._part_size = request.each.part_size or DEFAULT_PART_SIZE
+        request = replace(request, each=replace(request.each, part_size=self._part_size))
         self._request = request
         self._work = work
         self._small = SmallFiles(work.storage, request.each, work.listener)
         self._incomplete = IncompleteUploadIndex(work.storage)
-        self._part_size = request.each.part_size or DEFAULT_PART_SIZE
         key = request.each.sse_customer_key
         self._contents = Contents(
             work.storage,
@@ -141,7 +122,7 @@ class _Uploader:
     def _pairs(self) -> Iterator[tuple[_Local | None, ListedObject | None]]:
         request, work = self._request, self._work
         where = (request.each.namespace, request.each.bucket, request.prefix)
-        bucket = Bucket(work.storage, *where, on_odd=work.nameless)
+        bucket = BucketIndex(work.storage, *where, on_odd=work.nameless)
         local = self._walk()
         if request.delete:
             prefix = request.prefix.encode()
@@ -217,16 +198,17 @@ class _Uploader:
         verdict = judge_upload(
             request.mode, found.size, found.mtime_ns, there, checksum=request.checksum
         )
-        if verdict is Verdict.ASK and not request.dry_run:
-            if work.confirm is None:
+        if verdict is SyncAction.ASK and not request.dry_run:
+            answer = work.confirm(item.name) if work.confirm is not None else None
+            if answer is None:
                 error = ObjectExistsError("the object already exists", hint=_ASK)
                 work.failed(item.name, error)
                 return
-            verdict = Verdict.SEND if work.confirm(item.name) else Verdict.SKIP
-        if verdict is Verdict.SKIP:
+            verdict = SyncAction.SEND if answer else SyncAction.SKIP
+        if verdict is SyncAction.SKIP:
             work.skipped(item.name)
             return
-        compared = there if verdict is Verdict.COMPARE else None
+        compared = there if verdict is SyncAction.COMPARE else None
         if request.dry_run and compared is None:
             work.results.add(UPLOADED, found.path)
             return
@@ -369,5 +351,5 @@ class _Sending:
         self._uploader.send(self._item, self._path, self._preconditions, self._compared)
 
 
-def _has_object(found: Found) -> bool:
+def _has_object(found: WalkEntry) -> bool:
     return found.kind in {Kind.FILE, Kind.EMPTY}

@@ -30,7 +30,7 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class WalkEntry:
     """One thing in the tree. `size` is bytes, `mtime_ns` nanoseconds since the epoch."""
 
     path: str
@@ -65,7 +65,7 @@ def check_root(root: str, *, parameter: str) -> None:
         ) from None
 
 
-def walk(root: str, *, follow_links: bool = True, empty: bool = False) -> Iterator[Found]:
+def walk(root: str, *, follow_links: bool = True, empty: bool = False) -> Iterator[WalkEntry]:
     """Everything below `root`; its `path` is relative.
 
     Without `follow_links` symbolic links are as if they were not there. With `empty` directories
@@ -89,14 +89,14 @@ def walk(root: str, *, follow_links: bool = True, empty: bool = False) -> Iterat
             below, problem = _open(base, path, level.above, follow_links=follow_links)
             if below is None:
                 kind = Kind.SPECIAL if problem == _LOOP else Kind.CLOSED
-                yield Found(from_disk(path), kind, reason=problem)
+                yield WalkEntry(from_disk(path), kind, reason=problem)
                 continue
             first = next(below.names, None)
             if first is not None:
                 below.names = _chain(first, below.names)
                 stack.append(below)
             elif empty:
-                yield Found(from_disk(path), Kind.EMPTY)
+                yield WalkEntry(from_disk(path), Kind.EMPTY)
 
 
 def size_of(root: str, *, follow_links: bool = True) -> int:
@@ -149,19 +149,19 @@ def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield from rest
 
 
-def _look(full: bytes, path: str) -> Found:
+def _look(full: bytes, path: str) -> WalkEntry:
     try:
         status = os.stat(full)  # noqa: PTH116
     except OSError as error:
         reason = error.strerror or "it cannot be looked at"
         if os.path.islink(full):  # noqa: PTH114
             reason = f"a symbolic link that leads nowhere: {reason}"
-        return Found(path, Kind.BROKEN, reason=reason)
+        return WalkEntry(path, Kind.BROKEN, reason=reason)
     if stat.S_ISREG(status.st_mode):
-        return Found(path, Kind.FILE, status.st_size, status.st_mtime_ns)
+        return WalkEntry(path, Kind.FILE, status.st_size, status.st_mtime_ns)
     if stat.S_ISDIR(status.st_mode):
-        return Found(path + "/", Kind.CLOSED, reason="it became a directory while it was read")
-    return Found(path, Kind.SPECIAL, reason=_special(status.st_mode))
+        return WalkEntry(path + "/", Kind.CLOSED, reason="it became a directory while it was read")
+    return WalkEntry(path, Kind.SPECIAL, reason=_special(status.st_mode))
 
 
 def _special(mode: int) -> str:

@@ -9,7 +9,7 @@
 It shares no code with the client on purpose: it must not share its mistakes.
 """
 
-from ocihaul.emulator.auth import Session
+from ocihaul.emulator.auth import EmulatorSession
 from ocihaul.emulator.emulator import Emulator, ObjectInfo, UploadInfo
 from ocihaul.emulator.faults import KINDS, Fault, FaultRates, UnfiredFaultsError
 from ocihaul.emulator.log import LogEntry
@@ -20,11 +20,11 @@ __all__ = [
     "KINDS",
     "ApiError",
     "Emulator",
+    "EmulatorSession",
     "Fault",
     "FaultRates",
     "LogEntry",
     "ObjectInfo",
-    "Session",
     "Settings",
     "UnfiredFaultsError",
     "UploadInfo",

@@ -29,7 +29,7 @@ USER = "ocid1.user.oc1..emulated"
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class EmulatorSession:
     """A login as its owner holds it: the key pair and the first token."""
 
     session_id: str
@@ -92,13 +92,13 @@ class Authority:
 
     # --- opening and ending
 
-    def login(self) -> Session:
+    def login(self) -> EmulatorSession:
         """A new session with a fresh key, as the browser login makes it."""
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         ends_at = self._clock() + self._settings().session_ttl
         login = self._open(key.public_key(), ends_at)
-        token = self.issue(login.session_id)
-        return Session(
+        token = self.issue(login.session_id, **self._left_out("login"))
+        return EmulatorSession(
             session_id=login.session_id,
             private_key_pem=private_pem(key),
             public_key_pem=public_pem(key.public_key()),
@@ -111,7 +111,7 @@ class Authority:
         login = self._open(public_key, self._clock() + self._settings().session_ttl)
         with self._lock:
             self.logins += 1
-        return self.issue(login.session_id)
+        return self.issue(login.session_id, **self._left_out("login"))
 
     def mint(self, public_key: rsa.RSAPublicKey, minutes: int) -> Token:
         """A session of fixed length for a key of the caller's (GenerateUpst)."""
@@ -119,7 +119,11 @@ class Authority:
         login = self._open(public_key, self._clock() + life)
         with self._lock:
             self.minted += 1
-        return self.issue(login.session_id, ttl=life)
+        return self.issue(login.session_id, ttl=life, **self._left_out("upst"))
+
+    def _left_out(self, kind: str) -> dict[str, Any]:
+        """The claims that a token of this kind does not have."""
+        return {} if kind in self._settings().sess_exp_in else {"sess_exp": None}
 
     def _open(self, public_key: rsa.RSAPublicKey, ends_at: float) -> Login:
         if self._settings().integer_claims:
@@ -161,7 +165,7 @@ class Authority:
 
     # --- issuing
 
-    def issue(self, session_id: str, ttl: float | None = None, **claims: Any) -> Token:
+    def issue(self, session_id: str, ttl: float | None = None, **claims: object) -> Token:
         """A token in the session; `claims` replace what would be there (None: left out)."""
         with self._lock:
             login = self._logins[session_id]
@@ -198,7 +202,9 @@ class Authority:
             now = self._clock()
             self.check(token, now, refreshing=True)
             older = [each for each in self._tokens.values() if each.login is token.login]
-            claims = {} if settings.refresh_extends else {"exp": _whole(token.expires_at)}
+            claims = self._left_out("refresh")
+            if not settings.refresh_extends:
+                claims["exp"] = _whole(token.expires_at)
             new = self.issue(token.login.session_id, **claims)
             if settings.refresh_kills_old_after is not None:
                 dies_at = now + settings.refresh_kills_old_after

@@ -136,11 +136,11 @@ class Bucket:
         current = self.objects.get(name)
         return [*([] if current is None else [current]), *self.older.get(name, [])]
 
-    def upload(self, name: str, upload_id: str | None) -> Upload:
-        """The upload in progress; 404 if there is none (any more)."""
+    def upload(self, name: str, upload_id: str | None, code: str = "UploadNotFound") -> Upload:
+        """The upload in progress; 404 with `code` if there is none (any more)."""
         upload = self.uploads.get(upload_id or "")
         if upload is None or upload.name != name:
-            raise ApiError(404, "UploadNotFound", "No such upload")
+            raise ApiError(404, code, "No such upload")
         return upload
 
     def check_retention(self, stored: StoredObject | None, now: float) -> None:

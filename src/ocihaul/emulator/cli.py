@@ -1,6 +1,7 @@
 """The emulator as a program: prints where it is and what to paste, runs until interrupted."""
 
 import argparse
+import dataclasses
 import json
 import signal
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+from ocihaul.emulator.answers import AnswersError, read_answers
 from ocihaul.emulator.emulator import Emulator
 from ocihaul.emulator.log import LogEntry, as_json
 from ocihaul.emulator.settings import GIB, MIB, Settings
@@ -86,6 +88,12 @@ def _parser() -> argparse.ArgumentParser:
         help="which come back beside the MD5: those that were declared, CRC32C always, none "
         "(default: declared)",
     )
+    add(
+        "--like",
+        type=Path,
+        metavar="FILE",
+        help="behave as the service that `python -m tools.live_probe` asked; other options win",
+    )
     add("--discard", action="store_true", help="hash bodies and forget them")
     add("--fast", action="store_true", help="compute no MD5")
     add("--data-dir", type=Path, help="keep bodies here (default: a temporary directory)")
@@ -103,16 +111,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _settings(options: argparse.Namespace) -> Settings:
+def _settings(options: argparse.Namespace, parser: argparse.ArgumentParser) -> Settings:
+    """Those of the answers in `--like`, and over them what the other options say."""
     same = (
         "host port tls token_ttl session_ttl refresh_kills_old_after check_token_at bandwidth "
         "continue_delay ignore_expect clock_offset checksums discard fast data_dir namespace bucket"
     )
-    return Settings(
-        **{name: getattr(options, name) for name in same.split()},
-        refresh_extends=not options.no_refresh_extends,
-        early_close=not options.no_early_close,
-    )
+    given = {name: getattr(options, name) for name in same.split()}
+    if options.no_refresh_extends:
+        given["refresh_extends"] = False
+    if options.no_early_close:
+        given["early_close"] = False
+    if options.like is not None:
+        usual = {name for name in given if given[name] == parser.get_default(name)}
+        given = {name: given[name] for name in given if name not in usual}
+        return dataclasses.replace(Settings(**read_answers(options.like)), **given)
+    return Settings(**given)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -120,7 +134,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
     try:
-        return _run(options)
+        return _run(options, _settings(options, parser))
+    except AnswersError as error:
+        parser.exit(2, f"{parser.prog}: --like {options.like}: {error}\n")
     except ModuleNotFoundError as error:
         cure = "pip install trustme"
         parser.exit(2, f"{parser.prog}: --tls needs the package {error.name}: {cure}\n")
@@ -128,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.exit(2, f"{parser.prog}: {error}\nName another --port, address or path.\n")
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace, settings: Settings) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -141,7 +157,7 @@ def _run(options: argparse.Namespace) -> int:
             log_file.write(as_json(entry) + "\n")
 
     try:
-        with Emulator(_settings(options), on_request=write) as emulator:
+        with Emulator(settings, on_request=write) as emulator:
             config = _profile(emulator, options)
             _announce(emulator, options, config)
             stop.wait()

@@ -110,8 +110,19 @@ class ConnectionHandler:
             self._service.log.finish(self._record)
 
     def _attend(self) -> Answer:
+        try:
+            return self._operate()
+        except ApiError:
+            record, late = self._record, not self._service.settings.answers_early
+            if late and self._fault is None and record.body_received < record.body_expected:
+                self._body.receive(lambda _chunk: None)
+            raise
+
+    def _operate(self) -> Answer:
         operation, service = self._operation, self._service
         service.work.settle()
+        if not service.rate.admits(service.settings.rate_limit):
+            raise ApiError(429, "TooManyRequests", "Too many requests for the tenant")
         if self._chunked:
             raise ApiError(411, "MissingContentLength", "The content-length header is missing")
         if operation is None:
@@ -197,6 +208,8 @@ class ConnectionHandler:
         if self._call.path.startswith(("/n", "/p/", "/workRequests")):
             headers |= _API_HEADERS
         headers |= answer.headers
+        if not self._tells_request_id(answer.status):
+            del headers["opc-request-id"]
         if "opc-client-request-id" in self._call.headers:
             headers["opc-client-request-id"] = self._call.headers["opc-client-request-id"]
         is_head = self._call.method == "HEAD"
@@ -215,6 +228,12 @@ class ConnectionHandler:
         if answer.stream is not None:
             for piece in spoiled(self._service, self._fault, self._record, answer.stream):
                 self._send_piece(memoryview(piece))
+
+    def _tells_request_id(self, status: int) -> bool:
+        without = self._service.settings.no_request_id
+        if self._call.method == "HEAD" and "head" in without:
+            return False
+        return not (status == 206 and "206" in without)
 
     def _send_piece(self, piece: memoryview) -> None:
         """In small steps where the bandwidth is limited, so that it flows evenly.

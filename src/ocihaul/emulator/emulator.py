@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from ocihaul.emulator.auth import TENANCY, Authority, Session
+from ocihaul.emulator.auth import TENANCY, Authority, EmulatorSession
 from ocihaul.emulator.blobs import Blob, combine_crc32c, digest_of_digests
 from ocihaul.emulator.buckets import Store, Versioning
 from ocihaul.emulator.faults import Faults, RandomFaults
@@ -23,7 +23,7 @@ from ocihaul.emulator.log import Log, LogEntry
 from ocihaul.emulator.objects import Attributes, Part, StoredObject
 from ocihaul.emulator.profiles import REGION, write_api_key_profile, write_session_profile
 from ocihaul.emulator.server import Server, server_context
-from ocihaul.emulator.settings import Settings
+from ocihaul.emulator.settings import Settings, SettingsChange
 from ocihaul.emulator.state import Service
 
 
@@ -132,7 +132,7 @@ class Emulator:
         """As they are now; change them with `configure`."""
         return self._service.settings
 
-    def configure(self, **changes: Any) -> None:
+    def configure(self, **changes: Unpack[SettingsChange]) -> None:
         """Replace settings while running (host, port, tls and data_dir are fixed)."""
         self._service.settings = dataclasses.replace(self._service.settings, **changes)
 
@@ -158,11 +158,13 @@ class Emulator:
         """The auth service; `auth.refreshes` counts the tokens that refresh gave out."""
         return self._service.auth
 
-    def login(self) -> Session:
+    def login(self) -> EmulatorSession:
         """A new session with a key of its own."""
         return self.auth.login()
 
-    def issue_token(self, session: Session, ttl: float | None = None, **claims: Any) -> str:
+    def issue_token(
+        self, session: EmulatorSession, ttl: float | None = None, **claims: object
+    ) -> str:
         """Another token in the session, for the same key; a claim of None is left out."""
         return self.auth.issue(session.session_id, ttl, **claims).text
 
@@ -174,7 +176,7 @@ class Emulator:
         """All tokens issued so far are refused from now on."""
         self.auth.revoke_all(refreshable=refreshable)
 
-    def end_session(self, session: Session) -> None:
+    def end_session(self, session: EmulatorSession) -> None:
         """The session has expired: no token, no refresh."""
         self.auth.end(session.session_id)
 
@@ -183,7 +185,7 @@ class Emulator:
         directory: Path,
         profile: str = "DEFAULT",
         *,
-        session: Session | None = None,
+        session: EmulatorSession | None = None,
         passphrase: str | None = None,
         region: str = REGION,
     ) -> Path:

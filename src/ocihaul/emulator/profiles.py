@@ -8,13 +8,20 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from ocihaul.emulator.auth import TENANCY, USER, Session, fingerprint, private_pem, public_pem
+from ocihaul.emulator.auth import (
+    TENANCY,
+    USER,
+    EmulatorSession,
+    fingerprint,
+    private_pem,
+    public_pem,
+)
 
 REGION = "eu-frankfurt-1"
 
 
 def write_session_profile(
-    directory: Path, profile: str, session: Session, *, region: str, passphrase: str | None
+    directory: Path, profile: str, session: EmulatorSession, *, region: str, passphrase: str | None
 ) -> Path:
     """`config` with the section, and `sessions/<profile>/` with key pair and token."""
     home = directory / "sessions" / profile

@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 MIB = 2**20
 GIB = 2**30
 
+#: Which checksums its answers have.
+Checksums = Literal["declared", "always", "never"]
+#: What a pre-authenticated request is refused with.
+ParRefusal = Literal[401, 403, 404]
 RefreshOutage = Literal["500", "429", "hang", "html", "cut"]
 
 
@@ -33,6 +37,9 @@ class Settings:
     refresh_extends: bool = True
     #: After a refresh the older tokens of the session die this much later; None: at their exp.
     refresh_kills_old_after: float | None = None
+    #: Which tokens tell when their session ends (claim sess_exp): those of a login, of a refresh,
+    #: of GenerateUpst.
+    sess_exp_in: frozenset[str] = frozenset({"login", "refresh", "upst"})
     refresh_outage: RefreshOutage | None = None
     refresh_hang_seconds: float = 30.0
     refresh_refuses: bool = False
@@ -55,6 +62,8 @@ class Settings:
     continue_delay: float | None = None
     #: Never send 100 Continue; read the body straight away.
     ignore_expect: bool = False
+    #: False: an error that is known from the headers is told when the body is there.
+    answers_early: bool = True
     #: An error that is known from the headers is answered, and the connection closed with the
     #: body unread. False: the body is read and thrown away first (up to `drain_limit`), or the
     #: close lingers where it is not known whether the client will send it.
@@ -68,7 +77,9 @@ class Settings:
     namespace: str = "ns1"
     bucket: str = "backups"
     #: Which opc-content-* values come back: for a declared algorithm, CRC32C always, or none.
-    checksums: Literal["declared", "always", "never"] = "declared"
+    checksums: Checksums = "declared"
+    #: Where the CRC32C of an upload that declared none is told: part, commit, head.
+    undeclared_crc32c: frozenset[str] = frozenset()
     #: False: a body that differs from the checksum in its request is stored all the same. The
     #: documented service refuses it (400); what rewrites bodies on the way may not.
     checks_bodies: bool = True
@@ -83,6 +94,15 @@ class Settings:
     max_parts: int = 10_000
     min_part_size: int = 10 * MIB
     enforce_min_part_size: bool = False
+    #: False: a commit wants parts of one size, but for the last.
+    unequal_parts: bool = True
+    #: Preconditions that a commit does not look at: if-match, if-none-match.
+    commit_ignores: frozenset[str] = frozenset()
+    #: The codes of the 404 for an upload that is unknown, at UploadPart and at the commit.
+    unknown_upload_at_part: str = "UploadNotFound"
+    unknown_upload_at_commit: str = "UploadNotFound"
+    #: A customer's key in a request for an object that was written without one.
+    unneeded_customer_key: Literal["refused", "ignored"] = "refused"
     #: Largest page of any list; None: 1000.
     page_limit: int | None = None
     #: How long it takes until a restored Archive object can be read; the service takes an hour.
@@ -95,13 +115,83 @@ class Settings:
     #: How long a copy takes.
     copy_seconds: float = 0.2
 
+    # --- answers
+    #: Answers that have no opc-request-id: head (to any HEAD), 206.
+    no_request_id: frozenset[str] = frozenset()
+    #: Requests in a second, all together; what is more is answered 429. None: no limit.
+    rate_limit: float | None = None
+
     # --- pre-authenticated requests (PARs): what is not documented can be either
     #: False: who made the PARs has lost the right to the objects.
     par_rights: bool = True
     #: What a PAR that is unknown, expired or without the right is answered with.
-    par_refusal: Literal[401, 404] = 404
+    par_refusal: ParRefusal = 404
+    #: What one that does not allow the operation is answered with; None: the same.
+    par_misuse_refusal: ParRefusal | None = None
+    #: Whether a PAR that may list objects does.
+    par_lists_objects: bool = True
     #: Whether GET on the URL of a multipart upload lists its parts.
     par_lists_parts: bool = True
     #: Request headers, in lower case, that are ignored on a PAR, such as if-none-match,
     #: storage-tier, content-md5, opc-checksum-algorithm.
     par_ignores: frozenset[str] = frozenset()
+
+
+class SettingsChange(TypedDict, total=False):
+    """What `Emulator.configure` takes: the fields of `Settings`, but for those that are fixed."""
+
+    idle_timeout: float
+    body_timeout: float
+    token_ttl: float
+    session_ttl: float
+    integer_claims: bool
+    refresh_extends: bool
+    refresh_kills_old_after: float | None
+    refresh_outage: RefreshOutage | None
+    refresh_hang_seconds: float
+    refresh_refuses: bool
+    login_error_has_nonce: bool
+    upst_ttl: float | None
+    check_token_at: Literal["headers", "end"]
+    clock_offset: float
+    max_skew: float
+    bandwidth: float | None
+    answer_bandwidth: float | None
+    continue_delay: float | None
+    ignore_expect: bool
+    early_close: bool
+    announce_close: bool
+    drain_limit: int
+    linger_seconds: float
+    namespace: str
+    bucket: str
+    checksums: Checksums
+    checks_bodies: bool
+    discard: bool
+    fast: bool
+    max_object_put: int
+    max_part_size: int
+    max_parts: int
+    min_part_size: int
+    enforce_min_part_size: bool
+    page_limit: int | None
+    restore_seconds: float
+    commit_needs_every_part: bool
+    suspended_replaces_latest: bool
+    copy_seconds: float
+    par_rights: bool
+    par_refusal: ParRefusal
+    par_lists_parts: bool
+    par_ignores: frozenset[str]
+    par_misuse_refusal: ParRefusal | None
+    par_lists_objects: bool
+    sess_exp_in: frozenset[str]
+    answers_early: bool
+    undeclared_crc32c: frozenset[str]
+    unequal_parts: bool
+    commit_ignores: frozenset[str]
+    unknown_upload_at_part: str
+    unknown_upload_at_commit: str
+    unneeded_customer_key: Literal["refused", "ignored"]
+    no_request_id: frozenset[str]
+    rate_limit: float | None

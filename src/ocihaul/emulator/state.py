@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass, field
 
 from ocihaul.emulator.auth import Authority
@@ -34,6 +35,27 @@ class Throttle:
         self._closing.wait(wait)
 
 
+class RateLimit:
+    """Counts the requests of the last second."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards _recent
+        self._recent: deque[float] = deque()
+
+    def admits(self, limit: float | None) -> bool:
+        """Count one more, unless there were `limit` in the last second; None: no limit."""
+        if limit is None:
+            return True
+        with self._lock:
+            now = time.monotonic()
+            while self._recent and self._recent[0] <= now - 1:
+                self._recent.popleft()
+            if len(self._recent) >= limit:
+                return False
+            self._recent.append(now)
+            return True
+
+
 @dataclass(slots=True)
 class Service:
     """One emulated region. `settings` may be replaced at any time; read it once per decision."""
@@ -47,6 +69,7 @@ class Service:
     auth: Authority = field(init=False)
     work: WorkRequests = field(init=False)
     random_faults: RandomFaults = field(default_factory=RandomFaults)
+    rate: RateLimit = field(default_factory=RateLimit)
     host_ports: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:

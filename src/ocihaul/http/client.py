@@ -49,7 +49,7 @@ _MAX_REJECTIONS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ServiceCall:
     """One operation to be carried out: everything about a request but its signature.
 
     `path` is quoted already. A `document` is sent as signed JSON (bytes as they are), a `body` as
@@ -106,7 +106,7 @@ class _Tally:
     replaced: int = 0
 
 
-class Client:
+class HttpClient:
     """Calls operations of one service. Thread-safe: it keeps no state between calls.
 
     `probe` is a cheap call that needs a valid credential: after a connection broke inside a body
@@ -123,7 +123,7 @@ class Client:
         retry: RetryPolicy | None = None,
         listener: Listener = ignore,
         stop: threading.Event | None = None,
-        probe: Call | None = None,
+        probe: ServiceCall | None = None,
         chance: Callable[[], float] = random.random,
         request_id: str | None = None,
     ) -> None:
@@ -141,7 +141,7 @@ class Client:
         """Begin to open connections for calls that are to come; see `Pool.open_ahead`."""
         self._pool.open_ahead(origin, count)
 
-    def call(self, origin: Origin, call: Call) -> Answer:
+    def call(self, origin: Origin, call: ServiceCall) -> Answer:
         """Carry out `call` and return its 2xx answer.
 
         Raises ServiceError for any other answer that stands, NetworkError when none came,
@@ -170,18 +170,18 @@ class Client:
         except Stopped:
             raise TransferCancelled("stopped while talking to the service") from None
 
-    def _turn(self, call: Call) -> contextlib.AbstractContextManager[None]:
+    def _turn(self, call: ServiceCall) -> contextlib.AbstractContextManager[None]:
         """A large body waits for it under a limit: before it is signed, as that may take long."""
         body = call.body
         large = body is not None and not isinstance(body, bytes) and body.length > EXPECT_ABOVE
         return self._pool.turn() if large else contextlib.nullcontext()
 
     @contextlib.contextmanager
-    def bounded(self, seconds: float) -> Iterator["Client"]:
+    def bounded(self, seconds: float) -> Iterator["HttpClient"]:
         """The same client for a last word: it does not hear the stop, but has only `seconds`."""
         stop = _Deadline(seconds)
         with self._pool.twin(stop) as pool:
-            yield Client(
+            yield HttpClient(
                 pool,
                 self._credentials,
                 self._clock,
@@ -191,9 +191,9 @@ class Client:
                 request_id=self._request_id,
             )
 
-    def scoped(self, listener: Listener, stop: threading.Event) -> "Client":
+    def scoped(self, listener: Listener, stop: threading.Event) -> "HttpClient":
         """The same client over the same connections for one caller: its listener, its stop."""
-        return Client(
+        return HttpClient(
             self._pool.sharing(stop),
             self._credentials,
             self._clock,
@@ -206,7 +206,12 @@ class Client:
         )
 
     def _settles(
-        self, answer: Answer, call: Call, credential: Credential, redated: bool, tally: _Tally
+        self,
+        answer: Answer,
+        call: ServiceCall,
+        credential: Credential,
+        redated: bool,
+        tally: _Tally,
     ) -> bool:
         """True for success, False when the call is worth another attempt, else raises."""
         ours = "opc-request-id" in answer.headers
@@ -230,7 +235,7 @@ class Client:
     def _mended(
         self,
         credential: Credential,
-        call: Call,
+        call: ServiceCall,
         redated: bool,
         tally: _Tally,
     ) -> bool:
@@ -249,7 +254,12 @@ class Client:
         return self._wait(call, rejection_delay(tally.rejections, self._chance()))
 
     def _after_break(
-        self, origin: Origin, call: Call, credential: Credential, error: WireError, tally: _Tally
+        self,
+        origin: Origin,
+        call: ServiceCall,
+        credential: Credential,
+        error: WireError,
+        tally: _Tally,
     ) -> None:
         tally.unanswered = True
         if error.body_sent and self._was_rejected(origin, credential):
@@ -266,7 +276,7 @@ class Client:
         failure.__cause__ = error
         self._pause(call, tally, failure, None)
 
-    def _replace(self, call: Call, error: Stalled, tally: _Tally) -> None:
+    def _replace(self, call: ServiceCall, error: Stalled, tally: _Tally) -> None:
         """The next attempt is made at once: the network is there, one connection is of no use."""
         tally.unanswered = True
         tally.replaced += 1
@@ -285,7 +295,7 @@ class Client:
         return answer.status == 401
 
     def _pause(
-        self, call: Call, tally: _Tally, failure: OcihaulError, wanted: float | None
+        self, call: ServiceCall, tally: _Tally, failure: OcihaulError, wanted: float | None
     ) -> None:
         """Wait before the next attempt, or raise `failure` when there have been enough."""
         now = self._clock.monotonic()
@@ -299,7 +309,7 @@ class Client:
         if not self._wait(call, delay):
             raise failure
 
-    def _wait(self, call: Call, delay: float) -> bool:
+    def _wait(self, call: ServiceCall, delay: float) -> bool:
         """Let `delay` seconds pass; False when the call was abandoned meanwhile."""
         deadline = time.monotonic() + delay
         while (left := deadline - time.monotonic()) > 0:
@@ -310,7 +320,7 @@ class Client:
         return True
 
     def _attempt(
-        self, origin: Origin, call: Call, credential: Credential, *, patient: bool = True
+        self, origin: Origin, call: ServiceCall, credential: Credential, *, patient: bool = True
     ) -> Answer:
         """Sign and send once; whatever comes of it is an event."""
         request = self._signed(origin, call, credential, patient=patient)
@@ -346,7 +356,7 @@ class Client:
         return answer
 
     def _signed(
-        self, origin: Origin, call: Call, credential: Credential, *, patient: bool
+        self, origin: Origin, call: ServiceCall, credential: Credential, *, patient: bool
     ) -> Request:
         target = call.target
         document = _encoded(call.document)

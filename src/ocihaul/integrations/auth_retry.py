@@ -72,7 +72,7 @@ class _Mender:
         _settle_count(request.body)
         self._sign(request, credential)
 
-    def heard(self, response: Any, **sending: Any) -> Any:
+    def heard(self, response: Any, **sending: object) -> Any:
         """The response hook: the answer that stands, be it this one or a later one."""
         for rejections in range(1, MAX_REJECTIONS + 1):
             redated = self._clock.observe(_service_date(response), signed_with=self._offset)
@@ -95,7 +95,7 @@ class _Mender:
             return False
         return self._rewind(response.request.body)
 
-    def _again(self, response: Any, sending: dict[str, Any]) -> Any:
+    def _again(self, response: Any, sending: dict[str, object]) -> Any:
         request = response.request.copy()
         for name in _OURS:
             if name != "date" or not self._dated:

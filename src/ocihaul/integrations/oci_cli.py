@@ -131,7 +131,9 @@ class _Sessions:
             for text in settings.notices:
                 self._listener(Notice(text))
             session = Session.from_settings(
-                settings, listener=self._listener, session_wait=settings.session_options.session_wait
+                settings,
+                listener=self._listener,
+                session_wait=settings.session_options.session_wait,
             )
             self._open.enter_context(session)
             session.ensure_valid()  # an expired session ends the command before it begins

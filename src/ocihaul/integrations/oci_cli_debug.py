@@ -39,11 +39,11 @@ def redacted_debug() -> Iterator[None]:
     module: Any = http.client
     factory = logging.getLogRecordFactory()
 
-    def printing(*values: object, **settings: Any) -> None:
+    def printing(*values: object, sep: str | None = " ", end: str | None = "\n") -> None:
         # It is what http.client would have done.
-        builtins.print(*(clean(str(value)) for value in values), **settings)  # noqa: T201
+        builtins.print(*(clean(str(value)) for value in values), sep=sep, end=end)  # noqa: T201
 
-    def record(*args: Any, **settings: Any) -> logging.LogRecord:
+    def record(*args: object, **settings: object) -> logging.LogRecord:
         made = factory(*args, **settings)
         try:
             text = made.getMessage()

@@ -85,7 +85,9 @@ def settings_for(
         settings.profile, command, "session-wait"
     )
     if not says_to_wait:
-        settings = replace(settings, session_options=replace(settings.session_options, session_wait=0.0))
+        settings = replace(
+            settings, session_options=replace(settings.session_options, session_wait=0.0)
+        )
     return replace(
         settings,
         token_file=_path(client_config.get("security_token_file"), home) or settings.token_file,

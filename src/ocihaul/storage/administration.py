@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from ocihaul.documents import whole_object
 from ocihaul.errors import ServiceError
-from ocihaul.http.client import Call
+from ocihaul.http.client import ServiceCall
 from ocihaul.storage.calls import Caller, Described, Headers, already_gone, read
 from ocihaul.storage.fields import Document
 from ocihaul.storage.names import bucket_path, check_object_name, quoted
@@ -25,7 +25,9 @@ class Administration(Caller):
     def create_bucket(self, namespace: str, details: Mapping[str, object]) -> Described:
         """Make a bucket. `details` is CreateBucketDetails: name, compartmentId and the rest."""
         path = f"/n/{quoted(namespace, 'namespace')}/b"
-        return self._described(namespace, Call("CreateBucket", "POST", path, document=details))
+        return self._described(
+            namespace, ServiceCall("CreateBucket", "POST", path, document=details)
+        )
 
     def update_bucket(
         self,
@@ -36,7 +38,7 @@ class Administration(Caller):
         if_match: str | None = None,
     ) -> Described:
         """Change a bucket. `details` is UpdateBucketDetails; metadata that is null is removed."""
-        call = Call(
+        call = ServiceCall(
             "UpdateBucket",
             "POST",
             bucket_path(namespace, bucket),
@@ -48,7 +50,7 @@ class Administration(Caller):
     def delete_bucket(self, namespace: str, bucket: str, *, if_match: str | None = None) -> Headers:
         """Remove an empty bucket; one that is gone after a lost reply counts as removed."""
         path = bucket_path(namespace, bucket)
-        call = Call("DeleteBucket", "DELETE", path, headers=_matching(if_match))
+        call = ServiceCall("DeleteBucket", "DELETE", path, headers=_matching(if_match))
         try:
             return self._call(namespace, call).headers
         except ServiceError as error:
@@ -64,7 +66,7 @@ class Administration(Caller):
         if bucket_key_only is not None:
             query["isReencryptBucketKeyOnly"] = str(bucket_key_only).lower()
         path = f"{bucket_path(namespace, bucket)}/actions/reencrypt"
-        call = Call("ReencryptBucket", "POST", path, query=query, document=_NO_BODY)
+        call = ServiceCall("ReencryptBucket", "POST", path, query=query, document=_NO_BODY)
         return self._call(namespace, call).headers
 
     def reencrypt_object(
@@ -80,7 +82,7 @@ class Administration(Caller):
         check_object_name(name)
         path = f"{bucket_path(namespace, bucket)}/actions/reencrypt/{quoted(name, 'object name')}"
         query = {} if version_id is None else {"versionId": version_id}
-        call = Call("ReencryptObject", "POST", path, query=query, document=details)
+        call = ServiceCall("ReencryptObject", "POST", path, query=query, document=details)
         return self._call(namespace, call).headers
 
     def update_object_storage_tier(
@@ -101,18 +103,18 @@ class Administration(Caller):
     def get_namespace_metadata(self, namespace: str) -> Described:
         """The compartments of buckets that are made through the S3 and Swift APIs."""
         path = f"/n/{quoted(namespace, 'namespace')}"
-        return self._described(namespace, Call("GetNamespaceMetadata", "GET", path))
+        return self._described(namespace, ServiceCall("GetNamespaceMetadata", "GET", path))
 
     def update_namespace_metadata(self, namespace: str, details: Mapping[str, object]) -> Described:
         """Set them: defaultS3CompartmentId, defaultSwiftCompartmentId."""
         path = f"/n/{quoted(namespace, 'namespace')}"
-        call = Call("UpdateNamespaceMetadata", "PUT", path, document=details)
+        call = ServiceCall("UpdateNamespaceMetadata", "PUT", path, document=details)
         return self._described(namespace, call)
 
     def get_object_lifecycle_policy(self, namespace: str, bucket: str) -> Described:
         """The bucket's lifecycle policy; 404 LifecyclePolicyNotFound without one."""
         path = f"{bucket_path(namespace, bucket)}/l"
-        return self._described(namespace, Call("GetObjectLifecyclePolicy", "GET", path))
+        return self._described(namespace, ServiceCall("GetObjectLifecyclePolicy", "GET", path))
 
     def put_object_lifecycle_policy(
         self,
@@ -123,7 +125,7 @@ class Administration(Caller):
     ) -> Described:
         """Replace the lifecycle policy. `headers`: if-match, if-none-match."""
         path = f"{bucket_path(namespace, bucket)}/l"
-        call = Call(
+        call = ServiceCall(
             "PutObjectLifecyclePolicy", "PUT", path, document=details, headers=headers or {}
         )
         return self._described(namespace, call)
@@ -135,7 +137,7 @@ class Administration(Caller):
         path = f"{bucket_path(namespace, bucket)}/l"
         self._removed(
             namespace,
-            Call("DeleteObjectLifecyclePolicy", "DELETE", path, headers=_matching(if_match)),
+            ServiceCall("DeleteObjectLifecyclePolicy", "DELETE", path, headers=_matching(if_match)),
         )
 
     def create_retention_rule(
@@ -143,20 +145,20 @@ class Administration(Caller):
     ) -> Described:
         """Make a rule. `details`: displayName, duration, timeRuleLocked."""
         path = f"{bucket_path(namespace, bucket)}/retentionRules"
-        call = Call("CreateRetentionRule", "POST", path, document=details)
+        call = ServiceCall("CreateRetentionRule", "POST", path, document=details)
         return self._described(namespace, call)
 
     def get_retention_rule(self, namespace: str, bucket: str, rule_id: str) -> Described:
         """One rule."""
         path = _rule_path(namespace, bucket, rule_id)
-        return self._described(namespace, Call("GetRetentionRule", "GET", path))
+        return self._described(namespace, ServiceCall("GetRetentionRule", "GET", path))
 
     def list_retention_rules(
         self, namespace: str, bucket: str, *, extent: Extent = ALL
     ) -> Listing[Document]:
         """The bucket's rules, page by page; the service knows no limit here."""
         path = f"{bucket_path(namespace, bucket)}/retentionRules"
-        call = Call("ListRetentionRules", "GET", path)
+        call = ServiceCall("ListRetentionRules", "GET", path)
         return self._collection(namespace, call, extent)
 
     def update_retention_rule(
@@ -169,7 +171,7 @@ class Administration(Caller):
         if_match: str | None = None,
     ) -> Described:
         """Change a rule; a field that is null is taken away."""
-        call = Call(
+        call = ServiceCall(
             "UpdateRetentionRule",
             "PUT",
             _rule_path(namespace, bucket, rule_id),
@@ -183,7 +185,7 @@ class Administration(Caller):
     ) -> None:
         """Remove a rule that is not locked."""
         path = _rule_path(namespace, bucket, rule_id)
-        call = Call("DeleteRetentionRule", "DELETE", path, headers=_matching(if_match))
+        call = ServiceCall("DeleteRetentionRule", "DELETE", path, headers=_matching(if_match))
         self._removed(namespace, call)
 
     def list_replication_policies(
@@ -191,14 +193,14 @@ class Administration(Caller):
     ) -> Listing[Document]:
         """The bucket's replication policies, page by page."""
         path = f"{bucket_path(namespace, bucket)}/replicationPolicies"
-        call = Call("ListReplicationPolicies", "GET", path)
+        call = ServiceCall("ListReplicationPolicies", "GET", path)
         return self._listing(namespace, call, whole_object, extent)
 
     def delete_replication_policy(self, namespace: str, bucket: str, policy_id: str) -> None:
         """Stop a replication."""
         quoted_id = quoted(policy_id, "replication policy id")
         path = f"{bucket_path(namespace, bucket)}/replicationPolicies/{quoted_id}"
-        self._removed(namespace, Call("DeleteReplicationPolicy", "DELETE", path))
+        self._removed(namespace, ServiceCall("DeleteReplicationPolicy", "DELETE", path))
 
     def list_work_requests(
         self,
@@ -211,7 +213,7 @@ class Administration(Caller):
         query = {"compartmentId": compartment_id}
         if private_endpoint_name is not None:
             query["privateEndpointName"] = private_endpoint_name
-        call = Call("ListWorkRequests", "GET", "/workRequests", query=query)
+        call = ServiceCall("ListWorkRequests", "GET", "/workRequests", query=query)
         return self._listing(None, call, whole_object, extent)
 
     def list_work_request_errors(
@@ -219,25 +221,25 @@ class Administration(Caller):
     ) -> Listing[Document]:
         """What went wrong in a work request, page by page."""
         path = f"{_work_path(work_request_id)}/errors"
-        call = Call("ListWorkRequestErrors", "GET", path)
+        call = ServiceCall("ListWorkRequestErrors", "GET", path)
         return self._listing(None, call, whole_object, extent)
 
     def list_work_request_logs(
         self, work_request_id: str, *, extent: Extent = ALL
     ) -> Listing[Document]:
         """What a work request has logged, page by page."""
-        call = Call("ListWorkRequestLogs", "GET", f"{_work_path(work_request_id)}/logs")
+        call = ServiceCall("ListWorkRequestLogs", "GET", f"{_work_path(work_request_id)}/logs")
         return self._listing(None, call, whole_object, extent)
 
     def cancel_work_request(self, work_request_id: str) -> None:
         """Ask for a work request to be given up."""
-        self._call(None, Call("CancelWorkRequest", "DELETE", _work_path(work_request_id)))
+        self._call(None, ServiceCall("CancelWorkRequest", "DELETE", _work_path(work_request_id)))
 
-    def _described(self, namespace: str, call: Call) -> Described:
+    def _described(self, namespace: str, call: ServiceCall) -> Described:
         answer = self._call(namespace, call)
         return Described(read(answer, whole_object, call.operation), answer.headers)
 
-    def _removed(self, namespace: str, call: Call) -> Answer | None:
+    def _removed(self, namespace: str, call: ServiceCall) -> Answer | None:
         """Delete something; None where it was gone after an attempt whose reply was lost."""
         try:
             return self._call(namespace, call)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ocihaul.documents import whole_object
 from ocihaul.errors import ServiceError
-from ocihaul.http.client import Call
+from ocihaul.http.client import ServiceCall
 from ocihaul.storage.calls import Caller, Headers, already_gone, without_none
 from ocihaul.storage.fields import Document
 from ocihaul.storage.listing import PreauthenticatedRequest
@@ -29,12 +29,12 @@ class BucketOperations(Caller):
         """
         query = {"fields": ",".join(fields)} if fields else {}
         path = bucket_path(namespace, bucket)
-        call = Call("GetBucket", "GET", path, query=query, headers=headers or {})
+        call = ServiceCall("GetBucket", "GET", path, query=query, headers=headers or {})
         return self._told(namespace, call, whole_object)
 
     def head_bucket(self, namespace: str, bucket: str) -> Headers:
         """Whether the bucket is there: its headers (etag), or ServiceError with status 404."""
-        call = Call("HeadBucket", "HEAD", bucket_path(namespace, bucket))
+        call = ServiceCall("HeadBucket", "HEAD", bucket_path(namespace, bucket))
         return self._call(namespace, call).headers
 
     def list_buckets(
@@ -50,7 +50,7 @@ class BucketOperations(Caller):
         if fields:
             query["fields"] = ",".join(fields)
         path = f"/n/{quoted(namespace, 'namespace')}/b"
-        call = Call("ListBuckets", "GET", path, query=query)
+        call = ServiceCall("ListBuckets", "GET", path, query=query)
         return self._listing(namespace, call, whole_object, extent)
 
     def create_preauthenticated_request(
@@ -77,7 +77,7 @@ class BucketOperations(Caller):
             "objectName": object_name,
             "bucketListingAction": bucket_listing_action,
         }
-        call = Call(
+        call = ServiceCall(
             "CreatePreauthenticatedRequest",
             "POST",
             f"{bucket_path(namespace, bucket)}/p",
@@ -89,7 +89,7 @@ class BucketOperations(Caller):
         self, namespace: str, bucket: str, par_id: str
     ) -> PreauthenticatedRequest:
         """What is known of a PAR, without its URL."""
-        call = Call("GetPreauthenticatedRequest", "GET", par_path(namespace, bucket, par_id))
+        call = ServiceCall("GetPreauthenticatedRequest", "GET", par_path(namespace, bucket, par_id))
         return self._told(namespace, call, PreauthenticatedRequest.read)
 
     def list_preauthenticated_requests(
@@ -101,7 +101,7 @@ class BucketOperations(Caller):
         extent: Extent = ALL,
     ) -> Listing[PreauthenticatedRequest]:
         """The bucket's PARs, expired ones too, page by page; without their URLs."""
-        call = Call(
+        call = ServiceCall(
             "ListPreauthenticatedRequests",
             "GET",
             f"{bucket_path(namespace, bucket)}/p",
@@ -113,7 +113,7 @@ class BucketOperations(Caller):
         """Take the right back: the URL is of no use any more."""
         path = par_path(namespace, bucket, par_id)
         try:
-            self._call(namespace, Call("DeletePreauthenticatedRequest", "DELETE", path))
+            self._call(namespace, ServiceCall("DeletePreauthenticatedRequest", "DELETE", path))
         except ServiceError as error:
             if not already_gone(error):
                 raise

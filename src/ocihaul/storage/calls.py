@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from ocihaul.documents import DocumentError, read_json, whole_object
 from ocihaul.errors import ServiceError
 from ocihaul.events import Listener, Notice, ignore
-from ocihaul.http.client import Call, Client
+from ocihaul.http.client import HttpClient, ServiceCall
 from ocihaul.storage.fields import Document, entries
 from ocihaul.storage.names import bucket_path, check_headers, check_object_name, check_text, is_etag
 from ocihaul.storage.paging import Extent, Listing
@@ -43,10 +43,10 @@ class Caller:
 
     def __init__(
         self,
-        client: Client,
+        client: HttpClient,
         endpoint: Callable[[str | None], str],
         *,
-        unsigned: Client | None = None,
+        unsigned: HttpClient | None = None,
         listener: Listener = ignore,
     ) -> None:
         self._client = client
@@ -58,20 +58,20 @@ class Caller:
         """Where requests for this namespace go."""
         return self._endpoint(namespace)
 
-    def _call(self, namespace: str | None, call: Call) -> Answer:
+    def _call(self, namespace: str | None, call: ServiceCall) -> Answer:
         check_headers(call.headers)
         for name, value in call.query.items():
             check_text(value, name)
         return self._client.call(Origin.parse(self._endpoint(namespace)), call)
 
-    def _told(self, namespace: str | None, call: Call, reader: Callable[[Any], T]) -> T:
+    def _told(self, namespace: str | None, call: ServiceCall, reader: Callable[[Any], T]) -> T:
         """What `reader` makes of the answer's JSON."""
         return read(self._call(namespace, call), reader, call.operation)
 
     def _listing(
         self,
         namespace: str | None,
-        call: Call,
+        call: ServiceCall,
         reader: Callable[[Any], T],
         extent: Extent,
     ) -> Listing[T]:
@@ -89,7 +89,7 @@ class Caller:
 
         return Listing(ask, call.operation, extent)
 
-    def _collection(self, namespace: str, call: Call, extent: Extent) -> Listing[Document]:
+    def _collection(self, namespace: str, call: ServiceCall, extent: Extent) -> Listing[Document]:
         """The same for a list that stands in the `items` of a document and knows no limit."""
 
         def ask(page: str | None, _size: int | None) -> tuple[list[Document], str | None]:
@@ -121,7 +121,7 @@ class Caller:
                 check(value, key)
         path = f"{bucket_path(namespace, bucket)}/actions/{action}"
         operation = action[0].upper() + action[1:]
-        call = Call(
+        call = ServiceCall(
             operation,
             "POST",
             path,

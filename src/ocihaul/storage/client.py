@@ -2,7 +2,7 @@
 
 Paths, headers and documents are those of the Object Storage API reference
 (https://docs.oracle.com/iaas/api/#/en/objectstorage/). Sizes are bytes. Every method raises what
-`Client.call` raises, and UsageError for names and values that cannot be sent.
+`HttpClient.call` raises, and UsageError for names and values that cannot be sent.
 
 What moves bytes is here; lists and what needs no bytes are in the modules beside.
 """
@@ -16,7 +16,7 @@ from dataclasses import replace
 from ocihaul.documents import DocumentError, object_of, text
 from ocihaul.errors import ServiceError
 from ocihaul.events import Listener
-from ocihaul.http.client import Call
+from ocihaul.http.client import ServiceCall
 from ocihaul.storage.administration import Administration
 from ocihaul.storage.bucket_operations import BucketOperations
 from ocihaul.storage.calls import Headers, already_gone, check_etag, odd_answer, read
@@ -29,8 +29,8 @@ from ocihaul.storage.types import ObjectSummary, PartSummary
 from ocihaul.transport.message import Answer, Body, Sink
 from ocihaul.transport.origin import Origin
 
-#: Needs a valid credential and nothing else; see `Client.probe`.
-PROBE = Call("GetNamespace", "GET", "/n")
+#: Needs a valid credential and nothing else; see `HttpClient.probe`.
+PROBE = ServiceCall("GetNamespace", "GET", "/n")
 
 _SIZE = re.compile(r"[0-9]{1,18}")
 
@@ -83,7 +83,7 @@ class StorageClient(ObjectOperations, BucketOperations, Administration):
 
         `headers`: preconditions, and the SSE-C headers where the object has a customer's key.
         """
-        call = Call(
+        call = ServiceCall(
             "HeadObject",
             "HEAD",
             object_path(namespace, bucket, name),
@@ -102,7 +102,9 @@ class StorageClient(ObjectOperations, BucketOperations, Administration):
     ) -> Answer:
         """Store a whole object, at most 50 GiB."""
         path = object_path(namespace, bucket, name)
-        return self._stored(namespace, Call("PutObject", "PUT", path, headers=headers, body=body))
+        return self._stored(
+            namespace, ServiceCall("PutObject", "PUT", path, headers=headers, body=body)
+        )
 
     def create_multipart_upload(
         self,
@@ -117,7 +119,7 @@ class StorageClient(ObjectOperations, BucketOperations, Administration):
 
         `repeated` is set when the request went out more than once: each may have begun one.
         """
-        call = Call(
+        call = ServiceCall(
             "CreateMultipartUpload",
             "POST",
             f"{bucket_path(namespace, bucket)}/u",
@@ -142,7 +144,7 @@ class StorageClient(ObjectOperations, BucketOperations, Administration):
         abandoned: threading.Event | None = None,
     ) -> Answer:
         """Send one part; `number` counts from 1 to 10,000."""
-        call = Call(
+        call = ServiceCall(
             "UploadPart",
             "PUT",
             upload_path(namespace, bucket, name),
@@ -168,7 +170,7 @@ class StorageClient(ObjectOperations, BucketOperations, Administration):
         `headers`: preconditions on the object that is about to appear.
         """
         parts = [{"partNum": number, "etag": etag} for number, etag in enumerate(etags, 1)]
-        call = Call(
+        call = ServiceCall(
             "CommitMultipartUpload",
             "POST",
             upload_path(namespace, bucket, name),
@@ -185,7 +187,7 @@ class StorageClient(ObjectOperations, BucketOperations, Administration):
         path = upload_path(namespace, bucket, name)
         query = {"uploadId": upload_id}
         try:
-            self._call(namespace, Call("AbortMultipartUpload", "DELETE", path, query=query))
+            self._call(namespace, ServiceCall("AbortMultipartUpload", "DELETE", path, query=query))
         except ServiceError as error:
             if not already_gone(error):
                 raise
@@ -195,14 +197,14 @@ class StorageClient(ObjectOperations, BucketOperations, Administration):
     ) -> Iterator[PartSummary]:
         """The parts that the service has, page by page."""
         path = upload_path(namespace, bucket, name)
-        call = Call("ListMultipartUploadParts", "GET", path, query={"uploadId": upload_id})
+        call = ServiceCall("ListMultipartUploadParts", "GET", path, query={"uploadId": upload_id})
         return iter(self._listing(namespace, call, PartSummary.read, ALL))
 
     def list_multipart_uploads(
         self, namespace: str, bucket: str, *, extent: Extent = ALL
     ) -> Listing[UploadSummary]:
         """The multipart uploads in progress, page by page."""
-        call = Call("ListMultipartUploads", "GET", f"{bucket_path(namespace, bucket)}/u")
+        call = ServiceCall("ListMultipartUploads", "GET", f"{bucket_path(namespace, bucket)}/u")
         return self._listing(namespace, call, UploadSummary.read, extent)
 
     def get_object(
@@ -221,7 +223,7 @@ class StorageClient(ObjectOperations, BucketOperations, Administration):
         `headers`: the SSE-C headers where the object has a customer's key. `query`: versionId,
         and httpResponse… for headers that the answer shall have.
         """
-        call = Call(
+        call = ServiceCall(
             "GetObject",
             "GET",
             object_path(namespace, bucket, name),
@@ -232,7 +234,7 @@ class StorageClient(ObjectOperations, BucketOperations, Administration):
         )
         return self._call(namespace, call)
 
-    def _stored(self, namespace: str, call: Call) -> Answer:
+    def _stored(self, namespace: str, call: ServiceCall) -> Answer:
         """The answer to what has made an object or a part: it has an etag."""
         answer = self._call(namespace, call)
         check_etag(answer, call.operation)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from ocihaul.documents import whole_object
 from ocihaul.errors import ServiceError, UsageError
-from ocihaul.http.client import Call
+from ocihaul.http.client import ServiceCall
 from ocihaul.storage.calls import (
     PAGE_LIMIT,
     Caller,
@@ -55,7 +55,7 @@ class ObjectOperations(Caller):
             size = page_size if limit is None else min(page_size, limit - count)
             begin = {} if start is None else {"start": start}
             sent = {**query, "limit": str(size), **begin}
-            call = Call("ListObjects", "GET", path, query=sent, answer_limit=PAGE_LIMIT)
+            call = ServiceCall("ListObjects", "GET", path, query=sent, answer_limit=PAGE_LIMIT)
             page = self._told(namespace, call, ObjectPage.read)
             last = page.objects[-1].name if page.objects else ""
             if page.following is not None and page.following <= max(start or "", last):
@@ -95,7 +95,9 @@ class ObjectOperations(Caller):
         def ask(name: str | None) -> tuple[ObjectPage, str | None]:
             size = page_size if limit is None else min(page_size, limit - count)
             sent = query | {"limit": str(size)} | ({} if name is None else {"page": name})
-            call = Call("ListObjectVersions", "GET", path, query=sent, answer_limit=PAGE_LIMIT)
+            call = ServiceCall(
+                "ListObjectVersions", "GET", path, query=sent, answer_limit=PAGE_LIMIT
+            )
             answer = self._call(namespace, call)
             found = read(answer, ObjectPage.read_versions, call.operation)
             following = answer.headers.get("opc-next-page") or None
@@ -123,7 +125,7 @@ class ObjectOperations(Caller):
         query = {} if version_id is None else {"versionId": version_id}
         path = object_path(namespace, bucket, name)
         headers = {} if if_match is None else {"if-match": if_match}
-        call = Call("DeleteObject", "DELETE", path, query=query, headers=headers)
+        call = ServiceCall("DeleteObject", "DELETE", path, query=query, headers=headers)
         try:
             told = self._call(namespace, call).headers
         except ServiceError as error:
@@ -222,5 +224,5 @@ class ObjectOperations(Caller):
     def get_work_request(self, work_request_id: str) -> WorkRequest:
         """How far the service is with a copy."""
         path = f"/workRequests/{quoted(work_request_id, 'work request id')}"
-        call = Call("GetWorkRequest", "GET", path)
+        call = ServiceCall("GetWorkRequest", "GET", path)
         return self._told(None, call, WorkRequest.read)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from ocihaul.documents import object_of, text
 from ocihaul.errors import ServiceError
 from ocihaul.held_secrets import hold_access_uri
-from ocihaul.http.client import Call, Client
+from ocihaul.http.client import HttpClient, ServiceCall
 from ocihaul.storage.calls import Headers, already_gone, read
 from ocihaul.storage.fields import access_path
 from ocihaul.storage.names import check_headers
@@ -39,11 +39,11 @@ class OpenUpload:
 class PreauthenticatedUploads:
     """Carries uploads that are begun through a PAR. Thread-safe.
 
-    `client` must not sign. Every method raises what `Client.call` raises; a PAR that is expired,
-    deleted or whose creator has lost the right is a ServiceError (401 or 404).
+    `client` must not sign. Every method raises what `HttpClient.call` raises; a PAR that is
+    expired, deleted or whose creator has lost the right is a ServiceError (401 or 404).
     """
 
-    def __init__(self, client: Client, base_url: str) -> None:
+    def __init__(self, client: HttpClient, base_url: str) -> None:
         self._client = client
         self._origin = Origin.parse(base_url)
 
@@ -64,7 +64,7 @@ class PreauthenticatedUploads:
     ) -> Answer:
         """Send one part; `number` counts from 1 to 10,000."""
         check_headers(headers)
-        call = Call(
+        call = ServiceCall(
             "UploadPart",
             "PUT",
             f"{upload.access_uri}{number}",
@@ -90,7 +90,7 @@ class PreauthenticatedUploads:
     def _call(self, method: str, operation: str, path: str, headers: Headers) -> Answer:
         check_headers(headers)
         empty = {} if method == "DELETE" else {"content-length": "0"}
-        call = Call(operation, method, path, headers={**headers, **empty}, shown_as=_SHOWN)
+        call = ServiceCall(operation, method, path, headers={**headers, **empty}, shown_as=_SHOWN)
         return self._client.call(self._origin, call)
 
 

@@ -132,7 +132,7 @@ def _lock(path: Path, wait: float) -> Iterator[None]:
     while (file := _locked(path)) is None:
         if time.monotonic() >= until:
             raise HeldError(_read(path) or "another process")
-        time.sleep(_POLL_INTERVAL)
+        time.sleep(_POLL_INTERVAL)  # another process: a lock tells no one when it is free
     try:
         # For messages alone: another user's file, or a second name of one of ours, is locked as
         # well as any, but not written.

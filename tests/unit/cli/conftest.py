@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ocihaul.cli import app, core
+from ocihaul.cli import app, client
 from ocihaul.config import Settings
 from ocihaul.transfer.download.request import DownloadRequest, DownloadResult
 from ocihaul.transfer.upload.request import UploadRequest, UploadResult
@@ -89,7 +89,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeCore:
     """The core, replaced."""
     double = FakeCore()
-    monkeypatch.setattr(core, "run_upload", double)
+    monkeypatch.setattr(client, "run_upload", double)
     return double
 
 
@@ -116,7 +116,7 @@ class FakeDownload:
 def fake_download(monkeypatch: pytest.MonkeyPatch) -> FakeDownload:
     """The core's other direction, replaced."""
     double = FakeDownload()
-    monkeypatch.setattr(core, "run_download", double)
+    monkeypatch.setattr(client, "run_download", double)
     return double
 
 

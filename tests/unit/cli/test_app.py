@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ocihaul import __version__
-from ocihaul.cli import core
+from ocihaul.cli import app
 from ocihaul.errors import (
     ChecksumError,
     NetworkError,
@@ -93,7 +93,7 @@ def test_the_emulator_gets_its_arguments_as_they_are(
         got.append(args)
         return 3
 
-    monkeypatch.setattr(core, "run_emulator", emulate)
+    monkeypatch.setattr(app, "run_emulator", emulate)
     assert ocihaul("emulator", "--token-ttl", "20", "--help", "-x").code == 3
     assert got == [["--token-ttl", "20", "--help", "-x"]]
 

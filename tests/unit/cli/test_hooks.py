@@ -101,6 +101,7 @@ def after(seconds: float) -> Callable[[], bool]:
     return lambda: time.monotonic() >= end
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["yes >&2", "tr '\\0' x < /dev/zero >&2"], ids=["lines", "one"])
 def test_finding_b15_a_hook_that_prints_without_end_is_bounded_and_ended(
     what: str, tmp_path: Path

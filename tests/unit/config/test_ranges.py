@@ -10,8 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from ocihaul.cli.app import app, run
-from ocihaul.cli.defaults import Defaults, Document, json_object
-from ocihaul.cli.defaults import Origin as OriginOfValue
+from ocihaul.cli.defaults import Defaults, Document, OptionOrigin, json_object
 from ocihaul.cli.option_values import age
 from ocihaul.cli.output import make_view
 from ocihaul.config import Flags, RcFile
@@ -198,7 +197,7 @@ def test_values_of_a_document_are_of_the_options_type(value: object) -> None:
         Defaults(RcFile(), "DEFAULT", (), Document({"name": value})).value(option)
     several = click.Option(["--name"], multiple=True)
     defaults = Defaults(RcFile(), "DEFAULT", (), Document({"name": ["a", 5]}))
-    assert defaults.value(several) == (["a", "5"], OriginOfValue.DOCUMENT)
+    assert defaults.value(several) == (["a", "5"], OptionOrigin.DOCUMENT)
 
 
 LONG = "/" + "9" * 5000

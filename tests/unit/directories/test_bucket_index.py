@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import pytest
 
-from ocihaul.directories.bucket_index import Bucket
+from ocihaul.directories.bucket_index import BucketIndex
 from ocihaul.errors import ServiceError
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import ListedObject, ObjectPage, Selection
@@ -26,7 +26,7 @@ class Lists:
 
 
 def found(service: Lists, names: list[str]) -> list[bool]:
-    finder = Bucket(cast("StorageClient", service), "ns", "b").finder()
+    finder = BucketIndex(cast("StorageClient", service), "ns", "b").finder()
     return [finder.find(name) is not None for name in names]
 
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocihaul.directories.compare import (
+    SyncAction,
     SyncMode,
-    Verdict,
     in_order,
     judge_download,
     judge_upload,
@@ -30,41 +30,41 @@ def there(size: int = 5, modified: str = "2023-11-14T22:13:20.500Z") -> ListedOb
 @pytest.mark.parametrize(
     ("mode", "verdict"),
     [
-        (SyncMode.REPLACE, Verdict.SEND),
-        (SyncMode.KEEP, Verdict.SKIP),
-        (SyncMode.ASK, Verdict.ASK),
-        (SyncMode.SYNC, Verdict.SKIP),
+        (SyncMode.REPLACE, SyncAction.SEND),
+        (SyncMode.KEEP, SyncAction.SKIP),
+        (SyncMode.ASK, SyncAction.ASK),
+        (SyncMode.SYNC, SyncAction.SKIP),
     ],
 )
-def test_what_happens_to_what_is_there(mode: SyncMode, verdict: Verdict) -> None:
+def test_what_happens_to_what_is_there(mode: SyncMode, verdict: SyncAction) -> None:
     assert judge_upload(mode, 5, T * SECOND, there()) is verdict
     assert judge_download(mode, there(), 5, T * SECOND) is verdict
 
 
 @pytest.mark.parametrize("mode", SyncMode)
 def test_what_is_not_there_is_sent(mode: SyncMode) -> None:
-    assert judge_upload(mode, 5, 0, None) is Verdict.SEND
+    assert judge_upload(mode, 5, 0, None) is SyncAction.SEND
 
 
 def test_sync_compares_what_is_newer_and_sends_what_has_another_size() -> None:
     half = T * SECOND + SECOND // 2
-    assert judge_upload(SyncMode.SYNC, 5, half, there()) is Verdict.SKIP
-    assert judge_upload(SyncMode.SYNC, 5, half + 1, there()) is Verdict.COMPARE
-    assert judge_upload(SyncMode.SYNC, 6, 0, there()) is Verdict.SEND
+    assert judge_upload(SyncMode.SYNC, 5, half, there()) is SyncAction.SKIP
+    assert judge_upload(SyncMode.SYNC, 5, half + 1, there()) is SyncAction.COMPARE
+    assert judge_upload(SyncMode.SYNC, 6, 0, there()) is SyncAction.SEND
 
 
 def test_sync_compares_what_is_older_in_whole_seconds_and_fetches_another_size() -> None:
-    assert judge_download(SyncMode.SYNC, there(), 5, T * SECOND) is Verdict.SKIP
-    assert judge_download(SyncMode.SYNC, there(), 5, T * SECOND - 1) is Verdict.COMPARE
-    assert judge_download(SyncMode.SYNC, there(), 4, T * SECOND) is Verdict.SEND
+    assert judge_download(SyncMode.SYNC, there(), 5, T * SECOND) is SyncAction.SKIP
+    assert judge_download(SyncMode.SYNC, there(), 5, T * SECOND - 1) is SyncAction.COMPARE
+    assert judge_download(SyncMode.SYNC, there(), 4, T * SECOND) is SyncAction.SEND
 
 
 def test_finding_b05_with_checksum_no_time_is_believed() -> None:
-    assert judge_upload(SyncMode.SYNC, 5, 0, there(), checksum=True) is Verdict.COMPARE
-    assert judge_upload(SyncMode.SYNC, 6, 0, there(), checksum=True) is Verdict.SEND
+    assert judge_upload(SyncMode.SYNC, 5, 0, there(), checksum=True) is SyncAction.COMPARE
+    assert judge_upload(SyncMode.SYNC, 6, 0, there(), checksum=True) is SyncAction.SEND
     far = 9 * T * SECOND
-    assert judge_download(SyncMode.SYNC, there(), 5, far, checksum=True) is Verdict.COMPARE
-    assert judge_download(SyncMode.SYNC, there(), 4, far, checksum=True) is Verdict.SEND
+    assert judge_download(SyncMode.SYNC, there(), 5, far, checksum=True) is SyncAction.COMPARE
+    assert judge_download(SyncMode.SYNC, there(), 4, far, checksum=True) is SyncAction.SEND
 
 
 NAMES = st.sets(st.text(max_size=3)).map(lambda names: sorted(names, key=sort_key))

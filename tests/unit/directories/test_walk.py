@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ocihaul.directories.walk import Found, Kind, check_root, walk
+from ocihaul.directories.walk import Kind, WalkEntry, check_root, walk
 from ocihaul.errors import SourceError, UsageError
 
 
@@ -16,7 +16,7 @@ def paths(root: Path, **wishes: bool) -> list[str]:
     return [found.path for found in walk(str(root), **wishes)]
 
 
-def one(root: Path, path: str, **wishes: bool) -> Found:
+def one(root: Path, path: str, **wishes: bool) -> WalkEntry:
     (found,) = [each for each in walk(str(root), **wishes) if each.path == path]
     return found
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from ocihaul.emulator import Emulator, Session
+from ocihaul.emulator import Emulator, EmulatorSession
 
 BARE = ("date", "(request-target)", "host")
 FULL = (*BARE, "content-length", "content-type", "x-content-sha256")
@@ -45,7 +45,7 @@ class Client:
     """Signs with a session; `key_id` and `skew` may be bent out of shape."""
 
     oci: Emulator
-    session: Session
+    session: EmulatorSession
     key_id: str | None = None
     skew: float = 0.0
     host: str | None = None

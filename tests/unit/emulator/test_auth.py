@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ocihaul.emulator import Emulator, Settings
+from ocihaul.emulator.settings import RefreshOutage
 
 from .client import BARE, Client
 
@@ -167,7 +168,7 @@ def test_refresh_is_refused_for_a_dead_token(oci: Emulator, client: Client) -> N
     ],
 )
 def test_an_outage_of_refresh(
-    oci: Emulator, client: Client, outage: str, status: int, kind: str
+    oci: Emulator, client: Client, outage: RefreshOutage, status: int, kind: str
 ) -> None:
     oci.configure(refresh_outage=outage)
     reply = client.refresh()
@@ -178,7 +179,7 @@ def test_an_outage_of_refresh(
 
 
 @pytest.mark.parametrize("outage", ["cut", "hang"])
-def test_an_outage_without_an_answer(oci: Emulator, client: Client, outage: str) -> None:
+def test_an_outage_without_an_answer(oci: Emulator, client: Client, outage: RefreshOutage) -> None:
     oci.configure(refresh_outage=outage, refresh_hang_seconds=0.05)
     with pytest.raises(ConnectionError):
         client.refresh()

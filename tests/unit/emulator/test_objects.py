@@ -8,6 +8,7 @@ import crc32c
 import pytest
 
 from ocihaul.emulator import Emulator
+from ocihaul.emulator.settings import Checksums
 
 from .client import Client
 
@@ -156,7 +157,7 @@ def test_checksums_that_come_with_a_body_are_checked(
     [("declared", False, False), ("declared", True, True), ("always", False, True)],
 )
 def test_checksums_in_answers_as_set(
-    oci: Emulator, client: Client, checksums: str, declared: bool, told: bool
+    oci: Emulator, client: Client, checksums: Checksums, declared: bool, told: bool
 ) -> None:
     oci.configure(checksums=checksums)
     headers = {"opc-checksum-algorithm": "CRC32C"} if declared else {}

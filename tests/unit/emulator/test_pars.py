@@ -8,6 +8,7 @@ import crc32c
 import pytest
 
 from ocihaul.emulator import Emulator, Fault
+from ocihaul.emulator.settings import ParRefusal
 
 from .client import Client, Reply
 
@@ -115,7 +116,9 @@ def test_a_prefix_bounds_what_it_is_for_and_what_it_lists(oci: Emulator, client:
 
 
 @pytest.mark.parametrize("status", [401, 404])
-def test_the_right_is_looked_at_on_each_use(oci: Emulator, client: Client, status: int) -> None:
+def test_the_right_is_looked_at_on_each_use(
+    oci: Emulator, client: Client, status: ParRefusal
+) -> None:
     oci.configure(par_refusal=status)
     body = {"name": "n", "accessType": "ObjectWrite", "objectName": "it", "timeExpires": later(1)}
     url = client.post(client.path("p"), body).json()["accessUri"]

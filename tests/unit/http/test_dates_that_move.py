@@ -7,7 +7,7 @@ import pytest
 
 from ocihaul.clock import ServerClock
 from ocihaul.errors import ServiceError
-from ocihaul.http.client import Call, Client
+from ocihaul.http.client import HttpClient, ServiceCall
 from ocihaul.session.credential import ApiKey, Credential
 from ocihaul.session.providers import RefreshProvider
 from ocihaul.session.renewal_chain import Failed, Renewed
@@ -82,16 +82,16 @@ class Counting(ApiKey):
         return super().handle_unauthorized(credential, operation, cancel)
 
 
-def client(service: Service, authority: Counting) -> Client:
+def client(service: Service, authority: Counting) -> HttpClient:
     pool = Pool(Dialer(environ={}))
     pool.exchange = service.exchange  # type: ignore[method-assign, assignment]  # the double of the wire
-    return Client(pool, authority, service.clock, stop=threading.Event())
+    return HttpClient(pool, authority, service.clock, stop=threading.Event())
 
 
 def test_a_date_that_another_thread_has_mended_is_worth_another_try() -> None:
     service = AheadByAnHour(ServerClock(wall=Hand(), monotonic=Hand()))
     authority = Counting()
-    answer = client(service, authority).call(ORIGIN, Call("GetNamespace", "GET", "/n"))
+    answer = client(service, authority).call(ORIGIN, ServiceCall("GetNamespace", "GET", "/n"))
     assert answer.status == 200
     assert len(service.dates) == 2
     assert authority.rejections == 0, "the key was never the reason"
@@ -112,7 +112,7 @@ def test_dates_that_flap_do_not_keep_a_rejection_from_the_session() -> None:
     service = Flapping(ServerClock(wall=Hand(), monotonic=Hand()))
     authority = Counting()
     with pytest.raises(ServiceError) as caught:
-        client(service, authority).call(ORIGIN, Call("GetNamespace", "GET", "/n"))
+        client(service, authority).call(ORIGIN, ServiceCall("GetNamespace", "GET", "/n"))
     assert caught.value.status == 401
     assert authority.rejections == 1
     assert len(service.dates) == 2
@@ -121,7 +121,7 @@ def test_dates_that_flap_do_not_keep_a_rejection_from_the_session() -> None:
 def test_the_page_of_a_proxy_does_not_move_the_clock() -> None:
     service = Page(ServerClock(wall=Hand(), monotonic=Hand()))
     with pytest.raises(ServiceError):
-        client(service, Counting()).call(ORIGIN, Call("GetNamespace", "GET", "/n"))
+        client(service, Counting()).call(ORIGIN, ServiceCall("GetNamespace", "GET", "/n"))
     assert service.clock.offset == 0
 
 

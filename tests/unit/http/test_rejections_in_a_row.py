@@ -7,7 +7,7 @@ import pytest
 
 from ocihaul.clock import ServerClock
 from ocihaul.errors import ServiceError, TransferCancelled
-from ocihaul.http.client import Call, Client
+from ocihaul.http.client import HttpClient, ServiceCall
 from ocihaul.session.credential import ApiKey, Credential
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Answer, Request, StopSign
@@ -16,7 +16,7 @@ from ocihaul.transport.pool import Pool
 from tests.support import rsa_key
 
 ORIGIN = Origin.parse("http://service.test")
-PROBE = Call("GetNamespace", "GET", "/n")
+PROBE = ServiceCall("GetNamespace", "GET", "/n")
 
 
 class Renewing(ApiKey):
@@ -41,7 +41,7 @@ class Rig:
         pool = Pool(Dialer(environ={}))
         pool.exchange = self.exchange  # type: ignore[method-assign, assignment]  # the double of the wire
         clock = ServerClock()
-        self.client = Client(pool, Renewing(), clock, stop=self.stop, chance=lambda: 1.0)
+        self.client = HttpClient(pool, Renewing(), clock, stop=self.stop, chance=lambda: 1.0)
 
     def exchange(self, _origin: Origin, _request: Request) -> Answer:
         self.tries.append(time.monotonic())
@@ -69,5 +69,5 @@ def test_a_call_that_is_abandoned_in_the_pause_ends_with_its_rejection() -> None
     rig, abandoned = Rig(1000.0), threading.Event()
     threading.Timer(0.2, abandoned.set).start()
     with pytest.raises(ServiceError):
-        rig.client.call(ORIGIN, Call("UploadPart", "PUT", "/x", abandoned=abandoned))
+        rig.client.call(ORIGIN, ServiceCall("UploadPart", "PUT", "/x", abandoned=abandoned))
     assert len(rig.tries) <= 3

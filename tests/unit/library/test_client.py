@@ -11,8 +11,15 @@ import pytest
 
 import ocihaul
 from ocihaul.emulator import Fault
-from ocihaul.errors import ObjectExistsError, ServiceError, TransferCancelled, UsageError
-from ocihaul.events import Event, Notice, SessionPaused, TokenChanged, UploadFinished
+from ocihaul.errors import (
+    ObjectExistsError,
+    ServiceError,
+    TransferCancelled,
+    UploadIncompleteError,
+    UsageError,
+)
+from ocihaul.events import Event, Notice, PartFinished, SessionPaused, TokenChanged, UploadFinished
+from ocihaul.functions import find_incomplete_uploads_here, forget_incomplete_upload
 from tests.support import Recorder
 from tests.world import MIB, World
 
@@ -197,6 +204,78 @@ def test_objects_are_listed_looked_at_and_deleted(here: World) -> None:
         assert list(client.list_incomplete_uploads("backups")) == []
         upload = client.storage.create_multipart_upload("ns1", "backups", {"object": "x"}, {})
         assert [each.upload_id for each in client.list_incomplete_uploads("backups")] == [upload]
+
+
+def test_what_is_unfinished_is_found_by_journal_and_service_and_aborted(here: World) -> None:
+    source, parts = here.file(6 * MIB), 0
+    cancel = threading.Event()
+
+    def after_two(event: Event) -> None:
+        nonlocal parts
+        parts += isinstance(event, PartFinished)
+        if parts == 2:
+            cancel.set()
+
+    with ocihaul.Client.from_profile() as client:
+        with pytest.raises(TransferCancelled):
+            client.upload(
+                source,
+                "backups",
+                "ours",
+                part_size=MIB,
+                parallel=1,
+                listener=after_two,
+                cancel=cancel,
+            )
+        theirs = client.storage.create_multipart_upload("ns1", "backups", {"object": "theirs"}, {})
+        (ours,) = find_incomplete_uploads_here()
+        assert (ours.target.bucket, ours.target.object) == ("backups", "ours")
+        assert (ours.source, ours.on_server) == (str(source), None)
+        by_journal = client.find_incomplete_uploads()
+        assert [each.upload_id for each in by_journal] == [ours.upload_id, theirs]
+        assert [(each.on_server, each.source is None) for each in by_journal] == [
+            (True, False),
+            (True, True),
+        ]
+        named = client.find_incomplete_uploads(["backups"], namespace="ns1")
+        assert [each.upload_id for each in named] == [ours.upload_id, theirs]
+        client.abort_incomplete_upload(ours)
+        assert find_incomplete_uploads_here() == []
+        assert [each.upload_id for each in client.list_incomplete_uploads("backups")] == [theirs]
+
+
+def test_what_is_forgotten_stays_at_the_service(here: World) -> None:
+    source = here.file(3 * MIB)
+    fault = here.oci.faults.add(Fault(operation="UploadPart", status=400, times=1))
+    with ocihaul.Client.from_profile() as client:
+        with pytest.raises(UploadIncompleteError):
+            client.upload(source, "backups", part_size=MIB, parallel=1)
+        assert fault.fired
+        (found,) = find_incomplete_uploads_here()
+        forget_incomplete_upload(found)
+        assert find_incomplete_uploads_here() == []
+        left = client.list_incomplete_uploads("backups")
+        assert [each.upload_id for each in left] == [found.upload_id]
+
+
+def test_a_verification_asks_where_the_configuration_leads_and_says_so(
+    here: World, tmp_path: Path
+) -> None:
+    source, receipt = here.file(1000), tmp_path / "receipt.json"
+    heard = Recorder()
+    with ocihaul.Client.from_profile() as client:
+        client.upload(source, "backups", receipt=receipt)
+        assert client.verify(receipt, file=source, listener=heard).good
+        assert heard.of(Notice) == []
+        text = receipt.read_text()
+        assert here.oci.endpoint in text
+        receipt.write_text(text.replace(here.oci.endpoint, "https://elsewhere.example.com"))
+        verification = client.verify(receipt, listener=heard)
+    assert verification.good
+    assert verification.receipt.target.endpoint == "https://elsewhere.example.com"
+    assert [event.text for event in heard.of(Notice)] == [
+        f"The object was stored at https://elsewhere.example.com; asking {here.oci.endpoint}."
+    ]
 
 
 def test_whoever_is_asked_decides_whether_an_object_is_replaced(here: World) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import io
+import logging
 import re
 import subprocess
 import sys
@@ -47,6 +48,18 @@ def test_a_client_in_three_lines(here: World, capsys: pytest.CaptureFixture[str]
     exec(example("client.list_objects"), names)  # noqa: S102  the document's own text
     assert capsys.readouterr().out == "['db.tar']\n"
     assert here.oci.log.count(operation="GetNamespace") == 1
+
+
+def test_a_log_in_three_lines(here: World, caplog: pytest.LogCaptureFixture) -> None:
+    names = {"ocihaul": ocihaul, "logging": logging, "path": here.file(1000, "db.tar")}
+    with caplog.at_level(logging.INFO, "backup"):
+        exec(example("log_events"), names)  # noqa: S102  the document's own text
+    assert [line.partition("(")[0] for line in caplog.messages] == [
+        "Notice",  # of the profile, whose `auth` is guessed
+        "TokenChanged",
+        "UploadPlanned",
+        "UploadFinished",
+    ]
 
 
 def test_an_upload_in_a_task_ends_when_the_task_is_cancelled(here: World) -> None:

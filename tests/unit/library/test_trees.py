@@ -370,9 +370,10 @@ def test_what_is_one_files_own_cannot_be_wished_for_all(here: World, tmp_path: P
 
 def test_a_directory_that_is_none_is_told(here: World, tmp_path: Path) -> None:
     file = make(tmp_path / "src", "a") / "a"
-    for wrong in (file, tmp_path / "missing"):
-        with pytest.raises(UsageError, match="cannot be read as a directory"):
-            ocihaul.upload_directory(wrong, "backups")
+    with pytest.raises(UsageError, match="cannot be read as a directory"):
+        ocihaul.upload_directory(file, "backups")
+    with pytest.raises(UsageError, match=r"`directory` .*/missing .*does not exist"):
+        ocihaul.upload_directory(tmp_path / "missing", "backups")
     with pytest.raises(UsageError, match="not a directory"):
         ocihaul.download_directory("backups", file)
     assert operations(here) == {}

@@ -24,8 +24,8 @@ from ocihaul.session.login.profile_files import write_token
 from ocihaul.session.renewal_chain import Failed, Renewed
 from ocihaul.session.store import CredentialStore, TokenAndKey
 from ocihaul.session.token import SessionToken
-from tests.unit.session.test_session import HOUR, Auth, Rig, token
 from tests.support import NOW, Hand, make_token, pem, rsa_key
+from tests.unit.session.test_session import HOUR, Auth, Rig, token
 
 # Others at the same files
 

@@ -47,8 +47,8 @@ from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Answer, Request
 from ocihaul.transport.origin import Origin
 from ocihaul.transport.pool import exchange_once
-from tests.unit.session.login.test_browser_login import Visitor, id_token
 from tests.support import NOW, Hand, Recorder, make_token, pem, rsa_key
+from tests.unit.session.login.test_browser_login import Visitor, id_token
 
 HALF = NOW + 1800  # the time of every cell: the present token is at half of its hour
 TIMEOUT = 0.2  # seconds that a provider may take

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ocihaul.errors import ServiceError
-from ocihaul.http.client import Call
+from ocihaul.http.client import ServiceCall
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.fields import epoch
 from ocihaul.storage.listing import Selection
@@ -20,7 +20,7 @@ class Pages:
         self.script = list(next_pages)
         self.asked: list[str | None] = []
 
-    def call(self, _origin: Origin, call: Call) -> Answer:
+    def call(self, _origin: Origin, call: ServiceCall) -> Answer:
         self.asked.append(call.query.get("page"))
         number = len(self.asked)
         page = self.script.pop(0)
@@ -57,7 +57,7 @@ class Listing:
         self.headers = headers or {}
         self.queries: list[dict[str, str]] = []
 
-    def call(self, _origin: Origin, call: Call) -> Answer:
+    def call(self, _origin: Origin, call: ServiceCall) -> Answer:
         self.queries.append(dict(call.query))
         return Answer(200, self.headers, json.dumps(self.script.pop(0)).encode(), 0)
 

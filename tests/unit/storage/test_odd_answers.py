@@ -8,7 +8,7 @@ import pytest
 
 from ocihaul.errors import ServiceError
 from ocihaul.events import Notice
-from ocihaul.http.client import Call
+from ocihaul.http.client import ServiceCall
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.listing import ListedObject, ObjectPage, Selection
 from ocihaul.storage.paging import MOST_EMPTY
@@ -28,10 +28,10 @@ class Answering:
     def __init__(self, *bodies: object, headers: Mapping[str, str] | None = None) -> None:
         self._bodies = [each if isinstance(each, bytes) else json.dumps(each) for each in bodies]
         self._headers = {"etag": "e", **(headers or {})}
-        self.calls: list[Call] = []
+        self.calls: list[ServiceCall] = []
         self.heard = Recorder()
 
-    def call(self, _origin: Origin, call: Call) -> Answer:
+    def call(self, _origin: Origin, call: ServiceCall) -> Answer:
         self.calls.append(call)
         body = self._bodies[min(len(self.calls), len(self._bodies)) - 1]
         data = body if isinstance(body, bytes) else body.encode()
@@ -94,7 +94,7 @@ def test_finding_a21_a_page_that_makes_no_progress_ends_the_list(
 
 def test_finding_a21_pages_without_an_entry_come_to_an_end() -> None:
     class Endless(Answering):
-        def call(self, origin: Origin, call: Call) -> Answer:
+        def call(self, origin: Origin, call: ServiceCall) -> Answer:
             answer = super().call(origin, call)
             return Answer(200, {"opc-next-page": str(len(self.calls))}, answer.body, 0)
 

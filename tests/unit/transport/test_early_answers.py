@@ -78,6 +78,7 @@ def test_early_503s_are_retried_without_sending_the_body(tmp_path: Path, tls: bo
         assert len(w.heard.of(RetryScheduled)) == 2
 
 
+@pytest.mark.slow
 @TLS
 def test_a_late_100_is_waited_for_only_so_long(tmp_path: Path, tls: bool) -> None:
     with world(tmp_path, tls=tls, continue_delay=2.5) as w:

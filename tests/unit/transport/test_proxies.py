@@ -232,6 +232,7 @@ def test_finding_a04_a_proxy_that_floods_is_given_up_after_some_bytes(flood: byt
     assert MOST_ANSWER < sent < 200 * MOST_ANSWER
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drip", [b"", b"HTTP/1.1 102 Processing\r\n\r\n"])
 def test_finding_a04_a_stop_is_heard_while_a_proxy_makes_us_wait(drip: bytes) -> None:
     stop, waiting = threading.Event(), threading.Event()

@@ -122,6 +122,7 @@ def test_finding_b11_a_proxy_and_a_single_question_are_raced_too(
         assert attempts.ports == [hole, port, port]
 
 
+@pytest.mark.slow
 def test_finding_b11_an_upload_and_a_renewal_use_the_good_address(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

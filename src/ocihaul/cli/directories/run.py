@@ -1,17 +1,15 @@
 """One run over a directory as its operator sees it: signals, questions, lines, summary."""
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
-from ocihaul.cli.core import client_for
+from ocihaul.cli.client import client_for, estimator_for
 from ocihaul.cli.directories.summary import Layout, print_summary
 from ocihaul.cli.exit_codes import DONE, FAILED
-from ocihaul.cli.invocation import Invocation
+from ocihaul.cli.invocation import Invocation, is_terminal
 from ocihaul.cli.output import EMPTY_RESULT
 from ocihaul.cli.prompts import next_line
 from ocihaul.cli.run_result import FileCounts
-from ocihaul.cli.session_estimate import LifetimeEstimator
 from ocihaul.cli.signals import Stopper
 from ocihaul.cli.transfer_run import TransferRun, run_transfer
 from ocihaul.directories.delete import NothingToDelete
@@ -79,7 +77,6 @@ def _work(
     dry_run: DryRun | None,
 ) -> int:
     settings = invocation.settings()
-    options = settings.session_options
     unprinted = False
 
     def report(results: Results) -> None:
@@ -91,17 +88,12 @@ def _work(
 
     for text in invocation.notices(settings):
         run.notice(f"Notice: {text}")
-    estimator = LifetimeEstimator(
-        ignore,  # what one large file of many takes is no forecast
-        mints=options.renew_with,
-        expected_rate=options.expected_rate,
-        monotonic=time.monotonic,
-        now=time.time,
-    )
+    # What one large file of many takes is no forecast.
+    estimator = estimator_for(settings, ignore)
     hooks = Hooks(
         confirm=_confirm(invocation, question, run.stopper),
         confirm_deletion=confirm_deletion,
-        before=estimator.require if options.require_session else None,
+        before=estimator.require if settings.session_options.require_session else None,
         report=report,
     )
     with client_for(settings, listener=audience(run, estimator), stop=run.stop) as client:
@@ -127,17 +119,22 @@ def _work(
 
 
 def _confirm(invocation: Invocation, question: str, stopper: Stopper) -> ConfirmReplacement | None:
-    """What asks before something is replaced; None without a terminal."""
+    """What asks before something is replaced; None where no answer can come."""
     if not question or not invocation.may_ask():
         return None
-    everything = False
+    everything = ended = False
 
-    def confirm(name: str) -> bool:
-        nonlocal everything
+    def confirm(name: str) -> bool | None:
+        nonlocal everything, ended
+        if ended:
+            return None
         if everything:
             return True
         with stopper.asking():
-            word = ask(invocation, question.format(name), "y/N/yes to (a)ll") or ""
+            word = ask(invocation, question.format(name), "y/N/yes to (a)ll")
+        if word is None and not is_terminal(invocation.stdin):
+            ended = True
+            return None
         everything = word in {"a", "all"}
         return everything or word in {"y", "yes"}
 

@@ -23,7 +23,7 @@ from ocihaul.printing import write_answer
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class SummaryKey:
     """One key of the JSON; with `values` it is an object, without a list of names.
 
     `row` is what a row of the table says beside the name.
@@ -35,23 +35,25 @@ class Section:
     values: bool = False
 
 
-Layout = tuple[Section, ...]
+Layout = tuple[SummaryKey, ...]
 
 UPLOAD: Layout = (
-    Section("uploaded-objects", UPLOADED, {"action": "Uploaded", "type": "file"}, values=True),
-    Section("upload-failures", FAILED, {"action": "Failed", "type": "file"}, values=True),
-    Section("skipped-objects", SKIPPED, {"action": "Skipped", "type": "file"}),
+    SummaryKey("uploaded-objects", UPLOADED, {"action": "Uploaded", "type": "file"}, values=True),
+    SummaryKey("upload-failures", FAILED, {"action": "Failed", "type": "file"}, values=True),
+    SummaryKey("skipped-objects", SKIPPED, {"action": "Skipped", "type": "file"}),
 )
 DOWNLOAD: Layout = (
-    Section("downloaded-objects", DOWNLOADED, {"action": "Downloaded", "type": "object"}),
-    Section("download-failures", FAILED, {"action": "Failed", "type": "object"}, values=True),
-    Section("skipped-objects", SKIPPED, {"action": "Skipped", "type": "object"}),
+    SummaryKey("downloaded-objects", DOWNLOADED, {"action": "Downloaded", "type": "object"}),
+    SummaryKey("download-failures", FAILED, {"action": "Failed", "type": "object"}, values=True),
+    SummaryKey("skipped-objects", SKIPPED, {"action": "Skipped", "type": "object"}),
 )
 DELETE: Layout = (
-    Section("delete-failures", NOT_DELETED, {"action": "Failed"}, values=True),
-    Section("deleted-objects", DELETED, {"action": "Deleted", "type": "object"}),
+    SummaryKey("delete-failures", NOT_DELETED, {"action": "Failed"}, values=True),
+    SummaryKey("deleted-objects", DELETED, {"action": "Deleted", "type": "object"}),
 )
-DELETE_FILES: Layout = (Section("deleted-files", DELETED, {"action": "Deleted", "type": "file"}),)
+DELETE_FILES: Layout = (
+    SummaryKey("deleted-files", DELETED, {"action": "Deleted", "type": "file"}),
+)
 
 
 def print_summary(results: Results, layout: Layout, view: View, stream: TextIO) -> bool:
@@ -85,7 +87,7 @@ def json_pieces(results: Results, layout: Layout) -> Iterator[str]:
     yield "\n}\n"
 
 
-def _items(results: Results, section: Section) -> Iterator[tuple[str, Any]]:
+def _items(results: Results, section: SummaryKey) -> Iterator[tuple[str, Any]]:
     """Names and values of a section; reasons are in the command line's words."""
     for name, value in results.items(section.kind):
         yield name, in_flags(value) if isinstance(value, str) else value

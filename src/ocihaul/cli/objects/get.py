@@ -25,12 +25,12 @@ _HEADER = "What the answer's {} header shall say."
 @click.option(
     "--multipart-download-threshold",
     type=_MIB,
-    help="Fetch objects larger than this many MiB in several ranges. [128]",
+    help="Fetch objects larger than this many MiB in several ranges. [two ranges]",
 )
 @click.option(
     "--part-size",
     type=PartSize(1, 51200),
-    help="Size of a range in MiB, or with its unit, such as 50000000B. [128]",
+    help="Size of a range in MiB, or with its unit, such as 50000000B. [by size, 10 to 128]",
 )
 @click.option(
     "--parallel-download-count",

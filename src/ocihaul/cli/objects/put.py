@@ -46,7 +46,7 @@ _OF_SINGLE = "Only where the object is sent in one piece."
 @click.option(
     "--part-size",
     type=PartSize(),
-    help="Size of a part in MiB, or with its unit. [128; of a pipe: growing from 16]",
+    help="Size of a part in MiB, or with its unit. [by size, 10 to 128; of a pipe: from 16]",
 )
 @click.option("--disable-parallel-uploads", is_flag=True, help="Send one part at a time.")
 @click.option(

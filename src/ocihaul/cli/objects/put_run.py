@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any, TextIO
 
-from ocihaul.cli import core
+from ocihaul.cli import client
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.invocation import Invocation, is_terminal
 from ocihaul.cli.objects.pipes import piped, reads_stdin
@@ -51,7 +51,7 @@ def _run_put(
     for text in invocation.notices(settings):
         run.notice(f"Notice: {text}")
     try:
-        result = core.run_upload(
+        result = client.run_upload(
             settings,
             request,
             listener=run,

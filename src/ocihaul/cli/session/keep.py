@@ -65,7 +65,7 @@ def keep(
         return session_settings(given, profile, command=COMMAND)
 
     names = chosen_profiles(given, profiles)
-    log = Log(names, debug=given.debug)
+    log = KeeperLog(names, debug=given.debug)
     for text in given.notices():
         log.say(text)
     run = _once if once else _keep
@@ -75,7 +75,7 @@ def keep(
 def _keep(
     names: Sequence[str],
     load: "Callable[[str], Settings]",
-    log: "Log",
+    log: "KeeperLog",
     metrics_file: Path | None,
 ) -> int:
     with signals() as wait:
@@ -95,7 +95,7 @@ def _keep(
 def _once(
     names: Sequence[str],
     load: "Callable[[str], Settings]",
-    log: "Log",
+    log: "KeeperLog",
     metrics_file: Path | None,
 ) -> int:
     from ocihaul.cli.signals import stopping
@@ -125,14 +125,14 @@ def _once(
 
 
 def _supervisors(
-    names: Sequence[str], load: "Callable[[str], Settings]", log: "Log"
+    names: Sequence[str], load: "Callable[[str], Settings]", log: "KeeperLog"
 ) -> "list[ProfileSupervisor]":
     from ocihaul.session.keeper.supervisor import ProfileSupervisor
 
     return [ProfileSupervisor(name, partial(load, name), log.listener(name)) for name in names]
 
 
-class Log:
+class KeeperLog:
     """Lines on stderr, with the time and, where there are several, the profile."""
 
     def __init__(self, profiles: Sequence[str], *, debug: bool) -> None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from ocihaul.cli.environment import at_terminal
 from ocihaul.cli.flags import in_flags
-from ocihaul.cli.session_estimate import Say
 from ocihaul.config import Settings
 from ocihaul.errors import (
     ConfigError,
@@ -21,7 +20,7 @@ from ocihaul.errors import (
     OcihaulError,
     TransferCancelled,
 )
-from ocihaul.events import Event, Notice, SessionPaused, SessionResumed
+from ocihaul.events import Event, Listener, Notice, SessionPaused, SessionResumed
 
 if TYPE_CHECKING:
     from ocihaul.config.login import LoginPage
@@ -39,7 +38,7 @@ class LoginOffer:
     def __init__(
         self,
         settings: Settings,
-        say: Say,
+        say: Listener,
         stop: threading.Event,
         *,
         environ: Mapping[str, str],

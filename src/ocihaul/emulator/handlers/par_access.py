@@ -31,8 +31,8 @@ def put_object(service: Service, call: Call) -> Answer:
 def list_objects(service: Service, call: Call) -> Answer:
     """ListObjects, where the PAR lists; one that has a prefix shows what begins with it."""
     par = _par(service, call)
-    if not par.lists:
-        raise _refused(service, "the PAR does not list")
+    if not (par.lists and service.settings.par_lists_objects):
+        raise _refused(service, "the PAR does not list", misused=True)
     prefix = par.object_name or ""
     if not call.query.get("prefix", "").startswith(prefix):
         call.query["prefix"] = prefix
@@ -104,7 +104,7 @@ def _use_upload(service: Service, call: Call, handler: Handler) -> Answer:
 def _allowed(service: Service, call: Call, *, write: bool) -> Par:
     par = _par(service, call)
     if not par.allows(call.name, write=write):
-        raise _refused(service, "the PAR is for something else")
+        raise _refused(service, "the PAR is for something else", misused=True)
     return par
 
 
@@ -128,9 +128,14 @@ def _par(service: Service, call: Call) -> Par:
     return pars[0]
 
 
-def _refused(service: Service, detail: str) -> ApiError:
-    """One answer for whatever does not fit; the log has the reason."""
+_REFUSAL_CODES = {401: "NotAuthenticated", 403: "NotAuthorized", 404: "NotAuthorizedOrNotFound"}
+
+
+def _refused(service: Service, detail: str, *, misused: bool = False) -> ApiError:
+    """One answer for whatever does not fit, unless the settings give one to misuse; the log has
+    the reason.
+    """
     message = "The pre-authenticated request does not exist, is expired, or does not allow this"
-    status = service.settings.par_refusal
-    code = "NotAuthenticated" if status == 401 else "NotAuthorizedOrNotFound"
-    return ApiError(status, code, message, detail=detail)
+    settings = service.settings
+    status = (misused and settings.par_misuse_refusal) or settings.par_refusal
+    return ApiError(status, _REFUSAL_CODES[status], message, detail=detail)

@@ -48,7 +48,8 @@ def upload_part(service: Service, call: Call) -> Answer:
     number = call.integer("uploadPartNum", 0) or 0
     with service.store.lock:
         bucket = service.store.bucket(call.namespace, call.bucket)
-        upload = bucket.upload(call.name, call.query.get("uploadId"))
+        unknown = settings.unknown_upload_at_part
+        upload = bucket.upload(call.name, call.query.get("uploadId"), unknown)
         _check_part(upload, number, call)
     if not 1 <= number <= settings.max_parts:
         message = f"The part number {number} is not in 1..{settings.max_parts}"
@@ -65,7 +66,7 @@ def upload_part(service: Service, call: Call) -> Answer:
         check_checksums(settings, call.headers, part.checksums)
         with service.store.lock:
             # It may have been committed or aborted while the body was on its way.
-            bucket.upload(call.name, upload.upload_id)
+            bucket.upload(call.name, upload.upload_id, unknown)
             _check_part(upload, number, call)
             old = upload.parts.get(number)
             upload.parts[number] = part
@@ -75,6 +76,8 @@ def upload_part(service: Service, call: Call) -> Answer:
     if old is not None:
         Blob([old.segment]).retire()
     told = checksum_answer(settings, part.checksums, declared_algorithm(call.headers))
+    if "part" in settings.undeclared_crc32c:
+        told["opc-content-crc32c"] = part.checksums.value("CRC32C") or ""
     return Answer(headers={"etag": part.etag, **told})
 
 
@@ -88,9 +91,11 @@ def commit_upload(service: Service, call: Call) -> Answer:
     settings = service.settings
     with service.store.lock:
         bucket = service.store.bucket(call.namespace, call.bucket)
-        upload = bucket.upload(call.name, call.query.get("uploadId"))
-        check_none_match(call.headers)
-        check_write(bucket.etag_of(call.name), call.headers)
+        unknown = settings.unknown_upload_at_commit
+        upload = bucket.upload(call.name, call.query.get("uploadId"), unknown)
+        heeded = {k: v for k, v in call.headers.items() if k not in settings.commit_ignores}
+        check_none_match(heeded)
+        check_write(bucket.etag_of(call.name), heeded)
         if bucket.versioning != "Enabled":
             bucket.check_retention(bucket.objects.get(call.name), service.now())
         everything = [{"partNum": each.number, "etag": each.etag} for each in upload.parts.values()]
@@ -98,13 +103,13 @@ def commit_upload(service: Service, call: Call) -> Answer:
         parts = _chosen(upload, listed, settings)
         if not all_parts and settings.commit_needs_every_part:
             _check_excluded(upload, {part.number for part in parts}, body.get("partsToExclude"))
-        told = _whole_headers(settings, upload, parts)
+        told = _whole_headers(settings, upload, parts, "commit")
         stored = StoredObject(
             name=upload.name,
             blob=Blob([part.segment for part in parts]),
             attributes=upload.attributes,
             checksums=Checksums(crc32c=_whole_crc32c(parts)),
-            checksum_headers=told,
+            checksum_headers=_whole_headers(settings, upload, parts, "head"),
             part_count=len(parts),
         )
         bucket.put(stored)
@@ -182,6 +187,8 @@ def _chosen(upload: Upload, listed: Any, settings: Settings) -> list[Part]:
     if small and settings.enforce_min_part_size:
         message = f"The part {small[0]} is smaller than the minimum and not the last"
         raise ApiError(400, "InvalidUploadPart", message)
+    if not settings.unequal_parts and len({part.size for part in parts[:-1]}) > 1:
+        raise ApiError(400, "InvalidUploadPart", "The parts but for the last differ in size")
     return parts
 
 
@@ -214,8 +221,10 @@ def _whole_crc32c(parts: list[Part]) -> int:
     return value
 
 
-def _whole_headers(settings: Settings, upload: Upload, parts: list[Part]) -> dict[str, str]:
-    """Hashes of hashes, and the CRC32C of the whole, as far as they were asked for."""
+def _whole_headers(
+    settings: Settings, upload: Upload, parts: list[Part], where: str
+) -> dict[str, str]:
+    """Hashes of hashes, and the CRC32C of the whole, as far as they are told at commit or HEAD."""
     values = {"opc-multipart-md5": digest_of_digests("md5", [p.checksums.md5 for p in parts])}
     algorithm = upload.attributes.algorithm
     if settings.checksums != "never" and algorithm == "SHA256":
@@ -224,9 +233,8 @@ def _whole_headers(settings: Settings, upload: Upload, parts: list[Part]) -> dic
     if settings.checksums != "never" and algorithm == "SHA384":
         digests = [part.checksums.sha384 for part in parts]
         values["opc-multipart-sha384"] = digest_of_digests("sha384", digests)
-    if settings.checksums == "always" or (
-        settings.checksums == "declared" and algorithm == "CRC32C"
-    ):
+    always = settings.checksums == "always" or where in settings.undeclared_crc32c
+    if always or (settings.checksums == "declared" and algorithm == "CRC32C"):
         whole = Checksums(crc32c=_whole_crc32c(parts))
         values["opc-content-crc32c"] = whole.value("CRC32C")
     return {name: value for name, value in values.items() if value is not None}

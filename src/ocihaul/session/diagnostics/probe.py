@@ -7,6 +7,7 @@ shows the present state.
 import ssl
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -21,6 +22,7 @@ from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Answer, Request, Stopped, WireError, excerpt
 from ocihaul.transport.origin import Origin
 from ocihaul.transport.pool import exchange_once
+from ocihaul.transport.proxies import proxy_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,24 @@ class ProbeResult:
     error: str | None = None
     cure: str | None = None
     untrusted: bool = False
+
+
+def proxies_of(
+    urls: Mapping[str, str], *, explicit: str | None, environ: Mapping[str, str]
+) -> dict[str, str]:
+    """The proxy to each of these, by the same names, where there is one.
+
+    One whose address is malformed is left out: the probe says what is wrong with it.
+    """
+    proxies = {}
+    for name, url in urls.items():
+        try:
+            proxy = proxy_for(Origin.parse(url), explicit=explicit, environ=environ)
+        except ConfigError:
+            continue
+        if proxy is not None:
+            proxies[name] = str(proxy)
+    return proxies
 
 
 def probe_clock(dialer: Dialer, url: str, *, timeout: float) -> ProbeResult:

@@ -13,7 +13,7 @@ from ocihaul.clock import ServerClock, moment
 from ocihaul.config import Settings
 from ocihaul.config.sources import login_command
 from ocihaul.errors import OcihaulError, RenewalUnavailable, SessionError
-from ocihaul.events import Event, Listener, Notice, RenewalFailed, TokenChanged
+from ocihaul.events import AnyEvent, Listener, Notice, RenewalFailed, TokenChanged
 from ocihaul.session.keeper.keeper_lock import KeeperLock
 from ocihaul.session.keeper.metrics import Sample
 from ocihaul.session.session import Session
@@ -150,7 +150,7 @@ class ProfileSupervisor:
 
     # Events and figures
 
-    def _hear(self, event: Event) -> None:
+    def _hear(self, event: AnyEvent) -> None:
         with self._lock:
             if isinstance(event, TokenChanged):
                 self._generation = event.generation

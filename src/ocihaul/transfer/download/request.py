@@ -12,8 +12,8 @@ from ocihaul.storage.names import check_bucket_name, check_headers, check_object
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer.plan import (
     GIB,
-    LIMITS,
     is_within,
+    service_limits,
     validate_parallel,
 )
 
@@ -204,7 +204,7 @@ def plan_download(
     """
     start, end = span
     size = end - start
-    wanted = part_size or LIMITS.chosen_part(size, parallel)
+    wanted = part_size or service_limits().chosen_part(size, parallel)
     if not multipart or size <= max(wanted, 2 * wanted - 1 if threshold is None else threshold):
         return RangePlan(start, end, max(size, 1), block)
     if block is None or block >= size or block > wanted * _LARGEST_STRETCH:

@@ -56,8 +56,9 @@ class ObjectVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What became of a file and an object since their receipt; None: not looked at."""
+    """What became of a file and an object since their `receipt`; None: not looked at."""
 
+    receipt: Receipt
     file: FileVerdict | None
     object: ObjectVerdict | None
 
@@ -123,7 +124,7 @@ def verify_here(receipt: Path, file: str | Path | None, *, stop: threading.Event
     """Compare a file with a receipt; the service is not asked. Raises as `verify_file` does."""
     proof = load_receipt(receipt)
     verdict = None if file is None else verify_file(proof, Path(file), stop=stop)
-    return Verification(verdict, None)
+    return Verification(proof, verdict, None)
 
 
 def verify_object(

@@ -28,7 +28,7 @@ from ocihaul.transfer.upload.state import UploadState, load_state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UploadCall:
+class UploadParameters:
     """One call of `upload`: its parameters, which files and streams use alike."""
 
     storage: StorageClient

@@ -194,22 +194,6 @@ def list_all(
     return sorted(found, key=lambda each: each.begun)
 
 
-def find_by_name_or_id(uploads: Iterable[IncompleteUpload], which: str) -> IncompleteUpload:
-    """The one with this upload id or object name. Raises UsageError when it is none or several."""
-    matching = [each for each in uploads if which in {each.upload_id, each.target.object}]
-    if not matching:
-        raise UsageError(
-            f"there is no incomplete upload {which!r}",
-            hint="List them with: ocihaul uploads; those of other buckets with -bn BUCKET.",
-        )
-    if len(matching) > 1:
-        ids = ", ".join(each.upload_id for each in matching)
-        raise UsageError(
-            f"there are several uploads of {which!r}: {ids}", hint="Name one by its id."
-        )
-    return matching[0]
-
-
 def abort(
     upload: IncompleteUpload,
     journal: Journal,

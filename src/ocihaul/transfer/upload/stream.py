@@ -22,7 +22,7 @@ from ocihaul.transfer.journal.values import STREAM
 from ocihaul.transfer.plan import StreamPlan, plan_stream
 from ocihaul.transfer.receipts.receipt_file import check_place
 from ocihaul.transfer.source import Piece
-from ocihaul.transfer.upload.context import UploadCall, UploadContext
+from ocihaul.transfer.upload.context import UploadContext, UploadParameters
 from ocihaul.transfer.upload.finalize import SourceInfo, finalize
 from ocihaul.transfer.upload.multipart import create_recorded
 from ocihaul.transfer.upload.par_upload import multipart_session
@@ -53,7 +53,7 @@ _ABORT_SECONDS_WHEN_CANCELLED = 3.0
 _AGAIN = "A stream cannot be read twice: run the whole pipeline again."
 
 
-def upload_stream(call: UploadCall, stream: Stream) -> UploadResult:
+def upload_stream(call: UploadParameters, stream: Stream) -> UploadResult:
     """Upload `stream` to its end; parameters and errors are those of `upload`.
 
     Whether the object may be written is settled before the stream is read. One part or less goes
@@ -108,7 +108,7 @@ def _plan(request: UploadRequest) -> StreamPlan:
     return plan
 
 
-def _announce(call: UploadCall, plan: StreamPlan) -> None:
+def _announce(call: UploadParameters, plan: StreamPlan) -> None:
     request = call.request
     call.listener(
         UploadPlanned(
@@ -124,7 +124,7 @@ def _announce(call: UploadCall, plan: StreamPlan) -> None:
         call.listener(Notice(f"The stream may not be longer: {plan.limit_text}."))
 
 
-def _discard_earlier(call: UploadCall, state: UploadState) -> None:
+def _discard_earlier(call: UploadParameters, state: UploadState) -> None:
     """Abort the upload of an earlier stream; that of a file only if the caller says so."""
     request, entry = call.request, state.load()
     if entry is None:

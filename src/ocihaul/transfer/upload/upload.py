@@ -13,7 +13,11 @@ from ocihaul.transfer.plan import Plan, plan_upload
 from ocihaul.transfer.receipts.receipt_file import check_place
 from ocihaul.transfer.source import FileSource
 from ocihaul.transfer.stats import TransferMonitor
-from ocihaul.transfer.upload.context import UploadCall, UploadContext, verify_expected_checksums
+from ocihaul.transfer.upload.context import (
+    UploadContext,
+    UploadParameters,
+    verify_expected_checksums,
+)
 from ocihaul.transfer.upload.finalize import SourceInfo, already_finished, finalize
 from ocihaul.transfer.upload.incomplete import IncompleteUploadIndex
 from ocihaul.transfer.upload.multipart import MultipartUpload
@@ -62,7 +66,7 @@ def upload(
         if request.adaptive:
             listener = audience(listener, monitor)
             storage = storage.scoped(listener, stop)
-    call = UploadCall(
+    call = UploadParameters(
         storage=storage,
         request=request,
         listener=listener,
@@ -78,7 +82,7 @@ def upload(
     return result
 
 
-def _upload_file(call: UploadCall) -> UploadResult:
+def _upload_file(call: UploadParameters) -> UploadResult:
     request = call.request
     with FileSource(request.source) as source, contextlib.ExitStack() as held:
         plan = plan_upload(
@@ -122,7 +126,9 @@ def _check_source(request: UploadRequest, source: FileSource) -> None:
         check_place(request.receipt, request.source)
 
 
-def _entry_to_resume(call: UploadCall, state: UploadState, source: FileSource) -> Entry | None:
+def _entry_to_resume(
+    call: UploadParameters, state: UploadState, source: FileSource
+) -> Entry | None:
     request = call.request
     entry = find_resumable(state, request, source, call.storage, call.stop)
     if entry is None and request.upload_id is not None:

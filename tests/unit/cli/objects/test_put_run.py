@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ocihaul.cli import core
+from ocihaul.cli import client
 from ocihaul.cli.global_options import Given
 from ocihaul.cli.invocation import Invocation
 from ocihaul.cli.objects.put_run import run_put
@@ -64,7 +64,7 @@ def asking(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
             raise ObjectExistsError("it exists")
         return result()
 
-    monkeypatch.setattr(core, "run_upload", act)
+    monkeypatch.setattr(client, "run_upload", act)
     return answers
 
 
@@ -112,7 +112,7 @@ def test_a_person_who_does_not_see_the_question_is_not_asked(
         confirms.append(confirm)
         return result()
 
-    monkeypatch.setattr(core, "run_upload", act)
+    monkeypatch.setattr(client, "run_upload", act)
     assert run(settings, Terminal("y\n"), io.StringIO()) == 0
     assert confirms == [None]
 
@@ -128,7 +128,7 @@ def test_a_signal_asks_the_upload_to_stop(
         assert stop.wait(5)
         raise TransferCancelled("stopped")
 
-    monkeypatch.setattr(core, "run_upload", act)
+    monkeypatch.setattr(client, "run_upload", act)
     with pytest.raises(TransferCancelled):
         run(settings, io.StringIO(), io.StringIO())
     assert signal.getsignal(number) is before

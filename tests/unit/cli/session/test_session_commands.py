@@ -85,7 +85,7 @@ def test_status_asks_for_the_time_without_signing(oci: World) -> None:
 
 def test_finding_b18_status_reckons_with_the_time_of_the_service(oci: World) -> None:
     now = int(time.time())
-    ahead = oci.oci.issue_token(oci.logins[0], iat=now - 7200, exp=now - 3600)
+    ahead = oci.oci.issue_token(oci.logins[0], iat=now - 7200, exp=now - 3540)
     oci.token_file.write_text(ahead)
     oci.oci.configure(clock_offset=-7200.0)
     assert "not usable" in oci.run("session", "status").out

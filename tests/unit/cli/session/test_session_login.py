@@ -12,8 +12,8 @@ from ocihaul.cli.session import login as session_login
 from ocihaul.cli.session.browser import has_browser, is_remote, tunnel_line
 from ocihaul.session.login.profile_files import NewSession
 from ocihaul.session.token import SessionToken
-from tests.unit.cli.conftest import Command
 from tests.support import make_token, rsa_key
+from tests.unit.cli.conftest import Command
 
 MACHINES: dict[str, tuple[dict[str, str], str, bool]] = {
     "a server": ({}, "linux", False),

@@ -94,8 +94,8 @@ def test_a_sound_session_has_only_good_findings() -> None:
             "session authenticate",
         ),
         (replace(WELL, now=NOW + 7200), "token", "expired", "session authenticate"),
-        (seen(token=token(sess_exp=NOW + 3600)), "session", "cannot be renewed", "--renew-with"),
-        (seen(auth_endpoint=None), "session", "no region", "--region"),
+        (seen(token=token(sess_exp=NOW + 3600)), "session", "cannot be renewed", "`renew_with`"),
+        (seen(auth_endpoint=None), "session", "no region", "`region`"),
         (
             replace(WELL, now=NOW - 600, replies=None, signed=None),
             "token",
@@ -133,7 +133,7 @@ def test_a_sound_session_has_only_good_findings() -> None:
             replace(WELL, rc_notice="the rc file /x does not exist; using none"),
             "configuration",
             "the rc file /x does not exist",
-            "--cli-rc-file",
+            "`cli_rc_file`",
         ),
         (
             replace(WELL, signed=ProbeResult("https://os.example", status=401)),
@@ -146,7 +146,7 @@ def test_a_sound_session_has_only_good_findings() -> None:
             replace(WELL, region=Region("xx-new-1", "oc1", "x.example", notice="assumed")),
             "region",
             "assumed",
-            "--region",
+            "`region`",
         ),
     ],
 )

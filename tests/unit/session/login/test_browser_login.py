@@ -250,6 +250,7 @@ def test_finding_a08_a_slow_request_is_cut_off(
         assert closed
 
 
+@pytest.mark.slow
 def test_finding_a08_connections_are_bounded(
     visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -351,7 +352,7 @@ def test_a_taken_port_says_how_to_free_it() -> None:
         pytest.raises(OcihaulError, match=f"port {first.port} of 127.0.0.1 is taken") as caught,
     ):
         BrowserLogin("https://l", port=first.port)
-    assert "--no-browser" in (caught.value.hint or "")
+    assert "`no_browser`" in (caught.value.hint or "")
     with BrowserLogin("https://l", port=first.port) as again:  # at once, TIME_WAIT or not
         assert again.port == first.port
 

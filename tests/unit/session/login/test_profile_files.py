@@ -176,7 +176,7 @@ def test_a_directory_that_cannot_be_made_is_named_with_the_cure(tmp_path: Path) 
                 home=tmp_path,
             )
         )
-    assert "--token-location" in (caught.value.hint or "")
+    assert "`token_location`" in (caught.value.hint or "")
     assert not (tmp_path / ".oci" / "config").exists()
 
 

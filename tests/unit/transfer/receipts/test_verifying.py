@@ -157,4 +157,4 @@ def test_finding_a12_the_command_says_so_of_file_and_object(tmp_path: Path) -> N
 
 
 def test_finding_a12_nothing_looked_at_is_not_good() -> None:
-    assert not Verification(None, None).good
+    assert not Verification(RECEIPT, None, None).good

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ocihaul.errors import UsageError
-from ocihaul.http.client import Call
+from ocihaul.http.client import ServiceCall
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.types import SseCustomerKey
 from ocihaul.transfer.upload.request import IfExists
@@ -56,7 +56,7 @@ def test_a_customers_key_that_cannot_be_sent_is_not_quoted(tmp_path: Path) -> No
 class Unasked:
     """A client that must not be asked."""
 
-    def call(self, _origin: Origin, call: Call) -> Answer:
+    def call(self, _origin: Origin, call: ServiceCall) -> Answer:
         raise AssertionError(call.operation)
 
 

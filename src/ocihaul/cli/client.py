@@ -1,7 +1,4 @@
-"""The seam between the command line and the client: each function imports what it starts.
-
-Tests replace these functions.
-"""
+"""The frame of commands that talk to the service: progress, notices, and a client to call."""
 
 import threading
 import time
@@ -10,64 +7,38 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ocihaul.cli.invocation import Invocation, is_terminal
 from ocihaul.config import Settings
 from ocihaul.events import Listener, audience
-from ocihaul.transfer.upload.request import Confirm, UploadRequest, UploadResult
 
 if TYPE_CHECKING:
     # They bring cryptography and more along, which only some commands need.
+    from ocihaul.cli.progress import Reporter
     from ocihaul.cli.session_estimate import LifetimeEstimator
     from ocihaul.client import Client
-    from ocihaul.storage.client import StorageClient
     from ocihaul.transfer.download.request import DownloadRequest, DownloadResult
     from ocihaul.transfer.journal.journal import Journal
+    from ocihaul.transfer.upload.request import Confirm, UploadRequest, UploadResult
 
 
-def run_upload(
-    settings: Settings,
-    request: UploadRequest,
-    *,
-    listener: Listener,
-    confirm: Confirm | None,
-    stop: threading.Event,
-) -> UploadResult:
-    """Upload one file; asks the service for the namespace if the request has none."""
-    session_options = settings.session_options
-    if request.outlive_session:
-        # An expired session must not keep waiting what can go on without it.
-        request = replace(request, expected_rate=session_options.expected_rate)
-        settings = replace(settings, session_options=replace(session_options, session_wait=0.0))
-    estimator = _foreteller(settings, listener)
-    with client_for(settings, listener=audience(listener, estimator), stop=stop) as client:
-        return client.run_upload(
-            request,
-            confirm=confirm,
-            before=estimator.require if session_options.require_session else None,
-        )
+@contextmanager
+def reporting_on(
+    invocation: Invocation, settings: Settings | None
+) -> Iterator[tuple[Listener, "Reporter"]]:
+    """A listener that shows on stderr how far the work is, and its reporter; notices come first.
 
+    Without `settings`, for work that needs none, there are no notices.
+    """
+    from ocihaul.cli.progress import reporting
 
-def run_download(
-    settings: Settings, request: "DownloadRequest", *, listener: Listener, stop: threading.Event
-) -> "DownloadResult":
-    """Download one object; asks the service for the namespace if the request has none."""
-    estimator = _foreteller(settings, listener)
-    with client_for(settings, listener=audience(listener, estimator), stop=stop) as client:
-        before = estimator.require if settings.session_options.require_session else None
-        return client.run_download(request, before=before)
-
-
-def _foreteller(settings: Settings, say: Listener) -> "LifetimeEstimator":
-    """What hears the transfer's events, too, and says how long its session lasts."""
-    from ocihaul.cli.session_estimate import LifetimeEstimator
-
-    session_options = settings.session_options
-    return LifetimeEstimator(
-        say,
-        mints=session_options.renew_with,
-        expected_rate=session_options.expected_rate,
-        monotonic=time.monotonic,
-        now=time.time,
-    )
+    stderr = invocation.stderr
+    with reporting(stderr, terminal=is_terminal(stderr), debug=invocation.given.debug) as (
+        listener,
+        reporter,
+    ):
+        for text in [] if settings is None else invocation.notices(settings):
+            reporter.notice(f"Notice: {text}")
+        yield listener, reporter
 
 
 @contextmanager
@@ -85,13 +56,48 @@ def client_for(
         yield client
 
 
-@contextmanager
-def storage_for(
-    settings: Settings, *, listener: Listener, stop: threading.Event
-) -> Iterator["StorageClient"]:
-    """The storage client of such a client."""
-    with client_for(settings, listener=listener, stop=stop) as client:
-        yield client.storage
+def run_upload(
+    settings: Settings,
+    request: "UploadRequest",
+    *,
+    listener: Listener,
+    confirm: "Confirm | None",
+    stop: threading.Event,
+) -> "UploadResult":
+    """Upload one file; asks the service for the namespace if the request has none."""
+    session_options = settings.session_options
+    if request.outlive_session:
+        # An expired session must not keep waiting what can go on without it.
+        request = replace(request, expected_rate=session_options.expected_rate)
+        settings = replace(settings, session_options=replace(session_options, session_wait=0.0))
+    estimator = estimator_for(settings, listener)
+    with client_for(settings, listener=audience(listener, estimator), stop=stop) as client:
+        before = estimator.require if session_options.require_session else None
+        return client.run_upload(request, confirm=confirm, before=before)
+
+
+def run_download(
+    settings: Settings, request: "DownloadRequest", *, listener: Listener, stop: threading.Event
+) -> "DownloadResult":
+    """Download one object; asks the service for the namespace if the request has none."""
+    estimator = estimator_for(settings, listener)
+    with client_for(settings, listener=audience(listener, estimator), stop=stop) as client:
+        before = estimator.require if settings.session_options.require_session else None
+        return client.run_download(request, before=before)
+
+
+def estimator_for(settings: Settings, listener: Listener) -> "LifetimeEstimator":
+    """What hears a transfer's events, and tells `listener` how long its session lasts."""
+    from ocihaul.cli.session_estimate import LifetimeEstimator
+
+    session_options = settings.session_options
+    return LifetimeEstimator(
+        listener,
+        mints=session_options.renew_with,
+        expected_rate=session_options.expected_rate,
+        monotonic=time.monotonic,
+        now=time.time,
+    )
 
 
 def journal_to_read() -> "Journal":
@@ -99,19 +105,3 @@ def journal_to_read() -> "Journal":
     from ocihaul.transfer.journal.journal import Journal, state_directory
 
     return Journal(state_directory())
-
-
-def run_emulator(args: list[str]) -> int:
-    """Run the emulator with its own options; returns its exit status.
-
-    Raises UsageError when what it is made of is not installed.
-    """
-    from ocihaul.integrations.extras import EMULATOR, require
-
-    require(EMULATOR, by="the emulator")
-    from ocihaul.emulator.cli import main
-
-    try:
-        return main(args)
-    except SystemExit as ended:  # argparse, after its help or a wrong option
-        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)

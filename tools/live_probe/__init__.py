@@ -1,0 +1,1 @@
+"""Questions to the real service that no document answers; see docs/live_probe.md."""
