@@ -135,11 +135,11 @@ def test_a_directory_says_what_became_of_its_files(tmp_path: Path) -> None:
     for number in range(5):
         (source / f"f{number}").write_text("x" * 10)
     with world(tmp_path) as oci:
-        first = oci.run(*sync(oci, source), **TOKYO)
+        first = oci.run(*sync(oci, source, "--verbose"), **TOKYO)
         (source / "f0").write_text("changed, and longer")
         (source / "f1").unlink()
         metrics = ("--metrics-file", str(tmp_path / "m.prom"))
-        second = oci.run(*sync(oci, source, "--delete", *metrics), **TOKYO)
+        second = oci.run(*sync(oci, source, "--delete", "--verbose", *metrics), **TOKYO)
         third = oci.run(*sync(oci, source, "--log-format", "json"), **TOKYO)
         assert "5 transferred, 0 unchanged, 0 deleted, 0 failed, 50 bytes" in first.err
         assert "1 transferred, 3 unchanged, 1 deleted, 0 failed, 19 bytes" in second.err

@@ -14,7 +14,7 @@ from ocihaul.cli.flags import in_flags
 from ocihaul.cli.formatting import in_local_time
 from ocihaul.config.sources import login_command
 from ocihaul.errors import OcihaulError, ServiceError, TransferCancelled, UsageError
-from ocihaul.printable import cut, json_text, one_line
+from ocihaul.printable import cut, json_text, one_line, without_braces
 from ocihaul.printing import LONGEST_LINE
 from ocihaul.redaction import redact
 
@@ -98,7 +98,9 @@ def _known(error: OcihaulError, now: datetime) -> tuple[str, str | None]:
             if link is not service and link.message != error.message
         ]
     if service is not None:
-        # The block is the last thing that is said: what begins with { ends with } for a script.
+        # The block is the last thing that is said, and has the only braces: what begins with {
+        # ends with } for a script.
+        parts = [without_braces(part) for part in parts]
         parts.append(service_error_text(service, now, hint=" ".join(hints)))
         hints = []
     return "\n".join(parts), "\n".join(hints) or None

@@ -40,6 +40,16 @@ QUIET = 5.0
 
 _TROUBLE = (RetryScheduled, PartResent, RenewalFailed)
 
+_ROUTINE = (
+    UploadPlanned,
+    DownloadPlanned,
+    UploadFinished,
+    DownloadFinished,
+    MultipartUploadCreated,
+    PartFinished,
+    FileFinished,
+)
+
 #: What is said with `--quiet`, too: it needs a person, or says what is missing in the end.
 _ESSENTIAL = (FileFailed, LoginOffered, SessionPaused, SessionResumed)
 
@@ -84,10 +94,7 @@ class EventFormatter:
     def lines(self, event: Event, *, at: float, now: float) -> list[str]:
         """What to say about `event`; `at` is monotonic, `now` epoch seconds."""
         if isinstance(event, MultipartUploadCreated):
-            # As the official CLI writes them: scripts look for these two.
-            said = [f"Upload ID: {event.upload_id}"]
-            if event.part_count is not None:
-                said.append(f"Split file into {event.part_count} parts for upload.")
+            said = official_lines(event)
             return [self.stamped(text, now) for text in said] if self.label else said
         if isinstance(event, LoginOffered):
             return directions(event)
@@ -196,6 +203,21 @@ def is_public(event: Event) -> bool:
 def is_essential(event: Event) -> bool:
     """Whether `--quiet` leaves it: it needs a person, or says what is missing in the end."""
     return isinstance(event, _ESSENTIAL)
+
+
+def is_routine(event: Event) -> bool:
+    """Whether it need not be said of a transfer that takes a moment."""
+    if isinstance(event, TokenChanged):
+        return event.source == "start"
+    return isinstance(event, _ROUTINE) or (isinstance(event, Notice) and event.routine)
+
+
+def official_lines(event: MultipartUploadCreated) -> list[str]:
+    """What the official CLI writes of it: scripts look for these two."""
+    said = [f"Upload ID: {event.upload_id}"]
+    if event.part_count is not None:
+        said.append(f"Split file into {event.part_count} parts for upload.")
+    return said
 
 
 def _detail(event: PartFinished | FileFinished) -> str:

@@ -144,7 +144,7 @@ class JsonLog:
 
     def notice(self, text: str, *, level: str = "info") -> None:
         """Write something of the command's own."""
-        self._line("notice", level, {"text": text})
+        self._line("notice", level, {"text": text, "routine": level == "info"})
 
     def beat(self) -> None:
         """Write how far it is."""

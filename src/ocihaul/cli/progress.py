@@ -1,7 +1,7 @@
 """Events on stderr while a transfer runs: a bar on a terminal, plain lines everywhere else.
 
 What belongs here: threads, locks and the terminal. What is said, and in which words, is in
-`lines.py`; how far it is, in `tally.py`.
+`event_text.py`; what waits at the beginning, in `quiet_start.py`.
 """
 
 import math
@@ -20,8 +20,12 @@ from ocihaul.cli.event_text import (
     debug_line,
     is_essential,
     is_public,
+    is_routine,
+    official_lines,
 )
 from ocihaul.cli.formatting import duration_text, size_text
+from ocihaul.cli.invocation import is_terminal
+from ocihaul.cli.quiet_start import SHORT, QuietStart
 from ocihaul.events import (
     AttemptFinished,
     BytesReceived,
@@ -36,19 +40,16 @@ from ocihaul.events import (
     UploadFinished,
     UploadPlanned,
 )
+from ocihaul.printable import without_braces
 from ocihaul.printing import say, shown
 from ocihaul.threads import started
 
 #: Seconds between two plain lines.
 INTERVAL = 30.0
-#: Where nobody looks at a terminal, a transfer that is over so soon needs no lines, seconds.
-SHORT = 2.0
 
 Clock = Callable[[], float]
 
-#: What need not be told of a transfer that is over at once.
-_ROUTINE = (UploadPlanned, DownloadPlanned, UploadFinished, DownloadFinished)
-
+_ENDS = (UploadFinished, DownloadFinished)
 _MOVES = (BytesSent, BytesReceived, PartFinished, MultipartUploadCreated)
 
 
@@ -60,16 +61,18 @@ class Screen(Protocol):
 
 
 class PlainOutput:
-    """Lines on a stream."""
+    """Lines on a stream. Where it is no terminal, no brace is in them but those of JSON errors."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._escapes = not is_terminal(stream)
         self._lock = threading.Lock()  # guards the stream: a line stays in one piece
 
     def say(self, text: str, *, public: bool = False) -> None:
         """Write one line; a reader that has gone away does not stop the work."""
+        shown_text = without_braces(text) if self._escapes else text
         with self._lock, suppress(OSError, ValueError):
-            say(self._stream, text, public=public)
+            say(self._stream, shown_text, public=public)
 
 
 class Reporter:
@@ -88,8 +91,7 @@ class Reporter:
         """`quiet_for`: so many seconds the usual lines wait, and perhaps are never said."""
         self._style = style
         self._screen = screen
-        self._quiet_until = monotonic() + quiet_for if quiet_for else None
-        self._held: list[str] = []
+        self._start = QuietStart(monotonic() + quiet_for if quiet_for else 0.0)
         self._debug = debug
         self._monotonic = monotonic
         self._now = now
@@ -108,37 +110,43 @@ class Reporter:
                 self.running = True
             elif isinstance(event, (UploadFinished, DownloadFinished)):
                 self.running = False
-            if self._is_left_out(event):
+            if self._style.quiet and not is_essential(event):
                 return
-            lines = self._unless_quiet(event, lines, at)
+            lines = self._to_say(event, lines, at)
         if self._debug and isinstance(event, AttemptFinished):
             lines.append(debug_line(event, now))
         for line in lines:
             self._screen.say(line, public=is_public(event))
 
-    def _is_left_out(self, event: Event) -> bool:
-        # With an object in each line the result says how it ended, and more.
-        if isinstance(event, (UploadFinished, DownloadFinished)) and self._style.object:
-            return True
-        return self._style.quiet and not is_essential(event)
-
-    def _unless_quiet(self, event: Event, lines: list[str], at: float) -> list[str]:
-        """The lines to say now: those of an ordinary beginning wait while it is quiet."""
-        if self._quiet_until is None or isinstance(event, MultipartUploadCreated):
-            return lines
-        ordinary = isinstance(event, _ROUTINE) or (
-            isinstance(event, TokenChanged) and event.source == "start"
-        )
-        if at < self._quiet_until and (ordinary or not lines):
-            self._held += lines
-            return []
-        self._quiet_until = None
-        held, self._held = self._held, []
-        return [*held, *lines]
+    def _to_say(self, event: Event, lines: list[str], at: float) -> list[str]:
+        """The lines to say now: those of an ordinary beginning wait."""
+        ends = isinstance(event, _ENDS)
+        if ends and self._start.is_on(at):
+            return self._start.official()
+        if ends and self._style.object:
+            lines = []  # the result says how it ended, and more
+        if isinstance(event, MultipartUploadCreated):
+            if not self._style.object:  # they are said as they are
+                return lines
+            self._start.hold_official(official_lines(event))
+        return self._start.lines(lines, at, routine=is_routine(event))
 
     def notice(self, text: str) -> None:
         """Say something of the command's own."""
+        with self._lock:
+            self._start.said()
         self._screen.say(self._speaker.stamped(text, self._now()) if self._style.object else text)
+
+    def finish(self, text: str, *, routine: bool) -> None:
+        """Say how it ended; what is `routine` only where the beginning is over."""
+        at, now = self._monotonic(), self._now()
+        with self._lock:
+            lines = self._start.official() if self._start.is_on(at) else self._start.end()
+            silent = self._start.is_silent(at)
+        if not (silent and routine):
+            lines.append(self._speaker.stamped(text, now))
+        for line in lines:
+            self._screen.say(line)
 
     def state(self) -> str:
         """How far the upload is, in one line."""
@@ -148,9 +156,9 @@ class Reporter:
     def beat(self) -> None:
         """Say how far the transfer is, if it has begun and is not over."""
         with self._lock:
-            if self._quiet_until == math.inf or self._style.quiet:
+            if self._start.is_forever or self._style.quiet:
                 return
-            held, self._held, self._quiet_until = self._held, [], None
+            held = self._start.end()
         for line in held:
             self._screen.say(line)
         if self.running:

@@ -22,7 +22,8 @@ from ocihaul.cli.invocation import Invocation, is_terminal
 from ocihaul.cli.json_log import JsonLog, Origin
 from ocihaul.cli.log_file import FileOutput, LogFile
 from ocihaul.cli.log_options import LogOptions, log_options
-from ocihaul.cli.progress import SHORT, Audience, Bar, PlainOutput, Reporter, Screen, heartbeat
+from ocihaul.cli.progress import Audience, Bar, PlainOutput, Reporter, Screen, heartbeat
+from ocihaul.cli.quiet_start import SHORT
 from ocihaul.cli.run_result import FileCounts, RunCounter, RunResult, result_text, state_of
 from ocihaul.cli.signals import Stopper, stopping
 from ocihaul.errors import UsageError
@@ -92,12 +93,11 @@ class TextChannel:
 
     def result(self, result: RunResult) -> None:
         """Say how it ended, unless that is not wanted here."""
+        good = result.exit == 0
         if self._is_file or (
-            self._style.object
-            and not self._usage_error
-            and not (self._style.quiet and result.exit == 0)
+            self._style.object and not self._usage_error and not (self._style.quiet and good)
         ):
-            self._reporter.notice(result_text(result))
+            self._reporter.finish(result_text(result), routine=good)
 
 
 class JsonChannel:
@@ -287,21 +287,22 @@ def _on_stderr(
     style = LineStyle(
         object="" if official else origin.object, verbose=options.verbose, quiet=options.quiet
     )
+    at_terminal = is_terminal(stderr)
+    quiet_for = math.inf if official else SHORT
+    if debug or options.verbose or (at_terminal and not official):
+        quiet_for = 0.0
     if directory:
-        return TextChannel(DirectoryReporter(PlainOutput(stderr), debug=debug, style=style), style)
-    if is_terminal(stderr) and not debug and not options.quiet:
+        return TextChannel(
+            DirectoryReporter(PlainOutput(stderr), debug=debug, quiet_for=quiet_for, style=style),
+            style,
+        )
+    if at_terminal and not debug and not options.quiet:
         bar = Bar(stderr)
         reporter = Reporter(bar, style=style)
         bar.attach(reporter)
         stack.callback(bar.close)
         return TextChannel(reporter, style, listener=Audience(reporter, bar), has_bar=True)
-    wait = math.inf if official else SHORT
-    reporter = Reporter(
-        PlainOutput(stderr),
-        debug=debug,
-        quiet_for=0.0 if debug or options.verbose else wait,
-        style=style,
-    )
+    reporter = Reporter(PlainOutput(stderr), debug=debug, quiet_for=quiet_for, style=style)
     return TextChannel(reporter, style)
 
 

@@ -9,10 +9,12 @@ from ocihaul.cli.event_text import (
     debug_line,
     is_essential,
     is_public,
+    is_routine,
 )
 from ocihaul.cli.flags import in_flags
 from ocihaul.cli.formatting import size_text
 from ocihaul.cli.progress import Screen
+from ocihaul.cli.quiet_start import QuietStart
 from ocihaul.events import (
     AttemptFinished,
     BytesReceived,
@@ -56,8 +58,11 @@ class DirectoryReporter:
         screen: Screen,
         *,
         debug: bool = False,
+        quiet_for: float = 0.0,
         style: LineStyle = LineStyle(),  # noqa: B008  a frozen value
     ) -> None:
+        """`quiet_for`: so many seconds the usual lines wait, and perhaps are never said."""
+        self._start = QuietStart(time.monotonic() + quiet_for if quiet_for else 0.0)
         self._screen = screen
         self._debug = debug
         self._style = style
@@ -78,7 +83,10 @@ class DirectoryReporter:
                 return
         if self._style.quiet and not is_essential(event):
             return
-        for line in self._lines(event):
+        lines, at = self._lines(event), time.monotonic()
+        with self._lock:
+            lines = self._start.lines(lines, at, routine=is_routine(event))
+        for line in lines:
             self._screen.say(line, public=is_public(event))
 
     def _lines(self, event: Event) -> list[str]:
@@ -116,7 +124,17 @@ class DirectoryReporter:
 
     def notice(self, text: str) -> None:
         """Say something of the command's own."""
+        with self._lock:
+            self._start.said()
         self._screen.say(self._of_ours(text))
+
+    def finish(self, text: str, *, routine: bool) -> None:
+        """Say how it ended; what is `routine` only where the beginning is over."""
+        with self._lock:
+            silent = self._start.is_silent(time.monotonic())
+        if not (silent and routine):
+            self.beat()
+            self.notice(text)
 
     def state(self) -> str:
         """How far it is, in one line."""
@@ -132,8 +150,12 @@ class DirectoryReporter:
 
     def beat(self) -> None:
         """Say how far it is, if that has changed."""
-        if self._style.quiet:
-            return
+        with self._lock:
+            if self._style.quiet or self._start.is_on(time.monotonic()):
+                return
+            held = self._start.end()
+        for line in held:
+            self._screen.say(line)
         state = self.state()
         if state != self._told:
             self._told = state
