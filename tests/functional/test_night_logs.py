@@ -2,11 +2,17 @@
 
 import json
 import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
+import pytest
 
 from ocihaul.cli.json_log import schema
+from ocihaul.emulator import Fault
 from tests.world import MIB, World, world
 
 #: Local time with its offset, then the object: how every line of a log begins.
@@ -174,3 +180,119 @@ def test_the_official_words_stay_as_they_are(tmp_path: Path) -> None:
         assert [line for line in ran.err.splitlines() if line.startswith("Upload ID: ")]
         assert "RESULT" not in ran.err
         assert "\x1b" not in ran.err
+
+
+def until(check: Callable[[], bool], running: "subprocess.Popen[str]") -> None:
+    """Wait until `check` holds; the command must not have ended before."""
+    while not check():
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_night_with_a_kill_a_renewal_a_pause_and_a_resume(tmp_path: Path, form: str) -> None:
+    with world(tmp_path, bandwidth=12 * MIB) as oci:
+        source, log = oci.file(60 * MIB), tmp_path / "night.log"
+        asked = ["--log-file", str(log), "--log-format", form, "--parallel-upload-count", "2"]
+        argv = put(oci, source, *asked, "--progress-interval", "1s", "--session-wait", "5m")
+
+        def parts(number: int) -> bool:
+            return oci.oci.log.count(operation="UploadPart", status=200) >= number
+
+        killed = oci.start(*argv, **TOKYO)
+        until(lambda: parts(1), killed)
+        killed.kill()
+        assert oci.finish(killed).code == -signal.SIGKILL
+        before = log.read_text()
+        night = oci.start(*argv, **TOKYO)
+        until(lambda: "Resuming upload" in log.read_text(), night)
+        oci.oci.revoke_all(refreshable=True)
+        words = {"text": ("session renewed", "Waiting for"), "json": ('"refresh"', "session_pause")}
+        until(lambda: words[form][0] in log.read_text(), night)
+        oci.oci.revoke_all(refreshable=False)
+        until(lambda: words[form][1] in log.read_text(), night)
+        oci.log_in()
+        ran = oci.finish(night)
+        assert ran.code == 0, ran.err
+        assert oci.arrived_whole(source)
+        text = log.read_text()
+        assert text.startswith(before)
+        assert not [secret for secret in oci.secrets() if secret in text]
+        if form == "json":
+            assert_the_night_in_json(oci, text)
+        else:
+            assert_the_night_in_words(text)
+
+
+def assert_the_night_in_words(text: str) -> None:
+    lines = text.splitlines()
+    for line in lines:
+        found = STAMPED.match(line)
+        assert found is not None, line
+        assert found[1] == "backups/backup.tar"
+    said = ["uploading 60.0 MiB", "uploading 60.0 MiB", "rejected token", "session renewed"]
+    said += ["Waiting for a new login until", "a new login has appeared", "RESULT done, 60.0 MiB"]
+    at = 0
+    for words in said:  # in this order
+        (at, *_) = [number for number in range(at, len(lines)) if words in lines[number]]
+        at += 1
+    assert at == len(lines)
+    assert text.count("RESULT") == 1
+    result = lines[-1]
+    assert "moved now" in result  # an earlier run had brought some of it
+    assert int(re.findall(r"renewals (\d+)", result)[0]) >= 2
+    assert int(re.findall(r"401s (\d+)", result)[0]) >= 2
+    assert result.endswith("compared CRC32C and MD5, exit 0")
+
+
+def assert_the_night_in_json(oci: World, text: str) -> None:
+    found = records(oci, text)
+    names = [each["event"] for each in found]
+    said = ["begin", "upload_planned", "begin", "upload_planned", "credential_rejected"]
+    said += ["token_changed", "session_paused", "session_resumed", "upload_finished", "result"]
+    at = 0
+    for name in said:
+        at = names.index(name, at) + 1
+    assert at == len(names)
+    assert names.count("result") == 1
+    result = found[-1]
+    assert (result["state"], result["exit"], result["bytes"]) == ("done", 0, 60 * MIB)
+    assert isinstance(result["moved"], int)
+    assert 0 < result["moved"] < 60 * MIB
+    assert result["compared"] == "CRC32C and MD5"
+
+
+def test_a_json_error_can_be_parsed_whatever_stands_before_it(tmp_path: Path) -> None:
+    with world(tmp_path) as oci:
+        oci.oci.faults.add(Fault(operation="HeadObject", status=503, times=2))
+        ran = oci.run(*oci.get("{no}-{such}", tmp_path / "out", "--verbose"), **TOKYO)
+        assert ran.code == 1
+        oci.oci.faults.assert_all_fired()
+        found = re.search(r"\{(.*)\}", ran.err, re.DOTALL)
+        assert found is not None
+        block = json.loads(found[0])
+        assert block["status"] == 404
+        assert ran.err.endswith("}\n")
+        before = ran.err[: found.start()]
+        assert "RESULT failed" in before
+        assert "trying again" in before
+        assert "backups/\\x7bno\\x7d-\\x7bsuch\\x7d" in before
+        official = oci.run(*oci.get("no", tmp_path / "out"), OCIHAUL_COMPAT="official")
+        assert official.err.startswith("ServiceError:\n{") or "RESULT" not in official.err
+        json.loads(official.err[official.err.index("{") :])
+
+
+def test_a_moment_s_transfer_says_nothing_on_stderr(tmp_path: Path) -> None:
+    with world(tmp_path) as oci:
+        source, log = oci.file(3 * MIB), tmp_path / "night.log"
+        argv = [*put(oci, source, "--log-file", str(log), "--part-size", "1")]
+        argv.remove("--verify-checksum")
+        ran = oci.run(*argv, **TOKYO)
+        assert ran.code == 0
+        upload_id, split = ran.err.splitlines()  # as the official CLI writes them
+        assert upload_id.startswith("Upload ID: ")
+        assert split == "Split file into 3 parts for upload."
+        assert "RESULT done, 3.0 MiB in" in log.read_text().splitlines()[-1]
+        oci.oci.put_object("backups", "y", b"y" * 1000)
+        got = oci.run(*oci.get("y", tmp_path / "back"), **TOKYO)
+        assert (got.code, got.err) == (0, "")

@@ -164,7 +164,7 @@ class EventFormatter:
                     if event.next_try_in is not None
                     else "no further try"
                 )
-                return f"renewing the session ({event.provider}) failed: {event.reason}; {then}"
+                return f"renewing the session ({event.provider}) failed: {self._reason}; {then}"
             case RetryScheduled():
                 wait = duration_text(event.delay)
                 what = event.reason.removeprefix(f"{event.operation}: ")

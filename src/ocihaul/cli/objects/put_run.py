@@ -75,10 +75,14 @@ def _run_put(
 
 
 def _compared(request: UploadRequest, result: UploadResult) -> Iterator[str]:
-    if result.crc32c is not None:
-        yield "CRC32C"
-    if request.verify_checksum and result.md5 is not None:
-        yield "MD5"
+    """The checksums that both sides have: ours are in the result, the service's in its answer."""
+    ours = {"CRC32C": result.crc32c, "MD5": result.md5}
+    if request.checksum_algorithm is not None:  # it was declared, and a difference is refused
+        ours.setdefault(request.checksum_algorithm, "declared")
+    for name, value in ours.items():
+        headers = {f"opc-{kind}-{name.lower()}" for kind in ("content", "multipart")}
+        if value is not None and headers & result.headers.keys():
+            yield name
 
 
 def _answer(
