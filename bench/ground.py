@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from bench.records import Records
-from bench.service import Arrived, token
+from bench.service import Arrived, token, tree_name
 
 MIB = 2**20
 GIB = 2**30
@@ -127,9 +127,9 @@ class Ground:
         top = self.home / f"tree-{count}-{size}"
         if not top.exists():
             for number in range(count):
-                directory = top / f"{number // 100:04}"
-                directory.mkdir(parents=True, exist_ok=True)
-                (directory / f"{number:06}").write_bytes(random.Random(number).randbytes(size))  # noqa: S311
+                path = top / tree_name(number)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(random.Random(number).randbytes(size))  # noqa: S311
         return top
 
     def file(self, size: int) -> Path:

@@ -96,6 +96,12 @@ def _stock_words(what: str, job: Job) -> tuple[str, ...]:
                 "--overwrite",
                 *_flags(job, **{"parallel-upload-count": job.parallel}),
             )
+        case "bulk-download":
+            return (
+                *("os", "object", "bulk-download", *where, "--download-dir", str(job.path)),
+                "--overwrite",
+                *_flags(job, **{"parallel-operations-count": job.parallel}),
+            )
         case "sync":
             return (
                 *("os", "object", "sync", *where, "--src-dir", str(job.path)),
@@ -119,6 +125,7 @@ def rclone(ground: Ground, programs: Programs, what: str, job: Job) -> Command:
         "put": ("copyto", str(job.path), there),
         "get": ("copyto", there, str(job.path)),
         "bulk-upload": ("copy", str(job.path), there, "--ignore-times"),
+        "bulk-download": ("copy", there, str(job.path), "--ignore-times"),
         "sync": ("sync", str(job.path), there),
     }[what]
     flags = (

@@ -29,6 +29,10 @@ MD5_BUCKET = "with-md5"
 #: started with; the tiny one is its first byte.
 READABLE = "readable"
 TINY = "tiny"
+#: A bucket of this name and "-COUNT-SIZE" has the objects of `Ground.tree(COUNT, SIZE)`, by their
+#: names and sizes; read, each is the beginning of the readable file.
+LISTED = "listed"
+_PAGE = 1000
 
 #: The official CLI stops at an answer without MD5; where the sink computes none, it says this.
 _NO_MD5 = base64.b64encode(bytes(16)).decode()
@@ -97,8 +101,7 @@ class Service:
             case ("n", ns, "b", bucket):
                 self._tell(exchange, head, {"namespace": ns, "name": bucket, "etag": "bucket"})
             case ("n", _, "b", bucket, "o"):
-                listed = [self._summary()] if bucket == READABLE else []
-                self._tell(exchange, head, {"objects": listed, "prefixes": []})
+                self._tell(exchange, head, self._list(bucket, head.query))
             case ("n", _, "b", bucket, "o", *name):
                 self._object(head, exchange, bucket, "/".join(name))
             case ("n", _, "b", bucket, "u", *name):
@@ -173,6 +176,10 @@ class Service:
         if bucket == READABLE:
             self._read(head, exchange, self._bytes[:1] if name == TINY else self._bytes)
             return
+        if bucket.startswith(LISTED):
+            _, size = listed(bucket)
+            self._read(head, exchange, self._bytes[:size])
+            return
         known = self._records.find(bucket, name)
         if known is None:
             exchange.answer(404, {})
@@ -199,9 +206,21 @@ class Service:
             exchange.sock.sendall(whole[first : last + 1])
             self._count(0, 0, last + 1 - first, 0)
 
-    def _summary(self) -> dict[str, object]:
-        now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
-        return {"name": READABLE, "size": len(self._bytes), "timeModified": now, "timeCreated": now}
+    def _list(self, bucket: str, query: Mapping[str, str]) -> dict[str, object]:
+        if bucket == READABLE:
+            return {
+                "objects": [_summary(READABLE, Arrived(len(self._bytes), self._crc))],
+                "prefixes": [],
+            }
+        if not bucket.startswith(LISTED):
+            return {"objects": [], "prefixes": []}
+        count, size = listed(bucket)
+        first = _number_from(query.get("start", ""))
+        after = min(first + min(int(query.get("limit", _PAGE)), _PAGE), count)
+        one = Arrived(size, crc32c.crc32c(self._bytes[:size]))
+        page = [_summary(tree_name(number), one) for number in range(first, after)]
+        told: dict[str, object] = {"objects": page, "prefixes": []}
+        return told | ({"nextStartWith": tree_name(after)} if after < count else {})
 
     # Multipart uploads
 
@@ -233,6 +252,29 @@ class Service:
         self._count(0, 0, 0, 1)
         text = json.dumps({"token": token(claims, life=claims["exp"] - claims["iat"])})
         exchange.answer(200, {"content-type": "application/json"}, text.encode())
+
+
+def listed(bucket: str) -> tuple[int, int]:
+    """How many objects such a bucket has, and the bytes of each."""
+    _, count, size = bucket.split("-")
+    return int(count), int(size)
+
+
+def tree_name(number: int) -> str:
+    """The name of a file in the tree of many small ones, below its top."""
+    return f"{number // 100:04}/{number:06}"
+
+
+def _number_from(start: str) -> int:
+    """The first file of the tree whose name is not before `start`; pure."""
+    directory, _, name = start.partition("/")
+    return int(name) if name else int(directory or 0) * 100
+
+
+def _summary(name: str, arrived: Arrived) -> dict[str, object]:
+    now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
+    summary = {"name": name, "size": arrived.size, "timeModified": now, "timeCreated": now}
+    return summary | {"etag": arrived.etag, "archivalState": None}
 
 
 def token(claims: dict[str, object], *, life: float) -> str:

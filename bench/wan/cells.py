@@ -1,7 +1,7 @@
 """What is measured on the line: the rows of the table, each with its weather and its command."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from bench.ground import MIB
@@ -39,10 +39,10 @@ class Event(Enum):
 class Cell:
     """One row of the table: everybody does the same in the same weather.
 
-    `what` is put, get or bulk-upload; `size` bytes, or of each of `files`; `part_size` and
-    `parallel` are given to everybody, None leaves everybody to its defaults. An `event` comes
-    `after` seconds and ends, where it ends, `lasts` seconds later. After `limit` seconds a program
-    is cut off.
+    `what` is put, get, bulk-upload, bulk-download or sync (of what is there); `size` bytes, or of
+    each of `files`; `part_size` and `parallel` are given to everybody, None leaves everybody to its
+    defaults. An `event` comes `after` seconds and ends, where it ends, `lasts` seconds later. After
+    `limit` seconds a program is cut off.
     """
 
     name: str
@@ -102,6 +102,23 @@ _FILES = Cell(
     limit=40,
 )
 
+_FILES_DOWN = replace(
+    _FILES,
+    name="small-files-down",
+    title="2,000 objects of 16 KiB, everybody's defaults, 100 Mbit/s, 80 ms",
+    what="bulk-download",
+)
+_UNCHANGED = Cell(
+    name="unchanged",
+    title="sync of 20,000 files that are there, everybody's defaults, 100 Mbit/s, 80 ms",
+    what="sync",
+    weather=Weather(rate=100e6, delay=0.04),
+    size=64,
+    part_size=None,
+    files=20_000,
+    limit=40,
+)
+
 #: All rows, in the order of the table.
 CELLS: Mapping[str, Cell] = {
     cell.name: cell
@@ -117,6 +134,8 @@ CELLS: Mapping[str, Cell] = {
         _own("put"),
         _own("get"),
         _FILES,
+        _FILES_DOWN,
+        _UNCHANGED,
         _eventful(None),
         _eventful(Event.OUTAGE),
         _eventful(Event.BLACKHOLE),

@@ -1,6 +1,7 @@
 """Runs the programs of one row in turn, over a line of their own, and keeps every sample."""
 
 import random
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from bench.ground import MIB, Ground, Place, ground
 from bench.peers import Command, Job, Programs
 from bench.probe import measure
 from bench.scenarios import Check, all_there, downloaded, uploaded
-from bench.service import READABLE
+from bench.service import LISTED, READABLE
 from bench.wan.cells import Cell
 from bench.wan.network import SERVER, Network, network
 
@@ -94,13 +95,42 @@ def _job(here: Ground, cell: Cell) -> tuple[Job, Check]:
         tries_again=True,
     )
     if cell.files:
-        tree = here.tree(cell.files, cell.size)
-        return replace(job, path=tree, name=""), all_there(here, tree)
+        return _tree_job(here, cell, job)
     if cell.what == "get":
         path = here.home / "fetched" / "file"
         job = replace(job, path=path, bucket=READABLE, name=READABLE)
         return job, downloaded(path, here.size, here.crc32c)
     return job, uploaded(here, job)
+
+
+def _tree_job(here: Ground, cell: Cell, job: Job) -> tuple[Job, Check]:
+    tree = here.tree(cell.files, cell.size)
+    if cell.what == "bulk-upload":
+        return replace(job, path=tree, name=""), all_there(here, tree)
+    bucket = f"{LISTED}-{cell.files}-{cell.size}"
+    if cell.what == "sync":
+        return replace(job, path=tree, name="", bucket=bucket), nothing_came(here)
+    target = here.home / "fetched" / "tree"
+    return replace(job, path=target, name="", bucket=bucket), all_fetched(here, target, cell)
+
+
+def nothing_came(here: Ground) -> Check:
+    """All was there already."""
+    return lambda: "files were sent that were there" if here.all_arrived() else None
+
+
+def all_fetched(here: Ground, target: Path, cell: Cell) -> Check:
+    """Each file is there with its bytes; they are removed for the next round."""
+
+    def check() -> str | None:
+        with here.source.open("rb") as source:
+            whole = source.read(cell.size)
+        files = [path for path in target.rglob("*") if path.is_file()]
+        good = sum(path.read_bytes() == whole for path in files)
+        shutil.rmtree(target, ignore_errors=True)
+        return None if good == cell.files else f"{good} of {cell.files} files are there and whole"
+
+    return check
 
 
 def _pass(here: Ground, net: Network, cell: Cell, command: Command, check: Check) -> Passage:

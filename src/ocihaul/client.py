@@ -331,7 +331,7 @@ class Client:
         from ocihaul.options import DirectoryUploadOptions, checked  # noqa: PLC0415
 
         given = checked(options, DirectoryUploadOptions)
-        adaptive = given.pop("adaptive", False)
+        adaptive = given.pop("adaptive", False if "parallel" in given else None)
         root = os.fspath(directory)
         check_root(root, parameter="directory")
         request = upload_of(root, bucket, prefix, namespace or "", given)
@@ -368,7 +368,7 @@ class Client:
         from ocihaul.options import DirectoryDownloadOptions, checked  # noqa: PLC0415
 
         given = checked(options, DirectoryDownloadOptions)
-        adaptive = given.pop("adaptive", False)
+        adaptive = given.pop("adaptive", False if "parallel" in given else None)
         root = os.fspath(directory)
         check_root(root, parameter="directory")
         request = download_of(bucket, root, prefix, namespace or "", given)
@@ -379,18 +379,21 @@ class Client:
         request: "DirectoryRequest",
         *,
         hooks: "Hooks | None" = None,
-        adaptive: bool = False,
+        adaptive: bool | None = None,
         listener: Listener = ignore,
         cancel: threading.Event | None = None,
     ) -> "DirectoryResult":
         """`upload_directory`, `download_directory` or a deletion for callers with a request.
 
         An empty namespace is the client's own. With `hooks` the caller has a say in what is
-        replaced and deleted, and can read all results.
+        replaced and deleted, and can read all results. `adaptive`: the line and the service say
+        how many go at a time (True), small files from 10 to 32 (None), nothing (False).
         """
         from ocihaul.directories.run import NO_HOOKS, in_namespace, run  # noqa: PLC0415
+        from ocihaul.transfer.adaptive_concurrency import for_directory  # noqa: PLC0415
 
-        with self._resources.call(cancel, listener, adaptive=adaptive) as call:
+        concurrency = for_directory(adaptive)
+        with self._resources.call(cancel, listener, concurrency=concurrency) as call:
             journal = None if request.dry_run else self._resources.journal(call.listener)
             return run(
                 in_namespace(request, lambda: self._resources.namespace(call.storage)),
@@ -398,7 +401,8 @@ class Client:
                 listener=call.listener,
                 stop=call.stop,
                 journal=journal,
-                pace=call.monitor.concurrency,
+                pace=concurrency,
+                small_only=adaptive is None,
                 hooks=hooks or NO_HOOKS,
             )
 

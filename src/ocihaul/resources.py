@@ -25,6 +25,7 @@ from ocihaul.transport.pool import Pool
 
 if TYPE_CHECKING:
     # Only uploads need it.
+    from ocihaul.transfer.adaptive_concurrency import AdaptiveConcurrency
     from ocihaul.transfer.journal.journal import Journal
     from ocihaul.transfer.stats import TransferMonitor
 
@@ -103,10 +104,15 @@ class Resources:
 
     @contextmanager
     def call(
-        self, cancel: threading.Event | None, listener: Listener, *, adaptive: bool = False
+        self,
+        cancel: threading.Event | None,
+        listener: Listener,
+        *,
+        adaptive: bool = False,
+        concurrency: "AdaptiveConcurrency | None" = None,
     ) -> Iterator[CallScope]:
         """The scope of one call. It hears what the session tells while it lasts; `adaptive`: its
-        monitor says how many parts go at a time.
+        monitor says how many parts go at a time, as `concurrency` does where that is given.
 
         Raises UsageError for a `cancel` or a listener that is none.
         """
@@ -116,7 +122,9 @@ class Resources:
             raise UsageError("listener: it has to be a function of one event")
         from ocihaul.transfer import stats  # noqa: PLC0415  start-up time
 
-        monitor = stats.TransferMonitor(adaptive=adaptive, stats=stats.TransferStats())
+        monitor = stats.TransferMonitor(
+            adaptive=adaptive, concurrency=concurrency, stats=stats.TransferStats()
+        )
         theirs, stop = audience(listener, monitor), self.stop_for(cancel)
         storage = self.storage()
         with self._calls.telling(theirs):
@@ -164,7 +172,9 @@ class Resources:
                 pool,
                 signs,
                 clock,
-                retry=RetryPolicy(max_attempts=settings.max_attempts),
+                retry=RetryPolicy(
+                    max_attempts=settings.max_attempts, unreachable=settings.unreachable
+                ),
                 listener=self._listener,
                 stop=self._cancel,
                 probe=PROBE if probe else None,

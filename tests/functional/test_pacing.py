@@ -12,6 +12,7 @@ import pytest
 from ocihaul import resources
 from ocihaul.emulator import Fault, LogEntry
 from ocihaul.transfer import adaptive_concurrency
+from ocihaul.transfer.adaptive_concurrency import FIRST
 from tests.functional.directories import content, make, run
 from tests.world import MIB, World, world
 
@@ -151,7 +152,7 @@ def test_auto_has_half_as_many_parts_in_flight_once_the_service_asks_for_less(
     with world(tmp_path, bandwidth=60 * MIB) as w:
         for _ in range(refusals):
             w.oci.faults.add(Fault(operation="UploadPart", status=503, early=True, retry_after=1))
-        source = w.file(160 * MIB)
+        source = w.file(320 * MIB)
         put = ("put", "--file", str(source), "--force", "--part-size", "10")
         ran = run(w, *put, "--parallel-upload-count", "auto")
         assert ran.code == 0, ran.err
@@ -159,13 +160,13 @@ def test_auto_has_half_as_many_parts_in_flight_once_the_service_asks_for_less(
         assert w.oci.log.count(operation="UploadPart", status=503) == refusals
         assert w.arrived_whole(source)
         parts = w.oci.log.entries(operation="UploadPart", status=200)
-        # The first four were begun before anything was known, the last ones have few beside them.
-        later = [entry for entry in parts if 4 < (entry.part_number or 0) <= 14]
+        # The first were begun before anything was known, the last ones have few beside them.
+        later = [entry for entry in parts if FIRST < (entry.part_number or 0) <= 32 - FIRST]
         in_flight = statistics.median(
             sum(is_under_way(each, entry.started_at + seconds_of(entry) / 2) for each in parts)
             for entry in later
         )
-        assert in_flight <= 2 if refusals else in_flight >= 4
+        assert in_flight <= FIRST / 2 if refusals else in_flight >= FIRST
 
 
 def is_under_way(entry: LogEntry, moment: float) -> bool:
@@ -179,7 +180,7 @@ def test_auto_has_more_files_in_flight_until_the_service_asks_for_less(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, refusals: int
 ) -> None:
     """Of a service that takes its time for each file, more at a time bring more."""
-    monkeypatch.setattr(adaptive_concurrency, "WINDOW", 0.3)
+    monkeypatch.setattr(adaptive_concurrency, "WINDOW_SMALL", 0.3)
     upload = name != "bulk-download"
     operation = "PutObject" if upload else "GetObject"
     count = "--parallel-upload-count" if name == "bulk-upload" else "--parallel-operations-count"
@@ -207,18 +208,18 @@ def test_auto_has_more_files_in_flight_until_the_service_asks_for_less(
         in_flight = [
             sum(is_under_way(each, entry.started_at + 0.05) for each in done) for entry in done
         ]
-        # It begins with four. Refused, it goes down to two, and tries nothing for a while.
-        assert max(in_flight[:4]) <= 4
+        # Refused, it goes down to half, and tries nothing for a while.
+        assert max(in_flight[:FIRST]) <= FIRST
         if refusals:
-            assert statistics.median(in_flight[20:]) <= 2
+            assert statistics.median(in_flight[2 * FIRST :]) <= FIRST / 2
         else:
-            assert max(in_flight) > 4
+            assert max(in_flight) > FIRST
 
 
 def test_auto_in_a_tree_shares_the_parts_of_large_files(
     w: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adaptive_concurrency, "WINDOW", 0.3)
+    monkeypatch.setattr(adaptive_concurrency, "WINDOW_SMALL", 0.3)
     src = w.home / "src"
     src.mkdir()
     for name in ("a", "b", "c"):

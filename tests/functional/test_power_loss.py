@@ -274,6 +274,24 @@ def test_finding_a14_the_uploads_of_a_bucket_are_listed_once_for_a_directory(
         assert ran.err.count(f"Upload {foreign} ") == 1
 
 
+def test_finding_a14_in_a_directory_each_creation_whose_answer_is_lost_is_named(
+    tmp_path: Path,
+) -> None:
+    with world(tmp_path) as w:
+        fault = Fault(operation="CreateMultipartUpload", cut_before_answer=True, times=4)
+        w.oci.faults.add(fault)
+        (w.home / "src").mkdir()
+        for number in range(4):
+            w.file(2 * PART + number, f"src/{number}")
+        src = str(w.home / "src")
+        ran = w.run(*command("bulk-upload", "--src-dir", src, "--part-size", "10", "--overwrite"))
+        assert ran.code == 0, ran.err
+        w.oci.faults.assert_all_fired()
+        left = w.oci.uploads("backups")
+        assert len(left) == 4
+        assert [ran.err.count(f"Upload {each.upload_id} ") for each in left] == [1] * 4
+
+
 def test_finding_a14_the_upload_of_a_stream_is_dropped(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         source = w.file(3 * PART)

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from ocihaul.client import Client
     from ocihaul.config import Settings
     from ocihaul.storage.client import StorageClient
+
+#: How long a person at a terminal waits for a service that no connection can be made to, seconds.
+_PATIENCE = 5.0
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -154,6 +157,8 @@ def client_at_work(invocation: Invocation) -> Iterator[tuple["Client", threading
     from ocihaul.cli.signals import stopping
 
     settings = invocation.settings()
+    if is_terminal(invocation.stderr):
+        settings = replace(settings, unreachable=_PATIENCE)
     with stopping() as stopper, reporting_on(invocation, settings) as (listener, _):
 
         def tell(event: AnyEvent) -> None:

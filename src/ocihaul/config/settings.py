@@ -71,8 +71,9 @@ class Settings:
 
     Exactly one of `key_file` and `key_content` is set, none where a signer of the SDK signs.
     `auth_endpoint` is None where neither a region nor an address is known: then a session cannot
-    be refreshed. `max_attempts` is None where nobody asked for a number, `bandwidth` where nothing
-    is limited. `minting` are the settings of the profile that `session_options.renew_with` names.
+    be refreshed. `max_attempts` is None where nobody asked for a number; `unreachable` is how many
+    seconds a request is tried while no connection can be made. `bandwidth` is None where nothing is
+    limited. `minting` are the settings of the profile that `session_options.renew_with` names.
     `cert_bundle` is a file, or a directory of certificates. `plain_http`: credentials may go to
     another machine over plain HTTP. `request_id` goes with every request: the caller's name of it.
     """
@@ -106,6 +107,7 @@ class Settings:
     minting: "Settings | None" = None
     delegation_token_file: Path | None = None
     request_id: str | None = None
+    unreachable: float = 600.0
 
     def identity_endpoint(self) -> str | None:
         """Base URL of the Identity service; `endpoint` stands for it, as in the official CLI."""

@@ -24,7 +24,7 @@ class DirectoryContext:
 
     `checkpoint` remembers what is finished, `journal` the parts of large files; both may be None.
     `directory` is for lock files. `pace`, which has to hear the events, says how many work at a
-    time.
+    time; `small_only`: how many small files and objects do.
     Without `confirm` there is nobody to ask. `odd_names` counts the entries of lists that have no
     usable name.
     """
@@ -38,6 +38,7 @@ class DirectoryContext:
     confirm: ConfirmReplacement | None = None
     directory: Path = field(default_factory=state_directory)
     pace: AdaptiveConcurrency | None = None
+    small_only: bool = False
     trouble: FailurePolicy = field(init=False)
     odd_names: int = field(default=0, init=False)
 
@@ -45,7 +46,7 @@ class DirectoryContext:
         """So many workers, or fewer with a pace, whose troubles are this run's."""
         at_first = workers if self.pace is None else min(workers, self.pace.target)
         self.trouble = FailurePolicy(max(at_first, 2), self.stop)
-        return Crew(workers, self.trouble, self.pace)
+        return Crew(workers, self.trouble, self.pace, small_only=self.small_only)
 
     def finished(self, kind: str, name: str, size: int, value: object = None) -> None:
         """A file or object is done."""

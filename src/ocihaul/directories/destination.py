@@ -10,7 +10,6 @@ import contextlib
 import errno
 import os
 import stat
-import tempfile
 from pathlib import Path
 from typing import Self
 
@@ -22,6 +21,10 @@ from ocihaul.transfer.download.local_file import Place, open_directory
 
 #: As many symbolic links as Linux follows in a path.
 _MOST_LINKS = 40
+#: Made and removed again to see whether its name is found in another case, too. Always the same
+#: one: what a killed run leaves, the next one removes.
+_PROBE = ".ocihaul-É"
+_TRIES = 10
 
 
 def check_root(root: str, *, parameter: str) -> None:
@@ -201,7 +204,19 @@ def _joined(directory: str, name: str) -> str:
 
 def _ignores_case(root: str) -> bool:
     """Whether the file system takes names for the same that differ in case or Unicode form."""
-    base = os.fsencode(root)
-    with tempfile.TemporaryDirectory(prefix=on_disk(".ocihaul-É-"), dir=base) as probe:
-        changed = from_disk(os.path.basename(probe)).swapcase()  # noqa: PTH119
-        return os.path.exists(disk_path(root, changed))  # noqa: PTH110
+    probe, other = disk_path(root, _PROBE), disk_path(root, _PROBE.swapcase())
+    for _ in range(_TRIES):
+        with contextlib.suppress(FileExistsError):  # of a run that was killed, or that is at it
+            os.mkdir(probe, 0o700)  # noqa: PTH102
+        try:
+            before = os.lstat(probe)
+            same = os.path.exists(other)  # noqa: PTH110
+            after = os.lstat(probe)
+        except FileNotFoundError:
+            continue  # the other run has removed it: what was seen says nothing
+        finally:
+            with contextlib.suppress(OSError):
+                os.rmdir(probe)  # noqa: PTH106
+        if same or (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns):
+            return same
+    return True  # the careful answer: names that differ in case only are not overwritten

@@ -89,9 +89,12 @@ def run(
     stop: threading.Event,
     journal: Journal | None,
     pace: AdaptiveConcurrency | None,
+    small_only: bool = False,
     hooks: Hooks = NO_HOOKS,
 ) -> DirectoryResult:
     """Do what is asked for; the results are in files meanwhile.
+
+    `pace` says how many files go at a time, with `small_only` how many small ones do.
 
     Raises what concerns all files: UsageError before anything is sent; SessionError, ServiceError,
     NetworkError, JournalError, TransferCancelled; LocalFileError for a directory that cannot be
@@ -112,6 +115,7 @@ def run(
             checkpoint=opened.enter_context(open_checkpoint(key, listener)),
             confirm=hooks.confirm,
             pace=pace,
+            small_only=small_only,
         )
         match request:
             case DirectoryUpload():

@@ -106,18 +106,26 @@ class Crew:
     A job reports its own failures; what it raises concerns all. A large job takes as many of
     `workers` slots as it has parts to send at a time, so large files never have more than
     `workers` parts in flight together, however many they are. With a `pace` there may be fewer of
-    both. Where there may be no thread for a job, another one does it: at the worst the one that
-    brings them.
+    both; one that is for small jobs only (`small_only`) says how many of these are done at a time,
+    and `workers` is for the large ones. Where there may be no thread for a job, another one does
+    it: at the worst the one that brings them.
     """
 
     def __init__(
-        self, workers: int, trouble: FailurePolicy, pace: AdaptiveConcurrency | None = None
+        self,
+        workers: int,
+        trouble: FailurePolicy,
+        pace: AdaptiveConcurrency | None = None,
+        *,
+        small_only: bool = False,
     ) -> None:
-        self._workers = self._most = workers
+        self._workers = workers
+        self._small_only = small_only
+        self._most = pace.most if pace is not None and small_only else workers
         self._trouble = trouble
         self._pace = pace
         self._drained = False  # there are no small jobs left
-        self._small: Backlog[Job] = Backlog(max(2 * workers, 32))
+        self._small: Backlog[Job] = Backlog(max(2 * self._most, 32))
         self._large: queue.Queue[tuple[int, Job] | None] = queue.Queue(1000)
         self._threads: list[threading.Thread] = []
         self._dispatcher: threading.Thread | None = None
@@ -159,8 +167,10 @@ class Crew:
             self.do(job)
 
     def _allowed(self) -> int:
-        """How many may be at work now."""
-        return self._workers if self._pace is None else min(self._workers, self._pace.target)
+        """How many parts of large jobs may be on their way now."""
+        if self._pace is None or self._small_only:
+            return self._workers
+        return min(self._workers, self._pace.target)
 
     def _hire(self) -> None:
         member = len(self._threads)

@@ -32,6 +32,7 @@ from ocihaul.transport.message import (
     Sink,
     Stalled,
     Stopped,
+    Unreachable,
     WireError,
 )
 from ocihaul.transport.origin import Origin
@@ -302,7 +303,9 @@ class HttpClient:
         if not tally.failures:
             tally.first_failure = now
         tally.failures += 1
-        if self._retry.gives_up(tally.failures, now - tally.first_failure):
+        unreachable = isinstance(failure.__cause__, Unreachable)
+        since = now - tally.first_failure
+        if self._retry.gives_up(tally.failures, since, unreachable=unreachable):
             raise failure
         delay = self._retry.delay(tally.failures, self._chance(), wanted)
         self._listener(RetryScheduled(call.operation, tally.failures, delay, failure.message))

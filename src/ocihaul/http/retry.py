@@ -29,12 +29,14 @@ class RetryPolicy:
 
     With `max_attempts` that number is the limit. Without, an operation is given up when both
     `min_attempts` were made and `no_progress` has passed since its first failure: an outage of
-    some minutes is survived, and so is a slow part that fails now and then at its end.
+    some minutes is survived, and so is a slow part that fails now and then at its end. Where no
+    connection can be made, it is given up after `unreachable` seconds: fewer where a person waits.
     """
 
     max_attempts: int | None = None
     min_attempts: int = 8
     no_progress: float = 600.0
+    unreachable: float = 600.0
     first_backoff: float = 1.0
     longest_backoff: float = 30.0
 
@@ -44,10 +46,17 @@ class RetryPolicy:
         attempts = MOST_REPLACEMENTS + 1 if self.max_attempts is None else self.max_attempts
         return min(MOST_REPLACEMENTS, max(attempts, 1) - 1)
 
-    def gives_up(self, attempts: int, since_first_failure: float) -> bool:
-        """Whether the operation has failed for good after `attempts` attempts."""
+    def gives_up(
+        self, attempts: int, since_first_failure: float, *, unreachable: bool = False
+    ) -> bool:
+        """Whether the operation has failed for good after `attempts` attempts.
+
+        `unreachable`: the last of them has not even got a connection.
+        """
         if self.max_attempts is not None:
             return attempts >= self.max_attempts
+        if unreachable and self.unreachable < self.no_progress:
+            return since_first_failure >= self.unreachable
         return attempts >= self.min_attempts and since_first_failure >= self.no_progress
 
     def delay(self, attempts: int, chance: float, retry_after: float | None) -> float:

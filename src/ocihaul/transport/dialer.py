@@ -13,7 +13,7 @@ import h11
 
 from ocihaul.errors import ConfigError
 from ocihaul.hosts import refused
-from ocihaul.transport.message import Answer, Request, StopSign, WireError, excerpt
+from ocihaul.transport.message import Answer, Request, StopSign, Unreachable, WireError, excerpt
 from ocihaul.transport.origin import Origin
 from ocihaul.transport.poller import READ, WRITE, Watch, wait_for
 from ocihaul.transport.proxies import Proxy, proxy_for
@@ -110,8 +110,8 @@ class Dialer:
             return self._racer.connect(origin.host, origin.port, limit=limit, stop=stop)
         try:
             return self._racer.connect(proxy.host, proxy.port, limit=limit, stop=stop)
-        except WireError as error:
-            raise WireError(f"{error} (proxy for {origin})") from error
+        except Unreachable as error:
+            raise Unreachable(f"{error} (proxy for {origin})") from error
 
     def _with_tls(
         self, sock: socket.socket, origin: Origin, until: float, stop: StopSign

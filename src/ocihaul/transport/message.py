@@ -106,6 +106,10 @@ class WireError(Exception):
         self.stale = stale
 
 
+class Unreachable(WireError):
+    """No connection was made: the name is not known, or nothing answers at its addresses."""
+
+
 class Stalled(WireError):
     """The body moved far too slowly: a new connection is likely to bring it sooner."""
 

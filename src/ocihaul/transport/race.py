@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 
-from ocihaul.transport.message import Stopped, StopSign, WireError
+from ocihaul.transport.message import Stopped, StopSign, Unreachable
 from ocihaul.transport.origin import host_and_port
 from ocihaul.transport.poller import SLICE
 
@@ -43,12 +43,12 @@ class Racer:
     def connect(self, host: str, port: int, *, limit: float, stop: StopSign) -> socket.socket:
         """A connected, non-blocking socket; each address has `limit` seconds.
 
-        Raises WireError when no address can be reached, Stopped.
+        Raises Unreachable when no address can be reached, Stopped.
         """
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
-            raise WireError(f"cannot connect to {host_and_port(host, port)}: {error}") from error
+            raise Unreachable(f"cannot connect to {host_and_port(host, port)}: {error}") from error
         addresses = [Address(family, sockaddr) for family, _, _, _, sockaddr in found]
         with self._lock:
             order = in_order(addresses, self._bad)
@@ -56,7 +56,7 @@ class Racer:
         try:
             winner = race.run()
         except OSError as error:
-            raise WireError(f"cannot connect to {host_and_port(host, port)}: {error}") from error
+            raise Unreachable(f"cannot connect to {host_and_port(host, port)}: {error}") from error
         finally:
             race.close()
         with self._lock:

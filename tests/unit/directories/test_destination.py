@@ -73,6 +73,36 @@ def test_where_case_does_not_count_two_names_are_one(tmp_path: Path) -> None:
     assert destination.key("A") == destination.key("a")
 
 
+def test_what_a_killed_run_has_left_of_its_look_at_the_file_system_is_removed(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / ".ocihaul-É").mkdir()
+    destination = Destination(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+    assert destination.key("A") != destination.key("a")
+
+
+def test_another_run_that_looks_at_the_same_time_is_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, seen = os.path.exists, []
+
+    def exists(path: str | bytes) -> bool:
+        found = real(path)
+        if b"OCIHAUL" in os.fsencode(path):
+            seen.append(path)
+            if len(seen) == 1:  # the other run is through, and another one begins
+                probe = tmp_path / ".ocihaul-É"
+                probe.rename(tmp_path / "kept")  # so that its number is not given out again
+                probe.mkdir()
+        return found
+
+    monkeypatch.setattr(os.path, "exists", exists)
+    Destination(str(tmp_path))
+    assert len(seen) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
 def test_a_file_is_replaced_whole_and_keeps_its_permissions(tmp_path: Path) -> None:
     target = tmp_path / "x"
     target.write_text("old")

@@ -245,6 +245,22 @@ def test_a_large_job_that_waits_for_room_begins_when_the_pace_grows() -> None:
         first.set()
 
 
+def test_a_pace_for_small_jobs_leaves_the_large_ones_their_number() -> None:
+    clock, small, large = [0.0], Gauge(), Gauge()
+    pace = AdaptiveConcurrency(most=24, window=1.0, monotonic=lambda: clock[0])
+    with Crew(7, FailurePolicy(4, threading.Event()), pace, small_only=True) as crew:
+        for rate in (1, 2, 4):  # each level brings twice as much
+            pace(BytesSent(1, rate))
+            clock[0] += 1.0
+            pace(BytesSent(1, rate))
+        for _ in range(300):
+            crew.do(small.busy)
+        for parts in (1, 2, 2, 9, 1, 3, 4, 1) * 3:
+            crew.do_large(parts, lambda parts=parts: large.busy(min(parts, 7)))  # type: ignore[misc]
+    assert FIRST < small.most <= pace.target == 24
+    assert large.most <= 7
+
+
 @pytest.mark.parametrize("ends", ["a stop", "an error"])
 def test_workers_without_a_turn_are_let_go_at_the_end(ends: str) -> None:
     stop, trouble = threading.Event(), SessionExpiredError("over")

@@ -34,6 +34,16 @@ def test_an_outage_of_minutes_is_survived_and_eight_attempts_are_always_made() -
     assert policy.gives_up(8, 600)
 
 
+def test_where_nothing_answers_a_person_waits_for_seconds() -> None:
+    waited_for = RetryPolicy(unreachable=5.0)
+    assert not waited_for.gives_up(3, 4.9, unreachable=True)
+    assert waited_for.gives_up(3, 5.0, unreachable=True)
+    assert not waited_for.gives_up(30, 599.0), "a service that answers badly is another matter"
+    assert not RetryPolicy().gives_up(7, 10_000, unreachable=True)
+    assert RetryPolicy(max_attempts=2, unreachable=5.0).gives_up(2, 0.0, unreachable=True)
+    assert not RetryPolicy(max_attempts=2, unreachable=5.0).gives_up(1, 60.0, unreachable=True)
+
+
 def test_max_attempts_is_exact() -> None:
     assert not RetryPolicy(max_attempts=3).gives_up(2, 10_000)
     assert RetryPolicy(max_attempts=3).gives_up(3, 0)

@@ -100,9 +100,14 @@ def parallel(value: int | str | None) -> int:
     return DEFAULT_PARALLEL if value is None else int(value)
 
 
-def is_adaptive(given: Mapping[str, Any]) -> bool:
-    """Whether the line and the service say how many operations at a time."""
-    return AUTO in (given.get("parallel_upload_count"), given.get("parallel_operations_count"))
+def is_adaptive(given: Mapping[str, Any]) -> bool | None:
+    """Whether the line and the service say how many operations at a time.
+
+    None where nothing was said: then they do for small files.
+    """
+    names = ("parallel_upload_count", "parallel_operations_count")
+    counts = [given[name] for name in names if given.get(name) is not None]
+    return AUTO in counts if counts else None
 
 
 def of_each(given: Mapping[str, Any], *, home: Path) -> dict[str, Any]:

@@ -51,11 +51,14 @@ class IncompleteUploadIndex:
             found = self._by_name[bucket].get(request.name, ())
             return [each for each in found if each.upload_id not in self._ended]
 
-    def new(self, request: UploadRequest, upload_id: str) -> list[UploadSummary]:
-        """List the bucket again; return those of the object that are new, but for this one."""
+    def new(self, request: UploadRequest, known: Collection[str]) -> list[UploadSummary]:
+        """List the bucket again; return those of the object whose ids are not `known`.
+
+        That is for the caller to say: the list may be younger than its own look, as another object
+        of the directory has had it made again.
+        """
         with self._lock:
-            before = self._by_name.pop((request.namespace, request.bucket), {})
-        known = {each.upload_id for each in before.get(request.name, ())} | {upload_id}
+            self._by_name.pop((request.namespace, request.bucket), None)
         return [each for each in self.of(request) if each.upload_id not in known]
 
     def end(self, upload_id: str) -> None:

@@ -201,7 +201,8 @@ def create_recorded(
     an attempt whose answer was lost may have created.
     """
     request = context.request
-    for notice in notices_of_others(state.incomplete.of(request), request):
+    others = state.incomplete.of(request)
+    for notice in notices_of_others(others, request):
         context.listener(notice)
     state.record_intention(intention)
     try:
@@ -212,7 +213,8 @@ def create_recorded(
         raise
     state.begin(upload_id, intention)
     if session.repeated.is_set():
-        for notice in notices_of_others(state.incomplete.new(request, upload_id), request):
+        known = {upload_id, *(each.upload_id for each in others)}
+        for notice in notices_of_others(state.incomplete.new(request, known), request):
             context.listener(notice)
     return upload_id
 
