@@ -40,7 +40,7 @@ def said(*events: Event, seconds: float = 0.0, good: bool = True, until: float =
     reporter = Reporter(screen, monotonic=clock, now=clock, quiet_for=until, style=STYLE)
     for event in events:
         now += seconds
-        reporter(event)  # type: ignore[arg-type]  # a union of all of them
+        reporter(event)
     now += seconds
     reporter.finish("RESULT", routine=good)
     return [line.partition(" b/x: ")[2] or line for line in stream.getvalue().splitlines()]
@@ -65,7 +65,7 @@ def test_what_lasts_is_a_log_from_its_first_line() -> None:
 
 def test_trouble_ends_it() -> None:
     lines = said(PLANNED, RetryScheduled("PutObject", 1, 0.5, "reset"), FINISHED)
-    assert [line.split()[0] for line in lines] == ["uploading", "PutObject:"]
+    assert [line.split()[0] for line in lines] == ["uploading", "PutObject:", "RESULT"]
     lines = said(PLANNED, Notice("odd"), seconds=0.1)
     assert [line.split()[0] for line in lines] == ["uploading", "odd", "RESULT"]
 
