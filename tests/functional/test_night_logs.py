@@ -296,3 +296,68 @@ def test_a_moment_s_transfer_says_nothing_on_stderr(tmp_path: Path) -> None:
         oci.oci.put_object("backups", "y", b"y" * 1000)
         got = oci.run(*oci.get("y", tmp_path / "back"), **TOKYO)
         assert (got.code, got.err) == (0, "")
+
+
+def test_an_object_that_is_not_this_file_is_kept_and_that_is_said(tmp_path: Path) -> None:
+    with world(tmp_path) as oci:
+        source = oci.file(1000)
+        argv = [word for word in put(oci, source) if word != "--no-overwrite"]
+        assert oci.run(*argv, "--force").code == 0
+        same = oci.run(*argv, "--no-overwrite", "--verbose", **TOKYO)
+        assert same.code == 0
+        assert "It is this file" in same.err
+        assert "RESULT kept, " in same.err
+        source.write_bytes(b"another night")
+        told = ("--on-finish", f"echo $OCIHAUL_STATE > {tmp_path}/told")
+        other = oci.run(*argv, "--no-overwrite", "--quiet", *told, **TOKYO)
+        assert (other.code, other.out) == (0, "")
+        assert "THE OBJECT IS NOT THIS FILE" in other.err
+        assert "backup.tar has 1000 bytes, modified 20" in other.err
+        assert f"{source} has 13 bytes, modified 20" in other.err
+        assert (tmp_path / "told").read_text() == "kept-different\n"
+
+
+@pytest.mark.parametrize("multipart", [True, False])
+def test_a_file_of_the_same_size_is_told_by_its_checksum(tmp_path: Path, multipart: bool) -> None:
+    with world(tmp_path) as oci:
+        source = oci.file(3 * MIB)
+        argv = [word for word in put(oci, source) if word != "--no-overwrite"]
+        argv += ["--part-size", "1"] if multipart else []
+        assert oci.run(*argv, "--force").code == 0
+        assert oci.run(*argv, "--if-exists", "keep-same").code == 0
+        with source.open("r+b") as file:
+            file.seek(2 * MIB)
+            file.write(b"!")
+        metrics = tmp_path / "m.prom"
+        kept = oci.run(*argv, "--if-exists", "keep", "--metrics-file", str(metrics), **TOKYO)
+        assert kept.code == 0
+        assert "RESULT kept-different" in kept.err.splitlines()[-1]
+        assert 'ocihaul_transfer_success{command="put"} 0\n' in metrics.read_text()
+        refused = oci.run(*argv, "--if-exists", "keep-same", **TOKYO)
+        assert refused.code == 1
+        assert "THE OBJECT IS NOT THIS FILE" in refused.err
+        assert not oci.arrived_whole(source)
+        failed = oci.run(*argv, "--if-exists", "fail")
+        assert failed.code == 1
+        assert "already exists" in failed.err
+        assert "terminal" not in failed.err
+        assert oci.run(*argv, "--if-exists", "replace").code == 0
+        assert oci.arrived_whole(source)
+
+
+def test_the_official_words_compare_nothing(tmp_path: Path) -> None:
+    with world(tmp_path) as oci:
+        source = oci.file(1000)
+        assert oci.run(*put(oci, source)).code == 0
+        source.write_bytes(b"another night")
+        ran = oci.run(*put(oci, source), OCIHAUL_COMPAT="official")
+        assert (ran.code, ran.out) == (0, "")
+        assert "NOT THIS FILE" not in ran.err
+
+
+def test_one_word_says_what_becomes_of_an_object(tmp_path: Path) -> None:
+    with world(tmp_path) as oci:
+        ran = oci.run(*put(oci, oci.file(10), "--if-exists", "keep"))
+        assert ran.code == 2
+        assert "--if-exists" in ran.err
+        assert "--no-overwrite" in ran.err

@@ -8,13 +8,13 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
 
 from ocihaul import __version__
 from ocihaul.cli.progress import Tally
-from ocihaul.cli.run_result import RunResult
+from ocihaul.cli.run_result import LogOrigin, RunResult
 from ocihaul.clock import local_time
 from ocihaul.events import (
     AttemptFinished,
@@ -56,15 +56,7 @@ def is_summed(kind: type[Event]) -> bool:
     return issubclass(kind, _SUMMED)
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """What each line of one transfer says of it."""
-
-    command: str
-    object: str
-
-
-def line_of(origin: Origin, name: str, level: str, fields: Mapping[str, Any], now: float) -> str:
+def line_of(origin: LogOrigin, name: str, level: str, fields: Mapping[str, Any], now: float) -> str:
     """One line; its texts are without secrets and control characters, as other lines are."""
     record = {
         "schema": SCHEMA_VERSION,
@@ -108,7 +100,7 @@ class JsonLog:
     def __init__(
         self,
         write: Callable[[str], None],
-        origin: Origin,
+        origin: LogOrigin,
         *,
         directory: bool,
         monotonic: Callable[[], float] = time.monotonic,

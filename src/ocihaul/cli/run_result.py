@@ -18,8 +18,18 @@ from ocihaul.events import (
     TokenChanged,
 )
 
+#: An object existed and stays as it is; it is not the file.
+KEPT_DIFFERENT = "kept-different"
 #: The states there are. `kept`: the object existed and stays as it is; `partial`: files failed.
-STATES = ("done", "kept", "partial", "failed", "resumable", "interrupted")
+STATES = ("done", "kept", KEPT_DIFFERENT, "partial", "failed", "resumable", "interrupted")
+
+
+@dataclass(frozen=True, slots=True)
+class LogOrigin:
+    """What each line of one transfer says of it."""
+
+    command: str
+    object: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +82,10 @@ class RunResult:
         }
 
 
-def state_of(code: int, *, kept: bool = False, files: FileCounts | None = None) -> str:
+def state_of(code: int, *, files: FileCounts | None = None) -> str:
     """The state that goes with an exit status."""
     if code == DONE:
-        return "kept" if kept else "done"
+        return "done"
     if code == INTERRUPTED:
         return "interrupted"
     if code == RESUMABLE:

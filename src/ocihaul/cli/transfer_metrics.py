@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ocihaul.cli.run_result import RunResult
+from ocihaul.cli.run_result import KEPT_DIFFERENT, RunResult
 from ocihaul.session.keeper.metrics import head, labels, number, write_metrics
 
 _SUCCESS = "transfer_last_success_timestamp_seconds"
@@ -43,11 +43,15 @@ def transfer_exposition(result: RunResult, now: float, *, earlier: Mapping[str, 
 
 
 def _lines(result: RunResult, now: float, earlier: Mapping[str, float]) -> Iterator[str]:
-    good = result.exit == 0
+    good = result.exit == 0 and result.state != KEPT_DIFFERENT  # then nothing was backed up
     success = now if good else earlier.get(_SUCCESS)
     failed = int(not good) if result.files is None else max(result.files.failed, int(not good))
     gauges = (
-        ("transfer_success", "1 when the last run's exit status was 0.", float(good)),
+        (
+            "transfer_success",
+            "1 when the last run succeeded: exit status 0, and no other object was kept.",
+            float(good),
+        ),
         ("transfer_last_run_timestamp_seconds", "End of the last run.", now),
         (_SUCCESS, "End of the last run that succeeded.", success),
         ("transfer_duration_seconds", "Length of the last run.", result.seconds),
@@ -67,7 +71,7 @@ def _lines(result: RunResult, now: float, earlier: Mapping[str, float]) -> Itera
             yield f"ocihaul_{name}{of} {number(value)}"
     for name, text, more in (
         (_RUNS, "Runs.", 1),
-        (_FAILED_RUNS, "Runs whose exit status was not 0.", int(not good)),
+        (_FAILED_RUNS, "Runs that did not succeed.", int(not good)),
     ):
         yield from head(name, "counter", text)
         yield f"ocihaul_{name}{of} {number(earlier.get(name, 0) + more)}"

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ocihaul.cli import compat
 from ocihaul.cli.directories.progress import DirectoryReporter
@@ -19,19 +19,29 @@ from ocihaul.cli.error_text import error_fields, summary
 from ocihaul.cli.event_text import LineStyle
 from ocihaul.cli.exit_codes import UNREAD, exit_code
 from ocihaul.cli.invocation import Invocation, is_terminal
-from ocihaul.cli.json_log import JsonLog, Origin
-from ocihaul.cli.log_file import FileOutput, LogFile
 from ocihaul.cli.log_options import LogOptions, log_options
 from ocihaul.cli.progress import Audience, Bar, PlainOutput, Reporter, Screen, heartbeat
 from ocihaul.cli.quiet_start import SHORT
-from ocihaul.cli.run_result import FileCounts, RunCounter, RunResult, result_text, state_of
+from ocihaul.cli.run_result import (
+    FileCounts,
+    LogOrigin,
+    RunCounter,
+    RunResult,
+    result_text,
+    state_of,
+)
 from ocihaul.cli.signals import Stopper, stopping
 from ocihaul.errors import UsageError
 from ocihaul.events import AnyEvent, Listener
 from ocihaul.printing import write_lines
 
+if TYPE_CHECKING:
+    # Few transfers have them.
+    from ocihaul.cli.json_log import JsonLog
+    from ocihaul.cli.log_file import LogFile
 
-class Channel(Protocol):
+
+class LogChannel(Protocol):
     """Where a transfer's log goes."""
 
     def __call__(self, event: AnyEvent) -> None:
@@ -103,7 +113,7 @@ class TextChannel:
 class JsonChannel:
     """JSON, on stderr or in a file."""
 
-    def __init__(self, log: JsonLog) -> None:
+    def __init__(self, log: "JsonLog") -> None:
         self._log = log
         self.beat, self.result = log.beat, log.result
 
@@ -123,7 +133,7 @@ class JsonChannel:
 class TransferRun:
     """A transfer that is under way: its listener, and what is known of its result."""
 
-    def __init__(self, channels: Sequence[Channel], stopper: Stopper) -> None:
+    def __init__(self, channels: Sequence[LogChannel], stopper: Stopper) -> None:
         self._channels = channels
         self.stopper = stopper
         self.counter = RunCounter()
@@ -131,7 +141,8 @@ class TransferRun:
         self.compared: str | None = None
         self.files: FileCounts | None = None
         self.receipt: str | None = None
-        self.kept = False
+        #: The state, where it is another than the exit status has.
+        self.state: str | None = None
 
     @property
     def stop(self) -> threading.Event:
@@ -175,7 +186,7 @@ def run_transfer(
     environ, _ = environment_and_home()
     options = log_options(invocation.given.values, environ)
     invocation.given.errors_as_json = options.stderr_is_json
-    origin, began = Origin(command, target), time.monotonic()
+    origin, began = LogOrigin(command, target), time.monotonic()
     with (
         stopping() as stopper,
         _channels(invocation, options, origin, directory=directory) as channels,
@@ -196,7 +207,7 @@ def run_transfer(
 
 
 @contextmanager
-def _heartbeats(channels: Sequence[Channel], interval: float) -> Iterator[None]:
+def _heartbeats(channels: Sequence[LogChannel], interval: float) -> Iterator[None]:
     def beat() -> None:
         for channel in channels:
             channel.beat()
@@ -214,13 +225,13 @@ def _code_of(error: BaseException) -> int:
 
 
 def _result(
-    run: TransferRun, origin: Origin, code: int, error: BaseException | None, seconds: float
+    run: TransferRun, origin: LogOrigin, code: int, error: BaseException | None, seconds: float
 ) -> RunResult:
     counter = run.counter
     return RunResult(
         command=origin.command,
         object=origin.object,
-        state=state_of(code, kept=run.kept, files=run.files),
+        state=run.state if error is None and run.state else state_of(code, files=run.files),
         exit=code,
         bytes=run.size if run.size is not None else counter.file_bytes,
         moved=max(0, counter.moved, counter.file_bytes),
@@ -238,8 +249,6 @@ def _result(
 
 def _after(run: TransferRun, result: RunResult, options: LogOptions) -> None:
     """Metrics and hooks first: what goes wrong with them is said, and the result is the last."""
-    from ocihaul.cli.finish_hooks import run_finish_hooks
-
     if options.metrics_file is not None:
         from ocihaul.cli.transfer_metrics import update_metrics
 
@@ -248,23 +257,28 @@ def _after(run: TransferRun, result: RunResult, options: LogOptions) -> None:
         except OSError as error:
             reason = error.strerror or str(error)
             run.notice(f"Notice: --metrics-file {options.metrics_file}: {reason}")
-    run_finish_hooks(
-        result,
-        on_finish=options.on_finish,
-        on_failure=options.on_failure,
-        log=options.file,
-        say=lambda text: run.notice(f"Notice: {text}"),
-    )
+    if options.on_finish or options.on_failure:
+        from ocihaul.cli.finish_hooks import run_finish_hooks
+
+        run_finish_hooks(
+            result,
+            on_finish=options.on_finish,
+            on_failure=options.on_failure,
+            log=options.file,
+            say=lambda text: run.notice(f"Notice: {text}"),
+        )
     run.result(result)
 
 
 @contextmanager
 def _channels(
-    invocation: Invocation, options: LogOptions, origin: Origin, *, directory: bool
-) -> Iterator[list[Channel]]:
+    invocation: Invocation, options: LogOptions, origin: LogOrigin, *, directory: bool
+) -> Iterator[list[LogChannel]]:
     with ExitStack() as stack:
         channels = [_on_stderr(invocation, options, origin, stack, directory=directory)]
         if options.file is not None:
+            from ocihaul.cli.log_file import LogFile
+
             first = channels[0]
             file = LogFile(options.file, lambda text: first.notice(f"Notice: {text}"))
             stack.callback(file.close)
@@ -275,11 +289,11 @@ def _channels(
 def _on_stderr(
     invocation: Invocation,
     options: LogOptions,
-    origin: Origin,
+    origin: LogOrigin,
     stack: ExitStack,
     *,
     directory: bool,
-) -> Channel:
+) -> LogChannel:
     stderr, debug = invocation.stderr, invocation.given.debug
     if options.stderr_is_json:
         return _json(lambda line: write_lines(stderr, [line]), origin, directory=directory)
@@ -307,18 +321,27 @@ def _on_stderr(
 
 
 def _in_file(
-    invocation: Invocation, file: LogFile, options: LogOptions, origin: Origin, *, directory: bool
-) -> Channel:
+    invocation: Invocation,
+    file: "LogFile",
+    options: LogOptions,
+    origin: LogOrigin,
+    *,
+    directory: bool,
+) -> LogChannel:
     if options.format == "json":
         return _json(file.write, origin, directory=directory)
     style = LineStyle(object=origin.object, verbose=options.verbose)
+    from ocihaul.cli.log_file import FileOutput
+
     screen: Screen = FileOutput(file)
     kind = DirectoryReporter if directory else Reporter
     reporter = kind(screen, debug=invocation.given.debug, style=style)
     return TextChannel(reporter, style, is_file=True)
 
 
-def _json(write: Callable[[str], None], origin: Origin, *, directory: bool) -> JsonChannel:
+def _json(write: Callable[[str], None], origin: LogOrigin, *, directory: bool) -> JsonChannel:
+    from ocihaul.cli.json_log import JsonLog
+
     log = JsonLog(write, origin, directory=directory)
     log.begin()
     return JsonChannel(log)

@@ -21,10 +21,17 @@ from ocihaul.cli.error_text import error_fields, summary
 from ocihaul.cli.event_text import EventFormatter
 from ocihaul.cli.finish_hooks import run_finish_hooks
 from ocihaul.cli.formatting import in_local_time
-from ocihaul.cli.json_log import JsonLog, Origin, event_name, is_summed, schema
+from ocihaul.cli.json_log import JsonLog, event_name, is_summed, schema
 from ocihaul.cli.log_file import FileOutput, LogFile
 from ocihaul.cli.log_options import LogOptions, log_options
-from ocihaul.cli.run_result import FileCounts, RunCounter, RunResult, result_text, state_of
+from ocihaul.cli.run_result import (
+    FileCounts,
+    LogOrigin,
+    RunCounter,
+    RunResult,
+    result_text,
+    state_of,
+)
 from ocihaul.cli.transfer_metrics import transfer_exposition, update_metrics
 from ocihaul.errors import ServiceError, UsageError
 from ocihaul.events import (
@@ -91,7 +98,7 @@ def written() -> Lines:
 
 
 def log_to(lines: Lines, *, directory: bool = False) -> JsonLog:
-    origin = Origin("put", "backups/db.tar")
+    origin = LogOrigin("put", "backups/db.tar")
     return JsonLog(lines.append, origin, directory=directory)
 
 
@@ -209,7 +216,6 @@ def test_the_result_of_a_directory_has_four_counts() -> None:
 )
 def test_states_go_by_the_exit_status(code: int, state: str) -> None:
     assert state_of(code) == state
-    assert state_of(0, kept=True) == "kept"
     some = FileCounts(transferred=1, unchanged=0, deleted=0, failed=1)
     assert state_of(1, files=some) == "partial"
 

@@ -4,14 +4,17 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any, TextIO
 
-from ocihaul.cli import client
+from ocihaul.cli import client, compat
 from ocihaul.cli.exit_codes import DONE, FAILED
+from ocihaul.cli.formatting import time_text
 from ocihaul.cli.invocation import Invocation, is_terminal
 from ocihaul.cli.objects.pipes import piped, reads_stdin
 from ocihaul.cli.output import checksum_verdict, put_answer
 from ocihaul.cli.prompts import yes_or_no
+from ocihaul.cli.run_result import KEPT_DIFFERENT
 from ocihaul.cli.signals import Stopper
 from ocihaul.cli.transfer_run import TransferRun, run_transfer
+from ocihaul.clock import read_date
 from ocihaul.config import Settings
 from ocihaul.errors import ObjectExistsError, OcihaulError, ReceiptError, TransferCancelled
 from ocihaul.storage.types import ObjectSummary
@@ -45,7 +48,8 @@ def _target(options: Mapping[str, Any]) -> str:
 def _run_put(
     invocation: Invocation, settings: Settings, request: UploadRequest, run: TransferRun
 ) -> int:
-    may_ask = invocation.may_ask() and not reads_stdin(request)
+    word = invocation.options.get("if_exists")
+    may_ask = word is None and invocation.may_ask() and not reads_stdin(request)
     question = _Question(invocation.stdin, invocation.stderr)
     failure: ReceiptError | None = None
     for text in invocation.notices(settings):
@@ -57,13 +61,14 @@ def _run_put(
             listener=run,
             confirm=question.asked_by(run.stopper) if may_ask else None,
             stop=run.stop,
+            compare_kept=request.existing is IfExists.KEEP and not compat.is_official(),
         )
     except ReceiptError as error:  # the object is there all the same
         if not isinstance(error.result, UploadResult):
             raise
         result, failure = error.result, error
     except ObjectExistsError as error:
-        return _exists(error, request, run, asked=question.answered)
+        return _exists(error, request, run, asked=question.answered, word=word)
     except KeyboardInterrupt:
         raise TransferCancelled("stopped before the upload began") from None
     run.size = result.size
@@ -99,17 +104,54 @@ def _answer(
 
 
 def _exists(
-    error: ObjectExistsError, request: UploadRequest, run: TransferRun, *, asked: bool
+    error: ObjectExistsError,
+    request: UploadRequest,
+    run: TransferRun,
+    *,
+    asked: bool,
+    word: str | None,
 ) -> int:
     if request.existing is IfExists.KEEP:
-        run.kept = True
+        run.state = "kept" if error.same is not False else KEPT_DIFFERENT
         run.notice(KEPT)
-        return DONE
+        if error.same:
+            run.notice("It is this file: size and checksum are the same.", routine=True)
+        else:
+            for line in _other(error, request):
+                run.notice(line)
+        return DONE if error.same or word != "keep-same" else FAILED
     if asked:
         run.notice("Aborted!")
         return FAILED
+    if word is not None:
+        raise OcihaulError(error.message, hint="--if-exists keep-same or replace allows it.")
     cure = error.hint or "Use --force to replace it, or --no-overwrite to keep it."
     raise OcihaulError(error.message, hint=f"There is no terminal to ask on. {cure}") from None
+
+
+def _other(error: ObjectExistsError, request: UploadRequest) -> Iterator[str]:
+    """What is said of an object that is kept and is not known to be the file."""
+    if error.same is None:
+        if request.stream is None and error.size is not None:
+            yield "It has the size of this file; no checksum can tell whether it is this file."
+        return
+    theirs = _described(error.size or 0, read_date(error.headers.get("last-modified", "")))
+    try:
+        status = request.source.stat()
+    except OSError:
+        ours = "another size or content"
+    else:
+        ours = _described(status.st_size, status.st_mtime)
+    yield (
+        f"THE OBJECT IS NOT THIS FILE, AND NOTHING OF THIS FILE WAS STORED: {request.name} has "
+        f"{theirs}; {request.source} has {ours}."
+    )
+    yield "Name each night's object by its date, or replace it with --if-exists replace."
+
+
+def _described(size: int, modified: float | None) -> str:
+    when = "" if modified is None else f", modified {time_text(modified)}"
+    return f"{size} bytes{when}"
 
 
 class _Question:
