@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self, Unpack
 
 from ocihaul.config import Flags, Settings, resolve
+from ocihaul.errors import ObjectExistsError
 from ocihaul.events import Listener, Notice, ignore
 from ocihaul.resources import Resources
 from ocihaul.session.credential import CredentialProvider
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from ocihaul.transfer.receipts.verifying import Verification
     from ocihaul.transfer.upload.incomplete import IncompleteUpload
     from ocihaul.transfer.upload.request import Confirm, Stream, UploadRequest, UploadResult
+
+#: Bytes of a part of what the official CLI uploads.
+_LIKELIEST_PART = 128 * 2**20
 
 
 class Client:
@@ -214,28 +218,43 @@ class Client:
         confirm: "Confirm | None" = None,
         before: Callable[[int | None], None] | None = None,
         resume: bool = True,
+        compare_kept: bool = False,
         listener: Listener = ignore,
         cancel: threading.Event | None = None,
     ) -> "UploadResult":
         """`upload` for those who have made the request; an empty namespace is the client's own.
 
         `before` is called with the size, as far as it is known, before anything is sent, and may
-        raise.
+        raise. With `compare_kept`, an object that is kept is compared with the file: see `same` of
+        ObjectExistsError.
         """
         from ocihaul.transfer.upload.upload import upload  # noqa: PLC0415
 
         with self._resources.call(cancel, listener, adaptive=request.adaptive) as call:
             namespace = request.namespace or self._resources.namespace(call.storage)
-            return upload(
-                call.storage,
-                replace(request, namespace=namespace),
-                listener=call.listener,
-                confirm=confirm,
-                stop=call.stop,
-                before=before,
-                journal=self._resources.journal(call.listener) if resume else None,
-                monitor=call.monitor,
-            )
+            try:
+                return upload(
+                    call.storage,
+                    replace(request, namespace=namespace),
+                    listener=call.listener,
+                    confirm=confirm,
+                    stop=call.stop,
+                    before=before,
+                    journal=self._resources.journal(call.listener) if resume else None,
+                    monitor=call.monitor,
+                )
+            except ObjectExistsError as error:
+                if compare_kept and request.stream is None and error.size is not None:
+                    from ocihaul.directories.content import compare_file  # noqa: PLC0415
+
+                    error.same = compare_file(
+                        request.source,
+                        error.size,
+                        error.headers,
+                        part_size=request.part_size or _LIKELIEST_PART,
+                        stop=call.stop,
+                    )
+                raise
 
     def download(
         self,

@@ -215,9 +215,26 @@ class TransferInProgressError(OcihaulError):
 
 
 class ObjectExistsError(OcihaulError):
-    """The object is there already and the caller said not to replace it."""
+    """The object is there already and the caller said not to replace it.
+
+    `size` (bytes) and `headers` (lower-case names) are those of the object, where it was looked at.
+    `same` says whether it has the bytes of the file, where that was compared and could be.
+    """
 
     code = "object-exists"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: Hint = None,
+        size: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.size = size
+        self.headers = headers or {}
+        self.same: bool | None = None
 
 
 class UploadIncompleteError(OcihaulError):

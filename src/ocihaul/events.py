@@ -22,9 +22,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Notice(Event):
-    """Something a person should know, in one sentence."""
+    """Something a person should know, in one sentence.
+
+    `routine`: it need not be said of a transfer that takes a moment.
+    """
 
     text: str
+    routine: bool = False
 
 
 @dataclass(frozen=True, slots=True)

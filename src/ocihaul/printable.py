@@ -28,6 +28,15 @@ def one_line(text: str) -> str:
     return _IN_A_LINE.sub(_written_out, text)
 
 
+#: Who reads stderr by program looks for the braces of an error.
+_BRACES = str.maketrans({"{": "\\x7b", "}": "\\x7d"})
+
+
+def without_braces(text: str) -> str:
+    """`text` with its braces written out: it may stand beside JSON that is looked for by them."""
+    return text.translate(_BRACES)
+
+
 def cut(text: str, limit: int) -> str:
     """`text`, or its first `limit` characters with a mark that there were more."""
     return text if len(text) <= limit else f"{text[:limit]}… (cut)"

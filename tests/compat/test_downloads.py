@@ -23,7 +23,7 @@ def source(tmp_path: Path) -> Path:
 def fetched(official: Official, target: Path, *options: str) -> str:
     """Download "x" to `target` with our command; what it said."""
     command = (sys.executable, "-m", "ocihaul", "os", "object", "get", *official.place())
-    flags = ("--config-file", str(official.config), "--auth", "security_token")
+    flags = ("--config-file", str(official.config), "--auth", "security_token", "--verbose")
     here = ("--endpoint", official.oci.endpoint, "--name", "x", "--file", str(target))
     environment = {**os.environ, **official.environment, "OCIHAUL_STATE_DIR": str(official.home)}
     ran = subprocess.run(
@@ -51,7 +51,7 @@ def test_parts_of_odd_sizes_are_found_out(official: Official, source: Path, part
     stored(official, source, "--part-size", part_size)
     target = source.with_name("target")
     for options in ((), ("--part-size", "5", "--multipart-download-threshold", "1")):
-        assert "MD5 compared" in fetched(official, target, *options)
+        assert "compared MD5" in fetched(official, target, *options)
         assert target.read_bytes() == source.read_bytes()
         target.unlink()
 
@@ -71,7 +71,7 @@ def test_each_kind_of_checksum(
     stored(official, source, *options)
     target = source.with_name("target")
     said = fetched(official, target, "--part-size", "4", "--multipart-download-threshold", "4")
-    assert f"{checked} compared" in said
+    assert f"compared {checked}" in said
     assert target.read_bytes() == source.read_bytes()
 
 
@@ -118,6 +118,6 @@ def test_what_the_sdks_manager_has_sent_in_parts(
     assert official.oci.object_info("backups", "x").part_count == 4
     target = source.with_name("target")
     for options in ((), ("--part-size", "5", "--multipart-download-threshold", "1")):
-        assert f"{checked} compared" in fetched(official, target, *options)
+        assert f"compared {checked}" in fetched(official, target, *options)
         assert target.read_bytes() == source.read_bytes()
         target.unlink()

@@ -150,8 +150,10 @@ def test_a_paused_upload_goes_on_after_a_login_with_a_new_key(tmp_path: Path) ->
         assert ran.code == 0, ran.err
         assert w.arrived_whole(source)
         assert w.part_bytes_received() == 150 * MIB, "nothing was sent twice"
-        waiting = next(line for line in ran.err.splitlines() if "Waiting for a new login" in line)
-        assert "Log in again with: ocihaul session login --profile-name DEFAULT" in waiting
+        lines = ran.err.splitlines()
+        at = next(at for at, line in enumerate(lines) if "Waiting for a new login" in line)
+        waiting, cure = lines[at : at + 2]
+        assert "Log in again with: ocihaul session login --profile-name DEFAULT" in cure
         assert ".." not in waiting
         assert "a new login has appeared" in ran.err
         reason, until = marker.read_text().split("|")

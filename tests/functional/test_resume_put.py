@@ -101,9 +101,9 @@ def test_finding_e07_what_it_finishes_can_be_compared_when_it_comes_back(
         assert ran.code == 0, ran.err
         assert (f"--part-size of {part} bytes" in ran.err) == odd
         hint = ("--part-size", f"{part}B") if odd else ()
-        got = w.run(*w.get(source.name, back, *hint))
+        got = w.run(*w.get(source.name, back, "--verbose", *hint))
         assert got.code == 0, got.err
-        assert "MD5 compared" in got.err
+        assert "compared MD5" in got.err
         assert back.read_bytes() == source.read_bytes()
 
 

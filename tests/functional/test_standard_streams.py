@@ -41,8 +41,8 @@ def run(w: World, redirections: str, *words: str, unbuffered: bool = False) -> R
 @pytest.mark.parametrize(
     ("redirections", "code", "answered", "said", "unbuffered"),
     [
-        ("<&-", 0, True, "uploaded", False),
-        (">&-", 0, False, "uploaded", False),
+        ("<&-", 0, True, "RESULT done", False),
+        (">&-", 0, False, "RESULT done", False),
         ("2>&-", 0, True, "", True),
         (_CLOSED, 0, False, "", False),
         ("2>/dev/full", 0, True, "", False),

@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from ocihaul.cli import exit_codes
+from ocihaul.cli.run_result import FileCounts, RunResult
+from ocihaul.cli.transfer_metrics import transfer_exposition
 from tests.functional.directories import make
 from tests.world import World, world
 
@@ -175,3 +177,42 @@ def test_a_task_that_may_try_again_is_queued_again(tmp_path: Path, programs: Pat
         ran = task(w, programs, 2, SRC="")
         assert (ran.returncode, ran.stdout) == (1, "")
         assert "the directory" in ran.stderr
+
+
+def metrics() -> set[str]:
+    """The metrics that `--metrics-file` writes."""
+    files = FileCounts(transferred=1, unchanged=0, deleted=0, failed=1)
+    result = RunResult(
+        command="sync",
+        object="/srv",
+        state="partial",
+        exit=1,
+        bytes=1,
+        moved=1,
+        seconds=1.0,
+        files=files,
+    )
+    return set(
+        re.findall(
+            r"^# TYPE (ocihaul_\w+) ", transfer_exposition(result, 1.0, earlier={}), re.MULTILINE
+        )
+    )
+
+
+def test_the_alerts_ask_for_metrics_that_are_written() -> None:
+    text = (DEPLOY / "prometheus" / "ocihaul-transfers.rules.yml").read_text()
+    expressions = re.findall(r"^        expr: (.+)$", text, re.MULTILINE)
+    assert len(expressions) == text.count("- alert: ") == 4
+    asked = {name for line in expressions for name in re.findall(r"ocihaul_\w+", line)}
+    assert asked <= metrics()
+    assert "ocihaul_transfer_last_success_timestamp_seconds" in asked
+
+
+def test_the_board_shows_every_metric_of_a_run() -> None:
+    board = json.loads((DEPLOY / "grafana" / "ocihaul-transfers.json").read_text())
+    expressions = [each["expr"] for panel in board["panels"] for each in panel["targets"]]
+    shown = {name for line in expressions for name in re.findall(r"ocihaul_\w+", line)}
+    assert shown <= metrics()
+    left_out = {"ocihaul_transfer_last_run_timestamp_seconds", "ocihaul_transfer_runs_total"}
+    assert metrics() - shown == left_out
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])

@@ -110,11 +110,17 @@ def run(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001  nothing may end in a traceback
-        from ocihaul.cli.error_text import error_text
-
-        _tell(error_text(error, debug=given.debug))
+        _tell_error(error, given)
         return _code(error)
     return outcome if isinstance(outcome, int) else DONE
+
+
+def _tell_error(error: Exception, given: Given) -> None:
+    if given.errors_as_json:
+        return  # it is a line of the log, before the result
+    from ocihaul.cli.error_text import error_text
+
+    _tell(error_text(error, debug=given.debug))
 
 
 def _code(error: Exception) -> int:

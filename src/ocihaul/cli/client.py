@@ -63,6 +63,7 @@ def run_upload(
     listener: Listener,
     confirm: "Confirm | None",
     stop: threading.Event,
+    compare_kept: bool = False,
 ) -> "UploadResult":
     """Upload one file; asks the service for the namespace if the request has none."""
     session_options = settings.session_options
@@ -73,7 +74,7 @@ def run_upload(
     estimator = estimator_for(settings, listener)
     with client_for(settings, listener=audience(listener, estimator), stop=stop) as client:
         before = estimator.require if session_options.require_session else None
-        return client.run_upload(request, confirm=confirm, before=before)
+        return client.run_upload(request, confirm=confirm, before=before, compare_kept=compare_kept)
 
 
 def run_download(

@@ -99,6 +99,8 @@ OF_UPLOADS = (
 #: Pairs of options (parameter names) of which a command takes one.
 EXCLUSIVE = (
     ("force", "no_overwrite"),
+    ("if_exists", "force"),
+    ("if_exists", "no_overwrite"),
     ("overwrite", "no_overwrite"),
     ("src_dir", "dest_dir"),
     ("include", "exclude"),

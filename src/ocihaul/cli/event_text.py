@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from ocihaul.cli.flags import in_flags
-from ocihaul.cli.formatting import duration_text, size_text, time_text
+from ocihaul.cli.formatting import duration_text, in_local_time, size_text, time_text
 from ocihaul.cli.session.browser import directions
 from ocihaul.events import (
     AttemptFinished,
@@ -17,9 +17,12 @@ from ocihaul.events import (
     DownloadFinished,
     DownloadPlanned,
     Event,
+    FileFailed,
+    FileFinished,
     LoginOffered,
     MultipartUploadCreated,
     Notice,
+    PartFinished,
     PartResent,
     RenewalFailed,
     RetryScheduled,
@@ -37,6 +40,37 @@ QUIET = 5.0
 
 _TROUBLE = (RetryScheduled, PartResent, RenewalFailed)
 
+_ROUTINE = (
+    UploadPlanned,
+    DownloadPlanned,
+    UploadFinished,
+    DownloadFinished,
+    MultipartUploadCreated,
+    PartFinished,
+    FileFinished,
+)
+
+#: What is said with `--quiet`, too: it needs a person, or says what is missing in the end.
+_ESSENTIAL = (FileFailed, LoginOffered, SessionPaused, SessionResumed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineStyle:
+    """How lines are written: `object` stands behind the time of each, such as `bucket/name`.
+
+    Without one, what is quoted from the official CLI has no time either. `verbose` says each
+    retry, part and file; `quiet` only what needs a person.
+    """
+
+    object: str = ""
+    verbose: bool = False
+    quiet: bool = False
+
+    @property
+    def label(self) -> str:
+        """What every line begins with after its time."""
+        return f"{self.object}: " if self.object else ""
+
 
 @dataclass(slots=True)
 class EventFormatter:
@@ -45,20 +79,23 @@ class EventFormatter:
     zone: tzinfo | None = None
     #: What every line begins with after its time, such as the profile it is about.
     label: str = ""
+    #: Say each part, file and retry, however many there are.
+    verbose: bool = False
     _said: dict[str, float] = field(default_factory=dict)
     _held_back: dict[str, int] = field(default_factory=dict)
     _rejected: int = -1
+    #: Why the session paused; said again once a minute, it need not be read again.
+    _pause: str | None = None
+    #: The last reason of a renewal that failed.
+    _reason: str = ""
     #: How far the service's clock is ahead of ours, seconds; None until an answer has told.
     _offset: float | None = None
 
     def lines(self, event: Event, *, at: float, now: float) -> list[str]:
         """What to say about `event`; `at` is monotonic, `now` epoch seconds."""
         if isinstance(event, MultipartUploadCreated):
-            # As the official CLI writes them: scripts look for these two.
-            said = [f"Upload ID: {event.upload_id}"]
-            if event.part_count is not None:
-                said.append(f"Split file into {event.part_count} parts for upload.")
-            return said
+            said = official_lines(event)
+            return [self.stamped(text, now) for text in said] if self.label else said
         if isinstance(event, LoginOffered):
             return directions(event)
         if not self._is_news(event):
@@ -66,7 +103,7 @@ class EventFormatter:
         text = _service(event) or self._trouble(event) or self._text(event, now)
         if text is None:
             return []
-        if isinstance(event, _TROUBLE):
+        if isinstance(event, _TROUBLE) and not self.verbose:
             kind = _kind(event)
             if at - self._said.get(kind, -QUIET) < QUIET:
                 self._held_back[kind] = self._held_back.get(kind, 0) + 1
@@ -74,7 +111,8 @@ class EventFormatter:
             self._said[kind] = at
             if more := self._held_back.pop(kind, 0):
                 text += f" (and {more} more like this)"
-        return [self.stamped(in_flags(text), now)]
+        cure = [event.cure] if isinstance(event, SessionPaused) and event.cure else []
+        return [self.stamped(in_flags(line), now) for line in [text, *cure]]
 
     def _is_news(self, event: Event) -> bool:
         """Remember what later lines depend on; False for what was said already."""
@@ -88,18 +126,18 @@ class EventFormatter:
 
     def stamped(self, text: str, now: float) -> str:
         """`text` with the local time before it."""
-        return f"{time_text(now, self.zone)} {self.label}{text}"
+        return f"{time_text(now, self.zone)} {self.label}{in_local_time(text, self.zone)}"
 
     def _text(self, event: Event, now: float) -> str | None:
         match event:
             case Notice():
                 return event.text
             case SessionPaused():
-                until = time_text(event.until, self.zone)
-                text = f"{event.reason}. Waiting for a new login until {until}"
-                return f"{text}. {event.cure}" if event.cure else text
+                return self._paused(event)
             case UploadPlanned() | DownloadPlanned():
-                return _planned(event)
+                return _planned(event, named=not self.label)
+            case PartFinished() | FileFinished() if self.verbose:
+                return _detail(event)
             case TokenChanged():
                 return self._token(event, now)
             case UploadFinished() | DownloadFinished():
@@ -107,15 +145,26 @@ class EventFormatter:
             case _:
                 return None
 
+    def _paused(self, event: SessionPaused) -> str:
+        until = time_text(event.until, self.zone)
+        if event.reason == self._pause:
+            return f"still waiting for a new login until {until}"
+        self._pause = event.reason
+        reason = event.reason
+        if self._reason and self._reason in reason:  # it was said when the renewal failed
+            reason = reason.replace(self._reason, "see above")
+        return f"{reason}. Waiting for a new login until {until}"
+
     def _trouble(self, event: Event) -> str | None:
         match event:
             case RenewalFailed():
+                self._reason = event.reason.rstrip(".")
                 then = (
                     f"next try in {duration_text(event.next_try_in)}"
                     if event.next_try_in is not None
                     else "no further try"
                 )
-                return f"renewing the session ({event.provider}) failed: {event.reason}; {then}"
+                return f"renewing the session ({event.provider}) failed: {self._reason}; {then}"
             case RetryScheduled():
                 wait = duration_text(event.delay)
                 what = event.reason.removeprefix(f"{event.operation}: ")
@@ -151,6 +200,32 @@ def is_public(event: Event) -> bool:
     return isinstance(event, LoginOffered)
 
 
+def is_essential(event: Event) -> bool:
+    """Whether `--quiet` leaves it: it needs a person, or says what is missing in the end."""
+    return isinstance(event, _ESSENTIAL)
+
+
+def is_routine(event: Event) -> bool:
+    """Whether it need not be said of a transfer that takes a moment."""
+    if isinstance(event, TokenChanged):
+        return event.source == "start"
+    return isinstance(event, _ROUTINE) or (isinstance(event, Notice) and event.routine)
+
+
+def official_lines(event: MultipartUploadCreated) -> list[str]:
+    """What the official CLI writes of it: scripts look for these two."""
+    said = [f"Upload ID: {event.upload_id}"]
+    if event.part_count is not None:
+        said.append(f"Split file into {event.part_count} parts for upload.")
+    return said
+
+
+def _detail(event: PartFinished | FileFinished) -> str:
+    if isinstance(event, PartFinished):
+        return f"part {event.part_number} done ({size_text(event.size)})"
+    return f"{event.name} done ({size_text(event.size)})"
+
+
 def _kind(event: Event) -> str:
     # Each provider says why it failed, also when the next one fails at once.
     return f"{type(event).__name__} {event.provider if isinstance(event, RenewalFailed) else ''}"
@@ -177,10 +252,10 @@ def _service(event: Event) -> str | None:
             return None
 
 
-def _planned(event: UploadPlanned | DownloadPlanned) -> str:
+def _planned(event: UploadPlanned | DownloadPlanned, *, named: bool) -> str:
     verb = "uploading" if isinstance(event, UploadPlanned) else "downloading"
     size = "a stream" if event.size is None else size_text(event.size)
-    text = f"{verb} {event.name}: {size}"
+    text = f"{verb} {event.name}: {size}" if named else f"{verb} {size}"
     if event.part_count is None:
         first = f"parts of {size_text(event.part_size)} and more"
         return f"{text} in {first}, up to {event.parallel} at a time"

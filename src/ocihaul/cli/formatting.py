@@ -4,6 +4,7 @@ Pure. A list of objects gets a column for each key that occurs in any of them, i
 order; everything without keys gets columns called Column1, Column2 …
 """
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
@@ -95,3 +96,20 @@ def time_text(epoch: float, zone: tzinfo | None = None, *, unit: str = "seconds"
 def iso(epoch: float) -> str:
     """A moment for programs, in UTC: `2026-11-22T20:02:47+00:00`."""
     return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="seconds")
+
+
+#: A moment as the session's texts have it.
+_UTC = re.compile(r"\b(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC\b", re.ASCII)
+
+
+def in_local_time(text: str, zone: tzinfo | None = None) -> str:
+    """`text` with its moments in UTC as local time (or in `zone`): a log has one zone."""
+
+    def local(match: re.Match[str]) -> str:
+        try:
+            moment = datetime.fromisoformat(match[1]).replace(tzinfo=UTC)
+        except ValueError:  # a text of others, that only looks like a moment
+            return match[0]
+        return time_text(moment.timestamp(), zone)
+
+    return _UTC.sub(local, text)

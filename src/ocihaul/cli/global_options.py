@@ -149,6 +149,49 @@ _VIEW: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     ),
 }
 
+#: What is said beside the answer, and to whom.
+_LOG: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "log_format": (
+        ("--log-format",),
+        {
+            "type": click.Choice(["text", "json"]),
+            "help": "Of the log file, or of stderr without one: lines, or one JSON object a line. "
+            "[text; OCIHAUL_LOG_FORMAT]",
+        },
+    ),
+    "log_file": (
+        ("--log-file",),
+        {"help": "Append the log of a transfer to this file, too. [OCIHAUL_LOG_FILE]"},
+    ),
+    "quiet": (
+        ("--quiet",),
+        {"is_flag": True, "help": "On stderr, say only what failed or needs a person."},
+    ),
+    "verbose": (
+        ("--verbose",),
+        {"is_flag": True, "help": "Say each part, file and retry, however many there are."},
+    ),
+    "progress_interval": (
+        ("--progress-interval",),
+        {"help": "How often the log says how far it is, such as 10s or 5m. [30s]"},
+    ),
+    "on_finish": (
+        ("--on-finish",),
+        {
+            "help": "A shell command to run after a transfer, whatever its result, which is in its "
+            "environment: OCIHAUL_STATE, _OBJECT, _BYTES, _EXIT, _REASON, _RECEIPT, _LOG."
+        },
+    ),
+    "on_failure": (
+        ("--on-failure",),
+        {"help": "The same, only where the exit status is not 0."},
+    ),
+    "metrics_file": (
+        ("--metrics-file",),
+        {"help": "Write a transfer's result there as Prometheus text. [OCIHAUL_METRICS_FILE]"},
+    ),
+}
+
 #: Accepted because scripts have them, without effect: (names, takes a value).
 _IGNORED: dict[str, tuple[tuple[str, ...], bool]] = {
     "federation_endpoint": (("--federation-endpoint",), True),
@@ -170,6 +213,8 @@ class Given:
 
     values: dict[str, Any] = field(default_factory=dict, repr=False)
     ignored: list[str] = field(default_factory=list)
+    #: stderr is a JSON log: the error that ends the command is a line of it, too.
+    errors_as_json: bool = False
 
     @property
     def debug(self) -> bool:
@@ -186,7 +231,7 @@ class Given:
             name, value = option.name or "", document.value(option)
             if value is None or value is False or name in self.values:
                 continue
-            if name in _FLAGS or name in _VIEW:
+            if name in _FLAGS or name in _VIEW or name in _LOG:
                 self.values[name] = value
             elif name in _IGNORED:
                 self.ignored.append(option.opts[-1])
@@ -195,7 +240,7 @@ class Given:
 
     def with_defaults(self, defaults: Defaults) -> None:
         """Take from the rc file what was not given and is not the configuration's business."""
-        for name, (options, settings) in _VIEW.items():
+        for name, (options, settings) in [*_VIEW.items(), *_LOG.items()]:
             if name in self.values:
                 continue
             names = [option.lstrip("-") for option in options if option.startswith("--")]
@@ -251,7 +296,7 @@ def global_options(
                     hidden=True,
                     callback=callback,
                 )(command)
-        for name, (options, settings) in reversed([*_FLAGS.items(), *_VIEW.items()]):
+        for name, (options, settings) in reversed([*_FLAGS.items(), *_VIEW.items(), *_LOG.items()]):
             if name in without:
                 continue
             command = click.option(

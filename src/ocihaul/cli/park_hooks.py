@@ -74,8 +74,6 @@ class PauseHook:
             thread.join(_PATIENCE)
 
     def _run(self, event: SessionPaused) -> None:
-        from ocihaul.cli.park_hooks import environment_value, run_hook
-
         environ = {
             **os.environ,
             "OCIHAUL_PARK_REASON": environment_value(event.reason),

@@ -24,6 +24,14 @@ _OURS = {
     "--expected-rate": True,
     "--bandwidth": True,
     "--require-session": False,
+    "--log-format": True,
+    "--log-file": True,
+    "--progress-interval": True,
+    "--on-finish": True,
+    "--on-failure": True,
+    "--metrics-file": True,
+    "--quiet": False,
+    "--verbose": False,
 }
 
 

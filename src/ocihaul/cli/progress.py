@@ -1,7 +1,7 @@
 """Events on stderr while a transfer runs: a bar on a terminal, plain lines everywhere else.
 
 What belongs here: threads, locks and the terminal. What is said, and in which words, is in
-`lines.py`; how far it is, in `tally.py`.
+`event_text.py`; what waits at the beginning, in `quiet_start.py`.
 """
 
 import math
@@ -14,8 +14,18 @@ from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
 from ocihaul.cli import compat
-from ocihaul.cli.event_text import EventFormatter, debug_line, is_public
+from ocihaul.cli.event_text import (
+    EventFormatter,
+    LineStyle,
+    debug_line,
+    is_essential,
+    is_public,
+    is_routine,
+    official_lines,
+)
 from ocihaul.cli.formatting import duration_text, size_text
+from ocihaul.cli.invocation import is_terminal
+from ocihaul.cli.quiet_start import SHORT, QuietStart
 from ocihaul.events import (
     AttemptFinished,
     BytesReceived,
@@ -30,19 +40,16 @@ from ocihaul.events import (
     UploadFinished,
     UploadPlanned,
 )
+from ocihaul.printable import without_braces
 from ocihaul.printing import say, shown
 from ocihaul.threads import started
 
 #: Seconds between two plain lines.
 INTERVAL = 30.0
-#: Where nobody looks at a terminal, a transfer that is over so soon needs no lines, seconds.
-SHORT = 2.0
 
 Clock = Callable[[], float]
 
-#: What need not be told of a transfer that is over at once.
-_ROUTINE = (UploadPlanned, DownloadPlanned, UploadFinished, DownloadFinished)
-
+_ENDS = (UploadFinished, DownloadFinished)
 _MOVES = (BytesSent, BytesReceived, PartFinished, MultipartUploadCreated)
 
 
@@ -54,16 +61,18 @@ class Screen(Protocol):
 
 
 class PlainOutput:
-    """Lines on a stream."""
+    """Lines on a stream. Where it is no terminal, no brace is in them but those of JSON errors."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._escapes = not is_terminal(stream)
         self._lock = threading.Lock()  # guards the stream: a line stays in one piece
 
     def say(self, text: str, *, public: bool = False) -> None:
         """Write one line; a reader that has gone away does not stop the work."""
+        shown_text = without_braces(text) if self._escapes else text
         with self._lock, suppress(OSError, ValueError):
-            say(self._stream, text, public=public)
+            say(self._stream, shown_text, public=public)
 
 
 class Reporter:
@@ -77,15 +86,16 @@ class Reporter:
         monotonic: Clock = time.monotonic,
         now: Clock = time.time,
         quiet_for: float = 0.0,
+        style: LineStyle = LineStyle(),  # noqa: B008  a frozen value
     ) -> None:
         """`quiet_for`: so many seconds the usual lines wait, and perhaps are never said."""
+        self._style = style
         self._screen = screen
-        self._quiet_until = monotonic() + quiet_for if quiet_for else None
-        self._held: list[str] = []
+        self._start = QuietStart(monotonic() + quiet_for if quiet_for else 0.0)
         self._debug = debug
         self._monotonic = monotonic
         self._now = now
-        self._speaker = EventFormatter()
+        self._speaker = EventFormatter(label=style.label, verbose=style.verbose)
         self._lock = threading.Lock()  # guards the tally and the speaker's memory
         self.tally = Tally()
         self.running = False
@@ -100,29 +110,43 @@ class Reporter:
                 self.running = True
             elif isinstance(event, (UploadFinished, DownloadFinished)):
                 self.running = False
-            lines = self._unless_quiet(event, lines, at)
+            if self._style.quiet and not is_essential(event):
+                return
+            lines = self._to_say(event, lines, at)
         if self._debug and isinstance(event, AttemptFinished):
             lines.append(debug_line(event, now))
         for line in lines:
             self._screen.say(line, public=is_public(event))
 
-    def _unless_quiet(self, event: Event, lines: list[str], at: float) -> list[str]:
-        """The lines to say now: those of an ordinary beginning wait while it is quiet."""
-        if self._quiet_until is None or isinstance(event, MultipartUploadCreated):
-            return lines
-        ordinary = isinstance(event, _ROUTINE) or (
-            isinstance(event, TokenChanged) and event.source == "start"
-        )
-        if at < self._quiet_until and (ordinary or not lines):
-            self._held += lines
-            return []
-        self._quiet_until = None
-        held, self._held = self._held, []
-        return [*held, *lines]
+    def _to_say(self, event: Event, lines: list[str], at: float) -> list[str]:
+        """The lines to say now: those of an ordinary beginning wait."""
+        ends = isinstance(event, _ENDS)
+        if ends and self._start.is_on(at):
+            return self._start.official()
+        if ends and self._style.object:
+            lines = []  # the result says how it ended, and more
+        if isinstance(event, MultipartUploadCreated):
+            if not self._style.object:  # they are said as they are
+                return lines
+            self._start.hold_official(official_lines(event))
+        return self._start.lines(lines, at, routine=is_routine(event))
 
     def notice(self, text: str) -> None:
-        """Say something of the command's own, without a time."""
-        self._screen.say(text)
+        """Say something of the command's own."""
+        with self._lock:
+            self._start.said()
+        self._screen.say(self._speaker.stamped(text, self._now()) if self._style.object else text)
+
+    def finish(self, text: str, *, routine: bool) -> None:
+        """Say how it ended; what is `routine` only where the beginning is over."""
+        at, now = self._monotonic(), self._now()
+        with self._lock:
+            lines = self._start.official() if self._start.is_on(at) else self._start.end()
+            silent = self._start.is_silent(at)
+        if not (silent and routine):
+            lines.append(self._speaker.stamped(text, now))
+        for line in lines:
+            self._screen.say(line)
 
     def state(self) -> str:
         """How far the upload is, in one line."""
@@ -132,27 +156,29 @@ class Reporter:
     def beat(self) -> None:
         """Say how far the transfer is, if it has begun and is not over."""
         with self._lock:
-            if self._quiet_until == math.inf:
+            if self._start.is_forever or self._style.quiet:
                 return
-            held, self._held, self._quiet_until = self._held, [], None
+            held = self._start.end()
         for line in held:
             self._screen.say(line)
         if self.running:
             self._screen.say(self._speaker.stamped(self.state(), self._now()))
 
 
-def keep_heartbeat(beat: Callable[[], None], wait: Callable[[float], bool]) -> None:
-    """Call `beat` every INTERVAL until `wait` (such as Event.wait) says that it is over."""
-    while not wait(INTERVAL):
+def keep_heartbeat(
+    beat: Callable[[], None], wait: Callable[[float], bool], interval: float = INTERVAL
+) -> None:
+    """Call `beat` every `interval` until `wait` (such as Event.wait) says that it is over."""
+    while not wait(interval):
         beat()
 
 
 @contextmanager
-def heartbeat(beat: Callable[[], None]) -> Iterator[None]:
+def heartbeat(beat: Callable[[], None], interval: float = INTERVAL) -> Iterator[None]:
     """Keep heartbeat for the length of a command; without a thread to be had, nothing beats."""
     over = threading.Event()
     thread = threading.Thread(
-        target=keep_heartbeat, args=(beat, over.wait), name="progress", daemon=True
+        target=keep_heartbeat, args=(beat, over.wait, interval), name="progress", daemon=True
     )
     beats = started(thread)
     try:

@@ -65,7 +65,7 @@ class LifetimeEstimator:
             elif self._measures and isinstance(event, (BytesSent, BytesReceived)):
                 text = self._measured(event)
         if text is not None:
-            self._say(Notice(text))
+            self._say(Notice(text, routine=True))
 
     def require(self, size: int | None) -> None:
         """Raise SessionError when the session is known not to last for `size` bytes.

@@ -24,63 +24,20 @@ from ocihaul.transfer.source import FileSource
 _MOST_PART_SIZES = 3
 
 
-class Contents:
-    """Compares files with objects of one bucket. Thread-safe: a buffer for each thread.
+class FileContents:
+    """Compares files with checksums. Thread-safe: a buffer for each thread.
 
-    `headers` are those of a customer's key. `part_size` (bytes) is the likeliest one of objects in
-    parts. Reading ends soon after `stop` is set.
+    `part_size` (bytes) is the likeliest one of objects in parts. Reading ends soon after `stop` is
+    set.
     """
 
-    def __init__(
-        self,
-        storage: StorageClient,
-        namespace: str,
-        bucket: str,
-        headers: Mapping[str, str],
-        *,
-        part_size: int,
-        stop: threading.Event,
-    ) -> None:
-        self._storage = storage
-        self._where = (namespace, bucket)
-        self._headers = headers
+    def __init__(self, *, part_size: int, stop: threading.Event) -> None:
         self._part_size = part_size
         self._stop = stop
         self._local = threading.local()
 
-    def same(self, path: Path, there: ListedObject) -> bool:
-        """Whether the file is proved to have the bytes of the object that was listed.
-
-        What cannot be proved is not the same: a service without checksums, parts of an odd size,
-        a file or an object that changes meanwhile. Raises SourceError when the file cannot be
-        read, TransferCancelled, and what HeadObject raises.
-        """
-        with FileSource(path) as source:
-            if source.size != there.size:
-                return False
-            promise = self._promise(there)
-            if promise is None:
-                return False
-            try:
-                equal = self._equal(source, promise)
-                source.check_unchanged()
-            except SourceChangedError:
-                return False
-            return equal
-
-    def _promise(self, there: ListedObject) -> ObjectChecksums | None:
-        """The object's checksums; None when it is not there any more, as it was."""
-        if there.md5 is not None and "-" not in there.md5:
-            return ObjectChecksums(md5=there.md5)
-        try:
-            found = self._storage.head_object(*self._where, there.name, dict(self._headers))
-        except ServiceError as error:
-            if error.status == 404 and error.code != "BucketNotFound":
-                return None
-            raise
-        return ObjectChecksums.of(found.headers) if found.etag == there.etag else None
-
-    def _equal(self, source: FileSource, promise: ObjectChecksums) -> bool:
+    def equal(self, source: FileSource, promise: ObjectChecksums) -> bool:
+        """Whether the file is proved to have these checksums; raises TransferCancelled."""
         size = source.size
         if promise.crc32c is not None:
             return self._whole(source, CRC32C) == promise.crc32c
@@ -116,3 +73,78 @@ class Contents:
         if buffer is None:
             buffer = self._local.buffer = buffer_for(BLOCK)
         return buffer
+
+
+class Contents:
+    """Compares files with objects of one bucket. Thread-safe.
+
+    `headers` are those of a customer's key. `part_size` (bytes) is the likeliest one of objects in
+    parts. Reading ends soon after `stop` is set.
+    """
+
+    def __init__(
+        self,
+        storage: StorageClient,
+        namespace: str,
+        bucket: str,
+        headers: Mapping[str, str],
+        *,
+        part_size: int,
+        stop: threading.Event,
+    ) -> None:
+        self._storage = storage
+        self._where = (namespace, bucket)
+        self._headers = headers
+        self._files = FileContents(part_size=part_size, stop=stop)
+
+    def same(self, path: Path, there: ListedObject) -> bool:
+        """Whether the file is proved to have the bytes of the object that was listed.
+
+        What cannot be proved is not the same: a service without checksums, parts of an odd size,
+        a file or an object that changes meanwhile. Raises SourceError when the file cannot be
+        read, TransferCancelled, and what HeadObject raises.
+        """
+        with FileSource(path) as source:
+            if source.size != there.size:
+                return False
+            promise = self._promise(there)
+            if promise is None:
+                return False
+            try:
+                equal = self._files.equal(source, promise)
+                source.check_unchanged()
+            except SourceChangedError:
+                return False
+            return equal
+
+    def _promise(self, there: ListedObject) -> ObjectChecksums | None:
+        """The object's checksums; None when it is not there any more, as it was."""
+        if there.md5 is not None and "-" not in there.md5:
+            return ObjectChecksums(md5=there.md5)
+        try:
+            found = self._storage.head_object(*self._where, there.name, dict(self._headers))
+        except ServiceError as error:
+            if error.status == 404 and error.code != "BucketNotFound":
+                return None
+            raise
+        return ObjectChecksums.of(found.headers) if found.etag == there.etag else None
+
+
+def compare_file(
+    path: Path, size: int, headers: Mapping[str, str], *, part_size: int, stop: threading.Event
+) -> bool | None:
+    """Whether the file is the object that HeadObject told of; None where that is not known.
+
+    Raises SourceError, and TransferCancelled once `stop` is set.
+    """
+    with FileSource(path) as source:
+        if source.size != size:
+            return False
+        promise = ObjectChecksums.of(headers)
+        try:
+            equal = FileContents(part_size=part_size, stop=stop).equal(source, promise)
+            source.check_unchanged()
+        except SourceChangedError:
+            return None
+    # Parts of other sizes than those that were tried prove nothing.
+    return equal or (False if promise.crc32c or promise.md5 else None)

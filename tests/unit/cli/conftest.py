@@ -10,7 +10,7 @@ import pytest
 
 from ocihaul.cli import app, client
 from ocihaul.config import Settings
-from ocihaul.transfer.download.request import DownloadRequest
+from ocihaul.transfer.download.request import DownloadRequest, DownloadResult
 from ocihaul.transfer.upload.request import UploadRequest, UploadResult
 
 HEADERS = {
@@ -99,8 +99,17 @@ class FakeDownload:
 
     requests: list[DownloadRequest] = field(default_factory=list)
 
-    def __call__(self, _: Settings, request: DownloadRequest, **__: Any) -> None:
+    def __call__(self, _: Settings, request: DownloadRequest, **__: Any) -> DownloadResult:
         self.requests.append(request)
+        return DownloadResult(
+            headers={},
+            size=5,
+            part_count=1,
+            bytes_received=5,
+            crc32c="AAAAAA==",
+            checked_by="CRC32C",
+            seconds=0.1,
+        )
 
 
 @pytest.fixture

@@ -139,7 +139,10 @@ def test_an_upload_stopped_by_a_signal_exits_as_interrupted_and_says_how_to_go_o
 def test_a_service_error_has_the_stock_block_and_the_cure(put: Command, fake: FakeCore) -> None:
     failing(fake, service_error())
     outcome = put()
-    assert outcome.err.startswith('ServiceError:\n{\n    "client_version": "ocihaul/')
+    result, block = outcome.err.split("\n", 1)
+    assert "bucket/backup.tar: RESULT failed" in result
+    assert block.startswith('ServiceError:\n{\n    "client_version": "ocihaul/')
+    assert block.endswith("}\n")
     for line in (
         '"code": "BucketNotFound"',
         '"opc-request-id": "fra-1:abc"',
@@ -184,7 +187,10 @@ def test_an_existing_object_is_kept_with_success(put: Command, fake: FakeCore) -
     outcome = put("--no-overwrite")
     assert outcome.code == 0
     assert outcome.out == ""
-    assert outcome.err == "The object already exists and was not overwritten\n"
+    kept, result = outcome.err.splitlines()
+    assert kept.endswith("bucket/backup.tar: The object already exists and was not overwritten")
+    assert "bucket/backup.tar: RESULT kept" in result
+    assert result.endswith("exit 0")
 
 
 def test_an_existing_object_without_a_terminal_says_which_flags_decide(
@@ -260,7 +266,7 @@ def test_the_checksum_of_a_single_put_is_compared_with_its_own_header(
 def test_the_notices_of_the_configuration_come_first(put: Command, home: Path) -> None:
     (home / ".oci" / "token").chmod(0o644)
     outcome = put()
-    assert outcome.err.startswith("Notice: ")
+    assert "bucket/backup.tar: Notice: " in outcome.err.splitlines()[0]
     assert "chmod 600" in outcome.err
 
 
@@ -273,7 +279,9 @@ def test_an_unexpected_error_asks_for_a_report(put: Command, fake: FakeCore) -> 
 
 def test_an_error_without_hint_is_one_line(put: Command, fake: FakeCore) -> None:
     failing(fake, OcihaulError("no luck"))
-    assert put().err == "Error: no luck\n"
+    result, error = put().err.splitlines()
+    assert "RESULT failed" in result
+    assert error == "Error: no luck"
 
 
 def test_a_user_without_a_home_gets_an_error_and_not_a_traceback(

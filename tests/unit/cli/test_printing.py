@@ -120,7 +120,7 @@ def test_finding_a07_no_event_says_more_lines_than_it_has(kind: type[events.Even
         assert len(lines_of(stream)) == len(expected)
         for reporter in (
             Reporter(PlainOutput(stream), debug=True),
-            DirectoryReporter(stream, debug=True),
+            DirectoryReporter(PlainOutput(stream), debug=True),
         ):
             before = len(lines_of(stream))
             reporter(event)

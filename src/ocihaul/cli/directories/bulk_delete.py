@@ -40,9 +40,7 @@ def bulk_delete(context: click.Context, /, **options: Any) -> None:
 def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.cli.directories.run import ask, run_directory
     from ocihaul.cli.directories.summary import DELETE
-    from ocihaul.cli.exit_codes import DONE
     from ocihaul.cli.option_values import check_required, namespace_or_none
-    from ocihaul.directories.delete import NothingToDelete
     from ocihaul.directories.filters import make_filter
     from ocihaul.directories.request import DirectoryDelete
     from ocihaul.errors import OcihaulError
@@ -74,14 +72,11 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
             )
         return answer in {"y", "yes"}
 
-    try:
-        return run_directory(
-            invocation,
-            request,
-            DELETE,
-            adaptive=shared.is_adaptive(given),
-            confirm_deletion=None if force else confirm,
-        )
-    except NothingToDelete:
-        invocation.tell(f"There are no objects to delete in {bucket}")
-        return DONE
+    return run_directory(
+        invocation,
+        request,
+        DELETE,
+        command="bulk-delete",
+        adaptive=shared.is_adaptive(given),
+        confirm_deletion=None if force else confirm,
+    )

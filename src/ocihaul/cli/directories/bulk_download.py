@@ -91,6 +91,7 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
         invocation,
         request,
         DOWNLOAD,
+        command="bulk-download",
         adaptive=shared.is_adaptive(given),
         question="{} already exists. Are you sure you want to overwrite it?",
         dry_run=dry_run if request.dry_run else None,

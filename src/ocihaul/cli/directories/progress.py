@@ -2,14 +2,19 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TextIO
 
-from ocihaul.cli.event_text import EventFormatter, debug_line, is_public
+from ocihaul.cli.event_text import (
+    EventFormatter,
+    LineStyle,
+    debug_line,
+    is_essential,
+    is_public,
+    is_routine,
+)
 from ocihaul.cli.flags import in_flags
 from ocihaul.cli.formatting import size_text
-from ocihaul.cli.progress import PlainOutput, heartbeat
+from ocihaul.cli.progress import Screen
+from ocihaul.cli.quiet_start import QuietStart
 from ocihaul.events import (
     AttemptFinished,
     BytesReceived,
@@ -48,10 +53,20 @@ _OF_ONE_FILE = (
 class DirectoryReporter:
     """The listener for a directory. Thread-safe."""
 
-    def __init__(self, stream: TextIO, *, debug: bool) -> None:
-        self._screen = PlainOutput(stream)
+    def __init__(
+        self,
+        screen: Screen,
+        *,
+        debug: bool = False,
+        quiet_for: float = 0.0,
+        style: LineStyle = LineStyle(),  # noqa: B008  a frozen value
+    ) -> None:
+        """`quiet_for`: so many seconds the usual lines wait, and perhaps are never said."""
+        self._start = QuietStart(time.monotonic() + quiet_for if quiet_for else 0.0)
+        self._screen = screen
         self._debug = debug
-        self._speaker = EventFormatter()
+        self._style = style
+        self._speaker = EventFormatter(label=style.label, verbose=style.verbose)
         self._lock = threading.Lock()  # guards all below
         self._walked = DirectoryScanned(0, 0, complete=False)
         self._told = ""
@@ -64,8 +79,14 @@ class DirectoryReporter:
             with self._lock:
                 self.files += 1
                 self.size += event.size
+            if not self._style.verbose:
+                return
+        if self._style.quiet and not is_essential(event):
             return
-        for line in self._lines(event):
+        lines, at = self._lines(event), time.monotonic()
+        with self._lock:
+            lines = self._start.lines(lines, at, routine=is_routine(event))
+        for line in lines:
             self._screen.say(line, public=is_public(event))
 
     def _lines(self, event: Event) -> list[str]:
@@ -90,7 +111,10 @@ class DirectoryReporter:
         lines = [f"failed: {event.name}: {in_flags(event.reason)}"]
         if self.failures == MOST_FAILURES:
             lines.append("Further failures are told at the end only.")
-        return lines
+        return [self._of_ours(line) for line in lines]
+
+    def _of_ours(self, text: str) -> str:
+        return self._speaker.stamped(text, time.time()) if self._style.object else text
 
     def _is_new(self, text: str) -> bool:
         if text in self._notices or len(self._notices) >= MOST_NOTICES:
@@ -99,14 +123,24 @@ class DirectoryReporter:
         return True
 
     def notice(self, text: str) -> None:
-        """Say something of the command's own, without a time."""
-        self._screen.say(text)
+        """Say something of the command's own."""
+        with self._lock:
+            self._start.said()
+        self._screen.say(self._of_ours(text))
+
+    def finish(self, text: str, *, routine: bool) -> None:
+        """Say how it ended; what is `routine` only where the beginning is over."""
+        with self._lock:
+            silent = self._start.is_silent(time.monotonic())
+        if not (silent and routine):
+            self.beat()
+            self.notice(text)
 
     def state(self) -> str:
         """How far it is, in one line."""
         with self._lock:
             walked = self._walked
-            parts = [f"{self.files} done ({size_text(self.size)})"]
+            parts = [f"{self.files} transferred ({size_text(self.size)})"]
             if walked.files:
                 so_far = "" if walked.complete else " so far"
                 parts.append(f"{walked.files} found{so_far} ({size_text(walked.size)})")
@@ -116,15 +150,13 @@ class DirectoryReporter:
 
     def beat(self) -> None:
         """Say how far it is, if that has changed."""
+        with self._lock:
+            if self._style.quiet or self._start.is_on(time.monotonic()):
+                return
+            held = self._start.end()
+        for line in held:
+            self._screen.say(line)
         state = self.state()
         if state != self._told:
             self._told = state
             self._screen.say(self._speaker.stamped(state, time.time()))
-
-
-@contextmanager
-def directory_reporting(stream: TextIO, *, debug: bool) -> Iterator[DirectoryReporter]:
-    """A reporter that says every now and then how far the directory is."""
-    reporter = DirectoryReporter(stream, debug=debug)
-    with heartbeat(reporter.beat):
-        yield reporter

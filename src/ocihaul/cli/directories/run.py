@@ -1,20 +1,21 @@
 """One run over a directory as its operator sees it: signals, questions, lines, summary."""
 
-from collections.abc import Callable
-from typing import TextIO
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
 
 from ocihaul.cli.client import client_for, estimator_for
-from ocihaul.cli.directories.progress import DirectoryReporter, directory_reporting
 from ocihaul.cli.directories.summary import Layout, print_summary
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.invocation import Invocation, is_terminal
 from ocihaul.cli.output import EMPTY_RESULT
 from ocihaul.cli.prompts import next_line
-from ocihaul.cli.signals import Stopper, stopping
-from ocihaul.client import Client
+from ocihaul.cli.run_result import FileCounts
+from ocihaul.cli.signals import Stopper
+from ocihaul.cli.transfer_run import TransferRun, run_transfer
+from ocihaul.directories.delete import NothingToDelete
 from ocihaul.directories.request import ConfirmDeletion, ConfirmReplacement, Request
 from ocihaul.directories.results import Results
-from ocihaul.directories.run import DirectoryResult, Hooks
+from ocihaul.directories.run import Hooks
 from ocihaul.errors import TransferCancelled
 from ocihaul.events import audience, ignore
 from ocihaul.printing import say
@@ -28,6 +29,7 @@ def run_directory(
     request: Request,
     layout: Layout,
     *,
+    command: str,
     adaptive: bool | None = None,
     question: str = "",
     confirm_deletion: ConfirmDeletion | None = None,
@@ -35,60 +37,85 @@ def run_directory(
 ) -> int:
     """Run it and print the summary; returns the exit status.
 
-    `question` asks about one name, `{}` in it. `dry_run` prints the results instead of the
-    summary.
+    `command` is its name in the log. `question` asks about one name, `{}` in it. `dry_run` prints
+    the results instead of the summary.
     """
+
+    def work(run: TransferRun) -> int:
+        return _work(
+            invocation,
+            request,
+            layout,
+            run,
+            adaptive=adaptive,
+            question=question,
+            confirm_deletion=confirm_deletion,
+            dry_run=dry_run,
+        )
+
+    target = _target(invocation.options)
+    return run_transfer(invocation, command, target, work, directory=True)
+
+
+def _target(options: Mapping[str, Any]) -> str:
+    """The directory as the log has it; of a deletion, the bucket and the prefix."""
+    for name in ("src_dir", "dest_dir", "download_dir"):
+        if options.get(name):
+            return str(options[name])
+    return f"{options.get('bucket_name')}/{options.get('prefix') or ''}"
+
+
+def _work(
+    invocation: Invocation,
+    request: Request,
+    layout: Layout,
+    run: TransferRun,
+    *,
+    adaptive: bool | None,
+    question: str,
+    confirm_deletion: ConfirmDeletion | None,
+    dry_run: DryRun | None,
+) -> int:
     settings = invocation.settings()
     unprinted = False
 
     def report(results: Results) -> None:
         nonlocal unprinted
-        if not request.dry_run:
-            reporter.beat()
         if dry_run is not None:
             dry_run(results, invocation.stdout)
         else:
             unprinted = not print_summary(results, layout, invocation.view, invocation.stdout)
 
-    with (
-        stopping() as stopper,
-        directory_reporting(invocation.stderr, debug=invocation.given.debug) as reporter,
-    ):
-        for text in invocation.notices(settings):
-            reporter.notice(f"Notice: {text}")
-        # What one large file of many takes is no forecast.
-        estimator = estimator_for(settings, ignore)
-        hooks = Hooks(
-            confirm=_confirm(invocation, question, stopper),
-            confirm_deletion=confirm_deletion,
-            before=estimator.require if settings.session_options.require_session else None,
-            report=report,
-        )
-        hears = audience(reporter, estimator)
-        with client_for(settings, listener=hears, stop=stopper.stop) as client:
-            result = _run(client, request, hooks, adaptive=adaptive, reporter=reporter)
-        if unprinted:
-            say(invocation.stderr, EMPTY_RESULT)
-        if result.failed:
-            reporter.notice(f"{result.failed} failed; the others are done.")
-        return FAILED if result.failed else DONE
-
-
-def _run(
-    client: Client,
-    request: Request,
-    hooks: Hooks,
-    *,
-    adaptive: bool | None,
-    reporter: DirectoryReporter,
-) -> DirectoryResult:
-    try:
-        return client.run_directory(request, hooks=hooks, adaptive=adaptive)
-    except KeyboardInterrupt:
-        raise TransferCancelled("stopped while asking") from None
-    finally:
-        if not request.dry_run:
-            reporter.beat()
+    for text in invocation.notices(settings):
+        run.notice(f"Notice: {text}")
+    # What one large file of many takes is no forecast.
+    estimator = estimator_for(settings, ignore)
+    hooks = Hooks(
+        confirm=_confirm(invocation, question, run.stopper),
+        confirm_deletion=confirm_deletion,
+        before=estimator.require if settings.session_options.require_session else None,
+        report=report,
+    )
+    with client_for(settings, listener=audience(run, estimator), stop=run.stop) as client:
+        try:
+            result = client.run_directory(request, hooks=hooks, adaptive=adaptive)
+        except NothingToDelete:
+            run.notice(f"There are no objects to delete in {invocation.options['bucket_name']}")
+            return DONE
+        except KeyboardInterrupt:
+            raise TransferCancelled("stopped while asking") from None
+    run.size = result.size
+    run.files = FileCounts(
+        transferred=result.transferred,
+        unchanged=result.skipped,
+        deleted=result.deleted,
+        failed=result.failed,
+    )
+    if unprinted:
+        say(invocation.stderr, EMPTY_RESULT)
+    if result.failed:
+        run.notice(f"{result.failed} failed; the others are done.")
+    return FAILED if result.failed else DONE
 
 
 def _confirm(invocation: Invocation, question: str, stopper: Stopper) -> ConfirmReplacement | None:

@@ -119,6 +119,7 @@ def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
         invocation,
         request,
         UPLOAD + (DELETE if request.delete else ()),
+        command="sync",
         adaptive=shared.is_adaptive(given),
         dry_run=dry_run if request.dry_run else None,
     )
@@ -169,6 +170,7 @@ def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
         invocation,
         request,
         DOWNLOAD + (DELETE_FILES if request.delete else ()),
+        command="sync",
         adaptive=shared.is_adaptive(given),
         dry_run=dry_run if request.dry_run else None,
     )

@@ -70,5 +70,6 @@ def get(context: click.Context, /, **options: Any) -> None:
     from ocihaul.cli.objects.get_run import run_get
 
     invocation = settle(context, options, command=COMMAND)
-    request = build_request(invocation.options, home=invocation.home, stdout=invocation.stdout)
-    raise click.exceptions.Exit(run_get(invocation, request))
+    given, home, stdout = invocation.options, invocation.home, invocation.stdout
+    code = run_get(invocation, lambda: build_request(given, home=home, stdout=stdout))
+    raise click.exceptions.Exit(code)

@@ -1,15 +1,26 @@
 """One download, seen by the person who started it: signals and progress. stdout is for data."""
 
+from collections.abc import Callable
+
 from ocihaul.cli import client
 from ocihaul.cli.exit_codes import DONE
 from ocihaul.cli.invocation import Invocation
-from ocihaul.cli.signals import stopping
+from ocihaul.cli.transfer_run import TransferRun, run_transfer
 from ocihaul.transfer.download.request import DownloadRequest
 
 
-def run_get(invocation: Invocation, request: DownloadRequest) -> int:
-    """Download, and return the exit status."""
-    settings = invocation.settings()
-    with stopping() as stopper, client.reporting_on(invocation, settings) as (listener, _):
-        client.run_download(settings, request, listener=listener, stop=stopper.stop)
-    return DONE
+def run_get(invocation: Invocation, build: Callable[[], DownloadRequest]) -> int:
+    """Download what `build` asks for, and return the exit status."""
+
+    def work(run: TransferRun) -> int:
+        request = build()
+        settings = invocation.settings()
+        for text in invocation.notices(settings):
+            run.notice(f"Notice: {text}")
+        result = client.run_download(settings, request, listener=run, stop=run.stop)
+        run.size, run.compared = result.size, result.checked_by
+        return DONE
+
+    given = invocation.options
+    target = f"{given.get('bucket_name')}/{given.get('name')}"
+    return run_transfer(invocation, "get", target, work)

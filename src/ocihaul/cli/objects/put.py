@@ -13,6 +13,7 @@ COMMAND = ("os", "object", "put")
 _TIERS = click.Choice(["Standard", "InfrequentAccess", "Archive"], case_sensitive=False)
 _ALGORITHMS = click.Choice(["CRC32C", "SHA256", "SHA384"], case_sensitive=False)
 PARALLEL = ParallelCount()
+IF_EXISTS = ("fail", "keep", "keep-same", "replace")
 _OF_SINGLE = "Only where the object is sent in one piece."
 
 
@@ -41,7 +42,17 @@ _OF_SINGLE = "Only where the object is sent in one piece."
 @click.option("--content-disposition", help="How a browser shows the object.")
 @click.option("--cache-control", help="How the object may be cached.")
 @click.option("--force", is_flag=True, help="Replace an existing object without asking.")
-@click.option("--no-overwrite", is_flag=True, help="Keep an existing object, and be done.")
+@click.option(
+    "--no-overwrite",
+    is_flag=True,
+    help="Keep an existing object, and be done; where it is another than this file, that is said.",
+)
+@click.option(
+    "--if-exists",
+    type=click.Choice(IF_EXISTS),
+    help="What becomes of an object that exists: fail; keep it, as --no-overwrite; keep-same "
+    "keeps it where it is this file, and else fails; replace it, as --force. [ask, or fail]",
+)
 @click.option("--no-multipart", is_flag=True, help="Send the object in one piece.")
 @click.option(
     "--part-size",
@@ -102,5 +113,6 @@ def put(context: click.Context, /, **options: Any) -> None:
     from ocihaul.cli.objects.put_run import run_put
 
     invocation = settle(context, options, command=COMMAND)
-    request = build_request(invocation.options, home=invocation.home)
-    raise click.exceptions.Exit(run_put(invocation, request))
+    given, home = invocation.options, invocation.home
+    code = run_put(invocation, lambda: build_request(given, home=home))
+    raise click.exceptions.Exit(code)

@@ -125,6 +125,8 @@ def check_source(path: Path) -> Path:
 def _check_exclusions(options: Mapping[str, Any]) -> None:
     for flag, other in (
         ("force", "no_overwrite"),
+        ("if_exists", "force"),
+        ("if_exists", "no_overwrite"),
         ("part_size", "no_multipart"),
         ("parallel_upload_count", "no_multipart"),
         ("parallel_upload_count", "disable_parallel_uploads"),
@@ -181,9 +183,12 @@ def _check_md5(value: str | None) -> None:
 
 
 def _existing(options: Mapping[str, Any]) -> IfExists:
-    if options.get("force"):
+    word = options.get("if_exists")
+    if options.get("force") or word == "replace":
         return IfExists.REPLACE
-    return IfExists.KEEP if options.get("no_overwrite") else IfExists.ASK
+    if options.get("no_overwrite") or word in {"keep", "keep-same"}:
+        return IfExists.KEEP
+    return IfExists.ASK
 
 
 def _parallel(options: Mapping[str, Any]) -> int:

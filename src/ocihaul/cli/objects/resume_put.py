@@ -60,8 +60,9 @@ def resume_put(context: click.Context, /, **options: Any) -> None:
     from ocihaul.cli.objects.put_run import run_put
 
     invocation = settle(context, options, command=COMMAND)
-    request = build_request(invocation.options, home=invocation.home)
-    raise click.exceptions.Exit(run_put(invocation, request))
+    given, home = invocation.options, invocation.home
+    code = run_put(invocation, lambda: build_request(given, home=home), command="resume-put")
+    raise click.exceptions.Exit(code)
 
 
 def build_request(options: Mapping[str, Any], *, home: Path) -> "UploadRequest":

@@ -42,7 +42,7 @@ _ONCE_TIMEOUT = 60.0
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write figures in Prometheus' text format there, such as …/textfile/ocihaul.prom.",
 )
-@global_options(hidden=True, without=("profile",))
+@global_options(hidden=True, without=("profile", "metrics_file"))
 @click.pass_context
 def keep(
     context: click.Context,

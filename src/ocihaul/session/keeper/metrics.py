@@ -50,39 +50,42 @@ def exposition(samples: Iterable[Sample], *, keeper_up: bool) -> str:
 
 
 def _lines(samples: list[Sample], *, keeper_up: bool) -> Iterator[str]:
-    yield from _head("keeper_up", "gauge", "1 while the keeper runs.")
+    yield from head("keeper_up", "gauge", "1 while the keeper runs.")
     yield f"ocihaul_keeper_up {int(keeper_up)}"
     for name, text, value in _GAUGES:
-        yield from _head(name, "gauge", text)
+        yield from head(name, "gauge", text)
         for sample in samples:
-            number = value(sample)
-            if number is not None:
-                yield f"ocihaul_{name}{_labels(profile=sample.profile)} {_number(number)}"
-    yield from _head("session_renewals_total", "counter", "Tokens adopted, by source.")
+            found = value(sample)
+            if found is not None:
+                yield f"ocihaul_{name}{labels(profile=sample.profile)} {number(found)}"
+    yield from head("session_renewals_total", "counter", "Tokens adopted, by source.")
     for sample in samples:
         for source in sorted({*_SOURCES, *sample.renewals}):
-            labels = _labels(profile=sample.profile, source=source)
-            yield f"ocihaul_session_renewals_total{labels} {sample.renewals.get(source, 0)}"
-    yield from _head("session_renewal_failures_total", "counter", "Renewals that failed.")
+            of = labels(profile=sample.profile, source=source)
+            yield f"ocihaul_session_renewals_total{of} {sample.renewals.get(source, 0)}"
+    yield from head("session_renewal_failures_total", "counter", "Renewals that failed.")
     for sample in samples:
-        labels = _labels(profile=sample.profile)
-        yield f"ocihaul_session_renewal_failures_total{labels} {sample.failures}"
+        of = labels(profile=sample.profile)
+        yield f"ocihaul_session_renewal_failures_total{of} {sample.failures}"
 
 
-def _head(name: str, kind: str, text: str) -> Iterator[str]:
+def head(name: str, kind: str, text: str) -> Iterator[str]:
+    """The two lines before the samples of one metric, whose name begins with ocihaul_."""
     yield f"# HELP ocihaul_{name} {text}"
     yield f"# TYPE ocihaul_{name} {kind}"
 
 
-def _labels(**labels: str) -> str:
-    return "{" + ",".join(f'{name}="{_escaped(text)}"' for name, text in labels.items()) + "}"
+def labels(**texts: str) -> str:
+    """Labels by their names, in braces."""
+    return "{" + ",".join(f'{name}="{_escaped(text)}"' for name, text in texts.items()) + "}"
 
 
 def _escaped(text: str) -> str:
     return one_line(text).replace("\\", r"\\").replace('"', r"\"")
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """A value: whole numbers without a point."""
     return str(int(value)) if value == int(value) else repr(float(value))
 
 

@@ -79,12 +79,18 @@ class RemoteObject:
         if there is None:
             return chosen or {"if-none-match": "*"}
         if request.existing is IfExists.KEEP:
-            raise ObjectExistsError(f"the object {request.name!r} already exists")
+            raise ObjectExistsError(
+                f"the object {request.name!r} already exists",
+                size=there.size,
+                headers=there.headers,
+            )
         if confirm is None or not confirm(there):
             raise ObjectExistsError(
                 f"the object {request.name!r} already exists",
                 hint="Pass `existing='overwrite'` to replace it, or `existing='keep'` to leave it "
                 "without an error.",
+                size=there.size,
+                headers=there.headers,
             )
         return chosen or ({"if-match": there.etag} if there.etag else {})
 

@@ -3,13 +3,14 @@
 import io
 
 from ocihaul.cli.directories.progress import MOST_FAILURES, MOST_NOTICES, DirectoryReporter
+from ocihaul.cli.progress import PlainOutput
 from ocihaul.events import DirectoryScanned, FileFailed, FileFinished, Notice, UploadPlanned
 from ocihaul.printable import one_line
 
 
 def said(*events: object) -> list[str]:
     stream = io.StringIO()
-    reporter = DirectoryReporter(stream, debug=False)
+    reporter = DirectoryReporter(PlainOutput(stream))
     for event in events:
         reporter(event)  # type: ignore[arg-type]
     reporter.beat()
@@ -39,6 +40,6 @@ def test_a_name_cannot_act_on_the_terminal() -> None:
 def test_progress_is_how_many_of_how_many_so_far() -> None:
     plan = UploadPlanned("x", 5, 5, 1, 1, multipart=True)
     lines = said(DirectoryScanned(7, 2048, complete=False), FileFinished("x", 1024), plan)
-    assert lines[-1].endswith("1 done (1.0 KiB), 7 found so far (2.0 KiB)")
+    assert lines[-1].endswith("1 transferred (1.0 KiB), 7 found so far (2.0 KiB)")
     lines = said(DirectoryScanned(7, 2048, complete=True))
-    assert lines[-1].endswith("0 done (0 bytes), 7 found (2.0 KiB)")
+    assert lines[-1].endswith("0 transferred (0 bytes), 7 found (2.0 KiB)")

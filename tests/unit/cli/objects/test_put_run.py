@@ -50,7 +50,7 @@ def run(
         stdout=stdout or io.StringIO(),
         stderr=stderr,
     )
-    return run_put(invocation, request)
+    return run_put(invocation, lambda: request)
 
 
 @pytest.fixture

@@ -1,0 +1,177 @@
+"""The JSON log: one object a line for every event, by the schema in `log_schema.json`.
+
+Bytes that move are too many to be a line each: they are summed up in `progress`.
+"""
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from importlib.resources import files
+from typing import Any
+
+from ocihaul import __version__
+from ocihaul.cli.progress import Tally
+from ocihaul.cli.run_result import LogOrigin, RunResult
+from ocihaul.clock import local_time
+from ocihaul.events import (
+    AttemptFinished,
+    BytesReceived,
+    BytesSent,
+    CredentialRejected,
+    DirectoryScanned,
+    Event,
+    FileFailed,
+    FileFinished,
+    PartResent,
+    RenewalFailed,
+    RetryScheduled,
+    SessionPaused,
+)
+from ocihaul.printing import shown
+
+#: The version of the schema: a new field or event does not change it, a changed meaning does.
+SCHEMA_VERSION = 1
+_SUMMED = (BytesSent, BytesReceived)
+_WARNINGS = (CredentialRejected, PartResent, RenewalFailed, RetryScheduled, SessionPaused)
+_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a line, as it is shipped."""
+    text = files("ocihaul.cli").joinpath("log_schema.json").read_text(encoding="utf-8")
+    document: dict[str, Any] = json.loads(text)
+    return document
+
+
+def event_name(kind: type[Event]) -> str:
+    """The name of an event in the log: `TokenChanged` is `token_changed`."""
+    return _WORD.sub("_", kind.__name__).lower()
+
+
+def is_summed(kind: type[Event]) -> bool:
+    """Whether such events are summed up in `progress` instead of being lines."""
+    return issubclass(kind, _SUMMED)
+
+
+def line_of(origin: LogOrigin, name: str, level: str, fields: Mapping[str, Any], now: float) -> str:
+    """One line; its texts are without secrets and control characters, as other lines are."""
+    record = {
+        "schema": SCHEMA_VERSION,
+        "time": local_time(now, None).isoformat(timespec="milliseconds"),
+        "level": level,
+        "event": name,
+        "command": origin.command,
+        "object": shown(origin.object),
+        **{key: _safe(value) for key, value in fields.items()},
+    }
+    return json.dumps(record, ensure_ascii=False)
+
+
+def _safe(value: Any) -> Any:
+    if isinstance(value, str):
+        return shown(value)
+    if isinstance(value, Mapping):
+        return {key: _safe(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_safe(each) for each in value]
+    return value
+
+
+def event_fields(event: Event) -> dict[str, Any]:
+    """The fields of an event, by their names."""
+    return asdict(event)
+
+
+def level_of(event: Event) -> str:
+    """How much it matters: debug, info, warning or error."""
+    if isinstance(event, FileFailed):
+        return "error"
+    if isinstance(event, _WARNINGS):
+        return "warning"
+    return "debug" if isinstance(event, AttemptFinished) else "info"
+
+
+class JsonLog:
+    """A channel that writes every event as JSON. Thread-safe."""
+
+    def __init__(
+        self,
+        write: Callable[[str], None],
+        origin: LogOrigin,
+        *,
+        directory: bool,
+        monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._write = write
+        self._origin = origin
+        self._directory = directory
+        self._monotonic = monotonic
+        self._now = now
+        self._lock = threading.Lock()  # guards what is counted
+        self._tally = Tally()
+        self._found = DirectoryScanned(0, 0, complete=False)
+        self._files = self._file_bytes = self._failures = 0
+
+    def begin(self) -> None:
+        """Write the first line."""
+        self._line("begin", "info", {"version": __version__})
+
+    def __call__(self, event: Event) -> None:
+        """Take one event, from any thread."""
+        with self._lock:
+            self._tally.add(event, self._monotonic())
+            if isinstance(event, DirectoryScanned):
+                self._found = event
+            elif isinstance(event, FileFinished):
+                self._files += 1
+                self._file_bytes += event.size
+            elif isinstance(event, FileFailed):
+                self._failures += 1
+        if not is_summed(type(event)):
+            self._line(event_name(type(event)), level_of(event), event_fields(event))
+
+    def notice(self, text: str, *, level: str = "info") -> None:
+        """Write something of the command's own."""
+        self._line("notice", level, {"text": text, "routine": level == "info"})
+
+    def beat(self) -> None:
+        """Write how far it is."""
+        self._line("progress", "info", self._progress())
+
+    def failed(self, fields: Mapping[str, Any]) -> None:
+        """Write the error that ends the transfer."""
+        self._line("error", "error", fields)
+
+    def result(self, result: RunResult) -> None:
+        """Write the last line."""
+        fields = {k: v for k, v in result.fields().items() if k not in {"command", "object"}}
+        self._line("result", "info" if result.exit == 0 else "error", fields)
+
+    def _progress(self) -> dict[str, Any]:
+        at = self._monotonic()
+        with self._lock:
+            rate, left = self._tally.rate(at), self._tally.seconds_left(at)
+            common = {"rate": None if rate is None else round(rate)}
+            if self._directory:
+                return common | {
+                    "files": self._files,
+                    "bytes": self._file_bytes,
+                    "files_found": self._found.files,
+                    "bytes_found": self._found.size,
+                    "complete": self._found.complete,
+                    "failed": self._failures,
+                }
+            return common | {
+                "bytes": self._tally.done,
+                "size": self._tally.size,
+                "seconds_left": None if left is None else round(left, 1),
+                "parts": self._tally.parts_done,
+                "part_count": self._tally.part_count,
+            }
+
+    def _line(self, name: str, level: str, fields: Mapping[str, Any]) -> None:
+        self._write(line_of(self._origin, name, level, fields, self._now()))

@@ -1,0 +1,347 @@
+"""One transfer from its first line to its last: the log's channels, the result, what follows it.
+
+Events go to every channel: stderr (a bar, lines or JSON) and the log file. When the work has ended,
+well or not, the result is the last line of each; then come the metrics and the hooks. An error's
+text follows on stderr (see `app.run`), where scripts expect it to be the last thing.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from ocihaul.cli import compat
+from ocihaul.cli.directories.progress import DirectoryReporter
+from ocihaul.cli.environment import environment_and_home
+from ocihaul.cli.error_text import error_fields, summary
+from ocihaul.cli.event_text import LineStyle
+from ocihaul.cli.exit_codes import UNREAD, exit_code
+from ocihaul.cli.invocation import Invocation, is_terminal
+from ocihaul.cli.log_options import LogOptions, log_options
+from ocihaul.cli.progress import Audience, Bar, PlainOutput, Reporter, Screen, heartbeat
+from ocihaul.cli.quiet_start import SHORT
+from ocihaul.cli.run_result import (
+    FileCounts,
+    LogOrigin,
+    RunCounter,
+    RunResult,
+    result_text,
+    state_of,
+)
+from ocihaul.cli.signals import Stopper, stopping
+from ocihaul.errors import UsageError
+from ocihaul.events import AnyEvent, Listener
+from ocihaul.printing import write_lines
+
+if TYPE_CHECKING:
+    # Few transfers have them.
+    from ocihaul.cli.json_log import JsonLog
+    from ocihaul.cli.log_file import LogFile
+
+
+class LogChannel(Protocol):
+    """Where a transfer's log goes."""
+
+    def __call__(self, event: AnyEvent) -> None:
+        """Take one event, from any thread."""
+
+    def notice(self, text: str, *, routine: bool = False) -> None:
+        """Say something of the command's own; what is `routine` is left out where it is quiet."""
+
+    def beat(self) -> None:
+        """Say how far it is."""
+
+    def failed(self, error: BaseException) -> None:
+        """Say which error ends it."""
+
+    def result(self, result: RunResult) -> None:
+        """Say how it ended."""
+
+
+class TextChannel:
+    """Lines, on stderr or in a file."""
+
+    def __init__(
+        self,
+        reporter: Reporter | DirectoryReporter,
+        style: LineStyle,
+        *,
+        listener: Listener | None = None,
+        has_bar: bool = False,
+        is_file: bool = False,
+    ) -> None:
+        self._reporter = reporter
+        self._listener: Listener = listener or reporter
+        self._style = style
+        self._has_bar = has_bar
+        self._is_file = is_file
+        self._usage_error = False
+
+    def __call__(self, event: AnyEvent) -> None:
+        """Take one event, from any thread."""
+        self._listener(event)
+
+    def notice(self, text: str, *, routine: bool = False) -> None:
+        """Say something of the command's own, with `--quiet` unless it is `routine`."""
+        if not (routine and self._style.quiet):
+            self._reporter.notice(text)
+
+    def beat(self) -> None:
+        """Say how far it is, where no bar does."""
+        if not self._has_bar:
+            self._reporter.beat()
+
+    def failed(self, error: BaseException) -> None:
+        """Say it in the file: on stderr it follows the result."""
+        self._usage_error = isinstance(error, UsageError)
+        if self._is_file:
+            reason, hints = summary(error)
+            for line in (f"Error: {reason}", *hints):
+                self._reporter.notice(line)
+
+    def result(self, result: RunResult) -> None:
+        """Say how it ended, unless that is not wanted here."""
+        good = result.exit == 0
+        if self._is_file or (
+            self._style.object and not self._usage_error and not (self._style.quiet and good)
+        ):
+            self._reporter.finish(result_text(result), routine=good)
+
+
+class JsonChannel:
+    """JSON, on stderr or in a file."""
+
+    def __init__(self, log: "JsonLog") -> None:
+        self._log = log
+        self.beat, self.result = log.beat, log.result
+
+    def notice(self, text: str, *, routine: bool = False) -> None:
+        """Write something of the command's own."""
+        self._log.notice(text, level="info" if routine else "warning")
+
+    def __call__(self, event: AnyEvent) -> None:
+        """Take one event, from any thread."""
+        self._log(event)
+
+    def failed(self, error: BaseException) -> None:
+        """Say which error ends it."""
+        self._log.failed(error_fields(error))
+
+
+class TransferRun:
+    """A transfer that is under way: its listener, and what is known of its result."""
+
+    def __init__(self, channels: Sequence[LogChannel], stopper: Stopper) -> None:
+        self._channels = channels
+        self.stopper = stopper
+        self.counter = RunCounter()
+        self.size: int | None = None
+        self.compared: str | None = None
+        self.files: FileCounts | None = None
+        self.receipt: str | None = None
+        #: The state, where it is another than the exit status has.
+        self.state: str | None = None
+
+    @property
+    def stop(self) -> threading.Event:
+        """What a signal sets."""
+        return self.stopper.stop
+
+    def __call__(self, event: AnyEvent) -> None:
+        """Take one event, from any thread."""
+        self.counter(event)
+        for channel in self._channels:
+            channel(event)
+
+    def notice(self, text: str, *, routine: bool = False) -> None:
+        """Say something of the command's own; what is `routine` is left out where it is quiet."""
+        for channel in self._channels:
+            channel.notice(text, routine=routine)
+
+    def failed(self, error: BaseException) -> None:
+        """Say which error ends it."""
+        for channel in self._channels:
+            channel.failed(error)
+
+    def result(self, result: RunResult) -> None:
+        """Say how it ended."""
+        for channel in self._channels:
+            channel.result(result)
+
+
+def run_transfer(
+    invocation: Invocation,
+    command: str,
+    target: str,
+    work: Callable[[TransferRun], int],
+    *,
+    directory: bool = False,
+) -> int:
+    """Do `work` and say how it ended; returns its exit status, and raises what it raises.
+
+    `target` is the object (`bucket/name`) or the directory that stands in each line.
+    """
+    environ, _ = environment_and_home()
+    options = log_options(invocation.given.values, environ)
+    invocation.given.errors_as_json = options.stderr_is_json
+    origin, began = LogOrigin(command, target), time.monotonic()
+    with (
+        stopping() as stopper,
+        _channels(invocation, options, origin, directory=directory) as channels,
+    ):
+        run = TransferRun(channels, stopper)
+        error: BaseException | None = None
+        try:
+            with _heartbeats(channels, options.interval):
+                code = work(run)
+        except BaseException as raised:
+            error, code = raised, _code_of(raised)
+            run.failed(raised)
+            raise
+        finally:
+            result = _result(run, origin, code, error, time.monotonic() - began)
+            _after(run, result, options)
+    return code
+
+
+@contextmanager
+def _heartbeats(channels: Sequence[LogChannel], interval: float) -> Iterator[None]:
+    def beat() -> None:
+        for channel in channels:
+            channel.beat()
+
+    with heartbeat(beat, interval):
+        yield
+
+
+def _code_of(error: BaseException) -> int:
+    code = UNREAD if isinstance(error, BrokenPipeError) else exit_code(error)
+    try:
+        return compat.official_code(code) if compat.is_official() else code
+    except UsageError:
+        return code
+
+
+def _result(
+    run: TransferRun, origin: LogOrigin, code: int, error: BaseException | None, seconds: float
+) -> RunResult:
+    counter = run.counter
+    return RunResult(
+        command=origin.command,
+        object=origin.object,
+        state=run.state if error is None and run.state else state_of(code, files=run.files),
+        exit=code,
+        bytes=run.size if run.size is not None else counter.file_bytes,
+        moved=max(0, counter.moved, counter.file_bytes),
+        seconds=seconds,
+        renewals=counter.renewals,
+        rejections=counter.rejections,
+        retries=counter.retries,
+        resent_bytes=counter.resent_bytes,
+        compared=run.compared,
+        files=run.files,
+        receipt=run.receipt,
+        reason=summary(error)[0] if error is not None else None,
+    )
+
+
+def _after(run: TransferRun, result: RunResult, options: LogOptions) -> None:
+    """Metrics and hooks first: what goes wrong with them is said, and the result is the last."""
+    if options.metrics_file is not None:
+        from ocihaul.cli.transfer_metrics import update_metrics
+
+        try:
+            update_metrics(options.metrics_file, result, time.time())
+        except OSError as error:
+            reason = error.strerror or str(error)
+            run.notice(f"Notice: --metrics-file {options.metrics_file}: {reason}")
+    if options.on_finish or options.on_failure:
+        from ocihaul.cli.finish_hooks import run_finish_hooks
+
+        run_finish_hooks(
+            result,
+            on_finish=options.on_finish,
+            on_failure=options.on_failure,
+            log=options.file,
+            say=lambda text: run.notice(f"Notice: {text}"),
+        )
+    run.result(result)
+
+
+@contextmanager
+def _channels(
+    invocation: Invocation, options: LogOptions, origin: LogOrigin, *, directory: bool
+) -> Iterator[list[LogChannel]]:
+    with ExitStack() as stack:
+        channels = [_on_stderr(invocation, options, origin, stack, directory=directory)]
+        if options.file is not None:
+            from ocihaul.cli.log_file import LogFile
+
+            first = channels[0]
+            file = LogFile(options.file, lambda text: first.notice(f"Notice: {text}"))
+            stack.callback(file.close)
+            channels.append(_in_file(invocation, file, options, origin, directory=directory))
+        yield channels
+
+
+def _on_stderr(
+    invocation: Invocation,
+    options: LogOptions,
+    origin: LogOrigin,
+    stack: ExitStack,
+    *,
+    directory: bool,
+) -> LogChannel:
+    stderr, debug = invocation.stderr, invocation.given.debug
+    if options.stderr_is_json:
+        return _json(lambda line: write_lines(stderr, [line]), origin, directory=directory)
+    official = compat.is_official()
+    style = LineStyle(
+        object="" if official else origin.object, verbose=options.verbose, quiet=options.quiet
+    )
+    at_terminal = is_terminal(stderr)
+    quiet_for = math.inf if official else SHORT
+    if debug or options.verbose or (at_terminal and not official):
+        quiet_for = 0.0
+    if directory:
+        return TextChannel(
+            DirectoryReporter(PlainOutput(stderr), debug=debug, quiet_for=quiet_for, style=style),
+            style,
+        )
+    if at_terminal and not debug and not options.quiet:
+        bar = Bar(stderr)
+        reporter = Reporter(bar, style=style)
+        bar.attach(reporter)
+        stack.callback(bar.close)
+        return TextChannel(reporter, style, listener=Audience(reporter, bar), has_bar=True)
+    reporter = Reporter(PlainOutput(stderr), debug=debug, quiet_for=quiet_for, style=style)
+    return TextChannel(reporter, style)
+
+
+def _in_file(
+    invocation: Invocation,
+    file: "LogFile",
+    options: LogOptions,
+    origin: LogOrigin,
+    *,
+    directory: bool,
+) -> LogChannel:
+    if options.format == "json":
+        return _json(file.write, origin, directory=directory)
+    style = LineStyle(object=origin.object, verbose=options.verbose)
+    from ocihaul.cli.log_file import FileOutput
+
+    screen: Screen = FileOutput(file)
+    kind = DirectoryReporter if directory else Reporter
+    reporter = kind(screen, debug=invocation.given.debug, style=style)
+    return TextChannel(reporter, style, is_file=True)
+
+
+def _json(write: Callable[[str], None], origin: LogOrigin, *, directory: bool) -> JsonChannel:
+    from ocihaul.cli.json_log import JsonLog
+
+    log = JsonLog(write, origin, directory=directory)
+    log.begin()
+    return JsonChannel(log)
