@@ -20,7 +20,7 @@ from ocihaul.storage.client import PROBE, StorageClient
 from ocihaul.threads import Either
 from ocihaul.transport.channel import Timeouts
 from ocihaul.transport.congestion import chosen
-from ocihaul.transport.limiter import Limiter
+from ocihaul.transport.flows import Limiter
 from ocihaul.transport.pool import Pool
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from ocihaul.config.sources import expand_home
 from ocihaul.config.units import Found, duration
 from ocihaul.documents import DocumentError, read_text
 from ocihaul.errors import UsageError
-from ocihaul.held_secrets import hold_misplaced
+from ocihaul.redaction import hold_misplaced
 from ocihaul.storage.types import SseCustomerKey
 
 _PLAIN_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from ocihaul.clock import ServerClock
 from ocihaul.config import Flags, Settings, resolve
 from ocihaul.errors import ConfigError
+from ocihaul.hosts import Origin
 from ocihaul.session.credential import ApiKey, Credential, CredentialProvider
 from ocihaul.session.keys import load_key, read_key_file
 from ocihaul.session.providers import (
@@ -23,7 +24,6 @@ from ocihaul.session.renewal_chain import MINT, REFRESH, Outcome, Provider, Refu
 from ocihaul.session.store import CredentialStore
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Answer, Request
-from ocihaul.transport.origin import Origin
 from ocihaul.transport.pool import exchange_once
 
 _T = TypeVar("_T")

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from ocihaul.errors import CredentialError
-from ocihaul.held_secrets import hold, hold_key
+from ocihaul.redaction import hold, hold_key
 
 _END = re.compile(rb"-----END [A-Z ]*PRIVATE KEY-----")
 

@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 from ocihaul.documents import DocumentError, read_json, whole_object
 from ocihaul.errors import ServiceError
 from ocihaul.events import Listener, Notice, ignore
+from ocihaul.hosts import Origin
 from ocihaul.http.client import HttpClient, ServiceCall
 from ocihaul.storage.fields import Document, entries
 from ocihaul.storage.names import bucket_path, check_headers, check_object_name, check_text, is_etag
 from ocihaul.storage.paging import Extent, Listing
 from ocihaul.transport.message import Answer
-from ocihaul.transport.origin import Origin
 
 #: The largest page of a list, bytes: 1,000 names of 1,024 bytes, each written as \uXXXX, and what
 #: is told of them, stay below.

@@ -16,6 +16,7 @@ from dataclasses import replace
 from ocihaul.documents import DocumentError, object_of, text
 from ocihaul.errors import ServiceError
 from ocihaul.events import Listener
+from ocihaul.hosts import Origin
 from ocihaul.http.client import ServiceCall
 from ocihaul.storage.administration import Administration
 from ocihaul.storage.bucket_operations import BucketOperations
@@ -27,7 +28,6 @@ from ocihaul.storage.paging import ALL, Extent, Listing
 from ocihaul.storage.preauthenticated import PreauthenticatedUploads
 from ocihaul.storage.types import ObjectSummary, PartSummary
 from ocihaul.transport.message import Answer, Body, Sink
-from ocihaul.transport.origin import Origin
 
 #: Needs a valid credential and nothing else; see `HttpClient.probe`.
 PROBE = ServiceCall("GetNamespace", "GET", "/n")

@@ -17,7 +17,7 @@ from ocihaul.documents import (
     whole_number_or_none,
     whole_object,
 )
-from ocihaul.held_secrets import hold_access_uri
+from ocihaul.redaction import hold_access_uri
 from ocihaul.storage.fields import (
     Document,
     access_path,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ocihaul.documents import DocumentError, object_of, text, text_or_none, whole_number
 from ocihaul.errors import UsageError
-from ocihaul.held_secrets import hold_key_bytes
+from ocihaul.redaction import hold_key_bytes
 
 
 @dataclass(frozen=True, slots=True)

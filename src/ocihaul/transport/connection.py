@@ -3,7 +3,7 @@
 An upload's answer may come before its body has gone out (401, 403, 412, 503), and a server that
 answers early often closes without reading on. A client that only looks for the answer after the
 last byte loses it to a reset. So the socket is non-blocking, and every wait is for both
-directions. `heads` and `reply` take the messages apart; this module moves them.
+directions. `framing` takes the messages apart; this module moves them.
 """
 
 import socket
@@ -11,12 +11,10 @@ import ssl
 import time
 from collections.abc import Callable
 
-from ocihaul.transport.body_reader import Inflow
-from ocihaul.transport.channel import Channel, Timeouts
+from ocihaul.transport.channel import READ, SLICE, WRITE, Channel, Inflow, Timeouts
 from ocihaul.transport.congestion import SYSTEM, Congestion, CongestionWatch
-from ocihaul.transport.flows import Flows
-from ocihaul.transport.http_heads import AnswerHead, request_head
-from ocihaul.transport.limiter import Limiter, unlimited
+from ocihaul.transport.flows import Flows, Limiter, unlimited
+from ocihaul.transport.framing import AnswerHead, Reply, request_head
 from ocihaul.transport.message import (
     ERROR_LIMIT,
     Answer,
@@ -28,8 +26,6 @@ from ocihaul.transport.message import (
     StopSign,
     WireError,
 )
-from ocihaul.transport.poller import READ, SLICE, WRITE
-from ocihaul.transport.response import Reply
 
 #: How long to listen for an answer once sending has failed, seconds.
 _LAST_WORDS = 2.0

@@ -10,18 +10,15 @@ from dataclasses import replace
 from typing import Self
 
 from ocihaul.errors import ConfigError, OcihaulError
+from ocihaul.hosts import Origin
 from ocihaul.threads import started
-from ocihaul.transport.channel import Timeouts
+from ocihaul.transport.channel import SLICE, Timeouts
 from ocihaul.transport.congestion import Congestion
 from ocihaul.transport.connection import Connection
 from ocihaul.transport.dialer import Dialer
-from ocihaul.transport.flows import Flows
-from ocihaul.transport.limiter import Limiter
+from ocihaul.transport.flows import Flows, Limiter, Turns
 from ocihaul.transport.message import Answer, Request, Stopped, StopSign, WireError
-from ocihaul.transport.origin import Origin
-from ocihaul.transport.poller import SLICE
-from ocihaul.transport.tunnel import PROXY_WANTS_USER
-from ocihaul.transport.turns import Turns
+from ocihaul.transport.proxies import PROXY_WANTS_USER
 
 #: An idle connection older than this is not tried again, seconds. Load balancers close theirs
 #: after a minute or more, and an early goodbye costs less than a lost request.

@@ -21,9 +21,9 @@ from ocihaul.config.sources import Places
 from ocihaul.config.units import Found, duration, parse_bandwidth, size
 from ocihaul.directories.filters import LONGEST_PATTERN, make_filter
 from ocihaul.errors import ConfigError, UsageError
+from ocihaul.hosts import Origin
 from ocihaul.transfer.download.request import validate_options
 from ocihaul.transfer.plan import ServiceLimits, validate_parallel, validate_part_size
-from ocihaul.transport.origin import Origin
 from ocihaul.transport.proxies import Proxy
 
 

@@ -20,6 +20,7 @@ from filelock import FileLock
 from ocihaul.clock import ServerClock
 from ocihaul.errors import LoginError, SessionExpiredError
 from ocihaul.events import RenewalFailed, TokenChanged
+from ocihaul.hosts import Origin
 from ocihaul.session import renewer, waiting
 from ocihaul.session.credential import ApiKey, Credential
 from ocihaul.session.login.browser_login import BrowserLogin
@@ -45,7 +46,6 @@ from ocihaul.session.store import CredentialStore
 from ocihaul.session.token import SessionToken
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Answer, Request
-from ocihaul.transport.origin import Origin
 from ocihaul.transport.pool import exchange_once
 from tests.support import NOW, Hand, Recorder, make_token, pem, rsa_key
 from tests.unit.session.login.test_browser_login import Visitor, id_token

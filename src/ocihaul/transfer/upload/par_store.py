@@ -15,7 +15,7 @@ from ocihaul.documents import TOO_LARGE, is_utf8, read_object, read_text
 from ocihaul.errors import JournalError, OcihaulError, ServiceError
 from ocihaul.events import Listener, Notice
 from ocihaul.filesystem import sync_file
-from ocihaul.held_secrets import hold_access_uri
+from ocihaul.redaction import hold_access_uri
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.fields import is_url_path
 from ocihaul.transfer.journal.journal import Journal, Target
