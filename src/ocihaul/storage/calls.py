@@ -59,10 +59,14 @@ class Caller:
         return self._endpoint(namespace)
 
     def _call(self, namespace: str | None, call: ServiceCall) -> Answer:
+        return self._client.call(self._checked(namespace, call), call)
+
+    def _checked(self, namespace: str | None, call: ServiceCall) -> Origin:
+        """Where a call goes, whose headers and query can be sent. Raises UsageError."""
         check_headers(call.headers)
         for name, value in call.query.items():
             check_text(value, name)
-        return self._client.call(Origin.parse(self._endpoint(namespace)), call)
+        return Origin.parse(self._endpoint(namespace))
 
     def _told(self, namespace: str | None, call: ServiceCall, reader: Callable[[Any], T]) -> T:
         """What `reader` makes of the answer's JSON."""
@@ -167,6 +171,12 @@ def check_etag(answer: Answer, operation: str, *, needed: bool = True) -> None:
     if etag is not None and not is_etag(etag):
         reason = "the etag in the answer is not one that a header can carry"
         raise odd_answer(answer, reason, operation)
+
+
+def stored(answer: Answer, operation: str) -> Answer:
+    """The answer to what has made an object or a part: it has an etag. Raises ServiceError."""
+    check_etag(answer, operation)
+    return answer
 
 
 _CONTAINERS = frozenset({"BucketNotFound", "NamespaceNotFound"})

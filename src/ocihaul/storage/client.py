@@ -20,7 +20,7 @@ from ocihaul.hosts import Origin
 from ocihaul.http.client import ServiceCall
 from ocihaul.storage.administration import Administration
 from ocihaul.storage.bucket_operations import BucketOperations
-from ocihaul.storage.calls import Headers, already_gone, check_etag, odd_answer, read
+from ocihaul.storage.calls import Headers, already_gone, check_etag, odd_answer, read, stored
 from ocihaul.storage.listing import UploadSummary
 from ocihaul.storage.names import bucket_path, object_path, upload_path
 from ocihaul.storage.object_operations import ObjectOperations
@@ -102,9 +102,8 @@ class StorageClient(ObjectOperations, BucketOperations, Administration):
     ) -> Answer:
         """Store a whole object, at most 50 GiB."""
         path = object_path(namespace, bucket, name)
-        return self._stored(
-            namespace, ServiceCall("PutObject", "PUT", path, headers=headers, body=body)
-        )
+        call = ServiceCall("PutObject", "PUT", path, headers=headers, body=body)
+        return stored(self._call(namespace, call), call.operation)
 
     def create_multipart_upload(
         self,
@@ -153,7 +152,7 @@ class StorageClient(ObjectOperations, BucketOperations, Administration):
             body=body,
             abandoned=abandoned,
         )
-        return self._stored(namespace, call)
+        return stored(self._client.call(self._checked(namespace, call), call), call.operation)
 
     def commit_multipart_upload(
         self,
@@ -178,7 +177,7 @@ class StorageClient(ObjectOperations, BucketOperations, Administration):
             headers=headers,
             document={"partsToCommit": parts, "partsToExclude": []},
         )
-        return self._stored(namespace, call)
+        return stored(self._call(namespace, call), call.operation)
 
     def abort_multipart_upload(
         self, namespace: str, bucket: str, name: str, *, upload_id: str
@@ -233,12 +232,6 @@ class StorageClient(ObjectOperations, BucketOperations, Administration):
             abandoned=abandoned,
         )
         return self._call(namespace, call)
-
-    def _stored(self, namespace: str, call: ServiceCall) -> Answer:
-        """The answer to what has made an object or a part: it has an etag."""
-        answer = self._call(namespace, call)
-        check_etag(answer, call.operation)
-        return answer
 
 
 def _namespace(document: object) -> str:

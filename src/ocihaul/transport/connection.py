@@ -93,7 +93,10 @@ class Connection:
         self.reusable = False
         body = b""
         try:
-            all_sent = self._send_request(request)
+            rest = self._send_head(request)
+            all_sent = not self._has_answer()
+            if rest is not None and all_sent:
+                all_sent = self._send_body(rest) and not self._has_answer()
             head = self._receive_head()
             self._channel.end_flow(well=True)
             if request.sink is not None and 200 <= head.status < 300:
@@ -117,22 +120,22 @@ class Connection:
 
     # Sending. Each step stops as soon as the final answer is there.
 
-    def _send_request(self, request: Request) -> bool:
-        """True when all of it went out before there was an answer."""
+    def _send_head(self, request: Request) -> bytes | Body | None:
+        """Send the head, a small body with it, and ask whether a large one may follow.
+
+        Returns the body that is still to be sent.
+        """
         body, head = request.body, request_head(request)
         self._head_left = len(head)
         if isinstance(body, bytes) and self._may_go_together(head, body):
             self._send(memoryview(head + body))
-        else:
-            self._send(memoryview(head))
-            if "expect" in request.headers:
-                self._wait_for_go_ahead()
-            if body is not None and not self._has_answer():
-                self._begin_to_send(body, judged=not request.patient)
-                return self._send_body(body) and not self._has_answer()
-            if body is not None:
-                return False
-        return not self._has_answer()
+            return None
+        self._send(memoryview(head))
+        if "expect" in request.headers:
+            self._wait_for_go_ahead()
+        if body is not None and not self._has_answer():
+            self._begin_to_send(body, judged=not request.patient)
+        return body
 
     def _may_go_together(self, head: bytes, body: bytes) -> bool:
         return len(head) + len(body) <= _TOGETHER and self._limiter.allowed() is None

@@ -150,16 +150,23 @@ class Pool:
         certificate is not trusted, and never was; UsageError for plain HTTP that is not allowed.
         """
         request = self._dialer.route(origin, request)
-        connection = self._take_idle(origin)
-        if connection is not None:
+        connection, again = self._take_idle(origin), False
+        while True:
+            connection = connection or self._open(origin)
             try:
-                return self._exchange_on(connection, origin, request)
+                answer = connection.exchange(request)
+                if answer.status == PROXY_WANTS_USER:
+                    with self._settings_were_right(origin):
+                        self._dialer.check(origin, answer)
+                with self._shared.lock:
+                    self._shared.answered.add(origin)
+                return replace(answer, resent=True) if again else answer
             except WireError as error:
-                if not error.stale:
+                if not error.stale:  # a new connection never is
                     raise
-                answer = self._exchange_on(self._open(origin), origin, request)
-                return replace(answer, resent=True)
-        return self._exchange_on(self._open(origin), origin, request)
+            finally:
+                self._give_back(origin, connection)
+            connection, again = None, True
 
     def _open(self, origin: Origin) -> Connection:
         with self._settings_were_right(origin):
@@ -173,18 +180,6 @@ class Pool:
             flows=self._shared.flows,
             congestion=self._shared.congestion,
         )
-
-    def _exchange_on(self, connection: Connection, origin: Origin, request: Request) -> Answer:
-        try:
-            answer = connection.exchange(request)
-            if answer.status == PROXY_WANTS_USER:
-                with self._settings_were_right(origin):
-                    self._dialer.check(origin, answer)
-            with self._shared.lock:
-                self._shared.answered.add(origin)
-            return answer
-        finally:
-            self._give_back(origin, connection)
 
     @contextlib.contextmanager
     def _settings_were_right(self, origin: Origin) -> Iterator[None]:
