@@ -14,8 +14,13 @@ from ocihaul.session.credential import CredentialProvider
 from ocihaul.session.factory import home_directory
 from ocihaul.session.session import Session
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.listing import ListedObject, Selection, UploadSummary
-from ocihaul.storage.types import ObjectSummary, SseCustomerKey
+from ocihaul.storage.values import (
+    ListedObject,
+    ObjectSummary,
+    Selection,
+    SseCustomerKey,
+    UploadSummary,
+)
 
 if TYPE_CHECKING:
     # What only some calls need is imported by them: start-up time.

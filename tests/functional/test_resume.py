@@ -22,7 +22,7 @@ from ocihaul.errors import (
     UsageError,
 )
 from ocihaul.events import Event, MultipartUploadCreated, Notice, PartFinished
-from ocihaul.storage.types import SseCustomerKey
+from ocihaul.storage.values import SseCustomerKey
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.journal import Entry, Journal, Target
 from ocihaul.transfer.source import Identity

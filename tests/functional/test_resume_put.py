@@ -11,7 +11,7 @@ import pytest
 
 from ocihaul.events import Event, Notice
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.types import SseCustomerKey
+from ocihaul.storage.values import SseCustomerKey
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.source import FileSource
 from ocihaul.transfer.upload.upload import upload

@@ -19,8 +19,7 @@ import pytest
 from ocihaul.errors import ServiceError, TransferCancelled
 from ocihaul.events import Event, Notice, PartFinished
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.listing import UploadSummary
-from ocihaul.storage.types import PartSummary
+from ocihaul.storage.values import PartSummary, UploadSummary
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C
 from ocihaul.transfer.integrity import SentPart

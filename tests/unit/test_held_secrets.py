@@ -24,7 +24,7 @@ from ocihaul.redaction import (
 )
 from ocihaul.session.token import SessionToken
 from ocihaul.signing import sign
-from ocihaul.storage.types import SseCustomerKey
+from ocihaul.storage.values import SseCustomerKey
 from ocihaul.transport.proxies import Proxy
 from tests.support import make_token, pem, rsa_key
 

@@ -13,7 +13,7 @@ from ocihaul.emulator.answers import PAR_HEADERS
 from ocihaul.redaction import hold_access_uri
 from ocihaul.storage.names import bucket_path, object_path, par_path, upload_path
 from ocihaul.storage.preauthenticated import OpenUpload
-from ocihaul.storage.types import SseCustomerKey
+from ocihaul.storage.values import SseCustomerKey
 from ocihaul.transport.message import Answer
 from tools.live_probe.wire import UnclearError, Wire, code, need
 

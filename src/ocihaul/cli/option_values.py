@@ -12,7 +12,7 @@ from ocihaul.config.units import Found, duration
 from ocihaul.documents import DocumentError, read_text
 from ocihaul.errors import UsageError
 from ocihaul.redaction import hold_misplaced
-from ocihaul.storage.types import SseCustomerKey
+from ocihaul.storage.values import SseCustomerKey
 
 _PLAIN_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 #: A key's base64 text has 44 characters; what is much longer is another file.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ocihaul.errors import ServiceError, SourceChangedError, TransferCancelled
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.listing import ListedObject
+from ocihaul.storage.values import ListedObject
 from ocihaul.transfer import checksum
 from ocihaul.transfer.buffers import BLOCK, buffer_for
 from ocihaul.transfer.checksum import CRC32C, MD5

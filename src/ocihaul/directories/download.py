@@ -19,7 +19,7 @@ from ocihaul.directories.small_put import SMALL
 from ocihaul.directories.workers import Crew
 from ocihaul.errors import LocalFileError, ObjectArchivedError, ObjectExistsError, OcihaulError
 from ocihaul.events import Notice
-from ocihaul.storage.listing import ListedObject
+from ocihaul.storage.values import ListedObject
 from ocihaul.transfer.download.download import download, is_unfinished, tidy
 from ocihaul.transfer.download.local_file import Place
 from ocihaul.transfer.download.request import DownloadRequest, validate_options

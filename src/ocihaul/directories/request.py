@@ -7,7 +7,7 @@ from typing import Any
 
 from ocihaul.directories.compare import SyncMode
 from ocihaul.directories.filters import EVERYTHING, Filter, make_filter
-from ocihaul.storage.types import SseCustomerKey
+from ocihaul.storage.values import SseCustomerKey
 from ocihaul.transfer.upload.request import UploadRequest
 
 #: Asked with a name before something is replaced (`SyncMode.ASK`); None for no answer at all.

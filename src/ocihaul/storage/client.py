@@ -18,15 +18,22 @@ from ocihaul.errors import ServiceError
 from ocihaul.events import Listener
 from ocihaul.hosts import Origin
 from ocihaul.http.client import ServiceCall
-from ocihaul.storage.administration import Administration
-from ocihaul.storage.bucket_operations import BucketOperations
-from ocihaul.storage.calls import Headers, already_gone, check_etag, odd_answer, read, stored
-from ocihaul.storage.listing import UploadSummary
+from ocihaul.storage.bucket_operations import Administration, BucketOperations
+from ocihaul.storage.calls import (
+    ALL,
+    Extent,
+    Headers,
+    Listing,
+    already_gone,
+    check_etag,
+    odd_answer,
+    read,
+    stored,
+)
 from ocihaul.storage.names import bucket_path, object_path, upload_path
 from ocihaul.storage.object_operations import ObjectOperations
-from ocihaul.storage.paging import ALL, Extent, Listing
 from ocihaul.storage.preauthenticated import PreauthenticatedUploads
-from ocihaul.storage.types import ObjectSummary, PartSummary
+from ocihaul.storage.values import ObjectSummary, PartSummary, UploadSummary
 from ocihaul.transport.message import Answer, Body, Sink
 
 #: Needs a valid credential and nothing else; see `HttpClient.probe`.

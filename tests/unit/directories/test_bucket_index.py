@@ -7,7 +7,7 @@ import pytest
 from ocihaul.directories.bucket_index import BucketIndex
 from ocihaul.errors import ServiceError
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.listing import ListedObject, ObjectPage, Selection
+from ocihaul.storage.values import ListedObject, ObjectPage, Selection
 
 
 class Lists:

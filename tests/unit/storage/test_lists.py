@@ -8,8 +8,8 @@ from ocihaul.errors import ServiceError
 from ocihaul.hosts import Origin
 from ocihaul.http.client import ServiceCall
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.fields import epoch
-from ocihaul.storage.listing import Selection
+from ocihaul.storage.names import epoch
+from ocihaul.storage.values import Selection
 from ocihaul.transport.message import Answer
 
 

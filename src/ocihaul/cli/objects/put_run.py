@@ -13,7 +13,7 @@ from ocihaul.cli.prompts import yes_or_no
 from ocihaul.cli.signals import Stopper, stopping
 from ocihaul.config import Settings
 from ocihaul.errors import ObjectExistsError, OcihaulError, ReceiptError, TransferCancelled
-from ocihaul.storage.types import ObjectSummary
+from ocihaul.storage.values import ObjectSummary
 from ocihaul.transfer.upload.request import IfExists, UploadRequest, UploadResult
 
 KEPT = "The object already exists and was not overwritten"

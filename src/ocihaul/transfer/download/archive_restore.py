@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ocihaul.errors import ObjectArchivedError, ServiceError, TransferCancelled
 from ocihaul.events import Listener, Notice
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.types import ObjectSummary
+from ocihaul.storage.values import ObjectSummary
 from ocihaul.transfer.download.request import DownloadRequest
 
 #: The first and the longest pause between two looks, seconds. A restore takes about an hour.

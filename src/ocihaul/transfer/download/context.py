@@ -7,7 +7,7 @@ from ocihaul.errors import ServiceError, TransferCancelled
 from ocihaul.events import DownloadPlanned, Listener
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.object_range import ObjectRange, PinnedObject
-from ocihaul.storage.types import ObjectSummary
+from ocihaul.storage.values import ObjectSummary
 from ocihaul.transfer.adaptive_concurrency import AdaptiveConcurrency
 from ocihaul.transfer.buffers import AbandonedError
 from ocihaul.transfer.download.range_sink import Digests, Put, RangeSink

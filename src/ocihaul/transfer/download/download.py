@@ -15,7 +15,7 @@ from ocihaul.errors import ServiceError
 from ocihaul.events import DownloadFinished, Listener, Notice, audience, ignore
 from ocihaul.filesystem import FileSystem
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.types import ObjectSummary
+from ocihaul.storage.values import ObjectSummary
 from ocihaul.transfer import checksum
 from ocihaul.transfer.adaptive_concurrency import AdaptiveConcurrency
 from ocihaul.transfer.checksum import CRC32C

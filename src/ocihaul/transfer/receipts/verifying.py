@@ -8,7 +8,7 @@ from pathlib import Path
 from ocihaul.documents import DocumentError, read_text
 from ocihaul.errors import ReceiptError, ServiceError, UsageError
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.types import SseCustomerKey
+from ocihaul.storage.values import SseCustomerKey
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, MD5
 from ocihaul.transfer.hashing import digest_ranges

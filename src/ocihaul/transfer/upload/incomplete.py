@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from ocihaul.errors import ServiceError, UsageError
 from ocihaul.events import Listener, Notice, ignore
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.fields import epoch
-from ocihaul.storage.listing import UploadSummary
+from ocihaul.storage.names import epoch
+from ocihaul.storage.values import UploadSummary
 from ocihaul.transfer.journal.journal import Entry, Journal, Target
 from ocihaul.transfer.journal.values import Intention
 from ocihaul.transfer.plan import MIB

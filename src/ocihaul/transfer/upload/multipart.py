@@ -18,7 +18,7 @@ from ocihaul.errors import (
 )
 from ocihaul.events import MultipartUploadCreated, Notice, PartFinished
 from ocihaul.storage.calls import Headers, is_unknown_upload
-from ocihaul.storage.types import ObjectSummary
+from ocihaul.storage.values import ObjectSummary
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, DECLARABLE, MD5
 from ocihaul.transfer.hashing import digest_ranges

@@ -17,7 +17,7 @@ from ocihaul.events import Listener, Notice
 from ocihaul.filesystem import sync_file
 from ocihaul.redaction import hold_access_uri
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.fields import is_url_path
+from ocihaul.storage.names import is_url_path
 from ocihaul.transfer.journal.journal import Journal, Target
 from ocihaul.transfer.journal.state_file import narrow
 

@@ -26,7 +26,7 @@ from ocihaul.events import Notice
 from ocihaul.storage.calls import Headers
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.preauthenticated import OpenUpload, PreauthenticatedUploads
-from ocihaul.storage.types import ObjectSummary
+from ocihaul.storage.values import ObjectSummary
 from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.journal import Target
 from ocihaul.transfer.upload.context import UploadContext

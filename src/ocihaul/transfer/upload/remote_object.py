@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from ocihaul.errors import NetworkError, ObjectExistsError, ServiceError
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.types import ObjectSummary
+from ocihaul.storage.values import ObjectSummary
 from ocihaul.transfer import checksum
 from ocihaul.transfer.upload.request import Confirm, IfExists, UploadRequest
 from ocihaul.transport.message import Body

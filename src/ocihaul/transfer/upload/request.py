@@ -16,7 +16,7 @@ from ocihaul.storage.names import (
     check_object_name,
     check_text,
 )
-from ocihaul.storage.types import ObjectSummary, SseCustomerKey
+from ocihaul.storage.values import ObjectSummary, SseCustomerKey
 from ocihaul.transfer.checksum import CRC32C, DECLARABLE, MD5, SHA256, SHA384
 from ocihaul.transfer.plan import (
     ServiceLimits,

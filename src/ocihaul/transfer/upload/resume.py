@@ -22,8 +22,7 @@ from ocihaul.errors import (
 from ocihaul.events import Notice
 from ocihaul.storage.calls import is_unknown_upload
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.listing import UploadSummary
-from ocihaul.storage.types import PartSummary
+from ocihaul.storage.values import PartSummary, UploadSummary
 from ocihaul.transfer.checksum import CRC32C, MD5, encoded
 from ocihaul.transfer.hashing import digest_ranges
 from ocihaul.transfer.integrity import SentPart

@@ -17,7 +17,7 @@ from ocihaul.errors import ChecksumError
 from ocihaul.events import Event, PartResent, ignore
 from ocihaul.storage.calls import Headers
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.types import PartSummary
+from ocihaul.storage.values import PartSummary
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, MD5
 from ocihaul.transfer.integrity import Integrity, SentPart, check_whole

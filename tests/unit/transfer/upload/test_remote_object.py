@@ -11,7 +11,7 @@ from ocihaul.errors import (
     SessionExpiredError,
     TransferCancelled,
 )
-from ocihaul.storage.types import ObjectSummary
+from ocihaul.storage.values import ObjectSummary
 from ocihaul.transfer.upload.remote_object import RemoteObject
 from ocihaul.transfer.upload.request import UploadRequest
 
