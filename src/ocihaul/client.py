@@ -11,8 +11,7 @@ from ocihaul.config import Flags, Settings, resolve
 from ocihaul.events import Listener, Notice, ignore
 from ocihaul.resources import Resources
 from ocihaul.session.credential import CredentialProvider
-from ocihaul.session.factory import home_directory
-from ocihaul.session.session import Session
+from ocihaul.session.session import Session, home_directory
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.values import (
     ListedObject,

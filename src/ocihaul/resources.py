@@ -14,8 +14,7 @@ from ocihaul.events import AnyEvent, Broadcast, Listener, SessionPaused, audienc
 from ocihaul.http.client import HttpClient
 from ocihaul.http.retry import RetryPolicy
 from ocihaul.session.credential import AnonymousAuth, CredentialProvider
-from ocihaul.session.factory import dialer_for, open_api_key
-from ocihaul.session.session import Session
+from ocihaul.session.session import Session, dialer_for, open_api_key
 from ocihaul.storage.client import PROBE, StorageClient
 from ocihaul.threads import Either
 from ocihaul.transport.channel import Timeouts

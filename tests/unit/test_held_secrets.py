@@ -22,8 +22,8 @@ from ocihaul.redaction import (
     hold_misplaced,
     mask_held,
 )
+from ocihaul.session.credential import sign
 from ocihaul.session.token import SessionToken
-from ocihaul.signing import sign
 from ocihaul.storage.values import SseCustomerKey
 from ocihaul.transport.proxies import Proxy
 from tests.support import make_token, pem, rsa_key

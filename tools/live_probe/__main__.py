@@ -21,7 +21,7 @@ from ocihaul.emulator.answers import settings_like
 from ocihaul.errors import OcihaulError, UsageError
 from ocihaul.hosts import Origin
 from ocihaul.printing import say, say_text
-from ocihaul.session.factory import dialer_for, home_directory, open_api_key
+from ocihaul.session.session import dialer_for, home_directory, open_api_key
 from ocihaul.transport.pool import Pool
 from tools.live_probe.probe import GROUPS, SESSION, Findings, run
 from tools.live_probe.scratch import PREFIX, new_name, remove_bucket, scratch_bucket

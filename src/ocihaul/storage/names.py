@@ -2,7 +2,8 @@
 
 Whatever cannot be sent is a UsageError that names the parameter. Values are never quoted: one of
 them may be a customer's key. Readers of fields raise DocumentError for a value that cannot be
-relied on later: times that are none, etags that no header can carry, paths that no request can go to.
+relied on later: times that are none, etags that no header can carry, paths that no request can go
+to.
 """
 
 import re

@@ -10,8 +10,8 @@ from ocihaul.errors import ServiceError
 from ocihaul.hosts import Origin
 from ocihaul.http.client import HttpClient, ServiceCall
 from ocihaul.session.credential import ApiKey, Credential
+from ocihaul.session.policy import Failed, Renewed
 from ocihaul.session.providers import RefreshProvider
-from ocihaul.session.renewal_chain import Failed, Renewed
 from ocihaul.session.token import SessionToken
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Answer, Request, StopSign

@@ -279,8 +279,8 @@ class _Login:
         from ocihaul.cli.session import login_core
         from ocihaul.config.login import resolve_signer
         from ocihaul.config.sources import expand_home
-        from ocihaul.session.keys import read_public_key_file
         from ocihaul.session.login.profile_files import NewSession
+        from ocihaul.session.store import read_public_key_file
 
         signer = resolve_signer(self.flags, self.environ, self.home, command=COMMAND)
         self.notices += map(in_flags, signer.notices)
