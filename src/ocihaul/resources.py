@@ -25,7 +25,7 @@ from ocihaul.transport.pool import Pool
 if TYPE_CHECKING:
     # Only uploads need it.
     from ocihaul.transfer.journal.journal import Journal
-    from ocihaul.transfer.stats import TransferMonitor
+    from ocihaul.transfer.monitor import TransferMonitor
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +113,9 @@ class Resources:
             raise UsageError(f"cancel: {cancel!r} is not a threading.Event")
         if not callable(listener):
             raise UsageError("listener: it has to be a function of one event")
-        from ocihaul.transfer import stats  # noqa: PLC0415  start-up time
+        from ocihaul.transfer.monitor import TransferMonitor, TransferStats  # noqa: PLC0415  start-up time
 
-        monitor = stats.TransferMonitor(adaptive=adaptive, stats=stats.TransferStats())
+        monitor = TransferMonitor(adaptive=adaptive, stats=TransferStats())
         theirs, stop = audience(listener, monitor), self.stop_for(cancel)
         storage = self.storage()
         with self._calls.telling(theirs):

@@ -20,7 +20,7 @@ from ocihaul.http.client import HttpClient, ServiceCall
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.preauthenticated import PreauthenticatedUploads
 from ocihaul.transfer.journal.journal import Journal
-from ocihaul.transfer.upload.par_store import ParStore, StoredPar
+from ocihaul.transfer.upload.incomplete import ParStore, StoredPar
 from ocihaul.transfer.upload.request import UploadResult
 from ocihaul.transfer.upload.upload import upload
 from ocihaul.transport.message import Answer

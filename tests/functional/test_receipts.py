@@ -13,7 +13,7 @@ from ocihaul.errors import ReceiptError, UsageError
 from ocihaul.events import Event, Notice, PartFinished
 from ocihaul.storage.values import SseCustomerKey
 from ocihaul.transfer.journal.journal import Journal
-from ocihaul.transfer.stats import TransferMonitor, TransferStats
+from ocihaul.transfer.monitor import TransferMonitor, TransferStats
 from ocihaul.transfer.upload import finalize
 from ocihaul.transfer.upload.request import IfExists, UploadResult
 from ocihaul.transfer.upload.upload import upload

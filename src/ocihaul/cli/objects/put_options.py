@@ -24,7 +24,7 @@ from ocihaul.cli.option_values import (
 from ocihaul.config.sources import expand_home
 from ocihaul.config.units import Found, size
 from ocihaul.errors import UsageError
-from ocihaul.transfer.adaptive_concurrency import MOST
+from ocihaul.transfer.monitor import MOST
 from ocihaul.transfer.upload.request import (
     DEFAULT_MEMORY_LIMIT,
     IfExists,
