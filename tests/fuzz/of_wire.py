@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from hypothesis import strategies as st
 
-from ocihaul.config.network import check_endpoint
-from ocihaul.config.units import Found
+from ocihaul.config.profile import check_endpoint
+from ocihaul.config.settings import Found
 from ocihaul.errors import ConfigError
 from ocihaul.hosts import Origin
 from ocihaul.transport.framing import Reply, request_head, usual_head

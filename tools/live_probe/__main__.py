@@ -17,7 +17,7 @@ from types import FrameType
 
 from ocihaul.client import Client
 from ocihaul.config import SDK_AUTH, Flags, Settings, resolve
-from ocihaul.emulator.answers import settings_like
+from ocihaul.emulator.settings import settings_like
 from ocihaul.errors import OcihaulError, UsageError
 from ocihaul.hosts import Origin
 from ocihaul.printing import say, say_text

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from ocihaul.config import Settings
-from ocihaul.emulator.answers import ANSWERS, FORMAT
+from ocihaul.emulator.settings import ANSWERS, FORMAT
 from ocihaul.errors import OcihaulError, ServiceError
 from ocihaul.session.session import dialer_for
 from ocihaul.transport.dialer import Dialer

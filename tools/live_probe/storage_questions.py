@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from ocihaul.documents import DocumentError, object_of, read_object, text
-from ocihaul.emulator.answers import PAR_HEADERS
+from ocihaul.emulator.settings import PAR_HEADERS
 from ocihaul.redaction import hold_access_uri
 from ocihaul.storage.names import bucket_path, object_path, par_path, upload_path
 from ocihaul.storage.preauthenticated import OpenUpload

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ocihaul.cli.defaults import json_object
+from ocihaul.config.settings import Found, duration
 from ocihaul.config.sources import expand_home
-from ocihaul.config.units import Found, duration
 from ocihaul.documents import DocumentError, read_text
 from ocihaul.errors import UsageError
 from ocihaul.redaction import hold_misplaced
