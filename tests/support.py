@@ -30,9 +30,9 @@ from ocihaul.directories.small_get import write
 from ocihaul.events import Event, Listener, ignore
 from ocihaul.filesystem import FileSystem
 from ocihaul.storage.client import StorageClient
-from ocihaul.transfer.adaptive_concurrency import AdaptiveConcurrency
+from ocihaul.transfer.checksum import Integrity
 from ocihaul.transfer.download.local_file import Place
-from ocihaul.transfer.integrity import Integrity
+from ocihaul.transfer.monitor import AdaptiveConcurrency
 from ocihaul.transfer.upload.context import UploadContext
 from ocihaul.transfer.upload.request import UploadRequest
 

@@ -12,11 +12,15 @@ from ocihaul.errors import ObjectExistsError
 from ocihaul.events import Listener, Notice, ignore
 from ocihaul.resources import Resources
 from ocihaul.session.credential import CredentialProvider
-from ocihaul.session.factory import home_directory
-from ocihaul.session.session import Session
+from ocihaul.session.session import Session, home_directory
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.listing import ListedObject, Selection, UploadSummary
-from ocihaul.storage.types import ObjectSummary, SseCustomerKey
+from ocihaul.storage.values import (
+    ListedObject,
+    ObjectSummary,
+    Selection,
+    SseCustomerKey,
+    UploadSummary,
+)
 
 if TYPE_CHECKING:
     # What only some calls need is imported by them: start-up time.
@@ -409,7 +413,7 @@ class Client:
         how many go at a time (True), small files from 10 to 32 (None), nothing (False).
         """
         from ocihaul.directories.run import NO_HOOKS, in_namespace, run  # noqa: PLC0415
-        from ocihaul.transfer.adaptive_concurrency import for_directory  # noqa: PLC0415
+        from ocihaul.transfer.monitor import for_directory  # noqa: PLC0415
 
         concurrency = for_directory(adaptive)
         with self._resources.call(cancel, listener, concurrency=concurrency) as call:

@@ -14,7 +14,7 @@ from ocihaul.options import (
     UploadOptions,
     checked,
 )
-from ocihaul.storage.types import SseCustomerKey
+from ocihaul.storage.values import SseCustomerKey
 
 if TYPE_CHECKING:
     from ocihaul.directories.run import DirectoryResult

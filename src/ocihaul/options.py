@@ -12,7 +12,7 @@ from typing import Any, TypedDict, Union, get_args, get_origin, get_type_hints
 
 from ocihaul.directories.compare import SyncMode
 from ocihaul.errors import UsageError
-from ocihaul.storage.types import SseCustomerKey
+from ocihaul.storage.values import SseCustomerKey
 from ocihaul.transfer.upload.request import IfExists
 
 

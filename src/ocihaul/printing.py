@@ -10,9 +10,8 @@ masked by pattern, but no terminal acts upon them and no secret that we hold is 
 from collections.abc import Iterable, Iterator
 from typing import TextIO
 
-from ocihaul.held_secrets import mask_held
 from ocihaul.printable import cut, json_text, one_line
-from ocihaul.redaction import redact
+from ocihaul.redaction import mask_held, redact
 
 #: Characters of a line at most.
 LONGEST_LINE = 4096

@@ -14,20 +14,18 @@ from ocihaul.events import AnyEvent, Broadcast, Listener, SessionPaused, audienc
 from ocihaul.http.client import HttpClient
 from ocihaul.http.retry import RetryPolicy
 from ocihaul.session.credential import AnonymousAuth, CredentialProvider
-from ocihaul.session.factory import dialer_for, open_api_key
-from ocihaul.session.session import Session
+from ocihaul.session.session import Session, dialer_for, open_api_key
 from ocihaul.storage.client import PROBE, StorageClient
 from ocihaul.threads import Either
 from ocihaul.transport.channel import Timeouts
 from ocihaul.transport.congestion import chosen
-from ocihaul.transport.limiter import Limiter
+from ocihaul.transport.flows import Limiter
 from ocihaul.transport.pool import Pool
 
 if TYPE_CHECKING:
     # Only uploads need it.
-    from ocihaul.transfer.adaptive_concurrency import AdaptiveConcurrency
     from ocihaul.transfer.journal.journal import Journal
-    from ocihaul.transfer.stats import TransferMonitor
+    from ocihaul.transfer.monitor import AdaptiveConcurrency, TransferMonitor
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +118,9 @@ class Resources:
             raise UsageError(f"cancel: {cancel!r} is not a threading.Event")
         if not callable(listener):
             raise UsageError("listener: it has to be a function of one event")
-        from ocihaul.transfer import stats  # noqa: PLC0415  start-up time
+        from ocihaul.transfer.monitor import TransferMonitor, TransferStats  # noqa: PLC0415  start-up time
 
-        monitor = stats.TransferMonitor(
-            adaptive=adaptive, concurrency=concurrency, stats=stats.TransferStats()
-        )
+        monitor = TransferMonitor(adaptive=adaptive, concurrency=concurrency, stats=TransferStats())
         theirs, stop = audience(listener, monitor), self.stop_for(cancel)
         storage = self.storage()
         with self._calls.telling(theirs):

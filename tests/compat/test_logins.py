@@ -9,7 +9,7 @@ import pytest
 
 from ocihaul.config import Flags, resolve
 from ocihaul.emulator import Settings
-from ocihaul.session.factory import store_for
+from ocihaul.session.session import store_for
 
 from .conftest import Official
 from .programs import MIB, assert_no_secret, meanwhile

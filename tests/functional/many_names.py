@@ -17,7 +17,7 @@ from ocihaul.directories.request import DirectoryDownload, DirectoryUpload
 from ocihaul.directories.results import DELETED, DOWNLOADED, EXTRA, SKIPPED, UPLOADED, Results
 from ocihaul.directories.upload import upload_all
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.listing import PAGE, ListedObject, ObjectPage, Selection
+from ocihaul.storage.values import PAGE, ListedObject, ObjectPage, Selection
 from ocihaul.transfer.upload.request import UploadRequest
 
 #: Of so many names one is on one side only.

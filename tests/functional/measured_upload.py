@@ -18,7 +18,7 @@ from ocihaul.client import Client
 from ocihaul.config import Flags, resolve
 from ocihaul.errors import TransferCancelled
 from ocihaul.events import Event, Notice, PartFinished
-from ocihaul.transfer.integrity import SentPart
+from ocihaul.transfer.checksum import SentPart
 from ocihaul.transfer.journal.journal import Entry, Journal, state_directory
 from ocihaul.transfer.upload.request import IfExists, UploadRequest
 from ocihaul.transfer.upload.upload import upload

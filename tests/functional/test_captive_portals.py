@@ -17,11 +17,11 @@ from ocihaul.directories.results import UPLOADED, Results
 from ocihaul.directories.upload import upload_all
 from ocihaul.emulator import Fault
 from ocihaul.errors import NetworkError, UploadIncompleteError
+from ocihaul.hosts import Origin
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.upload.request import IfExists
 from ocihaul.transfer.upload.upload import upload
 from ocihaul.transport.message import Answer, Request
-from ocihaul.transport.origin import Origin
 from ocihaul.transport.pool import Pool
 from tests.world import MIB, PART, World, world
 

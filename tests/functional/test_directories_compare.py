@@ -10,7 +10,7 @@ import pytest
 from ocihaul.directories.bucket_index import BucketIndex
 from ocihaul.directories.content import Contents
 from ocihaul.emulator import Fault
-from ocihaul.storage.listing import ListedObject
+from ocihaul.storage.values import ListedObject
 from ocihaul.transfer.source import FileSource
 from tests.functional.directories import OLD, command, make, operations, run
 from tests.world import MIB, World, world

@@ -22,7 +22,7 @@ from ocihaul.errors import (
     UsageError,
 )
 from ocihaul.events import BytesReceived, DownloadPlanned, Event, Notice, PartFinished
-from ocihaul.storage.types import SseCustomerKey
+from ocihaul.storage.values import SseCustomerKey
 from ocihaul.transfer.download import local_file
 from ocihaul.transfer.download.download import is_unfinished
 from tests.world import MIB, World, world

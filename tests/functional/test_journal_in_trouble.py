@@ -9,7 +9,7 @@ import pytest
 
 from ocihaul.errors import JournalError, TransferCancelled
 from ocihaul.events import Event, PartFinished
-from ocihaul.transfer.integrity import SentPart
+from ocihaul.transfer.checksum import SentPart
 from ocihaul.transfer.journal.journal import Journal, Target
 from ocihaul.transfer.locks import is_held
 from ocihaul.transfer.source import Identity

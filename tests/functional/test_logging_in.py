@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ocihaul.session.keys import public_pem
-from ocihaul.session.store import CredentialStore
+from ocihaul.session.store import CredentialStore, public_pem
 from tests.logins import Waiting, free_port, go_through
 from tests.support import rsa_key
 from tests.world import World, world

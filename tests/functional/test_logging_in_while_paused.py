@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.session.keys import fingerprint
-from ocihaul.session.store import CredentialStore
+from ocihaul.session.store import CredentialStore, fingerprint
 from tests.logins import AtTerminal, Waiting, free_port, go_through
 from tests.world import MIB, World, world
 

@@ -13,7 +13,7 @@ import pytest
 
 from ocihaul.config import Flags, resolve
 from ocihaul.errors import CredentialError
-from ocihaul.session.factory import store_for
+from ocihaul.session.session import store_for
 from ocihaul.session.store import CredentialStore, write_private
 from ocihaul.session.token import SessionToken
 from tests.world import World, world

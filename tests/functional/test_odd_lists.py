@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from ocihaul.hosts import Origin
 from ocihaul.http.client import HttpClient, ServiceCall
 from ocihaul.transport.message import Answer
-from ocihaul.transport.origin import Origin
 from tests.functional.directories import content, make, run
 from tests.world import World, world
 

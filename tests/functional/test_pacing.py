@@ -11,8 +11,8 @@ import pytest
 
 from ocihaul import resources
 from ocihaul.emulator import Fault, LogEntry
-from ocihaul.transfer import adaptive_concurrency
-from ocihaul.transfer.adaptive_concurrency import FIRST
+from ocihaul.transfer import monitor
+from ocihaul.transfer.monitor import FIRST
 from tests.functional.directories import content, make, run
 from tests.world import MIB, World, world
 
@@ -148,7 +148,7 @@ def test_auto_has_half_as_many_parts_in_flight_once_the_service_asks_for_less(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusals: int
 ) -> None:
     """What is in flight then is finished; the looks at the rate are shorter here, and so is all."""
-    monkeypatch.setattr(adaptive_concurrency, "WINDOW", 0.3)
+    monkeypatch.setattr(monitor, "WINDOW", 0.3)
     with world(tmp_path, bandwidth=60 * MIB) as w:
         for _ in range(refusals):
             w.oci.faults.add(Fault(operation="UploadPart", status=503, early=True, retry_after=1))
@@ -180,7 +180,7 @@ def test_auto_has_more_files_in_flight_until_the_service_asks_for_less(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, refusals: int
 ) -> None:
     """Of a service that takes its time for each file, more at a time bring more."""
-    monkeypatch.setattr(adaptive_concurrency, "WINDOW_SMALL", 0.3)
+    monkeypatch.setattr(monitor, "WINDOW_SMALL", 0.3)
     upload = name != "bulk-download"
     operation = "PutObject" if upload else "GetObject"
     count = "--parallel-upload-count" if name == "bulk-upload" else "--parallel-operations-count"
@@ -219,7 +219,7 @@ def test_auto_has_more_files_in_flight_until_the_service_asks_for_less(
 def test_auto_in_a_tree_shares_the_parts_of_large_files(
     w: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adaptive_concurrency, "WINDOW_SMALL", 0.3)
+    monkeypatch.setattr(monitor, "WINDOW_SMALL", 0.3)
     src = w.home / "src"
     src.mkdir()
     for name in ("a", "b", "c"):

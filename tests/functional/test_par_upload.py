@@ -15,15 +15,15 @@ from ocihaul.emulator import Fault
 from ocihaul.emulator.objects import Par
 from ocihaul.errors import JournalError
 from ocihaul.events import Notice
+from ocihaul.hosts import Origin
 from ocihaul.http.client import HttpClient, ServiceCall
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.preauthenticated import PreauthenticatedUploads
 from ocihaul.transfer.journal.journal import Journal
-from ocihaul.transfer.upload.par_store import ParStore, StoredPar
+from ocihaul.transfer.upload.incomplete import ParStore, StoredPar
 from ocihaul.transfer.upload.request import UploadResult
 from ocihaul.transfer.upload.upload import upload
 from ocihaul.transport.message import Answer
-from ocihaul.transport.origin import Origin
 from tests.world import MIB, Ran, World, world
 
 PARTS = 8

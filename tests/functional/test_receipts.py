@@ -11,9 +11,9 @@ import pytest
 from ocihaul.emulator import Fault
 from ocihaul.errors import ReceiptError, UsageError
 from ocihaul.events import Event, Notice, PartFinished
-from ocihaul.storage.types import SseCustomerKey
+from ocihaul.storage.values import SseCustomerKey
 from ocihaul.transfer.journal.journal import Journal
-from ocihaul.transfer.stats import TransferMonitor, TransferStats
+from ocihaul.transfer.monitor import TransferMonitor, TransferStats
 from ocihaul.transfer.upload import finalize
 from ocihaul.transfer.upload.request import IfExists, UploadResult
 from ocihaul.transfer.upload.upload import upload

@@ -22,8 +22,8 @@ from ocihaul.errors import (
     UsageError,
 )
 from ocihaul.events import Event, MultipartUploadCreated, Notice, PartFinished
-from ocihaul.storage.types import SseCustomerKey
-from ocihaul.transfer.integrity import SentPart
+from ocihaul.storage.values import SseCustomerKey
+from ocihaul.transfer.checksum import SentPart
 from ocihaul.transfer.journal.journal import Entry, Journal, Target
 from ocihaul.transfer.source import Identity
 from ocihaul.transfer.upload.request import IfExists, UploadResult
@@ -289,7 +289,7 @@ def test_a_part_that_the_service_has_otherwise_is_sent_again(tmp_path: Path) -> 
         source, other = w.file(4 * PART), w.file(PART, "other")
         interrupted_after(w, source, 2)
         (left,) = w.oci.uploads("backups")
-        from ocihaul.transfer.integrity import Integrity  # noqa: PLC0415  to send by hand
+        from ocihaul.transfer.checksum import Integrity  # noqa: PLC0415  to send by hand
         from ocihaul.transfer.source import FileSource, Piece  # noqa: PLC0415
         from ocihaul.transfer.upload.part_uploader import PartUploader  # noqa: PLC0415
 

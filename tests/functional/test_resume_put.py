@@ -11,7 +11,7 @@ import pytest
 
 from ocihaul.events import Event, Notice
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.types import SseCustomerKey
+from ocihaul.storage.values import SseCustomerKey
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.source import FileSource
 from ocihaul.transfer.upload.upload import upload
@@ -264,7 +264,7 @@ def test_1463_parts_are_taken_up_in_under_2_s_with_two_pages_and_no_read(
         source = w.file(part * count)
         data = source.read_bytes()
         with begun_elsewhere(w, source) as upload_id, w.storage() as storage:
-            from ocihaul.transfer.integrity import SentPart  # noqa: PLC0415  the journal's row
+            from ocihaul.transfer.checksum import SentPart  # noqa: PLC0415  the journal's row
             from ocihaul.transfer.journal.journal import Target  # noqa: PLC0415
 
             with FileSource(source) as opened:

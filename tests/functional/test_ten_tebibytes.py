@@ -19,11 +19,9 @@ import pytest
 from ocihaul.errors import ServiceError, TransferCancelled
 from ocihaul.events import Event, Notice, PartFinished
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.listing import UploadSummary
-from ocihaul.storage.types import PartSummary
+from ocihaul.storage.values import PartSummary, UploadSummary
 from ocihaul.transfer import checksum
-from ocihaul.transfer.checksum import CRC32C
-from ocihaul.transfer.integrity import SentPart
+from ocihaul.transfer.checksum import CRC32C, SentPart
 from ocihaul.transfer.journal.journal import Entry, Journal
 from ocihaul.transfer.upload.part_uploader import RangeBody
 from ocihaul.transfer.upload.request import IfExists, UploadRequest, UploadResult

@@ -19,15 +19,15 @@ from ocihaul.errors import JournalError, ReceiptError, UsageError
 from ocihaul.events import ignore
 from ocihaul.filesystem import FileSystem
 from ocihaul.storage.names import quoted
+from ocihaul.transfer.checksum import SentPart
 from ocihaul.transfer.download.checkpoint import DownloadCheckpoint, FinishedRange
 from ocihaul.transfer.download.local_file import Place as FilePlace
 from ocihaul.transfer.download.request import RangePlan, wanted_bytes
-from ocihaul.transfer.integrity import SentPart
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.journal.journal import Target as Place
 from ocihaul.transfer.receipts.receipt import read_receipt
 from ocihaul.transfer.source import Identity
-from ocihaul.transfer.upload.par_store import ParStore, StoredPar
+from ocihaul.transfer.upload.incomplete import ParStore, StoredPar
 from tests.fuzz.strategies import damaged, json_texts, sentences, texts
 from tests.fuzz.target import Target
 from tests.unit.transfer.receipts.test_receipt import RECEIPT

@@ -26,8 +26,8 @@ from ocihaul.cli.output import make_view
 from ocihaul.config import Flags, RcFile, resolve
 from ocihaul.config.ini import parse_ini, with_section
 from ocihaul.config.login import callback_port
+from ocihaul.config.settings import Found, duration, parse_bandwidth, size
 from ocihaul.config.sources import load_rc_file
-from ocihaul.config.units import Found, duration, parse_bandwidth, size
 from ocihaul.errors import ConfigError, UsageError
 from tests.fuzz.of_storage import ENTRY
 from tests.fuzz.strategies import damaged_texts, json_texts, sentences, texts

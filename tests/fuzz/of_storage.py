@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from ocihaul.cli.objects import official_json
 from ocihaul.directories.compare import SyncMode, in_order, judge_download, judge_upload
 from ocihaul.errors import ServiceError
+from ocihaul.hosts import Origin
 from ocihaul.http.client import ServiceCall
 from ocihaul.http.retry import classify, foreign, retry_after, service_error
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.listing import ObjectPage, PreauthenticatedRequest, Selection
 from ocihaul.storage.names import fits_header
 from ocihaul.storage.preauthenticated import PreauthenticatedUploads
+from ocihaul.storage.values import ObjectPage, PreauthenticatedRequest, Selection
 from ocihaul.transfer.download.verification import ObjectChecksums, part_sizes
-from ocihaul.transport.http_heads import request_head
+from ocihaul.transport.framing import request_head
 from ocihaul.transport.message import Answer, Request
-from ocihaul.transport.origin import Origin
 from tests.fuzz.strategies import headers, json_texts, texts
 from tests.fuzz.target import Target
 

@@ -5,14 +5,13 @@ from collections.abc import Iterator
 
 from hypothesis import strategies as st
 
-from ocihaul.config.network import check_endpoint
-from ocihaul.config.units import Found
+from ocihaul.config.profile import check_endpoint
+from ocihaul.config.settings import Found
 from ocihaul.errors import ConfigError
-from ocihaul.transport.http_heads import request_head, usual_head
+from ocihaul.hosts import Origin
+from ocihaul.transport.framing import Reply, request_head, usual_head
 from ocihaul.transport.message import Request, WireError
-from ocihaul.transport.origin import Origin
 from ocihaul.transport.proxies import Proxy, proxy_for
-from ocihaul.transport.response import Reply
 from tests.fuzz.strategies import damaged, sentences, texts
 from tests.fuzz.target import Target
 

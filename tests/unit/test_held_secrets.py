@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocihaul import held_secrets
-from ocihaul.held_secrets import (
+from ocihaul import redaction
+from ocihaul.printing import shown
+from ocihaul.redaction import (
     MASK,
     hold,
     hold_access_uri,
@@ -21,18 +22,17 @@ from ocihaul.held_secrets import (
     hold_misplaced,
     mask_held,
 )
-from ocihaul.printing import shown
+from ocihaul.session.credential import sign
 from ocihaul.session.token import SessionToken
-from ocihaul.signing import sign
-from ocihaul.storage.types import SseCustomerKey
+from ocihaul.storage.values import SseCustomerKey
 from ocihaul.transport.proxies import Proxy
 from tests.support import make_token, pem, rsa_key
 
 
 @pytest.fixture(autouse=True)
 def nothing_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    kinds = held_secrets._held
-    monkeypatch.setattr(held_secrets, "_held", {kind: {} for kind in kinds})
+    kinds = redaction._held
+    monkeypatch.setattr(redaction, "_held", {kind: {} for kind in kinds})
 
 
 def spoken(secret: str) -> dict[str, str]:
@@ -139,7 +139,7 @@ def test_finding_a09_the_newest_secrets_are_kept() -> None:
         hold(f"signature-number-{number:04}-of-many", "signature")
     assert mask_held("signature-number-0999-of-many") == MASK
     assert MASK not in mask_held("signature-number-0000-of-many")
-    assert sum(map(len, held_secrets._held.values())) == held_secrets._MOST["signature"]
+    assert sum(map(len, redaction._held.values())) == redaction._MOST["signature"]
     hold("signature-number-0940-of-many", "signature")  # seen again: young again
     for number in range(63):
         hold(f"another-signature-{number:04}-of-many", "signature")

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ocihaul.held_secrets import MASK
-from ocihaul.redaction import redact
+from ocihaul.redaction import MASK, redact
 
 URL_SAFE = string.ascii_letters + string.digits + "_-"
 

@@ -17,11 +17,11 @@ from types import FrameType
 
 from ocihaul.client import Client
 from ocihaul.config import SDK_AUTH, Flags, Settings, resolve
-from ocihaul.emulator.answers import settings_like
+from ocihaul.emulator.settings import settings_like
 from ocihaul.errors import OcihaulError, UsageError
+from ocihaul.hosts import Origin
 from ocihaul.printing import say, say_text
-from ocihaul.session.factory import dialer_for, home_directory, open_api_key
-from ocihaul.transport.origin import Origin
+from ocihaul.session.session import dialer_for, home_directory, open_api_key
 from ocihaul.transport.pool import Pool
 from tools.live_probe.probe import GROUPS, SESSION, Findings, run
 from tools.live_probe.scratch import PREFIX, new_name, remove_bucket, scratch_bucket

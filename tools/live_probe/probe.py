@@ -4,9 +4,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from ocihaul.config import Settings
-from ocihaul.emulator.answers import ANSWERS, FORMAT
+from ocihaul.emulator.settings import ANSWERS, FORMAT
 from ocihaul.errors import OcihaulError, ServiceError
-from ocihaul.session.factory import dialer_for
+from ocihaul.session.session import dialer_for
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import WireError
 from tools.live_probe import storage_questions as storage

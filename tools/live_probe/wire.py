@@ -10,11 +10,11 @@ from urllib.parse import quote, urlencode
 
 from ocihaul.clock import ServerClock
 from ocihaul.documents import DocumentError, read_object
+from ocihaul.hosts import Origin
 from ocihaul.session.credential import AnonymousAuth, Credential, CredentialProvider
 from ocihaul.transport.dialer import Dialer
-from ocihaul.transport.http_heads import request_head
+from ocihaul.transport.framing import request_head
 from ocihaul.transport.message import Answer, Request
-from ocihaul.transport.origin import Origin
 from ocihaul.transport.pool import Pool
 
 #: Bytes of bodies that a run may send and receive in all.

@@ -159,7 +159,7 @@ def _hold_misplaced(argv: Sequence[str]) -> None:
     }
     if max(map(len, [*argv, *known.values()]), default=0) < _SHORTEST_KEY:
         return
-    from ocihaul.held_secrets import hold_misplaced
+    from ocihaul.redaction import hold_misplaced
 
     before = ""
     for word in argv:

@@ -106,7 +106,7 @@ def _ask(
 ) -> "tuple[dict[str, ProbeResult], ProbeResult | None]":
     from ocihaul.errors import CredentialError
     from ocihaul.session.diagnostics.probe import probe_clock, probe_signed
-    from ocihaul.session.factory import dialer_for, store_for
+    from ocihaul.session.session import dialer_for, store_for
 
     dialer = dialer_for(settings)
     timeout = min(settings.read_timeout, _PATIENCE)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ocihaul.config.units import Found, duration
+from ocihaul.config.settings import Found, duration
 from ocihaul.errors import UsageError
 
 #: Seconds between two lines of progress, and the least there may be.

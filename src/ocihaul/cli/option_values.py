@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ocihaul.cli.defaults import json_object
+from ocihaul.config.settings import Found, duration
 from ocihaul.config.sources import expand_home
-from ocihaul.config.units import Found, duration
 from ocihaul.documents import DocumentError, read_text
 from ocihaul.errors import UsageError
-from ocihaul.held_secrets import hold_misplaced
-from ocihaul.storage.types import SseCustomerKey
+from ocihaul.redaction import hold_misplaced
+from ocihaul.storage.values import SseCustomerKey
 
 _PLAIN_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 #: A key's base64 text has 44 characters; what is much longer is another file.

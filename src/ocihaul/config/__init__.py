@@ -5,7 +5,7 @@ something is missing. It looks whether files are there and who may read them, bu
 or a token: that is the work of `session/`. The environment and the home directory are handed in.
 """
 
-from ocihaul.config.identity import SDK_AUTH, SUPPORTED_AUTH
+from ocihaul.config.profile import SDK_AUTH, SUPPORTED_AUTH
 from ocihaul.config.resolve import resolve
 from ocihaul.config.settings import Flags, SessionOptions, Settings
 from ocihaul.config.sources import RcFile, load_rc, profile_name

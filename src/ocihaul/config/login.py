@@ -10,12 +10,10 @@ from pathlib import Path
 
 from ocihaul import regions
 from ocihaul.config.ini import path_exists, read_ini, with_inherited
-from ocihaul.config.network import ALLOW_PLAIN_HTTP, check_endpoint, text_of
-from ocihaul.config.resolve import resolve
-from ocihaul.config.session_options import minting_environ
-from ocihaul.config.settings import Flags, Settings
+from ocihaul.config.profile import ALLOW_PLAIN_HTTP, check_endpoint, text_of
+from ocihaul.config.resolve import minting_environ, resolve
+from ocihaul.config.settings import Flags, Found, Settings, whole_number
 from ocihaul.config.sources import TRUE, Places, config_file_path, expand_home, load_rc
-from ocihaul.config.units import Found, whole_number
 from ocihaul.errors import ConfigError
 
 

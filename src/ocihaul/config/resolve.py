@@ -1,13 +1,43 @@
-"""Every setting, settled: the one function that asks all places in the right order."""
+"""Every setting, settled: the one function that asks all places in the right order.
+
+What a person wants of the session (who renews it, how long to wait for a login) is read here, too.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ocihaul import regions
-from ocihaul.config import identity, network
-from ocihaul.config.session_options import find_session_options, minting_environ
-from ocihaul.config.settings import Flags, SessionOptions, Settings
+from ocihaul.config.profile import (
+    CONNECTION_TIMEOUT,
+    READ_TIMEOUT,
+    allows_plain_http,
+    attempts,
+    check_endpoint,
+    choose_auth,
+    congestion_control,
+    find_cert_bundle,
+    find_delegation_token,
+    find_identity,
+    find_key,
+    find_proxy,
+    find_region,
+    find_token_file,
+    is_sdk_auth,
+    permission_notices,
+    seconds,
+)
+from ocihaul.config.settings import (
+    Bandwidth,
+    Flags,
+    Found,
+    SessionOptions,
+    Settings,
+    duration,
+    parse_bandwidth,
+    size,
+    whole_number,
+)
 from ocihaul.config.sources import (
     Places,
     find_rc_file,
@@ -16,8 +46,80 @@ from ocihaul.config.sources import (
     profile_name,
     read_section,
 )
-from ocihaul.config.units import Bandwidth, parse_bandwidth
 from ocihaul.errors import UsageError
+
+#: How long an expired session waits for a new login, unless told otherwise, seconds.
+SESSION_WAIT = 12 * 3600.0
+#: No session is asked for that lives longer than a year. The service grants what it likes.
+MOST_MINUTES = 365 * 24 * 60
+
+#: These speak of the profile in use, and would turn the one that mints into it.
+_OF_THE_PROFILE = frozenset(
+    f"OCI_CLI_{name}"
+    for name in (
+        "AUTH",
+        "FINGERPRINT",
+        "KEY_CONTENT",
+        "KEY_FILE",
+        "PASSPHRASE",
+        "PROFILE",
+        "SECURITY_TOKEN_FILE",
+        "TENANCY",
+        "USER",
+    )
+)
+
+
+def find_session_options(flags: Flags, places: Places) -> SessionOptions:
+    """The options as flags, OCIHAUL_* variables or the rc file give them. Raises UsageError."""
+
+    def found(name: str, value: object) -> Found | None:
+        variable = "OCIHAUL_" + name.upper().replace("-", "_")
+        text = None if value is None else str(value)
+        given = places.parameter(name.replace("-", "_"), text)
+        return given or places.env(variable) or places.default(name)
+
+    wait = found("session-wait", flags.session_wait)
+    minutes = found("session-expiration-in-minutes", flags.session_expiration_in_minutes)
+    rate = found("expected-rate", flags.expected_rate)
+    on_park = found("on-park", flags.on_park)
+    login = found("login", flags.login)
+    renew_with = found("renew-with", flags.renew_with)
+    return SessionOptions(
+        renew_with=renew_with.value if renew_with else None,
+        minutes=whole_number(minutes, 1, MOST_MINUTES, "a number of minutes") if minutes else None,
+        session_wait=duration(wait) if wait else SESSION_WAIT,
+        on_park=on_park.value if on_park else None,
+        login=_is_auto(login) if login else False,
+        require_session=places.is_on(
+            flags.require_session, "OCIHAUL_REQUIRE_SESSION", "require-session"
+        ),
+        expected_rate=_rate(rate) if rate else None,
+    )
+
+
+def minting_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment for the profile that mints: without what speaks of the one in use."""
+    return {name: value for name, value in environ.items() if name not in _OF_THE_PROFILE}
+
+
+def _is_auto(found: Found) -> bool:
+    if found.value not in {"auto", "never"}:
+        raise UsageError(
+            f"{found.origin}: {found.value!r} is not a way to log in",
+            hint="It is auto (at a terminal, when the session has expired) or never.",
+        )
+    return found.value == "auto"
+
+
+def _rate(found: Found) -> float:
+    rate = size(found)
+    if rate < 1:
+        raise UsageError(
+            f"{found.origin}: {found.value!r} (bytes per second, at least 1)",
+            hint="Write it as 500k or 50M.",
+        )
+    return rate
 
 
 def resolve(
@@ -43,34 +145,30 @@ def resolve(
         or places.env("OCI_CLI_REGION")
         or places.default("region")
     )
-    by_sdk = identity.is_sdk_auth(flags, places)
+    by_sdk = is_sdk_auth(flags, places)
     section = read_section(flags, places, home, region_known=region is not None, optional=by_sdk)
     region = region or from_file(section, "region") or places.env("OCI_REGION")
-    auth, notices = identity.choose_auth(flags, places, section)
-    token_file = (
-        identity.find_token_file(places, section, home) if auth == "security_token" else None
-    )
-    key_file, key_content = (None, None) if by_sdk else identity.find_key(places, section, home)
+    auth, notices = choose_auth(flags, places, section)
+    token_file = find_token_file(places, section, home) if auth == "security_token" else None
+    key_file, key_content = (None, None) if by_sdk else find_key(places, section, home)
     delegation = (
-        identity.find_delegation_token(places, section, home)
-        if auth == "instance_obo_user"
-        else None
+        find_delegation_token(places, section, home) if auth == "instance_obo_user" else None
     )
-    who = identity.find_identity(places, section, auth)
-    plain_http = network.allows_plain_http(flags, places)
-    endpoint = network.check_endpoint(
+    who = find_identity(places, section, auth)
+    plain_http = allows_plain_http(flags, places)
+    endpoint = check_endpoint(
         places.parameter("endpoint", flags.endpoint)
         or places.env("OCI_CLI_ENDPOINT")
         or places.default("endpoint"),
         plain_http=plain_http,
     )
-    auth_endpoint = network.check_endpoint(
+    auth_endpoint = check_endpoint(
         places.parameter("auth_endpoint", flags.auth_endpoint)
         or places.env("OCIHAUL_AUTH_ENDPOINT")
         or places.default("auth-endpoint"),
         plain_http=plain_http,
     )
-    resolved = network.find_region(
+    resolved = find_region(
         region,
         endpoint=endpoint,
         auth=auth,
@@ -83,9 +181,7 @@ def resolve(
     _, rc_notice = find_rc_file(flags.cli_rc_file, environ=environ, home=home)
     notices += (rc_notice,) if rc_notice else ()
     notices += resolved.notices
-    notices += identity.permission_notices(
-        (section.path, key_file, token_file, delegation), environ
-    )
+    notices += permission_notices((section.path, key_file, token_file, delegation), environ)
     session_options = find_session_options(flags, places)
     return Settings(
         profile=places.profile,
@@ -103,13 +199,13 @@ def resolve(
         endpoint=endpoint,
         auth_endpoint=auth_endpoint
         or (regions.auth_endpoint(resolved.region) if resolved.region else None),
-        cert_bundle=network.find_cert_bundle(flags, places, home),
-        connection_timeout=network.seconds(
-            "connection_timeout", flags.connection_timeout, network.CONNECTION_TIMEOUT
+        cert_bundle=find_cert_bundle(flags, places, home),
+        connection_timeout=seconds(
+            "connection_timeout", flags.connection_timeout, CONNECTION_TIMEOUT
         ),
-        read_timeout=network.seconds("read_timeout", flags.read_timeout, network.READ_TIMEOUT),
-        max_attempts=network.attempts(flags, places),
-        proxy=network.find_proxy(places.parameter("proxy", flags.proxy) or places.setting("proxy")),
+        read_timeout=seconds("read_timeout", flags.read_timeout, READ_TIMEOUT),
+        max_attempts=attempts(flags, places),
+        proxy=find_proxy(places.parameter("proxy", flags.proxy) or places.setting("proxy")),
         notices=notices,
         resolved_region=resolved.region,
         realm_specific=places.is_on(
@@ -124,7 +220,7 @@ def resolve(
         session_options=session_options,
         bandwidth=_bandwidth(flags, places),
         request_id=_request_id(flags.request_id),
-        congestion_control=network.congestion_control(flags, places),
+        congestion_control=congestion_control(flags, places),
         minting=_minting(session_options, flags, environ, home, needs_region=needs_region),
     )
 
@@ -132,7 +228,7 @@ def resolve(
 def _request_id(text: str | None) -> str | None:
     if text is not None and not (text.isascii() and text.isprintable() and len(text) <= 512):
         raise UsageError(
-            f"--request-id {text!a} cannot be sent", hint="It has up to 512 ASCII characters."
+            f"`request_id` {text!a} cannot be sent", hint="It has up to 512 ASCII characters."
         )
     return text or None
 

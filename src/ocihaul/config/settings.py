@@ -1,12 +1,128 @@
-"""What goes into and comes out of the configuration, as values."""
+"""What goes into and comes out of the configuration, as values, and how people write them; pure."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from ocihaul import regions
-from ocihaul.config.units import Bandwidth
-from ocihaul.errors import ConfigError
+from ocihaul.errors import ConfigError, UsageError
 from ocihaul.regions import Region
+
+
+class Found(NamedTuple):
+    """A value and the place it came from, for errors."""
+
+    value: str
+    origin: str
+
+
+#: No length of time is longer than this: a hundred years of 365 days, seconds.
+LONGEST = 36500 * 86400.0
+#: No size is larger than this, nor a rate: 2 ** 60, an EiB.
+LARGEST = 2.0**60
+
+_SHOWN = 60
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZES = {"": 1.0, "k": 2.0**10, "m": 2.0**20, "g": 2.0**30, "t": 2.0**40}
+
+
+def duration(found: Found) -> float:
+    """Seconds from `90`, `90s`, `15m`, `12h` or `1d`. Raises UsageError."""
+    seconds = _number(found, _UNITS, "a length of time", "Write it as 90s, 15m, 12h or 1d.")
+    if seconds > LONGEST:
+        raise UsageError(
+            f"{found.origin}: {_short(found)} (at most {LONGEST / 86400:.0f}d)",
+            hint="Write it as 90s, 15m, 12h or 1d.",
+        )
+    return seconds
+
+
+def size(found: Found) -> float:
+    """Bytes from `1000`, `64k`, `50M`, `1.5G`, in steps of 1024. Raises UsageError."""
+    count = _number(found, _SIZES, "a size", "Write it as 500k, 50M or 1.5G.")
+    if count > LARGEST:
+        raise UsageError(
+            f"{found.origin}: {_short(found)} (at most {LARGEST / 2**40:.0f}T)",
+            hint="Write it as 500k, 50M or 1.5G.",
+        )
+    return count
+
+
+def whole_number(found: Found, least: int, most: int, what: str) -> int:
+    """A whole number from `least` to `most`. Raises UsageError, which names the range."""
+    text = found.value.strip()
+    if not re.fullmatch("[0-9]{1,18}", text) or not least <= int(text) <= most:
+        raise UsageError(
+            f"{found.origin}: {_short(found)} is not {what} ({least} to {most})",
+            hint="Write it in digits.",
+        )
+    return int(text)
+
+
+def _number(found: Found, units: Mapping[str, float], what: str, cure: str) -> float:
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", found.value.strip().lower())
+    if match is None or match[2] not in units:
+        raise UsageError(f"{found.origin}: {_short(found)} is not {what}", hint=cure)
+    return float(match[1]) * units[match[2]]
+
+
+def _short(found: Found) -> str:
+    """The value as an error shows it: a slip of the clipboard may be long."""
+    return ascii(found.value if len(found.value) <= _SHOWN else found.value[:_SHOWN] + "…")
+
+
+_CURE = "Write it as 200M (bytes per second), or by time of day: '08:00,50M 18:00,200M 23:00,off'."
+
+
+@dataclass(frozen=True, slots=True)
+class Bandwidth:
+    """Rates by the minute of the day from which they hold, ascending; None is no limit.
+
+    Before the first one the last one holds: it began yesterday.
+    """
+
+    steps: tuple[tuple[int, float | None], ...]
+
+    def at(self, moment: datetime) -> float | None:
+        """Bytes per second at this (local) time; None for no limit."""
+        minute = moment.hour * 60 + moment.minute
+        begun = [rate for start, rate in self.steps if start <= minute]
+        return begun[-1] if begun else self.steps[-1][1]
+
+
+def parse_bandwidth(found: Found) -> Bandwidth:
+    """What `--bandwidth` says. Raises UsageError."""
+    words = found.value.split()
+    if len(words) == 1 and "," not in words[0]:
+        return Bandwidth(((0, _rate(found, words[0])),))
+    steps: dict[int, float | None] = {}
+    for word in words:
+        match = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d),(\S+)", word)
+        if match is None:
+            raise UsageError(f"{found.origin}: {word!r} is not a time and a rate", hint=_CURE)
+        minute = int(match[1]) * 60 + int(match[2])
+        if minute in steps:
+            raise UsageError(f"{found.origin}: {match[1]}:{match[2]} is there twice", hint=_CURE)
+        steps[minute] = _rate(found, match[3])
+    if not steps:
+        raise UsageError(f"{found.origin} is empty", hint=_CURE)
+    return Bandwidth(tuple(sorted(steps.items())))
+
+
+def _rate(found: Found, text: str) -> float | None:
+    if text.lower() == "off":
+        return None
+    try:
+        rate = size(Found(text, found.origin))
+    except UsageError as error:
+        raise UsageError(error.message, hint=_CURE) from None
+    if rate < 1:
+        raise UsageError(f"{found.origin}: a rate of {text} would never end", hint=_CURE)
+    return rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

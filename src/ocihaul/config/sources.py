@@ -12,8 +12,7 @@ from itertools import product
 from pathlib import Path
 
 from ocihaul.config.ini import is_file, path_exists, read_ini, with_inherited
-from ocihaul.config.settings import Flags
-from ocihaul.config.units import Found
+from ocihaul.config.settings import Flags, Found
 from ocihaul.errors import ConfigError
 
 

@@ -6,9 +6,9 @@ from ocihaul.directories.compare import in_order
 from ocihaul.directories.names import sort_key
 from ocihaul.directories.shards import WHOLE, Shard
 from ocihaul.errors import ServiceError
+from ocihaul.storage.calls import endless
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.listing import PAGE, ListedObject, ObjectPage, Selection
-from ocihaul.storage.paging import endless
+from ocihaul.storage.values import PAGE, ListedObject, ObjectPage, Selection
 
 #: What the comparison of directories needs to know of an object.
 FIELDS = "name,size,etag,md5,timeModified,archivalState"

@@ -20,9 +20,8 @@ from ocihaul.directories.names import printable
 from ocihaul.documents import read_object
 from ocihaul.errors import JournalError
 from ocihaul.events import Listener, Notice
-from ocihaul.transfer.journal.database import cell
+from ocihaul.transfer.journal.database import cell, durable, give_back, open_state_file
 from ocihaul.transfer.journal.journal import state_directory
-from ocihaul.transfer.journal.state_file import durable, give_back, open_state_file
 
 _SCHEMA_VERSION = 1
 _SCHEMA = """

@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from ocihaul.directories.names import sort_key
 from ocihaul.errors import ServiceError
-from ocihaul.storage.fields import epoch
-from ocihaul.storage.listing import ListedObject
+from ocihaul.storage.names import epoch
+from ocihaul.storage.values import ListedObject
 
 L = TypeVar("L")
 

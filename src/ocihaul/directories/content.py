@@ -13,12 +13,11 @@ from pathlib import Path
 
 from ocihaul.errors import ServiceError, SourceChangedError, TransferCancelled
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.listing import ListedObject
+from ocihaul.storage.values import ListedObject
 from ocihaul.transfer import checksum
-from ocihaul.transfer.buffers import BLOCK, buffer_for
 from ocihaul.transfer.checksum import CRC32C, MD5
 from ocihaul.transfer.download.verification import ObjectChecksums, of_parts, part_sizes
-from ocihaul.transfer.source import FileSource
+from ocihaul.transfer.source import BLOCK, FileSource, buffer_for
 
 #: How many part sizes are tried: each is another read of the file, and sending it costs one.
 _MOST_PART_SIZES = 3

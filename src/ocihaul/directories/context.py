@@ -14,8 +14,8 @@ from ocihaul.errors import JournalError, OcihaulError
 from ocihaul.events import FileFailed, FileFinished, Listener, Notice, ignore
 from ocihaul.redaction import redact
 from ocihaul.storage.client import StorageClient
-from ocihaul.transfer.adaptive_concurrency import AdaptiveConcurrency
 from ocihaul.transfer.journal.journal import Journal, state_directory
+from ocihaul.transfer.monitor import AdaptiveConcurrency
 
 
 @dataclass(slots=True)

@@ -9,8 +9,8 @@ from ocihaul.directories.context import DirectoryContext
 from ocihaul.directories.request import DirectoryDelete
 from ocihaul.directories.results import DELETED, EXTRA, NOT_DELETED
 from ocihaul.errors import OcihaulError, ServiceError
-from ocihaul.storage.listing import PAGE
 from ocihaul.storage.names import check_text
+from ocihaul.storage.values import PAGE
 
 #: What a service says that does not know the operation.
 _UNKNOWN = frozenset({400, 404, 405, 501})

@@ -19,13 +19,13 @@ from ocihaul.directories.small_put import SMALL
 from ocihaul.directories.workers import Crew
 from ocihaul.errors import LocalFileError, ObjectArchivedError, ObjectExistsError, OcihaulError
 from ocihaul.events import Notice
-from ocihaul.storage.listing import ListedObject
+from ocihaul.storage.values import ListedObject
 from ocihaul.transfer.download.download import download, is_unfinished, tidy
 from ocihaul.transfer.download.local_file import Place
 from ocihaul.transfer.download.request import DownloadRequest, validate_options
 from ocihaul.transfer.locks import alone
+from ocihaul.transfer.monitor import TransferMonitor
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE
-from ocihaul.transfer.stats import TransferMonitor
 
 _ASK = "Pass `mode='overwrite'` to replace it, or `mode='keep'` to leave it as it is."
 

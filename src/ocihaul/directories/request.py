@@ -11,7 +11,7 @@ from ocihaul.directories.filters import EVERYTHING, Filter, make_filter
 from ocihaul.directories.names import sort_key
 from ocihaul.directories.shards import WHOLE, Shard, parse_shard
 from ocihaul.directories.walk import Wanted
-from ocihaul.storage.types import SseCustomerKey
+from ocihaul.storage.values import SseCustomerKey
 from ocihaul.transfer.upload.request import UploadRequest
 
 #: Asked with a name before something is replaced (`SyncMode.ASK`); None for no answer at all.

@@ -31,8 +31,8 @@ from ocihaul.directories.results import (
 from ocihaul.directories.walk import size_of
 from ocihaul.events import Event, FileFinished, Listener, Notice, audience
 from ocihaul.storage.client import StorageClient
-from ocihaul.transfer.adaptive_concurrency import AdaptiveConcurrency
 from ocihaul.transfer.journal.journal import Journal
+from ocihaul.transfer.monitor import AdaptiveConcurrency
 
 #: Failures whose reasons a result has; a directory may have millions.
 MOST_FAILURES = 1000

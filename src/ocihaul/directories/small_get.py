@@ -10,13 +10,13 @@ import crc32c
 
 from ocihaul.errors import ChecksumError, LocalFileError, ServiceError
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.listing import ListedObject
 from ocihaul.storage.object_range import ObjectRange, PinnedObject
+from ocihaul.storage.values import ListedObject
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, MD5
+from ocihaul.transfer.download.context import RangeSink
 from ocihaul.transfer.download.download import SUFFIX
 from ocihaul.transfer.download.local_file import Place
-from ocihaul.transfer.download.range_sink import RangeSink
 from ocihaul.transfer.upload.part_uploader import MOST_SENDS
 
 #: What a file system says that has no locks.

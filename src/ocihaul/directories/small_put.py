@@ -13,9 +13,9 @@ from ocihaul.storage.calls import Headers
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.names import check_headers
 from ocihaul.transfer import checksum
-from ocihaul.transfer.integrity import Integrity
+from ocihaul.transfer.checksum import Integrity
+from ocihaul.transfer.upload.context import RemoteObject
 from ocihaul.transfer.upload.part_uploader import MOST_SENDS
-from ocihaul.transfer.upload.remote_object import RemoteObject
 from ocihaul.transfer.upload.request import UploadRequest, put_headers, requested_algorithm
 from ocihaul.transfer.upload.single_put import Content, VerifiedPut
 

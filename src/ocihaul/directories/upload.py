@@ -25,10 +25,10 @@ from ocihaul.errors import (
 )
 from ocihaul.events import DirectoryScanned, Notice
 from ocihaul.storage.calls import Headers
-from ocihaul.storage.listing import ListedObject
 from ocihaul.storage.names import check_text
+from ocihaul.storage.values import ListedObject
+from ocihaul.transfer.monitor import TransferMonitor
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE
-from ocihaul.transfer.stats import TransferMonitor
 from ocihaul.transfer.upload.incomplete import IncompleteUploadIndex
 from ocihaul.transfer.upload.request import (
     IfExists,

@@ -18,7 +18,7 @@ from ocihaul.errors import (
     TransferCancelled,
 )
 from ocihaul.threads import all_ended, started
-from ocihaul.transfer.adaptive_concurrency import AdaptiveConcurrency
+from ocihaul.transfer.monitor import AdaptiveConcurrency
 
 Job = Callable[[], None]
 

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from ocihaul.emulator.answers import AnswersError, read_answers
 from ocihaul.emulator.emulator import Emulator
 from ocihaul.emulator.log import LogEntry, as_json
-from ocihaul.emulator.settings import GIB, MIB, Settings
+from ocihaul.emulator.settings import GIB, MIB, AnswersError, Settings, read_answers
 
 _UNITS = {"": 1, "K": 1024, "M": MIB, "G": GIB}
 

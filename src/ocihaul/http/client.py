@@ -14,6 +14,7 @@ from ocihaul import __version__
 from ocihaul.clock import ServerClock
 from ocihaul.errors import NetworkError, OcihaulError, TransferCancelled
 from ocihaul.events import AttemptFinished, Listener, Notice, RetryScheduled, ignore
+from ocihaul.hosts import Origin
 from ocihaul.http.retry import (
     Action,
     RetryPolicy,
@@ -35,7 +36,6 @@ from ocihaul.transport.message import (
     Unreachable,
     WireError,
 )
-from ocihaul.transport.origin import Origin
 from ocihaul.transport.pool import Pool
 
 #: Bodies above this announce themselves and wait for `100 Continue`, bytes: a refusal then costs

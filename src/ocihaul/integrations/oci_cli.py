@@ -26,8 +26,7 @@ from ocihaul.integrations.oci_cli_debug import redacted_debug
 from ocihaul.integrations.oci_cli_settings import TOKEN, is_session_by_default, settings_for
 from ocihaul.printing import say, say_text
 from ocihaul.session.credential import Credential
-from ocihaul.session.factory import home_directory
-from ocihaul.session.session import Session
+from ocihaul.session.session import Session, home_directory
 from ocihaul.transport.message import StopSign
 
 FAILED = 1

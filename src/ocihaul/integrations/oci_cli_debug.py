@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ocihaul.held_secrets import mask_held
-from ocihaul.redaction import redact
+from ocihaul.redaction import mask_held, redact
 
 #: Redaction is slow beside a print of 16 KiB of object bytes, so only text that has one of these
 #: goes through it: every kind of secret does.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ocihaul.config import Flags, Settings, load_rc, profile_name, resolve
-from ocihaul.config.identity import choose_auth
+from ocihaul.config.profile import choose_auth
 from ocihaul.config.sources import Places, expand_home, read_section
 from ocihaul.errors import OcihaulError
 

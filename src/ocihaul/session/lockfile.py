@@ -1,7 +1,9 @@
 """The lock files of a session: where they are, and which processes hold them right now.
 
-A lock file is never removed: it counts only while a process holds it. The holders are for people to
-read; no decision depends on them.
+A lock file is never removed: it counts only while a process holds it. `KeeperLock` shows that
+`session keep` is running, by a shared lock next to the token file; the kernel releases it when its
+process ends, however that ends, so it is never stale. The holders are for people to read (`status`,
+`doctor`); no decision depends on them.
 """
 
 import contextlib
@@ -132,3 +134,44 @@ def _program(pid: int) -> str | None:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
     return None
+
+
+_KIND = "keepers"
+
+
+class KeeperLock:
+    """The shared lock of one keeper for one token. Where it cannot be taken, nothing happens."""
+
+    def __init__(self, token_file: Path) -> None:
+        self._token_file = token_file
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock, unless it is held; a process that checks it right now may delay that."""
+        if self._descriptor is not None:
+            return
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl  # noqa: PLC0415  POSIX only
+
+            path = lock_file_for(self._token_file, _KIND)
+            make_for_owner(path, self._token_file)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                os.close(descriptor)
+                raise
+            self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Release the lock; harmless when it is not held."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def find_keepers(token_file: Path) -> tuple[Holder, ...]:
+    """Return the visible keepers of this token's session."""
+    with contextlib.suppress(OSError):
+        return sharers_of(lock_file_for(token_file, _KIND))
+    return ()

@@ -14,7 +14,7 @@ from ocihaul.clock import moment
 from ocihaul.config.sources import login_command
 from ocihaul.errors import RenewalUnavailable, SessionError, SessionExpiredError
 from ocihaul.session.credential import Credential
-from ocihaul.session.renewal_chain import Failed, NotExtended, Provider, Refused, Renewed
+from ocihaul.session.policy import Failed, NotExtended, Provider, Refused, Renewed
 from ocihaul.session.store import CredentialStore, StoreBusy, replaceable
 from ocihaul.session.token import SessionToken
 

@@ -22,13 +22,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from ocihaul.clock import ServerClock
 from ocihaul.documents import DocumentError, read_object
 from ocihaul.errors import ConfigError, CredentialError, RenewalUnavailable, UsageError
-from ocihaul.session.credential import Credential, CredentialProvider
-from ocihaul.session.keys import public_pem
-from ocihaul.session.renewal_chain import Failed, NotExtended, Outcome, Refused, Renewed
+from ocihaul.hosts import Origin
+from ocihaul.session.credential import Credential, CredentialProvider, sign
+from ocihaul.session.policy import Failed, NotExtended, Outcome, Refused, Renewed
+from ocihaul.session.store import public_pem
 from ocihaul.session.token import SessionToken
-from ocihaul.signing import sign
 from ocihaul.transport.message import Answer, Request, Stopped, WireError, excerpt
-from ocihaul.transport.origin import Origin
 
 #: Sends one request to the auth service; the float is the seconds it may take in all.
 Send = Callable[[Origin, Request, float], Answer]

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from ocihaul.clock import read_date
 from ocihaul.documents import LAST_MOMENT, object_of, read_object, text
 from ocihaul.errors import CredentialError
-from ocihaul.held_secrets import hold
+from ocihaul.redaction import hold
 
 #: Base64url and dots (RFC 7515). Decoders may skip other characters; a header that carries the
 #: token must not. (A library for this takes as long to import as all the rest of `session status`.)

@@ -1,25 +1,129 @@
-"""How every operation of Object Storage is called: endpoint, checks, pages, actions."""
+"""How every operation of Object Storage is called: endpoint, checks, pages, actions.
 
-from collections.abc import Callable, Mapping
+Lists come page by page: each page names the next one, and none may come twice.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ocihaul.documents import DocumentError, read_json, whole_object
 from ocihaul.errors import ServiceError
 from ocihaul.events import Listener, Notice, ignore
+from ocihaul.hosts import Origin
 from ocihaul.http.client import HttpClient, ServiceCall
-from ocihaul.storage.fields import Document, entries
-from ocihaul.storage.names import bucket_path, check_headers, check_object_name, check_text, is_etag
-from ocihaul.storage.paging import Extent, Listing
+from ocihaul.storage.names import (
+    Document,
+    bucket_path,
+    check_headers,
+    check_object_name,
+    check_text,
+    entries,
+    is_etag,
+)
+from ocihaul.storage.values import PAGE
 from ocihaul.transport.message import Answer
-from ocihaul.transport.origin import Origin
+
+T = TypeVar("T")
+P = TypeVar("P", bound=Sized)
+
+#: Pages without an entry, one after the other, after which no end is expected any more.
+MOST_EMPTY = 1000
+
+
+def pages(
+    ask: Callable[[str | None], tuple[P, str | None]], operation: str, *, first: str | None = None
+) -> Iterator[P]:
+    """Every page of a list, each asked for when the one before it has been used.
+
+    `ask` gets a page's name (`first` to begin with) and returns the page with the name of the
+    next one. Raises ServiceError when a name comes again, or page after page has nothing in it:
+    the list would never end.
+    """
+    seen = set() if first is None else {first}
+    name = first
+    empty = 0
+    while True:
+        page, following = ask(name)
+        yield page
+        if not following:
+            return
+        empty = 0 if len(page) else empty + 1
+        if following in seen or empty > MOST_EMPTY:
+            raise endless(operation)
+        seen.add(following)
+        name = following
+
+
+def endless(operation: str) -> ServiceError:
+    """The error to raise for a list whose pages make no progress."""
+    return ServiceError(
+        status=200,
+        code=None,
+        message="the list repeats a page, or makes no progress, so it would never end",
+        operation=operation,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much of a list: from which page on, at most how many items, how many at a time.
+
+    `single`: one page, of the service's own size where no `page_size` is given.
+    """
+
+    page: str | None = None
+    limit: int | None = None
+    page_size: int | None = PAGE
+    single: bool = False
+
+    def size_after(self, count: int) -> int | None:
+        """How many items to ask for when `count` are there."""
+        if self.limit is None:
+            return self.page_size
+        return min(self.limit - count, self.page_size or PAGE)
+
+
+ALL = Extent()
+
+
+class Listing(Generic[T]):
+    """The items of a list, asked for page by page while one iterates.
+
+    `following` is the name of the page that was not asked for any more, if there is one.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[str | None, int | None], tuple[Sequence[T], str | None]],
+        operation: str,
+        extent: Extent,
+    ) -> None:
+        self._ask = ask
+        self._operation = operation
+        self._extent = extent
+        self.following: str | None = None
+
+    def __iter__(self) -> Iterator[T]:
+        count = 0
+
+        def ask(name: str | None) -> tuple[Sequence[T], str | None]:
+            items, self.following = self._ask(name, self._extent.size_after(count))
+            return items, self.following
+
+        for items in pages(ask, self._operation, first=self._extent.page):
+            count += len(items)
+            yield from items
+            enough = self._extent.limit is not None and count >= self._extent.limit
+            if enough or self._extent.single:
+                return
+
 
 #: The largest page of a list, bytes: 1,000 names of 1,024 bytes, each written as \uXXXX, and what
 #: is told of them, stay below.
 PAGE_LIMIT = 16 * 2**20
 
 Headers = Mapping[str, str]
-T = TypeVar("T")
 
 #: Where the names of objects stand in the documents of actions.
 _OBJECT_NAMES = frozenset({"objectName", "sourceName", "newName", "destinationObjectName"})
@@ -59,10 +163,14 @@ class Caller:
         return self._endpoint(namespace)
 
     def _call(self, namespace: str | None, call: ServiceCall) -> Answer:
+        return self._client.call(self._checked(namespace, call), call)
+
+    def _checked(self, namespace: str | None, call: ServiceCall) -> Origin:
+        """Where a call goes, whose headers and query can be sent. Raises UsageError."""
         check_headers(call.headers)
         for name, value in call.query.items():
             check_text(value, name)
-        return self._client.call(Origin.parse(self._endpoint(namespace)), call)
+        return Origin.parse(self._endpoint(namespace))
 
     def _told(self, namespace: str | None, call: ServiceCall, reader: Callable[[Any], T]) -> T:
         """What `reader` makes of the answer's JSON."""
@@ -167,6 +275,12 @@ def check_etag(answer: Answer, operation: str, *, needed: bool = True) -> None:
     if etag is not None and not is_etag(etag):
         reason = "the etag in the answer is not one that a header can carry"
         raise odd_answer(answer, reason, operation)
+
+
+def stored(answer: Answer, operation: str) -> Answer:
+    """The answer to what has made an object or a part: it has an etag. Raises ServiceError."""
+    check_etag(answer, operation)
+    return answer
 
 
 _CONTAINERS = frozenset({"BucketNotFound", "NamespaceNotFound"})

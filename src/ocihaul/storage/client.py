@@ -16,18 +16,25 @@ from dataclasses import replace
 from ocihaul.documents import DocumentError, object_of, text
 from ocihaul.errors import ServiceError
 from ocihaul.events import Listener
+from ocihaul.hosts import Origin
 from ocihaul.http.client import ServiceCall
-from ocihaul.storage.administration import Administration
-from ocihaul.storage.bucket_operations import BucketOperations
-from ocihaul.storage.calls import Headers, already_gone, check_etag, odd_answer, read
-from ocihaul.storage.listing import UploadSummary
+from ocihaul.storage.bucket_operations import Administration, BucketOperations
+from ocihaul.storage.calls import (
+    ALL,
+    Extent,
+    Headers,
+    Listing,
+    already_gone,
+    check_etag,
+    odd_answer,
+    read,
+    stored,
+)
 from ocihaul.storage.names import bucket_path, object_path, upload_path
 from ocihaul.storage.object_operations import ObjectOperations
-from ocihaul.storage.paging import ALL, Extent, Listing
 from ocihaul.storage.preauthenticated import PreauthenticatedUploads
-from ocihaul.storage.types import ObjectSummary, PartSummary
+from ocihaul.storage.values import ObjectSummary, PartSummary, UploadSummary
 from ocihaul.transport.message import Answer, Body, Sink
-from ocihaul.transport.origin import Origin
 
 #: Needs a valid credential and nothing else; see `HttpClient.probe`.
 PROBE = ServiceCall("GetNamespace", "GET", "/n")
@@ -102,9 +109,8 @@ class StorageClient(ObjectOperations, BucketOperations, Administration):
     ) -> Answer:
         """Store a whole object, at most 50 GiB."""
         path = object_path(namespace, bucket, name)
-        return self._stored(
-            namespace, ServiceCall("PutObject", "PUT", path, headers=headers, body=body)
-        )
+        call = ServiceCall("PutObject", "PUT", path, headers=headers, body=body)
+        return stored(self._call(namespace, call), call.operation)
 
     def create_multipart_upload(
         self,
@@ -153,7 +159,7 @@ class StorageClient(ObjectOperations, BucketOperations, Administration):
             body=body,
             abandoned=abandoned,
         )
-        return self._stored(namespace, call)
+        return stored(self._client.call(self._checked(namespace, call), call), call.operation)
 
     def commit_multipart_upload(
         self,
@@ -178,7 +184,7 @@ class StorageClient(ObjectOperations, BucketOperations, Administration):
             headers=headers,
             document={"partsToCommit": parts, "partsToExclude": []},
         )
-        return self._stored(namespace, call)
+        return stored(self._call(namespace, call), call.operation)
 
     def abort_multipart_upload(
         self, namespace: str, bucket: str, name: str, *, upload_id: str
@@ -233,12 +239,6 @@ class StorageClient(ObjectOperations, BucketOperations, Administration):
             abandoned=abandoned,
         )
         return self._call(namespace, call)
-
-    def _stored(self, namespace: str, call: ServiceCall) -> Answer:
-        """The answer to what has made an object or a part: it has an etag."""
-        answer = self._call(namespace, call)
-        check_etag(answer, call.operation)
-        return answer
 
 
 def _namespace(document: object) -> str:

@@ -12,10 +12,13 @@ from ocihaul.storage.calls import (
     Described,
     Headers,
     already_gone,
+    endless,
+    pages,
     read,
     without_none,
 )
-from ocihaul.storage.listing import (
+from ocihaul.storage.names import bucket_path, check_text, object_path, quoted
+from ocihaul.storage.values import (
     PAGE,
     BatchDeletion,
     DeletedObject,
@@ -23,8 +26,6 @@ from ocihaul.storage.listing import (
     Selection,
     WorkRequest,
 )
-from ocihaul.storage.names import bucket_path, check_text, object_path, quoted
-from ocihaul.storage.paging import endless, pages
 from ocihaul.transport.message import Answer
 
 EVERYTHING = Selection()

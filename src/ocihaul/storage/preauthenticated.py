@@ -11,13 +11,12 @@ from urllib.parse import urlsplit
 
 from ocihaul.documents import object_of, text
 from ocihaul.errors import ServiceError
-from ocihaul.held_secrets import hold_access_uri
+from ocihaul.hosts import Origin
 from ocihaul.http.client import HttpClient, ServiceCall
+from ocihaul.redaction import hold_access_uri
 from ocihaul.storage.calls import Headers, already_gone, read
-from ocihaul.storage.fields import access_path
-from ocihaul.storage.names import check_headers
+from ocihaul.storage.names import access_path, check_headers
 from ocihaul.transport.message import Answer, Body
-from ocihaul.transport.origin import Origin
 
 _MULTIPART = {"opc-multipart": "true"}
 

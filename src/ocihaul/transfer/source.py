@@ -1,14 +1,60 @@
-"""Sources of bytes: a file, read at any offset and recognized again."""
+"""Where the bytes of an upload come from: a file, read at any offset and recognized again.
 
+With them, what both directions need to move bytes: buffers, and the checksums of ranges that are
+read for that alone.
+"""
+
+import mmap
 import os
 import stat
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
-from ocihaul.errors import SourceChangedError, SourceError
+from ocihaul.errors import SourceChangedError, SourceError, TransferCancelled
+from ocihaul.transfer import checksum
+from ocihaul.transfer.workers import AbandonedError, WorkerPool, supply_of
+
+#: Read, hash and send in steps of this many bytes. Larger steps cost memory per thread, smaller
+#: ones handovers of the interpreter's lock: half of it costs 5 % more CPU over plain HTTP, and the
+#: same over TLS.
+BLOCK = 1024 * 1024
+
+#: Halves of huge pages that are not in use. Its methods are safe from any thread.
+_halves: deque[memoryview] = deque()
+
+
+def buffer_for(length: int) -> memoryview:
+    """A buffer to move `length` bytes in steps: of that size, at most `BLOCK`, one byte at least.
+
+    It is half of a huge page where the system has those: an upload costs a fifth less CPU with
+    them than with memory that begins anywhere in a small page. It is freed when neither half is
+    in use.
+    """
+    try:
+        half = _halves.pop()
+    except IndexError:
+        page = _memory(2 * BLOCK)
+        half = page[:BLOCK]
+        _halves.append(page[BLOCK:])
+    return half[: max(length, 1)]
+
+
+def _memory(size: int) -> memoryview:
+    if not hasattr(mmap, "MADV_HUGEPAGE"):
+        return memoryview(bytearray(size))
+    try:
+        pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError:  # too many mappings, perhaps: there may be other memory
+        return memoryview(bytearray(size))
+    with suppress(OSError):  # a kernel without huge pages
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    return memoryview(pages)
+
 
 _NO_FILE = "Open it and upload it as a stream, or copy it to a file first."
 
@@ -155,3 +201,73 @@ class FileSource:
 
 def _identity(status: os.stat_result) -> Identity:
     return Identity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+#: Hashing releases the interpreter's lock: more threads than this wait for the disk.
+THREADS = 4
+
+
+def digest_range(
+    source: Source,
+    offset: int,
+    length: int,
+    algorithms: Collection[str],
+    *,
+    buffer: memoryview | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> dict[str, bytes]:
+    """Read a range and return its checksums by algorithm. Raises SourceError.
+
+    `check` is called before each block, and may raise. `buffer` is lent.
+    """
+    running = {name: checksum.start(name) for name in algorithms}
+    view = buffer_for(length) if buffer is None else buffer
+    for start in range(0, length, len(view)):
+        check()
+        block = view[: min(len(view), length - start)]
+        source.read_into(block, offset + start)
+        for one in running.values():
+            one.update(block)
+    return {name: one.digest() for name, one in running.items()}
+
+
+def digest_ranges(
+    source: FileSource,
+    ranges: Collection[tuple[int, int]],
+    algorithms: Collection[str],
+    *,
+    stop: threading.Event,
+    threads: int = THREADS,
+) -> list[dict[str, bytes]]:
+    """Return the checksums of each range (offset, length in bytes), each byte read once.
+
+    Raises SourceError, and TransferCancelled once `stop` is set.
+    """
+    found: dict[int, dict[str, bytes]] = {}
+    abandoned = threading.Event()
+
+    def check() -> None:
+        if stop.is_set():
+            raise TransferCancelled("stopped while the file was read")
+        if abandoned.is_set():
+            raise AbandonedError
+
+    def worker() -> Callable[[tuple[int, tuple[int, int]]], None]:
+        buffer = buffer_for(BLOCK)
+
+        def digest(task: tuple[int, tuple[int, int]]) -> None:
+            index, (offset, length) = task
+            found[index] = digest_range(
+                source, offset, length, algorithms, buffer=buffer, check=check
+            )
+
+        return digest
+
+    WorkerPool(
+        supply_of(enumerate(ranges)),
+        worker,
+        parallel=min(threads, len(ranges)),
+        stop=stop,
+        abandoned=abandoned,
+    ).run()
+    return [found[index] for index in range(len(ranges))]

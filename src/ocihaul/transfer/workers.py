@@ -6,10 +6,13 @@ from typing import Generic, TypeVar
 
 from ocihaul.errors import SessionError, TooManyThreadsError, TransferCancelled
 from ocihaul.threads import all_ended, start_as_many
-from ocihaul.transfer.adaptive_concurrency import AdaptiveConcurrency
-from ocihaul.transfer.buffers import AbandonedError
+from ocihaul.transfer.monitor import AdaptiveConcurrency
 
 T = TypeVar("T")
+
+
+class AbandonedError(Exception):
+    """Another part has failed for good: this one is given up. Control flow, never shown."""
 
 
 def supply_of(tasks: Iterable[T]) -> Callable[[], T | None]:

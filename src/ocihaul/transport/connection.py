@@ -3,7 +3,7 @@
 An upload's answer may come before its body has gone out (401, 403, 412, 503), and a server that
 answers early often closes without reading on. A client that only looks for the answer after the
 last byte loses it to a reset. So the socket is non-blocking, and every wait is for both
-directions. `heads` and `reply` take the messages apart; this module moves them.
+directions. `framing` takes the messages apart; this module moves them.
 """
 
 import socket
@@ -11,12 +11,10 @@ import ssl
 import time
 from collections.abc import Callable
 
-from ocihaul.transport.body_reader import Inflow
-from ocihaul.transport.channel import Channel, Timeouts
+from ocihaul.transport.channel import READ, SLICE, WRITE, Channel, Inflow, Timeouts
 from ocihaul.transport.congestion import SYSTEM, Congestion, CongestionWatch
-from ocihaul.transport.flows import Flows
-from ocihaul.transport.http_heads import AnswerHead, request_head
-from ocihaul.transport.limiter import Limiter, unlimited
+from ocihaul.transport.flows import Flows, Limiter, unlimited
+from ocihaul.transport.framing import AnswerHead, Reply, request_head
 from ocihaul.transport.message import (
     ERROR_LIMIT,
     Answer,
@@ -28,8 +26,6 @@ from ocihaul.transport.message import (
     StopSign,
     WireError,
 )
-from ocihaul.transport.poller import READ, SLICE, WRITE
-from ocihaul.transport.response import Reply
 
 #: How long to listen for an answer once sending has failed, seconds.
 _LAST_WORDS = 2.0
@@ -97,7 +93,10 @@ class Connection:
         self.reusable = False
         body = b""
         try:
-            all_sent = self._send_request(request)
+            rest = self._send_head(request)
+            all_sent = not self._has_answer()
+            if rest is not None and all_sent:
+                all_sent = self._send_body(rest) and not self._has_answer()
             head = self._receive_head()
             self._channel.end_flow(well=True)
             if request.sink is not None and 200 <= head.status < 300:
@@ -121,22 +120,22 @@ class Connection:
 
     # Sending. Each step stops as soon as the final answer is there.
 
-    def _send_request(self, request: Request) -> bool:
-        """True when all of it went out before there was an answer."""
+    def _send_head(self, request: Request) -> bytes | Body | None:
+        """Send the head, a small body with it, and ask whether a large one may follow.
+
+        Returns the body that is still to be sent.
+        """
         body, head = request.body, request_head(request)
         self._head_left = len(head)
         if isinstance(body, bytes) and self._may_go_together(head, body):
             self._send(memoryview(head + body))
-        else:
-            self._send(memoryview(head))
-            if "expect" in request.headers:
-                self._wait_for_go_ahead()
-            if body is not None and not self._has_answer():
-                self._begin_to_send(body, judged=not request.patient)
-                return self._send_body(body) and not self._has_answer()
-            if body is not None:
-                return False
-        return not self._has_answer()
+            return None
+        self._send(memoryview(head))
+        if "expect" in request.headers:
+            self._wait_for_go_ahead()
+        if body is not None and not self._has_answer():
+            self._begin_to_send(body, judged=not request.patient)
+        return body
 
     def _may_go_together(self, head: bytes, body: bytes) -> bool:
         return len(head) + len(body) <= _TOGETHER and self._limiter.allowed() is None

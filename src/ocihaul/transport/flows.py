@@ -1,13 +1,138 @@
-"""The bodies that move over the connections of one pool, each measured beside the others."""
+"""The bodies that move over a pool's connections: limited together, measured beside each other.
+
+`Limiter` is `--bandwidth`: bytes per second of all connections of a process, evenly. `Turns` lets
+no more bodies begin than fill what is allowed: a limit that ten parts share lets none of them end
+for a long time, and what was sent of a part is lost when the upload is stopped. Where two
+connections fill the limit, two parts go at a time, and the oldest are stored soon. How many fill it
+is found out: twice as many, whenever there was room. `Flows` measures how fast each goes; `stall`
+judges that.
+"""
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from ocihaul.transport import stall
-from ocihaul.transport.limiter import Limiter, unlimited
-from ocihaul.transport.message import Stalled
+from ocihaul.transport.message import Stalled, Stopped, StopSign
 from ocihaul.transport.stall import Look, Verdict
+
+#: Portions per second that a limited flow is cut into, so that it flows evenly: a server gives up
+#: on a sender that is silent between large blocks.
+_PER_SECOND = 20
+_SMALLEST_PORTION = 4 * 1024
+#: A portion is smaller still where it would take longer than this, seconds: with many connections
+#: each of them waits for a portion of all the others.
+_LONGEST_PORTION = 0.25
+#: How much of the past may be made up for, seconds: a pause (of the session, a retry) must not be
+#: followed by a burst.
+_CATCH_UP = 0.25
+
+
+def unlimited() -> float | None:
+    """The rate of a limiter that limits nothing."""
+    return None
+
+
+class Limiter:
+    """Says how long each portion has to wait, so that all together keep to the rate.
+
+    `rate` gives the bytes per second that are allowed at this moment, None for no limit; it is
+    asked for each portion, so it may change with the time of day. Thread-safe.
+    """
+
+    def __init__(
+        self, rate: Callable[[], float | None], *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._rate = rate
+        self._monotonic = monotonic
+        self._lock = threading.Lock()  # guards the two below
+        self._free_at = 0.0
+        self._full_at = 0.0
+
+    @property
+    def full_at(self) -> float:
+        """When bytes had to wait last, on the monotonic clock."""
+        return self._full_at
+
+    def allowed(self) -> float | None:
+        """Bytes per second that are allowed at this moment, None for no limit."""
+        return self._rate()
+
+    def portions(self, block: memoryview) -> Iterator[memoryview]:
+        """`block` in pieces that may be reserved one by one; in one piece where it is small."""
+        rate = self._rate()
+        most = len(block) if rate is None else _portion(rate)
+        for start in range(0, len(block), most or 1):
+            yield block[start : start + most]
+
+    def delay(self, count: int) -> float:
+        """Reserve `count` bytes; the seconds to wait before they may go."""
+        rate = self._rate()
+        if rate is None:
+            return 0.0
+        now = self._monotonic()
+        with self._lock:
+            start = max(self._free_at, now - _CATCH_UP)
+            self._free_at = start + count / rate
+            if start > now:
+                self._full_at = now
+        return max(0.0, start - now)
+
+
+def _portion(rate: float) -> int:
+    smallest = min(_SMALLEST_PORTION, int(rate * _LONGEST_PORTION))
+    return max(1, smallest, int(rate / _PER_SECOND))
+
+
+#: Room for so long means that more may begin, seconds: the last ones have got going by then.
+ROOM = 1.0
+#: How often one that waits looks, seconds.
+_GLANCE = 0.1
+
+
+class Turns:
+    """Counts the bodies under way. Thread-safe."""
+
+    def __init__(
+        self, limiter: Limiter, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._limiter = limiter
+        self._monotonic = monotonic
+        self._changed = threading.Condition()  # guards all below
+        self._under_way = 0
+        self._most = 1
+        self._since = 0.0  # when `most` was last found to be too few
+
+    @contextmanager
+    def turn(self, stop: StopSign) -> Iterator[None]:
+        """Wait until one more body may begin; it is under way while the context lasts.
+
+        Without a limit nothing waits. Raises Stopped.
+        """
+        with self._changed:
+            while not self._may_begin():
+                if stop.is_set():
+                    raise Stopped
+                self._changed.wait(_GLANCE)
+            self._under_way += 1
+            self._since = self._monotonic()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._under_way -= 1
+                self._changed.notify()
+
+    def _may_begin(self) -> bool:
+        if self._limiter.allowed() is None:
+            return True
+        now = self._monotonic()
+        full = max(self._since, self._limiter.full_at)
+        if self._under_way >= self._most and now - full >= ROOM:
+            self._most, self._since = 2 * self._most, now
+        return self._under_way < self._most
+
 
 #: How often a body is measured, seconds.
 _TICK = 1.0

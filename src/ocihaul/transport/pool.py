@@ -10,18 +10,15 @@ from dataclasses import replace
 from typing import Self
 
 from ocihaul.errors import ConfigError, OcihaulError
+from ocihaul.hosts import Origin
 from ocihaul.threads import started
-from ocihaul.transport.channel import Timeouts
+from ocihaul.transport.channel import SLICE, Timeouts
 from ocihaul.transport.congestion import Congestion
 from ocihaul.transport.connection import Connection
 from ocihaul.transport.dialer import Dialer
-from ocihaul.transport.flows import Flows
-from ocihaul.transport.limiter import Limiter
+from ocihaul.transport.flows import Flows, Limiter, Turns
 from ocihaul.transport.message import Answer, Request, Stopped, StopSign, WireError
-from ocihaul.transport.origin import Origin
-from ocihaul.transport.poller import SLICE
-from ocihaul.transport.tunnel import PROXY_WANTS_USER
-from ocihaul.transport.turns import Turns
+from ocihaul.transport.proxies import PROXY_WANTS_USER
 
 #: An idle connection older than this is not tried again, seconds. Load balancers close theirs
 #: after a minute or more, and an early goodbye costs less than a lost request.
@@ -153,16 +150,23 @@ class Pool:
         certificate is not trusted, and never was; UsageError for plain HTTP that is not allowed.
         """
         request = self._dialer.route(origin, request)
-        connection = self._take_idle(origin)
-        if connection is not None:
+        connection, again = self._take_idle(origin), False
+        while True:
+            connection = connection or self._open(origin)
             try:
-                return self._exchange_on(connection, origin, request)
+                answer = connection.exchange(request)
+                if answer.status == PROXY_WANTS_USER:
+                    with self._settings_were_right(origin):
+                        self._dialer.check(origin, answer)
+                with self._shared.lock:
+                    self._shared.answered.add(origin)
+                return replace(answer, resent=True) if again else answer
             except WireError as error:
-                if not error.stale:
+                if not error.stale:  # a new connection never is
                     raise
-                answer = self._exchange_on(self._open(origin), origin, request)
-                return replace(answer, resent=True)
-        return self._exchange_on(self._open(origin), origin, request)
+            finally:
+                self._give_back(origin, connection)
+            connection, again = None, True
 
     def _open(self, origin: Origin) -> Connection:
         with self._settings_were_right(origin):
@@ -176,18 +180,6 @@ class Pool:
             flows=self._shared.flows,
             congestion=self._shared.congestion,
         )
-
-    def _exchange_on(self, connection: Connection, origin: Origin, request: Request) -> Answer:
-        try:
-            answer = connection.exchange(request)
-            if answer.status == PROXY_WANTS_USER:
-                with self._settings_were_right(origin):
-                    self._dialer.check(origin, answer)
-            with self._shared.lock:
-                self._shared.answered.add(origin)
-            return answer
-        finally:
-            self._give_back(origin, connection)
 
     @contextlib.contextmanager
     def _settings_were_right(self, origin: Origin) -> Iterator[None]:

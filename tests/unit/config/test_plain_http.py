@@ -9,12 +9,11 @@ import pytest
 import ocihaul
 from ocihaul.config import Flags, Settings, resolve
 from ocihaul.config.login import find_login_page
-from ocihaul.config.units import Found
+from ocihaul.config.settings import Found
 from ocihaul.errors import UsageError
-from ocihaul.hosts import is_exposed
+from ocihaul.hosts import Origin, is_exposed
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Request
-from ocihaul.transport.origin import Origin
 from ocihaul.transport.pool import Pool, exchange_once
 from tests.unit.transport.test_hostile_hops import serving
 from tests.world import world

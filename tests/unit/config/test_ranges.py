@@ -15,15 +15,15 @@ from ocihaul.cli.option_values import age
 from ocihaul.cli.output import make_view
 from ocihaul.config import Flags, RcFile
 from ocihaul.config.login import callback_port
-from ocihaul.config.network import attempts, check_endpoint, seconds
-from ocihaul.config.session_options import find_session_options
+from ocihaul.config.profile import attempts, check_endpoint, seconds
+from ocihaul.config.resolve import find_session_options
+from ocihaul.config.settings import Found, duration, parse_bandwidth, size
 from ocihaul.config.sources import Places
-from ocihaul.config.units import Found, duration, parse_bandwidth, size
 from ocihaul.directories.filters import LONGEST_PATTERN, make_filter
 from ocihaul.errors import ConfigError, UsageError
+from ocihaul.hosts import Origin
 from ocihaul.transfer.download.request import validate_options
 from ocihaul.transfer.plan import ServiceLimits, validate_parallel, validate_part_size
-from ocihaul.transport.origin import Origin
 from ocihaul.transport.proxies import Proxy
 
 

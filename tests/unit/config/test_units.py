@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from ocihaul.config.units import Found, parse_bandwidth
+from ocihaul.config.settings import Found, parse_bandwidth
 from ocihaul.errors import UsageError
 
 MIB = 2.0**20

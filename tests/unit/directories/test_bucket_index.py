@@ -8,7 +8,7 @@ from ocihaul.directories.bucket_index import BucketIndex
 from ocihaul.directories.shards import Shard
 from ocihaul.errors import ServiceError
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.listing import ListedObject, ObjectPage, Selection
+from ocihaul.storage.values import ListedObject, ObjectPage, Selection
 
 
 class Lists:

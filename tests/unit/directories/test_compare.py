@@ -16,7 +16,7 @@ from ocihaul.directories.compare import (
 )
 from ocihaul.directories.names import sort_key
 from ocihaul.errors import ServiceError
-from ocihaul.storage.listing import ListedObject
+from ocihaul.storage.values import ListedObject
 
 SECOND = 1_000_000_000
 T = 1_700_000_000

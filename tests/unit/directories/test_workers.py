@@ -18,7 +18,7 @@ from ocihaul.errors import (
     UploadIncompleteError,
 )
 from ocihaul.events import BytesSent
-from ocihaul.transfer.adaptive_concurrency import FIRST, WINDOW, AdaptiveConcurrency
+from ocihaul.transfer.monitor import FIRST, WINDOW, AdaptiveConcurrency
 
 
 def service(status: int, code: str | None = None) -> ServiceError:

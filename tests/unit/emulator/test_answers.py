@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ocihaul.emulator import Settings
-from ocihaul.emulator.answers import AnswersError, read_answers, settings_like
 from ocihaul.emulator.cli import _parser, _settings, main
+from ocihaul.emulator.settings import AnswersError, read_answers, settings_like
 
 
 def written(path: Path, **answers: Any) -> Path:

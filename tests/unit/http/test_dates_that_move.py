@@ -7,14 +7,14 @@ import pytest
 
 from ocihaul.clock import ServerClock
 from ocihaul.errors import ServiceError
+from ocihaul.hosts import Origin
 from ocihaul.http.client import HttpClient, ServiceCall
 from ocihaul.session.credential import ApiKey, Credential
+from ocihaul.session.policy import Failed, Renewed
 from ocihaul.session.providers import RefreshProvider
-from ocihaul.session.renewal_chain import Failed, Renewed
 from ocihaul.session.token import SessionToken
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Answer, Request, StopSign
-from ocihaul.transport.origin import Origin
 from ocihaul.transport.pool import Pool
 from tests.support import NOW, Hand, make_token, rsa_key
 

@@ -4,8 +4,8 @@ import pytest
 
 from ocihaul.http.retry import retry_after, service_error
 from ocihaul.session.credential import Credential
+from ocihaul.session.policy import Failed
 from ocihaul.session.providers import read_answer
-from ocihaul.session.renewal_chain import Failed
 from ocihaul.transport.message import Answer
 from tests.support import NOW, rsa_key
 

@@ -15,7 +15,7 @@ from ocihaul.config import Flags, resolve
 from ocihaul.emulator import Emulator
 from ocihaul.errors import ConfigError, RenewalUnavailable, ServiceError, UsageError
 from ocihaul.integrations.principals import Principal, open_principal, settled
-from ocihaul.signing import sign
+from ocihaul.session.credential import sign
 
 
 class Signer:

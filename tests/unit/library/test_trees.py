@@ -14,8 +14,8 @@ from ocihaul.directories import run
 from ocihaul.emulator import Fault
 from ocihaul.errors import OcihaulError, ServiceError, SessionError, TransferCancelled, UsageError
 from ocihaul.events import Event, FileFailed, FileFinished, Listener, Notice, PartFinished
-from ocihaul.transfer import adaptive_concurrency, plan
-from ocihaul.transfer.adaptive_concurrency import FIRST
+from ocihaul.transfer import monitor, plan
+from ocihaul.transfer.monitor import FIRST
 from tests.functional.directories import content, make, operations
 from tests.world import MIB, World
 
@@ -48,7 +48,7 @@ def interrupted(
 def test_the_service_says_how_many_go_at_a_time(
     here: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adaptive_concurrency, "WINDOW", 0.1)
+    monkeypatch.setattr(monitor, "WINDOW", 0.1)
     src = make(tmp_path / "src", *map(str, range(30)))
     here.oci.faults.add(Fault(operation="PutObject", stall_seconds=0.1, times=None))
     for most in (2, 64):

@@ -6,8 +6,7 @@ from pathlib import Path
 from ocihaul.clock import ServerClock
 from ocihaul.session import policy
 from ocihaul.session.credential import Credential
-from ocihaul.session.policy import Decision, History
-from ocihaul.session.renewal_chain import Failed, Outcome, Renewed
+from ocihaul.session.policy import Decision, Failed, History, Outcome, Renewed
 from ocihaul.session.renewer import Renewer
 from ocihaul.session.session import Session
 from ocihaul.session.store import CredentialStore

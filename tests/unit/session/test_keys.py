@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from ocihaul.errors import CredentialError
-from ocihaul.session.keys import load_key, private_pem
+from ocihaul.session.store import load_key, private_pem
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 from ocihaul.errors import RenewalUnavailable, SessionError, SessionExpiredError
 from ocihaul.session.credential import Credential
 from ocihaul.session.manual_refresh import Refreshed, refresh_once
-from ocihaul.session.renewal_chain import Failed, NotExtended, Outcome, Refused, Renewed
+from ocihaul.session.policy import Failed, NotExtended, Outcome, Refused, Renewed
 from ocihaul.session.store import CredentialStore, write_private
 from ocihaul.session.token import SessionToken
 from tests.support import NOW, make_token, pem, rsa_key

@@ -51,7 +51,7 @@ LOGIN = """
 from ocihaul.session.login.profile_files import NewSession, write_session, write_token
 from ocihaul.session.login.profile_paths import ProfilePaths, prepare
 from ocihaul.session.store import CredentialStore
-from ocihaul.session.keeper.keeper_lock import KeeperLock
+from ocihaul.session.lockfile import KeeperLock
 from ocihaul.session.token import SessionToken
 from tests.support import NOW, make_token, rsa_key
 

@@ -19,9 +19,9 @@ from filelock import FileLock
 from ocihaul.clock import ServerClock
 from ocihaul.errors import CredentialError, SessionError
 from ocihaul.session import store as store_module
-from ocihaul.session.keeper.keeper_lock import KeeperLock
+from ocihaul.session.lockfile import KeeperLock
 from ocihaul.session.login.profile_files import write_token
-from ocihaul.session.renewal_chain import Failed, Renewed
+from ocihaul.session.policy import Failed, Renewed
 from ocihaul.session.store import CredentialStore, TokenAndKey
 from ocihaul.session.token import SessionToken
 from tests.support import NOW, Hand, make_token, pem, rsa_key
@@ -141,7 +141,7 @@ FORKED = """
 import os, signal, sys, threading
 from pathlib import Path
 from ocihaul.clock import ServerClock
-from ocihaul.session.renewal_chain import Renewed
+from ocihaul.session.policy import Renewed
 from ocihaul.session.session import Session
 from ocihaul.session.store import CredentialStore, TokenAndKey
 from ocihaul.session.token import SessionToken
@@ -262,7 +262,7 @@ import encodings.ascii  # whoever follows may not be allowed to read it
 import os, sys
 from pathlib import Path
 from ocihaul.session.lockfile import lock_file_for
-from ocihaul.session.keeper.keeper_lock import find_keepers
+from ocihaul.session.lockfile import find_keepers
 from ocihaul.session.store import CredentialStore, StoreBusy
 
 os.setgroups([])

@@ -8,9 +8,9 @@ import pytest
 from ocihaul.clock import ServerClock
 from ocihaul.errors import SessionExpiredError
 from ocihaul.events import RenewalFailed
-from ocihaul.session import waiting
+from ocihaul.session import renewer
 from ocihaul.session.credential import Credential
-from ocihaul.session.renewal_chain import NotExtended, Outcome
+from ocihaul.session.policy import NotExtended, Outcome
 from ocihaul.session.session import Session
 from ocihaul.session.store import CredentialStore
 from tests.support import Hand, Recorder, make_token, pem, rsa_key
@@ -57,7 +57,7 @@ def test_a_refresh_that_returns_the_very_same_token_is_not_asked_again(tmp_path:
 def test_a_rejected_token_that_refresh_returns_again_is_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting, "_RESCUE_TIMEOUT", 0.0)
+    monkeypatch.setattr(renewer, "_RESCUE_TIMEOUT", 0.0)
     auth = Auth(same_again)
     clock = ServerClock(wall=Hand(), monotonic=Hand())
     session = Session(

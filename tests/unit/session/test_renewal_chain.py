@@ -20,32 +20,35 @@ from filelock import FileLock
 from ocihaul.clock import ServerClock
 from ocihaul.errors import LoginError, SessionExpiredError
 from ocihaul.events import RenewalFailed, TokenChanged
-from ocihaul.session import renewer, waiting
+from ocihaul.hosts import Origin
+from ocihaul.session import renewer
 from ocihaul.session.credential import ApiKey, Credential
 from ocihaul.session.login.browser_login import BrowserLogin
 from ocihaul.session.login.profile_files import NewSession, replace_session
 from ocihaul.session.login.profile_paths import ProfilePaths
-from ocihaul.session.policy import Decision, History, decide, renewal_error
-from ocihaul.session.providers import ApiKeyProvider, AuthService, RefreshProvider, Send
-from ocihaul.session.renewal_chain import (
+from ocihaul.session.policy import (
     MINT,
     NOT_MOVED,
     REFRESH,
+    Decision,
+    History,
     Outcome,
     Provider,
     Refused,
     RenewalResult,
     Renewed,
+    decide,
     reason_of,
+    renewal_error,
     run_chain,
 )
+from ocihaul.session.providers import ApiKeyProvider, AuthService, RefreshProvider, Send
 from ocihaul.session.session import Session
 from ocihaul.session.state import FILE, SessionState
 from ocihaul.session.store import CredentialStore
 from ocihaul.session.token import SessionToken
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Answer, Request
-from ocihaul.transport.origin import Origin
 from ocihaul.transport.pool import exchange_once
 from tests.support import NOW, Hand, Recorder, make_token, pem, rsa_key
 from tests.unit.session.login.test_browser_login import Visitor, id_token
@@ -440,7 +443,7 @@ def after_pausing(files: Files, deed: Callable[[Files], None], patch: pytest.Mon
 
 def after_logging_in(files: Files, post: Post | None, patch: pytest.MonkeyPatch) -> str:
     """What `--login auto` does for a paused transfer: it writes what the login brings to disk."""
-    patch.setattr(waiting, "LOOK_EVERY", 60.0)
+    patch.setattr(renewer, "LOOK_EVERY", 60.0)
     brought: list[NewSession] = []
     with BrowserLogin("https://login.example", port=0) as login:
         if post is not None:

@@ -17,7 +17,7 @@ from ocihaul.events import (
     TokenChanged,
 )
 from ocihaul.session.credential import Credential
-from ocihaul.session.renewal_chain import NOT_MOVED, Failed, NotExtended, Outcome, Refused, Renewed
+from ocihaul.session.policy import NOT_MOVED, Failed, NotExtended, Outcome, Refused, Renewed
 from ocihaul.session.session import Session
 from ocihaul.session.state import SessionStatus
 from ocihaul.session.store import CredentialStore, TokenAndKey, write_private

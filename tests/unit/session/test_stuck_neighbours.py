@@ -9,7 +9,7 @@ import pytest
 from ocihaul.clock import ServerClock
 from ocihaul.events import Notice, RenewalFailed
 from ocihaul.session.credential import Credential
-from ocihaul.session.renewal_chain import Outcome, Renewed
+from ocihaul.session.policy import Outcome, Renewed
 from ocihaul.session.session import Session
 from ocihaul.session.store import CredentialStore, StoreBusy
 from ocihaul.session.token import SessionToken

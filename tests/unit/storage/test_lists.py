@@ -5,12 +5,12 @@ import json
 import pytest
 
 from ocihaul.errors import ServiceError
+from ocihaul.hosts import Origin
 from ocihaul.http.client import ServiceCall
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.fields import epoch
-from ocihaul.storage.listing import Selection
+from ocihaul.storage.names import epoch
+from ocihaul.storage.values import Selection
 from ocihaul.transport.message import Answer
-from ocihaul.transport.origin import Origin
 
 
 class Pages:

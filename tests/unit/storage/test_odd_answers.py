@@ -8,13 +8,13 @@ import pytest
 
 from ocihaul.errors import ServiceError
 from ocihaul.events import Notice
+from ocihaul.hosts import Origin
 from ocihaul.http.client import ServiceCall
+from ocihaul.storage.calls import MOST_EMPTY
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.listing import ListedObject, ObjectPage, Selection
-from ocihaul.storage.paging import MOST_EMPTY
 from ocihaul.storage.preauthenticated import PreauthenticatedUploads
+from ocihaul.storage.values import ListedObject, ObjectPage, Selection
 from ocihaul.transport.message import Answer
-from ocihaul.transport.origin import Origin
 from tests.support import Recorder
 
 WHERE = ("n", "b")

@@ -9,10 +9,10 @@ from ocihaul.emulator import Emulator, Fault, Settings
 from ocihaul.emulator.auth import TENANCY
 from ocihaul.emulator.handlers.common import page_token
 from ocihaul.errors import ServiceError, UsageError
+from ocihaul.storage.calls import Extent
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.fields import epoch
-from ocihaul.storage.listing import ALL_FIELDS, Selection
-from ocihaul.storage.paging import Extent
+from ocihaul.storage.names import epoch
+from ocihaul.storage.values import ALL_FIELDS, Selection
 from tests.support import Recorder
 from tests.world import World
 

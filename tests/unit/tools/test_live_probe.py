@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from ocihaul.emulator import Emulator, Fault, Settings
-from ocihaul.emulator.answers import ANSWERS, settings_like
 from ocihaul.emulator.log import LogEntry
+from ocihaul.emulator.settings import ANSWERS, settings_like
 from tools.live_probe.__main__ import main
 from tools.live_probe.probe import GROUPS
 from tools.live_probe.scratch import PREFIX

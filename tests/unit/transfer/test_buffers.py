@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ocihaul.transfer import buffers
-from ocihaul.transfer.buffers import BLOCK, buffer_for
+from ocihaul.transfer import source
+from ocihaul.transfer.source import BLOCK, buffer_for
 
 
 @pytest.fixture(params=["huge pages", "no advice", "no mapping", "another system"])
@@ -20,7 +20,7 @@ def _system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         def madvise(self, *_: Any) -> None:
             raise OSError(22, "Invalid argument")
 
-    buffers._halves.clear()
+    source._halves.clear()
     if request.param == "no advice":
         monkeypatch.setattr(mmap, "mmap", Unadvised)
     elif request.param == "no mapping":
@@ -70,7 +70,7 @@ def test_threads_that_ask_at_once_get_none_that_another_has() -> None:
 
 @pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="bytearrays are freed as ever")
 def test_what_nobody_holds_any_more_is_freed() -> None:
-    buffers._halves.clear()
+    source._halves.clear()
     one, other, third = (buffer_for(BLOCK) for _ in range(3))
     page = weakref.ref(one.obj)
     assert one.obj is other.obj

@@ -10,7 +10,7 @@ import pytest
 from ocihaul.errors import NetworkError, ObjectChangedError
 from ocihaul.events import ignore
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.types import ObjectSummary
+from ocihaul.storage.values import ObjectSummary
 from ocihaul.transfer import workers
 from ocihaul.transfer.download.context import DownloadContext
 from ocihaul.transfer.download.request import DownloadRequest

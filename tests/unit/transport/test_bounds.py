@@ -15,8 +15,8 @@ from ocihaul.emulator.faults import Fault
 from ocihaul.errors import ServiceError
 from ocihaul.http.retry import service_error
 from ocihaul.session.credential import Credential
+from ocihaul.session.policy import Refused
 from ocihaul.session.providers import read_answer
-from ocihaul.session.renewal_chain import Refused
 from ocihaul.transport.channel import Timeouts
 from ocihaul.transport.connection import Connection
 from ocihaul.transport.message import DOCUMENT_LIMIT, ERROR_LIMIT, Answer, Request, WireError

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 import pytest
 
 from ocihaul.errors import ConfigError
+from ocihaul.hosts import Origin
 from ocihaul.transport.channel import Timeouts
 from ocihaul.transport.connection import Connection
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Request, StopSign, WireError
-from ocihaul.transport.origin import Origin
 from ocihaul.transport.pool import Pool
 from ocihaul.transport.proxies import Proxy
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ocihaul.transport.limiter import Limiter, unlimited
+from ocihaul.transport.flows import Limiter, unlimited
 
 MIB = 2**20
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from ocihaul.hosts import Origin
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Request, Stopped, WireError
-from ocihaul.transport.origin import Origin
 from ocihaul.transport.pool import Pool
 from tests.world import world
 

@@ -11,12 +11,11 @@ import pytest
 import trustme
 
 from ocihaul.errors import ConfigError
+from ocihaul.hosts import Origin
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Request, Stopped, WireError
-from ocihaul.transport.origin import Origin
 from ocihaul.transport.pool import Pool, exchange_once
-from ocihaul.transport.proxies import proxy_for
-from ocihaul.transport.tunnel import MOST_ANSWER
+from ocihaul.transport.proxies import MOST_ANSWER, proxy_for
 from tests.unit.transport.test_hostile_hops import serving
 
 SERVICE = Origin.parse("https://objectstorage.us-ashburn-1.oraclecloud.com")

@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from ocihaul.transport.flows import Flow, Flows
-from ocihaul.transport.limiter import Limiter
+from ocihaul.transport.flows import Flow, Flows, Limiter
 from ocihaul.transport.message import Stalled
 from ocihaul.transport.stall import ALONE, GRAIN, SILENCE, WINDOW, Look, Verdict, judge
 from tests.support import Hand

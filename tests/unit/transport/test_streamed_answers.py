@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import pytest
 
+from ocihaul.hosts import Origin
 from ocihaul.transport.channel import Timeouts
 from ocihaul.transport.connection import Connection
 from ocihaul.transport.dialer import Dialer
-from ocihaul.transport.limiter import Limiter
+from ocihaul.transport.flows import Limiter
 from ocihaul.transport.message import Answer, Request, Stopped, WireError
-from ocihaul.transport.origin import Origin
 from ocihaul.transport.pool import Pool
 from tests.unit.transport.test_hostile_hops import serving
 

@@ -5,9 +5,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from ocihaul.transport.limiter import Limiter
+from ocihaul.transport.flows import ROOM, Limiter, Turns
 from ocihaul.transport.message import Stopped
-from ocihaul.transport.turns import ROOM, Turns
 from tests.support import Hand
 
 

@@ -13,7 +13,7 @@ from ocihaul.cli.option_types import AUTO, JsonObject, ParallelCount
 from ocihaul.cli.option_values import customer_key, metadata, namespace_or_none
 from ocihaul.directories.shards import Shard, parse_shard
 from ocihaul.errors import UsageError
-from ocihaul.transfer.adaptive_concurrency import MOST
+from ocihaul.transfer.monitor import MOST
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

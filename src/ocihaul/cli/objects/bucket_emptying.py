@@ -127,7 +127,7 @@ def versions(
     accept: Callable[[str], bool] | None = None,
 ) -> Iterator[Doomed]:
     """All versions and delete markers, of one object with `name`, as `name,version`."""
-    from ocihaul.storage.listing import Selection
+    from ocihaul.storage.values import Selection
 
     selection = Selection(prefix=name or prefix, start=name, delimiter=delimiter, fields="name")
     for page in storage.list_object_versions(namespace, bucket, selection):
@@ -144,7 +144,7 @@ def _version(
 
 
 def _objects(storage: "StorageClient", namespace: str, bucket: str) -> Iterator[Doomed]:
-    from ocihaul.storage.listing import Selection
+    from ocihaul.storage.values import Selection
 
     for page in storage.list_objects(namespace, bucket, Selection(fields="name")):
         for each in page.objects:

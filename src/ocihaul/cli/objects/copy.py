@@ -15,7 +15,7 @@ from ocihaul.errors import TransferCancelled
 
 if TYPE_CHECKING:
     from ocihaul.storage.client import StorageClient
-    from ocihaul.storage.listing import WorkRequest
+    from ocihaul.storage.values import WorkRequest
 
 #: What the official CLI ends with when the wait was too short.
 TIMED_OUT = 2

@@ -11,9 +11,9 @@ from ocihaul.cli.option_types import AUTO, OptionalHours
 from ocihaul.cli.option_values import check_required, customer_key, namespace_or_none
 from ocihaul.errors import UsageError
 from ocihaul.storage.names import check_bucket_name, check_object_name
-from ocihaul.transfer.adaptive_concurrency import MOST
 from ocihaul.transfer.download.local_file import is_special, resolved
 from ocihaul.transfer.download.request import DownloadRequest
+from ocihaul.transfer.monitor import MOST
 
 DEFAULT_PARALLEL = 10
 

@@ -12,9 +12,9 @@ from ocihaul.errors import UsageError
 from ocihaul.printing import write_answer
 
 if TYPE_CHECKING:
+    from ocihaul.storage.calls import Extent, Listing
     from ocihaul.storage.client import StorageClient
-    from ocihaul.storage.listing import ObjectPage
-    from ocihaul.storage.paging import Extent, Listing
+    from ocihaul.storage.values import ObjectPage
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -45,8 +45,8 @@ def paging_options(command: Decorated) -> Decorated:
 
 def extent(invocation: Invocation) -> "Extent":
     """What the options say; raises UsageError where they contradict each other."""
-    from ocihaul.storage.listing import PAGE
-    from ocihaul.storage.paging import Extent
+    from ocihaul.storage.calls import Extent
+    from ocihaul.storage.values import PAGE
 
     options = invocation.options
     check_all(invocation)
@@ -117,7 +117,7 @@ def run(invocation: Invocation) -> int:
 
 def _pages(invocation: Invocation, storage: "StorageClient") -> Iterator["ObjectPage"]:
     from ocihaul.cli.option_values import namespace_or_none
-    from ocihaul.storage.listing import ALL_FIELDS, PAGE, Selection
+    from ocihaul.storage.values import ALL_FIELDS, PAGE, Selection
 
     options = invocation.options
     namespace = namespace_or_none(options["namespace"]) or storage.get_namespace()

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 if TYPE_CHECKING:
-    from ocihaul.storage.listing import (
+    from ocihaul.storage.values import (
         ListedObject,
         PreauthenticatedRequest,
         UploadSummary,

@@ -21,10 +21,10 @@ from ocihaul.cli.option_values import (
     namespace_or_none,
     refuse_both,
 )
+from ocihaul.config.settings import Found, size
 from ocihaul.config.sources import expand_home
-from ocihaul.config.units import Found, size
 from ocihaul.errors import UsageError
-from ocihaul.transfer.adaptive_concurrency import MOST
+from ocihaul.transfer.monitor import MOST
 from ocihaul.transfer.upload.request import (
     DEFAULT_MEMORY_LIMIT,
     IfExists,

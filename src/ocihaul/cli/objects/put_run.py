@@ -17,7 +17,7 @@ from ocihaul.cli.transfer_run import TransferRun, run_transfer
 from ocihaul.clock import read_date
 from ocihaul.config import Settings
 from ocihaul.errors import ObjectExistsError, OcihaulError, ReceiptError, TransferCancelled
-from ocihaul.storage.types import ObjectSummary
+from ocihaul.storage.values import ObjectSummary
 from ocihaul.transfer.upload.request import IfExists, UploadRequest, UploadResult
 
 KEPT = "The object already exists and was not overwritten"

@@ -70,7 +70,7 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> "UploadRequest":
     from ocihaul.cli.objects.put_options import check_source
     from ocihaul.cli.option_values import check_required, customer_key, namespace_or_none
     from ocihaul.errors import UsageError
-    from ocihaul.transfer.adaptive_concurrency import MOST
+    from ocihaul.transfer.monitor import MOST
     from ocihaul.transfer.upload.request import IfExists, UploadRequest
 
     check_required(options, "bucket_name", "file", "upload_id")

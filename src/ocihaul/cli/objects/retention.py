@@ -80,7 +80,7 @@ def get(invocation: Invocation, storage: "StorageClient", namespace: str) -> obj
 def list_rules(invocation: Invocation, storage: "StorageClient", namespace: str) -> object:
     """List the rules of a bucket."""
     from ocihaul.cli.objects.official_json import retention_rule
-    from ocihaul.storage.paging import Extent
+    from ocihaul.storage.calls import Extent
 
     options = invocation.options
     extent = Extent(page=options["page"], single=not options["all_pages"])

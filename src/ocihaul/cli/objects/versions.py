@@ -38,7 +38,7 @@ def list_object_versions(
 ) -> object:
     """List the versions of the objects in a bucket: 100, unless --limit or --all says otherwise."""
     from ocihaul.cli.objects.official_json import object_version
-    from ocihaul.storage.listing import ALL_FIELDS, PAGE, Selection
+    from ocihaul.storage.values import ALL_FIELDS, PAGE, Selection
 
     check_all(invocation)
     options = invocation.options
@@ -99,7 +99,7 @@ def _run(invocation: Invocation) -> int:
     from ocihaul.cli.objects.bucket_emptying import delete_all, versions
     from ocihaul.cli.option_values import namespace_or_none
     from ocihaul.directories.filters import make_filter
-    from ocihaul.storage.listing import PAGE
+    from ocihaul.storage.values import PAGE
 
     options = invocation.options
     bucket, name, prefix = options["bucket_name"], options["object_name"], options["prefix"]

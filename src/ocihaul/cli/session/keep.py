@@ -27,7 +27,7 @@ from ocihaul.cli.session.profiles import (
 if TYPE_CHECKING:
     from ocihaul.config import Settings
     from ocihaul.events import Event, Listener
-    from ocihaul.session.keeper.supervisor import ProfileSupervisor
+    from ocihaul.session.keeper.keeper import ProfileSupervisor
 
 COMMAND = ("session", "keep")
 #: How long `--once` may wait for an auth service that does not answer, seconds.
@@ -127,7 +127,7 @@ def _once(
 def _supervisors(
     names: Sequence[str], load: "Callable[[str], Settings]", log: "KeeperLog"
 ) -> "list[ProfileSupervisor]":
-    from ocihaul.session.keeper.supervisor import ProfileSupervisor
+    from ocihaul.session.keeper.keeper import ProfileSupervisor
 
     return [ProfileSupervisor(name, partial(load, name), log.listener(name)) for name in names]
 

@@ -20,7 +20,7 @@ from ocihaul.errors import UsageError
 if TYPE_CHECKING:
     import threading
 
-    from ocihaul.config.units import Found
+    from ocihaul.config.settings import Found
     from ocihaul.session.login.profile_files import NewSession
     from ocihaul.session.login.profile_paths import ProfilePaths
     from ocihaul.session.token import SessionToken
@@ -191,7 +191,7 @@ class _Login:
 
     def _region(self, place: "ProfilePaths") -> "Found":
         from ocihaul.config.login import find_region
-        from ocihaul.config.units import Found
+        from ocihaul.config.settings import Found
 
         region = find_region(
             self.flags,
@@ -233,7 +233,7 @@ class _Login:
     def _browsed(self, place: "ProfilePaths") -> tuple[str, "Opener"]:
         from ocihaul.cli.session import login_core
         from ocihaul.config.login import callback_port, find_login_page
-        from ocihaul.config.units import Found, duration
+        from ocihaul.config.settings import Found, duration
         from ocihaul.session.login.browser_login import PORT
 
         options = self.options
@@ -279,8 +279,8 @@ class _Login:
         from ocihaul.cli.session import login_core
         from ocihaul.config.login import resolve_signer
         from ocihaul.config.sources import expand_home
-        from ocihaul.session.keys import read_public_key_file
         from ocihaul.session.login.profile_files import NewSession
+        from ocihaul.session.store import read_public_key_file
 
         signer = resolve_signer(self.flags, self.environ, self.home, command=COMMAND)
         self.notices += map(in_flags, signer.notices)

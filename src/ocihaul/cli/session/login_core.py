@@ -55,9 +55,8 @@ def run_mint(
 ) -> "SessionToken":
     """Mint a token for a public key, signed for by the profile of `signer`."""
     from ocihaul.clock import ServerClock
-    from ocihaul.session.factory import open_api_key, open_api_key_provider
     from ocihaul.session.providers import mint_or_raise
-    from ocihaul.session.session import Session
+    from ocihaul.session.session import Session, open_api_key, open_api_key_provider
 
     clock = ServerClock(listener=listener)
     if signer.auth == "api_key":

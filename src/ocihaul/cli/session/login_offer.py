@@ -124,7 +124,7 @@ class LoginOffer:
 
     def _page(self) -> "LoginPage":
         from ocihaul.config.login import find_login_page
-        from ocihaul.config.units import Found
+        from ocihaul.config.settings import Found
 
         return find_login_page(
             Found(self._settings.region or "", "the region of the profile"),

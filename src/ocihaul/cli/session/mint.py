@@ -33,8 +33,8 @@ def _mint(given: Given) -> int:
     from ocihaul.cli.signals import stopping
     from ocihaul.config import resolve
     from ocihaul.printing import say
-    from ocihaul.session.factory import public_key_of, store_for
     from ocihaul.session.login.profile_files import write_token
+    from ocihaul.session.session import public_key_of, store_for
 
     environ, home = environment_and_home()
     flags = replace(given.flags(), auth="security_token")

@@ -40,8 +40,8 @@ def _refresh(given: Given, profile: str, say: Say) -> int:
     from ocihaul.clock import ServerClock, moment
     from ocihaul.errors import RenewalUnavailable, SessionExpiredError, TransferCancelled
     from ocihaul.filesystem import UNSYNCED
-    from ocihaul.session.factory import dialer_for, refresh_for, store_for
     from ocihaul.session.manual_refresh import ATTEMPTS, refresh_once
+    from ocihaul.session.session import dialer_for, refresh_for, store_for
 
     settings = session_settings(given, profile, command=COMMAND)
     for text in map(in_flags, settings.notices):

@@ -67,7 +67,7 @@ def _report(given: Given, profile: str, *, online: bool) -> "Report":
     reply = None
     if online and (settings.auth_endpoint or settings.endpoint):
         from ocihaul.session.diagnostics.probe import probe_clock
-        from ocihaul.session.factory import dialer_for
+        from ocihaul.session.session import dialer_for
 
         url = settings.auth_endpoint or settings.endpoint or ""
         reply = probe_clock(dialer_for(settings), url, timeout=settings.connection_timeout)

@@ -26,7 +26,7 @@ def terminate(context: click.Context, /, **_: object) -> None:
 def _terminate(given: Given) -> int:
     from ocihaul.cli.session.profiles import say_notice
     from ocihaul.printing import say
-    from ocihaul.session.keeper.keeper_lock import find_keepers
+    from ocihaul.session.lockfile import find_keepers
     from ocihaul.session.login.profile_files import remove_session, session_section
     from ocihaul.session.login.profile_paths import session_directory
 

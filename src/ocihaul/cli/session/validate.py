@@ -44,7 +44,7 @@ def validate(context: click.Context, /, *, profiles: tuple[str, ...], local: boo
 
 
 def _validate(given: Given, profile: str, say: Say, *, local: bool) -> int:
-    from ocihaul.session.factory import store_for
+    from ocihaul.session.session import store_for
 
     settings = session_settings(given, profile, command=COMMAND)
     for text in map(in_flags, settings.notices):
@@ -57,7 +57,7 @@ def _validate(given: Given, profile: str, say: Say, *, local: bool) -> int:
     else:
         from ocihaul.errors import ConfigError, NetworkError
         from ocihaul.session.diagnostics.probe import probe_signed
-        from ocihaul.session.factory import dialer_for
+        from ocihaul.session.session import dialer_for
 
         url = settings.identity_endpoint()
         if url is None:

@@ -15,12 +15,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from ocihaul.clock import ServerClock, read_date
 from ocihaul.documents import DocumentError, read_object
 from ocihaul.errors import ConfigError, UsageError
-from ocihaul.session.credential import Credential
+from ocihaul.hosts import Origin
+from ocihaul.session.credential import Credential, sign
 from ocihaul.session.token import SessionToken
-from ocihaul.signing import sign
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Answer, Request, Stopped, WireError, excerpt
-from ocihaul.transport.origin import Origin
 from ocihaul.transport.pool import exchange_once
 from ocihaul.transport.proxies import proxy_for
 

@@ -14,10 +14,8 @@ from pathlib import Path
 
 from ocihaul.config import Settings
 from ocihaul.errors import ConfigError, CredentialError
-from ocihaul.session.keeper.keeper_lock import find_keepers
-from ocihaul.session.keys import load_key, read_key_file
-from ocihaul.session.lockfile import Holder, Lock, lock_at, lock_file_for
-from ocihaul.session.store import replaceable
+from ocihaul.session.lockfile import Holder, Lock, find_keepers, lock_at, lock_file_for
+from ocihaul.session.store import load_key, read_key_file, replaceable
 from ocihaul.session.token import SessionToken
 
 #: How often a torn pair is read again, and the seconds in between.

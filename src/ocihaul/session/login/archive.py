@@ -22,9 +22,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from ocihaul.config.ini import parse_ini, read_ini, with_inherited
 from ocihaul.config.sources import expand_home
 from ocihaul.errors import ConfigError, CredentialError, UsageError
-from ocihaul.held_secrets import hold
-from ocihaul.session.keys import load_key
+from ocihaul.redaction import hold
 from ocihaul.session.login.profile_paths import check_profile_name
+from ocihaul.session.store import load_key
 from ocihaul.session.token import SessionToken
 
 CONFIG = "config"

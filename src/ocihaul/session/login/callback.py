@@ -19,12 +19,19 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
 from typing import Any, Self
 from urllib.parse import parse_qsl
 
 from ocihaul.errors import OcihaulError, TransferCancelled
-from ocihaul.session.login.login_page import page
 from ocihaul.transport.message import StopSign
+
+
+def page(*, nonce: str, secret: str) -> bytes:
+    """Return the page; `nonce` allows its script and style, `secret` authorizes its post."""
+    text = files(__package__).joinpath("login.html").read_text(encoding="utf-8")
+    return text.replace("@NONCE@", nonce).replace("@SECRET@", secret).encode()
+
 
 _LONGEST_BODY = 64 * 1024
 _LENGTH = re.compile(r"[0-9]{1,9}")

@@ -17,7 +17,6 @@ from filelock import FileLock, Timeout
 from ocihaul.config.ini import path_exists, read_ini, with_section, without_section
 from ocihaul.config.sources import expand_home
 from ocihaul.errors import ConfigError, CredentialError
-from ocihaul.session.keys import fingerprint, private_pem, public_pem
 from ocihaul.session.login.archive import KEY_OPTION, TOKEN_OPTION, SessionArchive, is_file_option
 from ocihaul.session.login.profile_paths import (
     KEY_NAME,
@@ -28,7 +27,15 @@ from ocihaul.session.login.profile_paths import (
     make_directory,
     session_directory,
 )
-from ocihaul.session.store import CredentialStore, StoreBusy, write_private, write_together
+from ocihaul.session.store import (
+    CredentialStore,
+    StoreBusy,
+    fingerprint,
+    private_pem,
+    public_pem,
+    write_private,
+    write_together,
+)
 from ocihaul.session.token import SessionToken
 
 #: What the official CLI writes for `key_file` where it does not have the private key.

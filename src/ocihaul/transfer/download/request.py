@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from ocihaul.errors import UsageError
 from ocihaul.storage.names import check_bucket_name, check_headers, check_object_name, check_text
-from ocihaul.storage.types import SseCustomerKey
+from ocihaul.storage.values import SseCustomerKey
 from ocihaul.transfer.plan import (
     GIB,
     is_within,

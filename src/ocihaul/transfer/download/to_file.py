@@ -5,14 +5,13 @@ from collections.abc import Callable
 
 from ocihaul.errors import ChecksumError, ObjectChangedError, OcihaulError
 from ocihaul.events import Notice, PartFinished
-from ocihaul.transfer.buffers import buffer_for
 from ocihaul.transfer.download.checkpoint import BegunRange, DownloadCheckpoint, FinishedRange
-from ocihaul.transfer.download.context import DownloadContext
+from ocihaul.transfer.download.context import BLOCK, Digests, DownloadContext
 from ocihaul.transfer.download.local_file import LocalFile
-from ocihaul.transfer.download.range_sink import BLOCK, Digests
 from ocihaul.transfer.download.request import RangePlan
 from ocihaul.transfer.download.verification import UnknownPartsError, compare
 from ocihaul.transfer.plan import MIB
+from ocihaul.transfer.source import buffer_for
 from ocihaul.transfer.workers import WorkerPool, supply_of
 
 #: The progress of a range is noted after so many bytes: a kill loses no more than that.

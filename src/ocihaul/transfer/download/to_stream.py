@@ -7,8 +7,7 @@ from typing import BinaryIO
 
 from ocihaul.errors import ChecksumError, LocalFileError, TransferCancelled
 from ocihaul.events import PartFinished
-from ocihaul.transfer.download.context import DownloadContext
-from ocihaul.transfer.download.range_sink import Digests
+from ocihaul.transfer.download.context import Digests, DownloadContext
 from ocihaul.transfer.download.request import RangePlan
 from ocihaul.transfer.download.verification import compare, of_parts, part_sizes, unknown_parts
 from ocihaul.transfer.plan import MIB

@@ -21,9 +21,8 @@ from platformdirs import user_state_path
 
 from ocihaul.errors import JournalError
 from ocihaul.events import Listener, Notice
-from ocihaul.transfer.integrity import SentPart
-from ocihaul.transfer.journal.database import THIS_TARGET, Database, cell
-from ocihaul.transfer.journal.state_file import give_back, used_bytes
+from ocihaul.transfer.checksum import SentPart
+from ocihaul.transfer.journal.database import THIS_TARGET, Database, cell, give_back, used_bytes
 from ocihaul.transfer.journal.values import (
     ENTRY_COLUMNS,
     Entry,
@@ -36,8 +35,8 @@ from ocihaul.transfer.journal.values import (
     read_receipt_row,
 )
 from ocihaul.transfer.locks import claimed, is_held
+from ocihaul.transfer.monitor import Counts
 from ocihaul.transfer.source import Identity
-from ocihaul.transfer.stats import Counts
 
 __all__ = ["Entry", "Intention", "Journal", "KeptReceipt", "Target", "state_directory"]
 

@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ocihaul.documents import LAST_MOMENT, read_object
-from ocihaul.transfer.checksum import CRC32C, SIZES
-from ocihaul.transfer.integrity import SentPart
+from ocihaul.transfer.checksum import CRC32C, SIZES, SentPart
+from ocihaul.transfer.monitor import Counts
 from ocihaul.transfer.source import Identity
-from ocihaul.transfer.stats import Counts
 
 #: What stands for the source of a stream.
 STREAM = "-"

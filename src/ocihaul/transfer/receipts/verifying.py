@@ -8,12 +8,11 @@ from pathlib import Path
 from ocihaul.documents import DocumentError, read_text
 from ocihaul.errors import ReceiptError, ServiceError, UsageError
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.types import SseCustomerKey
+from ocihaul.storage.values import SseCustomerKey
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, MD5
-from ocihaul.transfer.hashing import digest_ranges
 from ocihaul.transfer.receipts.receipt import Receipt, ReceiptPart, read_receipt
-from ocihaul.transfer.source import FileSource
+from ocihaul.transfer.source import FileSource, digest_ranges
 
 #: HeadObject's headers for the MD5 of a whole object: sent in one piece, sent in parts.
 _MD5_HEADERS = ("content-md5", "opc-multipart-md5")

@@ -6,8 +6,13 @@ from dataclasses import dataclass, replace
 from ocihaul.errors import ReceiptError
 from ocihaul.events import Notice
 from ocihaul.filesystem import UNSYNCED
-from ocihaul.transfer.receipts.receipt import Receipt, read_receipt, receipt_parts, service_headers
-from ocihaul.transfer.receipts.receipt_file import write_receipt
+from ocihaul.transfer.receipts.receipt import (
+    Receipt,
+    read_receipt,
+    receipt_parts,
+    service_headers,
+    write_receipt,
+)
 from ocihaul.transfer.source import Identity
 from ocihaul.transfer.upload.context import UploadContext
 from ocihaul.transfer.upload.request import UploadResult, encryption_of

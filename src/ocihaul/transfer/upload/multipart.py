@@ -18,14 +18,12 @@ from ocihaul.errors import (
 )
 from ocihaul.events import MultipartUploadCreated, Notice, PartFinished
 from ocihaul.storage.calls import Headers, is_unknown_upload
-from ocihaul.storage.types import ObjectSummary
+from ocihaul.storage.values import ObjectSummary
 from ocihaul.transfer import checksum
-from ocihaul.transfer.checksum import CRC32C, DECLARABLE, MD5
-from ocihaul.transfer.hashing import digest_ranges
-from ocihaul.transfer.integrity import SentPart, check_whole
+from ocihaul.transfer.checksum import CRC32C, DECLARABLE, MD5, SentPart, check_whole
 from ocihaul.transfer.journal.values import Entry, Intention
 from ocihaul.transfer.plan import Plan
-from ocihaul.transfer.source import FileSource, Piece
+from ocihaul.transfer.source import FileSource, Piece, digest_ranges
 from ocihaul.transfer.upload.context import UploadContext
 from ocihaul.transfer.upload.incomplete import abort_command, notices_of_others, resume_command
 from ocihaul.transfer.upload.part_uploader import PartUploader, UploadPart

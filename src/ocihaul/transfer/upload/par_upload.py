@@ -26,12 +26,12 @@ from ocihaul.events import Notice
 from ocihaul.storage.calls import Headers
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.preauthenticated import OpenUpload, PreauthenticatedUploads
-from ocihaul.storage.types import ObjectSummary
-from ocihaul.transfer.integrity import SentPart
+from ocihaul.storage.values import ObjectSummary
+from ocihaul.transfer.checksum import SentPart
 from ocihaul.transfer.journal.journal import Target
 from ocihaul.transfer.upload.context import UploadContext
+from ocihaul.transfer.upload.incomplete import ParStore, StoredPar, end_par, lifetime, par_store_of
 from ocihaul.transfer.upload.multipart import MultipartSession
-from ocihaul.transfer.upload.par_store import ParStore, StoredPar, end_par, lifetime, par_store_of
 from ocihaul.transfer.upload.part_uploader import UploadPart
 from ocihaul.transfer.upload.request import UploadResult, put_headers
 from ocihaul.transfer.upload.state import UploadState

@@ -8,12 +8,10 @@ from typing import Protocol
 from ocihaul.errors import ChecksumError, SourceChangedError
 from ocihaul.events import BytesSent, Listener, PartFinished, PartResent
 from ocihaul.transfer import checksum
-from ocihaul.transfer.buffers import BLOCK, AbandonedError, buffer_for
-from ocihaul.transfer.hashing import digest_range
-from ocihaul.transfer.integrity import SentPart
-from ocihaul.transfer.source import Piece, Source
+from ocihaul.transfer.checksum import SentPart
+from ocihaul.transfer.source import BLOCK, Piece, Source, buffer_for, digest_range
 from ocihaul.transfer.upload.context import UploadContext
-from ocihaul.transfer.workers import WorkerPool
+from ocihaul.transfer.workers import AbandonedError, WorkerPool
 from ocihaul.transport.message import Answer, Body
 
 #: How often a part is sent whose checksum comes back wrong.

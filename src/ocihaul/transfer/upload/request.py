@@ -16,7 +16,7 @@ from ocihaul.storage.names import (
     check_object_name,
     check_text,
 )
-from ocihaul.storage.types import ObjectSummary, SseCustomerKey
+from ocihaul.storage.values import ObjectSummary, SseCustomerKey
 from ocihaul.transfer.checksum import CRC32C, DECLARABLE, MD5, SHA256, SHA384
 from ocihaul.transfer.plan import (
     ServiceLimits,
@@ -27,7 +27,7 @@ from ocihaul.transfer.plan import (
 
 if TYPE_CHECKING:
     # They bring the journal along, which those who only ask need not load.
-    from ocihaul.transfer.integrity import SentPart
+    from ocihaul.transfer.checksum import SentPart
     from ocihaul.transfer.receipts.receipt import Receipt
 
 DEFAULT_MEMORY_LIMIT = 256 * 2**20

@@ -22,17 +22,13 @@ from ocihaul.errors import (
 from ocihaul.events import Notice
 from ocihaul.storage.calls import is_unknown_upload
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.listing import UploadSummary
-from ocihaul.storage.types import PartSummary
-from ocihaul.transfer.checksum import CRC32C, MD5, encoded
-from ocihaul.transfer.hashing import digest_ranges
-from ocihaul.transfer.integrity import SentPart
+from ocihaul.storage.values import PartSummary, UploadSummary
+from ocihaul.transfer.checksum import CRC32C, MD5, SentPart, encoded
 from ocihaul.transfer.journal.values import STREAM, Entry, Intention
 from ocihaul.transfer.plan import MB, MIB, Plan, ServiceLimits, size_text
-from ocihaul.transfer.source import FileSource, Identity
+from ocihaul.transfer.source import FileSource, Identity, digest_ranges
 from ocihaul.transfer.upload.context import UploadContext
-from ocihaul.transfer.upload.incomplete import created_by
-from ocihaul.transfer.upload.par_store import end_par, par_store_of
+from ocihaul.transfer.upload.incomplete import created_by, end_par, par_store_of
 from ocihaul.transfer.upload.request import (
     UploadRequest,
     attributes_of,

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from ocihaul.errors import JournalError, TransferInProgressError
 from ocihaul.events import Listener, Notice
 from ocihaul.storage.client import StorageClient
-from ocihaul.transfer.integrity import SentPart
+from ocihaul.transfer.checksum import SentPart
 from ocihaul.transfer.journal.journal import Entry, Intention, Journal, KeptReceipt, Target
+from ocihaul.transfer.monitor import Counts, TransferStats
 from ocihaul.transfer.receipts.receipt import Receipt
-from ocihaul.transfer.stats import Counts, TransferStats
 from ocihaul.transfer.upload.incomplete import IncompleteUploadIndex
 from ocihaul.transfer.upload.request import UploadRequest
 

@@ -17,17 +17,16 @@ from ocihaul.errors import (
 )
 from ocihaul.events import MultipartUploadCreated, Notice, UploadPlanned
 from ocihaul.storage.calls import Headers
-from ocihaul.transfer.integrity import SentPart
+from ocihaul.transfer.checksum import SentPart
 from ocihaul.transfer.journal.values import STREAM
 from ocihaul.transfer.plan import StreamPlan, plan_stream
-from ocihaul.transfer.receipts.receipt_file import check_place
+from ocihaul.transfer.receipts.receipt import check_place
 from ocihaul.transfer.source import Piece
-from ocihaul.transfer.upload.context import UploadContext, UploadParameters
+from ocihaul.transfer.upload.context import RemoteObject, UploadContext, UploadParameters
 from ocihaul.transfer.upload.finalize import SourceInfo, finalize
 from ocihaul.transfer.upload.multipart import create_recorded
 from ocihaul.transfer.upload.par_upload import multipart_session
 from ocihaul.transfer.upload.part_uploader import PartUploader
-from ocihaul.transfer.upload.remote_object import RemoteObject
 from ocihaul.transfer.upload.request import (
     Stream,
     UploadRequest,
@@ -42,9 +41,14 @@ from ocihaul.transfer.upload.resume import (
     is_orphaned_stream,
 )
 from ocihaul.transfer.upload.single_put import put_single
-from ocihaul.transfer.upload.spool import Spool, check_directory, default_directory
 from ocihaul.transfer.upload.state import UploadState, exclusive
-from ocihaul.transfer.upload.stream_reader import StreamChecks, StreamReader
+from ocihaul.transfer.upload.stream_reader import (
+    Spool,
+    StreamChecks,
+    StreamReader,
+    check_directory,
+    default_directory,
+)
 
 #: How long the abort of a failed upload may take, seconds; shorter when the caller cancelled it.
 _ABORT_SECONDS = 30.0

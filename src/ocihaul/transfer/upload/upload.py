@@ -9,10 +9,10 @@ from ocihaul.events import Listener, Notice, UploadFinished, UploadPlanned, audi
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.journal.values import Entry
+from ocihaul.transfer.monitor import TransferMonitor
 from ocihaul.transfer.plan import Plan, plan_upload
-from ocihaul.transfer.receipts.receipt_file import check_place
+from ocihaul.transfer.receipts.receipt import check_place
 from ocihaul.transfer.source import FileSource
-from ocihaul.transfer.stats import TransferMonitor
 from ocihaul.transfer.upload.context import (
     UploadContext,
     UploadParameters,

@@ -17,7 +17,7 @@ from ocihaul.cli.objects.listing import gathered, streamed
 from ocihaul.cli.objects.official_json import dashed, time_text
 from ocihaul.cli.option_types import Moment
 from ocihaul.emulator import Emulator, Fault, Settings
-from ocihaul.storage.listing import ListedObject, ObjectPage, WorkRequest
+from ocihaul.storage.values import ListedObject, ObjectPage, WorkRequest
 from tests.unit.cli.conftest import Outcome
 
 Run = Callable[..., Outcome]

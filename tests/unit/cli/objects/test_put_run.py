@@ -17,7 +17,7 @@ from ocihaul.cli.output import View
 from ocihaul.cli.signals import Stopper, stopping
 from ocihaul.config import Flags, Settings, resolve
 from ocihaul.errors import ObjectExistsError, OcihaulError, TransferCancelled
-from ocihaul.storage.types import ObjectSummary
+from ocihaul.storage.values import ObjectSummary
 from ocihaul.transfer.upload.request import UploadRequest
 from tests.unit.cli.conftest import result
 

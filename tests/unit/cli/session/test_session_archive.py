@@ -160,7 +160,7 @@ def test_the_default_profile_is_not_terminated(oci: World) -> None:
 def test_a_keeper_of_a_terminated_session_is_named(oci: World) -> None:
     code = (
         "import sys, time; from pathlib import Path;"
-        "from ocihaul.session.keeper.keeper_lock import KeeperLock;"
+        "from ocihaul.session.lockfile import KeeperLock;"
         "KeeperLock(Path(sys.argv[1])).acquire(); print('kept', flush=True); time.sleep(100)"
     )
     token = oci.home / "oci/sessions/NIGHT/token"

@@ -10,8 +10,6 @@ from filelock import FileLock
 
 from ocihaul.config import Flags, resolve
 from ocihaul.errors import ConfigError, CredentialError, UsageError
-from ocihaul.session.factory import store_for
-from ocihaul.session.keys import fingerprint
 from ocihaul.session.login import profile_files
 from ocihaul.session.login.profile_files import NewSession, write_session, write_token
 from ocihaul.session.login.profile_paths import (
@@ -20,7 +18,8 @@ from ocihaul.session.login.profile_paths import (
     is_api_key_profile,
     prepare,
 )
-from ocihaul.session.store import CredentialStore
+from ocihaul.session.session import store_for
+from ocihaul.session.store import CredentialStore, fingerprint
 from ocihaul.session.token import SessionToken
 from tests.support import make_token, pem, rsa_key
 

@@ -8,7 +8,7 @@ import crc32c
 import pytest
 
 from ocihaul.errors import ChecksumError
-from ocihaul.transfer.download.range_sink import Digests
+from ocihaul.transfer.download.context import Digests
 from ocihaul.transfer.download.verification import (
     ObjectChecksums,
     UnknownPartsError,

@@ -11,11 +11,11 @@ import pytest
 
 from ocihaul.errors import JournalError
 from ocihaul.events import Notice
-from ocihaul.transfer.integrity import SentPart
+from ocihaul.transfer.checksum import SentPart
 from ocihaul.transfer.journal.database import VERSION
 from ocihaul.transfer.journal.journal import Journal, Target, open_journal
+from ocihaul.transfer.monitor import Counts
 from ocihaul.transfer.source import Identity
-from ocihaul.transfer.stats import Counts
 from tests.support import Recorder
 
 TARGET = Target("http://e", "n", "b", "o")

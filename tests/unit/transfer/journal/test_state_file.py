@@ -11,10 +11,10 @@ import pytest
 
 from ocihaul.directories import checkpoint
 from ocihaul.directories.checkpoint import DirectoryCheckpoint, Finished
+from ocihaul.transfer.journal.database import check_locks, durable, open_state_file
 from ocihaul.transfer.journal.journal import MOST_OF_AN_OBJECT, Journal, Target
-from ocihaul.transfer.journal.state_file import check_locks, durable, open_state_file
-from ocihaul.transfer.receipts.receipt_file import check_place, write_receipt
-from ocihaul.transfer.upload.par_store import ParStore, StoredPar
+from ocihaul.transfer.receipts.receipt import check_place, write_receipt
+from ocihaul.transfer.upload.incomplete import ParStore, StoredPar
 
 RECEIPT = "{}" * 900
 PAR = StoredPar("id", 1.0, "upload", "/p/uri", "name")

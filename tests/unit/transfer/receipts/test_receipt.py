@@ -11,10 +11,10 @@ import pytest
 
 from ocihaul.errors import ReceiptError
 from ocihaul.transfer.journal.journal import Target
+from ocihaul.transfer.monitor import Counts
 from ocihaul.transfer.receipts.receipt import Receipt, ReceiptPart, read_receipt
 from ocihaul.transfer.receipts.verifying import load_receipt
 from ocihaul.transfer.source import Identity
-from ocihaul.transfer.stats import Counts
 
 RECEIPT = Receipt(
     path="/data/\udcff.tar",

@@ -17,10 +17,9 @@ from ocihaul.errors import ChecksumError
 from ocihaul.events import Event, PartResent, ignore
 from ocihaul.storage.calls import Headers
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.types import PartSummary
+from ocihaul.storage.values import PartSummary
 from ocihaul.transfer import checksum
-from ocihaul.transfer.checksum import CRC32C, MD5
-from ocihaul.transfer.integrity import Integrity, SentPart, check_whole
+from ocihaul.transfer.checksum import CRC32C, MD5, Integrity, SentPart, check_whole
 from ocihaul.transfer.plan import ServiceLimits
 from ocihaul.transfer.source import Piece
 from ocihaul.transfer.upload.part_uploader import PartUploader

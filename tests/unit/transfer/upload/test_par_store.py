@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ocihaul.errors import JournalError
-from ocihaul.transfer.upload.par_store import ParStore, StoredPar, lifetime
+from ocihaul.transfer.upload.incomplete import ParStore, StoredPar, lifetime
 
 DAY = 24 * 3600.0
 

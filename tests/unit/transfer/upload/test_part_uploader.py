@@ -9,7 +9,7 @@ import pytest
 
 from ocihaul.errors import TransferCancelled
 from ocihaul.events import ignore
-from ocihaul.transfer.integrity import Integrity
+from ocihaul.transfer.checksum import Integrity
 from ocihaul.transfer.source import FileSource, Piece
 from ocihaul.transfer.upload.part_uploader import PartUploader
 from ocihaul.transport.message import Answer, Body

@@ -11,7 +11,7 @@ import pytest
 from ocihaul.errors import UsageError
 from ocihaul.events import ignore
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.types import PartSummary
+from ocihaul.storage.values import PartSummary
 from ocihaul.transfer.checksum import encoded
 from ocihaul.transfer.journal.journal import Target
 from ocihaul.transfer.plan import ServiceLimits

@@ -10,8 +10,13 @@ from threading import Event, Thread
 import pytest
 
 from ocihaul.errors import SpoolError
-from ocihaul.transfer.upload import spool as module
-from ocihaul.transfer.upload.spool import Spool, SpooledPart, check_directory, default_directory
+from ocihaul.transfer.upload import stream_reader as module
+from ocihaul.transfer.upload.stream_reader import (
+    Spool,
+    SpooledPart,
+    check_directory,
+    default_directory,
+)
 
 
 def kinds(parts: list[SpooledPart | None]) -> list[str]:

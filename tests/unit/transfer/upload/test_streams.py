@@ -20,7 +20,7 @@ from ocihaul.errors import (
     UsageError,
 )
 from ocihaul.events import Notice, PartFinished, UploadPlanned
-from ocihaul.storage.types import SseCustomerKey
+from ocihaul.storage.values import SseCustomerKey
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.plan import ServiceLimits, StreamPlan
 from ocihaul.transfer.upload.request import UploadResult

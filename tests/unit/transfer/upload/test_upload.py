@@ -22,7 +22,7 @@ from ocihaul.errors import (
     UsageError,
 )
 from ocihaul.events import BytesSent, Notice, PartFinished, PartResent, RetryScheduled
-from ocihaul.storage.types import SseCustomerKey
+from ocihaul.storage.values import SseCustomerKey
 from ocihaul.transfer.source import FileSource
 from ocihaul.transfer.upload.request import IfExists
 from ocihaul.transfer.upload.upload import upload

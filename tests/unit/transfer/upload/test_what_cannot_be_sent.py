@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from ocihaul.errors import UsageError
+from ocihaul.hosts import Origin
 from ocihaul.http.client import ServiceCall
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.types import SseCustomerKey
+from ocihaul.storage.values import SseCustomerKey
 from ocihaul.transfer.upload.request import IfExists
 from ocihaul.transport.message import Answer
-from ocihaul.transport.origin import Origin
 from tests.world import MIB, PART, world
 
 UNSENDABLE: list[tuple[Mapping[str, object], str]] = [

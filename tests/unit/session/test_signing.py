@@ -5,7 +5,7 @@ import re
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
-from ocihaul.signing import sign
+from ocihaul.session.credential import sign
 from tests.support import rsa_key
 
 DATE = "Thu, 05 Jan 2014 21:31:40 GMT"

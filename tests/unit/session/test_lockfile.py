@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.session.keeper.keeper_lock import KeeperLock, find_keepers
-from ocihaul.session.lockfile import Holder, lock_file_for
+from ocihaul.session.lockfile import Holder, KeeperLock, find_keepers, lock_file_for
 
 #: Takes the lock, prints a line, and sleeps.
 KEEPER = """
 import sys, time
 from pathlib import Path
-from ocihaul.session.keeper.keeper_lock import KeeperLock
+from ocihaul.session.lockfile import KeeperLock
 lock = KeeperLock(Path(sys.argv[1]))
 lock.acquire()
 print("taken", flush=True)

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from ocihaul.emulator.faults import Fault
-from ocihaul.session.keeper.supervisor import ProfileSupervisor
+from ocihaul.session.keeper.keeper import ProfileSupervisor
 from ocihaul.session.token import SessionToken
 from tests.world import World, world
 

@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from ocihaul.transport.dialer import Dialer
+from ocihaul.hosts import Origin
+from ocihaul.transport.dialer import STAGGER, Address, Dialer, Racer, in_order
 from ocihaul.transport.message import Request, Stopped, WireError
-from ocihaul.transport.origin import Origin
 from ocihaul.transport.pool import Pool, exchange_once
-from ocihaul.transport.race import STAGGER, Address, Racer, in_order
 from tests.unit.transport.test_hostile_hops import serving
 from tests.world import world
 
@@ -80,7 +79,7 @@ class Attempts:
                 attempts.ports.append(address[1])
                 return super().connect_ex(address)
 
-        monkeypatch.setattr("ocihaul.transport.race.socket.socket", Counting)
+        monkeypatch.setattr("ocihaul.transport.dialer.socket.socket", Counting)
 
 
 def test_finding_b11_a_black_hole_costs_a_quarter_second_and_only_once(

@@ -3,9 +3,8 @@
 import h11
 import pytest
 
-from ocihaul.transport.http_heads import request_head, usual_head
+from ocihaul.transport.framing import Reply, request_head, usual_head
 from ocihaul.transport.message import Request
-from ocihaul.transport.response import Reply
 
 HEADERS = {"host": "x", "authorization": 'Signature keyId="a/b",signature="c=="', "opc-meta-a": ""}
 

@@ -8,8 +8,8 @@ import pytest
 from ocihaul.errors import NetworkError, ObjectChangedError
 from ocihaul.events import BytesReceived
 from ocihaul.storage.object_range import ObjectRange, PinnedObject
-from ocihaul.transfer.buffers import AbandonedError
-from ocihaul.transfer.download.range_sink import Digests, RangeSink
+from ocihaul.transfer.download.context import Digests, RangeSink
+from ocihaul.transfer.workers import AbandonedError
 from ocihaul.transport.message import WireError
 from tests.support import Recorder
 

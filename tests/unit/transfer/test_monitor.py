@@ -9,14 +9,14 @@ import pytest
 
 from ocihaul.errors import SourceError
 from ocihaul.events import AttemptFinished, BytesSent, ignore
-from ocihaul.transfer.adaptive_concurrency import (
+from ocihaul.transfer.checksum import Integrity
+from ocihaul.transfer.monitor import (
     FIRST,
     MOST,
     WINDOW,
     AdaptiveConcurrency,
     ConcurrencyTarget,
 )
-from ocihaul.transfer.integrity import Integrity
 from ocihaul.transfer.source import FileSource, Piece
 from ocihaul.transfer.upload.part_uploader import PartUploader
 from ocihaul.transport.message import Answer, Body

@@ -11,8 +11,8 @@ from ocihaul.errors import (
     SessionExpiredError,
     TransferCancelled,
 )
-from ocihaul.storage.types import ObjectSummary
-from ocihaul.transfer.upload.remote_object import RemoteObject
+from ocihaul.storage.values import ObjectSummary
+from ocihaul.transfer.upload.context import RemoteObject
 from ocihaul.transfer.upload.request import UploadRequest
 
 REQUEST = UploadRequest(source=Path("x"), namespace="n", bucket="b", name="o")
