@@ -278,12 +278,12 @@ class Emulator:
         return self.object_info(bucket, name)
 
     def _object(self, bucket: str, name: str) -> StoredObject:
-        self._service.work.settle()
+        self._service.settle()
         return self._service.store.bucket(self.namespace, bucket).object(name)
 
     def object_names(self, bucket: str) -> list[str]:
         """All names, in order."""
-        self._service.work.settle()
+        self._service.settle()
         with self._service.store.lock:
             return list(self._service.store.bucket(self.namespace, bucket).sorted_names())
 

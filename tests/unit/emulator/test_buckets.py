@@ -203,6 +203,45 @@ def test_a_replication_policy_keeps_its_bucket(oci: Emulator, client: Client) ->
     assert client.call("GET", target).json() == []
 
 
+def test_a_replication_brings_what_changes_after_its_policy(oci: Emulator, client: Client) -> None:
+    oci.configure(replication_seconds=0.0)
+    oci.create_bucket("copy")
+    client.put("before", b"not brought")
+    asked = {"name": "p", "destinationRegionName": "r", "destinationBucketName": "copy"}
+    policies = client.path("replicationPolicies")
+    assert client.post(policies, asked).json()["timeLastSync"] is None
+    put = client.put("day/1", b"one", **{"opc-meta-origin": "rack 7"})
+    client.put("day/2", b"two")
+    client.put("day/2", b"two again")
+
+    assert oci.object_names("copy") == ["day/1", "day/2"]
+    assert oci.read_object("copy", "day/2") == b"two again"
+    (policy,) = client.call("GET", policies).json()
+    assert policy["timeLastSync"] is not None
+    brought = client.call("HEAD", f"{B}/copy/o/day/1").headers
+    assert brought["etag"] == put.headers["etag"]
+    assert brought["opc-meta-origin"] == "rack 7"
+
+    assert client.call("DELETE", f"{B}/backups/o/day/1").status == 204
+    assert oci.object_names("copy") == ["day/2"]
+    # What the policy has brought stays when it goes, and nothing follows it.
+    assert client.call("DELETE", f"{policies}/{policy['id']}").status == 204
+    assert client.call("DELETE", f"{B}/backups/o/day/2").status == 204
+    assert oci.object_names("copy") == ["day/2"]
+    assert oci.read_object("copy", "day/2") == b"two again"
+
+
+def test_a_replication_takes_its_time(oci: Emulator, client: Client) -> None:
+    oci.configure(replication_seconds=60.0)
+    oci.create_bucket("copy")
+    asked = {"name": "p", "destinationRegionName": "r", "destinationBucketName": "copy"}
+    client.post(client.path("replicationPolicies"), asked)
+    client.put("late", b"x")
+    assert oci.object_names("copy") == []
+    oci.configure(clock_offset=61.0)
+    assert oci.object_names("copy") == ["late"]
+
+
 def test_the_namespace_has_default_compartments(client: Client) -> None:
     assert client.call("GET", "/n/ns1").json()["defaultS3CompartmentId"] == TENANCY
     changed = client.call("PUT", "/n/ns1", json_of({"defaultS3CompartmentId": "other"}))
