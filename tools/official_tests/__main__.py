@@ -8,8 +8,8 @@ a virtual environment of their own. Each suite gets an emulator of its own. The 
 a script would: a new process, stdout and stderr in one stream, stdin a pipe.
 
 `--command` is the program to judge: ours, unless another is given, such as the official one of
-that environment. `--in-process` leaves the official CLI where its tests have it, with no process and
-no pipe between: what fails then is the emulator's or the test's own. What it prints ends with one line for each test that failed, with its reason.
+that environment. `--in-process` leaves the official CLI in the process of its tests, with no
+pipe between. What it prints ends with one line for each test that failed, with its reason.
 """
 
 import argparse
@@ -164,6 +164,7 @@ def _environment(home: Path, config: Path, oci: Emulator) -> dict[str, str]:
         "OCI_CLI_PUBLIC_SSH_KEY_FILE": str(key),
         "OCI_CLI_PUBLIC_SSH_KEY_FINGERPRINT": "00:00",
         "OCI_CLI_SUPPRESS_FILE_PERMISSIONS_WARNING": "True",
+        "CLI_TESTS_ADMIN_PASS_PHRASE": "none: the key has no passphrase",
         "SUPPRESS_LABEL_WARNING": "True",
         "PYTHONWARNINGS": "ignore",
         "PYTHONDONTWRITEBYTECODE": "1",

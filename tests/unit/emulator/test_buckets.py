@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import http.client
 import json
 from typing import Any
 from urllib.parse import quote
@@ -324,3 +325,36 @@ def test_names_of_signed_headers_have_no_case(client: Client) -> None:
     sent["authorization"] = sent["authorization"].replace("content-", "Content-", 2)
     assert 'Content-length Content-type x-content-sha256"' in sent["authorization"]
     assert client.exchange("POST", client.path("u"), body, sent).status == 200
+
+
+@pytest.mark.parametrize(
+    ("access", "shown"),
+    [
+        ("NoPublicAccess", []),
+        ("ObjectReadWithoutList", ["GET o/x", "HEAD o/x"]),
+        ("ObjectRead", ["GET o/x", "HEAD o/x", "GET o"]),
+    ],
+)
+def test_what_a_bucket_shows_to_everybody(
+    oci: Emulator, client: Client, access: str, shown: list[str]
+) -> None:
+    client.put("x", b"seen by all")
+    assert client.post(f"{B}/backups", {"publicAccessType": access}).status == 200
+    asked = ["GET o/x", "HEAD o/x", "GET o", "PUT o/x", "DELETE o/x", "GET u", "GET p"]
+    answered = []
+    for each in asked:
+        method, _, path = each.partition(" ")
+        connection = http.client.HTTPConnection(oci.endpoint.removeprefix("http://"), timeout=30)
+        connection.request(method, f"{B}/backups/{path}", b"new" if method == "PUT" else None)
+        status = connection.getresponse().status
+        connection.close()
+        assert status in {200, 401}
+        answered += [each] if status == 200 else []
+    assert answered == shown
+    assert oci.read_object("backups", "x") == b"seen by all"
+
+
+def test_an_empty_checksum_algorithm_is_none(oci: Emulator, client: Client) -> None:
+    assert client.put("x", b"as the Go SDK", **{"opc-checksum-algorithm": ""}).status == 200
+    assert client.put("y", b"no", **{"opc-checksum-algorithm": "CRC31"}).status == 400
+    assert oci.object_names("backups") == ["x"]
