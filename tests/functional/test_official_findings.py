@@ -1,4 +1,4 @@
-"""What the official tests have found, each fault with its siblings: commands as scripts run them."""
+"""What the official tests have found, each fault with its siblings, as scripts run the commands."""
 
 import json
 import subprocess

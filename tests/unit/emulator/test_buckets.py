@@ -318,7 +318,7 @@ def test_all_values_of_a_parameter_count(client: Client) -> None:
     assert bare == {"name": "it"}
 
 
-def test_names_of_signed_headers_have_no_case(client: Client) -> None:
+def test_finding_e01_names_of_signed_headers_have_no_case(client: Client) -> None:
     signed = ("date", "(request-target)", "host", "content-length", "content-type")
     body = json_of({"object": "it"})
     sent = client.head_of("POST", client.path("u"), body, {}, (*signed, "x-content-sha256"))
