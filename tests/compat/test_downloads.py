@@ -87,11 +87,11 @@ def test_the_stock_cli_reads_the_same(official: Official, source: Path) -> None:
     assert ours.read_bytes() == theirs.read_bytes() == source.read_bytes()[1_000_000:10_000_000]
 
 
-#: Stores a file as "x" with the SDK's own manager, in parts of 6 MiB.
+#: Stores a file as "x" with the SDK's own manager, in parts of 6 MiB or of so many bytes.
 MANAGED = """
 manager = oci.object_storage.UploadManager(client, allow_parallel_uploads=True)
-wishes = {"part_size": 6 * 2**20}
-source, how, algorithm = arguments
+source, how, algorithm, *sizes = arguments
+wishes = {"part_size": int(sizes[0]) if sizes else 6 * 2**20}
 if algorithm != "none":
     wishes["opc_checksum_algorithm"] = algorithm
 if how == "file":
@@ -121,3 +121,21 @@ def test_what_the_sdks_manager_has_sent_in_parts(
         assert f"compared {checked}" in fetched(official, target, *options)
         assert target.read_bytes() == source.read_bytes()
         target.unlink()
+
+
+@pytest.mark.parametrize("how", ["file", "stream"])
+@pytest.mark.parametrize("algorithm", ["none", "CRC32C", "SHA384"])
+@pytest.mark.parametrize(
+    "parts", [(7_000_000, ()), (10_000_000, ()), (6_543_210, ("--part-size", "6543210B"))]
+)
+def test_what_the_sdks_manager_has_sent_in_parts_of_no_whole_mib_is_proved(
+    official: Official, source: Path, how: str, algorithm: str, parts: tuple[int, tuple[str, ...]]
+) -> None:
+    part_size, flags = parts
+    with_client(official, MANAGED, str(source), how, algorithm, str(part_size))
+    info = official.oci.object_info("backups", "x")
+    assert info.part_count == -(-source.stat().st_size // part_size)
+    target = source.with_name("target")
+    checked = "CRC32C" if "opc-content-crc32c" in info.headers else "MD5"
+    assert f"{checked} compared" in fetched(official, target, *flags)
+    assert target.read_bytes() == source.read_bytes()

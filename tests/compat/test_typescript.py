@@ -1,6 +1,6 @@
 """The official TypeScript SDK as a judge: of the emulator, and of what ours writes and reads.
 
-The SDK comes from the directory that OCIHAUL_STOCK_NODE names; its programs are in node/.
+The SDK comes from the directory that OCIHAUL_OFFICIAL_NODE names; its programs are in node/.
 """
 
 import hashlib
@@ -36,9 +36,9 @@ _OPERATION = re.compile(
 
 @pytest.fixture(scope="session")
 def modules() -> Path:
-    path = os.environ.get("OCIHAUL_STOCK_NODE")
+    path = os.environ.get("OCIHAUL_OFFICIAL_NODE")
     if not path:
-        pytest.skip("OCIHAUL_STOCK_NODE is not set: run `make test-compat`")
+        pytest.skip("OCIHAUL_OFFICIAL_NODE is not set: run `make test-compat`")
     if shutil.which("node") is None:
         pytest.skip("there is no node (20 or newer) on PATH")
     found = Path(path) / "node_modules"

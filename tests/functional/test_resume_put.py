@@ -132,13 +132,16 @@ def test_one_damaged_part_and_one_of_another_size_are_sent_again(tmp_path: Path)
         assert sorted(parts_stored(w)) == [1, 2, 2, 3, 3, 4, 5]
 
 
-def test_parts_smaller_than_our_smallest_are_gone_on_with(tmp_path: Path) -> None:
+def test_another_part_size_is_refused_and_the_upload_goes_on_without_it(tmp_path: Path) -> None:
     with world(tmp_path, enforce_min_part_size=False) as w:
         source = w.file(12 * MIB + 1)
         with begun_elsewhere(w, source, **slices(source, 2, size=5 * MIB)) as upload_id:
-            ran = resume(w, source, upload_id, "--part-size", "128")
-        assert ran.code == 0, ran.err
-        assert "parts of 5 MiB" in ran.err
+            refused = resume(w, source, upload_id, "--part-size", "128")
+            assert parts_stored(w) == [2]
+            ran = resume(w, source, upload_id)
+            assert ran.code == 0, ran.err
+        assert refused.code == 2
+        assert "128 MiB (the upload has parts of 5 MiB)" in refused.err
         assert sorted(parts_stored(w)) == [1, 2, 3]
         assert w.arrived_whole(source)
 

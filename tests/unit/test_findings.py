@@ -5,7 +5,8 @@ import pytest
 from tests import tables
 
 NUMBERS = [f"{letter}{number}" for letter in "AB" for number in range(1, 22)]
-NUMBERS += ["C1", "E7", "E8", "E9"]
+NUMBERS += [f"C{number}" for number in (1, 2, 3, 4, 7, 8, 10, 11)]
+NUMBERS += [f"E{number}" for number in range(1, 10)]
 
 
 def rows() -> dict[str, str]:

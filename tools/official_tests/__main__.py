@@ -8,7 +8,8 @@ a virtual environment of their own. Each suite gets an emulator of its own. The 
 a script would: a new process, stdout and stderr in one stream, stdin a pipe.
 
 `--command` is the program to judge: ours, unless another is given, such as the official one of
-that environment. What it prints ends with one line for each test that failed, with its reason.
+that environment. `--in-process` leaves the official CLI in the process of its tests, with no
+pipe between. What it prints ends with one line for each test that failed, with its reason.
 """
 
 import argparse
@@ -76,6 +77,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--suite", action="append", help="such as multipart; may be repeated [all]")
     add("--compat", action="store_true", help="set OCIHAUL_COMPAT=official for the command")
+    add(
+        "--in-process",
+        action="store_true",
+        help="no command: the official CLI in the process of its tests, as Oracle runs them",
+    )
     add("-k", dest="expression", help="only tests that match, as in pytest")
     add(
         "--log-dir",
@@ -116,6 +122,8 @@ def _run_suite(checkout: Path, suite: str, options: argparse.Namespace) -> list[
                 map(str, [Path(__file__).parent, checkout / "src", checkout])
             ),
         }
+        if options.in_process:
+            environment["OFFICIAL_TESTS_IN_PROCESS"] = "1"
         if options.compat:
             environment["OCIHAUL_COMPAT"] = "official"
         arguments = ["-m", "pytest", "-p", "pytest_plugin", "-q", "-rs"]
@@ -156,6 +164,7 @@ def _environment(home: Path, config: Path, oci: Emulator) -> dict[str, str]:
         "OCI_CLI_PUBLIC_SSH_KEY_FILE": str(key),
         "OCI_CLI_PUBLIC_SSH_KEY_FINGERPRINT": "00:00",
         "OCI_CLI_SUPPRESS_FILE_PERMISSIONS_WARNING": "True",
+        "CLI_TESTS_ADMIN_PASS_PHRASE": "none: the key has no passphrase",
         "SUPPRESS_LABEL_WARNING": "True",
         "PYTHONWARNINGS": "ignore",
         "PYTHONDONTWRITEBYTECODE": "1",

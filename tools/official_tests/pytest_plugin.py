@@ -1,8 +1,9 @@
 """A pytest plugin that puts another command in the place of the official CLI's.
 
 It runs in the environment of the official CLI's tests, which call the command in-process through
-click's CliRunner, and record or replay what goes over the wire: here each call becomes a process,
-and recordings are left alone. It imports nothing of ocihaul.
+click's CliRunner, and record or replay what goes over the wire: here each call becomes a process
+(unless the official CLI itself is to be judged in-process), and recordings are left alone. It
+imports nothing of ocihaul.
 """
 
 import contextlib
@@ -20,6 +21,8 @@ _COMMAND = os.environ["OFFICIAL_TESTS_COMMAND"]
 _ENDPOINT = os.environ["OFFICIAL_TESTS_ENDPOINT"]
 _REPORT = Path(os.environ["OFFICIAL_TESTS_REPORT"])
 _LOG = Path(os.environ["OFFICIAL_TESTS_LOG"])
+#: Leave the official CLI where it is, in this process: only its endpoint is another.
+_IN_PROCESS = "OFFICIAL_TESTS_IN_PROCESS" in os.environ
 _TIMEOUT = 300.0
 #: More than a page of 20 that a test wants to see full.
 _BUCKETS = 25
@@ -50,7 +53,11 @@ class _Result:
         exit_code: int,
         exception: BaseException | None,
         exc_info: Any = None,
+        output_bytes: bytes | None = None,
     ) -> None:
+        # click 8.2 tells both streams, as they came, beside each of them.
+        if output_bytes is not None:
+            stdout_bytes = output_bytes
         self.runner, self.stdout_bytes, self.stderr_bytes = runner, stdout_bytes, stderr_bytes
         self.return_value, self.exit_code = return_value, exit_code
         self.exception, self.exc_info = exception, exc_info
@@ -84,6 +91,10 @@ def pytest_configure(config: Any) -> None:  # noqa: ARG001  the hook's signature
         if cli is not official:
             return inner(self, cli, args, input, **given)
         words, typed = list(args or ()), input
+        if _IN_PROCESS:
+            done = inner(self, cli, ["--endpoint", _ENDPOINT, *words], input=typed, **given)
+            _log(f"$ {' '.join(map(str, words))}\n{done.output}[exit {done.exit_code}]")
+            return done
         if id(click.confirm) != question:  # a test has put the answer in its place
             typed = ("y\n" if bool(click.confirm("")) else "n\n") * _ANSWERS
         return _run(self, words, typed)
@@ -99,7 +110,11 @@ def _module(name: str) -> Any:
 
 def _run(runner: Any, args: list[Any], typed: Any) -> Any:
     """Run the command as a script would; its outcome as click tells it."""
-    args = [word if isinstance(word, str) else json.dumps(word) for word in args]
+    odd = [word for word in args if not isinstance(word, str)]
+    if odd:  # click takes text only: in their own runs such a call ends before the command begins
+        error = TypeError(f"not a text: {odd[0]!r}")
+        _log(f"$ {' '.join(map(str, args))}\n[not run: {error}]")
+        return _Result(runner, b"", None, None, 1, error)
     if hasattr(typed, "read"):
         typed = typed.read()
     data = typed.encode() if isinstance(typed, str) else typed or b""
@@ -116,11 +131,15 @@ def _run(runner: Any, args: list[Any], typed: Any) -> Any:
     )
     output = done.stdout.decode(errors="replace")
     text = f"$ {' '.join(args)}\n{output}[exit {done.returncode}, {time.monotonic() - began:.1f} s]"
+    _log(text)
+    ended = SystemExit(done.returncode) if done.returncode else None
+    return _Result(runner, done.stdout, None, None, done.returncode, ended)
+
+
+def _log(text: str) -> None:
     _last.append(text)
     with _LOG.open("a", encoding="utf-8") as log:
         log.write(text + "\n")
-    error = SystemExit(done.returncode) if done.returncode else None
-    return _Result(runner, done.stdout, None, None, done.returncode, error)
 
 
 def pytest_collection_finish(session: Any) -> None:

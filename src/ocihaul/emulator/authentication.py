@@ -12,13 +12,20 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from ocihaul.emulator.call import Call, Operation
 from ocihaul.emulator.log import Record
-from ocihaul.emulator.responses import not_authenticated
+from ocihaul.emulator.responses import ApiError, not_authenticated
 from ocihaul.emulator.state import Service
 
 _PARAMETER = re.compile(r'([A-Za-z]+)="([^"]*)"')
 _HEADER = re.compile(r'Signature [A-Za-z]+="[^"]*"(?:, ?[A-Za-z]+="[^"]*")*')
 _ALWAYS = frozenset({"(request-target)", "host"})
 _WITH_BODY = frozenset({"content-length", "content-type", "x-content-sha256"})
+#: What everybody may do in a bucket with this `publicAccessType`.
+_PUBLIC = {
+    "NoPublicAccess": frozenset[str](),
+    "ObjectReadWithoutList": frozenset({"GetObject", "HeadObject"}),
+    "ObjectRead": frozenset({"GetObject", "HeadObject", "ListObjects"}),
+}
+_READS = _PUBLIC["ObjectRead"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +114,23 @@ def check_host(host: str, host_ports: frozenset[str]) -> None:
         raise not_authenticated("the host header names another server")
 
 
+def is_public(service: Service, operation: Operation, call: Call) -> bool:
+    """Whether the bucket's `publicAccessType` lets an unsigned request do this.
+
+    https://docs.oracle.com/en-us/iaas/api/#/en/objectstorage/20160918/datatypes/CreateBucketDetails
+    """
+    if operation.name not in _READS or "authorization" in call.headers:
+        return False
+    try:
+        access = service.store.bucket(call.namespace, call.bucket).public_access
+    except ApiError:
+        return False
+    return operation.name in _PUBLIC[access]
+
+
 def admit(service: Service, operation: Operation, call: Call, record: Record, now: float) -> None:
     """401 unless the request is signed, now, by someone we know with a live token."""
-    if operation.public:
+    if operation.public or is_public(service, operation, call):
         return
     signature = parse(call.headers.get("authorization"))
     signatory = service.auth.resolve(signature.key_id)

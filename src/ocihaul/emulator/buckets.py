@@ -52,13 +52,16 @@ class RetentionRule:
 
 @dataclass(slots=True, kw_only=True)
 class ReplicationPolicy:
-    """Where a bucket is replicated to. Nothing is copied here: it is the policy that exists."""
+    """Where a bucket is replicated to, and the names whose change has not got there yet."""
 
     name: str
     region: str
     destination: str
     policy_id: str = field(default_factory=_uuid)
     created: float = field(default_factory=time.time)
+    #: When each was changed first, in epoch seconds; in the order of that.
+    pending: dict[str, float] = field(default_factory=dict)
+    last_sync: float | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -180,6 +183,7 @@ class Bucket:
         new.sequence = next(next_sequence)
         new.unversioned = self.versioning != "Enabled"
         self.objects[new.name] = new
+        self._changed(new.name)
         if old is None:
             self._sorted = None
             return
@@ -188,6 +192,10 @@ class Bucket:
         else:
             new.created = old.created
             old.blob.retire()
+
+    def _changed(self, name: str) -> None:
+        for policy in self.replication.values():
+            policy.pending.setdefault(name, time.time())
 
     def _keeps(self, old: StoredObject) -> bool:
         """Whether what is replaced or deleted stays as an earlier version."""
@@ -200,6 +208,7 @@ class Bucket:
         stored = self.object(name)
         del self.objects[name]
         self._sorted = None
+        self._changed(name)
         if self.versioning != "Disabled":
             self.older.setdefault(name, []).insert(0, DeleteMarker(name=name))
         return stored
@@ -233,6 +242,7 @@ class Bucket:
         left = [each for each in self.versions(name) if each.version_id != version_id]
         self.objects.pop(name, None)
         self._sorted = None
+        self._changed(name)
         if left and isinstance(newest := left[0], StoredObject):
             self.objects[name] = newest
             left = left[1:]

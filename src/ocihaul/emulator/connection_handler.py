@@ -250,7 +250,7 @@ class ConnectionHandler:
 
     def _operate(self) -> Answer:
         operation, service = self._operation, self._service
-        service.work.settle()
+        service.settle()
         if not service.rate.admits(service.settings.rate_limit):
             raise ApiError(429, "TooManyRequests", "Too many requests for the tenant")
         if self._chunked:

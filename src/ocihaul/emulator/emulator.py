@@ -198,11 +198,7 @@ class Emulator:
     def write_api_key_profile(
         self, directory: Path, profile: str = "APIKEY", *, region: str = REGION
     ) -> Path:
-        """A section that signs with an API key, which is registered; returns the config.
-
-        Beside a DEFAULT section with a session it inherits the token file, as every section of a
-        config does: the TypeScript SDK then signs with the token.
-        """
+        """A section that signs with an API key, which is registered; returns the config."""
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.auth.add_api_key(key.public_key())
         return write_api_key_profile(Path(directory), profile, key, region=region)
@@ -278,12 +274,12 @@ class Emulator:
         return self.object_info(bucket, name)
 
     def _object(self, bucket: str, name: str) -> StoredObject:
-        self._service.work.settle()
+        self._service.settle()
         return self._service.store.bucket(self.namespace, bucket).object(name)
 
     def object_names(self, bucket: str) -> list[str]:
         """All names, in order."""
-        self._service.work.settle()
+        self._service.settle()
         with self._service.store.lock:
             return list(self._service.store.bucket(self.namespace, bucket).sorted_names())
 

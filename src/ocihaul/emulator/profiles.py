@@ -72,10 +72,28 @@ def _add_section(directory: Path, profile: str, section: dict[str, str]) -> Path
     if path.exists():
         config.read(path, encoding="utf-8")
     config[profile] = section
+    _keep_apart(config)
     text = io.StringIO()
     config.write(text, space_around_delimiters=False)
     _write(path, text.getvalue().encode())
     return path
+
+
+def _keep_apart(config: ConfigParser) -> None:
+    """Give each section with an API key its own word on what it would inherit of a session.
+
+    Readers in Python, TypeScript and Java take what a section lacks from [DEFAULT]: a token, which
+    some then sign with, or the passphrase of another key. Those in Go do not. All read an empty
+    value as none.
+    """
+    default = config["DEFAULT"] if config.has_section("DEFAULT") else {}
+    for name in config.sections():
+        section = config[name]
+        if name == "DEFAULT" or "user" not in section:
+            continue
+        for key in ("security_token_file", "pass_phrase"):
+            if default.get(key):
+                section.setdefault(key, "")
 
 
 def _directory(path: Path) -> None:

@@ -122,6 +122,8 @@ class Settings:
     suspended_replaces_latest: bool = False
     #: How long a copy takes.
     copy_seconds: float = 0.2
+    #: How long a change takes to a replication's destination; the service needs minutes.
+    replication_seconds: float = 1.0
 
     # --- answers
     #: Answers that have no opc-request-id: head (to any HEAD), 206.
@@ -187,6 +189,7 @@ class SettingsChange(TypedDict, total=False):
     commit_needs_every_part: bool
     suspended_replaces_latest: bool
     copy_seconds: float
+    replication_seconds: float
     par_rights: bool
     par_refusal: ParRefusal
     par_lists_parts: bool

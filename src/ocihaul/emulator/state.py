@@ -9,6 +9,7 @@ from ocihaul.emulator.auth import Authority
 from ocihaul.emulator.buckets import Store
 from ocihaul.emulator.faults import Faults, RandomFaults
 from ocihaul.emulator.log import Log
+from ocihaul.emulator.replication import replicate
 from ocihaul.emulator.settings import MIB, Settings
 from ocihaul.emulator.work_requests import WorkRequests
 
@@ -76,6 +77,11 @@ class Service:
         self.throttle = Throttle(self.closing)
         self.auth = Authority(lambda: self.settings, self.now)
         self.work = WorkRequests(self.store.lock, self.now)
+
+    def settle(self) -> None:
+        """Do what is due since the last request: work requests and replication."""
+        self.work.settle()
+        replicate(self.store, self.now(), self.settings.replication_seconds)
 
     def now(self) -> float:
         """The service's own idea of the time, in epoch seconds."""

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import http.client
 import json
 from typing import Any
 from urllib.parse import quote
@@ -203,6 +204,45 @@ def test_a_replication_policy_keeps_its_bucket(oci: Emulator, client: Client) ->
     assert client.call("GET", target).json() == []
 
 
+def test_a_replication_brings_what_changes_after_its_policy(oci: Emulator, client: Client) -> None:
+    oci.configure(replication_seconds=0.0)
+    oci.create_bucket("copy")
+    client.put("before", b"not brought")
+    asked = {"name": "p", "destinationRegionName": "r", "destinationBucketName": "copy"}
+    policies = client.path("replicationPolicies")
+    assert client.post(policies, asked).json()["timeLastSync"] is None
+    put = client.put("day/1", b"one", **{"opc-meta-origin": "rack 7"})
+    client.put("day/2", b"two")
+    client.put("day/2", b"two again")
+
+    assert oci.object_names("copy") == ["day/1", "day/2"]
+    assert oci.read_object("copy", "day/2") == b"two again"
+    (policy,) = client.call("GET", policies).json()
+    assert policy["timeLastSync"] is not None
+    brought = client.call("HEAD", f"{B}/copy/o/day/1").headers
+    assert brought["etag"] == put.headers["etag"]
+    assert brought["opc-meta-origin"] == "rack 7"
+
+    assert client.call("DELETE", f"{B}/backups/o/day/1").status == 204
+    assert oci.object_names("copy") == ["day/2"]
+    # What the policy has brought stays when it goes, and nothing follows it.
+    assert client.call("DELETE", f"{policies}/{policy['id']}").status == 204
+    assert client.call("DELETE", f"{B}/backups/o/day/2").status == 204
+    assert oci.object_names("copy") == ["day/2"]
+    assert oci.read_object("copy", "day/2") == b"two again"
+
+
+def test_a_replication_takes_its_time(oci: Emulator, client: Client) -> None:
+    oci.configure(replication_seconds=60.0)
+    oci.create_bucket("copy")
+    asked = {"name": "p", "destinationRegionName": "r", "destinationBucketName": "copy"}
+    client.post(client.path("replicationPolicies"), asked)
+    client.put("late", b"x")
+    assert oci.object_names("copy") == []
+    oci.configure(clock_offset=61.0)
+    assert oci.object_names("copy") == ["late"]
+
+
 def test_the_namespace_has_default_compartments(client: Client) -> None:
     assert client.call("GET", "/n/ns1").json()["defaultS3CompartmentId"] == TENANCY
     changed = client.call("PUT", "/n/ns1", json_of({"defaultS3CompartmentId": "other"}))
@@ -278,10 +318,43 @@ def test_all_values_of_a_parameter_count(client: Client) -> None:
     assert bare == {"name": "it"}
 
 
-def test_names_of_signed_headers_have_no_case(client: Client) -> None:
+def test_finding_e01_names_of_signed_headers_have_no_case(client: Client) -> None:
     signed = ("date", "(request-target)", "host", "content-length", "content-type")
     body = json_of({"object": "it"})
     sent = client.head_of("POST", client.path("u"), body, {}, (*signed, "x-content-sha256"))
     sent["authorization"] = sent["authorization"].replace("content-", "Content-", 2)
     assert 'Content-length Content-type x-content-sha256"' in sent["authorization"]
     assert client.exchange("POST", client.path("u"), body, sent).status == 200
+
+
+@pytest.mark.parametrize(
+    ("access", "shown"),
+    [
+        ("NoPublicAccess", []),
+        ("ObjectReadWithoutList", ["GET o/x", "HEAD o/x"]),
+        ("ObjectRead", ["GET o/x", "HEAD o/x", "GET o"]),
+    ],
+)
+def test_what_a_bucket_shows_to_everybody(
+    oci: Emulator, client: Client, access: str, shown: list[str]
+) -> None:
+    client.put("x", b"seen by all")
+    assert client.post(f"{B}/backups", {"publicAccessType": access}).status == 200
+    asked = ["GET o/x", "HEAD o/x", "GET o", "PUT o/x", "DELETE o/x", "GET u", "GET p"]
+    answered = []
+    for each in asked:
+        method, _, path = each.partition(" ")
+        connection = http.client.HTTPConnection(oci.endpoint.removeprefix("http://"), timeout=30)
+        connection.request(method, f"{B}/backups/{path}", b"new" if method == "PUT" else None)
+        status = connection.getresponse().status
+        connection.close()
+        assert status in {200, 401}
+        answered += [each] if status == 200 else []
+    assert answered == shown
+    assert oci.read_object("backups", "x") == b"seen by all"
+
+
+def test_an_empty_checksum_algorithm_is_none(oci: Emulator, client: Client) -> None:
+    assert client.put("x", b"as the Go SDK", **{"opc-checksum-algorithm": ""}).status == 200
+    assert client.put("y", b"no", **{"opc-checksum-algorithm": "CRC31"}).status == 400
+    assert oci.object_names("backups") == ["x"]

@@ -66,6 +66,32 @@ def test_a_profile_is_laid_out_as_the_stock_cli_does(oci: Emulator, tmp_path: Pa
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("session_first", [True, False])
+def test_finding_e06_an_api_key_inherits_nothing_of_a_session(
+    oci: Emulator, tmp_path: Path, session_first: bool
+) -> None:
+    if session_first:
+        oci.write_profile(tmp_path, passphrase="open")
+    path = oci.write_api_key_profile(tmp_path, "ROBOT")
+    if not session_first:
+        oci.write_profile(tmp_path, passphrase="open")
+    config = ConfigParser(interpolation=None)  # [DEFAULT] is inherited, as the SDKs have it
+    config.read(path)
+    assert config["ROBOT"]["security_token_file"] == config["ROBOT"]["pass_phrase"] == ""
+    assert config["DEFAULT"]["pass_phrase"] == "open"
+    load_pem_private_key(Path(config["ROBOT"]["key_file"]).read_bytes(), None)
+
+
+def test_finding_e06_beside_other_sessions_an_api_key_is_as_it_was(
+    oci: Emulator, tmp_path: Path
+) -> None:
+    oci.write_profile(tmp_path, "WORK")
+    path = oci.write_api_key_profile(tmp_path, "ROBOT")
+    config = ConfigParser(interpolation=None)
+    config.read(path)
+    assert "security_token_file" not in config["ROBOT"]
+
+
 def test_no_secret_is_in_the_log(oci: Emulator) -> None:
     client = Client(oci, oci.login())
     client.refresh()

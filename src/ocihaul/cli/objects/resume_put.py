@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ocihaul.cli import compat
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import bucket_options, from_json_option, settle
 from ocihaul.cli.option_types import AUTO, ParallelCount, PartSize
@@ -28,7 +27,8 @@ DEFAULT_PARALLEL = 3
 @click.option(
     "--part-size",
     type=PartSize(1, 51200),
-    help="Size of a part in MiB, or with its unit, such as 50000000B. [that of its parts]",
+    help="Size of a part in MiB, or with its unit, such as 50000000B. Another one than that of "
+    "its parts is refused. [that of its parts]",
 )
 @click.option("--disable-parallel-uploads", is_flag=True, help="Send one part at a time.")
 @click.option(
@@ -93,7 +93,6 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> "UploadRequest":
         existing=IfExists.REPLACE,  # as in the official CLI: it asks nothing
         upload_id=options["upload_id"],
         part_size=options.get("part_size"),
-        insist_on_part_size=compat.is_official(),
         parallel=1 if one else MOST if count == AUTO else int(count or DEFAULT_PARALLEL),
         adaptive=count == AUTO,
         verify_checksum=bool(options.get("verify_checksum")),

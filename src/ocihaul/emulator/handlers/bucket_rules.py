@@ -1,7 +1,7 @@
 """Rules on a bucket: lifecycle policy, retention rules, replication policies.
 
-Retention rules hold objects. Lifecycle rules and replication policies are only remembered: no
-object is deleted, moved or copied by them here.
+Retention rules hold objects, replication policies copy them (`replication`). Lifecycle rules are
+only remembered: no object is deleted or moved by them here.
 """
 
 import time
@@ -239,7 +239,12 @@ def _describe_retention(rule: RetentionRule) -> dict[str, Any]:
 
 
 def create_replication_policy(service: Service, call: Call) -> Answer:
-    """The one policy that a bucket can have; its destination becomes read-only."""
+    """The one policy that a bucket can have; its destination is told to be read-only.
+
+    Every region is this one: the destination is the bucket of that name here. The service takes its
+    own region as the destination, too (recorded). What it answers to a write to the destination is
+    not known: none is refused here.
+    """
     body = call.json()
     name, region, destination = _replication_fields(body)
     with service.store.lock:
@@ -328,7 +333,7 @@ def _describe_replication(policy: ReplicationPolicy) -> dict[str, Any]:
         "destinationRegionName": policy.region,
         "destinationBucketName": policy.destination,
         "timeCreated": timestamp(policy.created),
-        "timeLastSync": None,
+        "timeLastSync": None if policy.last_sync is None else timestamp(policy.last_sync),
         "status": "ACTIVE",
         "statusMessage": "The policy is active.",
     }

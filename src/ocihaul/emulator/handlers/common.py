@@ -91,8 +91,11 @@ def check_object_name(name: object) -> str:
 
 
 def declared_algorithm(headers: Mapping[str, str]) -> str | None:
-    """The checksum algorithm that the request declares; 400 for one that does not exist."""
-    algorithm = headers.get(_DECLARED)
+    """The checksum algorithm that the request declares; 400 for one that does not exist.
+
+    An empty header is none: the Go SDK, and so rclone, sends it where nothing was chosen.
+    """
+    algorithm = headers.get(_DECLARED) or None
     if algorithm is not None and algorithm not in ALGORITHMS:
         raise ApiError(400, "InvalidParameter", f"'{algorithm}' is no checksum algorithm")
     return algorithm

@@ -95,9 +95,12 @@ def present_paths(
 
 
 def is_api_key_profile(config_file: Path, profile: str) -> bool:
-    """Return whether the section holds an API key, whose settings a session would replace."""
+    """Return whether the section holds an API key, whose settings a session would replace.
+
+    An empty `security_token_file` keeps the one of [DEFAULT] away: that is no session.
+    """
     section = _section(config_file, profile)
-    return "user" in section and "security_token_file" not in section
+    return "user" in section and not section.get("security_token_file", "").strip()
 
 
 def prepare(place: ProfilePaths) -> None:

@@ -104,8 +104,6 @@ class UploadRequest:
     kms_key_id: str | None = None
     sse_customer_key: SseCustomerKey | None = None
     stream: Stream | None = field(default=None, repr=False)
-    #: Refuse to go on with an upload whose parts have another size than `part_size`.
-    insist_on_part_size: bool = False
     expected_size: int | None = None
     #: A stream may end without a single byte: its producer need not have failed.
     allow_empty: bool = False

@@ -79,7 +79,9 @@ def find_resumable(
     if entry.ctime_ns not in {None, source.ctime_ns}:
         _verify_finished_parts(state, entry, source, stop)
     _validate_same_options(entry, request)
-    if request.part_size not in {None, entry.part_size}:
+    if request.upload_id is not None:
+        _validate_part_size(request.part_size, entry.part_size)
+    elif request.part_size not in {None, entry.part_size}:
         size = entry.part_size / MIB
         state.listener(Notice(f"Resuming with parts of {size:g} MiB, as the upload was begun."))
     return entry
@@ -371,15 +373,7 @@ def import_upload(
     part_size = part_size_of(listed, source.size, request.part_size, request.limits)
     plan = Plan(source.size, part_size, multipart=True)
     _validate_fits(listed, plan, upload_id, request.limits)
-    if request.part_size not in {None, part_size}:
-        if request.insist_on_part_size:
-            raise UsageError(
-                f"`part_size`: {size_text(request.part_size or 0)} (the upload has parts of "
-                f"{size_text(part_size)})",
-                hint="Leave it out: the upload knows the size of its parts.",
-            )
-        text = f"Resuming with parts of {part_size / MIB:g} MiB, as the upload was begun."
-        state.listener(Notice(text))
+    _validate_part_size(request.part_size, part_size)
     declared = _declared_algorithm(state, request)
     text = f"Its parts declare {declared}." if declared else _UNKNOWN_CHECKSUM
     state.listener(Notice(text))
@@ -397,6 +391,15 @@ def import_upload(
         text = f"{wrong} of the {len(listed)} parts there are not of this file: they are sent again"
         state.listener(Notice(f"{text}."))
     return entry
+
+
+def _validate_part_size(given: int | None, actual: int) -> None:
+    """Raise UsageError where the caller names another part size than that of the upload."""
+    if given not in {None, actual}:
+        raise UsageError(
+            f"`part_size`: {size_text(given or 0)} (the upload has parts of {size_text(actual)})",
+            hint="Leave it out: the upload knows the size of its parts.",
+        )
 
 
 def _declared_algorithm(state: UploadState, request: UploadRequest) -> str | None:

@@ -145,6 +145,17 @@ def test_an_api_key_profile_is_known_as_one(tmp_path: Path) -> None:
     assert not is_api_key_profile(config, "night")  # it only inherits
 
 
+@pytest.mark.parametrize("value", ["", "  "])
+def test_finding_e06_an_empty_token_file_makes_no_session_of_an_api_key(
+    tmp_path: Path, value: str
+) -> None:
+    config = tmp_path / "config"
+    config.write_text(f"[KEYS]\nuser=ocid1.user.oc1..me\nsecurity_token_file={value}\n")
+    assert is_api_key_profile(config, "KEYS")
+    config.write_text("[KEYS]\nuser=ocid1.user.oc1..me\nsecurity_token_file=/t\n")
+    assert not is_api_key_profile(config, "KEYS")
+
+
 def test_only_the_public_key_of_a_session_whose_key_we_do_not_have(tmp_path: Path) -> None:
     place = find_paths("night", config_file=tmp_path / "c", token_location=tmp_path, home=tmp_path)
     theirs = new_session()
