@@ -16,9 +16,8 @@ import h11
 from ocihaul.emulator.api import OPERATIONS
 from ocihaul.emulator.authentication import admit, recheck
 from ocihaul.emulator.call import Call, find
-from ocihaul.emulator.faults import (
+from ocihaul.emulator.fault_effects import (
     Cut,
-    Fault,
     after_operation,
     before_answer,
     before_operation,
@@ -26,6 +25,7 @@ from ocihaul.emulator.faults import (
     planned_error,
     spoiled,
 )
+from ocihaul.emulator.faults import Fault
 from ocihaul.emulator.handlers.common import request_id
 from ocihaul.emulator.handlers.objects import bytes_asked_for
 from ocihaul.emulator.log import Record, masked, without_secrets

@@ -99,7 +99,7 @@ def plan_upload(
     if size > limits.largest_object:
         raise UsageError(
             f"the file has {size} bytes (an object has at most 10 TiB)",
-            hint="Split it, for example with: split --bytes=5T",
+            hint="Split it, for example into files of 5 TiB.",
         )
     chosen = part_size or limits.chosen_part(size, parallel)
     # Two connections pay from two parts on.

@@ -27,6 +27,31 @@ _FLAG = re.compile(r"--[a-z][a-z0-9-]+")
         ("`delete=True`", "--delete"),
         ("pack it with `tar -c` or `A`", "pack it with `tar -c` or `A`"),
         ("nothing to do", "nothing to do"),
+        (
+            (
+                "Resume it: `upload(namespace='n', bucket='b', name='a b)`', source='f', "
+                "upload_id='u', part_size=10485760)` or drop it: "
+                "`abort_multipart_upload(namespace='n', bucket='b', name=\"it's\", upload_id='u')`; `part_size`"
+            ),
+            (
+                "Resume it: ocihaul os object resume-put -ns n -bn b --name 'a b)`' --file f "
+                "--upload-id u --part-size 10 or drop it: ocihaul os multipart abort -ns n -bn b "
+                "-on 'it'\"'\"'s' --upload-id u; --part-size"
+            ),
+        ),
+        (
+            "`upload(source='f', part_size=10485761)`",
+            "ocihaul os object resume-put --file f --part-size 10485761B",
+        ),
+        (
+            "`delete_preauthenticated_request(namespace='n', bucket='b', par_id='p/1+=:x')`",
+            "ocihaul os preauth-request delete -ns n -bn b --par-id p/1+=:x",
+        ),
+        ("`list_incomplete_uploads(bucket='b')`", "ocihaul uploads -bn b"),
+        (
+            "`upload(source=open('f'))` is no text of ours",
+            "`upload(source=open('f'))` is no text of ours",
+        ),
     ],
 )
 def test_parameters_become_flags(text: str, said: str) -> None:

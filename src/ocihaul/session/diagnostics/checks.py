@@ -301,7 +301,7 @@ def _signed(facts: Facts) -> Iterator[Finding]:
             f"{reply.url} does not accept the token: 401 {reply.code or ''}".rstrip(),
             "Nothing above explains it"
             " if all is well there: the token was revoked, or replaced by a refresh elsewhere.",
-            f"ocihaul session refresh --profile {facts.profile}; if that fails: "
+            f"ocihaul session refresh `profile={facts.profile!r}`; if that fails: "
             f"{login_command(facts.profile)}",
         )
     elif reply.error is not None:

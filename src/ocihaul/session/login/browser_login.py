@@ -114,7 +114,7 @@ class BrowserLogin:
             raise LoginError(
                 f"no login within {timeout:.0f} s{why}",
                 hint="Run the same command again, and open the address in a browser that reaches "
-                f"127.0.0.1:{self.port} of this machine (a container needs --network host).",
+                f"127.0.0.1:{self.port} of this machine (a container needs its host's network).",
             )
         if self._token is None:
             raise LoginError(

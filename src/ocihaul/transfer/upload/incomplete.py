@@ -13,7 +13,6 @@ is killed, the next one finds the PAR by its unique name, and deletes it.
 import contextlib
 import json
 import os
-import shlex
 import threading
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -30,7 +29,6 @@ from ocihaul.storage.values import UploadSummary
 from ocihaul.transfer.journal.database import narrow
 from ocihaul.transfer.journal.journal import Entry, Journal, Target
 from ocihaul.transfer.journal.values import Intention
-from ocihaul.transfer.plan import MIB
 from ocihaul.transfer.upload.request import UploadRequest
 
 #: How long a PAR is valid at least, seconds.
@@ -150,11 +148,13 @@ def end_par(store: ParStore, storage: StorageClient, target: Target, listener: L
 
 def how_to_end(target: Target, par_id: str) -> str:
     """The notice of a PAR that could not be deleted."""
-    return (
-        "The pre-authenticated request of this upload is left. Delete it with: "
-        f"ocihaul os preauth-request delete -ns {target.namespace} -bn {target.bucket} "
-        f"--par-id '{par_id}'"
+    call = call_of(
+        "delete_preauthenticated_request",
+        namespace=target.namespace,
+        bucket=target.bucket,
+        par_id=par_id,
     )
+    return f"The pre-authenticated request of this upload is left. Delete it with: {call}"
 
 
 def _others(par: StoredPar, storage: StorageClient, target: Target) -> list[str]:
@@ -242,40 +242,46 @@ def notices_of_others(found: Sequence[UploadSummary], request: UploadRequest) ->
     ]
     more = len(found) - len(notices)
     if more:
-        bucket = shlex.quote(request.bucket)
-        notices.append(Notice(f"There are {more} more of them: ocihaul uploads -bn {bucket}"))
+        listed = call_of("list_incomplete_uploads", bucket=request.bucket)
+        notices.append(Notice(f"There are {more} more of them: {listed}"))
     return notices
 
 
 def _choices(request: UploadRequest, upload: UploadSummary) -> str:
-    drop = abort_command(request, upload.upload_id)
+    drop = abort_call(request, upload.upload_id)
     if request.stream is not None:
         return f"Drop it: {drop}"
-    return f"Resume it: {resume_command(request, upload.upload_id)} or drop it: {drop}"
+    return f"Resume it: {resume_call(request, upload.upload_id)} or drop it: {drop}"
 
 
-def resume_command(request: UploadRequest, upload_id: str, *, part_size: int | None = None) -> str:
-    """The command that resumes an upload that the journal does not know; `part_size` is bytes."""
-    command = (
-        f"ocihaul os object resume-put {_where(request)} --name {shlex.quote(request.name)} "
-        f"--file {shlex.quote(str(request.source))} --upload-id {shlex.quote(upload_id)}"
-    )
-    if part_size is None:
-        return command
-    size = f"{part_size}B" if part_size % MIB else str(part_size // MIB)
-    return f"{command} --part-size {size}"
+def call_of(method: str, **arguments: object) -> str:
+    """A call of the library as a text names it; `cli/flags.py` makes a command of it.
+
+    Methods of a client and `StorageClient`'s operations are named.
+    """
+    given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+    return f"`{method}({given})`"
 
 
-def abort_command(request: UploadRequest, upload_id: str) -> str:
-    """The command that aborts an upload by hand."""
-    return (
-        f"ocihaul os multipart abort {_where(request)} -on {shlex.quote(request.name)} "
-        f"--upload-id {shlex.quote(upload_id)}"
-    )
+def resume_call(request: UploadRequest, upload_id: str, *, part_size: int | None = None) -> str:
+    """The call that resumes an upload that the journal does not know; `part_size` is bytes."""
+    more = {} if part_size is None else {"part_size": part_size}
+    where = {"source": str(request.source), "upload_id": upload_id}
+    return call_of("upload", **_object_of(request), **where, **more)
 
 
-def _where(request: UploadRequest) -> str:
-    return f"-ns {shlex.quote(request.namespace)} -bn {shlex.quote(request.bucket)}"
+def head_call(request: UploadRequest) -> str:
+    """The call that tells whether the object is there."""
+    return call_of("head_object", **_object_of(request))
+
+
+def abort_call(request: UploadRequest, upload_id: str) -> str:
+    """The call that aborts an upload by hand."""
+    return call_of("abort_multipart_upload", **_object_of(request), upload_id=upload_id)
+
+
+def _object_of(request: UploadRequest) -> dict[str, str]:
+    return {"namespace": request.namespace, "bucket": request.bucket, "name": request.name}
 
 
 def _time(summary: UploadSummary) -> float:

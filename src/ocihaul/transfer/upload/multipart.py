@@ -25,7 +25,7 @@ from ocihaul.transfer.journal.values import Entry, Intention
 from ocihaul.transfer.plan import Plan
 from ocihaul.transfer.source import FileSource, Piece, digest_ranges
 from ocihaul.transfer.upload.context import UploadContext
-from ocihaul.transfer.upload.incomplete import abort_command, notices_of_others, resume_command
+from ocihaul.transfer.upload.incomplete import abort_call, notices_of_others, resume_call
 from ocihaul.transfer.upload.part_uploader import PartUploader, UploadPart
 from ocihaul.transfer.upload.request import (
     UploadResult,
@@ -175,8 +175,8 @@ class MultipartSession:
             storage.abort_multipart_upload(*self._where, upload_id=self.upload_id)
 
     def abort_hint(self) -> str:
-        """The command that aborts it by hand."""
-        return abort_command(self._context.request, self.upload_id)
+        """The call that aborts it by hand."""
+        return abort_call(self._context.request, self.upload_id)
 
 
 def _compared(expected: Headers, answer: Headers) -> Iterator[str]:
@@ -428,10 +428,10 @@ class MultipartUpload:
     def _how_to_resume(self) -> Sequence[str]:
         if self._state.entry is not None and not self._state.unavailable:
             return ["Its finished parts are kept: the same command, run again, resumes it."]
-        command = resume_command(
+        call = resume_call(
             self._context.request, self._session.upload_id, part_size=self._plan.part_size
         )
         return [
-            f"Its finished parts are kept. Resume with: {command}",
+            f"Its finished parts are kept. Resume with: {call}",
             f"or drop them with: {self._session.abort_hint()}",
         ]

@@ -24,6 +24,7 @@ from ocihaul.transfer.receipts.receipt import check_place
 from ocihaul.transfer.source import Piece
 from ocihaul.transfer.upload.context import RemoteObject, UploadContext, UploadParameters
 from ocihaul.transfer.upload.finalize import SourceInfo, finalize
+from ocihaul.transfer.upload.incomplete import head_call
 from ocihaul.transfer.upload.multipart import create_recorded
 from ocihaul.transfer.upload.par_upload import multipart_session
 from ocihaul.transfer.upload.part_uploader import PartUploader
@@ -205,7 +206,7 @@ class _StreamUpload:
                 f"it is not known whether {name!r} was stored: its commit was not answered",
                 upload_id=upload_id,
                 resumable=False,
-                hint=(f"Look with: ocihaul os object head --name {name}", left),
+                hint=(f"Look with: {head_call(self._context.request)}", left),
             )
         if isinstance(error, TransferCancelled):
             return TransferCancelled(f"interrupted; nothing was stored as {name!r}", hint=hint)

@@ -434,7 +434,7 @@ def test_a_stop_is_obeyed_at_once_and_says_how_to_go_on(tmp_path: Path) -> None:
             w.stop.set()
 
         Thread(target=stop_when_parts_are_on_their_way).start()
-        with pytest.raises(TransferCancelled, match="resume-put") as caught:
+        with pytest.raises(TransferCancelled, match="Resume with: `upload") as caught:
             w.upload(w.file(10 * PART), parallel=10)
         (upload,) = w.oci.uploads("backups")
         assert upload.upload_id in str(caught.value)
