@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     # Few transfers have them.
     from ocihaul.cli.json_log import JsonLog
     from ocihaul.cli.log_file import LogFile
+    from ocihaul.cli.notifications import Notifier
 
 
 class LogChannel(Protocol):
@@ -138,6 +139,7 @@ class TransferRun:
         self._origin = origin
         self._began = time.monotonic()
         self._announced: int | None = None
+        self.notifier: Notifier | None = None
         self.stopper = stopper
         self.counter = RunCounter()
         self.size: int | None = None
@@ -155,6 +157,8 @@ class TransferRun:
     def __call__(self, event: AnyEvent) -> None:
         """Take one event, from any thread."""
         self.counter(event)
+        if self.notifier is not None:
+            self.notifier(event)
         for channel in self._channels:
             channel(event)
 
@@ -228,6 +232,7 @@ def run_transfer(
         run = TransferRun(channels, stopper, origin)
         error: BaseException | None = None
         try:
+            run.notifier = _notifier(run, options, origin)
             with _heartbeats(channels, options.interval):
                 code = work(run)
         except BaseException as raised:
@@ -277,7 +282,20 @@ def _after(run: TransferRun, result: RunResult, options: LogOptions) -> None:
             log=options.file,
             say=lambda text: run.notice(f"Notice: {text}"),
         )
+    if run.notifier is not None:
+        run.notifier.result(result)
     run.result(result)
+
+
+def _notifier(run: TransferRun, options: LogOptions, origin: LogOrigin) -> "Notifier | None":
+    if options.notify is None:
+        return None
+    from ocihaul.cli.notifications import Notifier, split_urls
+
+    urls = split_urls(options.notify)
+    notifier = Notifier(urls, origin, lambda text: run.notice(f"Notice: {text}"))
+    notifier.begin()
+    return notifier
 
 
 @contextmanager
