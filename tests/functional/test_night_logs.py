@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -280,6 +281,26 @@ def test_a_json_error_can_be_parsed_whatever_stands_before_it(tmp_path: Path) ->
         official = oci.run(*oci.get("no", tmp_path / "out"), OCIHAUL_COMPAT="official")
         assert official.err.startswith("ServiceError:\n{") or "RESULT" not in official.err
         json.loads(official.err[official.err.index("{") :])
+
+
+def test_in_one_stream_nothing_stands_behind_the_answer(tmp_path: Path) -> None:
+    source = tmp_path / "tree"
+    source.mkdir()
+    (source / "f").write_text("x")
+    with world(tmp_path) as oci:
+        for argv in (put(oci, oci.file(10), "--verbose"), sync(oci, source, "--verbose")):
+            ran = subprocess.run(
+                [sys.executable, "-m", "ocihaul", *argv],
+                env=oci.environ(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=True,
+            )
+            before, brace, answer = ran.stdout.partition("{")
+            assert json.loads(brace + answer)
+            assert "RESULT done" in before.splitlines()[-1]
 
 
 def test_a_moment_s_transfer_says_nothing_on_stderr(tmp_path: Path) -> None:

@@ -216,3 +216,37 @@ def test_the_board_shows_every_metric_of_a_run() -> None:
     left_out = {"ocihaul_transfer_last_run_timestamp_seconds", "ocihaul_transfer_runs_total"}
     assert metrics() - shown == left_out
     assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
+@pytest.mark.parametrize("kind", ["service", "timer"])
+def test_the_units_of_a_backup_are_some(tmp_path: Path, kind: str) -> None:
+    for name in ("service", "timer"):
+        shutil.copy(DEPLOY / "systemd" / f"ocihaul-backup.{name}", tmp_path)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(tmp_path / f"ocihaul-backup.{kind}")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "ocihaul-backup" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("cron/ocihaul-backup", ["CRON_TZ=Asia/Tokyo", "TZ=Asia/Tokyo"]),
+        ("systemd/ocihaul-backup.timer", ["OnCalendar=*-*-* 02:00:00 Asia/Tokyo"]),
+        ("systemd/ocihaul-backup.service", ["RestartForceExitStatus=75", "TZ="]),
+        ("kubernetes/backup-cronjob.yaml", ["timeZone: Asia/Tokyo", "name: TZ, value: Asia/Tokyo"]),
+        ("kubernetes/backup-cronjob.yaml", ["concurrencyPolicy: Forbid", "OCIHAUL_NOTIFY"]),
+        ("compose/backup.yaml", ["TZ: ${TZ:-Asia/Tokyo}", "OCIHAUL_NOTIFY"]),
+    ],
+)
+def test_each_way_to_run_a_backup_names_its_zone_and_the_script(
+    file: str, words: list[str]
+) -> None:
+    text = (DEPLOY / file).read_text()
+    for word in words:
+        assert word in text
+    assert "nightly-backup.sh" in text or file.endswith(".timer")

@@ -186,6 +186,15 @@ _LOG: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("--on-failure",),
         {"help": "The same, only where the exit status is not 0."},
     ),
+    "notify": (
+        ("--notify",),
+        {
+            "metavar": "URL",
+            "help": "Tell of a transfer's end, and that it waits for a login: URLs of apprise "
+            "(mailto://…, slack://…) and healthchecks+https://…, separated by blanks. "
+            "[OCIHAUL_NOTIFY]",
+        },
+    ),
     "metrics_file": (
         ("--metrics-file",),
         {"help": "Write a transfer's result there as Prometheus text. [OCIHAUL_METRICS_FILE]"},

@@ -1,7 +1,7 @@
 """What a caller asks of the log, the hooks and the metrics of a transfer: flags, then variables."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ class LogOptions:
     on_finish: str | None = None
     on_failure: str | None = None
     metrics_file: Path | None = None
+    #: Their URLs may hold secrets.
+    notify: str | None = field(default=None, repr=False)
 
     @property
     def stderr_is_json(self) -> bool:
@@ -62,6 +64,7 @@ def log_options(values: Mapping[str, Any], environ: Mapping[str, str]) -> LogOpt
         interval=_interval(text("progress_interval")),
         on_finish=text("on_finish"),
         on_failure=text("on_failure"),
+        notify=text("notify"),
         metrics_file=Path(metrics).expanduser() if metrics else None,
     )
 

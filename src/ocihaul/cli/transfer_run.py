@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     # Few transfers have them.
     from ocihaul.cli.json_log import JsonLog
     from ocihaul.cli.log_file import LogFile
+    from ocihaul.cli.notifications import Notifier
 
 
 class LogChannel(Protocol):
@@ -133,8 +134,12 @@ class JsonChannel:
 class TransferRun:
     """A transfer that is under way: its listener, and what is known of its result."""
 
-    def __init__(self, channels: Sequence[LogChannel], stopper: Stopper) -> None:
+    def __init__(self, channels: Sequence[LogChannel], stopper: Stopper, origin: LogOrigin) -> None:
         self._channels = channels
+        self._origin = origin
+        self._began = time.monotonic()
+        self._announced: int | None = None
+        self.notifier: Notifier | None = None
         self.stopper = stopper
         self.counter = RunCounter()
         self.size: int | None = None
@@ -152,6 +157,8 @@ class TransferRun:
     def __call__(self, event: AnyEvent) -> None:
         """Take one event, from any thread."""
         self.counter(event)
+        if self.notifier is not None:
+            self.notifier(event)
         for channel in self._channels:
             channel(event)
 
@@ -165,9 +172,40 @@ class TransferRun:
         for channel in self._channels:
             channel.failed(error)
 
+    def announce(self, code: int) -> None:
+        """Say the result on stderr before the answer is printed on stdout.
+
+        Where both are one stream, a program that reads the answer finds nothing behind it.
+        """
+        self._announced = code
+        self._channels[0].result(self.outcome(code, None))
+
+    def outcome(self, code: int, error: BaseException | None) -> RunResult:
+        """How it ended, as far as it is known now."""
+        counter = self.counter
+        seconds = time.monotonic() - self._began
+        return RunResult(
+            command=self._origin.command,
+            object=self._origin.object,
+            state=self.state if error is None and self.state else state_of(code, files=self.files),
+            exit=code,
+            bytes=self.size if self.size is not None else counter.file_bytes,
+            moved=max(0, counter.moved, counter.file_bytes),
+            seconds=seconds,
+            renewals=counter.renewals,
+            rejections=counter.rejections,
+            retries=counter.retries,
+            resent_bytes=counter.resent_bytes,
+            compared=self.compared,
+            files=self.files,
+            receipt=self.receipt,
+            reason=summary(error)[0] if error is not None else None,
+        )
+
     def result(self, result: RunResult) -> None:
-        """Say how it ended."""
-        for channel in self._channels:
+        """Say how it ended, where that was not announced."""
+        announced = result.exit == self._announced
+        for channel in self._channels[1:] if announced else self._channels:
             channel.result(result)
 
 
@@ -186,14 +224,15 @@ def run_transfer(
     environ, _ = environment_and_home()
     options = log_options(invocation.given.values, environ)
     invocation.given.errors_as_json = options.stderr_is_json
-    origin, began = LogOrigin(command, target), time.monotonic()
+    origin = LogOrigin(command, target)
     with (
         stopping() as stopper,
         _channels(invocation, options, origin, directory=directory) as channels,
     ):
-        run = TransferRun(channels, stopper)
+        run = TransferRun(channels, stopper, origin)
         error: BaseException | None = None
         try:
+            run.notifier = _notifier(run, options, origin)
             with _heartbeats(channels, options.interval):
                 code = work(run)
         except BaseException as raised:
@@ -201,8 +240,7 @@ def run_transfer(
             run.failed(raised)
             raise
         finally:
-            result = _result(run, origin, code, error, time.monotonic() - began)
-            _after(run, result, options)
+            _after(run, run.outcome(code, error), options)
     return code
 
 
@@ -222,29 +260,6 @@ def _code_of(error: BaseException) -> int:
         return compat.official_code(code) if compat.is_official() else code
     except UsageError:
         return code
-
-
-def _result(
-    run: TransferRun, origin: LogOrigin, code: int, error: BaseException | None, seconds: float
-) -> RunResult:
-    counter = run.counter
-    return RunResult(
-        command=origin.command,
-        object=origin.object,
-        state=run.state if error is None and run.state else state_of(code, files=run.files),
-        exit=code,
-        bytes=run.size if run.size is not None else counter.file_bytes,
-        moved=max(0, counter.moved, counter.file_bytes),
-        seconds=seconds,
-        renewals=counter.renewals,
-        rejections=counter.rejections,
-        retries=counter.retries,
-        resent_bytes=counter.resent_bytes,
-        compared=run.compared,
-        files=run.files,
-        receipt=run.receipt,
-        reason=summary(error)[0] if error is not None else None,
-    )
 
 
 def _after(run: TransferRun, result: RunResult, options: LogOptions) -> None:
@@ -267,7 +282,20 @@ def _after(run: TransferRun, result: RunResult, options: LogOptions) -> None:
             log=options.file,
             say=lambda text: run.notice(f"Notice: {text}"),
         )
+    if run.notifier is not None:
+        run.notifier.result(result)
     run.result(result)
+
+
+def _notifier(run: TransferRun, options: LogOptions, origin: LogOrigin) -> "Notifier | None":
+    if options.notify is None:
+        return None
+    from ocihaul.cli.notifications import Notifier, split_urls
+
+    urls = split_urls(options.notify)
+    notifier = Notifier(urls, origin, lambda text: run.notice(f"Notice: {text}"))
+    notifier.begin()
+    return notifier
 
 
 @contextmanager

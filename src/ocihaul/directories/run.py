@@ -69,13 +69,13 @@ class Hooks:
     `confirm` is asked before a file or object is replaced, `confirm_deletion` before a prefix is
     deleted; without them the answers are none and yes. `before` is called with the bytes to
     transfer, None where no number of bytes says how long it takes; it may raise. `report` gets all
-    results while they can be read: there may be more than memory holds.
+    results while they can be read (there may be more than memory holds), and their sum.
     """
 
     confirm: ConfirmReplacement | None = None
     confirm_deletion: ConfirmDeletion | None = None
     before: Callable[[int | None], None] | None = None
-    report: Callable[[Results], None] | None = None
+    report: "Callable[[Results, DirectoryResult], None] | None" = None
 
 
 NO_HOOKS = Hooks()
@@ -132,9 +132,10 @@ def run(
                 from ocihaul.directories.delete import delete_all  # noqa: PLC0415  as above
 
                 delete_all(request, work, confirm=hooks.confirm_deletion)
+        result = _result(results, size.total, dry=request.dry_run)
         if hooks.report is not None:
-            hooks.report(results)
-        return _result(results, size.total, dry=request.dry_run)
+            hooks.report(results, result)
+        return result
 
 
 def in_namespace(request: Request, own: Callable[[], str]) -> Request:

@@ -8,9 +8,15 @@ from ocihaul.errors import UsageError
 SDK = "sdk"
 OCI_CLI = "oci-cli"
 EMULATOR = "emulator"
+NOTIFY = "notify"
 
-_MODULES = {SDK: "oci", OCI_CLI: "oci_cli", EMULATOR: "jwt"}
-_PACKAGES = {SDK: ["oci"], OCI_CLI: ["oci-cli"], EMULATOR: ["PyJWT", "trustme"]}
+_MODULES = {SDK: "oci", OCI_CLI: "oci_cli", EMULATOR: "jwt", NOTIFY: "apprise"}
+_PACKAGES = {
+    SDK: ["oci"],
+    OCI_CLI: ["oci-cli"],
+    EMULATOR: ["PyJWT", "trustme"],
+    NOTIFY: ["apprise"],
+}
 
 
 def is_there(extra: str) -> bool:

@@ -15,7 +15,7 @@ from ocihaul.cli.transfer_run import TransferRun, run_transfer
 from ocihaul.directories.delete import NothingToDelete
 from ocihaul.directories.request import ConfirmDeletion, ConfirmReplacement, Request
 from ocihaul.directories.results import Results
-from ocihaul.directories.run import Hooks
+from ocihaul.directories.run import DirectoryResult, Hooks
 from ocihaul.errors import TransferCancelled
 from ocihaul.events import audience, ignore
 from ocihaul.printing import say
@@ -79,8 +79,18 @@ def _work(
     settings = invocation.settings()
     unprinted = False
 
-    def report(results: Results) -> None:
+    def report(results: Results, result: DirectoryResult) -> None:
         nonlocal unprinted
+        run.size = result.size
+        run.files = FileCounts(
+            transferred=result.transferred,
+            unchanged=result.skipped,
+            deleted=result.deleted,
+            failed=result.failed,
+        )
+        if result.failed:
+            run.notice(f"{result.failed} failed; the others are done.")
+        run.announce(FAILED if result.failed else DONE)
         if dry_run is not None:
             dry_run(results, invocation.stdout)
         else:
@@ -104,17 +114,8 @@ def _work(
             return DONE
         except KeyboardInterrupt:
             raise TransferCancelled("stopped while asking") from None
-    run.size = result.size
-    run.files = FileCounts(
-        transferred=result.transferred,
-        unchanged=result.skipped,
-        deleted=result.deleted,
-        failed=result.failed,
-    )
     if unprinted:
         say(invocation.stderr, EMPTY_RESULT)
-    if result.failed:
-        run.notice(f"{result.failed} failed; the others are done.")
     return FAILED if result.failed else DONE
 
 

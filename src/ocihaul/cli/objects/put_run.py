@@ -73,7 +73,12 @@ def _run_put(
         raise TransferCancelled("stopped before the upload began") from None
     run.size = result.size
     run.compared = " and ".join(_compared(request, result)) or None
-    code = _answer(invocation, request, result, run)
+    code = _verify(request, result, run)
+    if failure is None:
+        run.announce(code)
+    answer = put_answer(result.headers)
+    if answer:
+        invocation.answer(answer)
     if failure is not None:
         raise failure
     return code
@@ -90,12 +95,7 @@ def _compared(request: UploadRequest, result: UploadResult) -> Iterator[str]:
             yield name
 
 
-def _answer(
-    invocation: Invocation, request: UploadRequest, result: UploadResult, run: TransferRun
-) -> int:
-    answer = put_answer(result.headers)
-    if answer:
-        invocation.answer(answer)
+def _verify(request: UploadRequest, result: UploadResult, run: TransferRun) -> int:
     if not request.verify_checksum:
         return DONE
     verdict, good = checksum_verdict(result.headers, result.md5)
