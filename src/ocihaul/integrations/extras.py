@@ -8,9 +8,15 @@ from ocihaul.errors import UsageError
 SDK = "sdk"
 OCI_CLI = "oci-cli"
 EMULATOR = "emulator"
+DASK = "dask"
 
-_MODULES = {SDK: "oci", OCI_CLI: "oci_cli", EMULATOR: "jwt"}
-_PACKAGES = {SDK: ["oci"], OCI_CLI: ["oci-cli"], EMULATOR: ["PyJWT", "trustme"]}
+_MODULES = {SDK: "oci", OCI_CLI: "oci_cli", EMULATOR: "jwt", DASK: "distributed"}
+_PACKAGES = {
+    SDK: ["oci"],
+    OCI_CLI: ["oci-cli"],
+    EMULATOR: ["PyJWT", "trustme"],
+    DASK: ["distributed"],
+}
 
 
 def is_there(extra: str) -> bool:

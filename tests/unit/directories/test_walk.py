@@ -3,6 +3,7 @@
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,11 +13,11 @@ from ocihaul.directories.walk import Kind, WalkEntry, check_root, walk
 from ocihaul.errors import SourceError, UsageError
 
 
-def paths(root: Path, **wishes: bool) -> list[str]:
+def paths(root: Path, **wishes: Any) -> list[str]:
     return [found.path for found in walk(str(root), **wishes)]
 
 
-def one(root: Path, path: str, **wishes: bool) -> WalkEntry:
+def one(root: Path, path: str, **wishes: Any) -> WalkEntry:
     (found,) = [each for each in walk(str(root), **wishes) if each.path == path]
     return found
 
