@@ -48,7 +48,7 @@ class WorkerCredentials:
         Raises the owner's SessionError; RenewalUnavailable when the owner cannot be reached.
         """
         now, present = self._clock(), self._held
-        if present is not None and now < present.ask_at:
+        if present is not None and now < min(present.ask_at, present.usable_until):
             return present.credential
         if present is None or now >= present.usable_until:
             with self._alone(cancel):
@@ -65,14 +65,18 @@ class WorkerCredentials:
     def handle_unauthorized(
         self, credential: Credential, operation: str, cancel: StopSign | None = None
     ) -> bool:
-        """Report a 401 to the owner, once for each credential; True when there is a newer one."""
+        """Report a 401 to the owner; True, as there is something to sign again with.
+
+        That may be the same credential: a session gives it a last attempt before it has expired.
+        Raises as `credential` does.
+        """
         with self._alone(cancel):
             present = self._held
             if present is None or present.credential.generation == credential.generation:
                 generation = credential.generation
                 what = {"generation": generation, "operation": operation}
-                self._held = present = self._asked(REJECTED, what, cancel, None)
-            return present.credential.generation != credential.generation
+                self._held = self._asked(REJECTED, what, cancel, None)
+            return True
 
     def _needed(self, before: Held | None, cancel: StopSign | None) -> Credential:
         if self._held is None or self._held is before:  # another thread may have asked meanwhile
