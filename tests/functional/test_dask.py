@@ -13,11 +13,13 @@ import distributed
 import pytest
 
 from ocihaul.client import Client
+from ocihaul.emulator import Fault
 from ocihaul.errors import SessionError, SessionExpiredError, UsageError
 from ocihaul.integrations.dask import SharedSession, share
 from ocihaul.integrations.dask.messages import answer
 from ocihaul.session.session import Session
 from tests.functional.dask_cluster import Cluster, cluster
+from tests.functional.directories import make
 from tests.world import World, world
 
 WORKERS, THREADS = 8, 8
@@ -66,6 +68,16 @@ def calls(shared: SharedSession, endpoint: str, times: int) -> int:
 def upload(shared: SharedSession, endpoint: str, path: str, name: str) -> int:
     with Client.from_credentials(shared, endpoint=endpoint) as client:
         return client.upload(path, "backups", name, namespace="ns1").size
+
+
+def send_shard(shared: SharedSession, endpoint: str, root: str, shard: str) -> tuple[int, int]:
+    with Client.from_credentials(shared, endpoint=endpoint) as client:
+        done = client.upload_directory(
+            root, "backups", namespace="ns1", shard=shard, delete=True, parallel=2
+        )
+    if not done.good:
+        raise RuntimeError(dict(done.failures))
+    return done.transferred, done.deleted
 
 
 def everywhere(dask: Cluster, function: Any, *args: Any, each: int = 1) -> list[Any]:
@@ -165,6 +177,32 @@ def test_uploads_run_on_workers_with_one_line(dask: Cluster, tmp_path: Path) -> 
         ]
         assert dask.client.gather(sizes) == [100_000] * 20
         assert len(w.oci.object_names("backups")) == 20
+
+
+def test_a_directory_goes_by_shards_as_tasks_although_a_worker_is_killed(
+    dask: Cluster, tmp_path: Path
+) -> None:
+    dask.add_worker("shaky")
+    with world(tmp_path) as w, opened(w) as session, share(dask.client, session) as shared:
+        names = [f"{number % 9}/{number:04}" for number in range(600)]
+        src = make(tmp_path / "src", *names)
+        w.oci.put_object("backups", "gone", b"")
+        w.oci.faults.add(Fault(operation="PutObject", stall_seconds=0.02, times=None))
+        tasks = [
+            dask.client.submit(
+                send_shard, shared, w.oci.endpoint, str(src), f"{n}/36", pure=False, retries=5
+            )
+            for n in range(36)
+        ]
+        w.oci.log.wait_for(lambda entry: entry.operation == "PutObject")
+        dask.kill("shaky")
+        told = dask.client.gather(tasks)
+        assert w.oci.object_names("backups") == sorted(names)
+        assert sum(deleted for _, deleted in told) <= 1
+        # What the killed worker had sent is not sent again, but for what was under way: 8 tasks
+        # with 2 files each.
+        sent = w.oci.log.count(operation="PutObject")
+        assert len(names) <= sent <= len(names) + 16
 
 
 def test_what_is_no_longer_shared_is_an_error_that_says_so(dask: Cluster, tmp_path: Path) -> None:
