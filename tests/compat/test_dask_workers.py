@@ -1,5 +1,8 @@
 """ocifs, pandas and Dask dataframes on the workers of a cluster, by one shared session."""
 
+import os
+import subprocess
+
 import pytest
 
 from ocihaul.emulator.faults import Fault
@@ -70,7 +73,24 @@ while time.monotonic() < until or rounds < 2:
 
 
 def ran(official: Official, code: str, *arguments: str) -> list[str]:
-    done = with_ocihaul(official).script(BEGIN + code + END, official.oci.endpoint, *arguments)
+    program = with_ocihaul(official)
+    done = subprocess.run(
+        [
+            *(str(program.venv / "bin" / "python"), "-c", BEGIN + code + END),
+            *(official.oci.endpoint, *arguments),
+        ],
+        env={
+            "HOME": str(program.home),
+            "PATH": os.environ["PATH"],
+            "PYTHONWARNINGS": "ignore",
+            **program.environment,
+        },
+        cwd=program.home,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=200,
+    )
     assert_no_secret(official, done.stdout + done.stderr)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode().split()
