@@ -97,13 +97,13 @@ def test_eight_workers_outlive_ten_tokens_by_one_renewal_each(
     dask: Cluster, tmp_path: Path
 ) -> None:
     life = 4.0
-    with world(tmp_path, token_ttl=life, integer_claims=False) as w, opened(w) as session:
-        with share(dask.client, session) as shared:
+    with world(tmp_path, token_ttl=life, integer_claims=False) as w:
+        with opened(w) as session, share(dask.client, session) as shared:
             began = time.monotonic()
             futures = everywhere(dask, calls_for, shared, w.oci.endpoint, 10 * life, each=THREADS)
             told = dask.client.gather(futures)
-            lives = (time.monotonic() - began) / life
-            status = session.status()
+        lives = (time.monotonic() - began) / life
+        status = session.status()  # it is closed: none is under way
         assert len(told) == WORKERS * THREADS
         assert w.refreshes() == status.generation - 1, "one renewal for each token"
         # At half of a life, a twentieth of it more or less: two for each life.

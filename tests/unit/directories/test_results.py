@@ -94,5 +94,9 @@ def test_no_room_is_told() -> None:
     with Results() as results:
         results._database.execute("PRAGMA max_page_count = 10")
         with pytest.raises(JournalError, match="TMPDIR"):
-            for number in range(100_000):
-                results.add(SKIPPED, f"{number:0100}")
+            _fill(results)
+
+
+def _fill(results: Results) -> None:
+    for number in range(100_000):
+        results.add(SKIPPED, f"{number:0100}")

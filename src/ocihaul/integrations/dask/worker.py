@@ -150,7 +150,7 @@ def _asking(worker: "Worker", address: str) -> Ask:
         except (OSError, concurrent.futures.CancelledError, RuntimeError) as error:
             raise RenewalUnavailable(
                 f"the owner of the shared session cannot be reached at {address}: {error}",
-                hint="It is the process that called `share`; it has to run, and to be reachable.",
+                hint="It is the process that called share(); it has to run, and to be reachable.",
             ) from None
         finally:
             future.cancel()
