@@ -128,6 +128,39 @@ class Client:
             listener(Notice(text))
         return cls(settings, listener=listener)
 
+    @classmethod
+    def from_credentials(
+        cls,
+        credentials: CredentialProvider,
+        *,
+        region: str | None = None,
+        endpoint: str | None = None,
+        allow_plain_http: bool = False,
+        bandwidth: str | None = None,
+        proxy: str | None = None,
+        cert_bundle: str | Path | None = None,
+        listener: Listener = ignore,
+    ) -> Self:
+        """A client that is signed by someone else's credentials: no profile and no file is needed.
+
+        For a process that has no login of its own, such as a worker of a Dask cluster
+        (docs/dask.md). `credentials` stay the caller's, and open. `region` is the provider's when
+        None, or that of the environment. The rest is as in `from_profile`.
+
+        Raises ConfigError when no region or endpoint is known, UsageError for what is wrong.
+        """
+        flags = Flags(
+            auth="instance_principal",  # as for those, no section of a config file is needed
+            region=region or getattr(credentials, "region", None),
+            endpoint=endpoint,
+            allow_plain_http=allow_plain_http,
+            bandwidth=bandwidth,
+            proxy=proxy,
+            cert_bundle=None if cert_bundle is None else os.fspath(cert_bundle),
+        )
+        settings = resolve(flags, os.environ, home_directory(), command=("os", "object", "put"))
+        return cls(settings, listener=listener, credentials=credentials)
+
     def __enter__(self) -> Self:
         return self
 

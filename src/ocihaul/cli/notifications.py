@@ -22,9 +22,9 @@ from urllib.request import Request, urlopen
 from ocihaul.cli.run_result import KEPT_DIFFERENT, LogOrigin, RunResult, result_text
 from ocihaul.errors import UsageError
 from ocihaul.events import AnyEvent, SessionPaused, SessionResumed
-from ocihaul.held_secrets import hold
 from ocihaul.integrations.extras import NOTIFY, require
 from ocihaul.printing import shown
+from ocihaul.redaction import hold
 from ocihaul.threads import started
 
 #: Seconds that all messages at the end may take together.

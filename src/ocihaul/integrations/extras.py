@@ -8,13 +8,21 @@ from ocihaul.errors import UsageError
 SDK = "sdk"
 OCI_CLI = "oci-cli"
 EMULATOR = "emulator"
+DASK = "dask"
 NOTIFY = "notify"
 
-_MODULES = {SDK: "oci", OCI_CLI: "oci_cli", EMULATOR: "jwt", NOTIFY: "apprise"}
+_MODULES = {
+    SDK: "oci",
+    OCI_CLI: "oci_cli",
+    EMULATOR: "jwt",
+    DASK: "distributed",
+    NOTIFY: "apprise",
+}
 _PACKAGES = {
     SDK: ["oci"],
     OCI_CLI: ["oci-cli"],
     EMULATOR: ["PyJWT", "trustme"],
+    DASK: ["distributed"],
     NOTIFY: ["apprise"],
 }
 

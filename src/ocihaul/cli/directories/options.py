@@ -110,13 +110,6 @@ def parallel(value: int | str | None) -> int:
     return DEFAULT_PARALLEL if value is None else int(value)
 
 
-def shard(given: Mapping[str, Any]) -> Shard:
-    """Which names are this run's; raises UsageError."""
-    environ, _ = environment_and_home()
-    value = given.get("shard")
-    return parse_shard(None if value is None else str(value), environ)
-
-
 def is_adaptive(given: Mapping[str, Any]) -> bool | None:
     """Whether the line and the service say how many operations at a time.
 
@@ -155,3 +148,10 @@ def make_directory(root: str) -> None:
             f"--dest-dir: {root} cannot be made: {error.strerror}",
             hint="Name a directory below one that you may write in.",
         ) from None
+
+
+def shard(given: Mapping[str, Any]) -> Shard:
+    """Which names are this run's; raises UsageError."""
+    environ, _ = environment_and_home()
+    value = given.get("shard")
+    return parse_shard(None if value is None else str(value), environ)
