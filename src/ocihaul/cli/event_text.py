@@ -265,7 +265,10 @@ def _planned(event: UploadPlanned | DownloadPlanned, *, named: bool) -> str:
         whole, parts = event.part_count <= 1, "ranges"
     if whole:
         return f"{text} in one piece"
-    pieces = f"{event.part_count} {parts} of {size_text(event.part_size)}"
+    # The last ranges of a download may be smaller.
+    uneven = event.size is not None and event.part_count > -(-event.size // event.part_size)
+    most = "at most " if uneven else ""
+    pieces = f"{event.part_count} {parts} of {most}{size_text(event.part_size)}"
     text = f"{text} in {pieces}, {event.parallel} at a time"
     if isinstance(event, UploadPlanned) and event.part_size < RECOMMENDED_PART:
         text += f" (parts of {size_text(RECOMMENDED_PART)} and more are recommended)"
