@@ -31,7 +31,8 @@ _FLAG = re.compile(r"--[a-z][a-z0-9-]+")
             (
                 "Resume it: `upload(namespace='n', bucket='b', name='a b)`', source='f', "
                 "upload_id='u', part_size=10485760)` or drop it: "
-                "`abort_multipart_upload(namespace='n', bucket='b', name=\"it's\", upload_id='u')`; `part_size`"
+                "`abort_multipart_upload(namespace='n', bucket='b', name=\"it's\", "
+                "upload_id='u')`; `part_size`"
             ),
             (
                 "Resume it: ocihaul os object resume-put -ns n -bn b --name 'a b)`' --file f "
