@@ -81,7 +81,7 @@ def test_a_disk_that_stays_full_says_how_to_go_on_all_the_same(tmp_path: Path) -
     with world(tmp_path) as w:
         source = w.file(4 * PART)
         said = stopped_after_trouble(w, source, mended_after=99, stopped_after=3)
-        assert "resume-put" in said
+        assert "Resume with: `upload(" in said
         assert w.oci.uploads("backups")[0].upload_id in said
         assert notices(w).count("disk is full") == 1
         fillers_dropped(w)

@@ -250,7 +250,7 @@ def _told_on(stderr: TextIO) -> "Listener":
 
     def listen(event: Event) -> None:
         if isinstance(event, Notice):
-            say(stderr, f"Notice: {event.text}")
+            say(stderr, f"Notice: {in_flags(event.text)}")
 
     return listen
 

@@ -139,7 +139,7 @@ def test_a_sound_session_has_only_good_findings() -> None:
             replace(WELL, signed=ProbeResult("https://os.example", status=401)),
             "request",
             "does not accept",
-            "session refresh --profile NIGHT",
+            "session refresh `profile='NIGHT'`",
         ),
         (seen(leftovers=(HOME / ".token.x",)), "neighbours", "killed", f"rm {HOME}/.token.x"),
         (
