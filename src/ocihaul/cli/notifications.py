@@ -11,7 +11,6 @@ What may go wrong, and what happens then:
 * The other side is slow or gone: half a minute at most, then that is said.
 """
 
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -51,7 +50,7 @@ def _hold(url: str) -> None:
             hold(word, "password")
 
 
-class Notifier:
+class TransferNotifier:
     """A listener that tells of a pause, and of the result. Thread-safe."""
 
     def __init__(self, urls: Sequence[str], origin: LogOrigin, say: Callable[[str], None]) -> None:
@@ -142,9 +141,7 @@ def _apprise(urls: Sequence[str]) -> Any:
     require(NOTIFY, by="--notify")
     import apprise
 
-    log = logging.getLogger("apprise")  # it would write to stderr, with what it was given
-    log.addHandler(logging.NullHandler())
-    log.propagate = False
+    apprise.logger.disabled = True  # it would write to stderr, with what it was given
     sender = apprise.Apprise()
     for number, url in enumerate(urls, 1):
         if not sender.add(url):

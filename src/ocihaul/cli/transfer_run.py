@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     # Few transfers have them.
     from ocihaul.cli.json_log import JsonLog
     from ocihaul.cli.log_file import LogFile
-    from ocihaul.cli.notifications import Notifier
+    from ocihaul.cli.notifications import TransferNotifier
 
 
 class LogChannel(Protocol):
@@ -139,7 +139,7 @@ class TransferRun:
         self._origin = origin
         self._began = time.monotonic()
         self._announced: int | None = None
-        self.notifier: Notifier | None = None
+        self.notifier: TransferNotifier | None = None
         self.stopper = stopper
         self.counter = RunCounter()
         self.size: int | None = None
@@ -287,13 +287,15 @@ def _after(run: TransferRun, result: RunResult, options: LogOptions) -> None:
     run.result(result)
 
 
-def _notifier(run: TransferRun, options: LogOptions, origin: LogOrigin) -> "Notifier | None":
+def _notifier(
+    run: TransferRun, options: LogOptions, origin: LogOrigin
+) -> "TransferNotifier | None":
     if options.notify is None:
         return None
-    from ocihaul.cli.notifications import Notifier, split_urls
+    from ocihaul.cli.notifications import TransferNotifier, split_urls
 
     urls = split_urls(options.notify)
-    notifier = Notifier(urls, origin, lambda text: run.notice(f"Notice: {text}"))
+    notifier = TransferNotifier(urls, origin, lambda text: run.notice(f"Notice: {text}"))
     notifier.begin()
     return notifier
 

@@ -146,7 +146,8 @@ def ask(invocation: Invocation, question: str, choices: str) -> str | None:
     """The answer to a question, in lower case; None where the input has ended without one."""
     say(invocation.stderr, f"WARNING: {question} [{choices}]:", end=" ")
     line = next_line(invocation.stdin)
-    if not line:
+    if not line or not is_terminal(invocation.stdin):  # only a terminal echoes the line's end
         say(invocation.stderr, "")
+    if not line:
         return None
     return line.strip().lower()
