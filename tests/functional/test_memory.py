@@ -98,7 +98,9 @@ def test_weakness_07_a_download_needs_as_little_and_a_pipe_its_window(
     measured(tmp_path, told, "put", "--file", str(source), "--force", "--name", "x")
     many = ("--parallel-download-count", "15", "--part-size", "32")
     target = tmp_path / "target"
-    peak, said = measured(tmp_path, told, "get", "--name", "x", "--file", str(target), *many)
+    peak, said = measured(
+        tmp_path, told, "get", "--name", "x", "--file", str(target), *many, "--verbose"
+    )
     assert " ranges" in said
     assert target.stat().st_size == 600 * MIB
     assert peak < 80 * MIB, f"{peak / MIB:.0f} MiB"
