@@ -31,7 +31,6 @@ _REFUSED = {"--generate-full-command-json-input", "--generate-param-json-input"}
 DIFFERENT: Mapping[str, frozenset[str]] = {
     "os object bulk-delete": frozenset({"--force"}),
     "os object put": frozenset({"--file", "--verify-checksum"}),
-    "os object resume-put": frozenset({"--part-size"}),
     "os object sync": frozenset({"--dest-dir", "--src-dir"}),
 }
 
