@@ -131,8 +131,58 @@ def test_finding_c07_what_begins_with_a_brace_ends_with_one(
     text = ran.err[ran.err.index("{") :]
     told = json.loads(text)
     assert (told["status"], text.strip()[-1]) == (404, "}")
-    # c06: an answer to HEAD has no body, and a message all the same.
     assert told["message"]
+
+
+@pytest.mark.parametrize("compat", ["", "official"])
+@pytest.mark.parametrize("source", ["device", "file", "pipe"])
+def test_finding_c05_nothing_on_stdin_is_an_empty_object_but_from_a_pipe(
+    w: World, source: str, compat: str
+) -> None:
+    """A producer that fails leaves an empty pipe; a file that is empty was meant so."""
+    empty = w.file(0)
+    place = {"device": Path("/dev/null"), "file": empty}
+    put = ("os", *("object", "put"), *BN, "--file", "-", "--name", "x", "--force")
+    argv = [sys.executable, "-m", "ocihaul", *put, "--auth", "security_token"]
+    environ = w.environ() | ({"OCIHAUL_COMPAT": compat} if compat else {})
+    if source == "pipe":
+        ran = subprocess.run(argv, env=environ, input=b"", capture_output=True, check=False)
+    else:
+        with place[source].open("rb") as stdin:
+            ran = subprocess.run(argv, env=environ, stdin=stdin, capture_output=True, check=False)
+    refused = source == "pipe" and not compat
+    assert ran.returncode == (1 if refused else 0), ran.stderr
+    assert w.oci.object_names("backups") == ([] if refused else ["x"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("head", "--name", "absent"), ("get", "--name", "absent", "--file", "-")],
+    ids=["head", "get"],
+)
+def test_finding_c06_a_head_that_fails_has_a_message(w: World, words: tuple[str, ...]) -> None:
+    ran = osx(w, "object", words[0], *BN, *words[1:])
+    assert ran.code == 1
+    told = json.loads(ran.err[ran.err.index("{") :])
+    assert told["message"] == "The service returned error code 404"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("object", "put", "-bn", "b"), "UsageError: Missing option(s) --file."),
+        (("object", "list"), "UsageError: Missing option(s) --bucket-name."),
+        (("object", "put", "--no-such"), "Error: No such option '--no-such'."),
+        (("object", "list", "-bn"), "Error: Option '-bn' requires an argument."),
+    ],
+    ids=["missing", "missing bucket", "unknown", "without a value"],
+)
+def test_finding_c09_usage_errors_have_the_official_status_and_first_words(
+    w: World, words: tuple[str, ...], says: str
+) -> None:
+    ran = osx(w, *words)
+    assert (ran.code, ran.out) == (2, "")
+    assert says in ran.err
 
 
 @pytest.mark.parametrize("way", ["put", "parts", "bulk-upload"])
