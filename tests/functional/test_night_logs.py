@@ -187,7 +187,7 @@ def until(check: Callable[[], bool], running: "subprocess.Popen[str]") -> None:
     """Wait until `check` holds; the command must not have ended before."""
     while not check():
         assert running.poll() is None, running.communicate()
-        time.sleep(0.02)
+        time.sleep(0.02)  # another process: there is nothing else to wait on
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

@@ -43,7 +43,8 @@ class OldToken:
         """Watch it to the end, ever more seldom. Raises UnclearError where it was never tried."""
         while self.refused_after is None and (left := self.until - time.monotonic()) > 0:
             self.look()
-            time.sleep(min(left, max(0.2, (time.monotonic() - self.refreshed) / 20)))
+            seldom = max(0.2, (time.monotonic() - self.refreshed) / 20)
+            time.sleep(min(left, seldom))  # a service tells nobody when it stops taking a token
         if not self.looks:
             raise UnclearError("the token before the refresh was at its end")
         seen = "not seen" if self.refused_after is None else self.refused_after
@@ -64,7 +65,7 @@ def refresh(
     old = Credential.of_token(pair.key, pair.token, 1)
     if pair.token.issued_at is not None:
         age = wire.clock.now() - pair.token.issued_at
-        time.sleep(min(_YOUNG, max(0.0, _YOUNG - age)))
+        time.sleep(min(_YOUNG, max(0.0, _YOUNG - age)))  # or the new one may look like the old
     provider = refresh_for(settings, dialer, wire.clock, threading.Event())
     try:
         by_another = refresh_once(store, provider, timeout=30.0).by_another
