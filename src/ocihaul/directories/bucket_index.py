@@ -114,23 +114,27 @@ class Finder:
                 if order > key:
                     return None
                 self._at += 1
-                self._ask_ahead()
+                self._look_ahead()
             if self._following is None or sort_key(self._following) > key:
                 return None
             self._turn(max(self._following, name, key=sort_key))
 
-    def _ask_ahead(self) -> None:
+    def _look_ahead(self) -> None:
         """In the middle of a page that is of use, ask for the page after it."""
+        if self._next is None and self._at == len(self._page) // 2 and self._is_used(self._at):
+            self._ask_ahead()
+
+    def _ask_ahead(self) -> None:
         start = self._following
-        if start is not None and self._at == len(self._page) // 2 and self._is_used(self._at):
+        if start is not None:
             self._next = start, Later(lambda: self._bucket.page_from(start, PAGE))
 
     def _is_used(self, entries: int) -> bool:
         return self._hits * self._shards * 4 >= entries
 
     def _turn(self, name: str) -> None:
+        used = bool(self._page) and self._is_used(len(self._page))
         if self._page:
-            used = self._is_used(len(self._page))
             self._size = PAGE if used else max(self._size // 4, _SMALLEST_PAGE)
         if self._next is None:
             start, page = name, self._bucket.page_from(name, self._size)
@@ -140,6 +144,8 @@ class Finder:
             page = later.result()
         if page.following is not None and page.following <= start:
             raise endless("ListObjects")
+        self._following = page.following
+        if used:  # the next one probably is, too
+            self._ask_ahead()
         self._page = list(in_order(iter(self._bucket.sound(page))))
         self._at = self._hits = 0
-        self._following = page.following
