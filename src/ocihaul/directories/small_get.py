@@ -10,7 +10,7 @@ import crc32c
 
 from ocihaul.errors import ChecksumError, LocalFileError, ServiceError
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.object_range import ObjectRange, PinnedObject
+from ocihaul.storage.object_operations import ObjectRange, PinnedObject
 from ocihaul.storage.values import ListedObject
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, MD5

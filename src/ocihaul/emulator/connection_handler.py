@@ -15,7 +15,7 @@ import h11
 
 from ocihaul.emulator.api import OPERATIONS
 from ocihaul.emulator.authentication import admit, recheck
-from ocihaul.emulator.call import Call, find
+from ocihaul.emulator.call import Call, Wire, find
 from ocihaul.emulator.fault_effects import (
     Cut,
     after_operation,
@@ -31,7 +31,6 @@ from ocihaul.emulator.handlers.objects import bytes_asked_for
 from ocihaul.emulator.log import Record, masked, without_secrets
 from ocihaul.emulator.responses import Answer, ApiError, not_authenticated
 from ocihaul.emulator.state import Service
-from ocihaul.emulator.wire import Wire
 
 
 class ClientGone(Exception):

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import h11
 
+from ocihaul.emulator.call import Wire
 from ocihaul.emulator.connection_handler import ConnectionHandler
 from ocihaul.emulator.log import Record
 from ocihaul.emulator.settings import MIB
 from ocihaul.emulator.state import Service
-from ocihaul.emulator.wire import Wire
 
 _HANDSHAKE_SECONDS = 10.0
 #: What a paced connection may hold in the kernel: else a client is done long before we are.

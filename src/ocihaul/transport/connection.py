@@ -14,17 +14,19 @@ from collections.abc import Callable
 from ocihaul.transport.channel import READ, SLICE, WRITE, Channel, Inflow, Timeouts
 from ocihaul.transport.congestion import SYSTEM, Congestion, CongestionWatch
 from ocihaul.transport.flows import Flows, Limiter, unlimited
-from ocihaul.transport.framing import AnswerHead, Reply, request_head
 from ocihaul.transport.message import (
     ERROR_LIMIT,
     Answer,
+    AnswerHead,
     Block,
     Body,
+    Reply,
     Request,
     Sink,
     Stalled,
     StopSign,
     WireError,
+    request_head,
 )
 
 #: How long to listen for an answer once sending has failed, seconds.

@@ -3,8 +3,7 @@
 import h11
 import pytest
 
-from ocihaul.transport.framing import Reply, request_head, usual_head
-from ocihaul.transport.message import Request
+from ocihaul.transport.message import Reply, Request, request_head, usual_head
 
 HEADERS = {"host": "x", "authorization": 'Signature keyId="a/b",signature="c=="', "opc-meta-a": ""}
 

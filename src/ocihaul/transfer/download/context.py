@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ocihaul.errors import ServiceError, TransferCancelled
 from ocihaul.events import BytesReceived, DownloadPlanned, Listener, ignore
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.object_range import ObjectRange, PinnedObject
+from ocihaul.storage.object_operations import ObjectRange, PinnedObject
 from ocihaul.storage.values import ObjectSummary
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, MD5, Running
