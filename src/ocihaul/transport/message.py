@@ -9,9 +9,10 @@ import struct
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import h11
+if TYPE_CHECKING:
+    from ocihaul.transport.unusual import UnusualAnswer
 
 #: What is read of the body of an error, bytes; the rest is left, and the connection closed.
 ERROR_LIMIT = 64 * 1024
@@ -261,7 +262,7 @@ def usual_head(method: str, data: bytes) -> tuple[AnswerHead, bytes] | None:
 
 
 #: The largest head, and the largest trailer, bytes; metadata of an object has 4,000 at most.
-_MOST_HEAD = 64 * 1024
+MOST_HEAD = 64 * 1024
 
 
 class Reply:
@@ -275,7 +276,7 @@ class Reply:
         self.is_last = True  # until it has ended well
         self._method = method
         self._ahead = b""
-        self._protocol: h11.Connection | None = None
+        self._unusual: UnusualAnswer | None = None
 
     def take(self, data: bytes) -> bool:
         """Take in bytes of the head; True when they were `100 Continue` or the final answer.
@@ -284,33 +285,17 @@ class Reply:
         """
         if not data:
             raise WireError("the server closed the connection without an answer")
-        if self._protocol is None:
+        if self._unusual is None:
             usual = usual_head(self._method, data)
             if usual is not None:
                 self.head, self._ahead = usual
                 return True
-            self._protocol = _waiting_for_answer(self._method)
-        try:
-            self._protocol.receive_data(data)
-            return self._next_message(self._protocol)
-        except h11.RemoteProtocolError as error:
-            raise WireError(f"the answer is not HTTP: {excerpt(error, 200)}") from error
+            from ocihaul.transport.unusual import UnusualAnswer  # noqa: PLC0415  start-up time
 
-    def _next_message(self, protocol: h11.Connection) -> bool:
-        heard = False
-        while self.head is None:
-            event = protocol.next_event()
-            if isinstance(event, h11.InformationalResponse):
-                heard = heard or event.status_code == 100
-            elif isinstance(event, h11.Response):
-                headers = {name.decode(): value.decode("latin-1") for name, value in event.headers}
-                self.head = AnswerHead.of(
-                    self._method, event.status_code, headers, version=event.http_version
-                )
-                self._ahead = protocol.trailing_data[0]
-                heard = True
-            else:
-                break
+            self._unusual = UnusualAnswer(self._method)
+        heard = self._unusual.take(data)
+        if self._unusual.head is not None:
+            self.head, self._ahead = self._unusual.head
         return heard
 
     def ahead(self, most: int) -> bytes:
@@ -342,27 +327,7 @@ class Reply:
 
     def _framed(self, receive: Callable[[], bytes]) -> Iterator[bytes]:
         """A body whose end only its framing tells, or the end of the connection."""
-        protocol = self._protocol
-        if protocol is None:
+        if self._unusual is None:
             raise AssertionError("an answer of the usual shape has a known length")
-        try:
-            while True:
-                event = protocol.next_event()
-                if event is h11.NEED_DATA:
-                    protocol.receive_data(receive())
-                elif isinstance(event, h11.Data):
-                    yield bytes(event.data)
-                else:
-                    break
-        except h11.RemoteProtocolError as error:
-            raise WireError(excerpt(error, 200)) from error
-        goes_on = protocol.their_state is h11.DONE and not protocol.trailing_data[0]
-        self.finished(surplus=not goes_on)
-
-
-def _waiting_for_answer(method: str) -> h11.Connection:
-    """As if h11 had sent the request: what the answer's framing depends on is the method alone."""
-    protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST_HEAD)
-    protocol.send(h11.Request(method=method, target="/", headers=[("host", "")]))
-    protocol.send(h11.EndOfMessage())
-    return protocol
+        yield from self._unusual.body(receive)
+        self.finished(surplus=not self._unusual.goes_on)
