@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self, Unpack
 from ocihaul.config import Flags, Settings, resolve
 from ocihaul.errors import ObjectExistsError
 from ocihaul.events import Listener, Notice, ignore
+from ocihaul.filesystem import from_disk
 from ocihaul.resources import Resources
 from ocihaul.session.credential import CredentialProvider
 from ocihaul.session.session import Session, home_directory
@@ -235,7 +236,6 @@ class Client:
         TransferInProgressError (with `wait=False`), UploadIncompleteError, ReceiptError (it is
         stored), TransferCancelled.
         """
-        from ocihaul.directories.names import from_disk  # noqa: PLC0415
         from ocihaul.options import UploadOptions, checked  # noqa: PLC0415
         from ocihaul.transfer.upload.request import upload_request  # noqa: PLC0415
 

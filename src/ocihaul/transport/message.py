@@ -198,6 +198,7 @@ _REQUEST = re.compile(rf"{_NAME} [!-~]+ HTTP/1\.1\r\n(?:{_NAME}: [ -~]*\r\n)+\r\
 _STATUS = r"HTTP/1\.1 ([2-5][0-9][0-9])(?: [ -~\t]*)?\r\n"
 _FIELDS = rf"((?:{_NAME}:[ -~\t\x80-\xff]*\r\n)+)\r\n"
 _ANSWER = re.compile((_STATUS + _FIELDS).encode())
+_CONTINUE = re.compile(rb"HTTP/1\.1 100(?: [ -~\t]*)?\r\n\r\n")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 
@@ -285,7 +286,12 @@ class Reply:
         """
         if not data:
             raise WireError("the server closed the connection without an answer")
+        heard = False
         if self._unusual is None:
+            while (go_on := _CONTINUE.match(data)) is not None:
+                data, heard = data[go_on.end() :], True
+            if heard and not data:
+                return True
             usual = usual_head(self._method, data)
             if usual is not None:
                 self.head, self._ahead = usual
@@ -293,7 +299,7 @@ class Reply:
             from ocihaul.transport.unusual import UnusualAnswer  # noqa: PLC0415  start-up time
 
             self._unusual = UnusualAnswer(self._method)
-        heard = self._unusual.take(data)
+        heard = self._unusual.take(data) or heard
         if self._unusual.head is not None:
             self.head, self._ahead = self._unusual.head
         return heard

@@ -25,7 +25,12 @@ from ocihaul.transfer.journal.values import Entry, Intention
 from ocihaul.transfer.plan import Plan
 from ocihaul.transfer.source import FileSource, Piece, digest_ranges
 from ocihaul.transfer.upload.context import UploadContext
-from ocihaul.transfer.upload.incomplete import abort_call, notices_of_others, resume_call
+from ocihaul.transfer.upload.incomplete import (
+    abort_call,
+    notices_of_others,
+    par_store_of,
+    resume_call,
+)
 from ocihaul.transfer.upload.part_uploader import PartUploader, UploadPart
 from ocihaul.transfer.upload.request import (
     UploadResult,
@@ -435,3 +440,16 @@ class MultipartUpload:
             f"Its finished parts are kept. Resume with: {call}",
             f"or drop them with: {self._session.abort_hint()}",
         ]
+
+
+def multipart_session(
+    context: UploadContext, state: UploadState, *, size: int | None
+) -> MultipartSession:
+    """The session that the request wants, with or without a PAR; `size` is bytes."""
+    store = par_store_of(state.journal, state.target)
+    wanted = context.request.outlive_session
+    if not wanted and store.load() is None:
+        return MultipartSession(context)
+    from ocihaul.transfer.upload.par_upload import PreauthenticatedSession  # noqa: PLC0415
+
+    return PreauthenticatedSession(context, store, state.target, size=size, wanted=wanted)

@@ -20,8 +20,7 @@ from ocihaul.transfer.upload.context import (
 )
 from ocihaul.transfer.upload.finalize import SourceInfo, already_finished, finalize
 from ocihaul.transfer.upload.incomplete import IncompleteUploadIndex
-from ocihaul.transfer.upload.multipart import MultipartUpload
-from ocihaul.transfer.upload.par_upload import multipart_session
+from ocihaul.transfer.upload.multipart import MultipartUpload, multipart_session
 from ocihaul.transfer.upload.request import (
     Confirm,
     UploadRequest,
