@@ -81,7 +81,7 @@ $(BENCH_VENV)/.made: bench/constraints.txt Makefile
 $(COVERAGE_VENV)/.made: pyproject.toml constraints.txt Makefile
 	$(PYTHON) -m venv $(COVERAGE_VENV)
 	$(COVERAGE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@echo "import sys; 'coverage' in sys.modules or __import__('coverage').Coverage('$(abspath $(COVERAGE_VENV))/data/of', True," \
+	@echo "import sys; 'coverage' in sys.modules or __import__('coverage').Coverage('$(abspath $(COVERAGE_VENV))/data/all', True," \
 		"auto_data=True, config_file='$(abspath pyproject.toml)').start()" \
 		> $$($(COVERAGE_VENV)/bin/python -c "import site; print(site.getsitepackages()[0])")/traced.pth
 	@touch $@
