@@ -99,7 +99,7 @@ coverage: $(COVERAGE_VENV)/.made
 	@rm -rf $(COVERAGE_VENV)/data && mkdir $(COVERAGE_VENV)/data
 	$(COVERAGE_VENV)/bin/python -m pytest -n 5 --dist worksteal --timeout 300 -m "not untraced" $(PYTEST_ARGS) tests/unit tests/functional
 	$(COVERAGE_VENV)/bin/coverage combine --quiet --data-file $(COVERAGE_VENV)/data/all $(COVERAGE_VENV)/data
-	$(COVERAGE_VENV)/bin/coverage report --data-file $(COVERAGE_VENV)/data/all --sort=cover | tail -60
+	$(COVERAGE_VENV)/bin/coverage report --data-file $(COVERAGE_VENV)/data/all --sort=-cover --skip-covered
 
 test-browser: $(VENV)/.made
 	$(BIN)/python -m pytest --override-ini addopts="--strict-markers -ra" tests/browser $(PYTEST_ARGS)
