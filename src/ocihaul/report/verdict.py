@@ -1,0 +1,172 @@
+"""The answer: did the nights end well, and if not, what is to be done; pure.
+
+A night goes from noon to noon and bears the date of its morning. It ended well when each command
+and object that was run in it was done at the end, whatever earlier runs of the same night met.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+
+from ocihaul.quantities import duration_text
+from ocihaul.report.runs import NO_RESULT, Run
+
+#: A run without a result whose last line is no older may still be under way, seconds.
+_STILL_RUNNING = 600.0
+#: Nothing has run for longer than this: perhaps what starts the runs does not, seconds.
+_STALE = 36 * 3600.0
+_NOON = timedelta(hours=12)
+
+_TODO = {
+    "resumable": "Run the same command again: it goes on where it stopped.",
+    "interrupted": "A signal ended it. Run the same command again: it goes on where it stopped.",
+    "partial": "Run the same command again: what is done is not sent again.",
+    "kept-different": "The object exists and is not this file: nothing was stored. Use a name with "
+    "a date, or --if-exists replace.",
+    NO_RESULT: "Its log ends without a result: it was killed, or the machine went down. Run the "
+    "same command again: what was finished is kept.",
+}
+_FAILED = "Mend that, and run the same command again."
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A run that did not end well, and no later one of its night mended that.
+
+    `todo` are sentences; `mended_by` is a run of a later night that has done it since.
+    """
+
+    run: Run
+    what: str
+    todo: tuple[str, ...]
+    mended_by: Run | None
+
+
+@dataclass(slots=True)
+class Night:
+    """The runs of one night, the latest first."""
+
+    morning: date
+    runs: list[Run] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
+    under_way: int = 0
+
+    @property
+    def is_good(self) -> bool:
+        """Whether all that was run in it was done at the end."""
+        return not self.troubles
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer in one sentence, what there is to do, and the nights, the latest first."""
+
+    headline: str
+    is_good: bool
+    troubles: Sequence[Trouble]
+    warnings: Sequence[str]
+    nights: Sequence[Night]
+
+
+def verdict_of(runs: Iterable[Run], now: datetime) -> Verdict:
+    """Judge the runs, as seen at `now`."""
+    latest_first = sorted(runs, key=lambda run: run.began, reverse=True)
+    nights = _nights(latest_first, now)
+    troubles = [trouble for night in nights for trouble in night.troubles]
+    open_ones = [trouble for trouble in troubles if trouble.mended_by is None]
+    return Verdict(
+        headline=_headline(latest_first, nights, now),
+        is_good=bool(nights) and not open_ones,
+        troubles=troubles,
+        warnings=_warnings(latest_first, nights, now),
+        nights=nights,
+    )
+
+
+def is_under_way(run: Run, now: datetime) -> bool:
+    """Whether it may still be running."""
+    return run.result is None and (now - run.last).total_seconds() < _STILL_RUNNING
+
+
+def _nights(latest_first: Sequence[Run], now: datetime) -> list[Night]:
+    nights: dict[date, Night] = {}
+    last: dict[tuple[str, str], Run] = {}  # of all nights, to see what was mended later
+    of_night: dict[tuple[str, str], Run] = {}
+    night: Night | None = None
+    for run in latest_first:
+        morning = (run.began + _NOON).date()
+        if night is None or night.morning != morning:
+            night = nights.setdefault(morning, Night(morning))
+            of_night = {}
+        night.runs.append(run)
+        job = (run.command, run.object)
+        if job not in of_night:
+            of_night[job] = run
+            later = last.get(job)
+            if run.is_good:
+                last[job] = run
+            elif is_under_way(run, now):
+                night.under_way += 1
+            else:
+                night.troubles.append(_trouble(run, later))
+    return list(nights.values())
+
+
+def _trouble(run: Run, later: Run | None) -> Trouble:
+    result = run.result
+    reason = run.reason or (result.reason if result is not None else None)
+    what = run.state if result is None else f"{run.state}, exit status {result.exit}"
+    if result is not None and result.files is not None and result.files.failed:
+        what += f", {result.files.failed} files failed"
+    if reason:
+        what += f": {reason}"
+    todo = run.hints or (_TODO.get(run.state, _FAILED),)
+    if run.hints and run.state in {"resumable", "partial"}:
+        todo = (*run.hints, _TODO[run.state])
+    return Trouble(run, what, todo, later)
+
+
+def _headline(latest_first: Sequence[Run], nights: Sequence[Night], now: datetime) -> str:
+    if not nights:
+        return "There is no run to tell of."
+    bad = [night for night in nights if not night.is_good]
+    under_way = any(night.under_way for night in nights)
+    if len(latest_first) == 1:
+        if under_way:
+            return "The run seems to be under way."
+        return "The run did not end well." if bad else "The run ended well."
+    if not bad:
+        if len(nights) == 1:
+            return "The night is not over yet." if under_way else "The night ended well."
+        if under_way:
+            return f"A run seems to be under way; all else of {len(nights)} nights ended well."
+        return f"All {len(nights)} nights ended well."
+    if len(nights) == 1:
+        return "The night did not end well."
+    is_last = (now - latest_first[0].began).total_seconds() < _STALE
+    latest = "Last night" if is_last else f"The night to {nights[0].morning}"
+    if nights[0].is_good:
+        which = "one" if len(bad) == 1 else str(len(bad))
+        return f"{latest} ended well; {which} of {len(nights)} nights did not."
+    rest = f"; {len(bad) - 1} of {len(nights) - 1} before it did not, either" if bad[1:] else ""
+    return f"{latest} did not end well{rest}."
+
+
+def _warnings(latest_first: Sequence[Run], nights: Sequence[Night], now: datetime) -> list[str]:
+    if len(nights) < 2:
+        return []
+    found = []
+    idle = (now - latest_first[0].last).total_seconds()
+    if idle > _STALE:
+        found.append(
+            f"Nothing has run for {duration_text(idle)}. Is what starts it (cron, a timer) alive?"
+        )
+    mornings = {night.morning for night in nights}
+    days = (nights[0].morning - nights[-1].morning).days + 1
+    if days <= 2 * len(nights):  # it is meant to run each night
+        every = (nights[-1].morning + timedelta(days=number) for number in range(days))
+        missing = [day.isoformat() for day in every if day not in mornings]
+        if missing:
+            shown = ", ".join(missing[:10]) + (" …" if missing[10:] else "")
+            found.append(f"No run in {len(missing)} of {days} nights: {shown}.")
+    return found
