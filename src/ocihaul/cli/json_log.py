@@ -123,6 +123,7 @@ class JsonLog:
         self._now = now
         self._began = monotonic()
         self._lock = threading.Lock()  # guards what is counted
+        self._writing = threading.Lock()  # `elapsed` grows from line to line
         self._tally = Tally()
         self._found = DirectoryScanned(0, 0, complete=False)
         self._files = self._file_bytes = self._failures = 0
@@ -185,6 +186,8 @@ class JsonLog:
             }
 
     def _line(self, name: str, level: str, fields: Mapping[str, Any]) -> None:
-        elapsed = self._monotonic() - self._began
-        line = line_of(self._origin, name, level, fields, now=self._now(), elapsed=elapsed)
-        self._write(line)
+        with self._writing:
+            elapsed = self._monotonic() - self._began
+            self._write(
+                line_of(self._origin, name, level, fields, now=self._now(), elapsed=elapsed)
+            )

@@ -46,11 +46,11 @@ def read_logs(
         if reader.lines == lines and reader.broken > broken:
             notes.append(f"{name} has no line of a JSON log (--log-format json writes one).")
         elif reader.broken > broken:
-            notes.append(f"{name}: {reader.broken - broken} lines are torn or no JSON.")
+            notes.append(f"{name}: lines that are torn or no JSON: {reader.broken - broken}.")
     if reader.later:
-        notes.append(f"{reader.later} lines are of a later version of ocihaul: they are left out.")
+        notes.append(f"Lines of a later version of ocihaul, left out: {reader.later}.")
     if reader.left_out:
-        notes.append(f"{reader.left_out} older runs are left out: --since asks for fewer.")
+        notes.append(f"Older runs, left out (see --since): {reader.left_out}.")
     return notes
 
 

@@ -27,6 +27,7 @@ KINDS = {
 }
 _X = 1000
 _LANE = 8
+_MARK = 15
 _TOP = 100
 _KIB = 1024
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
@@ -80,7 +81,9 @@ def chart(run: Run, timeline: Timeline, *, number_of_run: int, columns: int) -> 
     width, rates = timeline.rates(length, columns)
     lanes = [coarser(spans, length / columns) for spans in timeline.lanes]
     peak = max(rates, default=0.0)
-    marks = list(_marks(timeline.marks, happenings(run), length))
+    kinds = [kind for kind in KINDS if any(mark.kind == kind for mark in timeline.marks)]
+    heights = {"lanes": max(len(lanes) * _LANE, 16), "marks": max(len(kinds) * _MARK + 4, 20)}
+    marks = _marks(timeline.marks, kinds, happenings(run), length)
     rows = [
         ("rate", f"Rate<small>up to {size_text(peak)}/s</small>", _rate(rates, width, length)),
         ("tokens", "Token", _tokens(run, length)),
@@ -90,10 +93,10 @@ def chart(run: Run, timeline: Timeline, *, number_of_run: int, columns: int) -> 
     ]
     shown = [row for row in rows if row[2]]
     names = joined(
-        f'<div class="{kind}"{_height(kind, lanes)}>{label}</div>' for kind, label, _ in shown
+        f'<div class="{kind}"{_height(heights.get(kind))}>{label}</div>' for kind, label, _ in shown
     )
     plots = joined(
-        f'<div class="{kind}"{_height(kind, lanes)}>{plot}</div>' for kind, _, plot in shown
+        f'<div class="{kind}"{_height(heights.get(kind))}>{plot}</div>' for kind, _, plot in shown
     )
     began = run.began.hour * 3600 + run.began.minute * 60 + run.began.second
     return (
@@ -101,15 +104,15 @@ def chart(run: Run, timeline: Timeline, *, number_of_run: int, columns: int) -> 
         f' data-began="{began + run.began.microsecond / 1e6:.3f}" data-width="{width:.4f}"'
         f' data-rates="{" ".join(str(round(rate / _KIB)) for rate in rates)}"'
         f' data-tokens="{" ".join(f"{t.at:.2f}:{t.generation}" for t in run.tokens)}">'
-        f"<figcaption>{_legend(run, lanes)}</figcaption>"
+        f"<figcaption>{_legend(run, lanes, kinds)}</figcaption>"
         f'<div class="plot"><div class="names" aria-hidden="true">{names}</div>'
         '<div class="scroll"><div class="inner">'
         f"{plots}{joined(_pauses(run, length))}</div></div></div></figure>"
     )
 
 
-def _height(kind: str, lanes: Sequence[Sequence[Span]]) -> str:
-    return f' style="height:{max(len(lanes) * _LANE, 16)}px"' if kind == "lanes" else ""
+def _height(pixels: int | None) -> str:
+    return "" if pixels is None else f' style="height:{pixels}px"'
 
 
 def _lane_count(timeline: Timeline) -> str:
@@ -197,13 +200,17 @@ def _about(span: Span) -> str:
     return f"{over}{what}, {size_text(span.size)} in {seconds}{failed}"
 
 
-def _marks(marks: Sequence[Mark], listed: Sequence[Happening], length: float) -> Iterator[str]:
+def _marks(
+    marks: Sequence[Mark], kinds: Sequence[str], listed: Sequence[Happening], length: float
+) -> Iterator[str]:
     rows = {(each.at, each.kind): row for row, each in enumerate(listed)}
     for mark in marks:
-        glyph = KINDS[mark.kind][0]
         left = number(100 * min(mark.at / length, 1.0))
-        row = rows[mark.at, mark.kind]
-        yield f'<b class="k{mark.kind}" style="left:{left}%" data-row="{row}">{glyph}</b>'
+        top = kinds.index(mark.kind) * _MARK + 2
+        yield (
+            f'<b class="k{mark.kind}" style="left:{left}%;top:{top}px" '
+            f'data-row="{rows[mark.at, mark.kind]}">{KINDS[mark.kind][0]}</b>'
+        )
 
 
 def _pauses(run: Run, length: float) -> Iterator[str]:
@@ -228,8 +235,7 @@ def _axis(run: Run, length: float) -> str:
     return joined(pieces)
 
 
-def _legend(run: Run, lanes: Sequence[Sequence[Span]]) -> str:
-    kinds = {mark.kind: 0 for mark in (run.timeline.marks if run.timeline is not None else [])}
+def _legend(run: Run, lanes: Sequence[Sequence[Span]], kinds: Sequence[str]) -> str:
     pieces = []
     if any(span.failed for spans in lanes for span in spans):
         pieces.append('<span><i class="x"></i>exchange that failed</span>')
@@ -238,8 +244,6 @@ def _legend(run: Run, lanes: Sequence[Sequence[Span]]) -> str:
     if run.pauses:
         pieces.append('<span><i class="wait"></i>waiting for a login</span>')
     pieces += [
-        f'<span><b class="k{kind}">{KINDS[kind][0]}</b> {KINDS[kind][1]}</span>'
-        for kind in KINDS
-        if kind in kinds
+        f'<span><b class="k{kind}">{KINDS[kind][0]}</b> {KINDS[kind][1]}</span>' for kind in kinds
     ]
     return joined(pieces)

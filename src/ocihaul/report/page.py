@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.resources import files
 
+from ocihaul.printing import shown
 from ocihaul.quantities import duration_text, size_text
 from ocihaul.report.chart import Happening, chart, happenings
 from ocihaul.report.markup import joined, moment, name, text
 from ocihaul.report.runs import NO_RESULT, Run
-from ocihaul.report.verdict import Trouble, Verdict, is_under_way, verdict_of
+from ocihaul.report.verdict import Trouble, Verdict, is_under_way, night_of, verdict_of
 
 #: Bytes of a page, at most.
 LARGEST = 480_000
@@ -162,62 +163,64 @@ class _Page:
     def _table(self) -> str:
         if not self._runs:
             return "<p>The logs that were given have no run of the time that was asked for.</p>"
-        rows = joined(self._rows())
-        cut = f"<p>{self._cut} older runs are left out.</p>" if self._cut else ""
         heads = joined(
-            f'<th scope="col"{wide}>{label}</th>'
-            for label, wide in (
-                ("Began", ""),
-                ("What", ""),
-                ("Result", ""),
-                ("Size", ' class="n"'),
-                ("Time", ' class="n"'),
-                ("Rate", ' class="n w"'),
-                ("Renewals", ' class="n w"'),
-                ("401s", ' class="n w"'),
-                ("Retries", ' class="n w"'),
-                ("Sent twice", ' class="n w"'),
-                ("Receipt", ' class="n w"'),
-            )
+            f'<th scope="col" class="{kind}">{label}</th>'
+            for label, kind in self._columns_of_table()
         )
+        cut = f"<p>{self._cut} older runs are left out.</p>" if self._cut else ""
         return (
             '<section><table class="nights"><caption>The nights, the latest first; a night goes '
-            f"from noon to noon</caption><thead><tr>{heads}</tr></thead>{rows}</table>"
-            f"{cut}</section>"
+            f"from noon to noon and bears the date of its morning</caption><thead><tr>{heads}</tr>"
+            f"</thead>{joined(self._rows())}</table>{cut}</section>"
         )
+
+    def _columns_of_table(self) -> Iterator[tuple[str, str]]:
+        yield from (("Night", ""), ("Began", ""), ("What", ""), ("Result", ""))
+        yield from (("Size", "n"), ("Time", "n w w2"), ("Rate", "n w"), ("Renewals", "n w"))
+        yield from (("401s", "n w"), ("Retries", "n w"), ("Sent twice", "n w"))
+        if self._receipts:
+            yield ("Receipt", "n w")
 
     def _rows(self) -> Iterator[str]:
         for night in self._verdict.nights:
             those = [run for run in night.runs if run.id in self._numbers]
             if not those:
                 return
-            sign = "✓" if night.is_good else "✗"
-            words = "" if night.is_good else ": did not end well"
-            kind = "good" if night.is_good else "bad"
-            yield (
-                f'<tbody><tr class="night"><th colspan="11" scope="rowgroup"><span class="{kind}">'
-                f"{sign}</span> Night to {night.morning}{words}</th></tr>"
+            kind, sign = ("good", "✓") if night.is_good else ("bad", "✗")
+            words = "ended well" if night.is_good else "did not end well"
+            morning = f'<span class="w">{night.morning:%Y}-</span>{night.morning:%m-%d}'
+            head = (
+                f'<th scope="rowgroup" rowspan="{len(those)}"><span class="{kind}" role="img" '
+                f'aria-label="{words}">{sign}</span> {morning}</th>'
             )
-            yield from map(self._row, those)
-            yield "</tbody>"
+            rows = [self._row(run) for run in those]
+            yield f"<tbody><tr>{head}{'</tr><tr>'.join(rows)}</tr></tbody>"
 
     def _row(self, run: Run) -> str:
         counts, receipt = run.counts, self._receipts.get(run.id)
-        cells = (
+        cells = [
             ("n", f'<span title="{run.bytes:,} bytes">{size_text(run.bytes)}</span>'),
-            ("n", duration_text(run.seconds)),
+            ("n w w2", duration_text(run.seconds)),
             ("n w", f"{size_text(run.rate)}/s"),
             ("n w", str(counts.renewals)),
             ("n w", str(counts.rejections)),
             ("n w", str(counts.retries)),
             ("n w", size_text(counts.resent) if counts.resent else "0"),
-            ("n w", "" if receipt is None else f"no. {receipt.row}"),
-        )
+        ]
+        if self._receipts:
+            cells.append(("n w", "" if receipt is None else f"no. {receipt.row}"))
         rest = joined(f'<td class="{kind}">{value}</td>' for kind, value in cells)
-        when = run.began.isoformat(" ", "minutes")
+        day = (
+            ""
+            if run.began.date() == night_of(run)
+            else f'<span class="w">{run.began:%m-%d} </span>'
+        )
+        offset = run.began.isoformat(timespec="minutes")[16:]
+        when = f'{day}{run.began:%H:%M}<span class="w">{offset}</span>'
         return (
-            f'<tr><td class="when">{self._link(run, when)}</td>'
-            f"<td>{text(run.command)} {name(run.object)}</td><td>{self._state(run)}</td>{rest}</tr>"
+            f'<td class="when">{self._link(run, when)}</td><td class="what">'
+            f"<small>{text(run.command)}</small> {name(run.object)}</td>"
+            f"<td>{self._state(run)}</td>{rest}"
         )
 
     def _state(self, run: Run) -> str:
@@ -348,7 +351,7 @@ class _Page:
 def _receipts_of(runs: Sequence[Run], receipts: Sequence[Receipt]) -> dict[str, Receipt]:
     by_object: dict[str, list[Receipt]] = {}
     for receipt in receipts:
-        by_object.setdefault(receipt.where, []).append(receipt)
+        by_object.setdefault(shown(receipt.where), []).append(receipt)  # as the log has it
     found = {}
     for run in runs:
         for receipt in by_object.get(run.object, ()):
@@ -358,7 +361,8 @@ def _receipts_of(runs: Sequence[Run], receipts: Sequence[Receipt]) -> dict[str, 
 
 
 def _happening(run: Run, each: Happening) -> str:
-    when = moment(run.began + timedelta(seconds=each.at))
+    at = moment(run.began + timedelta(seconds=each.at))
+    when = f'<span class="w">{at[:11]}</span>{at[11:19]}<span class="w">{at[19:]}</span>'
     times = f" ({each.count} times)" if each.count > 1 else ""
     what = f"{text(each.what)}{times}"
     return f"<tr><td>{when}</td><td>{duration_text(each.at)}</td><td>{what}</td></tr>"

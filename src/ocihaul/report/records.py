@@ -1,7 +1,8 @@
 """One line of a JSON log as a value; logs come from outside: a field may be anything.
 
-What may be wrong with a line: it is torn (the machine went down, or the disk was full), not JSON (a text log), of a later schema, without a time. Such a line is counted
-and left out; an event that is not known is kept, as it shows that the run was alive.
+What may be wrong with a line: it is torn (the machine went down, or the disk was full), not JSON (a
+text log), of a later schema, or without a time. Such a line is counted and left out. An event that
+is not known is kept, as it shows that the run was alive.
 """
 
 from collections.abc import Mapping

@@ -19,6 +19,8 @@ LANES = 32
 #: Spans of one connection at most, whatever the log says.
 _MOST_SPANS = 2 * COLUMNS
 _NARROWEST = 0.01
+#: A connection that carried nothing for so long is closed, seconds.
+_IDLE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,12 @@ class _Lane:
     @property
     def end(self) -> float:
         return self.spans[-1].end
+
+    def is_gone(self, later: Span) -> bool:
+        """Whether `later` may take its line: connections have numbers, or none are known."""
+        idle = later.start - self.end
+        broken = bool(self.spans[-1].failed) and idle >= 0
+        return broken or idle >= (_IDLE if self.connection is not None else 0)
 
     def add(self, span: Span, grain: float) -> bool:
         """Whether there was room for it."""
@@ -174,12 +182,12 @@ class Timeline:
         self._marks[key] = first
 
     def _lane_of(self, span: Span) -> _Lane | None:
-        """That of its connection, else one whose connection has not moved for a while."""
+        """That of its connection, else one whose connection is gone, as far as can be told."""
         known = [lane for lane in self._lanes if lane.connection == span.connection]
         if span.connection is not None and known:
             return known[0]
-        free = [lane for lane in self._lanes if lane.end <= span.start + self.width / 2]
-        lane = min(free, key=lambda lane: lane.end, default=None)
+        gone = [lane for lane in self._lanes if lane.is_gone(span)]
+        lane = min(gone, key=lambda lane: lane.end, default=None)
         if lane is not None:
             lane.connection = span.connection
         return lane

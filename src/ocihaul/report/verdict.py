@@ -26,6 +26,12 @@ _TODO = {
     NO_RESULT: "Its log ends without a result: it was killed, or the machine went down. Run the "
     "same command again: what was finished is kept.",
 }
+#: What follows the hints of an error.
+_AGAIN = {
+    "resumable": _TODO["resumable"],
+    "partial": _TODO["partial"],
+    "failed": "Then run the same command again.",
+}
 _FAILED = "Mend that, and run the same command again."
 
 
@@ -88,13 +94,18 @@ def is_under_way(run: Run, now: datetime) -> bool:
     return run.result is None and (now - run.last).total_seconds() < _STILL_RUNNING
 
 
+def night_of(run: Run) -> date:
+    """The morning of the night in which it began."""
+    return (run.began + _NOON).date()
+
+
 def _nights(latest_first: Sequence[Run], now: datetime) -> list[Night]:
     nights: dict[date, Night] = {}
     last: dict[tuple[str, str], Run] = {}  # of all nights, to see what was mended later
     of_night: dict[tuple[str, str], Run] = {}
     night: Night | None = None
     for run in latest_first:
-        morning = (run.began + _NOON).date()
+        morning = night_of(run)
         if night is None or night.morning != morning:
             night = nights.setdefault(morning, Night(morning))
             of_night = {}
@@ -121,8 +132,8 @@ def _trouble(run: Run, later: Run | None) -> Trouble:
     if reason:
         what += f": {reason}"
     todo = run.hints or (_TODO.get(run.state, _FAILED),)
-    if run.hints and run.state in {"resumable", "partial"}:
-        todo = (*run.hints, _TODO[run.state])
+    if run.hints and run.state in _AGAIN:
+        todo = (*run.hints, _AGAIN[run.state])
     return Trouble(run, what, todo, later)
 
 
@@ -148,8 +159,8 @@ def _headline(latest_first: Sequence[Run], nights: Sequence[Night], now: datetim
     if nights[0].is_good:
         which = "one" if len(bad) == 1 else str(len(bad))
         return f"{latest} ended well; {which} of {len(nights)} nights did not."
-    rest = f"; {len(bad) - 1} of {len(nights) - 1} before it did not, either" if bad[1:] else ""
-    return f"{latest} did not end well{rest}."
+    before = f"; {len(bad) - 1} of the {len(nights) - 1} nights before it did not either"
+    return f"{latest} did not end well{before if bad[1:] else ''}."
 
 
 def _warnings(latest_first: Sequence[Run], nights: Sequence[Night], now: datetime) -> list[str]:
