@@ -30,6 +30,8 @@ _LANE = 8
 _MARK = 15
 _TOP = 100
 _KIB = 1024
+_FEWEST_RATES = 96
+_MOST_RATES = 240
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
 _MOST_TICKS = 4
 
@@ -78,7 +80,7 @@ def _length(pause: Pause) -> float:
 def chart(run: Run, timeline: Timeline, *, number_of_run: int, columns: int) -> str:
     """The picture of a run, in at most so many columns."""
     length = max(run.length, 0.001)
-    width, rates = timeline.rates(length, columns)
+    width, rates = timeline.rates(length, min(max(columns, _FEWEST_RATES), _MOST_RATES))
     lanes = [coarser(spans, length / columns) for spans in timeline.lanes]
     peak = max(rates, default=0.0)
     kinds = [kind for kind in KINDS if any(mark.kind == kind for mark in timeline.marks)]
@@ -178,26 +180,34 @@ def _lanes(lanes: Sequence[Sequence[Span]], length: float) -> str:
 
 
 def _lane(spans: Sequence[Span], y: int, length: float) -> Iterator[str]:
-    kinds: dict[str, list[Span]] = {}
+    kinds: dict[tuple[str, int | None], list[Span]] = {}
     for span in spans:
-        kinds.setdefault("x" if span.failed else _shade(span.generation), []).append(span)
-    for kind, those in kinds.items():
+        kind = "x" if span.failed else _shade(span.generation)
+        kinds.setdefault((kind, span.connection), []).append(span)
+    for (kind, connection), those in kinds.items():
         path = []
         for span in those:
             left = _X * span.start / length
             # A little less than its length: what follows at once is still told from it.
             wide = max(_X * span.seconds / length - 0.6, 0.6)
             path.append(f"M{number(left)} {y}h{number(wide)}")
-        about = "\n".join(text(_about(span)) for span in those)
-        yield f'<path class="{kind}" d="{joined(path)}" data-about="{about}"/>'
+        number_of = "" if connection is None else f' data-connection="{connection}"'
+        yield f'<path class="{kind}"{number_of} d="{joined(path)}" data-about="{_about(those)}"/>'
 
 
-def _about(span: Span) -> str:
-    over = "" if span.connection is None else f"#{span.connection} "
-    seconds = f"{span.seconds:.1f} s" if span.seconds < 60 else duration_text(span.seconds)
-    what = span.label if span.count == 1 else f"{span.count} from {span.label} on"
-    failed = "" if not span.failed else ", failed"
-    return f"{over}{what}, {size_text(span.size)} in {seconds}{failed}"
+def _about(spans: Sequence[Span]) -> str:
+    """Of each a line for the script: label, size, seconds, and how many where it is not one.
+
+    A part is its number; a size that is that of the one before is left out.
+    """
+    lines, before = [], -1
+    for span in spans:
+        size = "" if span.size == before else str(span.size)
+        count = "" if span.count == 1 else f"\t{span.count}"
+        label = text(span.label.removeprefix("part "))
+        lines.append(f"{label}\t{size}\t{number(span.seconds)}{count}")
+        before = span.size
+    return "\n".join(lines)
 
 
 def _marks(

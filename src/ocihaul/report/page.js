@@ -9,7 +9,9 @@
     const rest = digits ? "." + Math.floor((t % 1) * 10) : "";
     return `${two(Math.floor(t / 3600))}:${two(Math.floor(t / 60) % 60)}:${two(s)}${rest}`;
   };
-  const size = n => {
+  const lasted = s => s < 60 ? `${s.toFixed(1)} s` : s < 3600 ? `${Math.floor(s / 60)} min ${two(Math.floor(s % 60))} s`
+    : `${Math.floor(s / 3600)} h ${two(Math.floor(s / 60) % 60)} min`;
+  const sized = n => {
     for (const unit of ["bytes", "KiB", "MiB", "GiB"]) {
       if (n < 1024) return unit === "bytes" ? `${Math.round(n)} ${unit}` : `${n.toFixed(1)} ${unit}`;
       n /= 1024;
@@ -25,9 +27,16 @@
     const axis = inner.querySelector(".axis"), lanes = inner.querySelector(".lanes svg");
     const rows = chart.parentElement.querySelectorAll("table.list tbody tr");
     const segments = [...chart.querySelectorAll(".lanes path")].flatMap(path => {
-      const about = path.dataset.about.split("\n");
-      return [...path.getAttribute("d").matchAll(/M([\d.]+) (\d+)h([\d.]+)/g)].map((found, index) => (
-        {x: +found[1], y: +found[2], end: +found[1] + +found[3], about: about[index]}));
+      const about = path.dataset.about.split("\n"), {connection} = path.dataset;
+      let size = 0;
+      return [...path.getAttribute("d").matchAll(/M([\d.]+) (\d+)h([\d.]+)/g)].map((found, index) => {
+        const [label, bytes, seconds, count] = about[index].split("\t");
+        if (bytes) size = Number(bytes);
+        const what = /^\d+$/.test(label) ? `part ${label}` : label;
+        const text = `${connection ? `#${connection} ` : ""}${count ? `${count} from ${what} on` : what}, ${sized(size)} in `
+          + `${lasted(Number(seconds))}${path.classList.contains("x") ? ", failed" : ""}`;
+        return {x: +found[1], y: +found[2], end: +found[1] + +found[3], text};
+      });
     });
     const cross = document.createElement("div");
     cross.className = "cross";
@@ -71,7 +80,7 @@
       cross.style.left = `${(100 * at) / length}%`;
       const lines = [`${clock(began + at, length < 600)}, ${at.toFixed(at < 100 ? 1 : 0)} s after the beginning`];
       const rate = rates[Math.floor(at / width)];
-      if (rate !== undefined) lines.push(`${size(rate * 1024)}/s`);
+      if (rate !== undefined) lines.push(`${sized(rate * 1024)}/s`);
       const token = tokens.filter(each => each[0] <= at).pop();
       if (token) lines.push(`token ${token[1]}`);
       const near = 7 / inner.clientWidth;
@@ -85,7 +94,7 @@
         const lane = ((y - box.top) / box.height) * lanes.viewBox.baseVal.height;
         const slack = 1500 / inner.clientWidth;
         const over = segments.filter(each => Math.abs(each.y - lane) <= 4 && each.x - slack <= unit && unit <= each.end + slack);
-        if (over.length) lines.push(over[0].about);
+        if (over.length) lines.push(over[0].text);
       }
       tip.textContent = lines.slice(0, 9).join("\n");
       tip.hidden = false;

@@ -76,7 +76,7 @@ def test_a_night_is_answer_table_and_picture() -> None:
     assert len(found.named("title")) == 3  # the page and both drawings
     segments = [each["data-about"] or "" for each in found.named("path") if "data-about" in each]
     assert sum(len(each.split("\n")) for each in segments) == 30
-    assert "#4 part 3, 1.0 MiB in 3.8 s" in "\n".join(segments)
+    assert f"3\t{MIB}\t3.8" in "\n".join(segments)
     assert [each["class"] for each in found.named("b") if "data-row" in each] == ["k401", "kretry"]
     (figure,) = found.named("figure")
     tokens = [each.split(":")[1] for each in (figure["data-tokens"] or "").split()]
