@@ -36,21 +36,24 @@ class TransferReport:
         json_log.begin()
 
     def write(self, result: RunResult, *, say: Callable[[str], None]) -> None:
-        """Write the page; what goes wrong is said through `say`."""
+        """Write the page; what goes wrong is said through `say`, which this hears, too."""
+        self.channel.result(result)
+        try:
+            self._write()
+        except OcihaulError as error:
+            say(f"--report {self._path}: {error.message}")
+        except OSError as error:
+            say(f"--report {self._path}: {error.strerror or error}")
+
+    def _write(self) -> None:
         from ocihaul.cli.report_file import read_logs, write_report
 
-        self.channel.result(result)
         notes: list[str] = []
         with self._lock:
-            try:
-                if self._log is not None and self._log.is_file():
-                    notes = read_logs(self._reader, [str(self._log)], without=self._run, last=_LAST)
-                now = local_time(time.time())
-                write_report(str(self._path), self._reader, now=now, notes=notes)
-            except OcihaulError as error:
-                say(f"--report {self._path}: {error.message}")
-            except OSError as error:
-                say(f"--report {self._path}: {error.strerror or error}")
+            if self._log is not None and self._log.is_file():
+                notes = read_logs(self._reader, [str(self._log)], without=self._run, last=_LAST)
+            now = local_time(time.time())
+            write_report(str(self._path), self._reader, now=now, notes=notes)
 
     def _add(self, line: str) -> None:
         with self._lock:

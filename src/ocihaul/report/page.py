@@ -17,7 +17,7 @@ from ocihaul.quantities import duration_text, size_text
 from ocihaul.report.chart import Happening, chart, happenings
 from ocihaul.report.markup import joined, moment, name, text
 from ocihaul.report.runs import NO_RESULT, Run
-from ocihaul.report.verdict import Trouble, Verdict, is_under_way, night_of, verdict_of
+from ocihaul.report.verdict import Trouble, Verdict, night_of, verdict_of
 
 #: Bytes of a page, at most.
 LARGEST = 480_000
@@ -225,7 +225,7 @@ class _Page:
         )
 
     def _state(self, run: Run) -> str:
-        if is_under_way(run, self._contents.now):
+        if self._verdict.is_under_way(run):
             return '<span class="so-so">… under way</span>'
         kind = "good" if run.is_good else "bad"
         return f'<span class="{kind}">{"✓" if run.is_good else "✗"} {text(run.state)}</span>'

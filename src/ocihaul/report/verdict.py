@@ -55,7 +55,7 @@ class Night:
     morning: date
     runs: list[Run] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
-    under_way: int = 0
+    under_way: list[Run] = field(default_factory=list)
 
     @property
     def is_good(self) -> bool:
@@ -73,6 +73,10 @@ class Verdict:
     warnings: Sequence[str]
     nights: Sequence[Night]
 
+    def is_under_way(self, run: Run) -> bool:
+        """Whether it may still be running."""
+        return any(run is each for night in self.nights for each in night.under_way)
+
 
 def verdict_of(runs: Iterable[Run], now: datetime) -> Verdict:
     """Judge the runs, as seen at `now`."""
@@ -89,8 +93,7 @@ def verdict_of(runs: Iterable[Run], now: datetime) -> Verdict:
     )
 
 
-def is_under_way(run: Run, now: datetime) -> bool:
-    """Whether it may still be running."""
+def _may_run(run: Run, now: datetime) -> bool:
     return run.result is None and (now - run.last).total_seconds() < _STILL_RUNNING
 
 
@@ -101,7 +104,8 @@ def night_of(run: Run) -> date:
 
 def _nights(latest_first: Sequence[Run], now: datetime) -> list[Night]:
     nights: dict[date, Night] = {}
-    last: dict[tuple[str, str], Run] = {}  # of all nights, to see what was mended later
+    mended: dict[tuple[str, str], Run] = {}  # later, and perhaps in another night
+    seen: set[tuple[str, str]] = set()
     of_night: dict[tuple[str, str], Run] = {}
     night: Night | None = None
     for run in latest_first:
@@ -113,13 +117,13 @@ def _nights(latest_first: Sequence[Run], now: datetime) -> list[Night]:
         job = (run.command, run.object)
         if job not in of_night:
             of_night[job] = run
-            later = last.get(job)
             if run.is_good:
-                last[job] = run
-            elif is_under_way(run, now):
-                night.under_way += 1
+                mended[job] = run
+            elif _may_run(run, now) and job not in seen:  # a later run would wait for it
+                night.under_way.append(run)
             else:
-                night.troubles.append(_trouble(run, later))
+                night.troubles.append(_trouble(run, mended.get(job)))
+            seen.add(job)
     return list(nights.values())
 
 

@@ -128,6 +128,9 @@ def test_a_run_that_has_just_said_something_may_be_under_way() -> None:
     verdict = judged(run(None), hours=0.1)
     assert verdict.headline == "The run seems to be under way."
     assert verdict.troubles == []
+    again = judged(run(None), run(days=-1 / 24), hours=1.1)
+    assert again.headline == "The night ended well."  # a later run would wait for it
+    assert not any(night.under_way for night in again.nights)
     both = judged(run(None), run(days=1), hours=0.1)
     assert both.headline == "A run seems to be under way; all else of 2 nights ended well."
 
