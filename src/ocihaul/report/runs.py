@@ -21,6 +21,7 @@ _TOLERANCE = 5.0
 _MOST_TOKENS = 400
 _MOST_PAUSES = 100
 _MOST_FILES = 20
+_SENDING = frozenset({"UploadPart", "PutObject"})
 _PART = re.compile(r"[?&]uploadPartNum=(\d{1,6})(?:&|$)", re.ASCII)
 _LONGEST_LABEL = 60
 
@@ -214,8 +215,10 @@ def _planned(run: Run, record: Record) -> None:
 
 def _attempt(run: Run, record: Record) -> None:
     status, error = record.number("status"), record.text("error")
-    size = record.count("body_sent") + record.count("body_received")
     operation = record.text("operation") or "?"
+    size = record.count("body_received")
+    if operation in _SENDING:  # the bodies of others are documents
+        size += record.count("body_sent")
     failed = status is None or status >= 400
     if status == 401:
         run.count("rejections")

@@ -113,7 +113,8 @@ ACTIVE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 def full_of(name: str) -> Read:
     """A page with `name` wherever a text of a log may stand."""
     made = LoggedRun(name=f"backups/{name}", command=name)
-    made.attempt(5.0, operation=name, path=f"/n/ns/b/x/o/{name}")
+    made.attempt(5.0, operation="PutObject", path=f"/n/ns/b/x/o/{name}")
+    made.attempt(5.5, operation=name, status=401)
     made.say(6.0, "file_failed", name=name, reason=name)
     made.say(6.1, "notice", text=name, routine=False)
     made.token(6.2, 2, name)

@@ -147,6 +147,14 @@ def test_waits_stalls_and_what_went_twice() -> None:
     assert sum(run.timeline.moved) == 0  # nothing of it counted
 
 
+def test_documents_are_no_bytes_of_the_object() -> None:
+    night = LoggedRun()
+    night.attempt(5.0, operation="CommitMultipartUpload", size=500)
+    run = the_run(night.lines)
+    assert run.timeline is not None
+    assert (run.counts.moved, run.timeline.lanes) == (0, [])
+
+
 def test_what_is_not_known_shows_that_the_run_was_alive() -> None:
     night = LoggedRun()
     night.say(50.0, "coffee_made", cups=3)
