@@ -5,7 +5,7 @@ a pointer is over, and zoom. What is stretched is SVG without text, what must no
 stands at a percentage: so one drawing fits every width.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -60,7 +60,12 @@ def happenings(run: Run) -> list[Happening]:
 
 
 def _token_text(run: Run, token: Token) -> str:
-    source = {"start": "at the start", "file": "from its file", "mint": "minted"}
+    source = {
+        "start": "at the start",
+        "file": "from its file",
+        "refresh": "by refresh",
+        "mint": "minted by the API key",
+    }
     valid = ""
     if token.expires_at is not None and token.expires_at < 2**36:
         seconds = token.expires_at - run.began.timestamp()
@@ -82,14 +87,19 @@ def chart(run: Run, timeline: Timeline, *, number_of_run: int, columns: int) -> 
     length = max(run.length, 0.001)
     width, rates = timeline.rates(length, min(max(columns, _FEWEST_RATES), _MOST_RATES))
     lanes = [coarser(spans, length / columns) for spans in timeline.lanes]
+    shades = _shades(lanes)
     peak = max(rates, default=0.0)
     kinds = [kind for kind in KINDS if any(mark.kind == kind for mark in timeline.marks)]
     heights = {"lanes": max(len(lanes) * _LANE, 16), "marks": max(len(kinds) * _MARK + 4, 20)}
     marks = _marks(timeline.marks, kinds, happenings(run), length)
     rows = [
         ("rate", f"Rate<small>up to {size_text(peak)}/s</small>", _rate(rates, width, length)),
-        ("tokens", "Token", _tokens(run, length)),
-        ("lanes", f"Connections<small>{_lane_count(timeline)}</small>", _lanes(lanes, length)),
+        ("tokens", "Token", _tokens(run, shades, length)),
+        (
+            "lanes",
+            f"Connections<small>{_lane_count(timeline)}</small>",
+            _lanes(lanes, shades, length),
+        ),
         ("marks", "Events", joined(marks)),
         ("axis", "Time", _axis(run, length)),
     ]
@@ -106,7 +116,7 @@ def chart(run: Run, timeline: Timeline, *, number_of_run: int, columns: int) -> 
         f' data-began="{began + run.began.microsecond / 1e6:.3f}" data-width="{width:.4f}"'
         f' data-rates="{" ".join(str(round(rate / _KIB)) for rate in rates)}"'
         f' data-tokens="{" ".join(f"{t.at:.2f}:{t.generation}" for t in run.tokens)}">'
-        f"<figcaption>{_legend(run, lanes, kinds)}</figcaption>"
+        f"<figcaption>{_legend(run, lanes, shades, kinds)}</figcaption>"
         f'<div class="plot"><div class="names" aria-hidden="true">{names}</div>'
         '<div class="scroll"><div class="inner">'
         f"{plots}{joined(_pauses(run, length))}</div></div></div></figure>"
@@ -141,22 +151,21 @@ def _rate(rates: Sequence[float], width: float, length: float) -> str:
     )
 
 
-def _tokens(run: Run, length: float) -> str:
+def _shades(lanes: Sequence[Sequence[Span]]) -> Mapping[int, str]:
+    """Of the generations that signed anything: neighbours differ. Their numbers stand above."""
+    used = sorted({span.generation for spans in lanes for span in spans})
+    return {generation: "ab"[index % 2] for index, generation in enumerate(used)}
+
+
+def _tokens(run: Run, shades: Mapping[int, str], length: float) -> str:
     pieces = []
     for index, token in enumerate(run.tokens):
         end = run.tokens[index + 1].at if index + 1 < len(run.tokens) else length
         if end <= token.at:
             continue
-        pieces.append(
-            f'<span class="{_shade(token.generation)}" style="{_place(token.at, end, length)}">'
-            f"{token.generation}</span>"
-        )
+        kind, place = shades.get(token.generation, "u"), _place(token.at, end, length)
+        pieces.append(f'<span class="{kind}" style="{place}">{token.generation}</span>')
     return joined(pieces)
-
-
-def _shade(generation: int) -> str:
-    """Neighbours differ; their numbers stand in the row of tokens."""
-    return "a" if generation % 2 else "b"
 
 
 def _place(start: float, end: float, length: float) -> str:
@@ -164,14 +173,14 @@ def _place(start: float, end: float, length: float) -> str:
     return f"left:{number(left)}%;width:{number(max(right - left, 0.1))}%"
 
 
-def _lanes(lanes: Sequence[Sequence[Span]], length: float) -> str:
+def _lanes(lanes: Sequence[Sequence[Span]], shades: Mapping[int, str], length: float) -> str:
     if not lanes:
         return ""
     height = max(len(lanes) * _LANE, 16)
     paths = joined(
         piece
         for row, spans in enumerate(lanes)
-        for piece in _lane(spans, row * _LANE + _LANE // 2, length)
+        for piece in _lane(spans, shades, row * _LANE + _LANE // 2, length)
     )
     return (
         f'<svg viewBox="0 0 {_X} {height}" preserveAspectRatio="none" role="img">'
@@ -179,10 +188,10 @@ def _lanes(lanes: Sequence[Sequence[Span]], length: float) -> str:
     )
 
 
-def _lane(spans: Sequence[Span], y: int, length: float) -> Iterator[str]:
+def _lane(spans: Sequence[Span], shades: Mapping[int, str], y: int, length: float) -> Iterator[str]:
     kinds: dict[tuple[str, int | None], list[Span]] = {}
     for span in spans:
-        kind = "x" if span.failed else _shade(span.generation)
+        kind = "x" if span.failed else shades[span.generation]
         kinds.setdefault((kind, span.connection), []).append(span)
     for (kind, connection), those in kinds.items():
         path = []
@@ -245,12 +254,19 @@ def _axis(run: Run, length: float) -> str:
     return joined(pieces)
 
 
-def _legend(run: Run, lanes: Sequence[Sequence[Span]], kinds: Sequence[str]) -> str:
+def _legend(
+    run: Run,
+    lanes: Sequence[Sequence[Span]],
+    shades: Mapping[int, str],
+    kinds: Sequence[str],
+) -> str:
     pieces = []
     if any(span.failed for spans in lanes for span in spans):
         pieces.append('<span><i class="x"></i>exchange that failed</span>')
-    if len(run.tokens) > 1:
-        pieces.append('<span><i class="a"></i><i class="b"></i>another shade: a newer token</span>')
+    if len(shades) > 1:
+        pieces.append(
+            '<span><i class="a"></i><i class="b"></i>another shade: signed by a newer token</span>'
+        )
     if run.pauses:
         pieces.append('<span><i class="wait"></i>waiting for a login</span>')
     pieces += [

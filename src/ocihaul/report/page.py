@@ -170,8 +170,8 @@ class _Page:
         )
         cut = f"<p>{self._cut} older runs are left out.</p>" if self._cut else ""
         return (
-            '<section><table class="nights"><caption>The nights, the latest first; a night goes '
-            f"from noon to noon and bears the date of its morning</caption><thead><tr>{heads}</tr>"
+            '<section><table class="nights"><caption>The nights, the latest first; a night '
+            f"begins at 18:00 and bears the date of its morning</caption><thead><tr>{heads}</tr>"
             f"</thead>{joined(self._rows())}</table>{cut}</section>"
         )
 

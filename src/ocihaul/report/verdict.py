@@ -1,7 +1,7 @@
 """The answer: did the nights end well, and if not, what is to be done; pure.
 
-A night goes from noon to noon and bears the date of its morning. It ended well when each command
-and object that was run in it was done at the end, whatever earlier runs of the same night met.
+A night begins at 18:00 and bears the date of its morning. It ended well when each command and
+object that was run in it was done at the end, whatever earlier runs of the same night met.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,8 @@ from ocihaul.report.runs import NO_RESULT, Run
 _STILL_RUNNING = 600.0
 #: Nothing has run for longer than this: perhaps what starts the runs does not, seconds.
 _STALE = 36 * 3600.0
-_NOON = timedelta(hours=12)
+#: From 18:00 on a run belongs to the night to the next morning.
+_EVENING = timedelta(hours=6)
 
 _TODO = {
     "resumable": "Run the same command again: it goes on where it stopped.",
@@ -99,7 +100,7 @@ def _may_run(run: Run, now: datetime) -> bool:
 
 def night_of(run: Run) -> date:
     """The morning of the night in which it began."""
-    return (run.began + _NOON).date()
+    return (run.began + _EVENING).date()
 
 
 def _nights(latest_first: Sequence[Run], now: datetime) -> list[Night]:
