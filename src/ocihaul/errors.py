@@ -262,7 +262,7 @@ class LocalFileError(OcihaulError):
 
 
 class OutputError(OcihaulError):
-    """The work is done, but its answer cannot be written to standard output."""
+    """The work is done, but its answer cannot be written to where it was to go."""
 
     code = "output"
 

@@ -55,6 +55,7 @@ app.add_places(
         "exec": "exec_command:exec_command",
         "doctor": "doctor:doctor",
         "receipts": "receipts:receipts",
+        "report": "report:report",
         "uploads": "uploads:uploads",
         "verify": "verify:verify",
     }

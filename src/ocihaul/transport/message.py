@@ -87,7 +87,7 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A final answer. `headers` has lower-case names. `body_sent` counts request body bytes,
-    `body_received` those that went into a sink.
+    `body_received` those that went into a sink; `connection` is the number of the one it came over.
     """
 
     status: int
@@ -97,6 +97,7 @@ class Answer:
     body_received: int = 0
     #: The request had gone out before, and it is not known what became of that.
     resent: bool = False
+    connection: int | None = None
 
 
 class WireError(Exception):
@@ -109,6 +110,8 @@ class WireError(Exception):
         super().__init__(message)
         self.body_sent = body_sent
         self.body_received = 0
+        #: The number of the connection, None where none was made.
+        self.connection: int | None = None
         #: The connection had been idle and was closed before a byte of an answer came.
         self.stale = stale
 
