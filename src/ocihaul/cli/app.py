@@ -71,6 +71,14 @@ def emulator(args: tuple[str, ...]) -> None:
     raise click.exceptions.Exit(run_emulator(list(args)))
 
 
+@app.command("help", add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def help_command(command: tuple[str, ...]) -> None:
+    """Help for a command: ocihaul help os object put."""
+    words = [word for word in command if word not in {"-h", "-?", "--help"}]
+    raise click.exceptions.Exit(run([*words, "--help"]))
+
+
 def run_emulator(args: list[str]) -> int:
     """Run the emulator with its own options; returns its exit status.
 
@@ -94,7 +102,7 @@ def run(argv: Sequence[str]) -> int:
     try:
         outcome = app.main(list(argv), prog_name="ocihaul", standalone_mode=False, obj=given)
     except UnknownCommand as command:
-        return run_elsewhere(argv, command.name)
+        return run_elsewhere(argv, command)
     except click.exceptions.NoArgsIsHelpError as error:
         _help(error.format_message())
         return DONE
