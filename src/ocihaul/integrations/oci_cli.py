@@ -68,7 +68,9 @@ def _keys(source: str) -> frozenset[str]:
         return frozenset()
     tables = [node.value for node in tree.body if isinstance(node, ast.Assign)]
     keys = [key for table in tables if isinstance(table, ast.Dict) for key in table.keys]
-    return frozenset(key.value for key in keys if isinstance(key, ast.Constant) and key.value)
+    return frozenset(
+        key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)
+    )
 
 
 def run(argv: Sequence[str], *, listener: Listener | None = None) -> int:
