@@ -19,6 +19,8 @@ from ocihaul.errors import UsageError
 _CHECKSUMS = re.compile(r"sha|md5|crc|checksum|match")
 #: Characters of the shortest secret that is known by its looks: 32 bytes in base64.
 _SHORTEST_KEY = 44
+#: The variable by which a shell asks what may stand in a line (see completion.py).
+SHELL_ASKS = "_OCIHAUL_COMPLETE"
 SETTINGS = {"help_option_names": ["-h", "-?", "--help"]}
 
 
@@ -52,6 +54,7 @@ os_commands.add_to(object_storage, objects)
 app.add_places(
     {
         "session": "session.group:session",
+        "completion": "completion_command:completion",
         "exec": "exec_command:exec_command",
         "doctor": "doctor:doctor",
         "receipts": "receipts:receipts",
@@ -97,6 +100,10 @@ def run_emulator(args: list[str]) -> int:
 
 def run(argv: Sequence[str]) -> int:
     """Run one command line and return its exit status; errors are told on stderr."""
+    if os.environ.get(SHELL_ASKS):
+        from ocihaul.cli.completion import answer
+
+        return answer(app, argv)
     given = Given()
     _hold_misplaced(argv)
     try:
