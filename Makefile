@@ -12,7 +12,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 OFFICIAL_TESTS_ARGS ?=
 
-.PHONY: help demo test test-all coverage test-browser test-fuzz test-fuzz-guided test-compat test-many test-storm official-tests compatibility check figures format bench bench-quick bench-wan clean
+.PHONY: help demo test test-all coverage test-browser test-fuzz test-fuzz-guided test-compat test-many test-storm official-tests compatibility check figures man commands format bench bench-quick bench-wan clean
 
 help:
 	@echo "make demo        the report's upload against tokens that live 20 s (about 90 s)"
@@ -32,6 +32,8 @@ help:
 	@echo "make bench       ocihaul, the official CLI, rclone and the limits, side by side (long)"
 	@echo "make bench-wan   the same programs over a long line that loses packets (root; long)"
 	@echo "make figures     how large the code is to read, counted"
+	@echo "make man         a man page for each command, in build/man"
+	@echo "make commands    a Markdown page for each command, in build/commands"
 	@echo "make format      let ruff format the code"
 
 $(VENV)/.made: pyproject.toml constraints.txt
@@ -155,6 +157,12 @@ bench-quick: $(VENV)/.made
 
 figures: $(VENV)/.made
 	$(BIN)/python -m tools.figures
+
+man: $(VENV)/.made
+	$(BIN)/python -m tools.command_pages --man build/man
+
+commands: $(VENV)/.made
+	$(BIN)/python -m tools.command_pages --markdown build/commands
 
 format: $(VENV)/.made
 	$(BIN)/ruff format .

@@ -267,7 +267,7 @@ class Client:
         """
         from ocihaul.transfer.upload.upload import upload  # noqa: PLC0415
 
-        with self._resources.call(cancel, listener, adaptive=request.adaptive) as call:
+        with self._resources.call(cancel, listener, adaptive=request.adaptive, meter=True) as call:
             namespace = request.namespace or self._resources.namespace(call.storage)
             try:
                 return upload(
@@ -341,7 +341,7 @@ class Client:
         """`download` for those who have made the request; see `run_upload`."""
         from ocihaul.transfer.download.download import download  # noqa: PLC0415
 
-        with self._resources.call(cancel, listener, adaptive=request.adaptive) as call:
+        with self._resources.call(cancel, listener, adaptive=request.adaptive, meter=True) as call:
             namespace = request.namespace or self._resources.namespace(call.storage)
             return download(
                 call.storage,

@@ -107,10 +107,12 @@ class Resources:
         listener: Listener,
         *,
         adaptive: bool = False,
+        meter: bool = False,
         concurrency: "AdaptiveConcurrency | None" = None,
     ) -> Iterator[CallScope]:
         """The scope of one call. It hears what the session tells while it lasts; `adaptive`: its
         monitor says how many parts go at a time, as `concurrency` does where that is given.
+        `meter`: it is one object's transfer, whose progress is told.
 
         Raises UsageError for a `cancel` or a listener that is none.
         """
@@ -125,6 +127,11 @@ class Resources:
         storage = self.storage()
         with self._calls.telling(theirs):
             tell = audience(self._listener, theirs)
+            if meter:
+                from ocihaul.transfer.progress import TransferMeter  # noqa: PLC0415  start-up time
+
+                # First: the last progress comes before the end.
+                tell = audience(TransferMeter(tell), tell)
             yield CallScope(storage.scoped(tell, stop), tell, stop, monitor)
 
     def _check_open(self) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ocihaul.cli.invocation import Invocation, is_terminal
+from ocihaul.cli.invocation import Invocation
 from ocihaul.config import Settings
 from ocihaul.events import Listener, audience
 
@@ -31,14 +31,10 @@ def reporting_on(
     """
     from ocihaul.cli.progress import reporting
 
-    stderr = invocation.stderr
-    with reporting(stderr, terminal=is_terminal(stderr), debug=invocation.given.debug) as (
-        listener,
-        reporter,
-    ):
+    with reporting(invocation.stderr, debug=invocation.given.debug) as reporter:
         for text in [] if settings is None else invocation.notices(settings):
             reporter.notice(f"Notice: {text}")
-        yield listener, reporter
+        yield reporter, reporter
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from ocihaul.cli.event_text import LineStyle
 from ocihaul.cli.exit_codes import UNREAD, exit_code
 from ocihaul.cli.invocation import Invocation, is_terminal
 from ocihaul.cli.log_options import LogOptions, log_options
-from ocihaul.cli.progress import Audience, Bar, PlainOutput, Reporter, Screen, heartbeat
+from ocihaul.cli.progress import PlainOutput, Reporter, Screen, heartbeat
 from ocihaul.cli.quiet_start import SHORT
 from ocihaul.cli.run_result import (
     FileCounts,
@@ -31,8 +31,9 @@ from ocihaul.cli.run_result import (
     state_of,
 )
 from ocihaul.cli.signals import Stopper, stopping
+from ocihaul.cli.status_bar import StatusBar, can_draw
 from ocihaul.errors import UsageError
-from ocihaul.events import AnyEvent, Listener
+from ocihaul.events import AnyEvent
 from ocihaul.printing import write_lines
 
 if TYPE_CHECKING:
@@ -70,20 +71,18 @@ class TextChannel:
         reporter: Reporter | DirectoryReporter,
         style: LineStyle,
         *,
-        listener: Listener | None = None,
-        has_bar: bool = False,
+        bar: StatusBar | None = None,
         is_file: bool = False,
     ) -> None:
         self._reporter = reporter
-        self._listener: Listener = listener or reporter
         self._style = style
-        self._has_bar = has_bar
+        self.bar = bar
         self._is_file = is_file
         self._usage_error = False
 
     def __call__(self, event: AnyEvent) -> None:
         """Take one event, from any thread."""
-        self._listener(event)
+        self._reporter(event)
 
     def notice(self, text: str, *, routine: bool = False) -> None:
         """Say something of the command's own, with `--quiet` unless it is `routine`."""
@@ -92,7 +91,7 @@ class TextChannel:
 
     def beat(self) -> None:
         """Say how far it is, where no bar does."""
-        if not self._has_bar:
+        if self.bar is None:
             self._reporter.beat()
 
     def failed(self, error: BaseException) -> None:
@@ -104,7 +103,9 @@ class TextChannel:
                 self._reporter.notice(line)
 
     def result(self, result: RunResult) -> None:
-        """Say how it ended, unless that is not wanted here."""
+        """Say how it ended, unless that is not wanted here; the bar ends before."""
+        if self.bar is not None:
+            self.bar.close()
         good = result.exit == 0
         if self._is_file or (
             self._style.object and not self._usage_error and not (self._style.quiet and good)
@@ -150,6 +151,21 @@ class TransferRun:
         self.receipt: str | None = None
         #: The state, where it is another than the exit status has.
         self.state: str | None = None
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """While a person is asked: a signal raises KeyboardInterrupt, and no bar is drawn."""
+        with ExitStack() as stack:
+            stack.enter_context(self.stopper.asking())
+            if self.bar is not None:
+                stack.enter_context(self.bar.hidden())
+            yield
+
+    @property
+    def bar(self) -> StatusBar | None:
+        """What is drawn at the terminal below the log."""
+        first = self._channels[0]
+        return first.bar if isinstance(first, TextChannel) else None
 
     @property
     def stop(self) -> threading.Event:
@@ -352,19 +368,15 @@ def _on_stderr(
     quiet_for = math.inf if official else SHORT
     if debug or options.verbose or (at_terminal and not official):
         quiet_for = 0.0
-    if directory:
-        return TextChannel(
-            DirectoryReporter(PlainOutput(stderr), debug=debug, quiet_for=quiet_for, style=style),
-            style,
-        )
-    if at_terminal and not debug and not options.quiet:
-        bar = Bar(stderr)
-        reporter = Reporter(bar, style=style)
-        bar.attach(reporter)
-        stack.callback(bar.close)
-        return TextChannel(reporter, style, listener=Audience(reporter, bar), has_bar=True)
-    reporter = Reporter(PlainOutput(stderr), debug=debug, quiet_for=quiet_for, style=style)
-    return TextChannel(reporter, style)
+    kind = DirectoryReporter if directory else Reporter
+    if not can_draw(stderr) or debug or options.quiet:
+        screen = PlainOutput(stderr)
+        return TextChannel(kind(screen, debug=debug, quiet_for=quiet_for, style=style), style)
+    bar = StatusBar(stderr)
+    reporter = kind(bar, style=style)
+    bar.start(reporter.status)
+    stack.callback(bar.close)
+    return TextChannel(reporter, style, bar=bar)
 
 
 def _in_file(

@@ -102,12 +102,14 @@ class _Downloader:
                 if not request.shard.holds(sort_key(there.name)):
                     self._elsewhere(there)
                     continue
+                work.meter.found(there.size or 0)
                 try:
                     self._object(there, crew)
                 except OcihaulError as error:
                     if not work.trouble.judge(error):
                         raise
                     work.failed(there.name, error)
+            work.meter.all_found()
 
     def _elsewhere(self, there: ListedObject) -> None:
         """An object of another shard: note which file it has, where that matters to this one.
@@ -145,6 +147,7 @@ class _Downloader:
             work.skipped(there.name)  # the directory itself
             return
         if not request.filter(path):
+            work.meter.found(-(there.size or 0), files=-1)
             return
         if is_unfinished(path.rpartition("/")[2]):
             raise LocalFileError(
@@ -164,7 +167,7 @@ class _Downloader:
                     f"the object is in the Archive tier ({there.archival_state})",
                     hint="Restore it first, with: os object restore",
                 )
-            work.skipped(there.name)
+            work.skipped(there.name, there.size)
         else:
             self._file(there, path, crew)
 
@@ -208,7 +211,7 @@ class _Downloader:
                     raise ObjectExistsError("the file already exists", hint=_ASK)
                 verdict = SyncAction.SEND if answer else SyncAction.SKIP
             if verdict is SyncAction.SKIP:
-                work.skipped(there.name)
+                work.skipped(there.name, there.size)
                 return
             compare = verdict is SyncAction.COMPARE
         if request.dry_run and not compare:
@@ -228,7 +231,7 @@ class _Downloader:
             return False
         if (before.size, before.mtime_ns) != (status.st_size, status.st_mtime_ns):
             return False
-        self._work.finished(DOWNLOADED, there.name, before.size)
+        self._work.finished(DOWNLOADED, there.name, before.size, moved=0)
         return True
 
     # In the workers
@@ -240,7 +243,7 @@ class _Downloader:
         size = there.size or 0
         try:
             if compare and self._same(there, path, mtime):
-                work.skipped(there.name)
+                work.skipped(there.name, there.size)
                 return
             if self._request.dry_run:
                 work.results.add(DOWNLOADED, there.name)

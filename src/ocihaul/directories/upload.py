@@ -117,6 +117,7 @@ class _Uploader:
             spared = self._unread.spare(self._work.results, self._request.prefix)
             if spared:
                 self._work.listener(Notice(f"{spared} objects without a file are left: {_UNREAD}"))
+            self._work.meter.all_found()
             self._work.listener(DirectoryScanned(self._files, self._bytes, complete=True))
 
     def _pairs(self) -> Iterator[tuple[_Local | None, ListedObject | None]]:
@@ -161,6 +162,7 @@ class _Uploader:
             try:
                 yield _Local(object_name(request.prefix, each.path), each)
             except OcihaulError as error:
+                self._work.meter.found()
                 self._work.failed(request.prefix + each.path, error)
 
     def _is_ours(self, found: WalkEntry) -> bool:
@@ -177,7 +179,10 @@ class _Uploader:
         path = disk_path(self._request.root, found.path)
         if found.kind is Kind.SPECIAL:
             work.listener(Notice(f"{path} is left out: it is {found.reason}."))
-        elif found.kind is Kind.BROKEN:
+            return
+        if found.kind is not Kind.CLOSED or self._request.local_filter.may_hold(found.path):
+            work.meter.found(found.size)
+        if found.kind is Kind.BROKEN:
             work.failed(item.name, SourceError(f"{path} cannot be read: {found.reason}"))
         elif found.kind is Kind.CLOSED:
             self._closed = item.name
@@ -221,7 +226,7 @@ class _Uploader:
                 return
             verdict = SyncAction.SEND if answer else SyncAction.SKIP
         if verdict is SyncAction.SKIP:
-            work.skipped(item.name)
+            work.skipped(item.name, found.size)
             return
         compared = there if verdict is SyncAction.COMPARE else None
         if request.dry_run and compared is None:
@@ -242,7 +247,7 @@ class _Uploader:
             return False
         if before.headers.get("etag") != there.etag:
             return False
-        self._work.finished(UPLOADED, item.name, before.size, dict(before.headers))
+        self._work.finished(UPLOADED, item.name, before.size, dict(before.headers), moved=0)
         return True
 
     def _preconditions(self, there: ListedObject | None) -> Headers:
@@ -278,7 +283,7 @@ class _Uploader:
         work, found = self._work, item.found
         try:
             if compared is not None and self._contents.same(Path(path), compared):
-                work.skipped(item.name)
+                work.skipped(item.name, found.size)
                 return
             if self._request.dry_run:
                 work.results.add(UPLOADED, found.path)
@@ -300,7 +305,8 @@ class _Uploader:
     def _failed(self, item: _Local, error: OcihaulError) -> None:
         if isinstance(error, ServiceError) and error.status == 412:
             if self._request.mode is SyncMode.KEEP:
-                self._work.skipped(item.name)  # it has appeared meanwhile, and is kept
+                # It has appeared meanwhile, and is kept.
+                self._work.skipped(item.name, item.found.size)
                 return
             error.hint = _CHANGED
         self._work.failed(item.name, error)

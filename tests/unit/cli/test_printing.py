@@ -308,7 +308,6 @@ _ALLOWED = {
     "printing.py": "the one place",
     "cli/standard_streams.py": "it is the streams",
     "cli/prompts.py": "prompts, which click prints: their text is made safe",
-    "cli/progress.py": "the bar: rich prints it, its text is made safe",
     "events.py": "log_events: the caller's own logger, with lines that are made safe",
     "integrations/oci_cli_hooks.py": "the official CLI's own lines, masked",
 }

@@ -23,7 +23,9 @@ COMMAND = ("os", "object", "bulk-upload")
 @click.option("--overwrite", is_flag=True, help="Replace existing objects without asking.")
 @click.option("--no-overwrite", is_flag=True, help="Keep existing objects.")
 @click.option("--no-multipart", is_flag=True, help="Send each object in one piece.")
-@click.option("--part-size", type=PartSize(), help="Size of a part in MiB, or with its unit. [128]")
+@click.option(
+    "--part-size", type=PartSize(), help="Size of a part in MiB, or with its unit (200M). [128]"
+)
 @click.option("--disable-parallel-uploads", is_flag=True, help="Has no effect.")
 @click.option("--parallel-upload-count", type=ParallelCount(), help="At a time, or auto. [10]")
 @click.option("--verify-checksum", is_flag=True, help="Compare each MD5 with the service's.")

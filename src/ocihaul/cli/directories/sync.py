@@ -32,7 +32,7 @@ COMMAND = ("os", "object", "sync")
 @click.option(
     "--part-size",
     type=PartSize(128, 51200),
-    help="Size of a part in MiB, or with its unit, such as 50000000B. [128]",
+    help="Size of a part in MiB, or with its unit, such as 200M. [128]",
 )
 @shared.options(shared.PARALLEL, shared.FILTERS, shared.KEY_FILE, shared.DRY_RUN, shared.LINKS)
 @shared.options(shared.SHARD)

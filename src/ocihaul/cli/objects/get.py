@@ -10,7 +10,7 @@ from ocihaul.cli.option_types import OptionalHours, ParallelCount, PartSize
 
 COMMAND = ("os", "object", "get")
 
-_MIB = click.IntRange(1, 10 * 2**20)  # at most the largest object
+_MIB = PartSize(1, 10 * 2**20)  # at most the largest object
 _HEADER = "What the answer's {} header shall say."
 
 
@@ -25,12 +25,12 @@ _HEADER = "What the answer's {} header shall say."
 @click.option(
     "--multipart-download-threshold",
     type=_MIB,
-    help="Fetch objects larger than this many MiB in several ranges. [two ranges]",
+    help="Fetch objects larger than this (MiB, or with its unit) in several ranges. [two ranges]",
 )
 @click.option(
     "--part-size",
     type=PartSize(1, 51200),
-    help="Size of a range in MiB, or with its unit, such as 50000000B. [by size, 10 to 128]",
+    help="Size of a range in MiB, or with its unit, such as 50M. [by size, 10 to 128]",
 )
 @click.option(
     "--parallel-download-count",

@@ -82,6 +82,7 @@ class RangeSink:
         *,
         buffer: memoryview,
         number: int = 1,
+        name: str = "",
         offset: int = 0,
         digests: Digests | None = None,
         put: Put | None = None,
@@ -90,6 +91,7 @@ class RangeSink:
     ) -> None:
         self._range = wanted
         self._number = number
+        self._name = name
         self._offset = offset
         self._view = buffer
         self._filled = 0
@@ -134,7 +136,7 @@ class RangeSink:
         if self._put is not None:
             self._put(block, self._offset)
         self._offset += self._filled
-        self._listener(BytesReceived(self._number, self._filled))
+        self._listener(BytesReceived(self._number, self._filled, self._name))
         self._filled = 0
 
 
@@ -210,6 +212,7 @@ class DownloadContext:
         sink = RangeSink(
             ObjectRange(self.pinned, start + here, start + length),
             number=number,
+            name=request.name,
             offset=offset + here,
             buffer=buffer,
             digests=digests,

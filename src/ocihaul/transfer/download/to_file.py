@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 from ocihaul.errors import ChecksumError, ObjectChangedError, OcihaulError
-from ocihaul.events import Notice, PartFinished
+from ocihaul.events import BytesFound, Notice, PartFinished
 from ocihaul.transfer.download.checkpoint import BegunRange, DownloadCheckpoint, FinishedRange
 from ocihaul.transfer.download.context import BLOCK, Digests, DownloadContext
 from ocihaul.transfer.download.local_file import LocalFile
@@ -92,6 +92,7 @@ class FileDownload:
         self._resume()
         try:
             context.announce(self._plan)
+            self._tell_found()
             WorkerPool(
                 supply_of(range(1, self._plan.part_count + 1)),
                 self._worker,
@@ -135,6 +136,15 @@ class FileDownload:
             count += f", and something of {len(half)} more"
         context.listener(Notice(f"Resuming what an earlier run has fetched: {count}."))
 
+    def _tell_found(self) -> None:
+        """Tell the listener what an earlier run has brought; each range is compared again."""
+        name = self._context.request.name
+        for number in self._done:
+            self._context.listener(BytesFound(number, self._plan.part(number)[1], name))
+        for number, begun in self._begun.items():
+            if number not in self._done:
+                self._context.listener(BytesFound(number, begun.length, name))
+
     def _worker(self) -> Callable[[int], None]:
         buffer = buffer_for(min(BLOCK, self._plan.part_size))
 
@@ -145,7 +155,8 @@ class FileDownload:
                 self._checkpoint.record(number, finished)
             with self._lock:
                 self._fresh[number] = finished
-            self._context.listener(PartFinished(number, self._plan.part(number)[1]))
+            size, name = self._plan.part(number)[1], self._context.request.name
+            self._context.listener(PartFinished(number, size, name))
 
         return work
 

@@ -16,7 +16,7 @@ from ocihaul.errors import (
     TransferCancelled,
     UploadIncompleteError,
 )
-from ocihaul.events import MultipartUploadCreated, Notice, PartFinished
+from ocihaul.events import BytesFound, MultipartUploadCreated, Notice, PartFinished
 from ocihaul.storage.calls import Headers, is_unknown_upload
 from ocihaul.storage.values import ObjectSummary
 from ocihaul.transfer import checksum
@@ -306,7 +306,9 @@ class MultipartUpload:
         count = f"{len(kept)} of {self._plan.part_count} parts are there"
         context.listener(Notice(f"Resuming upload {entry.upload_id}: {count}."))
         for number, part in kept.items():
-            context.listener(PartFinished(number, part.size))
+            context.listener(BytesFound(number, part.size, context.request.name))
+        for number, part in kept.items():
+            context.listener(PartFinished(number, part.size, context.request.name))
         return kept
 
     def _create(self, preconditions: Headers) -> None:
