@@ -6,12 +6,13 @@ BENCH_VENV ?= .venv-bench
 OFFICIAL_NODE ?= .venv-node
 LEAN_VENV ?= .venv-lean
 OFFICIAL_VENV ?= .venv-official
+TOOLS_VENV ?= .venv-tools
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 OFFICIAL_TESTS_ARGS ?=
 
-.PHONY: help demo test test-all test-browser test-fuzz test-fuzz-guided test-compat test-many test-storm official-tests compatibility check figures format bench bench-quick bench-wan clean
+.PHONY: help demo test test-all test-browser test-fuzz test-fuzz-guided test-compat test-container test-many test-storm official-tests compatibility check figures requirements format bench bench-quick bench-wan clean
 
 help:
 	@echo "make demo        the report's upload against tokens that live 20 s (about 90 s)"
@@ -21,6 +22,7 @@ help:
 	@echo "make test-fuzz   every parser with 100,000 inputs each, new ones each time (hours)"
 	@echo "make test-fuzz-guided  the same parsers by atheris, led by coverage (optional; hours)"
 	@echo "make test-compat  the official CLI and SDKs (Python, TypeScript) and rclone as judges"
+	@echo "make test-container  the image, built and run (skipped where there is no podman or docker)"
 	@echo "make test-many   trees at full size: 100,000 files, a million names, 1000 kills (long)"
 	@echo "make test-storm  2,000 kills while a lot goes wrong by chance (long)"
 	@echo "make official-tests CHECKOUT=…  the official CLI's own tests, with our command in its place (long)"
@@ -30,6 +32,7 @@ help:
 	@echo "make bench       ocihaul, the official CLI, rclone and the limits, side by side (long)"
 	@echo "make bench-wan   the same programs over a long line that loses packets (root; long)"
 	@echo "make figures     how large the code is to read, counted"
+	@echo "make requirements  the hashes of what the image installs"
 	@echo "make format      let ruff format the code"
 
 $(VENV)/.made: pyproject.toml constraints.txt
@@ -58,6 +61,12 @@ $(OFFICIAL_VENV)/.made: tests/compat/constraints.txt Makefile
 	$(PYTHON) -m venv $(OFFICIAL_VENV)
 	$(OFFICIAL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c $< \
 		oci-cli pytest vcrpy six mock pyyaml arrow
+	@touch $@
+
+# What makes and checks packages.
+$(TOOLS_VENV)/.made: requirements/tools.in
+	$(PYTHON) -m venv $(TOOLS_VENV)
+	$(TOOLS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 # What people get from `pip install`: its size and its start-up are measured.
@@ -101,6 +110,11 @@ test-compat: $(VENV)/.made $(COMPAT_VENV)/.made $(OFFICIAL_NODE)/.made
 	OCIHAUL_COMPAT_VENV=$(abspath $(COMPAT_VENV)) OCIHAUL_OFFICIAL_NODE=$(abspath $(OFFICIAL_NODE)) \
 		$(BIN)/python -m pytest --override-ini addopts="--strict-markers -ra" tests/compat -n 2 $(PYTEST_ARGS)
 
+# podman or docker; the base is pulled, or made of Debian's packages (root, debootstrap), or named by
+# OCIHAUL_TEST_BASE.
+test-container: $(VENV)/.made
+	$(BIN)/python -m pytest --override-ini addopts="--strict-markers -ra" tests/container --timeout 600 $(PYTEST_ARGS)
+
 test-many: $(VENV)/.made
 	OCIHAUL_TREE_FILES=100000 OCIHAUL_TREE_NAMES=1000000 OCIHAUL_TREE_KILLS=400 \
 		$(BIN)/python -m pytest -s tests/functional/test_directories_many.py \
@@ -135,6 +149,15 @@ bench-wan: $(BENCH_VENV)/.made $(LEAN_VENV)/.made
 bench-quick: $(VENV)/.made
 	$(BIN)/python -m bench.quick $(BIN)/ocihaul
 
+# What the image installs, by hash; no address of an index goes into the files.
+COMPILE = $(TOOLS_VENV)/bin/pip-compile --quiet --generate-hashes --strip-extras --no-annotate --no-header \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+requirements: $(TOOLS_VENV)/.made
+	$(COMPILE) -c constraints.txt -o requirements/runtime.txt pyproject.toml
+	$(COMPILE) -c constraints.txt -o requirements/emulator.txt --extra emulator pyproject.toml
+	$(COMPILE) -c tests/compat/constraints.txt -o requirements/official.txt --extra oci-cli --extra sdk pyproject.toml
+	echo hatchling | $(COMPILE) -c constraints.txt -o requirements/build.txt -
+
 figures: $(VENV)/.made
 	$(BIN)/python -m tools.figures
 
@@ -143,4 +166,4 @@ format: $(VENV)/.made
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(COMPAT_VENV) $(OFFICIAL_NODE) $(BENCH_VENV) $(LEAN_VENV) $(OFFICIAL_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
+	rm -rf $(VENV) $(COMPAT_VENV) $(OFFICIAL_NODE) $(BENCH_VENV) $(LEAN_VENV) $(OFFICIAL_VENV) $(TOOLS_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
