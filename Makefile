@@ -11,8 +11,10 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 OFFICIAL_TESTS_ARGS ?=
+DEMO_ARGS ?=
+WHEELHOUSE_ARGS ?=
 
-.PHONY: help demo test test-all test-browser test-fuzz test-fuzz-guided test-compat test-container test-many test-storm official-tests compatibility check figures requirements format bench bench-quick bench-wan clean
+.PHONY: help demo test test-all test-browser test-fuzz test-fuzz-guided test-compat test-container test-dist test-many test-storm official-tests compatibility check figures dist wheelhouse sbom requirements format bench bench-quick bench-wan clean
 
 help:
 	@echo "make demo        the report's upload against tokens that live 20 s (about 90 s)"
@@ -22,6 +24,9 @@ help:
 	@echo "make test-fuzz   every parser with 100,000 inputs each, new ones each time (hours)"
 	@echo "make test-fuzz-guided  the same parsers by atheris, led by coverage (optional; hours)"
 	@echo "make test-compat  the official CLI and SDKs (Python, TypeScript) and rclone as judges"
+	@echo "make test-dist   sdist, wheel and wheelhouse, built, checked and installed by each Python here"
+	@echo "make dist        sdist and wheel in dist/;  make sbom: build/sbom.json"
+	@echo "make wheelhouse  build/wheelhouse: an installation for machines without a network"
 	@echo "make test-container  the image, built and run (skipped where there is no podman or docker)"
 	@echo "make test-many   trees at full size: 100,000 files, a million names, 1000 kills (long)"
 	@echo "make test-storm  2,000 kills while a lot goes wrong by chance (long)"
@@ -84,7 +89,7 @@ $(BENCH_VENV)/.made: bench/constraints.txt Makefile
 	@touch $@
 
 demo: $(VENV)/.made
-	$(BIN)/python demo/demo.py
+	$(BIN)/python demo/demo.py $(DEMO_ARGS)
 
 test: $(VENV)/.made
 	$(BIN)/python -m pytest -n 5 --dist worksteal -m "not slow" $(PYTEST_ARGS)
@@ -109,6 +114,11 @@ test-fuzz-guided: $(VENV)/.made
 test-compat: $(VENV)/.made $(COMPAT_VENV)/.made $(OFFICIAL_NODE)/.made
 	OCIHAUL_COMPAT_VENV=$(abspath $(COMPAT_VENV)) OCIHAUL_OFFICIAL_NODE=$(abspath $(OFFICIAL_NODE)) \
 		$(BIN)/python -m pytest --override-ini addopts="--strict-markers -ra" tests/compat -n 2 $(PYTEST_ARGS)
+
+# Packages as they are built and installed: each Python that is here, the sdist, the wheelhouse.
+test-dist: $(VENV)/.made $(TOOLS_VENV)/.made
+	OCIHAUL_TOOLS_VENV=$(abspath $(TOOLS_VENV)) $(BIN)/python -m pytest \
+		--override-ini addopts="--strict-markers -ra -p no:ocihaul" tests/dist -n 2 --timeout 600 $(PYTEST_ARGS)
 
 # podman or docker; the base is pulled, or made of Debian's packages (root, debootstrap), or named by
 # OCIHAUL_TEST_BASE.
@@ -148,6 +158,21 @@ bench-wan: $(BENCH_VENV)/.made $(LEAN_VENV)/.made
 
 bench-quick: $(VENV)/.made
 	$(BIN)/python -m bench.quick $(BIN)/ocihaul
+
+dist: $(TOOLS_VENV)/.made
+	$(TOOLS_VENV)/bin/python -m build --outdir dist .
+	$(TOOLS_VENV)/bin/twine check --strict dist/*
+
+# For machines without a network: copy build/wheelhouse there, and run install.sh in it. For another
+# Python or machine: WHEELHOUSE_ARGS="--python-version 3.12 --platform manylinux2014_aarch64".
+wheelhouse: $(TOOLS_VENV)/.made
+	$(PYTHON) tools/wheelhouse.py build/wheelhouse --pip $(TOOLS_VENV)/bin/pip $(WHEELHOUSE_ARGS)
+
+# What is in an installation, as CycloneDX.
+sbom: $(LEAN_VENV)/.made $(TOOLS_VENV)/.made
+	@mkdir -p build
+	$(TOOLS_VENV)/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --of JSON -o build/sbom.json --validate $(LEAN_VENV)/bin/python
 
 # What the image installs, by hash; no address of an index goes into the files.
 COMPILE = $(TOOLS_VENV)/bin/pip-compile --quiet --generate-hashes --strip-extras --no-annotate --no-header \
