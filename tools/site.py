@@ -7,6 +7,7 @@ else one page for each command of ours. The files of deploy/ become pages, too, 
 one leads somewhere. zensical makes the site of it (`make docs`).
 """
 
+import html
 import re
 import shutil
 import sys
@@ -133,12 +134,13 @@ def _options(command: click.Command, context: click.Context) -> list[str]:
     ]
     if not records:
         return []
-    rows = [f"| `{_bare(names)}` | {_cell(text)} |" for names, text in records]
+    rows = [f"| {_code(names)} | {_cell(text)} |" for names, text in records]
     return ["", "| option | |", "|---|---|", *rows]
 
 
-def _bare(names: str) -> str:
-    return names.replace("|", "\\|").replace("`", "")
+def _code(text: str) -> str:
+    """Code in a table's cell, where a bar would end it."""
+    return f"<code>{html.escape(text).replace('|', '&#124;')}</code>"
 
 
 def _plain(text: str) -> str:
