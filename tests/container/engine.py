@@ -152,15 +152,19 @@ class Engine:
         )
 
     @property
+    def namespace(self) -> list[str]:
+        """A podman that is not root's: our user inside is our user outside."""
+        return ["--userns", "keep-id"] if self.podman and os.geteuid() != 0 else []
+
+    @property
     def user(self) -> int:
         """One without an entry in passwd; ourselves, where files cannot be given away."""
         return 4321 if os.geteuid() == 0 else os.geteuid()
 
     def options(self, *, read_only: bool = True, health: bool = False) -> list[str]:
         """Those of every container here: our loopback, our user, nothing that can be written."""
-        options = ["--network", "host", "--user", f"{self.user}:{self.user}", *self.limits]
-        if self.podman and os.geteuid() != 0:
-            options += ["--userns", "keep-id"]
+        options = ["--network", "host", "--user", f"{self.user}:{self.user}"]
+        options += [*self.limits, *self.namespace]
         if read_only:
             options += ["--read-only"]
             options += ["--read-only-tmpfs=false"] if self.podman else []

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.container.engine import READY, ROOT, Engine
+from tests.pages import DOCS, try_page
 from tests.world import MIB, World
 
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -349,3 +350,26 @@ def test_the_official_tools_are_in_their_image(quick: World, engine: Engine) -> 
     assert "Usage: " in done.stdout, done.stderr
     words = ["--rm", "--entrypoint", "oci", *engine.options(), image, "--version"]
     assert engine.must("run", *words).strip()
+
+
+# The operator's tutorial, containers included
+
+
+def test_the_operators_page_can_be_followed_with_a_container(
+    place: Path, engine: Engine, image: str
+) -> None:
+    """`docker` is the engine that is here, with what it needs here; the image is built already."""
+    run = " ".join([*engine.command, "run", *engine.limits, *engine.namespace, "--no-healthcheck"])
+    docker = f"""
+[ "$1" = build ] && exit 0
+shift
+for word; do
+    shift
+    [ "$word" = ocihaul ] && word={image}
+    set -- "$@" "$word"
+done
+exec {run} "$@"
+"""
+    place.chmod(0o755)
+    tried = try_page(DOCS / "tutorials" / "operator.md", place, having={"docker": docker})
+    assert "db-container-" in tried.output
