@@ -46,18 +46,21 @@ def main(argv: list[str] | None = None) -> int:
     deploy_pages(target / "deploy")
     for page in target.rglob("*.md"):
         text = page.read_text(encoding="utf-8")
-        found = re.sub(r"\]\(((?:\.\./)+)deploy/([^)#]+)\)", _page_of_file(page, target), text)
-        page.write_text(found, encoding="utf-8")
+        page.write_text(_linked(text, page, target), encoding="utf-8")
     if not (target / "commands").exists():
         command_pages(target / "commands")
     print(f"{target}: {len(list(target.rglob('*.md')))} pages")
     return 0
 
 
-def _page_of_file(page: Path, target: Path) -> str:
-    """How a page links to the page of a file in deploy/."""
+def _linked(text: str, page: Path, target: Path) -> str:
+    """Links to deploy/ and its files in the repository lead to their pages."""
     up = "../" * (len(page.relative_to(target).parts) - 1)
-    return rf"]({up}deploy/\2.md)"
+
+    def page_of(link: re.Match[str]) -> str:
+        return f"]({up}deploy/{link[1]}.md)" if link[1] else f"]({up}deploy/index.md)"
+
+    return re.sub(r"\]\((?:\.\./)+deploy/([^)#]*)\)", page_of, text)
 
 
 def deploy_pages(place: Path) -> None:
