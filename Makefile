@@ -216,4 +216,4 @@ format: $(VENV)/.made
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(COMPAT_VENV) $(OFFICIAL_NODE) $(BENCH_VENV) $(LEAN_VENV) $(OFFICIAL_VENV) $(TOOLS_VENV) $(LINT_NODE) $(DOCS_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
+	rm -rf $(VENV) $(COMPAT_VENV) $(OFFICIAL_NODE) $(BENCH_VENV) $(LEAN_VENV) $(OFFICIAL_VENV) $(TOOLS_VENV) $(LINT_NODE) $(DOCS_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .cache build dist
