@@ -25,16 +25,17 @@ class Cluster:
     tls: dict[str, str]
     client: Any = None
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+    threads: int = 8
 
     @property
     def spill(self) -> Path:
         """Where workers put what does not fit into memory."""
         return self.directory / "spill"
 
-    def start(self, name: str, *args: str) -> None:
-        """Start a process, which logs all that it can say."""
+    def start(self, name: str, *args: str, path: str = "") -> None:
+        """Start a process, which logs all that it can say; `path` is where Python looks first."""
         environ = os.environ | {
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join([path, str(ROOT)] if path else [str(ROOT)]),
             "DASK_LOGGING__DISTRIBUTED": "debug",
             "OCIHAUL_STATE_DIR": str(self.directory / "state"),
         }
@@ -50,16 +51,17 @@ class Cluster:
                 stderr=log,
             )
 
-    def add_worker(self, name: str) -> str:
+    def add_worker(self, name: str, *more: str, path: str = "") -> str:
         """Start one worker more, and wait for it; returns its address."""
-        self.start_worker(name)
+        self.start_worker(name, *more, path=path)
         return self.address_of(name)
 
-    def start_worker(self, name: str) -> None:
+    def start_worker(self, name: str, *more: str, path: str = "") -> None:
         args = ("--scheduler-file", str(self.directory / "scheduler.json"), "--name", name)
-        quiet = ("--no-dashboard", "--no-nanny", "--nthreads", "8", "--memory-limit", "200MB")
+        quiet = ("--no-dashboard", "--no-nanny", "--memory-limit", "200MB")
+        threads = ("--nthreads", str(self.threads))
         here = ("--host", "127.0.0.1", "--local-directory", str(self.spill))
-        self.start(name, "worker", *args, *quiet, *here)
+        self.start(name, "worker", *args, *quiet, *threads, *here, *more, path=path)
 
     def address_of(self, name: str, timeout: float = 60.0) -> str:
         until = time.monotonic() + timeout
@@ -99,9 +101,11 @@ def certificates(directory: Path) -> dict[str, str]:
 
 
 @contextmanager
-def cluster(directory: Path, workers: int, *, tls: bool = True) -> Iterator[Cluster]:
-    """A scheduler and so many workers, named w0, w1, …"""
-    made = Cluster(directory, certificates(directory) if tls else {})
+def cluster(
+    directory: Path, workers: int, *, tls: bool = True, threads: int = 8
+) -> Iterator[Cluster]:
+    """A scheduler and so many workers with `threads` each, named w0, w1, …"""
+    made = Cluster(directory, certificates(directory) if tls else {}, threads=threads)
     try:
         file = directory / "scheduler.json"
         scheme = ("--protocol", "tls" if tls else "tcp")

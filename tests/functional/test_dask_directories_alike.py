@@ -122,7 +122,9 @@ def test_the_directory_is_alike(
                 **more,
             )
 
-        one = together([call(whole)])
-        assert together([call(parts, executor=cluster)]) == one
+        (came, kept, *rest), failures = together([call(whole)])
+        numbers, told = together([call(parts, executor=cluster)])
+        # A directory with an object of its own is made by whoever needs it first.
+        assert (numbers[0] + numbers[1], *numbers[2:], told) == (came + kept, *rest, failures)
         assert content(parts) == content(whole)
         assert not [name for name in os.listdir(parts) if name.endswith(".ocihaul")]
