@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ocihaul import __version__
 from ocihaul.cluster.files import Batches, FetchFilesJob, SendFilesJob
 from ocihaul.cluster.jobs import Job, Service
-from ocihaul.cluster.parts import SendParts, SendPartsJob
+from ocihaul.cluster.parts import SeesFile, SendParts, SendPartsJob
 from ocihaul.cluster.proof import FileProof, proved
 from ocihaul.cluster.ranges import FetchRanges, FetchRangesJob
 from ocihaul.cluster.tasks import Tasks, new_id
@@ -99,16 +99,17 @@ class ClusterExecutor:
                 yield batches
                 batches.flush()
 
+    def check_file(self, path: Path) -> None:
+        """Raise SourceError, which names each worker that does not see the same file."""
+        with self._tasks(SeesFile(new_id(), __version__, _proof(path)), _nothing):
+            return
+
     @contextmanager
     def sending_parts(
         self, upload: RemoteUpload, told: Callable[[int, SentPart, int], None]
     ) -> Iterator[PartTasks]:
         """Parts of a file that all of them see."""
-        path = str(upload.request.source.absolute())
-        try:
-            proof = FileProof.of(path)
-        except OSError as error:
-            raise SourceError(f"{path} cannot be read: {error.strerror}") from error
+        proof = _proof(upload.request.source)
         job = SendPartsJob(new_id(), __version__, self.service, upload, proof)
         parts = SendParts(told)
         with self._tasks(job, parts.handle) as tasks:
@@ -183,6 +184,18 @@ def cluster_executor(
             bandwidth=settings.bandwidth,
         )
         yield ClusterExecutor(cluster, service, call)
+
+
+def _proof(source: Path) -> FileProof:
+    path = str(source.absolute())
+    try:
+        return FileProof.of(path)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _nothing(payload: object, answer: object) -> None:
+    """Nobody is asked."""
 
 
 def check_request(request: UploadRequest | DownloadRequest | DirectoryRequest) -> None:

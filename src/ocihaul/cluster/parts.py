@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from ocihaul.cluster.jobs import Answer, Service
+from ocihaul.cluster.jobs import Answer, Opened, Service
 from ocihaul.cluster.proof import FileProof
 from ocihaul.cluster.tasks import Tasks
 from ocihaul.events import ignore
@@ -34,6 +34,23 @@ class PartSent:
 
     part: SentPart
     bytes_sent: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeesFile:
+    """A job of no tasks: only whether a worker sees the file."""
+
+    id: str
+    version: str
+    proof: FileProof
+
+    def unfit(self) -> str | None:
+        """What this process sees instead of the file."""
+        return self.proof.difference()
+
+    def open(self, stop: threading.Event) -> "Opened":
+        """There is nothing to open."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)

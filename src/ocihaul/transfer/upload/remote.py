@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from ocihaul.transfer.checksum import SentPart
@@ -31,6 +32,9 @@ class PartTasks(Protocol):
 
 class PartExecutor(Protocol):
     """Other machines that see the file."""
+
+    def check_file(self, path: Path) -> None:
+        """Raise SourceError, which names each machine that does not see the same file."""
 
     def sending_parts(
         self, upload: RemoteUpload, told: Callable[[int, SentPart, int], None]

@@ -97,6 +97,8 @@ def _upload_file(call: UploadParameters) -> UploadResult:
             limits=request.limits,
         )
         _check_source(request, source)
+        if plan.multipart and call.executor is not None:
+            call.executor.check_file(request.source)
         if call.before is not None:
             call.before(plan.size)
         state = call.load_state()
