@@ -1,10 +1,9 @@
 """`sync --delete` by Dask gives what one run gives, over random names, contents and deletions.
 
-The workers are threads of this process, so the batches, the bounds and the results are the real ones,
-and a hundred examples take seconds.
+The workers are threads of this process: batches, bounds and results are the real ones, and a
+hundred examples take seconds.
 """
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,4 +126,4 @@ def test_the_directory_is_alike(
         # A directory with an object of its own is made by whoever needs it first.
         assert (numbers[0] + numbers[1], *numbers[2:], told) == (came + kept, *rest, failures)
         assert content(parts) == content(whole)
-        assert not [name for name in os.listdir(parts) if name.endswith(".ocihaul")]
+        assert not list(parts.glob(".*.ocihaul"))

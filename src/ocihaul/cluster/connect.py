@@ -39,7 +39,7 @@ def connected(where: ClusterAddress) -> Iterator[distributed.Client]:
     """
     address = _address(where.address)
     check_address(address, allow_plain_tcp=where.allow_plain_tcp)
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is told by us
+    _silence()
     try:
         client = distributed.Client(
             address, security=_security(where, address), timeout=_CONNECT, set_as_default=False
@@ -55,6 +55,13 @@ def connected(where: ClusterAddress) -> Iterator[distributed.Client]:
     finally:
         with suppress(OSError, RuntimeError):
             client.close(timeout=_CLOSE)
+
+
+def _silence() -> None:
+    """Keep Dask's own log off the terminal: what matters of it is told by us."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] in {"distributed", "tornado"}:
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def _address(text: str) -> str:

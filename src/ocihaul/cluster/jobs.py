@@ -72,6 +72,12 @@ class Service:
             resources.close()
 
 
+class WorkerFault(OcihaulError):
+    """A worker has failed in a way that nobody has foreseen: it lacks memory, perhaps."""
+
+    code = "worker"
+
+
 class Opened(Protocol):
     """What a worker keeps open for a job."""
 
@@ -149,6 +155,8 @@ def run_task(job: Job, payload: Any) -> Answer:
         return Answer(address, name, error=error)
     except AbandonedError:
         return Answer(address, name, error=TransferCancelled("stopped in the midst of a task"))
+    except Exception as error:  # noqa: BLE001  Dask cannot bring every exception to the driver
+        return Answer(address, name, error=WorkerFault(f"{type(error).__name__}: {error}"))
 
 
 async def check_worker(job: Job) -> str | None:

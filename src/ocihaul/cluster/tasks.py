@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker
 
-from ocihaul.cluster.jobs import Answer, Job, run_task, stop_job
+from ocihaul.cluster.jobs import Answer, Job, WorkerFault, run_task, stop_job
 from ocihaul.cluster.workers import Workers
 from ocihaul.errors import (
     ChecksumError,
@@ -44,7 +44,14 @@ _MOST_FAILURES = 5
 P = TypeVar("P")
 
 #: Failures that another worker need not have.
-_OF_WORKER = (ChecksumError, LocalFileError, NetworkError, SourceError, TransferCancelled)
+_OF_WORKER = (
+    ChecksumError,
+    LocalFileError,
+    NetworkError,
+    SourceError,
+    TransferCancelled,
+    WorkerFault,
+)
 
 
 @dataclass(frozen=True, slots=True)
