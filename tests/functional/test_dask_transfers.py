@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import indent
@@ -301,33 +302,39 @@ def test_a_killed_workers_parts_are_done_by_others(dask: Cluster, w: World) -> N
 def test_a_late_worker_gets_its_share(dask: Cluster, w: World, tmp_path: Path) -> None:
     """And one with another version gets none, and is named."""
     source = w.file(3 * PARTS * MIB)
-    slow(w, "UploadPart", 0.5)
-    with Client(w.settings(), listener=w.heard) as client:
-        failed: list[BaseException] = []
+    slow(w, "UploadPart", 2.0)  # it cannot end before they come
+    failed: list[BaseException] = []
 
-        def upload() -> None:
-            try:
+    def upload() -> None:
+        try:
+            with Client(w.settings(), listener=w.heard) as client:
                 client.upload(
                     source, "backups", namespace="ns1", part_size=MIB, executor=dask.client
                 )
-            except BaseException as error:  # noqa: BLE001  looked at below
-                failed.append(error)
+        except BaseException as error:  # noqa: BLE001  looked at below
+            failed.append(error)
 
-        thread = threading.Thread(target=upload)
-        thread.start()
-        wait_for_parts(w, 2)
-        try:
-            dask.start_worker("late")
-            dask.start_worker("old", *preload(tmp_path, OLD))
-            thread.join(60)
-            told = set(dask.client.run(worked_at).values())
-        finally:
-            dask.kill("late")
-            dask.kill("old")
+    thread = threading.Thread(target=upload)
+    thread.start()
+    w.oci.log.wait_for(lambda entry: entry.operation == "UploadPart")
+    try:
+        dask.start_worker("late")
+        dask.start_worker("old", *preload(tmp_path, OLD))
+        until = time.monotonic() + 60
+        while not (
+            any("worker old (tls://" in text and "0.0.9" in text for text in notices(w))
+            and "late" in dask.client.run(worked_at).values()
+        ):
+            assert time.monotonic() < until, (notices(w), dask.client.run(worked_at))
+            assert thread.is_alive(), failed
+            time.sleep(0.1)  # neither of them can be waited for
+        w.oci.faults.clear()
+        thread.join(60)
+    finally:
+        dask.kill("late")
+        dask.kill("old")
     assert not failed, failed
     assert w.arrived_whole(source)
-    assert "late" in told
-    assert any("worker old (tls://" in text and "0.0.9" in text for text in notices(w))
 
 
 def worked_at(dask_worker: Any) -> str:

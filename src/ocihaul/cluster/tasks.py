@@ -11,7 +11,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker
@@ -27,6 +27,7 @@ from ocihaul.errors import (
     TransferCancelled,
 )
 from ocihaul.events import Listener, Notice
+from ocihaul.threads import started
 
 if TYPE_CHECKING:
     import distributed
@@ -42,6 +43,7 @@ _MOST_DEATHS = 25
 _MOST_FAILURES = 5
 
 P = TypeVar("P")
+R = TypeVar("R")
 
 #: Failures that another worker need not have.
 _OF_WORKER = (
@@ -97,17 +99,17 @@ class Tasks(Generic[P]):
         self._job = job
         self._handle = handle
         self._check = check
-        self._stop = stop
         self._listener = listener
-        self._address = str(cluster.scheduler.address)
-        self.workers = Workers(cluster, job, listener=listener, patience=patience)
+        self._scheduler = Scheduler(cluster, stop)
+        self.workers = Workers(
+            cluster, job, self._scheduler.ask, listener=listener, patience=patience
+        )
         self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._under_way: dict[str, tuple[Sent[P], Any]] = {}
         self._count = 0
 
     def __enter__(self) -> Self:
-        with self._speaking():
-            self.workers.begin()
+        self.workers.begin()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
@@ -146,16 +148,15 @@ class Tasks(Generic[P]):
         self._check_stop()
         self._count += 1
         key = f"ocihaul-{self._job.id}-{self._count}"
-        with self._speaking():
-            self.workers.look()
-            future = self._cluster.submit(
-                run_task,
-                self._job,
-                sent.payload,
-                key=key,
-                workers=self.workers.allowed(sent.without),
-                pure=False,
-            )
+        self.workers.look()
+        future = self._cluster.submit(
+            run_task,
+            self._job,
+            sent.payload,
+            key=key,
+            workers=self.workers.allowed(sent.without),
+            pure=False,
+        )
         self._under_way[key] = sent, future
         future.add_done_callback(self._ended.put)
 
@@ -169,14 +170,15 @@ class Tasks(Generic[P]):
                 ended.append(self._ended.get_nowait())
         except queue.Empty:
             pass
-        with self._speaking():
-            self.workers.look()
-            known = [each for each in ended if each.key in self._under_way]
-            good = [each for each in known if each.status == "finished"]
-            if any(each.status in {"cancelled", "lost"} for each in known):
-                raise SchedulerLost(self._address)
-            answers = self._cluster.gather(good) if good else []
-            errors = [(each, each.exception()) for each in known if each.status == "error"]
+        self.workers.look()
+        known = [each for each in ended if each.key in self._under_way]
+        good = [each for each in known if each.status == "finished"]
+        if any(each.status in {"cancelled", "lost"} for each in known):
+            raise SchedulerLost(self._scheduler.address)
+        ask = self._scheduler.ask
+        answers = ask(lambda: self._cluster.gather(good)) if good else []
+        failed = [each for each in known if each.status == "error"]
+        errors = [(each, ask(each.exception)) for each in failed]
         for future, answer in zip(good, answers, strict=True):
             self._one_ended(future.key, answer)
         for future, error in errors:
@@ -229,42 +231,73 @@ class Tasks(Generic[P]):
     def _check_stop(self) -> None:
         if self._check is not None:
             self._check()
-        if self._stop.is_set():
-            raise TransferCancelled("stopped while workers were at it")
-        if self._cluster.status != "running":
-            raise SchedulerLost(self._address)
-
-    def _speaking(self) -> "_Speaking":
-        return _Speaking(self._address)
+        self._scheduler.check()
 
     def _close(self) -> None:
         """Cancel what is under way, and have each worker end what it keeps for the job."""
         futures = [future for _, future in self._under_way.values()]
         self._under_way.clear()
-        if self._cluster.status != "running":
+        if not self._scheduler.is_there:
             return
+        unstopped = Scheduler(self._cluster, threading.Event())
         try:
-            with self._speaking():
-                if futures:
-                    self._cluster.cancel(futures, force=True)
-                self._cluster.run(stop_job, self._job.id, on_error="ignore")
+            if futures:
+                unstopped.ask(lambda: self._cluster.cancel(futures, force=True))
+            unstopped.ask(lambda: self._cluster.run(stop_job, self._job.id, on_error="ignore"))
         except SchedulerLost:
             return  # there is nobody left to be told
 
 
-class _Speaking:
-    """Turns what Dask raises when the scheduler has gone into SchedulerLost."""
+class Scheduler:
+    """Questions to the scheduler that end when it has gone.
 
-    def __init__(self, address: str) -> None:
-        self._address = address
+    Dask itself tries to connect again for as long as its timeout, and holds the caller meanwhile.
+    """
 
-    def __enter__(self) -> None:
-        return None
+    def __init__(self, cluster: "distributed.Client", stop: threading.Event) -> None:
+        self._cluster = cluster
+        self._stop = stop
+        self.address = str(cluster.scheduler.address)
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        lost = (OSError, CommClosedError, concurrent.futures.CancelledError, RuntimeError)
-        if isinstance(error, lost) and not isinstance(error, OcihaulError):
-            raise SchedulerLost(self._address) from error
+    @property
+    def is_there(self) -> bool:
+        """Whether the connection to it stands."""
+        return bool(self._cluster.status == "running")
+
+    def check(self) -> None:
+        """Raise SchedulerLost, TransferCancelled."""
+        if self._stop.is_set():
+            raise TransferCancelled("stopped while workers were at it")
+        if not self.is_there:
+            raise SchedulerLost(self.address)
+
+    def ask(self, question: Callable[[], R]) -> R:
+        """The answer. Raises SchedulerLost, TransferCancelled."""
+        answers: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
+
+        def asking() -> None:
+            try:
+                answers.put((True, question()))
+            except BaseException as error:  # noqa: BLE001  raised below
+                answers.put((False, error))
+
+        if not started(threading.Thread(target=asking, name="ocihaul-dask", daemon=True)):
+            asking()
+        while True:
+            self.check()
+            try:
+                good, answer = answers.get(timeout=_GLANCE)
+            except queue.Empty:
+                continue
+            if good:
+                return cast("R", answer)
+            if isinstance(answer, _GONE) and not isinstance(answer, OcihaulError):
+                raise SchedulerLost(self.address) from answer
+            raise cast("BaseException", answer)
+
+
+#: What Dask raises when the scheduler has gone.
+_GONE = (OSError, CommClosedError, concurrent.futures.CancelledError)
 
 
 def new_id() -> str:

@@ -6,6 +6,7 @@ and those that turn out to be unfit, are left out, and a notice names them.
 
 import pkgutil
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ocihaul import __version__
@@ -23,15 +24,22 @@ _NAMED = 5
 
 
 class Workers:
-    """The workers that may do `job`. Used by one thread.
+    """The workers that may do `job`. Used by one thread; `ask` makes its calls of the cluster.
 
     `patience`: how long there may be no worker at all, seconds; then NetworkError.
     """
 
     def __init__(
-        self, cluster: "distributed.Client", job: Job, *, listener: Listener, patience: float
+        self,
+        cluster: "distributed.Client",
+        job: Job,
+        ask: Callable[[Callable[[], Any]], Any],
+        *,
+        listener: Listener,
+        patience: float,
     ) -> None:
         self._cluster = cluster
+        self._ask = ask
         self._job = job
         self._listener = listener
         self._patience = patience
@@ -106,7 +114,8 @@ class Workers:
 
     def _refresh(self) -> None:
         self._looked = time.monotonic()
-        there: dict[str, Any] = self._cluster.scheduler_info(n_workers=-1)["workers"]
+        about: dict[str, Any] = self._ask(lambda: self._cluster.scheduler_info(n_workers=-1))
+        there: dict[str, Any] = about["workers"]
         self._threads = {address: int(each["nthreads"]) for address, each in there.items()}
         self._names |= {address: str(each["name"]) for address, each in there.items()}
 
@@ -147,7 +156,11 @@ class Workers:
         """What each worker says; an OSError of one that has gone meanwhile."""
         if not addresses:
             return {}
-        return dict(self._cluster.run(function, *args, workers=addresses, on_error="return"))
+        return dict(
+            self._ask(
+                lambda: self._cluster.run(function, *args, workers=addresses, on_error="return")
+            )
+        )
 
     def _listed(self, unfit: dict[str, str]) -> str:
         shown = [f"{self.named(each)}: {unfit[each]}" for each in list(unfit)[:_NAMED]]
