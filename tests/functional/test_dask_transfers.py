@@ -326,7 +326,7 @@ def test_a_late_worker_gets_its_share(dask: Cluster, w: World, tmp_path: Path) -
             and "late" in dask.client.run(worked_at).values()
         ):
             assert time.monotonic() < until, (notices(w), dask.client.run(worked_at))
-            assert thread.is_alive(), failed
+            assert thread.is_alive(), (failed, notices(w), dask.client.run(worked_at))
             time.sleep(0.1)  # neither of them can be waited for
         w.oci.faults.clear()
         thread.join(60)

@@ -187,6 +187,7 @@ class Tasks(Generic[P]):
     def _one_ended(self, key: str, answer: Answer) -> None:
         sent, future = self._under_way.pop(key)
         future.release()
+        self.workers.name(answer.address, answer.worker)
         if answer.refused is not None:
             self.workers.leave_out(answer.address, answer.refused)
             self._submit(replace(sent, without=sent.without | {answer.address}))

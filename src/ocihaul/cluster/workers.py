@@ -89,6 +89,10 @@ class Workers:
             self._unfit[address] = reason
             self._listener(Notice(f"{self.named(address)} is left out: {reason}."))
 
+    def name(self, address: str, name: str) -> None:
+        """Note what a worker is called that may have come since the last look."""
+        self._names.setdefault(address, name)
+
     def named(self, address: str) -> str:
         """A worker as messages name it."""
         return f"worker {self._names.get(address, '?')} ({address})"
