@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 OFFICIAL_TESTS_ARGS ?=
 
-.PHONY: help demo test test-all test-browser test-fuzz test-fuzz-guided test-compat test-many test-storm official-tests compatibility check figures format bench bench-quick bench-wan clean
+.PHONY: help demo test test-all test-browser test-fuzz test-fuzz-guided test-compat test-many test-storm official-tests compatibility check figures format bench bench-quick bench-wan bench-scale clean
 
 help:
 	@echo "make demo        the report's upload against tokens that live 20 s (about 90 s)"
@@ -29,6 +29,7 @@ help:
 	@echo "make bench-quick  does an upload cost what it may cost? (a minute)"
 	@echo "make bench       ocihaul, the official CLI, rclone and the limits, side by side (long)"
 	@echo "make bench-wan   the same programs over a long line that loses packets (root; long)"
+	@echo "make bench-scale  one object and many files by 1 to 8 workers of a Dask cluster (long)"
 	@echo "make figures     how large the code is to read, counted"
 	@echo "make format      let ruff format the code"
 
@@ -131,6 +132,9 @@ bench-wan: $(BENCH_VENV)/.made $(LEAN_VENV)/.made
 	@test "$$(id -u)" = 0 || { echo "make bench-wan needs root: it makes network namespaces"; exit 2; }
 	PYTHONPATH=src $(BENCH_VENV)/bin/python -m bench.wan.run --ocihaul $(abspath $(LEAN_VENV))/bin/ocihaul \
 		--official $(abspath $(BENCH_VENV))/bin/oci --rclone $(abspath $(BENCH_VENV))/bin/rclone $(BENCH_ARGS)
+
+bench-scale: $(VENV)/.made
+	$(BIN)/python -m bench.scale.run $(BENCH_ARGS)
 
 bench-quick: $(VENV)/.made
 	$(BIN)/python -m bench.quick $(BIN)/ocihaul
