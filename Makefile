@@ -17,7 +17,7 @@ OFFICIAL_TESTS_ARGS ?=
 DEMO_ARGS ?=
 WHEELHOUSE_ARGS ?=
 
-.PHONY: help demo test test-all coverage test-browser test-fuzz test-fuzz-guided test-compat test-container test-dist test-many test-storm official-tests compatibility check lint-workflows docs figures man commands dist wheelhouse sbom requirements format bench bench-quick bench-wan clean
+.PHONY: help demo test test-all coverage test-browser test-fuzz test-fuzz-guided test-compat test-container test-dist test-many test-storm official-tests compatibility check lint-workflows docs figures man commands dist wheelhouse sbom requirements format bench bench-quick bench-wan bench-scale clean
 
 help:
 	@echo "make demo        the report's upload against tokens that live 20 s (about 90 s)"
@@ -41,6 +41,7 @@ help:
 	@echo "make bench-quick  does an upload cost what it may cost? (a minute)"
 	@echo "make bench       ocihaul, the official CLI, rclone and the limits, side by side (long)"
 	@echo "make bench-wan   the same programs over a long line that loses packets (root; long)"
+	@echo "make bench-scale  one object and many files by 1 to 8 workers of a Dask cluster (long)"
 	@echo "make figures     how large the code is to read, counted"
 	@echo "make man         a man page for each command, in build/man"
 	@echo "make commands    a Markdown page for each command, in build/commands"
@@ -200,6 +201,9 @@ bench-wan: $(BENCH_VENV)/.made $(LEAN_VENV)/.made
 	@test "$$(id -u)" = 0 || { echo "make bench-wan needs root: it makes network namespaces"; exit 2; }
 	PYTHONPATH=src $(BENCH_VENV)/bin/python -m bench.wan.run --ocihaul $(abspath $(LEAN_VENV))/bin/ocihaul \
 		--official $(abspath $(BENCH_VENV))/bin/oci --rclone $(abspath $(BENCH_VENV))/bin/rclone $(BENCH_ARGS)
+
+bench-scale: $(VENV)/.made
+	$(BIN)/python -m bench.scale.run $(BENCH_ARGS)
 
 bench-quick: $(VENV)/.made
 	$(BIN)/python -m bench.quick $(BIN)/ocihaul

@@ -77,7 +77,8 @@ class Server:
     def _serve(self, number: int, sock: socket.socket) -> None:
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._service.settings.bandwidth is not None:
+            settings = self._service.settings
+            if settings.bandwidth is not None or settings.connection_bandwidth is not None:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _PACED_BUFFER)
             if self._tls is not None:
                 sock = self._secure(number, self._tls, sock)
