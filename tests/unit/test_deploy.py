@@ -201,6 +201,7 @@ def test_the_tasks_of_an_array_do_all_of_the_directory(tmp_path: Path, programs:
         assert w.oci.object_names("backups") == sorted(names)
 
 
+@pytest.mark.slow
 def test_a_task_that_may_try_again_is_queued_again(tmp_path: Path, programs: Path) -> None:
     with world(tmp_path) as w:
         make(tmp_path / "src", *map(str, range(50)))

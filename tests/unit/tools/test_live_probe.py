@@ -208,6 +208,7 @@ def test_it_finds_out_the_limit_of_the_rate(probe: Probe) -> None:
     assert 1 <= told["answers"]["rate_limit"] <= 5
 
 
+@pytest.mark.slow
 def test_it_asks_all_and_tells_nothing_personal(
     probe: Probe, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -263,6 +264,7 @@ OTHERWISE = {
 }
 
 
+@pytest.mark.slow
 def test_an_emulator_by_the_answers_gives_the_same_answers(probe: Probe) -> None:
     with Emulator(Settings(**settings_like(OTHERWISE), integer_claims=False)) as oci:
         told = probe(oci, "--yes", "--watch=0.5", "--patience=3")
