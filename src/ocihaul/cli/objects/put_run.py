@@ -25,16 +25,23 @@ QUESTION = "WARNING: This object already exists. Are you sure you want to overwr
 
 
 def run_put(
-    invocation: Invocation, build: Callable[[], UploadRequest], *, command: str = "put"
+    invocation: Invocation,
+    build: Callable[[], UploadRequest],
+    *,
+    command: str = "put",
+    answers: bool = True,
 ) -> int:
-    """Upload what `build` asks for, print the answer on stdout, and return the exit status."""
+    """Upload what `build` asks for, and return the exit status.
+
+    The answer is printed on stdout, unless `answers` is False.
+    """
 
     def work(run: TransferRun) -> int:
         request = build()
         settings = invocation.settings()
         run.receipt = None if request.receipt is None else str(request.receipt)
         with piped(request, invocation.stdin) as given:
-            return _run_put(invocation, settings, given, run)
+            return _run_put(invocation, settings, given, run, answers=answers)
 
     return run_transfer(invocation, command, _target(invocation.options), work)
 
@@ -46,7 +53,12 @@ def _target(options: Mapping[str, Any]) -> str:
 
 
 def _run_put(
-    invocation: Invocation, settings: Settings, request: UploadRequest, run: TransferRun
+    invocation: Invocation,
+    settings: Settings,
+    request: UploadRequest,
+    run: TransferRun,
+    *,
+    answers: bool,
 ) -> int:
     word = invocation.options.get("if_exists")
     may_ask = word is None and invocation.may_ask() and not reads_stdin(request)
@@ -77,7 +89,7 @@ def _run_put(
     if failure is None:
         run.announce(code)
     answer = put_answer(result.headers)
-    if answer:
+    if answer and answers:
         invocation.answer(answer)
     if failure is not None:
         raise failure
