@@ -236,6 +236,8 @@ class _Copier:
     def copy(self, pair: tuple[ObjectUri, ObjectUri]) -> bool:
         """Copy and wait; returns whether there was one that is kept. Raises OcihaulError."""
         source, target = pair
+        if self._keep and self._is_there(target):
+            return True
         storage, own = self._client.storage, self._client.namespace
         details: dict[str, object] = {
             "sourceObjectName": source.name,
@@ -246,14 +248,18 @@ class _Copier:
         }
         if self._keep:
             details["destinationObjectIfNoneMatchETag"] = "*"
-        try:
-            work_id = storage.copy_object(source.namespace or own, source.bucket, details)
-        except ServiceError as error:
-            if self._keep and error.status == 412:
-                return True
-            raise
+        work_id = storage.copy_object(source.namespace or own, source.bucket, details)
         self._wait(work_id, source, target)
         return False
+
+    def _is_there(self, target: ObjectUri) -> bool:
+        try:
+            self._client.head_object(target.bucket, target.name, namespace=target.namespace)
+        except ServiceError as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
 
     def _wait(self, work_id: str, source: ObjectUri, target: ObjectUri) -> None:
         pause, longest = _LOOKS
