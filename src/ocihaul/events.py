@@ -106,7 +106,8 @@ class AttemptFinished(Event):
     """One HTTP exchange ended: with a `status`, or with an `error` text and no status.
 
     `body_sent` counts the bytes of the request body that were handed to the connection,
-    `body_received` those of an object that came.
+    `body_received` those of an object that came. `connection` numbers the connections of a client
+    from 1, None where none was made. `stalled`: the body moved too slowly, another one takes over.
     """
 
     operation: str
@@ -119,6 +120,8 @@ class AttemptFinished(Event):
     generation: int
     body_sent: int
     body_received: int = 0
+    connection: int | None = None
+    stalled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

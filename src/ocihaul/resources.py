@@ -67,6 +67,11 @@ class Resources:
             self._closed = True
             self._stack.close()
 
+    @property
+    def settings(self) -> Settings:
+        """What it was made by."""
+        return self._settings
+
     def session(self) -> Session | None:
         """The session that signs; None where an API key or a principal of the SDK does."""
         self.storage()

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from ocihaul.session.credential import SessionToken
 from ocihaul.session.store import CredentialStore, write_private
-from ocihaul.session.token import SessionToken
 from tests.world import World, world
 
 #: "renew": a process renews. A number: a process is killed at that step of its way through the
@@ -148,6 +148,7 @@ def chosen(steps: list[str]) -> list[int]:
     return numbers
 
 
+@pytest.mark.slow
 def test_at_whatever_step_it_is_killed_the_pair_is_whole_and_the_next_one_renews(
     w: World, victims: Victims
 ) -> None:

@@ -143,6 +143,7 @@ def part_size_of(state: Path) -> tuple[Entry, int]:
     return entry, entry.part_size
 
 
+@pytest.mark.slow
 def test_the_last_of_10000_parts_costs_what_the_first_did(tmp_path: Path) -> None:
     source, state, service = tmp_path / "sparse.img", tmp_path / "state", Service()
     size = largest_sparse(source)
@@ -243,7 +244,7 @@ def add_parts(w: World, entry: Entry, numbers: range) -> None:
     """What the service and the journal have of the first part they get for the others, too."""
     with Journal(w.home / "state") as journal:
         known = journal.parts(entry)
-        (upload,) = w.oci._service.store.bucket("ns1", "backups").uploads.values()
+        (upload,) = w.oci.store.bucket("ns1", "backups").uploads.values()
         part = upload.parts[1]
         assert known[1].etag == part.etag
         for number in numbers:

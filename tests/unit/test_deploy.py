@@ -54,9 +54,44 @@ def test_a_pod_keeps_its_renewed_token_when_its_files_are_copied_again(tmp_path:
 
 def test_the_image_gets_what_its_build_needs_and_no_more() -> None:
     lines = (DEPLOY / "docker" / "Dockerfile").read_text().splitlines()
-    copied = [word for line in lines if line.startswith("COPY") for word in line.split()[1:-1]]
-    assert sorted(copied) == ["LICENSE", "README.md", "constraints.txt", "pyproject.toml", "src"]
+    copies = [line.split()[1:-1] for line in lines if line.startswith("COPY")]
+    copied = {word for words in copies if not words[0].startswith("--from=") for word in words}
     assert all((DEPLOY.parent / name).exists() for name in copied)
+    ignore = (DEPLOY.parent / ".dockerignore").read_text().splitlines()
+    let_in = {line[1:] for line in ignore if line.startswith("!")}
+    assert let_in == {
+        name.replace(f"requirements/{Path(name).name}", "requirements") for name in copied
+    }
+    assert "*" in ignore
+
+
+def test_the_image_is_made_of_what_has_a_hash() -> None:
+    """Each file in requirements/ pins what constraints.txt pins, by hash, and names no index."""
+    (constraints,) = [(DEPLOY.parent / "constraints.txt").read_text().lower()]
+    pins = dict(line.split("==") for line in constraints.replace("_", "-").split())
+    files = sorted((DEPLOY.parent / "requirements").glob("*.txt"))
+    assert {file.stem for file in files} == {"build", "emulator", "official", "runtime"}
+    for file in files:
+        text = file.read_text()
+        assert "://" not in text
+        assert "--index" not in text
+        entries = re.split(r"\n(?=\S)", text.replace("\\\n", " ").strip())
+        for entry in entries:
+            name, version = entry.split()[0].split("==")
+            assert re.search(r"--hash=sha256:[0-9a-f]{64}", entry), entry
+            if file.stem != "official":  # held to what the official tools ask for
+                assert pins[name.replace("_", "-")] == version
+
+
+def test_an_image_is_built_for_each_target() -> None:
+    stages = re.findall(
+        r"^FROM .+ AS (\S+)$", (DEPLOY / "docker" / "Dockerfile").read_text(), re.MULTILINE
+    )
+    bake = (DEPLOY / "docker" / "bake.hcl").read_text()
+    targets = re.findall(r'^  target   = "(\w+)"$', bake, re.MULTILINE)
+    assert stages[-1] == "ocihaul", "the one that is built where none is named"
+    assert set(targets) == {"ocihaul", "official", "emulator"} <= set(stages)
+    assert '["linux/amd64", "linux/arm64"]' in bake
 
 
 def test_only_the_image_changes_in_the_reports_command() -> None:
@@ -166,6 +201,7 @@ def test_the_tasks_of_an_array_do_all_of_the_directory(tmp_path: Path, programs:
         assert w.oci.object_names("backups") == sorted(names)
 
 
+@pytest.mark.slow
 def test_a_task_that_may_try_again_is_queued_again(tmp_path: Path, programs: Path) -> None:
     with world(tmp_path) as w:
         make(tmp_path / "src", *map(str, range(50)))

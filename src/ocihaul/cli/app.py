@@ -61,6 +61,7 @@ app.add_places(
         "du": "shell.ls:du",
         "ls": "shell.ls:ls",
         "receipts": "receipts:receipts",
+        "report": "report:report",
         "rm": "shell.rm:rm",
         "uploads": "uploads:uploads",
         "verify": "verify:verify",

@@ -13,6 +13,7 @@ from ocihaul.events import Listener, audience
 
 if TYPE_CHECKING:
     # They bring cryptography and more along, which only some commands need.
+    from ocihaul.cli.cluster import Executor
     from ocihaul.cli.progress import Reporter
     from ocihaul.cli.session_estimate import LifetimeEstimator
     from ocihaul.client import Client
@@ -60,8 +61,12 @@ def run_upload(
     confirm: "Confirm | None",
     stop: threading.Event,
     compare_kept: bool = False,
+    workers: "Executor | None" = None,
 ) -> "UploadResult":
-    """Upload one file; asks the service for the namespace if the request has none."""
+    """Upload one file; asks the service for the namespace if the request has none.
+
+    `workers` are those of a cluster.
+    """
     session_options = settings.session_options
     if request.outlive_session:
         # An expired session must not keep waiting what can go on without it.
@@ -70,17 +75,28 @@ def run_upload(
     estimator = estimator_for(settings, listener)
     with client_for(settings, listener=audience(listener, estimator), stop=stop) as client:
         before = estimator.require if session_options.require_session else None
-        return client.run_upload(request, confirm=confirm, before=before, compare_kept=compare_kept)
+        return client.run_upload(
+            request,
+            confirm=confirm,
+            before=before,
+            compare_kept=compare_kept,
+            **(workers or {}),
+        )
 
 
 def run_download(
-    settings: Settings, request: "DownloadRequest", *, listener: Listener, stop: threading.Event
+    settings: Settings,
+    request: "DownloadRequest",
+    *,
+    listener: Listener,
+    stop: threading.Event,
+    workers: "Executor | None" = None,
 ) -> "DownloadResult":
     """Download one object; asks the service for the namespace if the request has none."""
     estimator = estimator_for(settings, listener)
     with client_for(settings, listener=audience(listener, estimator), stop=stop) as client:
         before = estimator.require if settings.session_options.require_session else None
-        return client.run_download(request, before=before)
+        return client.run_download(request, before=before, **(workers or {}))
 
 
 def estimator_for(settings: Settings, listener: Listener) -> "LifetimeEstimator":

@@ -63,13 +63,23 @@ def is_summed(kind: type[Event]) -> bool:
     return issubclass(kind, _SUMMED)
 
 
-def line_of(origin: LogOrigin, name: str, level: str, fields: Mapping[str, Any], now: float) -> str:
+def line_of(
+    origin: LogOrigin,
+    name: str,
+    level: str,
+    fields: Mapping[str, Any],
+    *,
+    now: float,
+    elapsed: float,
+) -> str:
     """One line; its texts are without secrets and control characters, as other lines are."""
     record = {
         "schema": SCHEMA_VERSION,
         "time": local_time(now, None).isoformat(timespec="milliseconds"),
         "level": level,
         "event": name,
+        "run": origin.run,
+        "elapsed": round(elapsed, 6),
         "command": origin.command,
         "object": shown(origin.object),
         **{key: _safe(value) for key, value in fields.items()},
@@ -118,7 +128,9 @@ class JsonLog:
         self._directory = directory
         self._monotonic = monotonic
         self._now = now
-        self._lock = threading.Lock()  # guards all below
+        self._began = monotonic()
+        self._lock = threading.Lock()  # guards what is counted
+        self._writing = threading.Lock()  # `elapsed` grows from line to line
         self._found = DirectoryScanned(0, 0, complete=False)
         self._one = TransferProgress(0, 0, None, None, None, 0, 0)
         self._all = DirectoryProgress(0, 0, None, None, None, 0, 0, 0, 0, complete=False)
@@ -190,4 +202,8 @@ class JsonLog:
             }
 
     def _line(self, name: str, level: str, fields: Mapping[str, Any]) -> None:
-        self._write(line_of(self._origin, name, level, fields, self._now()))
+        with self._writing:
+            elapsed = self._monotonic() - self._began
+            self._write(
+                line_of(self._origin, name, level, fields, now=self._now(), elapsed=elapsed)
+            )

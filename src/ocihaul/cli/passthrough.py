@@ -30,6 +30,7 @@ _OURS = {
     "--on-finish": True,
     "--on-failure": True,
     "--metrics-file": True,
+    "--report": True,
     "--notify": True,
     "--quiet": False,
     "--verbose": False,

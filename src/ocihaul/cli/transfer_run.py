@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ocihaul.cli.json_log import JsonLog
     from ocihaul.cli.log_file import LogFile
     from ocihaul.cli.notifications import TransferNotifier
+    from ocihaul.cli.transfer_report import TransferReport
 
 
 class LogChannel(Protocol):
@@ -141,6 +142,7 @@ class TransferRun:
         self._began = time.monotonic()
         self._announced: int | None = None
         self.notifier: TransferNotifier | None = None
+        self.report: TransferReport | None = None
         self.stopper = stopper
         self.counter = RunCounter()
         self.size: int | None = None
@@ -245,7 +247,11 @@ def run_transfer(
         stopping() as stopper,
         _channels(invocation, options, origin, directory=directory) as channels,
     ):
+        report = _report(options, origin, directory=directory)
+        if report is not None:
+            channels.append(report.channel)
         run = TransferRun(channels, stopper, origin)
+        run.report = report
         error: BaseException | None = None
         try:
             run.notifier = _notifier(run, options, origin)
@@ -288,6 +294,8 @@ def _after(run: TransferRun, result: RunResult, options: LogOptions) -> None:
         except OSError as error:
             reason = error.strerror or str(error)
             run.notice(f"Notice: --metrics-file {options.metrics_file}: {reason}")
+    if run.report is not None:
+        run.report.write(result, say=lambda text: run.notice(f"Notice: {text}"))
     if options.on_finish or options.on_failure:
         from ocihaul.cli.finish_hooks import run_finish_hooks
 
@@ -301,6 +309,15 @@ def _after(run: TransferRun, result: RunResult, options: LogOptions) -> None:
     if run.notifier is not None:
         run.notifier.result(result)
     run.result(result)
+
+
+def _report(options: LogOptions, origin: LogOrigin, *, directory: bool) -> "TransferReport | None":
+    if options.report is None:
+        return None
+    from ocihaul.cli.transfer_report import TransferReport
+
+    log = options.file if options.format == "json" else None
+    return TransferReport(options.report, origin, directory=directory, log=log)
 
 
 def _notifier(

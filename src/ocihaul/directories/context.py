@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ocihaul.directories.bucket_index import odd_entry
 from ocihaul.directories.checkpoint import DirectoryCheckpoint, Finished
+from ocihaul.directories.file_tasks import FileExecutor
 from ocihaul.directories.names import printable
 from ocihaul.directories.progress import DirectoryMeter
 from ocihaul.directories.request import ConfirmReplacement
@@ -26,6 +27,7 @@ class DirectoryContext:
     `checkpoint` remembers what is finished, `journal` the parts of large files; both may be None.
     `directory` is for lock files. `pace`, which has to hear the events, says how many work at a
     time; `small_only`: how many small files and objects do.
+    `executor` are the machines that send and fetch (None: this one).
     Without `confirm` there is nobody to ask. `odd_names` counts the entries of lists that have no
     usable name.
     """
@@ -42,6 +44,7 @@ class DirectoryContext:
     directory: Path = field(default_factory=state_directory)
     pace: AdaptiveConcurrency | None = None
     small_only: bool = False
+    executor: FileExecutor | None = None
     trouble: FailurePolicy = field(init=False)
     odd_names: int = field(default=0, init=False)
 
@@ -50,6 +53,10 @@ class DirectoryContext:
         at_first = workers if self.pace is None else min(workers, self.pace.target)
         self.trouble = FailurePolicy(max(at_first, 2), self.stop)
         return Crew(workers, self.trouble, self.pace, small_only=self.small_only)
+
+    def at_a_time(self, parallel: int) -> int:
+        """How many files or parts are under way at most, here and on other machines."""
+        return parallel if self.executor is None else max(parallel, self.executor.slots)
 
     def finished(
         self, kind: str, name: str, size: int, value: object = None, *, moved: int | None = None

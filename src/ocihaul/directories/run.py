@@ -10,6 +10,7 @@ from itertools import chain, islice
 from ocihaul.directories.bucket_index import BucketIndex
 from ocihaul.directories.checkpoint import open_checkpoint, run_key
 from ocihaul.directories.context import DirectoryContext
+from ocihaul.directories.file_tasks import FileExecutor
 from ocihaul.directories.progress import DirectoryMeter
 from ocihaul.directories.request import (
     ConfirmDeletion,
@@ -94,10 +95,12 @@ def run(
     pace: AdaptiveConcurrency | None,
     small_only: bool = False,
     hooks: Hooks = NO_HOOKS,
+    executor: FileExecutor | None = None,
 ) -> DirectoryResult:
     """Do what is asked for; the results are in files meanwhile.
 
-    `pace` says how many files go at a time, with `small_only` how many small ones do.
+    `pace` says how many files go at a time, with `small_only` how many small ones do. `executor`
+    are other machines that send and fetch; what is large is planned here.
 
     Raises what concerns all files: UsageError before anything is sent; SessionError, ServiceError,
     NetworkError, JournalError, TransferCancelled; LocalFileError for a directory that cannot be
@@ -122,6 +125,7 @@ def run(
             pace=pace,
             small_only=small_only,
             meter=meter,
+            executor=executor,
         )
         if hooks.count_ahead and not request.dry_run:
             from ocihaul.directories.counting import counting  # noqa: PLC0415  start-up time

@@ -23,8 +23,12 @@ from typing import Any, Self
 from ocihaul.errors import OcihaulError, SessionError, UsageError
 from ocihaul.events import Event, Listener, Notice, RenewalFailed, SessionPaused, SessionResumed
 from ocihaul.integrations.extras import OCI_CLI, is_there, require
-from ocihaul.integrations.oci_cli_debug import redacted_debug
-from ocihaul.integrations.oci_cli_settings import TOKEN, is_session_by_default, settings_for
+from ocihaul.integrations.oci_cli_hooks import (
+    TOKEN,
+    is_session_by_default,
+    redacted_debug,
+    settings_for,
+)
 from ocihaul.printing import say, say_text
 from ocihaul.session.credential import Credential
 from ocihaul.session.session import Session, home_directory

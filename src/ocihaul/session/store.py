@@ -38,8 +38,8 @@ from ocihaul.config.sources import login_command
 from ocihaul.errors import CredentialError
 from ocihaul.filesystem import sync_directory, sync_file
 from ocihaul.redaction import hold, hold_key
+from ocihaul.session.credential import SessionToken
 from ocihaul.session.lockfile import give_to_owner_of, lock_file_for, make_for_owner
-from ocihaul.session.token import SessionToken
 
 _END = re.compile(rb"-----END [A-Z ]*PRIVATE KEY-----")
 

@@ -5,6 +5,7 @@ from typing import Any, TextIO
 
 import click
 
+from ocihaul.cli.cluster import dask_options
 from ocihaul.cli.directories import options as shared
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
@@ -30,6 +31,7 @@ COMMAND = ("os", "object", "bulk-download")
     help="Size of a part in MiB, or with its unit, such as 200M. [128]",
 )
 @shared.options(shared.FILTERS, shared.KEY_FILE, shared.DRY_RUN, shared.SHARD)
+@dask_options
 @from_json_option
 @global_options(hidden=True)
 @click.pass_context

@@ -6,6 +6,7 @@ from typing import Any, TextIO
 
 import click
 
+from ocihaul.cli.cluster import dask_options
 from ocihaul.cli.directories import options as shared
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
@@ -31,6 +32,7 @@ COMMAND = ("os", "object", "bulk-upload")
 @click.option("--verify-checksum", is_flag=True, help="Compare each MD5 with the service's.")
 @shared.options(shared.FILTERS, shared.KEY_FILE, shared.DRY_RUN, shared.LINKS, shared.SHARD)
 @click.option("--opc-sse-kms-key-id", help="OCID of the master encryption key to use.")
+@dask_options
 @from_json_option
 @global_options(hidden=True)
 @click.pass_context

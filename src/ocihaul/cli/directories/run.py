@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from ocihaul.cli.client import client_for, estimator_for
+from ocihaul.cli.cluster import cluster_of
 from ocihaul.cli.directories.summary import Layout, print_summary
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.invocation import Invocation, is_terminal
@@ -106,9 +107,12 @@ def _work(
         report=report,
         count_ahead=run.bar is not None,
     )
-    with client_for(settings, listener=audience(run, estimator), stop=run.stop) as client:
+    with (
+        cluster_of(invocation.options) as workers,
+        client_for(settings, listener=audience(run, estimator), stop=run.stop) as client,
+    ):
         try:
-            result = client.run_directory(request, hooks=hooks, adaptive=adaptive)
+            result = client.run_directory(request, hooks=hooks, adaptive=adaptive, **workers)
         except NothingToDelete:
             run.notice(f"There are no objects to delete in {invocation.options['bucket_name']}")
             return DONE

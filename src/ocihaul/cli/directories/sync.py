@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from ocihaul.cli import compat
+from ocihaul.cli.cluster import dask_options
 from ocihaul.cli.directories import options as shared
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
@@ -36,6 +37,7 @@ COMMAND = ("os", "object", "sync")
 )
 @shared.options(shared.PARALLEL, shared.FILTERS, shared.KEY_FILE, shared.DRY_RUN, shared.LINKS)
 @shared.options(shared.SHARD)
+@dask_options
 @from_json_option
 @global_options(hidden=True)
 @click.pass_context

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from ocihaul.cli.cluster import dask_options
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import bucket_options, from_json_option, settle
 from ocihaul.cli.option_types import OptionalHours, ParallelCount, PartSize
@@ -57,6 +58,7 @@ _HEADER = "What the answer's {} header shall say."
 )
 @click.option("--restart", is_flag=True, help="Drop what an earlier run left unfinished.")
 @click.option("--no-wait", is_flag=True, help="End at once if another process is fetching this.")
+@dask_options
 @from_json_option
 @global_options(hidden=True)
 @click.pass_context

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from ocihaul.errors import ServiceError, TransferCancelled
 from ocihaul.events import BytesReceived, DownloadPlanned, Listener, ignore
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.object_range import ObjectRange, PinnedObject
+from ocihaul.storage.object_operations import ObjectRange, PinnedObject
 from ocihaul.storage.values import ObjectSummary
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, MD5, Running
+from ocihaul.transfer.download.remote import RangeExecutor
 from ocihaul.transfer.download.request import (
     DownloadRequest,
     RangePlan,
@@ -142,7 +143,10 @@ class RangeSink:
 
 @dataclass(slots=True)
 class DownloadContext:
-    """The context of one download. Once `abandoned` is set, ranges on their way are given up."""
+    """The context of one download. Once `abandoned` is set, ranges on their way are given up.
+
+    `executor` are other machines that fetch the ranges.
+    """
 
     storage: StorageClient
     request: DownloadRequest
@@ -151,6 +155,7 @@ class DownloadContext:
     stop: threading.Event
     concurrency: AdaptiveConcurrency | None = None
     abandoned: threading.Event = field(default_factory=threading.Event)
+    executor: RangeExecutor | None = None
     pinned: PinnedObject = field(init=False)
     expected: ObjectChecksums = field(init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock)  # guards received
@@ -238,5 +243,9 @@ class DownloadContext:
             if self.pinned.is_changed(error):
                 raise self.pinned.changed() from error
             raise
+        self.count_received(length - here)
+
+    def count_received(self, count: int) -> None:
+        """Count bytes that came."""
         with self._lock:
-            self.received += length - here
+            self.received += count

@@ -1,0 +1,1 @@
+"""Packages as they are built and installed (`make test-dist`)."""
