@@ -65,6 +65,7 @@ def _linked(text: str, page: Path, target: Path) -> str:
 
 def deploy_pages(place: Path) -> None:
     """A page for each file in deploy/, and one that lists them."""
+    place.mkdir(parents=True)
     index = ["# Files to begin with", "", "All of deploy/: copy what you need.", ""]
     for file in sorted(path for path in (ROOT / "deploy").rglob("*") if path.is_file()):
         name = file.relative_to(ROOT / "deploy")
