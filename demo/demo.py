@@ -2,8 +2,8 @@
 
 Starts an emulated OCI on loopback, runs the real `ocihaul` command in a process of its own and
 shows what happened on both sides. Then the same upload by the official rule, one token from start
-to end, in one line. Everything is in a temporary directory that goes away. With `--short`, all of
-it is smaller and takes half a minute.
+to end, in one line. The picture of the upload is a page beside it; all else is in a temporary
+directory that goes away. With `--short`, all of it is smaller and takes half a minute.
 """
 
 import hashlib
@@ -39,12 +39,14 @@ TOKEN_TTL = 6 if SHORT else 20
 BANDWIDTH = 4.4 * MIB
 PARALLEL = 3 if SHORT else 15
 PART_MIB = 10
+#: The page that the command draws of its upload, where the demonstration was started.
+REPORT = Path("ocihaul-demo.html")
 
 SHOWN = (
     "ocihaul os object put --bucket-name backups --namespace ns1 --file backup.tar "
     "--name backup.tar \\\n    --storage-tier Archive --no-overwrite "
     f"--part-size {PART_MIB} --parallel-upload-count {PARALLEL} \\\n    --verify-checksum "
-    "--auth security_token --region us-ashburn-1"
+    f"--auth security_token --region us-ashburn-1 --report {REPORT}"
 )
 
 
@@ -84,7 +86,10 @@ def main() -> int:
             )
             code = _the_command(oci, home, config, source)
             good = code == 0 and _show(console, oci, source)
-            return 0 if good and _naive(console, oci, home, source) else 1
+            if not (good and _naive(console, oci, home, source) and REPORT.is_file()):
+                return 1
+            console.print(f"\nThe picture of the first upload: {REPORT.resolve()}")
+            return 0
 
 
 def _the_command(oci: Emulator, home: Path, config: Path, source: Path) -> int:
@@ -96,6 +101,7 @@ def _the_command(oci: Emulator, home: Path, config: Path, source: Path) -> int:
         "OCI_CLI_ENDPOINT": oci.endpoint,
         "OCIHAUL_AUTH_ENDPOINT": oci.endpoint,
     }
+    REPORT.unlink(missing_ok=True)
     words = SHOWN.replace("\\\n", " ").split()[1:]
     words[words.index("--file") + 1] = str(source)
     threading.Thread(target=_revoke_after_the_first_part, args=[oci], daemon=True).start()

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self, Unpack
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, BinaryIO, Self, Unpack
 from ocihaul.config import Flags, Settings, resolve
 from ocihaul.errors import ObjectExistsError
 from ocihaul.events import Listener, Notice, ignore
-from ocihaul.resources import Resources
+from ocihaul.filesystem import from_disk
+from ocihaul.resources import CallScope, Resources
 from ocihaul.session.credential import CredentialProvider
 from ocihaul.session.session import Session, home_directory
 from ocihaul.storage.client import StorageClient
@@ -23,7 +25,10 @@ from ocihaul.storage.values import (
 )
 
 if TYPE_CHECKING:
+    import distributed
+
     # What only some calls need is imported by them: start-up time.
+    from ocihaul.cluster.executor import ClusterExecutor
     from ocihaul.directories.request import Request as DirectoryRequest
     from ocihaul.directories.run import DirectoryResult, Hooks
     from ocihaul.options import (
@@ -206,6 +211,7 @@ class Client:
         confirm: "Confirm | None" = None,
         listener: Listener = ignore,
         cancel: threading.Event | None = None,
+        executor: "distributed.Client | None" = None,
         **options: "Unpack[UploadOptions]",
     ) -> "UploadResult":
         """Upload one file or stream as an object, and return when the service has it whole.
@@ -235,7 +241,6 @@ class Client:
         TransferInProgressError (with `wait=False`), UploadIncompleteError, ReceiptError (it is
         stored), TransferCancelled.
         """
-        from ocihaul.directories.names import from_disk  # noqa: PLC0415
         from ocihaul.options import UploadOptions, checked  # noqa: PLC0415
         from ocihaul.transfer.upload.request import upload_request  # noqa: PLC0415
 
@@ -245,7 +250,12 @@ class Client:
             name = from_disk(os.fsencode(Path(source).name))
         request = upload_request(source, bucket, name, namespace or "", given)
         return self.run_upload(
-            request, confirm=confirm, resume=resume, listener=listener, cancel=cancel
+            request,
+            confirm=confirm,
+            resume=resume,
+            listener=listener,
+            cancel=cancel,
+            executor=executor,
         )
 
     def run_upload(
@@ -258,6 +268,8 @@ class Client:
         compare_kept: bool = False,
         listener: Listener = ignore,
         cancel: threading.Event | None = None,
+        executor: "distributed.Client | None" = None,
+        allow_plain_tcp: bool = False,
     ) -> "UploadResult":
         """`upload` for those who have made the request; an empty namespace is the client's own.
 
@@ -267,7 +279,10 @@ class Client:
         """
         from ocihaul.transfer.upload.upload import upload  # noqa: PLC0415
 
-        with self._resources.call(cancel, listener, adaptive=request.adaptive) as call:
+        with (
+            self._resources.call(cancel, listener, adaptive=request.adaptive, meter=True) as call,
+            self._workers(executor, call, request, allow_plain_tcp=allow_plain_tcp) as workers,
+        ):
             namespace = request.namespace or self._resources.namespace(call.storage)
             try:
                 return upload(
@@ -279,6 +294,7 @@ class Client:
                     before=before,
                     journal=self._resources.journal(call.listener) if resume else None,
                     monitor=call.monitor,
+                    executor=workers,
                 )
             except ObjectExistsError as error:
                 if compare_kept and request.stream is None and error.size is not None:
@@ -302,6 +318,7 @@ class Client:
         namespace: str | None = None,
         listener: Listener = ignore,
         cancel: threading.Event | None = None,
+        executor: "distributed.Client | None" = None,
         **options: "Unpack[DownloadOptions]",
     ) -> "DownloadResult":
         """Download one object to a file, and return when all of it is there and compared.
@@ -328,7 +345,7 @@ class Client:
             target=Path(target) if isinstance(target, (str, os.PathLike)) else target,
             **checked(options, DownloadOptions),
         )
-        return self.run_download(request, listener=listener, cancel=cancel)
+        return self.run_download(request, listener=listener, cancel=cancel, executor=executor)
 
     def run_download(
         self,
@@ -337,11 +354,16 @@ class Client:
         before: Callable[[int | None], None] | None = None,
         listener: Listener = ignore,
         cancel: threading.Event | None = None,
+        executor: "distributed.Client | None" = None,
+        allow_plain_tcp: bool = False,
     ) -> "DownloadResult":
         """`download` for those who have made the request; see `run_upload`."""
         from ocihaul.transfer.download.download import download  # noqa: PLC0415
 
-        with self._resources.call(cancel, listener, adaptive=request.adaptive) as call:
+        with (
+            self._resources.call(cancel, listener, adaptive=request.adaptive, meter=True) as call,
+            self._workers(executor, call, request, allow_plain_tcp=allow_plain_tcp) as workers,
+        ):
             namespace = request.namespace or self._resources.namespace(call.storage)
             return download(
                 call.storage,
@@ -350,6 +372,7 @@ class Client:
                 stop=call.stop,
                 before=before,
                 monitor=call.monitor,
+                executor=workers,
             )
 
     def upload_directory(
@@ -361,6 +384,7 @@ class Client:
         namespace: str | None = None,
         listener: Listener = ignore,
         cancel: threading.Event | None = None,
+        executor: "distributed.Client | None" = None,
         **options: "Unpack[DirectoryUploadOptions]",
     ) -> "DirectoryResult":
         """Upload all files below a directory, and return when each was tried.
@@ -391,7 +415,9 @@ class Client:
         root = os.fspath(directory)
         check_root(root, parameter="directory")
         request = upload_of(root, bucket, prefix, namespace or "", given)
-        return self.run_directory(request, adaptive=adaptive, listener=listener, cancel=cancel)
+        return self.run_directory(
+            request, adaptive=adaptive, listener=listener, cancel=cancel, executor=executor
+        )
 
     def download_directory(
         self,
@@ -402,6 +428,7 @@ class Client:
         namespace: str | None = None,
         listener: Listener = ignore,
         cancel: threading.Event | None = None,
+        executor: "distributed.Client | None" = None,
         **options: "Unpack[DirectoryDownloadOptions]",
     ) -> "DirectoryResult":
         """Download all objects under a prefix, and return when each was tried.
@@ -428,7 +455,9 @@ class Client:
         root = os.fspath(directory)
         check_root(root, parameter="directory")
         request = download_of(bucket, root, prefix, namespace or "", given)
-        return self.run_directory(request, adaptive=adaptive, listener=listener, cancel=cancel)
+        return self.run_directory(
+            request, adaptive=adaptive, listener=listener, cancel=cancel, executor=executor
+        )
 
     def run_directory(
         self,
@@ -438,6 +467,8 @@ class Client:
         adaptive: bool | None = None,
         listener: Listener = ignore,
         cancel: threading.Event | None = None,
+        executor: "distributed.Client | None" = None,
+        allow_plain_tcp: bool = False,
     ) -> "DirectoryResult":
         """`upload_directory`, `download_directory` or a deletion for callers with a request.
 
@@ -449,7 +480,10 @@ class Client:
         from ocihaul.transfer.monitor import for_directory  # noqa: PLC0415
 
         concurrency = for_directory(adaptive)
-        with self._resources.call(cancel, listener, concurrency=concurrency) as call:
+        with (
+            self._resources.call(cancel, listener, concurrency=concurrency) as call,
+            self._workers(executor, call, request, allow_plain_tcp=allow_plain_tcp) as workers,
+        ):
             journal = None if request.dry_run else self._resources.journal(call.listener)
             return run(
                 in_namespace(request, lambda: self._resources.namespace(call.storage)),
@@ -460,7 +494,37 @@ class Client:
                 pace=concurrency,
                 small_only=adaptive is None,
                 hooks=hooks or NO_HOOKS,
+                executor=workers,
             )
+
+    @contextmanager
+    def _workers(
+        self,
+        executor: "distributed.Client | None",
+        call: CallScope,
+        request: "UploadRequest | DownloadRequest | DirectoryRequest",
+        *,
+        allow_plain_tcp: bool,
+    ) -> "Iterator[ClusterExecutor | None]":
+        """The workers of a cluster with this client's session; None without a cluster."""
+        if executor is None:
+            yield None
+            return
+        from ocihaul.integrations.extras import DASK, require  # noqa: PLC0415
+
+        require(DASK, by="executor")
+        from ocihaul.cluster.executor import check_request, cluster_executor  # noqa: PLC0415
+
+        check_request(request)
+        with cluster_executor(
+            executor,
+            self._resources.settings,
+            self._resources.session(),
+            call,
+            lambda: self._resources.namespace(call.storage),
+            allow_plain_tcp=allow_plain_tcp,
+        ) as workers:
+            yield workers
 
     def verify(
         self,

@@ -31,6 +31,7 @@ None of them ever contains a token, a key or a signed URL.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ocihaul.printable import LONGEST_MESSAGE, cut, one_line
 
@@ -67,6 +68,23 @@ class OcihaulError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle it whole, with the reason that is chained: workers on other hosts raise it."""
+        cause = self.__cause__ if isinstance(self.__cause__, OcihaulError | OSError) else None
+        return _unpickled, (type(self), self.args, dict(self.__dict__), cause)
+
+
+def _unpickled(
+    kind: type[OcihaulError],
+    args: tuple[object, ...],
+    state: dict[str, object],
+    cause: BaseException | None,
+) -> OcihaulError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    error.__cause__ = cause
+    return error
 
 
 class UsageError(OcihaulError):
@@ -262,7 +280,7 @@ class LocalFileError(OcihaulError):
 
 
 class OutputError(OcihaulError):
-    """The work is done, but its answer cannot be written to standard output."""
+    """The work is done, but its answer cannot be written to where it was to go."""
 
     code = "output"
 

@@ -106,7 +106,8 @@ class AttemptFinished(Event):
     """One HTTP exchange ended: with a `status`, or with an `error` text and no status.
 
     `body_sent` counts the bytes of the request body that were handed to the connection,
-    `body_received` those of an object that came.
+    `body_received` those of an object that came. `connection` numbers the connections of a client
+    from 1, None where none was made. `stalled`: the body moved too slowly, another one takes over.
     """
 
     operation: str
@@ -119,6 +120,8 @@ class AttemptFinished(Event):
     generation: int
     body_sent: int
     body_received: int = 0
+    connection: int | None = None
+    stalled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,16 @@ class BytesSent(Event):
 
     part_number: int
     count: int
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BytesFound(Event):
+    """`count` bytes of a part are there from an earlier run."""
+
+    part_number: int
+    count: int
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +182,7 @@ class PartFinished(Event):
 
     part_number: int
     size: int
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +221,7 @@ class BytesReceived(Event):
 
     part_number: int
     count: int
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,10 +249,11 @@ class DirectoryScanned(Event):
 
 @dataclass(frozen=True, slots=True)
 class FileFinished(Event):
-    """One file or object of a directory is done."""
+    """One file or object of a directory is done; `moved` as in UploadFinished."""
 
     name: str
     size: int
+    moved: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +262,47 @@ class FileFailed(Event):
 
     name: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransferProgress(Event):
+    """How far the transfer of one object is; at most four times a second, while bytes move.
+
+    `done` bytes are where they belong or on their way, those of an earlier run included; `total`
+    and `fraction` (0 to 1) are None for a stream of unknown length. `rate` is bytes per second
+    over the last minute, of what went over the line in this run; None before it was measured, as
+    is `seconds_left`.
+    """
+
+    done: int
+    total: int | None
+    fraction: float | None
+    rate: float | None
+    seconds_left: float | None
+    parts_done: int
+    part_count: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryProgress(Event):
+    """How far a directory is; at most four times a second, while something happens.
+
+    `done` and `total` are bytes of what is to be transferred, without what is found unchanged;
+    `rate` and `seconds_left` as in TransferProgress. `files_done` were transferred or deleted,
+    `files_unchanged` stay as they are. Until all files are found (`complete`), the totals are of
+    those found so far, and `fraction` and `seconds_left` are None.
+    """
+
+    done: int
+    total: int
+    fraction: float | None
+    rate: float | None
+    seconds_left: float | None
+    files_done: int
+    files_unchanged: int
+    files_failed: int
+    files_total: int
+    complete: bool
 
 
 #: All of them: what a listener gets, so that a type checker knows when `match` has all cases.
@@ -263,6 +320,7 @@ AnyEvent = (
     | UploadPlanned
     | MultipartUploadCreated
     | BytesSent
+    | BytesFound
     | PartFinished
     | PartResent
     | UploadFinished
@@ -272,6 +330,8 @@ AnyEvent = (
     | DirectoryScanned
     | FileFinished
     | FileFailed
+    | TransferProgress
+    | DirectoryProgress
 )
 
 Listener = Callable[[AnyEvent], None]

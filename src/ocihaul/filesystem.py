@@ -16,6 +16,8 @@ from pathlib import Path
 
 from ocihaul.events import Listener, Notice
 
+#: How the bytes of a file's name that are no UTF-8 become text, and back; Windows has UTF-16.
+DISK_ERRORS = "surrogatepass" if os.sep == "\\" else "surrogateescape"
 #: The permissions of a file that is not whole yet.
 PRIVATE = 0o600
 
@@ -196,3 +198,13 @@ class FileSystem:
                 return
             self._told.add(text)
         self._listener(Notice(text))
+
+
+def from_disk(raw: bytes) -> str:
+    """The name that these bytes on disk are."""
+    return raw.decode(errors=DISK_ERRORS)
+
+
+def on_disk(name: str) -> bytes:
+    """The bytes on disk that this name is; UnicodeEncodeError when `check_text` refuses it."""
+    return name.encode(errors=DISK_ERRORS)

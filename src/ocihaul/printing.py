@@ -79,3 +79,23 @@ def _batches(pieces: Iterable[str]) -> Iterator[str]:
             yield "".join(batch)
             batch, size = [], 0
     yield "".join(batch)
+
+
+#: The colours of a status line, as a terminal takes them.
+_COLOURS = {"bar": "36", "failed": "31"}
+#: To the line's beginning, and clear everything from there on.
+_CLEAR = "\r\x1b[J"
+
+
+def draw_status(stream: TextIO, pieces: Iterable[tuple[str, str]], *, colours: bool) -> None:
+    """Draw a status line over the last one; each piece has a text and a kind (see _COLOURS)."""
+    texts = []
+    for text, kind in pieces:
+        code = _COLOURS.get(kind) if colours else None
+        texts.append(shown(text) if code is None else f"\x1b[{code}m{shown(text)}\x1b[0m")
+    _put(stream, f"{_CLEAR}{''.join(texts)}\r")
+
+
+def clear_status(stream: TextIO) -> None:
+    """Clear the status line at the cursor."""
+    _put(stream, _CLEAR)

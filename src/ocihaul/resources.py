@@ -67,6 +67,11 @@ class Resources:
             self._closed = True
             self._stack.close()
 
+    @property
+    def settings(self) -> Settings:
+        """What it was made by."""
+        return self._settings
+
     def session(self) -> Session | None:
         """The session that signs; None where an API key or a principal of the SDK does."""
         self.storage()
@@ -107,10 +112,12 @@ class Resources:
         listener: Listener,
         *,
         adaptive: bool = False,
+        meter: bool = False,
         concurrency: "AdaptiveConcurrency | None" = None,
     ) -> Iterator[CallScope]:
         """The scope of one call. It hears what the session tells while it lasts; `adaptive`: its
         monitor says how many parts go at a time, as `concurrency` does where that is given.
+        `meter`: it is one object's transfer, whose progress is told.
 
         Raises UsageError for a `cancel` or a listener that is none.
         """
@@ -125,6 +132,11 @@ class Resources:
         storage = self.storage()
         with self._calls.telling(theirs):
             tell = audience(self._listener, theirs)
+            if meter:
+                from ocihaul.transfer.progress import TransferMeter  # noqa: PLC0415  start-up time
+
+                # First: the last progress comes before the end.
+                tell = audience(TransferMeter(tell), tell)
             yield CallScope(storage.scoped(tell, stop), tell, stop, monitor)
 
     def _check_open(self) -> None:

@@ -7,7 +7,9 @@ and memory ends, too.
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Generic, TypeVar
 
 from ocihaul.errors import TooManyThreadsError
 
@@ -16,6 +18,9 @@ _GLANCE = 0.2
 #: How long threads are waited for that do not hear a stop, seconds. The session's renewal, which
 #: is waited for next, has its own patience: together they stay near 2 s.
 _STOP_PATIENCE = 1.0
+
+
+T = TypeVar("T")
 
 
 class Either(threading.Event):
@@ -44,6 +49,48 @@ def started(thread: threading.Thread) -> bool:
     except RuntimeError:
         return False
     return True
+
+
+class Later(Generic[T]):
+    """What a call returns or raises, made in a thread while the caller does something else.
+
+    Where there may be no more threads it is made when its result is asked for.
+    """
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        self._call = call
+        self._outcome: list[T] = []
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="later", daemon=True)
+        self._is_running = started(self._thread)
+
+    def result(self) -> T:
+        """Wait for the call to end; returns and raises what it does."""
+        if self._is_running:
+            self._thread.join()
+        else:
+            self._run()
+        if self._error is not None:
+            raise self._error
+        return self._outcome[0]
+
+    def _run(self) -> None:
+        try:
+            self._outcome.append(self._call())
+        except BaseException as error:  # noqa: BLE001  raised again where the result is asked for
+            self._error = error
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items, each asked for while the one before it is used."""
+
+    def following() -> tuple[T, ...]:
+        return tuple(islice(items, 1))
+
+    later = Later(following)
+    while item := later.result():
+        later = Later(following)
+        yield item[0]
 
 
 def start_as_many(threads: Sequence[threading.Thread]) -> list[threading.Thread]:

@@ -25,13 +25,14 @@ class Cluster:
     tls: dict[str, str]
     client: Any = None
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+    threads: int = 8
 
     @property
     def spill(self) -> Path:
         """Where workers put what does not fit into memory."""
         return self.directory / "spill"
 
-    def start(self, name: str, *args: str) -> None:
+    def start(self, name: str, *args: str, cwd: Path | None = None) -> None:
         """Start a process, which logs all that it can say."""
         environ = os.environ | {
             "PYTHONPATH": str(ROOT),
@@ -45,21 +46,23 @@ class Cluster:
             self.processes[name] = subprocess.Popen(
                 [sys.executable, "-m", "dask", *args, *certificates],
                 env=environ,
+                cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
 
-    def add_worker(self, name: str) -> str:
+    def add_worker(self, name: str, *more: str, cwd: Path | None = None) -> str:
         """Start one worker more, and wait for it; returns its address."""
-        self.start_worker(name)
+        self.start_worker(name, *more, cwd=cwd)
         return self.address_of(name)
 
-    def start_worker(self, name: str) -> None:
+    def start_worker(self, name: str, *more: str, cwd: Path | None = None) -> None:
         args = ("--scheduler-file", str(self.directory / "scheduler.json"), "--name", name)
-        quiet = ("--no-dashboard", "--no-nanny", "--nthreads", "8", "--memory-limit", "200MB")
+        quiet = ("--no-dashboard", "--no-nanny", "--memory-limit", "200MB")
+        threads = ("--nthreads", str(self.threads))
         here = ("--host", "127.0.0.1", "--local-directory", str(self.spill))
-        self.start(name, "worker", *args, *quiet, *here)
+        self.start(name, "worker", *args, *quiet, *threads, *here, *more, cwd=cwd)
 
     def address_of(self, name: str, timeout: float = 60.0) -> str:
         until = time.monotonic() + timeout
@@ -99,9 +102,16 @@ def certificates(directory: Path) -> dict[str, str]:
 
 
 @contextmanager
-def cluster(directory: Path, workers: int, *, tls: bool = True) -> Iterator[Cluster]:
-    """A scheduler and so many workers, named w0, w1, …"""
-    made = Cluster(directory, certificates(directory) if tls else {})
+def cluster(
+    directory: Path,
+    workers: int,
+    *,
+    tls: bool = True,
+    threads: int = 8,
+    cwd: Path | None = None,
+) -> Iterator[Cluster]:
+    """A scheduler and so many workers with `threads` each in `cwd`, named w0, w1, …"""
+    made = Cluster(directory, certificates(directory) if tls else {}, threads=threads)
     try:
         file = directory / "scheduler.json"
         scheme = ("--protocol", "tls" if tls else "tcp")
@@ -113,7 +123,7 @@ def cluster(directory: Path, workers: int, *, tls: bool = True) -> Iterator[Clus
             assert time.monotonic() < until, made.log("scheduler")
             time.sleep(0.05)  # it writes the file and tells nobody
         for number in range(workers):
-            made.start_worker(f"w{number}")
+            made.start_worker(f"w{number}", cwd=cwd)
         security = None
         if tls:
             security = distributed.Security(

@@ -27,7 +27,7 @@ def archived(w: World) -> bytes:
 
 def end_the_restore(w: World) -> None:
     """The service is done with it, however long it would have taken."""
-    w.oci._object("backups", "x").restored_at = 0.0
+    w.oci.store.bucket("ns1", "backups").object("x").restored_at = 0.0
 
 
 def get(w: World, target: Path, *wait: str) -> "subprocess.Popen[str]":

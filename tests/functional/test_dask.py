@@ -15,6 +15,7 @@ import pytest
 from ocihaul.client import Client
 from ocihaul.emulator import Fault
 from ocihaul.errors import SessionError, SessionExpiredError, UsageError
+from ocihaul.events import SessionPaused, SessionResumed
 from ocihaul.integrations.dask import SharedSession, share
 from ocihaul.integrations.dask.messages import answer
 from ocihaul.session.session import Session
@@ -166,6 +167,36 @@ def test_a_session_that_has_expired_is_told_to_every_task(dask: Cluster, tmp_pat
         w.log_in()
         told = dask.client.gather(everywhere(dask, calls, shared, w.oci.endpoint, 1))
         assert set(told) == {2}
+
+
+def test_one_login_mends_eight_workers_that_wait(dask: Cluster, tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        settings = w.settings(session_wait="60s")
+        session = Session.from_settings(
+            settings,
+            listener=w.heard,
+            stop=w.stop,
+            session_wait=settings.session_options.session_wait,
+        )
+        with session, share(dask.client, session) as shared:
+            endpoint = w.oci.endpoint
+            assert set(dask.client.gather(everywhere(dask, calls, shared, endpoint, 1))) == {1}
+            w.end_sessions()
+            refreshes = w.refreshes()
+            futures = everywhere(dask, calls, shared, endpoint, 5, each=2)
+            w.oci.log.wait_for(lambda _: w.storage_calls_with_401() >= WORKERS)
+            until = time.monotonic() + 60
+            while not w.heard.of(SessionPaused):
+                assert time.monotonic() < until, w.heard.events
+                time.sleep(0.05)  # a recorder cannot be waited for
+            assert not any(future.done() for future in futures)
+            w.log_in()
+            assert set(dask.client.gather(futures)) == {2}, "all go on, with that login"
+            told = [type(event) for event in w.heard.events]
+            assert told.count(SessionPaused) == told.count(SessionResumed) == 1
+            assert w.refreshes() - refreshes <= 1, "whether the old one can be renewed"
+            assert len(w.logins) == 2
+            assert session.status().generation == 2
 
 
 def test_uploads_run_on_workers_with_one_line(dask: Cluster, tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ def test_a_source_that_fails_half_way_is_gone_on_with_when_it_can_be_read(
         assert sorted(stored) == [1, 2, 3, 4, 5, 6], "each part once"
 
 
+@pytest.mark.untraced
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs prlimit")
 def test_a_journal_that_cannot_grow_costs_the_commands_memory_alone(tmp_path: Path) -> None:
     with world(tmp_path, bandwidth=60 * MIB) as w:

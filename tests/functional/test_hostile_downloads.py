@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from ocihaul.emulator.call import Wire
 from ocihaul.emulator.connection_handler import ConnectionHandler
 from ocihaul.emulator.responses import Answer
-from ocihaul.emulator.wire import Wire
 from ocihaul.errors import (
     ChecksumError,
     NetworkError,

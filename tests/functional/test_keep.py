@@ -13,8 +13,8 @@ import pytest
 
 from ocihaul.config import Flags, resolve
 from ocihaul.emulator import Fault
+from ocihaul.session.credential import SessionToken
 from ocihaul.session.session import store_for
-from ocihaul.session.token import SessionToken
 from tests.unit.session.keeper.test_metrics import parsed
 from tests.world import World, world
 

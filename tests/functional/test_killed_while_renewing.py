@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from ocihaul.session.credential import SessionToken
 from ocihaul.session.store import CredentialStore, write_private
-from ocihaul.session.token import SessionToken
 from tests.world import World, world
 
 #: "renew": a process renews. A number: a process is killed at that step of its way through the

@@ -13,9 +13,9 @@ import pytest
 
 from ocihaul.config import Flags, resolve
 from ocihaul.errors import CredentialError
+from ocihaul.session.credential import SessionToken
 from ocihaul.session.session import store_for
 from ocihaul.session.store import CredentialStore, write_private
-from ocihaul.session.token import SessionToken
 from tests.world import World, world
 
 #: Eight threads on one Session; at "go" all ask for a credential at once. Says which token it was.

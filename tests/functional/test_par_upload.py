@@ -97,7 +97,7 @@ def test_the_par_is_a_right_to_write_this_one_object_for_a_day_and_no_more(
             assert isinstance(call.document, dict)
             documents.append(call.document)
         elif call.operation == "UploadPart" and not pars:
-            bucket = w.oci._service.store.bucket("ns1", "backups")
+            bucket = w.oci.store.bucket("ns1", "backups")
             pars.extend(bucket.pars.values())
         return real(self, origin, call)
 

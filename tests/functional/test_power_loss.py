@@ -186,7 +186,7 @@ def test_finding_a14_an_older_upload_of_another_is_none_of_ours(tmp_path: Path) 
         with Journal(w.home / "state") as journal:
             assert journal.intended(target) is not None
         # As if it had been begun a day before the run.
-        w.oci._service.store.bucket("ns1", "backups").uploads[foreign].created -= 86400
+        w.oci.store.bucket("ns1", "backups").uploads[foreign].created -= 86400
         again(w, source)
         assert w.arrived_whole(source)
         assert [each.upload_id for each in w.oci.uploads("backups")] == [foreign]

@@ -187,7 +187,7 @@ def test_the_same_object_elsewhere_is_another_upload(tmp_path: Path, other: str)
             flags = {"endpoint": w.oci.endpoint.replace("127.0.0.1", "localhost")}
         elif other == "namespace":
             wishes = {"namespace": "ns2"}
-            w.oci._service.store.namespace = "ns2"
+            w.oci.store.namespace = "ns2"
         else:
             wishes = {"bucket": "elsewhere"}
             w.oci.create_bucket("elsewhere")
@@ -198,7 +198,7 @@ def test_the_same_object_elsewhere_is_another_upload(tmp_path: Path, other: str)
         assert there.bytes_sent == 4 * PART, "what is here is nothing there"
         assert w.oci.log.count(operation="CreateMultipartUpload") == 2
         assert "parts are there" not in notices(w)
-        w.oci._service.store.namespace = "ns1"
+        w.oci.store.namespace = "ns1"
         here = again(w, source, existing=IfExists.REPLACE)
         assert here.upload_id == kept.upload_id != there.upload_id
         assert here.bytes_sent == 2 * PART, "and what is there is nothing here"

@@ -243,7 +243,7 @@ def add_parts(w: World, entry: Entry, numbers: range) -> None:
     """What the service and the journal have of the first part they get for the others, too."""
     with Journal(w.home / "state") as journal:
         known = journal.parts(entry)
-        (upload,) = w.oci._service.store.bucket("ns1", "backups").uploads.values()
+        (upload,) = w.oci.store.bucket("ns1", "backups").uploads.values()
         part = upload.parts[1]
         assert known[1].etag == part.etag
         for number in numbers:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from ocihaul.emulator import Fault
+from ocihaul.session.credential import SessionToken
 from ocihaul.session.store import CredentialStore
-from ocihaul.session.token import SessionToken
 from tests.world import MIB, Ran, World, world
 
 SOMEBODY = 54321

@@ -30,7 +30,7 @@ def listed(w: World, *options: str) -> list[Any]:
 
 def make_older(w: World, seconds: float) -> None:
     """As if all that was begun up to now had been begun so much earlier."""
-    for upload in w.oci._service.store.bucket(w.oci.namespace, "backups").uploads.values():
+    for upload in w.oci.store.bucket(w.oci.namespace, "backups").uploads.values():
         upload.created -= seconds
     path = w.home / "state" / "journal.sqlite3"
     if path.exists():

@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 
 from ocihaul.clock import ServerClock, length, local_time, moment, read_date
 from ocihaul.errors import CredentialError
-from ocihaul.session.credential import Credential
+from ocihaul.session.credential import Credential, SessionToken
 from ocihaul.session.diagnostics.probe import _offset, error_fields
 from ocihaul.session.login.browser_login import BrowserLogin
 from ocihaul.session.login.callback import fields_of
 from ocihaul.session.providers import read_answer
 from ocihaul.session.store import load_key
-from ocihaul.session.token import SessionToken
 from ocihaul.transport.message import Answer
 from tests.fuzz.of_storage import HEADERS
 from tests.fuzz.strategies import damaged, damaged_texts, headers, json_texts, sentences, spoilt

@@ -18,8 +18,7 @@ from ocihaul.storage.names import fits_header
 from ocihaul.storage.preauthenticated import PreauthenticatedUploads
 from ocihaul.storage.values import ObjectPage, PreauthenticatedRequest, Selection
 from ocihaul.transfer.download.verification import ObjectChecksums, part_sizes
-from ocihaul.transport.framing import request_head
-from ocihaul.transport.message import Answer, Request
+from ocihaul.transport.message import Answer, Request, request_head
 from tests.fuzz.strategies import headers, json_texts, texts
 from tests.fuzz.target import Target
 

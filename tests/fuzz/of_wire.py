@@ -9,8 +9,7 @@ from ocihaul.config.profile import check_endpoint
 from ocihaul.config.settings import Found
 from ocihaul.errors import ConfigError
 from ocihaul.hosts import Origin
-from ocihaul.transport.framing import Reply, request_head, usual_head
-from ocihaul.transport.message import Request, WireError
+from ocihaul.transport.message import Reply, Request, WireError, request_head, usual_head
 from ocihaul.transport.proxies import Proxy, proxy_for
 from tests.fuzz.strategies import damaged, sentences, texts
 from tests.fuzz.target import Target

@@ -22,8 +22,7 @@ from ocihaul.redaction import (
     hold_misplaced,
     mask_held,
 )
-from ocihaul.session.credential import sign
-from ocihaul.session.token import SessionToken
+from ocihaul.session.credential import SessionToken, sign
 from ocihaul.storage.values import SseCustomerKey
 from ocihaul.transport.proxies import Proxy
 from tests.support import make_token, pem, rsa_key

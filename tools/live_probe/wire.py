@@ -13,8 +13,7 @@ from ocihaul.documents import DocumentError, read_object
 from ocihaul.hosts import Origin
 from ocihaul.session.credential import AnonymousAuth, Credential, CredentialProvider
 from ocihaul.transport.dialer import Dialer
-from ocihaul.transport.framing import request_head
-from ocihaul.transport.message import Answer, Request
+from ocihaul.transport.message import Answer, Request, request_head
 from ocihaul.transport.pool import Pool
 
 #: Bytes of bodies that a run may send and receive in all.

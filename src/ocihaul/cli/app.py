@@ -19,6 +19,8 @@ from ocihaul.errors import UsageError
 _CHECKSUMS = re.compile(r"sha|md5|crc|checksum|match")
 #: Characters of the shortest secret that is known by its looks: 32 bytes in base64.
 _SHORTEST_KEY = 44
+#: The variable by which a shell asks what may stand in a line (see completion.py).
+SHELL_ASKS = "_OCIHAUL_COMPLETE"
 SETTINGS = {"help_option_names": ["-h", "-?", "--help"]}
 
 
@@ -52,9 +54,11 @@ os_commands.add_to(object_storage, objects)
 app.add_places(
     {
         "session": "session.group:session",
+        "completion": "completion_command:completion",
         "exec": "exec_command:exec_command",
         "doctor": "doctor:doctor",
         "receipts": "receipts:receipts",
+        "report": "report:report",
         "uploads": "uploads:uploads",
         "verify": "verify:verify",
     }
@@ -69,6 +73,14 @@ app.add_places(
 def emulator(args: tuple[str, ...]) -> None:
     """A small OCI on this machine, to develop and test against (see: emulator --help)."""
     raise click.exceptions.Exit(run_emulator(list(args)))
+
+
+@app.command("help", add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def help_command(command: tuple[str, ...]) -> None:
+    """Help for a command: ocihaul help os object put."""
+    words = [word for word in command if word not in {"-h", "-?", "--help"}]
+    raise click.exceptions.Exit(run([*words, "--help"]))
 
 
 def run_emulator(args: list[str]) -> int:
@@ -89,12 +101,16 @@ def run_emulator(args: list[str]) -> int:
 
 def run(argv: Sequence[str]) -> int:
     """Run one command line and return its exit status; errors are told on stderr."""
+    if os.environ.get(SHELL_ASKS):
+        from ocihaul.cli.completion import answer
+
+        return answer(app, argv)
     given = Given()
     _hold_misplaced(argv)
     try:
         outcome = app.main(list(argv), prog_name="ocihaul", standalone_mode=False, obj=given)
     except UnknownCommand as command:
-        return run_elsewhere(argv, command.name)
+        return run_elsewhere(argv, command)
     except click.exceptions.NoArgsIsHelpError as error:
         _help(error.format_message())
         return DONE

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ocihaul.cli.invocation import Invocation, is_terminal
+from ocihaul.cli.invocation import Invocation
 from ocihaul.config import Settings
 from ocihaul.events import Listener, audience
 
 if TYPE_CHECKING:
     # They bring cryptography and more along, which only some commands need.
+    from ocihaul.cli.cluster import Executor
     from ocihaul.cli.progress import Reporter
     from ocihaul.cli.session_estimate import LifetimeEstimator
     from ocihaul.client import Client
@@ -31,14 +32,10 @@ def reporting_on(
     """
     from ocihaul.cli.progress import reporting
 
-    stderr = invocation.stderr
-    with reporting(stderr, terminal=is_terminal(stderr), debug=invocation.given.debug) as (
-        listener,
-        reporter,
-    ):
+    with reporting(invocation.stderr, debug=invocation.given.debug) as reporter:
         for text in [] if settings is None else invocation.notices(settings):
             reporter.notice(f"Notice: {text}")
-        yield listener, reporter
+        yield reporter, reporter
 
 
 @contextmanager
@@ -64,8 +61,12 @@ def run_upload(
     confirm: "Confirm | None",
     stop: threading.Event,
     compare_kept: bool = False,
+    workers: "Executor | None" = None,
 ) -> "UploadResult":
-    """Upload one file; asks the service for the namespace if the request has none."""
+    """Upload one file; asks the service for the namespace if the request has none.
+
+    `workers` are those of a cluster.
+    """
     session_options = settings.session_options
     if request.outlive_session:
         # An expired session must not keep waiting what can go on without it.
@@ -74,17 +75,28 @@ def run_upload(
     estimator = estimator_for(settings, listener)
     with client_for(settings, listener=audience(listener, estimator), stop=stop) as client:
         before = estimator.require if session_options.require_session else None
-        return client.run_upload(request, confirm=confirm, before=before, compare_kept=compare_kept)
+        return client.run_upload(
+            request,
+            confirm=confirm,
+            before=before,
+            compare_kept=compare_kept,
+            **(workers or {}),
+        )
 
 
 def run_download(
-    settings: Settings, request: "DownloadRequest", *, listener: Listener, stop: threading.Event
+    settings: Settings,
+    request: "DownloadRequest",
+    *,
+    listener: Listener,
+    stop: threading.Event,
+    workers: "Executor | None" = None,
 ) -> "DownloadResult":
     """Download one object; asks the service for the namespace if the request has none."""
     estimator = estimator_for(settings, listener)
     with client_for(settings, listener=audience(listener, estimator), stop=stop) as client:
         before = estimator.require if settings.session_options.require_session else None
-        return client.run_download(request, before=before)
+        return client.run_download(request, before=before, **(workers or {}))
 
 
 def estimator_for(settings: Settings, listener: Listener) -> "LifetimeEstimator":

@@ -5,7 +5,6 @@ with its value where only one is meant: `existing='overwrite'`. Where a whole co
 has the call: `abort_multipart_upload(namespace='n', bucket='b', name='o', upload_id='u')`.
 """
 
-import ast
 import re
 import shlex
 
@@ -90,6 +89,8 @@ def _command(text: str, found: re.Match[str]) -> tuple[str, int]:
 
 def _arguments(call: str) -> dict[str, object]:
     """The keyword arguments of a call, all literals. Raises SyntaxError, ValueError."""
+    import ast
+
     match ast.parse(call, mode="eval").body:
         case ast.Call(keywords=keywords):
             return {each.arg: ast.literal_eval(each.value) for each in keywords if each.arg}

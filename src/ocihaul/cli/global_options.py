@@ -199,6 +199,14 @@ _LOG: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("--metrics-file",),
         {"help": "Write a transfer's result there as Prometheus text. [OCIHAUL_METRICS_FILE]"},
     ),
+    "report": (
+        ("--report",),
+        {
+            "metavar": "FILE",
+            "help": "Write a page (HTML) with the picture of a transfer there, and of those before "
+            "it in a JSON log file. [OCIHAUL_REPORT]",
+        },
+    ),
 }
 
 #: Accepted because scripts have them, without effect: (names, takes a value).

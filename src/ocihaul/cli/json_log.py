@@ -1,6 +1,7 @@
 """The JSON log: one object a line for every event, by the schema in `log_schema.json`.
 
-Bytes that move are too many to be a line each: they are summed up in `progress`.
+Bytes that move are too many to be a line each, and so are the library's progress events: the last
+one is a line, `progress`, once in each interval.
 """
 
 import json
@@ -13,28 +14,34 @@ from importlib.resources import files
 from typing import Any
 
 from ocihaul import __version__
-from ocihaul.cli.progress import Tally
+from ocihaul.cli.progress_text import planned_progress
 from ocihaul.cli.run_result import LogOrigin, RunResult
 from ocihaul.clock import local_time
 from ocihaul.events import (
     AttemptFinished,
+    BytesFound,
     BytesReceived,
     BytesSent,
     CredentialRejected,
+    DirectoryProgress,
     DirectoryScanned,
+    DownloadPlanned,
     Event,
     FileFailed,
-    FileFinished,
     PartResent,
     RenewalFailed,
     RetryScheduled,
     SessionPaused,
+    TransferProgress,
+    UploadPlanned,
 )
 from ocihaul.printing import shown
 
 #: The version of the schema: a new field or event does not change it, a changed meaning does.
 SCHEMA_VERSION = 1
-_SUMMED = (BytesSent, BytesReceived)
+#: Seconds without a byte after which the rate is 0: those over which it is taken.
+WINDOW = 60.0
+_SUMMED = (BytesSent, BytesReceived, BytesFound, TransferProgress, DirectoryProgress)
 _WARNINGS = (CredentialRejected, PartResent, RenewalFailed, RetryScheduled, SessionPaused)
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -52,17 +59,27 @@ def event_name(kind: type[Event]) -> str:
 
 
 def is_summed(kind: type[Event]) -> bool:
-    """Whether such events are summed up in `progress` instead of being lines."""
+    """Whether such events are in `progress` instead of being lines."""
     return issubclass(kind, _SUMMED)
 
 
-def line_of(origin: LogOrigin, name: str, level: str, fields: Mapping[str, Any], now: float) -> str:
+def line_of(
+    origin: LogOrigin,
+    name: str,
+    level: str,
+    fields: Mapping[str, Any],
+    *,
+    now: float,
+    elapsed: float,
+) -> str:
     """One line; its texts are without secrets and control characters, as other lines are."""
     record = {
         "schema": SCHEMA_VERSION,
         "time": local_time(now, None).isoformat(timespec="milliseconds"),
         "level": level,
         "event": name,
+        "run": origin.run,
+        "elapsed": round(elapsed, 6),
         "command": origin.command,
         "object": shown(origin.object),
         **{key: _safe(value) for key, value in fields.items()},
@@ -111,10 +128,13 @@ class JsonLog:
         self._directory = directory
         self._monotonic = monotonic
         self._now = now
+        self._began = monotonic()
         self._lock = threading.Lock()  # guards what is counted
-        self._tally = Tally()
+        self._writing = threading.Lock()  # `elapsed` grows from line to line
         self._found = DirectoryScanned(0, 0, complete=False)
-        self._files = self._file_bytes = self._failures = 0
+        self._one = TransferProgress(0, 0, None, None, None, 0, 0)
+        self._all = DirectoryProgress(0, 0, None, None, None, 0, 0, 0, 0, complete=False)
+        self._moved_at = monotonic()
 
     def begin(self) -> None:
         """Write the first line."""
@@ -123,14 +143,14 @@ class JsonLog:
     def __call__(self, event: Event) -> None:
         """Take one event, from any thread."""
         with self._lock:
-            self._tally.add(event, self._monotonic())
             if isinstance(event, DirectoryScanned):
                 self._found = event
-            elif isinstance(event, FileFinished):
-                self._files += 1
-                self._file_bytes += event.size
-            elif isinstance(event, FileFailed):
-                self._failures += 1
+            elif isinstance(event, DirectoryProgress):
+                self._all, self._moved_at = event, self._monotonic()
+            elif isinstance(event, TransferProgress):
+                self._one, self._moved_at = event, self._monotonic()
+            elif isinstance(event, (UploadPlanned, DownloadPlanned)):
+                self._one = planned_progress(event)
         if not is_summed(type(event)):
             self._line(event_name(type(event)), level_of(event), event_fields(event))
 
@@ -152,26 +172,38 @@ class JsonLog:
         self._line("result", "info" if result.exit == 0 else "error", fields)
 
     def _progress(self) -> dict[str, Any]:
-        at = self._monotonic()
         with self._lock:
-            rate, left = self._tally.rate(at), self._tally.seconds_left(at)
-            common = {"rate": None if rate is None else round(rate)}
+            progress: TransferProgress | DirectoryProgress = self._one
             if self._directory:
-                return common | {
-                    "files": self._files,
-                    "bytes": self._file_bytes,
-                    "files_found": self._found.files,
-                    "bytes_found": self._found.size,
-                    "complete": self._found.complete,
-                    "failed": self._failures,
-                }
-            return common | {
-                "bytes": self._tally.done,
-                "size": self._tally.size,
+                progress = self._all
+            still = self._monotonic() - self._moved_at >= WINDOW
+            rate = 0.0 if still and progress.rate is not None else progress.rate
+            left, fraction = None if still else progress.seconds_left, progress.fraction
+            fields = {
+                "bytes": progress.done,
+                "fraction": None if fraction is None else round(fraction, 4),
+                "rate": None if rate is None else round(rate),
                 "seconds_left": None if left is None else round(left, 1),
-                "parts": self._tally.parts_done,
-                "part_count": self._tally.part_count,
+            }
+            if isinstance(progress, TransferProgress):
+                return fields | {
+                    "size": progress.total,
+                    "parts": progress.parts_done,
+                    "part_count": progress.part_count,
+                }
+            return fields | {
+                "size": progress.total,
+                "files": progress.files_done,
+                "unchanged": progress.files_unchanged,
+                "failed": progress.files_failed,
+                "files_found": self._found.files,
+                "bytes_found": self._found.size,
+                "complete": self._found.complete,
             }
 
     def _line(self, name: str, level: str, fields: Mapping[str, Any]) -> None:
-        self._write(line_of(self._origin, name, level, fields, self._now()))
+        with self._writing:
+            elapsed = self._monotonic() - self._began
+            self._write(
+                line_of(self._origin, name, level, fields, now=self._now(), elapsed=elapsed)
+            )

@@ -24,10 +24,30 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name, imported if need be."""
+        command: click.Command | None
         if cmd_name in self._places:
             module, _, attribute = self._places[cmd_name].partition(":")
             command = getattr(import_module(f"ocihaul.cli.{module}"), attribute)
             if not isinstance(command, click.Command):
                 raise TypeError(f"{self._places[cmd_name]} is no command")
-            return command
-        return super().get_command(ctx, cmd_name)
+        else:
+            command = super().get_command(ctx, cmd_name)
+        if type(command) is click.Command:
+            from ocihaul.cli.help import HelpCommand
+
+            return HelpCommand.of(command)
+        return command
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Click's, in groups; the commands follow."""
+        from ocihaul.cli.help import write_options
+
+        write_options(self, ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Where the global options are."""
+        super().format_epilog(ctx, formatter)
+        from ocihaul.cli.help import write_end
+
+        write_end(ctx, formatter)

@@ -27,6 +27,7 @@ class LogOptions:
     on_finish: str | None = None
     on_failure: str | None = None
     metrics_file: Path | None = None
+    report: Path | None = None
     #: Their URLs may hold secrets.
     notify: str | None = field(default=None, repr=False)
 
@@ -55,7 +56,7 @@ def log_options(values: Mapping[str, Any], environ: Mapping[str, str]) -> LogOpt
     quiet, verbose = switch("quiet"), switch("verbose")
     if quiet and verbose:
         raise UsageError("--quiet and --verbose exclude each other", hint="Leave one out.")
-    file, metrics = text("log_file"), text("metrics_file")
+    file, metrics, report = text("log_file"), text("metrics_file"), text("report")
     return LogOptions(
         format=log_format,
         file=Path(file).expanduser() if file else None,
@@ -66,6 +67,7 @@ def log_options(values: Mapping[str, Any], environ: Mapping[str, str]) -> LogOpt
         on_failure=text("on_failure"),
         notify=text("notify"),
         metrics_file=Path(metrics).expanduser() if metrics else None,
+        report=Path(report).expanduser() if report else None,
     )
 
 

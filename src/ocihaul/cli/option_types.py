@@ -3,7 +3,7 @@
 import math
 import re
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any
 
 import click
 
@@ -26,31 +26,33 @@ class ParallelCount(click.IntRange):
         return super().convert(value, param, ctx)
 
 
-class PartSize(click.IntRange):
+class PartSize(click.ParamType[int]):
     """A number of MiB, as in the official CLI, or a size with its unit; the value is bytes.
 
-    `min` and `max` are for numbers of MiB.
+    `least` and `most` are for numbers of MiB.
     """
 
-    name = "integer"
-    _UNITS: ClassVar[dict[str, int]] = {
-        "b": 1,
-        "kb": 10**3,
-        "mb": 10**6,
-        "gb": 10**9,
-        "kib": 2**10,
-        "mib": 2**20,
-        "gib": 2**30,
-    }
+    name = "size"
+
+    def __init__(self, least: int | None = None, most: int | None = None) -> None:
+        self._plain = click.IntRange(least, most)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Bytes."""
-        match = re.fullmatch(r"([0-9]{1,18})\s*([a-z]+)", str(value).strip().lower(), re.ASCII)
+        match = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{1,6})?)\s*([a-z]+)", _text(value), re.ASCII)
         if match is None:
-            return super().convert(value, param, ctx) * 2**20
-        if match[2] not in self._UNITS or not int(match[1]):
-            self.fail(f"{value!r} is no size; write 128 (MiB), 50MB or 50000000B", param, ctx)
-        return int(match[1]) * self._UNITS[match[2]]
+            return self._plain.convert(value, param, ctx) * 2**20
+        from ocihaul.config.settings import SIZES
+
+        count = float(match[1]) if "." in match[1] else int(match[1])
+        size = int(count * SIZES.get(match[2], 0))
+        if not size:
+            self.fail(f"{value!r} is no size; write 128 (MiB), 10M, 50MB or 50000000B", param, ctx)
+        return size
+
+
+def _text(value: object) -> str:
+    return str(value).strip().lower()
 
 
 class OptionalHours(click.IntRange):

@@ -53,16 +53,19 @@ def namespace_or_none(value: str | None) -> str | None:
     return value
 
 
-def age(value: str | None) -> float:
-    """The seconds of `--older-than`; raises UsageError, for a number without a unit too.
+def age(value: str | None, option: str = "--older-than") -> float:
+    """The seconds of `--older-than`, or another option; raises UsageError.
+
+    A number without a unit is refused, too.
 
     Who writes 7 means days, and seconds would drop nearly everything.
     """
-    check_required({"older_than": value}, "older_than")
+    name = option.removeprefix("--").replace("-", "_")
+    check_required({name: value}, name)
     text = str(value).strip()
     if _PLAIN_NUMBER.fullmatch(text) and text.strip("0."):
-        raise UsageError(f"--older-than: {text} has no unit", hint="Write it as 7d or 12h.")
-    return duration(Found(text, "--older-than"))
+        raise UsageError(f"{option}: {text} has no unit", hint="Write it as 7d or 12h.")
+    return duration(Found(text, option))
 
 
 def customer_key(file: str | None, home: Path) -> SseCustomerKey | None:

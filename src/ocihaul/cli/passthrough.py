@@ -30,6 +30,7 @@ _OURS = {
     "--on-finish": True,
     "--on-failure": True,
     "--metrics-file": True,
+    "--report": True,
     "--notify": True,
     "--quiet": False,
     "--verbose": False,
@@ -37,11 +38,16 @@ _OURS = {
 
 
 class UnknownCommand(Exception):
-    """The command line names a command that only the official CLI may have."""
+    """The command line names a command that only the official CLI may have.
 
-    def __init__(self, name: str) -> None:
+    `near` is one of our own that may be meant; `below` says whether it is in a group of ours.
+    """
+
+    def __init__(self, name: str, near: str | None, *, below: bool) -> None:
         super().__init__(name)
         self.name = name
+        self.near = near
+        self.below = below
 
 
 class Tree(LazyGroup):
@@ -57,7 +63,10 @@ class Tree(LazyGroup):
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             name = command_name(ctx, args[0], args[1:])
             if self.get_command(ctx, name) is None:
-                raise UnknownCommand(args[0])
+                from ocihaul.cli.nearest import nearest_command
+
+                near = nearest_command(ctx, args)
+                raise UnknownCommand(args[0], near, below=ctx.parent is not None)
             args = [name, *args[1:]]
         resolved, command, rest = super().resolve_command(ctx, args)
         if command is not None and not isinstance(command, Tree):
@@ -69,11 +78,22 @@ class Tree(LazyGroup):
         return super().parse_args(ctx, without_aliases(ctx, self, args))
 
 
-def run_elsewhere(argv: Sequence[str], name: str) -> int:
-    """Run `argv` as a command line of the official CLI; returns its exit status."""
+def run_elsewhere(argv: Sequence[str], unknown: UnknownCommand) -> int:
+    """Run `argv` as a command line of the official CLI; returns its exit status.
+
+    What is near to one of our own commands, and no service of the official CLI, is a typing error.
+    """
     from ocihaul.integrations import extras, oci_cli
     from ocihaul.printing import say
 
+    name = unknown.name
+    if unknown.near is not None and (unknown.below or not oci_cli.has_service(name)):
+        say(
+            sys.stderr,
+            f"Error: there is no command {name!r}. Did you mean: {unknown.near}",
+            f"See '{unknown.near} --help', or 'ocihaul --help' for all commands.",
+        )
+        return USAGE
     if not oci_cli.is_installed():
         say(
             sys.stderr,

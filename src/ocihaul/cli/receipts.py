@@ -8,12 +8,13 @@ import click
 
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import settle
+from ocihaul.cli.lazy import LazyGroup
 
 if TYPE_CHECKING:
     from ocihaul.transfer.journal.journal import KeptReceipt
 
 
-@click.group("receipts")
+@click.group("receipts", cls=LazyGroup)
 @global_options(hidden=True)
 def receipts() -> None:
     """The receipts of finished uploads, which the journal keeps."""

@@ -1,8 +1,9 @@
 """How a transfer ended, as one value: what its last line, its hooks and its metrics say."""
 
+import os
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ocihaul.cli.exit_codes import DONE, INTERRUPTED, RESUMABLE
@@ -26,10 +27,11 @@ STATES = ("done", "kept", KEPT_DIFFERENT, "partial", "failed", "resumable", "int
 
 @dataclass(frozen=True, slots=True)
 class LogOrigin:
-    """What each line of one transfer says of it."""
+    """What each line of one transfer says of it; `run` tells it from all other runs."""
 
     command: str
     object: str
+    run: str = field(default_factory=lambda: os.urandom(8).hex())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from ocihaul.events import (
     TokenChanged,
     UploadPlanned,
 )
-from ocihaul.session.diagnostics.estimate import Estimate, SessionLifetime, estimate
+from ocihaul.session.diagnostics.snapshot import Estimate, SessionLifetime, estimate
 
 #: Seconds after which the rate is believed. Before, it is the kernel's buffers filling.
 MEASURED = 20.0

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ocihaul.cli.run_result import KEPT_DIFFERENT, RunResult
-from ocihaul.session.keeper.metrics import head, labels, number, write_metrics
+from ocihaul.session.keeper.reporting import head, labels, number, write_metrics
 
 _SUCCESS = "transfer_last_success_timestamp_seconds"
 _FAILED_RUNS = "transfer_failed_runs_total"

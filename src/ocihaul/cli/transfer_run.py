@@ -20,7 +20,7 @@ from ocihaul.cli.event_text import LineStyle
 from ocihaul.cli.exit_codes import UNREAD, exit_code
 from ocihaul.cli.invocation import Invocation, is_terminal
 from ocihaul.cli.log_options import LogOptions, log_options
-from ocihaul.cli.progress import Audience, Bar, PlainOutput, Reporter, Screen, heartbeat
+from ocihaul.cli.progress import PlainOutput, Reporter, Screen, heartbeat
 from ocihaul.cli.quiet_start import SHORT
 from ocihaul.cli.run_result import (
     FileCounts,
@@ -31,8 +31,9 @@ from ocihaul.cli.run_result import (
     state_of,
 )
 from ocihaul.cli.signals import Stopper, stopping
+from ocihaul.cli.status_bar import StatusBar, can_draw
 from ocihaul.errors import UsageError
-from ocihaul.events import AnyEvent, Listener
+from ocihaul.events import AnyEvent
 from ocihaul.printing import write_lines
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from ocihaul.cli.json_log import JsonLog
     from ocihaul.cli.log_file import LogFile
     from ocihaul.cli.notifications import TransferNotifier
+    from ocihaul.cli.transfer_report import TransferReport
 
 
 class LogChannel(Protocol):
@@ -69,20 +71,18 @@ class TextChannel:
         reporter: Reporter | DirectoryReporter,
         style: LineStyle,
         *,
-        listener: Listener | None = None,
-        has_bar: bool = False,
+        bar: StatusBar | None = None,
         is_file: bool = False,
     ) -> None:
         self._reporter = reporter
-        self._listener: Listener = listener or reporter
         self._style = style
-        self._has_bar = has_bar
+        self.bar = bar
         self._is_file = is_file
         self._usage_error = False
 
     def __call__(self, event: AnyEvent) -> None:
         """Take one event, from any thread."""
-        self._listener(event)
+        self._reporter(event)
 
     def notice(self, text: str, *, routine: bool = False) -> None:
         """Say something of the command's own, with `--quiet` unless it is `routine`."""
@@ -91,7 +91,7 @@ class TextChannel:
 
     def beat(self) -> None:
         """Say how far it is, where no bar does."""
-        if not self._has_bar:
+        if self.bar is None:
             self._reporter.beat()
 
     def failed(self, error: BaseException) -> None:
@@ -103,7 +103,9 @@ class TextChannel:
                 self._reporter.notice(line)
 
     def result(self, result: RunResult) -> None:
-        """Say how it ended, unless that is not wanted here."""
+        """Say how it ended, unless that is not wanted here; the bar ends before."""
+        if self.bar is not None:
+            self.bar.close()
         good = result.exit == 0
         if self._is_file or (
             self._style.object and not self._usage_error and not (self._style.quiet and good)
@@ -140,6 +142,7 @@ class TransferRun:
         self._began = time.monotonic()
         self._announced: int | None = None
         self.notifier: TransferNotifier | None = None
+        self.report: TransferReport | None = None
         self.stopper = stopper
         self.counter = RunCounter()
         self.size: int | None = None
@@ -148,6 +151,21 @@ class TransferRun:
         self.receipt: str | None = None
         #: The state, where it is another than the exit status has.
         self.state: str | None = None
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """While a person is asked: a signal raises KeyboardInterrupt, and no bar is drawn."""
+        with ExitStack() as stack:
+            stack.enter_context(self.stopper.asking())
+            if self.bar is not None:
+                stack.enter_context(self.bar.hidden())
+            yield
+
+    @property
+    def bar(self) -> StatusBar | None:
+        """What is drawn at the terminal below the log."""
+        first = self._channels[0]
+        return first.bar if isinstance(first, TextChannel) else None
 
     @property
     def stop(self) -> threading.Event:
@@ -229,7 +247,11 @@ def run_transfer(
         stopping() as stopper,
         _channels(invocation, options, origin, directory=directory) as channels,
     ):
+        report = _report(options, origin, directory=directory)
+        if report is not None:
+            channels.append(report.channel)
         run = TransferRun(channels, stopper, origin)
+        run.report = report
         error: BaseException | None = None
         try:
             run.notifier = _notifier(run, options, origin)
@@ -272,6 +294,8 @@ def _after(run: TransferRun, result: RunResult, options: LogOptions) -> None:
         except OSError as error:
             reason = error.strerror or str(error)
             run.notice(f"Notice: --metrics-file {options.metrics_file}: {reason}")
+    if run.report is not None:
+        run.report.write(result, say=lambda text: run.notice(f"Notice: {text}"))
     if options.on_finish or options.on_failure:
         from ocihaul.cli.finish_hooks import run_finish_hooks
 
@@ -285,6 +309,15 @@ def _after(run: TransferRun, result: RunResult, options: LogOptions) -> None:
     if run.notifier is not None:
         run.notifier.result(result)
     run.result(result)
+
+
+def _report(options: LogOptions, origin: LogOrigin, *, directory: bool) -> "TransferReport | None":
+    if options.report is None:
+        return None
+    from ocihaul.cli.transfer_report import TransferReport
+
+    log = options.file if options.format == "json" else None
+    return TransferReport(options.report, origin, directory=directory, log=log)
 
 
 def _notifier(
@@ -335,19 +368,15 @@ def _on_stderr(
     quiet_for = math.inf if official else SHORT
     if debug or options.verbose or (at_terminal and not official):
         quiet_for = 0.0
-    if directory:
-        return TextChannel(
-            DirectoryReporter(PlainOutput(stderr), debug=debug, quiet_for=quiet_for, style=style),
-            style,
-        )
-    if at_terminal and not debug and not options.quiet:
-        bar = Bar(stderr)
-        reporter = Reporter(bar, style=style)
-        bar.attach(reporter)
-        stack.callback(bar.close)
-        return TextChannel(reporter, style, listener=Audience(reporter, bar), has_bar=True)
-    reporter = Reporter(PlainOutput(stderr), debug=debug, quiet_for=quiet_for, style=style)
-    return TextChannel(reporter, style)
+    kind = DirectoryReporter if directory else Reporter
+    if not can_draw(stderr) or debug or options.quiet:
+        screen = PlainOutput(stderr)
+        return TextChannel(kind(screen, debug=debug, quiet_for=quiet_for, style=style), style)
+    bar = StatusBar(stderr)
+    reporter = kind(bar, style=style)
+    bar.start(reporter.status)
+    stack.callback(bar.close)
+    return TextChannel(reporter, style, bar=bar)
 
 
 def _in_file(

@@ -17,6 +17,7 @@ from ocihaul.cli.invocation import (
     namespace_option,
     settle,
 )
+from ocihaul.cli.lazy import LazyGroup
 from ocihaul.cli.option_types import FiniteRange
 from ocihaul.cli.prompts import next_line
 from ocihaul.printing import say
@@ -103,7 +104,7 @@ def list_options(command: Decorated) -> Decorated:
     return command
 
 
-@click.group("uploads", invoke_without_command=True)
+@click.group("uploads", cls=LazyGroup, invoke_without_command=True)
 @list_options
 @global_options(hidden=True)
 @click.pass_context

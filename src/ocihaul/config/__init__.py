@@ -8,7 +8,7 @@ or a token: that is the work of `session/`. The environment and the home directo
 from ocihaul.config.profile import SDK_AUTH, SUPPORTED_AUTH
 from ocihaul.config.resolve import resolve
 from ocihaul.config.settings import Flags, SessionOptions, Settings
-from ocihaul.config.sources import RcFile, load_rc, profile_name
+from ocihaul.config.sources import RcFile, load_rc, profile_name, profile_names
 
 __all__ = [
     "SDK_AUTH",
@@ -19,5 +19,6 @@ __all__ = [
     "Settings",
     "load_rc",
     "profile_name",
+    "profile_names",
     "resolve",
 ]

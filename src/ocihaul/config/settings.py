@@ -27,7 +27,14 @@ LARGEST = 2.0**60
 _SHOWN = 60
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_SIZES = {"": 1.0, "k": 2.0**10, "m": 2.0**20, "g": 2.0**30, "t": 2.0**40}
+#: One letter is binary, as people mean it; written out, the unit says which it is.
+SIZES: Mapping[str, int] = {
+    "": 1,
+    "b": 1,
+    **{unit: 2 ** (10 * power) for power, unit in enumerate("kmgt", 1)},
+    **{f"{unit}ib": 2 ** (10 * power) for power, unit in enumerate("kmgt", 1)},
+    **{f"{unit}b": 10 ** (3 * power) for power, unit in enumerate("kmgt", 1)},
+}
 
 
 def duration(found: Found) -> float:
@@ -42,8 +49,11 @@ def duration(found: Found) -> float:
 
 
 def size(found: Found) -> float:
-    """Bytes from `1000`, `64k`, `50M`, `1.5G`, in steps of 1024. Raises UsageError."""
-    count = _number(found, _SIZES, "a size", "Write it as 500k, 50M or 1.5G.")
+    """Bytes from `1000`, `64k`, `1.5G` (steps of 1024), `50MB` (of 1000), `50MiB`.
+
+    Raises UsageError.
+    """
+    count = _number(found, SIZES, "a size", "Write it as 500k, 50M or 1.5G.")
     if count > LARGEST:
         raise UsageError(
             f"{found.origin}: {_short(found)} (at most {LARGEST / 2**40:.0f}T)",

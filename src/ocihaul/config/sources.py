@@ -243,6 +243,11 @@ def read_section(
     return section
 
 
+def profile_names(flags: Flags, environ: Mapping[str, str], home: Path) -> tuple[str, ...]:
+    """The profiles of the config file. Raises ConfigError when it cannot be read."""
+    return tuple(read_ini(config_file_path(flags, environ, home)))
+
+
 def from_file(section: Section, key: str) -> Found | None:
     value = section.values.get(key, "").strip()
     return Found(value, f"{section.where()}: {key}") if value else None

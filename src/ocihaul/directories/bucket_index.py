@@ -9,6 +9,7 @@ from ocihaul.errors import ServiceError
 from ocihaul.storage.calls import endless
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.values import PAGE, ListedObject, ObjectPage, Selection
+from ocihaul.threads import Later, ahead
 
 #: What the comparison of directories needs to know of an object.
 FIELDS = "name,size,etag,md5,timeModified,archivalState"
@@ -44,7 +45,7 @@ class BucketIndex:
         """All objects in the order of their names; raises ServiceError when they are not."""
         selection = Selection(prefix=self._prefix or None, fields=FIELDS, delimiter=delimiter)
         pages = self._storage.list_objects(*self._where, selection)
-        return in_order(each for page in pages for each in self._sound(page))
+        return in_order(each for page in ahead(pages) for each in self.sound(page))
 
     def of_shard(self, shard: Shard, *, delimiter: str | None = None) -> Iterator[ListedObject]:
         """Those of the objects that are the shard's, in the order of their names."""
@@ -60,13 +61,11 @@ class BucketIndex:
         return Finder(self, shard.count)
 
     def page_from(self, name: str, size: int) -> ObjectPage:
-        """One page that begins at `name`."""
+        """One page that begins at `name`; its odd entries are not told yet."""
         selection = Selection(prefix=self._prefix or None, start=name, fields=FIELDS)
-        page = next(self._storage.list_objects(*self._where, selection, page_size=size))
-        self._sound(page)
-        return page
+        return next(self._storage.list_objects(*self._where, selection, page_size=size))
 
-    def _sound(self, page: ObjectPage) -> tuple[ListedObject, ...]:
+    def sound(self, page: ObjectPage) -> tuple[ListedObject, ...]:
         """The entries that have a name; the others are told."""
         for reason in page.odd:
             self._on_odd(reason)
@@ -88,7 +87,8 @@ class Finder:
 
     Skips what lies between two names: a small directory in a large bucket costs no more pages
     than it has files. A page that was hardly used makes the next one smaller. Of a page that is of
-    use to all `shards`, each uses its share: that is no reason to ask for less.
+    use to all `shards`, each uses its share: that is no reason to ask for less. The page after one
+    that is of use is asked for while that one is looked through.
     """
 
     def __init__(self, bucket: BucketIndex, shards: int = 1) -> None:
@@ -99,6 +99,7 @@ class Finder:
         self._hits = 0
         self._following: str | None = ""
         self._size = PAGE
+        self._next: tuple[str, Later[ObjectPage]] | None = None
 
     def find(self, name: str) -> ListedObject | None:
         """The object that has this name, or None."""
@@ -113,17 +114,38 @@ class Finder:
                 if order > key:
                     return None
                 self._at += 1
+                self._look_ahead()
             if self._following is None or sort_key(self._following) > key:
                 return None
             self._turn(max(self._following, name, key=sort_key))
 
+    def _look_ahead(self) -> None:
+        """In the middle of a page that is of use, ask for the page after it."""
+        if self._next is None and self._at == len(self._page) // 2 and self._is_used(self._at):
+            self._ask_ahead()
+
+    def _ask_ahead(self) -> None:
+        start = self._following
+        if start is not None:
+            self._next = start, Later(lambda: self._bucket.page_from(start, PAGE))
+
+    def _is_used(self, entries: int) -> bool:
+        return self._hits * self._shards * 4 >= entries
+
     def _turn(self, name: str) -> None:
+        used = bool(self._page) and self._is_used(len(self._page))
         if self._page:
-            used = self._hits * self._shards * 4 >= len(self._page)
             self._size = PAGE if used else max(self._size // 4, _SMALLEST_PAGE)
-        page = self._bucket.page_from(name, self._size)
-        if page.following is not None and page.following <= name:
+        if self._next is None:
+            start, page = name, self._bucket.page_from(name, self._size)
+        else:
+            start, later = self._next
+            self._next = None
+            page = later.result()
+        if page.following is not None and page.following <= start:
             raise endless("ListObjects")
-        self._page = list(in_order(iter(page.objects)))
-        self._at = self._hits = 0
         self._following = page.following
+        if used:  # the next one probably is, too
+            self._ask_ahead()
+        self._page = list(in_order(iter(self._bucket.sound(page))))
+        self._at = self._hits = 0

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from ocihaul.directories.bucket_index import odd_entry
 from ocihaul.directories.checkpoint import DirectoryCheckpoint, Finished
+from ocihaul.directories.file_tasks import FileExecutor
 from ocihaul.directories.names import printable
+from ocihaul.directories.progress import DirectoryMeter
 from ocihaul.directories.request import ConfirmReplacement
 from ocihaul.directories.results import FAILED, SKIPPED, Results
 from ocihaul.directories.workers import Crew, FailurePolicy
@@ -25,6 +27,7 @@ class DirectoryContext:
     `checkpoint` remembers what is finished, `journal` the parts of large files; both may be None.
     `directory` is for lock files. `pace`, which has to hear the events, says how many work at a
     time; `small_only`: how many small files and objects do.
+    `executor` are the machines that send and fetch (None: this one).
     Without `confirm` there is nobody to ask. `odd_names` counts the entries of lists that have no
     usable name.
     """
@@ -36,9 +39,12 @@ class DirectoryContext:
     journal: Journal | None = None
     checkpoint: DirectoryCheckpoint | None = None
     confirm: ConfirmReplacement | None = None
+    #: It has to hear the events, too.
+    meter: DirectoryMeter = field(default_factory=DirectoryMeter)
     directory: Path = field(default_factory=state_directory)
     pace: AdaptiveConcurrency | None = None
     small_only: bool = False
+    executor: FileExecutor | None = None
     trouble: FailurePolicy = field(init=False)
     odd_names: int = field(default=0, init=False)
 
@@ -48,14 +54,21 @@ class DirectoryContext:
         self.trouble = FailurePolicy(max(at_first, 2), self.stop)
         return Crew(workers, self.trouble, self.pace, small_only=self.small_only)
 
-    def finished(self, kind: str, name: str, size: int, value: object = None) -> None:
-        """A file or object is done."""
-        self.results.add(kind, name, value)
-        self.listener(FileFinished(name, size))
+    def at_a_time(self, parallel: int) -> int:
+        """How many files or parts are under way at most, here and on other machines."""
+        return parallel if self.executor is None else max(parallel, self.executor.slots)
 
-    def skipped(self, name: str) -> None:
+    def finished(
+        self, kind: str, name: str, size: int, value: object = None, *, moved: int | None = None
+    ) -> None:
+        """A file or object is done; `moved` bytes of it in this run (None: all)."""
+        self.results.add(kind, name, value)
+        self.listener(FileFinished(name, size, moved))
+
+    def skipped(self, name: str, size: int | None = 0) -> None:
         """It is to be left as it is."""
         self.results.add(SKIPPED, name)
+        self.meter.unchanged(size or 0)
 
     def failed(self, name: str, error: OcihaulError, *, kind: str = FAILED) -> None:
         """It could not be done; the others go on."""
@@ -67,6 +80,7 @@ class DirectoryContext:
         """An entry of a list has no usable name: it is a failure of its own."""
         self.odd_names += 1
         name = f"(entry without a usable name: {self.odd_names})"
+        self.meter.found()
         self.failed(name, odd_entry(reason), kind=kind)
 
     def remember(self, name: str, finished: Finished) -> None:

@@ -69,8 +69,10 @@ def delete_objects(
     deleter = _Deleter(work, namespace, bucket)
     with work.crew(parallel) as crew:
         while batch := dict(islice(names, PAGE)):
+            work.meter.found(files=len(batch))
             for job in deleter.jobs(batch):
                 crew.do(job)
+        work.meter.all_found()
 
 
 class _Deleter:

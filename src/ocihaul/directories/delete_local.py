@@ -10,10 +10,11 @@ from collections.abc import Iterator
 
 from ocihaul.directories.context import DirectoryContext
 from ocihaul.directories.destination import Destination, is_link
-from ocihaul.directories.names import from_disk, on_disk, sort_key
+from ocihaul.directories.names import sort_key
 from ocihaul.directories.request import DirectoryDownload
 from ocihaul.directories.results import AWAITED, DELETED, FILE
 from ocihaul.errors import LocalFileError
+from ocihaul.filesystem import from_disk, on_disk
 from ocihaul.transfer.download.download import RANGES, SUFFIX
 
 

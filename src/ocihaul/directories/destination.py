@@ -13,10 +13,10 @@ import stat
 from pathlib import Path
 from typing import Self
 
-from ocihaul.directories.names import disk_path, folded, from_disk, on_disk
+from ocihaul.directories.names import disk_path, folded
 from ocihaul.errors import LocalFileError, UsageError
 from ocihaul.events import Listener, ignore
-from ocihaul.filesystem import FileSystem
+from ocihaul.filesystem import FileSystem, from_disk, on_disk
 from ocihaul.transfer.download.local_file import Place, open_directory
 
 #: As many symbolic links as Linux follows in a path.

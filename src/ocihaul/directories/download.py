@@ -3,19 +3,20 @@
 import contextlib
 import os
 import stat
+from collections.abc import Iterator
+from dataclasses import replace
 
 from ocihaul.directories.bucket_index import BucketIndex, odd_entry
 from ocihaul.directories.checkpoint import Finished, run_key
-from ocihaul.directories.compare import SyncAction, judge_download, whole_seconds
-from ocihaul.directories.content import Contents
+from ocihaul.directories.compare import SyncAction, judge_download
 from ocihaul.directories.context import DirectoryContext
 from ocihaul.directories.delete_local import delete_files, holds_files
 from ocihaul.directories.destination import Destination, check_root
+from ocihaul.directories.file_fetcher import FileFetcher, is_small
+from ocihaul.directories.file_tasks import DIFFERENT, SAME, FetchObject, FileTasks, Outcome
 from ocihaul.directories.names import relative_path, sort_key
 from ocihaul.directories.request import DirectoryDownload
 from ocihaul.directories.results import AWAITED, DOWNLOADED, FILE
-from ocihaul.directories.small_get import SmallObjects, write
-from ocihaul.directories.small_put import SMALL
 from ocihaul.directories.workers import Crew
 from ocihaul.errors import LocalFileError, ObjectArchivedError, ObjectExistsError, OcihaulError
 from ocihaul.events import Notice
@@ -25,7 +26,6 @@ from ocihaul.transfer.download.local_file import Place
 from ocihaul.transfer.download.request import DownloadRequest, validate_options
 from ocihaul.transfer.locks import alone
 from ocihaul.transfer.monitor import TransferMonitor
-from ocihaul.transfer.plan import DEFAULT_PART_SIZE
 
 _ASK = "Pass `mode='overwrite'` to replace it, or `mode='keep'` to leave it as it is."
 
@@ -81,33 +81,46 @@ class _Downloader:
         self._request = request
         self._work = work
         self._destination = destination
-        self._part_size = request.part_size or DEFAULT_PART_SIZE
-        self._threshold = max(self._part_size, request.threshold or 0)
-        key = request.sse_customer_key
-        headers = key.headers() if key else {}
-        where = (work.storage, request.namespace, request.bucket, headers)
         self._parent = ""  # the last directory that other shards write to
-        self._small = SmallObjects(*where)
-        self._contents = Contents(*where, part_size=self._part_size, stop=work.stop)
+        self._fetcher = FileFetcher(
+            work.storage, request, destination, self._download, stop=work.stop
+        )
+
+    @contextlib.contextmanager
+    def _takers(self, crew: Crew) -> Iterator[FileTasks[FetchObject]]:
+        """What fetches objects: other machines, or the workers of this process."""
+        work = self._work
+        here = _Here(self, crew)
+        if work.executor is None:
+            yield here
+            return
+        with work.executor.fetching(
+            self._request, self.note, here.do, trouble=work.trouble, listener=work.listener
+        ) as files:
+            yield files
 
     def run(self) -> None:
         """List and compare here, fetch in the workers."""
         request, work = self._request, self._work
         where = (request.namespace, request.bucket, request.prefix)
         bucket = BucketIndex(work.storage, *where, on_odd=work.nameless)
-        with work.crew(request.parallel) as crew:
+        parallel = work.at_a_time(request.parallel)
+        with work.crew(parallel) as crew, self._takers(crew) as files:
+            self._crew, self._tasks = crew, files
             for there in bucket.objects(delimiter=request.delimiter):
                 self.found_nothing = False  # by the whole list, not by this shard's part of it
                 work.trouble.check()
                 if not request.shard.holds(sort_key(there.name)):
                     self._elsewhere(there)
                     continue
+                work.meter.found(there.size or 0)
                 try:
-                    self._object(there, crew)
+                    self._object(there)
                 except OcihaulError as error:
                     if not work.trouble.judge(error):
                         raise
                     work.failed(there.name, error)
+            work.meter.all_found()
 
     def _elsewhere(self, there: ListedObject) -> None:
         """An object of another shard: note which file it has, where that matters to this one.
@@ -138,13 +151,14 @@ class _Downloader:
         archived = (there.archival_state or "Restored") != "Restored"
         return there.fault is not None or (archived and self._request.strip_prefix)
 
-    def _object(self, there: ListedObject, crew: Crew) -> None:
+    def _object(self, there: ListedObject) -> None:
         request, work = self._request, self._work
         path = relative_path(there.name, prefix=request.prefix if request.strip_prefix else "")
         if not path:
             work.skipped(there.name)  # the directory itself
             return
         if not request.filter(path):
+            work.meter.found(-(there.size or 0), files=-1)
             return
         if is_unfinished(path.rpartition("/")[2]):
             raise LocalFileError(
@@ -164,9 +178,9 @@ class _Downloader:
                     f"the object is in the Archive tier ({there.archival_state})",
                     hint="Restore it first, with: os object restore",
                 )
-            work.skipped(there.name)
+            work.skipped(there.name, there.size)
         else:
-            self._file(there, path, crew)
+            self._file(there, path)
 
     def _directory(self, there: ListedObject, path: str) -> None:
         """An object that stands for a directory."""
@@ -183,7 +197,7 @@ class _Downloader:
             self._destination.directory(path)
         self._work.finished(DOWNLOADED, there.name, 0)
 
-    def _file(self, there: ListedObject, path: str, crew: Crew) -> None:
+    def _file(self, there: ListedObject, path: str) -> None:
         request, work = self._request, self._work
         status = self._destination.status(path)
         compare = False
@@ -194,9 +208,9 @@ class _Downloader:
                 hint="Rename it, or download to another directory.",
             )
         if status is not None:
-            if not (request.dry_run or _is_small(there)):
+            if not (request.dry_run or is_small(there)):
                 with contextlib.suppress(OcihaulError), self._destination.place(path) as place:
-                    tidy(work.storage, self._wish(there, place), place)
+                    tidy(work.storage, self._fetcher.request_for(there, place), place)
             if self._done_before(there, status):
                 return
             verdict = judge_download(
@@ -208,18 +222,28 @@ class _Downloader:
                     raise ObjectExistsError("the file already exists", hint=_ASK)
                 verdict = SyncAction.SEND if answer else SyncAction.SKIP
             if verdict is SyncAction.SKIP:
-                work.skipped(there.name)
+                work.skipped(there.name, there.size)
                 return
             compare = verdict is SyncAction.COMPARE
         if request.dry_run and not compare:
             work.results.add(DOWNLOADED, there.name)
             return
-        fetching = _Fetching(self, there, path, compare=compare)
-        size = there.size or 0
-        if request.multipart and size > self._threshold:
-            crew.do_large(-(-size // self._part_size), fetching)
+        large = request.multipart and (there.size or 0) > self._fetcher.threshold
+        task = FetchObject(
+            there,
+            path,
+            compare,
+            # Others compare large files, too; their ranges are planned here.
+            compare_only=request.dry_run or (large and work.executor is not None),
+        )
+        if large and not (compare and work.executor is not None):
+            self._large(task)
         else:
-            crew.do(fetching)
+            self._tasks.do(task)
+
+    def _large(self, task: FetchObject) -> None:
+        parts = -(-(task.there.size or 0) // self._fetcher.part_size)
+        self._crew.do_large(parts, _Fetching(self, task))
 
     def _done_before(self, there: ListedObject, status: os.stat_result) -> bool:
         """Whether an interrupted run has fetched this very object, and the file is still that."""
@@ -228,98 +252,74 @@ class _Downloader:
             return False
         if (before.size, before.mtime_ns) != (status.st_size, status.st_mtime_ns):
             return False
-        self._work.finished(DOWNLOADED, there.name, before.size)
+        self._work.finished(DOWNLOADED, there.name, before.size, moved=0)
         return True
 
     # In the workers
 
-    def fetch(self, there: ListedObject, path: str, *, compare: bool) -> None:
-        """Fetch one object, unless it is what the file is; note what came of it."""
-        work = self._work
-        mtime = whole_seconds(there) if self._request.strip_prefix else None
-        size = there.size or 0
-        try:
-            if compare and self._same(there, path, mtime):
-                work.skipped(there.name)
-                return
-            if self._request.dry_run:
-                work.results.add(DOWNLOADED, there.name)
-                return
-            small = self._small.fetch(there) if _is_small(there) else None
-            with self._destination.place(path, mtime=mtime) as place:
-                if small is not None:
-                    write(place, small)
-                else:
-                    self._large(there, place)
-                status = os.stat(place.path.name, dir_fd=place.directory)
-        except OSError as error:
-            work.failed(there.name, LocalFileError(f"{path} cannot be looked at: {error.strerror}"))
-        except OcihaulError as error:
+    def fetch(self, task: FetchObject) -> None:
+        """Fetch one object from here."""
+        self.note(task, self._fetcher.run(task))
+
+    def note(self, task: FetchObject, outcome: Outcome) -> None:
+        """Note what came of an object. Raises what concerns all."""
+        work, there, error = self._work, task.there, outcome.error
+        if error is not None:
             if not work.trouble.judge(error):
-                raise
+                raise error
             work.failed(there.name, error)
+        elif outcome.kind == SAME:
+            work.skipped(there.name, there.size)
+        elif outcome.kind == DIFFERENT:
+            self._different(task)
         else:
+            size = there.size or 0
             work.trouble.success()
             work.finished(DOWNLOADED, there.name, size)
             headers = {"etag": there.etag or ""}
-            work.remember(there.name, Finished(size, status.st_mtime_ns, headers))
+            work.remember(there.name, Finished(size, outcome.mtime_ns, headers))
 
-    def _same(self, there: ListedObject, path: str, mtime: int | None) -> bool:
-        """Whether the file is what was listed; then it gets that time, and is not read again."""
-        with self._destination.place(path) as place:
-            if not self._contents.same(place.path, there):
-                return False
-            if mtime is not None and not self._request.dry_run:
-                name, times = place.path.name, (mtime, mtime)
-                with contextlib.suppress(OSError):
-                    os.utime(name, times, dir_fd=place.directory, follow_symlinks=False)
-        return True
+    def _different(self, task: FetchObject) -> None:
+        """It was only compared."""
+        if self._request.dry_run:
+            self._work.results.add(DOWNLOADED, task.there.name)
+        else:
+            self._large(replace(task, compare=False, compare_only=False))
 
-    def _wish(self, there: ListedObject, place: Place) -> DownloadRequest:
-        request = self._request
-        return DownloadRequest(
-            namespace=request.namespace,
-            bucket=request.bucket,
-            name=there.name,
-            target=place.path,
-            if_match=there.etag,
-            part_size=self._part_size,
-            threshold=self._threshold,
-            parallel=request.parallel,
-            multipart=request.multipart,
-            sse_customer_key=request.sse_customer_key,
-        )
-
-    def _large(self, there: ListedObject, place: Place) -> None:
+    def _download(self, wish: DownloadRequest, place: Place) -> None:
         work = self._work
         download(
             work.storage,
-            self._wish(there, place),
+            wish,
             listener=work.listener,
             stop=work.stop,
             directory=work.directory,
             monitor=TransferMonitor(concurrency=work.pace),
             place=place,
+            executor=work.executor,
         )
+
+
+class _Here:
+    """The workers of this process."""
+
+    def __init__(self, downloader: _Downloader, crew: Crew) -> None:
+        self._downloader = downloader
+        self._crew = crew
+
+    def do(self, task: FetchObject) -> None:
+        """Have it fetched by a worker."""
+        self._crew.do(_Fetching(self._downloader, task))
 
 
 class _Fetching:
     """One object on its way; many wait at a time, so it is small."""
 
-    __slots__ = ("_compare", "_downloader", "_path", "_there")
+    __slots__ = ("_downloader", "_task")
 
-    def __init__(
-        self, downloader: _Downloader, there: ListedObject, path: str, *, compare: bool
-    ) -> None:
+    def __init__(self, downloader: _Downloader, task: FetchObject) -> None:
         self._downloader = downloader
-        self._there = there
-        self._path = path
-        self._compare = compare
+        self._task = task
 
     def __call__(self) -> None:
-        self._downloader.fetch(self._there, self._path, compare=self._compare)
-
-
-def _is_small(there: ListedObject) -> bool:
-    """Whether one request is enough, whose bytes fit into memory and can be proved there."""
-    return (there.size or 0) <= SMALL and "-" not in (there.md5 or "")
+        self._downloader.fetch(self._task)

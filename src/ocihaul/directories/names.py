@@ -15,12 +15,11 @@ import unicodedata
 from collections.abc import Iterator
 
 from ocihaul.errors import UsageError
+from ocihaul.filesystem import DISK_ERRORS, on_disk
 from ocihaul.storage.names import LONGEST_NAME, check_text
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _WINDOWS = os.sep == "\\"
-#: How bytes that are no UTF-8 become text, and back; Windows has UTF-16 on disk.
-_ERRORS = "surrogatepass" if _WINDOWS else "surrogateescape"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def object_name(prefix: str, relative: str) -> str:
@@ -59,16 +58,6 @@ def printable(name: str) -> str:
     return name.encode(errors="backslashreplace").decode()
 
 
-def from_disk(raw: bytes) -> str:
-    """The name that these bytes on disk are."""
-    return raw.decode(errors=_ERRORS)
-
-
-def on_disk(name: str) -> bytes:
-    """The bytes on disk that this name is; UnicodeEncodeError when `check_text` refuses it."""
-    return name.encode(errors=_ERRORS)
-
-
 def disk_path(root: str, relative: str) -> str:
     """The path of `relative` below `root` as this process's calls to the system take it.
 
@@ -80,7 +69,7 @@ def disk_path(root: str, relative: str) -> str:
 def sort_key(name: str) -> bytes:
     """The order of the service's lists: that of the names' bytes in UTF-8."""
     try:
-        return name.encode(errors=_ERRORS)
+        return name.encode(errors=DISK_ERRORS)
     except UnicodeEncodeError:  # a list can hold what no disk can
         return name.encode(errors="surrogatepass")
 

@@ -10,6 +10,8 @@ from itertools import chain, islice
 from ocihaul.directories.bucket_index import BucketIndex
 from ocihaul.directories.checkpoint import open_checkpoint, run_key
 from ocihaul.directories.context import DirectoryContext
+from ocihaul.directories.file_tasks import FileExecutor
+from ocihaul.directories.progress import DirectoryMeter
 from ocihaul.directories.request import (
     ConfirmDeletion,
     ConfirmReplacement,
@@ -29,7 +31,7 @@ from ocihaul.directories.results import (
     Results,
 )
 from ocihaul.directories.walk import size_of
-from ocihaul.events import Event, FileFinished, Listener, Notice, audience
+from ocihaul.events import Listener, Notice, audience
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.monitor import AdaptiveConcurrency
@@ -69,13 +71,15 @@ class Hooks:
     `confirm` is asked before a file or object is replaced, `confirm_deletion` before a prefix is
     deleted; without them the answers are none and yes. `before` is called with the bytes to
     transfer, None where no number of bytes says how long it takes; it may raise. `report` gets all
-    results while they can be read (there may be more than memory holds), and their sum.
+    results while they can be read (there may be more than memory holds), and their sum. With
+    `count_ahead`, files and bytes are counted beside the work, so that progress has a fraction.
     """
 
     confirm: ConfirmReplacement | None = None
     confirm_deletion: ConfirmDeletion | None = None
     before: Callable[[int | None], None] | None = None
     report: "Callable[[Results, DirectoryResult], None] | None" = None
+    count_ahead: bool = False
 
 
 NO_HOOKS = Hooks()
@@ -91,16 +95,18 @@ def run(
     pace: AdaptiveConcurrency | None,
     small_only: bool = False,
     hooks: Hooks = NO_HOOKS,
+    executor: FileExecutor | None = None,
 ) -> DirectoryResult:
     """Do what is asked for; the results are in files meanwhile.
 
-    `pace` says how many files go at a time, with `small_only` how many small ones do.
+    `pace` says how many files go at a time, with `small_only` how many small ones do. `executor`
+    are other machines that send and fetch; what is large is planned here.
 
     Raises what concerns all files: UsageError before anything is sent; SessionError, ServiceError,
     NetworkError, JournalError, TransferCancelled; LocalFileError for a directory that cannot be
     made; NothingToDelete.
     """
-    size = _Size()
+    meter = DirectoryMeter(listener)
     if not request.shard.is_whole:
         listener(Notice(request.shard.description()))
     if hooks.before is not None and not request.dry_run:
@@ -111,14 +117,20 @@ def run(
         work = DirectoryContext(
             storage,
             results,
-            audience(listener, size),
+            audience(listener, meter),
             stop,
             journal=journal,
             checkpoint=opened.enter_context(open_checkpoint(key, listener)),
             confirm=hooks.confirm,
             pace=pace,
             small_only=small_only,
+            meter=meter,
+            executor=executor,
         )
+        if hooks.count_ahead and not request.dry_run:
+            from ocihaul.directories.counting import counting  # noqa: PLC0415  start-up time
+
+            opened.enter_context(counting(request, storage, meter))
         match request:
             case DirectoryUpload():
                 from ocihaul.directories.upload import upload_all  # noqa: PLC0415  start-up time
@@ -132,7 +144,8 @@ def run(
                 from ocihaul.directories.delete import delete_all  # noqa: PLC0415  as above
 
                 delete_all(request, work, confirm=hooks.confirm_deletion)
-        result = _result(results, size.total, dry=request.dry_run)
+        meter.finish()
+        result = _result(results, meter.transferred_bytes, dry=request.dry_run)
         if hooks.report is not None:
             hooks.report(results, result)
         return result
@@ -218,16 +231,3 @@ def _result(results: Results, size: int, *, dry: bool) -> DirectoryResult:
         size=size,
         failures=dict(islice(failures, MOST_FAILURES)),
     )
-
-
-class _Size:
-    """A listener that adds up the bytes of what is done."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()  # guards total
-        self.total = 0
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, FileFinished):
-            with self._lock:
-                self.total += event.size

@@ -6,11 +6,9 @@ import hashlib
 import os
 from collections.abc import Mapping
 
-import crc32c
-
 from ocihaul.errors import ChecksumError, LocalFileError, ServiceError
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.object_range import ObjectRange, PinnedObject
+from ocihaul.storage.object_operations import ObjectRange, PinnedObject
 from ocihaul.storage.values import ListedObject
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, MD5
@@ -69,13 +67,13 @@ def _check(data: bytearray, answer: Mapping[str, str], md5: str | None) -> None:
     """Raise ChecksumError unless the bytes are those of the object, as far as it can be told."""
     theirs = answer.get(checksum.content_header(CRC32C))
     if theirs is not None:
-        name, ours = CRC32C, checksum.encoded(crc32c.crc32c(data).to_bytes(4))
+        name, ours = CRC32C, checksum.encoded(checksum.digest(CRC32C, data))
     else:
         theirs = answer.get("content-md5", md5)
         if theirs is None:
             return
         name = MD5
-        ours = checksum.encoded(hashlib.md5(data, usedforsecurity=False).digest())
+        ours = checksum.encoded(checksum.digest(MD5, data))
     if ours != theirs:
         raise ChecksumError(
             f"{name} checksum does not match [Local: {ours}] [Service: {theirs}]: what came is "

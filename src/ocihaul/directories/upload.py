@@ -1,26 +1,25 @@
 """A directory to a bucket: what is new or different goes up, and what is gone may go, too."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from ocihaul.directories.bucket_index import BucketIndex, odd_entry
 from ocihaul.directories.checkpoint import Finished
 from ocihaul.directories.compare import SyncAction, SyncMode, judge_upload, side_by_side
-from ocihaul.directories.content import Contents
 from ocihaul.directories.context import DirectoryContext
 from ocihaul.directories.delete import delete_objects
+from ocihaul.directories.file_sender import FileSender
+from ocihaul.directories.file_tasks import DIFFERENT, SAME, FileTasks, Outcome, SendFile
 from ocihaul.directories.names import disk_path, object_name, sort_key
 from ocihaul.directories.request import DirectoryUpload
 from ocihaul.directories.results import EXTRA, UPLOADED, Unread
-from ocihaul.directories.small_put import SMALL, SmallFiles
 from ocihaul.directories.walk import Kind, WalkEntry, check_root, walk
 from ocihaul.directories.workers import Crew
 from ocihaul.errors import (
     ObjectExistsError,
     OcihaulError,
     ServiceError,
-    SourceChangedError,
     SourceError,
 )
 from ocihaul.events import DirectoryScanned, Notice
@@ -30,11 +29,7 @@ from ocihaul.storage.values import ListedObject
 from ocihaul.transfer.monitor import TransferMonitor
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE
 from ocihaul.transfer.upload.incomplete import IncompleteUploadIndex
-from ocihaul.transfer.upload.request import (
-    IfExists,
-    UploadRequest,
-    guess_content_type,
-)
+from ocihaul.transfer.upload.request import UploadRequest
 from ocihaul.transfer.upload.upload import upload
 
 #: What the summary shows of the service's headers, as the official CLI does.
@@ -89,17 +84,10 @@ class _Uploader:
         request = replace(request, each=replace(request.each, part_size=self._part_size))
         self._request = request
         self._work = work
-        self._small = SmallFiles(work.storage, request.each, work.listener)
-        self._incomplete = IncompleteUploadIndex(work.storage)
-        key = request.each.sse_customer_key
-        self._contents = Contents(
-            work.storage,
-            request.each.namespace,
-            request.each.bucket,
-            key.headers() if key else {},
-            part_size=self._part_size,
-            stop=work.stop,
+        self._sender = FileSender(
+            work.storage, request, self._upload, listener=work.listener, stop=work.stop
         )
+        self._incomplete = IncompleteUploadIndex(work.storage)
         self._closed = ""  # the directory, with "/", whose content is not known
         self._unread = Unread()
         self._files = self._bytes = 0
@@ -107,17 +95,33 @@ class _Uploader:
 
     def run(self) -> None:
         """Walk and compare here, send in the workers."""
-        with self._work.crew(self._request.each.parallel) as crew:
+        parallel = self._work.at_a_time(self._request.each.parallel)
+        with self._work.crew(parallel) as crew, self._takers(crew) as files:
+            self._crew, self._tasks = crew, files
             for local, there in self._pairs():
                 self._work.trouble.check()
                 if local is not None:
-                    self._local(local, there, crew)
+                    self._local(local, there)
                 elif there is not None:
                     self._extra(there)
             spared = self._unread.spare(self._work.results, self._request.prefix)
             if spared:
                 self._work.listener(Notice(f"{spared} objects without a file are left: {_UNREAD}"))
+            self._work.meter.all_found()
             self._work.listener(DirectoryScanned(self._files, self._bytes, complete=True))
+
+    @contextmanager
+    def _takers(self, crew: Crew) -> Iterator[FileTasks[SendFile]]:
+        """What sends files: other machines, or the workers of this process."""
+        work = self._work
+        here = _Here(self, crew)
+        if work.executor is None:
+            yield here
+            return
+        with work.executor.sending(
+            self._request, self.note, here.do, trouble=work.trouble, listener=work.listener
+        ) as files:
+            yield files
 
     def _pairs(self) -> Iterator[tuple[_Local | None, ListedObject | None]]:
         request, work = self._request, self._work
@@ -161,6 +165,7 @@ class _Uploader:
             try:
                 yield _Local(object_name(request.prefix, each.path), each)
             except OcihaulError as error:
+                self._work.meter.found()
                 self._work.failed(request.prefix + each.path, error)
 
     def _is_ours(self, found: WalkEntry) -> bool:
@@ -172,12 +177,15 @@ class _Uploader:
             return True
         return request.shard.holds(sort_key(request.prefix + found.path))
 
-    def _local(self, item: _Local, there: ListedObject | None, crew: Crew) -> None:
+    def _local(self, item: _Local, there: ListedObject | None) -> None:
         found, work = item.found, self._work
         path = disk_path(self._request.root, found.path)
         if found.kind is Kind.SPECIAL:
             work.listener(Notice(f"{path} is left out: it is {found.reason}."))
-        elif found.kind is Kind.BROKEN:
+            return
+        if found.kind is not Kind.CLOSED or self._request.local_filter.may_hold(found.path):
+            work.meter.found(found.size)
+        if found.kind is Kind.BROKEN:
             work.failed(item.name, SourceError(f"{path} cannot be read: {found.reason}"))
         elif found.kind is Kind.CLOSED:
             self._closed = item.name
@@ -187,10 +195,10 @@ class _Uploader:
         elif there is not None and there.fault is not None:
             work.failed(item.name, odd_entry(there.fault))
         elif found.kind is Kind.EMPTY:
-            self._empty(item, there, crew)
+            self._empty(item, there)
         else:
             self._count(found.size)
-            self._file(item, path, there, crew)
+            self._file(item, there)
 
     def _count(self, size: int) -> None:
         self._files += 1
@@ -198,15 +206,15 @@ class _Uploader:
         if self._files % _TELL == 0:
             self._work.listener(DirectoryScanned(self._files, self._bytes, complete=False))
 
-    def _empty(self, item: _Local, there: ListedObject | None, crew: Crew) -> None:
+    def _empty(self, item: _Local, there: ListedObject | None) -> None:
         if there is not None:
             self._work.skipped(item.name)
         elif self._request.dry_run:
             self._work.results.add(UPLOADED, item.found.path)
         else:
-            crew.do(_Sending(self, item, "", {"if-none-match": "*"}))
+            self._tasks.do(SendFile(item.name, item.found.path, 0, 0, {"if-none-match": "*"}))
 
-    def _file(self, item: _Local, path: str, there: ListedObject | None, crew: Crew) -> None:
+    def _file(self, item: _Local, there: ListedObject | None) -> None:
         found, work, request = item.found, self._work, self._request
         if self._done_before(item, there):
             return
@@ -221,17 +229,27 @@ class _Uploader:
                 return
             verdict = SyncAction.SEND if answer else SyncAction.SKIP
         if verdict is SyncAction.SKIP:
-            work.skipped(item.name)
+            work.skipped(item.name, found.size)
             return
         compared = there if verdict is SyncAction.COMPARE else None
         if request.dry_run and compared is None:
             work.results.add(UPLOADED, found.path)
             return
-        sending = _Sending(self, item, path, self._preconditions(there), compared)
-        if request.each.multipart and found.size > self._part_size:
-            crew.do_large(-(-found.size // self._part_size), sending)
+        large = request.each.multipart and found.size > self._part_size
+        task = SendFile(
+            *(item.name, found.path, found.size, found.mtime_ns),
+            self._preconditions(there),
+            compared,
+            # Others compare large files, too; their parts are planned here.
+            compare_only=request.dry_run or (large and work.executor is not None),
+        )
+        if large and not (compared is not None and work.executor is not None):
+            self._large(task)
         else:
-            crew.do(sending)
+            self._tasks.do(task)
+
+    def _large(self, task: SendFile) -> None:
+        self._crew.do_large(-(-task.size // self._part_size), _Sending(self, task))
 
     def _done_before(self, item: _Local, there: ListedObject | None) -> bool:
         """Whether an interrupted run has sent this very file, and the object is still that one."""
@@ -242,7 +260,7 @@ class _Uploader:
             return False
         if before.headers.get("etag") != there.etag:
             return False
-        self._work.finished(UPLOADED, item.name, before.size, dict(before.headers))
+        self._work.finished(UPLOADED, item.name, before.size, dict(before.headers), moved=0)
         return True
 
     def _preconditions(self, there: ListedObject | None) -> Headers:
@@ -271,63 +289,49 @@ class _Uploader:
 
     # In the workers
 
-    def send(
-        self, item: _Local, path: str, preconditions: Headers, compared: ListedObject | None
-    ) -> None:
-        """Send one file, unless it is what is there `compared`; note what came of it."""
-        work, found = self._work, item.found
-        try:
-            if compared is not None and self._contents.same(Path(path), compared):
-                work.skipped(item.name)
-                return
-            if self._request.dry_run:
-                work.results.add(UPLOADED, found.path)
-                return
-            headers = self._sent(item, path, preconditions)
-        except OcihaulError as error:
+    def send(self, task: SendFile) -> None:
+        """Send one file from here."""
+        self.note(task, self._sender.run(task))
+
+    def note(self, task: SendFile, outcome: Outcome) -> None:
+        """Note what came of a file. Raises what concerns all."""
+        work, error = self._work, outcome.error
+        if error is not None:
             if not work.trouble.judge(error):
-                raise
-            self._failed(item, error)
-            return
-        work.trouble.success()
+                raise error
+            self._failed(task, error)
+        elif outcome.kind == SAME:
+            work.skipped(task.name, task.size)
+        elif outcome.kind == DIFFERENT:
+            self._different(task)
+        else:
+            work.trouble.success()
+            self._done(task, outcome.headers)
+
+    def _different(self, task: SendFile) -> None:
+        """It was only compared."""
+        if self._request.dry_run:
+            self._work.results.add(UPLOADED, task.path)
+        else:
+            self._large(replace(task, compared=None, compare_only=False))
+
+    def _done(self, task: SendFile, headers: Mapping[str, str]) -> None:
+        work, is_file = self._work, not task.path.endswith("/")
         shown = {name: headers[name] for name in SHOWN if name in headers}
-        if self._request.each.verify_checksum and found.kind is Kind.FILE:
+        if self._request.each.verify_checksum and is_file:
             md5 = headers.get("opc-content-md5") or headers.get("opc-multipart-md5")
             shown["verify-md5-checksum"] = f"md5 checksum matches [Local: {md5}]"
-        work.finished(UPLOADED, item.name, found.size, shown)
-        work.remember(item.name, Finished(found.size, found.mtime_ns, shown))
+        work.finished(UPLOADED, task.name, task.size, shown)
+        work.remember(task.name, Finished(task.size, task.mtime_ns, shown))
 
-    def _failed(self, item: _Local, error: OcihaulError) -> None:
+    def _failed(self, task: SendFile, error: OcihaulError) -> None:
         if isinstance(error, ServiceError) and error.status == 412:
             if self._request.mode is SyncMode.KEEP:
-                self._work.skipped(item.name)  # it has appeared meanwhile, and is kept
+                # It has appeared meanwhile, and is kept.
+                self._work.skipped(task.name, task.size)
                 return
             error.hint = _CHANGED
-        self._work.failed(item.name, error)
-
-    def _sent(self, item: _Local, path: str, preconditions: Headers) -> Headers:
-        name, request = item.name, self._request
-        if item.found.kind is Kind.EMPTY:
-            return self._small.empty(name, preconditions)
-        encoding = request.each.content_encoding
-        content_type = guess_content_type(name, encoding) if request.guess_types else None
-        if item.found.size <= SMALL:
-            return self._small.put(path, name, preconditions, content_type=content_type)
-        wish = replace(
-            request.each,
-            source=Path(path),
-            name=name,
-            existing=IfExists.ABSENT if "if-none-match" in preconditions else IfExists.REPLACE,
-            seen_etag=preconditions.get("if-match"),
-            content_type=content_type or request.each.content_type,
-        )
-        try:
-            return self._upload(wish)
-        except SourceChangedError as error:
-            # An unfinished upload of the file as it was, or a writer at work: begin anew, once.
-            if error.stored is not None:  # what is there now is ours to replace
-                wish = replace(wish, existing=IfExists.REPLACE, seen_etag=error.stored)
-            return self._upload(replace(wish, restart=True))
+        self._work.failed(task.name, error)
 
     def _upload(self, wish: UploadRequest) -> Headers:
         work = self._work
@@ -339,31 +343,34 @@ class _Uploader:
             journal=work.journal,
             monitor=TransferMonitor(concurrency=work.pace),
             incomplete=self._incomplete,
+            executor=work.executor,
         )
         return result.headers
+
+
+class _Here:
+    """The workers of this process."""
+
+    def __init__(self, uploader: _Uploader, crew: Crew) -> None:
+        self._uploader = uploader
+        self._crew = crew
+
+    def do(self, task: SendFile) -> None:
+        """Have it sent by a worker."""
+        self._crew.do(_Sending(self._uploader, task))
 
 
 class _Sending:
     """One file on its way; many wait at a time, so it is small."""
 
-    __slots__ = ("_compared", "_item", "_path", "_preconditions", "_uploader")
+    __slots__ = ("_task", "_uploader")
 
-    def __init__(
-        self,
-        uploader: _Uploader,
-        item: _Local,
-        path: str,
-        preconditions: Headers,
-        compared: ListedObject | None = None,
-    ) -> None:
+    def __init__(self, uploader: _Uploader, task: SendFile) -> None:
         self._uploader = uploader
-        self._item = item
-        self._path = path
-        self._preconditions = preconditions
-        self._compared = compared
+        self._task = task
 
     def __call__(self) -> None:
-        self._uploader.send(self._item, self._path, self._preconditions, self._compared)
+        self._uploader.send(self._task)
 
 
 def _has_object(found: WalkEntry) -> bool:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from ocihaul.directories.names import from_disk
 from ocihaul.errors import SourceError, UsageError
+from ocihaul.filesystem import from_disk
 
 
 class Kind(Enum):

@@ -8,11 +8,9 @@ from ocihaul.emulator.handlers import (
     auth,
     bucket_rules,
     buckets,
-    lists,
     objects,
     pars,
     uploads,
-    work_requests,
 )
 
 _NAMESPACE = r"/n/(?P<namespace>[^/]+)"
@@ -61,12 +59,12 @@ OPERATIONS: tuple[Operation, ...] = (
     _row("CommitMultipartUpload", "POST", _UPLOAD, uploads.commit_upload),
     _row("AbortMultipartUpload", "DELETE", _UPLOAD, uploads.abort_upload),
     _row("ListMultipartUploadParts", "GET", _UPLOAD, uploads.list_parts),
-    _row("ListObjects", "GET", _BUCKET + "/o/?", lists.list_objects),
+    _row("ListObjects", "GET", _BUCKET + "/o/?", objects.list_objects),
     _row(
         "ListObjectVersions",
         "GET",
         _BUCKET + "/objectversions",
-        lists.list_object_versions,
+        objects.list_object_versions,
     ),
     _row(
         "RestoreObjects",
@@ -97,11 +95,11 @@ OPERATIONS: tuple[Operation, ...] = (
         buckets.make_bucket_writable,
         bare=True,
     ),
-    _row("ListWorkRequests", "GET", "/workRequests/?", work_requests.list_work_requests),
-    _row("GetWorkRequest", "GET", _WORK, work_requests.get_work_request),
-    _row("CancelWorkRequest", "DELETE", _WORK, work_requests.cancel_work_request),
-    _row("ListWorkRequestErrors", "GET", _WORK + "/errors", work_requests.list_errors),
-    _row("ListWorkRequestLogs", "GET", _WORK + "/logs", work_requests.list_logs),
+    _row("ListWorkRequests", "GET", "/workRequests/?", actions.list_work_requests),
+    _row("GetWorkRequest", "GET", _WORK, actions.get_work_request),
+    _row("CancelWorkRequest", "DELETE", _WORK, actions.cancel_work_request),
+    _row("ListWorkRequestErrors", "GET", _WORK + "/errors", actions.list_errors),
+    _row("ListWorkRequestLogs", "GET", _WORK + "/logs", actions.list_logs),
     _row("PutObjectLifecyclePolicy", "PUT", _BUCKET + "/l/?", bucket_rules.put_lifecycle),
     _row("GetObjectLifecyclePolicy", "GET", _BUCKET + "/l/?", bucket_rules.get_lifecycle),
     _row("DeleteObjectLifecyclePolicy", "DELETE", _BUCKET + "/l/?", bucket_rules.delete_lifecycle),

@@ -15,7 +15,7 @@ import h11
 
 from ocihaul.emulator.api import OPERATIONS
 from ocihaul.emulator.authentication import admit, recheck
-from ocihaul.emulator.call import Call, find
+from ocihaul.emulator.call import Call, Wire, find
 from ocihaul.emulator.fault_effects import (
     Cut,
     after_operation,
@@ -30,8 +30,7 @@ from ocihaul.emulator.handlers.common import request_id
 from ocihaul.emulator.handlers.objects import bytes_asked_for
 from ocihaul.emulator.log import Record, masked, without_secrets
 from ocihaul.emulator.responses import Answer, ApiError, not_authenticated
-from ocihaul.emulator.state import Service
-from ocihaul.emulator.wire import Wire
+from ocihaul.emulator.state import Service, Throttle
 
 
 class ClientGone(Exception):
@@ -52,6 +51,7 @@ class BodyReader:
         self._buffer = memoryview(buffer)
         self._marks: list[tuple[int, Callable[[Fault], None]]] = []
         self._trickle: float | None = None
+        self._throttle = Throttle(service.closing)  # of this connection alone
 
     def receive(self, write: Callable[[memoryview], object]) -> None:
         """Read the whole body into `write`."""
@@ -88,10 +88,13 @@ class BodyReader:
 
     def _read(self) -> memoryview:
         """The next bytes, none beyond the next mark."""
-        record, rate = self._record, self._service.settings.bandwidth
+        record, settings, throttle = self._record, self._service.settings, self._service.throttle
+        rate = settings.bandwidth
+        if settings.connection_bandwidth is not None:
+            rate, throttle = settings.connection_bandwidth, self._throttle
         room = min(
             len(self._buffer),
-            self._service.throttle.chunk(rate),
+            throttle.chunk(rate),
             record.body_expected - record.body_received,
         )
         if self._marks:
@@ -104,7 +107,7 @@ class BodyReader:
             raise ClientGone("the client closed in the middle of the body")
         record.body_received += size
         if rate is not None:
-            self._service.throttle.spent(size, rate)
+            throttle.spent(size, rate)
         return self._buffer[:size]
 
     # --- faults

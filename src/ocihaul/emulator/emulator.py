@@ -78,7 +78,7 @@ class Emulator:
                 faults=Faults(),
                 closing=threading.Event(),
             )
-            self._service.store.create_bucket(settings.bucket)
+            self.store.create_bucket(settings.bucket)
             #: PEM of the CA to trust, when TLS is on.
             self.ca_file: Path | None = None
             context = None
@@ -125,7 +125,7 @@ class Emulator:
     @property
     def namespace(self) -> str:
         """The one Object Storage namespace."""
-        return self._service.store.namespace
+        return self.store.namespace
 
     @property
     def settings(self) -> Settings:
@@ -152,6 +152,11 @@ class Emulator:
         return self._service.log
 
     # --- sessions
+
+    @property
+    def store(self) -> Store:
+        """The buckets and what is in them, for tests that change it behind the service's back."""
+        return self._service.store
 
     @property
     def auth(self) -> Authority:
@@ -209,17 +214,17 @@ class Emulator:
         self, name: str, *, storage_tier: str = "Standard", versioning: Versioning = "Disabled"
     ) -> None:
         """One more bucket."""
-        self._service.store.create_bucket(name, storage_tier, versioning)
+        self.store.create_bucket(name, storage_tier, versioning)
 
     def par_secrets(self) -> list[str]:
         """What the URLs of the PARs there are have that nobody else may know."""
-        store = self._service.store
+        store = self.store
         with store.lock:
             return [par.secret for bucket in store.buckets() for par in bucket.pars.values()]
 
     def issued_par_secrets(self) -> set[str]:
         """Those of deleted PARs, too: to be looked for in output."""
-        store = self._service.store
+        store = self.store
         with store.lock:
             return set[str]().union(*(bucket.par_secrets for bucket in store.buckets()))
 
@@ -236,7 +241,7 @@ class Emulator:
         algorithm: str | None = None,
     ) -> ObjectInfo:
         """Seed an object; with `part_size` as if it had come in parts of that many bytes."""
-        store = self._service.store
+        store = self.store
         size = part_size or max(1, len(data))
         intakes = []
         for start in range(0, max(1, len(data)), size):
@@ -275,17 +280,17 @@ class Emulator:
 
     def _object(self, bucket: str, name: str) -> StoredObject:
         self._service.settle()
-        return self._service.store.bucket(self.namespace, bucket).object(name)
+        return self.store.bucket(self.namespace, bucket).object(name)
 
     def object_names(self, bucket: str) -> list[str]:
         """All names, in order."""
         self._service.settle()
-        with self._service.store.lock:
-            return list(self._service.store.bucket(self.namespace, bucket).sorted_names())
+        with self.store.lock:
+            return list(self.store.bucket(self.namespace, bucket).sorted_names())
 
     def object_info(self, bucket: str, name: str) -> ObjectInfo:
         """What is known about an object; ApiError (404) if there is none."""
-        with self._service.store.lock:
+        with self.store.lock:
             stored = self._object(bucket, name)
             now = self._service.now()
             return ObjectInfo(
@@ -318,7 +323,7 @@ class Emulator:
 
     @contextlib.contextmanager
     def _reading(self, bucket: str, name: str) -> Any:
-        with self._service.store.lock:
+        with self.store.lock:
             blob = self._object(bucket, name).blob
             if blob.discarded:
                 raise ValueError(f"the bytes of {name!r} were discarded (Settings.discard)")
@@ -330,8 +335,8 @@ class Emulator:
 
     def uploads(self, bucket: str) -> list[UploadInfo]:
         """The multipart uploads in progress, oldest first."""
-        with self._service.store.lock:
-            uploads = self._service.store.bucket(self.namespace, bucket).uploads.values()
+        with self.store.lock:
+            uploads = self.store.bucket(self.namespace, bucket).uploads.values()
             return [
                 UploadInfo(
                     upload_id=upload.upload_id,

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import h11
 
+from ocihaul.emulator.call import Wire
 from ocihaul.emulator.connection_handler import ConnectionHandler
 from ocihaul.emulator.log import Record
 from ocihaul.emulator.settings import MIB
 from ocihaul.emulator.state import Service
-from ocihaul.emulator.wire import Wire
 
 _HANDSHAKE_SECONDS = 10.0
 #: What a paced connection may hold in the kernel: else a client is done long before we are.
@@ -77,7 +77,8 @@ class Server:
     def _serve(self, number: int, sock: socket.socket) -> None:
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._service.settings.bandwidth is not None:
+            settings = self._service.settings
+            if settings.bandwidth is not None or settings.connection_bandwidth is not None:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _PACED_BUFFER)
             if self._tls is not None:
                 sock = self._secure(number, self._tls, sock)

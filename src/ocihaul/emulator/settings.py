@@ -64,6 +64,8 @@ class Settings:
     # --- bodies
     #: Bytes a second over all request bodies together; None: as fast as they come.
     bandwidth: float | None = None
+    #: The same for the bodies of each connection by itself.
+    connection_bandwidth: float | None = None
     #: The same for the bytes of objects in answers.
     answer_bandwidth: float | None = None
     #: 100 Continue is sent this late; None: at once.
@@ -166,6 +168,7 @@ class SettingsChange(TypedDict, total=False):
     clock_offset: float
     max_skew: float
     bandwidth: float | None
+    connection_bandwidth: float | None
     answer_bandwidth: float | None
     continue_delay: float | None
     ignore_expect: bool

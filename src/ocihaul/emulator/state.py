@@ -6,10 +6,9 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from ocihaul.emulator.auth import Authority
-from ocihaul.emulator.buckets import Store
+from ocihaul.emulator.buckets import Store, replicate
 from ocihaul.emulator.faults import Faults, RandomFaults
 from ocihaul.emulator.log import Log
-from ocihaul.emulator.replication import replicate
 from ocihaul.emulator.settings import MIB, Settings
 from ocihaul.emulator.work_requests import WorkRequests
 

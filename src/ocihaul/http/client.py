@@ -347,6 +347,8 @@ class HttpClient:
                     generation=credential.generation,
                     body_sent=moved.body_sent,
                     body_received=moved.body_received,
+                    connection=moved.connection,
+                    stalled=isinstance(moved, Stalled),
                 )
             )
 

@@ -10,20 +10,26 @@ As a program of its own, for those who want it in a child process (`ocihaul exec
     python -m ocihaul.integrations.oci_cli os object put …
 """
 
+import ast
 import os
 import sys
 import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
 from ocihaul.errors import OcihaulError, SessionError, UsageError
 from ocihaul.events import Event, Listener, Notice, RenewalFailed, SessionPaused, SessionResumed
 from ocihaul.integrations.extras import OCI_CLI, is_there, require
-from ocihaul.integrations.oci_cli_debug import redacted_debug
-from ocihaul.integrations.oci_cli_settings import TOKEN, is_session_by_default, settings_for
+from ocihaul.integrations.oci_cli_hooks import (
+    TOKEN,
+    is_session_by_default,
+    redacted_debug,
+    settings_for,
+)
 from ocihaul.printing import say, say_text
 from ocihaul.session.credential import Credential
 from ocihaul.session.session import Session, home_directory
@@ -37,6 +43,38 @@ RESUMABLE = 75  # EX_TEMPFAIL of sysexits.h
 def is_installed() -> bool:
     """Whether `run` can work; imports nothing."""
     return is_there(OCI_CLI)
+
+
+#: What the official CLI has beside its services.
+_NO_SERVICES = frozenset({"setup", "session", "raw-request"})
+
+
+def has_service(name: str) -> bool:
+    """Whether the official CLI is installed and `oci NAME …` is one of its commands."""
+    if not is_installed():
+        return False
+    found = find_spec("oci_cli")  # to import it takes seconds
+    places = found.submodule_search_locations if found is not None else None
+    for place in places or ():
+        try:
+            text = (Path(place) / "service_mapping.py").read_text(encoding="utf-8")
+        except OSError:
+            continue
+        return name in _NO_SERVICES or name in _keys(text)
+    return True  # of another version: then it may have it
+
+
+def _keys(source: str) -> frozenset[str]:
+    """The keys of the dictionaries that a module defines; none where it cannot be read."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return frozenset()
+    tables = [node.value for node in tree.body if isinstance(node, ast.Assign)]
+    keys = [key for table in tables if isinstance(table, ast.Dict) for key in table.keys]
+    return frozenset(
+        key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)
+    )
 
 
 def run(argv: Sequence[str], *, listener: Listener | None = None) -> int:

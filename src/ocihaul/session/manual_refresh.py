@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from ocihaul.clock import moment
 from ocihaul.config.sources import login_command
 from ocihaul.errors import RenewalUnavailable, SessionError, SessionExpiredError
-from ocihaul.session.credential import Credential
+from ocihaul.session.credential import Credential, SessionToken
 from ocihaul.session.policy import Failed, NotExtended, Provider, Refused, Renewed
 from ocihaul.session.store import CredentialStore, StoreBusy, replaceable
-from ocihaul.session.token import SessionToken
 
 #: The default number of attempts, and the longest pause between two, seconds.
 ATTEMPTS = 3

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from ocihaul.errors import OcihaulError
-from ocihaul.session.credential import Credential
-from ocihaul.session.token import SessionToken
+from ocihaul.session.credential import Credential, SessionToken
 
 #: A renewal is due at this share of the token's own life, give or take `_SPREAD`, so that
 #: processes that share a session do not all wake at once.

@@ -23,10 +23,9 @@ from ocihaul.clock import ServerClock
 from ocihaul.documents import DocumentError, read_object
 from ocihaul.errors import ConfigError, CredentialError, RenewalUnavailable, UsageError
 from ocihaul.hosts import Origin
-from ocihaul.session.credential import Credential, CredentialProvider, sign
+from ocihaul.session.credential import Credential, CredentialProvider, SessionToken, sign
 from ocihaul.session.policy import Failed, NotExtended, Outcome, Refused, Renewed
 from ocihaul.session.store import public_pem
-from ocihaul.session.token import SessionToken
 from ocihaul.transport.message import Answer, Request, Stopped, WireError, excerpt
 
 #: Sends one request to the auth service; the float is the seconds it may take in all.

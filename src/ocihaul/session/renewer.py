@@ -17,6 +17,7 @@ from ocihaul.errors import RenewalUnavailable, SessionExpiredError
 from ocihaul.events import RenewalFailed, SessionPaused
 from ocihaul.redaction import redact
 from ocihaul.session import policy
+from ocihaul.session.credential import SessionToken
 from ocihaul.session.policy import (
     MINT,
     REFRESH,
@@ -29,7 +30,6 @@ from ocihaul.session.policy import (
 )
 from ocihaul.session.state import LOOK_EVERY, SessionState, TokenState
 from ocihaul.session.store import StoreBusy
-from ocihaul.session.token import SessionToken
 from ocihaul.threads import start_as_many
 from ocihaul.transport.message import StopSign
 

@@ -24,7 +24,7 @@ from ocihaul.config import Flags, Settings, resolve
 from ocihaul.errors import ConfigError
 from ocihaul.events import CredentialRejected, Listener, Notice, ignore
 from ocihaul.hosts import Origin
-from ocihaul.session.credential import ApiKey, Credential, CredentialProvider
+from ocihaul.session.credential import ApiKey, Credential, CredentialProvider, SessionToken
 from ocihaul.session.policy import MINT, REFRESH, Decision, Outcome, Provider, Refused
 from ocihaul.session.providers import (
     STOP_GRACE,
@@ -37,7 +37,6 @@ from ocihaul.session.providers import (
 from ocihaul.session.renewer import BackgroundRenewal, Renewer, TokenWaiter
 from ocihaul.session.state import SessionState, SessionStatus
 from ocihaul.session.store import CredentialStore, load_key, read_key_file
-from ocihaul.session.token import SessionToken
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Answer, Request, StopSign
 from ocihaul.transport.pool import exchange_once

@@ -14,10 +14,9 @@ from ocihaul.clock import ServerClock
 from ocihaul.errors import CredentialError
 from ocihaul.events import Listener, Notice, SessionResumed, TokenChanged
 from ocihaul.session import policy
-from ocihaul.session.credential import Credential
+from ocihaul.session.credential import Credential, SessionToken
 from ocihaul.session.policy import Decision, History
 from ocihaul.session.store import CredentialStore, TokenAndKey
-from ocihaul.session.token import SessionToken
 
 #: The source of a token that another process, or a login, has written.
 FILE = "file"

@@ -32,14 +32,13 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_pem_public_key,
 )
-from filelock import FileLock, Timeout
 
 from ocihaul.config.sources import login_command
 from ocihaul.errors import CredentialError
 from ocihaul.filesystem import sync_directory, sync_file
 from ocihaul.redaction import hold, hold_key
+from ocihaul.session.credential import SessionToken
 from ocihaul.session.lockfile import give_to_owner_of, lock_file_for, make_for_owner
-from ocihaul.session.token import SessionToken
 
 _END = re.compile(rb"-----END [A-Z ]*PRIVATE KEY-----")
 
@@ -278,6 +277,8 @@ class CredentialStore:
         Raises StoreBusy after `timeout` seconds, or soon after `stopped` has become true; OSError
         where there can be no lock.
         """
+        from filelock import FileLock, Timeout  # noqa: PLC0415  start-up time: renewals only
+
         path = self.lock_file()
         make_for_owner(path, self.token_file)
         lock = FileLock(path, poll_interval=0.05, mode=0o600)

@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from filelock import FileLock, Timeout
-
 from ocihaul.errors import JournalError, TransferInProgressError
 from ocihaul.events import Listener, Notice
 from ocihaul.filesystem import is_own
@@ -175,6 +173,8 @@ def _is_named(file: int, path: Path) -> bool:
 
 @contextlib.contextmanager
 def _windows_lock(path: Path, wait: float) -> Iterator[None]:
+    from filelock import FileLock, Timeout  # noqa: PLC0415  start-up time: Windows only
+
     try:
         with FileLock(path, timeout=wait, poll_interval=_POLL_INTERVAL):
             yield

@@ -14,17 +14,19 @@ from collections.abc import Callable
 from ocihaul.transport.channel import READ, SLICE, WRITE, Channel, Inflow, Timeouts
 from ocihaul.transport.congestion import SYSTEM, Congestion, CongestionWatch
 from ocihaul.transport.flows import Flows, Limiter, unlimited
-from ocihaul.transport.framing import AnswerHead, Reply, request_head
 from ocihaul.transport.message import (
     ERROR_LIMIT,
     Answer,
+    AnswerHead,
     Block,
     Body,
+    Reply,
     Request,
     Sink,
     Stalled,
     StopSign,
     WireError,
+    request_head,
 )
 
 #: How long to listen for an answer once sending has failed, seconds.
@@ -54,8 +56,11 @@ class Connection:
         limiter: Limiter | None = None,
         flows: Flows | None = None,
         congestion: Congestion | None = None,
+        number: int | None = None,
     ) -> None:
+        """`number` tells it from the others of its pool, for people."""
         self._channel = Channel(sock, timeouts, stop)
+        self._number = number
         self._flows = flows or Flows(limiter)
         self._congestion = congestion or Congestion(SYSTEM)
         self._limiter = limiter or Limiter(unlimited)
@@ -107,13 +112,21 @@ class Connection:
                 body = self._receive_body(head, request.answer_limit)
         except WireError as error:
             error.body_sent, error.body_received = self._body_sent, self._body_received
+            error.connection = self._number
             error.stale = self._used and not self._has_answer() and not self._body_sent
             raise
         finally:
             self._channel.end_flow(well=False)
         self._used = True
         self.reusable = all_sent and not reply.is_last
-        return Answer(head.status, head.headers, body, self._body_sent, self._body_received)
+        return Answer(
+            head.status,
+            head.headers,
+            body,
+            self._body_sent,
+            self._body_received,
+            connection=self._number,
+        )
 
     def _has_answer(self) -> bool:
         return self._reply.head is not None

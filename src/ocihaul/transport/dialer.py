@@ -18,8 +18,6 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, zip_longest
 from pathlib import Path
 
-import h11
-
 from ocihaul.errors import ConfigError
 from ocihaul.hosts import Origin, host_and_port, refused
 from ocihaul.transport.channel import READ, SLICE, WRITE, Watch, wait_for
@@ -249,7 +247,7 @@ class Dialer:
                 f"the certificate of {origin} is not trusted: {error.verify_message}",
                 hint="Name the CA that signed it with `cert_bundle` (or REQUESTS_CA_BUNDLE).",
             ) from error
-        except (OSError, h11.RemoteProtocolError) as error:
+        except OSError as error:
             sock.close()
             via = f" through the proxy {proxy}" if proxy else ""
             what = excerpt(error, 200)

@@ -1,6 +1,7 @@
 """Connections kept for the next request, per origin, shared by threads."""
 
 import contextlib
+import itertools
 import threading
 import time
 from collections import Counter
@@ -34,6 +35,7 @@ class Shared:
         self.congestion = congestion or Congestion()
         self.flows = Flows(limiter)
         self.turns = Turns(self.flows.limiter)
+        self.numbers = itertools.count(1)  # of connections; next() is atomic
         self.lock = threading.Lock()  # guards all below
         self.opened = threading.Condition(self.lock)
         self.opening: Counter[Origin] = Counter()  # ahead of their requests
@@ -179,6 +181,7 @@ class Pool:
             limiter=self._limiter,
             flows=self._shared.flows,
             congestion=self._shared.congestion,
+            number=next(self._shared.numbers),
         )
 
     @contextlib.contextmanager

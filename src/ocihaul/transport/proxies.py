@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, unquote_to_bytes
 
-import h11
-
 from ocihaul.errors import ConfigError
 from ocihaul.hosts import Origin, host_and_port, host_of, shown, split_url
 from ocihaul.redaction import hold
@@ -154,8 +152,10 @@ def open_tunnel(
     """Let a connected, non-blocking socket to `proxy` lead to `origin`.
 
     `until` is on the monotonic clock. Raises WireError when there is no tunnel by then, ConfigError
-    when the proxy will not make one (see `refusal`), Stopped.
+    when the proxy will not make one (see `refusal`), OSError when it does not speak HTTP, Stopped.
     """
+    import h11  # noqa: PLC0415  start-up time: most connections need no tunnel
+
     headers = [("Host", origin.authority)]
     if proxy.authorization:
         headers.append(("Proxy-Authorization", proxy.authorization))
@@ -165,7 +165,10 @@ def open_tunnel(
     _send(sock, watch, protocol.send(request) or b"", until=until, stop=stop)
     left = MOST_ANSWER
     while True:
-        event = protocol.next_event()
+        try:
+            event = protocol.next_event()
+        except h11.RemoteProtocolError as error:
+            raise OSError(f"the proxy's answer is not HTTP: {error}") from error
         if isinstance(event, h11.Response):
             break
         if event is h11.NEED_DATA:

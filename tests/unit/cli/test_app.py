@@ -50,6 +50,7 @@ def test_the_version_is_told(ocihaul: Command) -> None:
     assert (outcome.code, outcome.out) == (0, f"ocihaul {__version__}\n")
 
 
+@pytest.mark.untraced
 def test_the_version_loads_nothing_heavy() -> None:
     code = (
         "import sys; from ocihaul.cli.app import run; run(['--version'])\n"

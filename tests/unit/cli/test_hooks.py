@@ -11,8 +11,7 @@ import pytest
 
 from ocihaul.cli.park_hooks import PauseHook, environment_value, run_hook
 from ocihaul.events import Event, Notice, SessionPaused
-from ocihaul.session.keeper.metrics import Sample, exposition, write_metrics
-from ocihaul.session.keeper.systemd import Notifier
+from ocihaul.session.keeper.reporting import Notifier, Sample, exposition, write_metrics
 from tests.support import is_gone
 
 REASONS = {

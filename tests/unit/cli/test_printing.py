@@ -308,9 +308,8 @@ _ALLOWED = {
     "printing.py": "the one place",
     "cli/standard_streams.py": "it is the streams",
     "cli/prompts.py": "prompts, which click prints: their text is made safe",
-    "cli/progress.py": "the bar: rich prints it, its text is made safe",
     "events.py": "log_events: the caller's own logger, with lines that are made safe",
-    "integrations/oci_cli_debug.py": "the official CLI's own lines, masked",
+    "integrations/oci_cli_hooks.py": "the official CLI's own lines, masked",
 }
 _STREAMS = {"stdout", "stderr", "stream", "_stream", "console", "_console", "screen"}
 _PRINTING = {

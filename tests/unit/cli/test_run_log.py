@@ -38,6 +38,7 @@ from ocihaul.events import (
     AttemptFinished,
     BytesSent,
     CredentialRejected,
+    DirectoryProgress,
     FileFinished,
     MultipartUploadCreated,
     Notice,
@@ -47,6 +48,7 @@ from ocihaul.events import (
     RetryScheduled,
     SessionPaused,
     TokenChanged,
+    TransferProgress,
     UploadPlanned,
 )
 from tests.unit.cli.test_printing import ACTIVE, EVENTS, any_event
@@ -148,9 +150,15 @@ def test_bytes_that_move_are_summed_up_in_progress(written: Lines) -> None:
     log(UploadPlanned("db.tar", 4 * MIB, MIB, 4, 2, multipart=True))
     log(BytesSent(1, MIB))
     log(PartFinished(1, MIB))
+    log(TransferProgress(MIB, 4 * MIB, 0.25, 2.0 * MIB, 1.5, 1, 4))
     log.beat()
-    *_, progress = written.read()
-    assert progress["event"] == "progress"
+    *_, finished, progress = written.read()
+    assert (finished["event"], progress["event"]) == ("part_finished", "progress")
+    assert (progress["fraction"], progress["rate"], progress["seconds_left"]) == (
+        0.25,
+        2 * MIB,
+        1.5,
+    )
     assert (progress["bytes"], progress["size"]) == (MIB, 4 * MIB)
     assert (progress["parts"], progress["part_count"]) == (1, 4)
 
@@ -160,10 +168,12 @@ def test_progress_of_a_directory_counts_files(written: Lines) -> None:
     log(events.DirectoryScanned(7, 700, complete=True))
     log(FileFinished("a", 100))
     log(events.FileFailed("b", "broken"))
+    log(DirectoryProgress(100, 700, 1 / 7, 50.0, 12.0, 1, 2, 1, 7, complete=True))
     log.beat()
     *_, failed, progress = written.read()
     assert failed["level"] == "error"
     assert [progress[key] for key in ("files", "files_found", "bytes", "failed")] == [1, 7, 100, 1]
+    assert [progress[key] for key in ("unchanged", "size", "fraction")] == [2, 700, 0.1429]
     assert progress["complete"] is True
 
 

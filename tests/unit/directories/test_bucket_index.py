@@ -1,5 +1,6 @@
 """Look-ups with as few pages as possible."""
 
+import threading
 from typing import Any, cast
 
 import pytest
@@ -8,7 +9,7 @@ from ocihaul.directories.bucket_index import BucketIndex
 from ocihaul.directories.shards import Shard
 from ocihaul.errors import ServiceError
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.values import ListedObject, ObjectPage, Selection
+from ocihaul.storage.values import PAGE, ListedObject, ObjectPage, Selection
 
 
 class Lists:
@@ -18,7 +19,9 @@ class Lists:
         self.names = sorted(names)
         self.pages: list[tuple[str, int]] = []
 
-    def list_objects(self, _ns: str, _bucket: str, selection: Selection, *, page_size: int) -> Any:
+    def list_objects(
+        self, _ns: str, _bucket: str, selection: Selection, *, page_size: int = PAGE
+    ) -> Any:
         start = selection.start or ""
         self.pages.append((start, page_size))
         names = [name for name in self.names if name >= start]
@@ -73,3 +76,54 @@ def test_a_list_that_goes_in_circles_ends() -> None:
 
     with pytest.raises(ServiceError, match="never end"):
         found(Circle([]), ["b"])
+
+
+def test_the_page_after_one_that_is_of_use_is_asked_for_before_it_is_needed() -> None:
+    service = Lists([f"{number:05}" for number in range(2000)])
+    asked = threading.Event()
+
+    class Watched(BucketIndex):
+        def page_from(self, name: str, size: int) -> ObjectPage:
+            page = super().page_from(name, size)
+            if name == "01000":
+                asked.set()
+            return page
+
+    finder = Watched(cast("StorageClient", service), "ns", "b").finder()
+    for name in service.names[:501]:
+        assert finder.find(name) is not None
+    assert asked.wait(30)
+    assert [start for start, _ in service.pages] == ["00000", "01000"]
+    assert finder.find("01999") is not None
+    assert len(service.pages) == 2
+
+
+def test_no_page_is_asked_for_ahead_of_one_that_is_hardly_used() -> None:
+    service = Lists([f"{number:05}" for number in range(2000)])
+    finder = BucketIndex(cast("StorageClient", service), "ns", "b").finder()
+    assert all(finder.find(name) is not None for name in service.names[:900:9])
+    assert [start for start, _ in service.pages] == ["00000"]
+
+
+def test_a_page_that_was_asked_for_ahead_may_end_before_the_next_name() -> None:
+    service = Lists([f"{number:05}" for number in range(3500)])
+    finder = BucketIndex(cast("StorageClient", service), "ns", "b").finder()
+    assert all(finder.find(name) is not None for name in service.names[:600])
+    assert finder.find("03200") is not None
+    assert [start for start, _ in service.pages] == ["00000", "01000", "02000", "03200"]
+
+
+def test_what_is_wrong_with_a_page_asked_for_ahead_is_raised_where_it_is_needed() -> None:
+    class Broken(Lists):
+        def list_objects(self, *where: Any, **size: Any) -> Any:
+            if len(self.pages) == 1:
+                self.pages.append(("broken", 0))
+                raise ServiceError(status=500, code=None, message="broken", operation="ListObjects")
+            yield from super().list_objects(*where, **size)
+
+    service = Broken([f"{number:05}" for number in range(2000)])
+    finder = BucketIndex(cast("StorageClient", service), "ns", "b").finder()
+    assert all(finder.find(name) is not None for name in service.names[:1000])
+    assert service.pages[1:] == [("broken", 0)]
+    with pytest.raises(ServiceError, match="broken"):
+        finder.find("01000")

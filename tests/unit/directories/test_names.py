@@ -11,16 +11,15 @@ from ocihaul.directories.names import (
     ancestors,
     disk_path,
     folded,
-    from_disk,
     is_text,
     object_name,
-    on_disk,
     printable,
     readable_part,
     relative_path,
     sort_key,
 )
 from ocihaul.errors import UsageError
+from ocihaul.filesystem import from_disk, on_disk
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from ocihaul.emulator.handlers.lists import Page, page_of
+from ocihaul.emulator.handlers.objects import Page, page_of
 from ocihaul.emulator.responses import ApiError
 
 

@@ -9,10 +9,9 @@ from ocihaul.clock import ServerClock
 from ocihaul.errors import ServiceError
 from ocihaul.hosts import Origin
 from ocihaul.http.client import HttpClient, ServiceCall
-from ocihaul.session.credential import ApiKey, Credential
+from ocihaul.session.credential import ApiKey, Credential, SessionToken
 from ocihaul.session.policy import Failed, Renewed
 from ocihaul.session.providers import RefreshProvider
-from ocihaul.session.token import SessionToken
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Answer, Request, StopSign
 from ocihaul.transport.pool import Pool

@@ -11,8 +11,13 @@ import pytest
 from ocihaul.cli.passthrough import split
 from ocihaul.errors import UsageError
 from ocihaul.integrations import oci_cli, oci_cli_hooks
-from ocihaul.integrations.oci_cli_debug import clean, redacted_debug
-from ocihaul.integrations.oci_cli_settings import given, is_session_by_default, settings_for
+from ocihaul.integrations.oci_cli_hooks import (
+    clean,
+    given,
+    is_session_by_default,
+    redacted_debug,
+    settings_for,
+)
 from tests.support import make_token, rsa_key
 from tests.world import world
 

@@ -11,10 +11,12 @@ from ocihaul import events
 from ocihaul.events import (
     AnyEvent,
     AttemptFinished,
+    BytesFound,
     BytesReceived,
     BytesSent,
     ClockCorrected,
     CredentialRejected,
+    DirectoryProgress,
     DirectoryScanned,
     DownloadFinished,
     DownloadPlanned,
@@ -31,6 +33,7 @@ from ocihaul.events import (
     SessionPaused,
     SessionResumed,
     TokenChanged,
+    TransferProgress,
     UploadFinished,
     UploadPlanned,
     log_events,
@@ -68,6 +71,7 @@ def moved(event: AnyEvent) -> int:
             | RetryScheduled()
             | UploadPlanned()
             | MultipartUploadCreated()
+            | BytesFound()
             | PartFinished()
             | PartResent()
             | UploadFinished()
@@ -76,6 +80,8 @@ def moved(event: AnyEvent) -> int:
             | DirectoryScanned()
             | FileFinished()
             | FileFailed()
+            | TransferProgress()
+            | DirectoryProgress()
         ):
             return 0
         case _:
@@ -152,6 +158,4 @@ def test_threads_write_whole_lines(caplog: pytest.LogCaptureFixture) -> None:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert sorted(caplog.messages) == sorted(
-        f"BytesSent(part_number={number}, count=1)" for number in range(20)
-    )
+    assert sorted(caplog.messages) == sorted(repr(BytesSent(number, 1)) for number in range(20))

@@ -5,12 +5,11 @@ from pathlib import Path
 
 from ocihaul.clock import ServerClock
 from ocihaul.session import policy
-from ocihaul.session.credential import Credential
+from ocihaul.session.credential import Credential, SessionToken
 from ocihaul.session.policy import Decision, Failed, History, Outcome, Renewed
 from ocihaul.session.renewer import Renewer
 from ocihaul.session.session import Session
 from ocihaul.session.store import CredentialStore
-from ocihaul.session.token import SessionToken
 from tests.support import NOW, Hand, make_token, pem, rsa_key
 
 HOUR = 3600.0

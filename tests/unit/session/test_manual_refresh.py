@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from ocihaul.errors import RenewalUnavailable, SessionError, SessionExpiredError
-from ocihaul.session.credential import Credential
+from ocihaul.session.credential import Credential, SessionToken
 from ocihaul.session.manual_refresh import Refreshed, refresh_once
 from ocihaul.session.policy import Failed, NotExtended, Outcome, Refused, Renewed
 from ocihaul.session.store import CredentialStore, write_private
-from ocihaul.session.token import SessionToken
 from tests.support import NOW, make_token, pem, rsa_key
 
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocihaul.session import policy
+from ocihaul.session.credential import SessionToken
 from ocihaul.session.policy import Decision, History
-from ocihaul.session.token import SessionToken
 from tests.support import NOW
 
 HOUR = 3600.0

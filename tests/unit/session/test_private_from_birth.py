@@ -52,7 +52,7 @@ from ocihaul.session.login.profile_files import NewSession, write_session, write
 from ocihaul.session.login.profile_paths import ProfilePaths, prepare
 from ocihaul.session.store import CredentialStore
 from ocihaul.session.lockfile import KeeperLock
-from ocihaul.session.token import SessionToken
+from ocihaul.session.credential import SessionToken
 from tests.support import NOW, make_token, rsa_key
 
 key = rsa_key()

@@ -13,12 +13,11 @@ from ocihaul.config import Flags, resolve
 from ocihaul.emulator import Emulator, Settings
 from ocihaul.errors import ConfigError
 from ocihaul.hosts import Origin
-from ocihaul.session.credential import ApiKey, Credential
+from ocihaul.session.credential import ApiKey, Credential, SessionToken
 from ocihaul.session.policy import Failed, Outcome, Refused, Renewed
 from ocihaul.session.providers import MINT_PATH, ApiKeyProvider, AuthService
 from ocihaul.session.session import Session, open_api_key_provider
 from ocihaul.session.store import CredentialStore
-from ocihaul.session.token import SessionToken
 from ocihaul.transport.message import Answer, Request, Stopped, WireError
 from tests.support import NOW, Hand, make_token, pem, rsa_key
 

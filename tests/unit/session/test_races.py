@@ -19,11 +19,11 @@ from filelock import FileLock
 from ocihaul.clock import ServerClock
 from ocihaul.errors import CredentialError, SessionError
 from ocihaul.session import store as store_module
+from ocihaul.session.credential import SessionToken
 from ocihaul.session.lockfile import KeeperLock
 from ocihaul.session.login.profile_files import write_token
 from ocihaul.session.policy import Failed, Renewed
 from ocihaul.session.store import CredentialStore, TokenAndKey
-from ocihaul.session.token import SessionToken
 from tests.support import NOW, Hand, make_token, pem, rsa_key
 from tests.unit.session.test_session import HOUR, Auth, Rig, token
 
@@ -144,7 +144,7 @@ from ocihaul.clock import ServerClock
 from ocihaul.session.policy import Renewed
 from ocihaul.session.session import Session
 from ocihaul.session.store import CredentialStore, TokenAndKey
-from ocihaul.session.token import SessionToken
+from ocihaul.session.credential import SessionToken
 from tests.support import NOW, Hand, make_token, rsa_key
 
 home, case = Path(sys.argv[1]), sys.argv[2]

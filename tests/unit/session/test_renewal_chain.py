@@ -22,7 +22,7 @@ from ocihaul.errors import LoginError, SessionExpiredError
 from ocihaul.events import RenewalFailed, TokenChanged
 from ocihaul.hosts import Origin
 from ocihaul.session import renewer
-from ocihaul.session.credential import ApiKey, Credential
+from ocihaul.session.credential import ApiKey, Credential, SessionToken
 from ocihaul.session.login.browser_login import BrowserLogin
 from ocihaul.session.login.profile_files import NewSession, replace_session
 from ocihaul.session.login.profile_paths import ProfilePaths
@@ -46,7 +46,6 @@ from ocihaul.session.providers import ApiKeyProvider, AuthService, RefreshProvid
 from ocihaul.session.session import Session
 from ocihaul.session.state import FILE, SessionState
 from ocihaul.session.store import CredentialStore
-from ocihaul.session.token import SessionToken
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Answer, Request
 from ocihaul.transport.pool import exchange_once

@@ -16,12 +16,11 @@ from ocihaul.events import (
     SessionResumed,
     TokenChanged,
 )
-from ocihaul.session.credential import Credential
+from ocihaul.session.credential import Credential, SessionToken
 from ocihaul.session.policy import NOT_MOVED, Failed, NotExtended, Outcome, Refused, Renewed
 from ocihaul.session.session import Session
 from ocihaul.session.state import SessionStatus
 from ocihaul.session.store import CredentialStore, TokenAndKey, write_private
-from ocihaul.session.token import SessionToken
 from tests.support import NOW, Hand, Recorder, make_token, pem, rsa_key
 
 HOUR = 3600.0

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from ocihaul.errors import CredentialError
+from ocihaul.session.credential import SessionToken
 from ocihaul.session.store import CredentialStore, StoreBusy, write_private
-from ocihaul.session.token import SessionToken
 from tests.support import NOW, make_token, pem, rsa_key
 
 

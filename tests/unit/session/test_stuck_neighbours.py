@@ -8,11 +8,10 @@ import pytest
 
 from ocihaul.clock import ServerClock
 from ocihaul.events import Notice, RenewalFailed
-from ocihaul.session.credential import Credential
+from ocihaul.session.credential import Credential, SessionToken
 from ocihaul.session.policy import Outcome, Renewed
 from ocihaul.session.session import Session
 from ocihaul.session.store import CredentialStore, StoreBusy
-from ocihaul.session.token import SessionToken
 from tests.support import Hand, Recorder, make_token, pem, rsa_key
 
 HOUR = 3600.0

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocihaul.errors import CredentialError
-from ocihaul.session.token import SessionToken
+from ocihaul.session.credential import SessionToken
 from tests.support import NOW, make_token, rsa_key
 
 

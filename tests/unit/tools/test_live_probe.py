@@ -51,7 +51,7 @@ def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Probe:
 
 
 def bucket_names(oci: Emulator) -> list[str]:
-    store = oci._service.store
+    store = oci.store
     with store.lock:
         return [bucket.name for bucket in store.buckets()]
 

@@ -3,8 +3,7 @@
 import h11
 import pytest
 
-from ocihaul.transport.framing import Reply, request_head, usual_head
-from ocihaul.transport.message import Request
+from ocihaul.transport.message import Reply, Request, request_head, usual_head
 
 HEADERS = {"host": "x", "authorization": 'Signature keyId="a/b",signature="c=="', "opc-meta-a": ""}
 
@@ -152,3 +151,39 @@ def test_bytes_that_nobody_asked_for_end_the_connection(data: bytes) -> None:
     reply.take(data + b"HTTP/1.1 200 OK\r\n")
     assert b"".join(reply.body(bytes)) == b"hello"
     assert reply.is_last
+
+
+GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+
+
+def is_final(reply: Reply) -> bool:
+    return reply.head is not None
+
+
+@pytest.mark.parametrize("interim", [GO_ON, b"HTTP/1.1 100\r\n\r\n", GO_ON * 3000])
+def test_to_go_on_is_heard_and_the_answer_after_it_is_the_answer(interim: bytes) -> None:
+    reply = Reply("PUT")
+    assert reply.take(interim)
+    assert not is_final(reply)
+    assert reply.take(OK + b"ab")
+    assert reply.head is not None
+    assert (reply.head.status, reply.ahead(9)) == (200, b"ab")
+
+
+def test_to_go_on_and_the_answer_may_come_in_one_piece_or_in_any_two() -> None:
+    whole = GO_ON + OK + b"ab"
+    for cut in range(1, len(whole)):
+        reply = Reply("PUT")
+        reply.take(whole[:cut])
+        if not is_final(reply):
+            assert reply.take(whole[cut:]), cut
+        assert reply.head is not None, cut
+        assert reply.head.status == 200, cut
+
+
+def test_other_interim_answers_are_no_leave_to_go_on() -> None:
+    reply = Reply("PUT")
+    assert not reply.take(b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n")
+    assert reply.take(GO_ON)
+    assert reply.head is None

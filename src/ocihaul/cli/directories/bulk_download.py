@@ -5,6 +5,7 @@ from typing import Any, TextIO
 
 import click
 
+from ocihaul.cli.cluster import dask_options
 from ocihaul.cli.directories import options as shared
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
@@ -22,14 +23,15 @@ COMMAND = ("os", "object", "bulk-download")
 @click.option("--overwrite", is_flag=True, help="Replace existing files without asking.")
 @click.option("--no-overwrite", is_flag=True, help="Keep existing files.")
 @shared.options(shared.PARALLEL)
-@click.option("--multipart-download-threshold", type=click.IntRange(128, 51200), hidden=True)
+@click.option("--multipart-download-threshold", type=PartSize(128, 51200), hidden=True)
 @click.option("--no-multipart", is_flag=True, help="Fetch each object in one piece.")
 @click.option(
     "--part-size",
     type=PartSize(128, 51200),
-    help="Size of a part in MiB, or with its unit, such as 50000000B. [128]",
+    help="Size of a part in MiB, or with its unit, such as 200M. [128]",
 )
 @shared.options(shared.FILTERS, shared.KEY_FILE, shared.DRY_RUN, shared.SHARD)
+@dask_options
 @from_json_option
 @global_options(hidden=True)
 @click.pass_context
@@ -77,7 +79,7 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
         shard=shared.shard(given),
         multipart=not given.get("no_multipart"),
         part_size=given.get("part_size"),
-        threshold=shared.in_bytes(given.get("multipart_download_threshold")),
+        threshold=given.get("multipart_download_threshold"),
         parallel=shared.parallel(given.get("parallel_operations_count")),
         sse_customer_key=customer_key(given.get("encryption_key_file"), invocation.home),
     )

@@ -6,6 +6,7 @@ from typing import Any, TextIO
 
 import click
 
+from ocihaul.cli.cluster import dask_options
 from ocihaul.cli.directories import options as shared
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
@@ -23,12 +24,15 @@ COMMAND = ("os", "object", "bulk-upload")
 @click.option("--overwrite", is_flag=True, help="Replace existing objects without asking.")
 @click.option("--no-overwrite", is_flag=True, help="Keep existing objects.")
 @click.option("--no-multipart", is_flag=True, help="Send each object in one piece.")
-@click.option("--part-size", type=PartSize(), help="Size of a part in MiB, or with its unit. [128]")
+@click.option(
+    "--part-size", type=PartSize(), help="Size of a part in MiB, or with its unit (200M). [128]"
+)
 @click.option("--disable-parallel-uploads", is_flag=True, help="Has no effect.")
 @click.option("--parallel-upload-count", type=ParallelCount(), help="At a time, or auto. [10]")
 @click.option("--verify-checksum", is_flag=True, help="Compare each MD5 with the service's.")
 @shared.options(shared.FILTERS, shared.KEY_FILE, shared.DRY_RUN, shared.LINKS, shared.SHARD)
 @click.option("--opc-sse-kms-key-id", help="OCID of the master encryption key to use.")
+@dask_options
 @from_json_option
 @global_options(hidden=True)
 @click.pass_context

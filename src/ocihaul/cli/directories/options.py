@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 import click
 
 from ocihaul.cli.environment import environment_and_home
-from ocihaul.cli.formatting import MIB
 from ocihaul.cli.option_types import AUTO, JsonObject, ParallelCount
 from ocihaul.cli.option_values import customer_key, metadata, namespace_or_none
 from ocihaul.directories.shards import Shard, parse_shard
@@ -96,11 +95,6 @@ def patterns(value: object) -> tuple[str, ...]:
 def directory(value: str) -> str:
     """A directory as it may be written: with ~ and $VARIABLES."""
     return os.path.expandvars(os.path.expanduser(value))  # noqa: PTH111  as the official CLI
-
-
-def in_bytes(size: int | None) -> int | None:
-    """Bytes, from MiB."""
-    return None if size is None else size * MIB
 
 
 def parallel(value: int | str | None) -> int:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Sequence
 
 from ocihaul.cli.event_text import (
     EventFormatter,
@@ -12,13 +13,15 @@ from ocihaul.cli.event_text import (
     is_routine,
 )
 from ocihaul.cli.flags import in_flags
-from ocihaul.cli.formatting import size_text
 from ocihaul.cli.progress import Screen
+from ocihaul.cli.progress_text import Piece, directory_text, status_line
 from ocihaul.cli.quiet_start import QuietStart
 from ocihaul.events import (
     AttemptFinished,
+    BytesFound,
     BytesReceived,
     BytesSent,
+    DirectoryProgress,
     DirectoryScanned,
     DownloadFinished,
     DownloadPlanned,
@@ -28,6 +31,7 @@ from ocihaul.events import (
     MultipartUploadCreated,
     Notice,
     PartFinished,
+    TransferProgress,
     UploadFinished,
     UploadPlanned,
 )
@@ -39,15 +43,21 @@ MOST_NOTICES = 200
 
 #: What one large file among many does need not be told.
 _OF_ONE_FILE = (
+    BytesFound,
     BytesReceived,
     BytesSent,
+    DirectoryScanned,
     DownloadFinished,
     DownloadPlanned,
     MultipartUploadCreated,
     PartFinished,
+    TransferProgress,
     UploadFinished,
     UploadPlanned,
 )
+
+
+_NOTHING = DirectoryProgress(0, 0, None, None, None, 0, 0, 0, 0, complete=False)
 
 
 class DirectoryReporter:
@@ -68,19 +78,20 @@ class DirectoryReporter:
         self._style = style
         self._speaker = EventFormatter(label=style.label, verbose=style.verbose)
         self._lock = threading.Lock()  # guards all below
-        self._walked = DirectoryScanned(0, 0, complete=False)
+        self._progress: DirectoryProgress | None = None
+        self._moved_at = 0.0  # monotonic
         self._told = ""
         self._notices: set[str] = set()
-        self.files = self.size = self.failures = 0
+        self.failures = 0
 
     def __call__(self, event: Event) -> None:
         """Take one event, from any thread."""
-        if isinstance(event, FileFinished):
+        if isinstance(event, DirectoryProgress):
             with self._lock:
-                self.files += 1
-                self.size += event.size
-            if not self._style.verbose:
-                return
+                self._progress, self._moved_at = event, time.monotonic()
+            return
+        if isinstance(event, FileFinished) and not self._style.verbose:
+            return
         if self._style.quiet and not is_essential(event):
             return
         lines, at = self._lines(event), time.monotonic()
@@ -95,9 +106,6 @@ class DirectoryReporter:
         if isinstance(event, _OF_ONE_FILE):
             return []
         with self._lock:
-            if isinstance(event, DirectoryScanned):
-                self._walked = event
-                return []
             if isinstance(event, FileFailed):
                 return self._failure(event)
             if isinstance(event, Notice) and not self._is_new(event.text):
@@ -137,16 +145,18 @@ class DirectoryReporter:
             self.notice(text)
 
     def state(self) -> str:
-        """How far it is, in one line."""
+        """How far it is, as a sentence."""
         with self._lock:
-            walked = self._walked
-            parts = [f"{self.files} transferred ({size_text(self.size)})"]
-            if walked.files:
-                so_far = "" if walked.complete else " so far"
-                parts.append(f"{walked.files} found{so_far} ({size_text(walked.size)})")
-            if self.failures:
-                parts.append(f"{self.failures} failed")
-            return ", ".join(parts)
+            progress = self._progress or _NOTHING
+            return directory_text(progress, still=time.monotonic() - self._moved_at)
+
+    def status(self, columns: int) -> Sequence[Piece] | None:
+        """How far it is, in so many columns; None before anything has happened."""
+        with self._lock:
+            if self._progress is None:
+                return None
+            still = time.monotonic() - self._moved_at
+            return status_line(self._progress, columns, token="", still=still)
 
     def beat(self) -> None:
         """Say how far it is, if that has changed."""

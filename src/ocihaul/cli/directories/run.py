@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from ocihaul.cli.client import client_for, estimator_for
+from ocihaul.cli.cluster import cluster_of
 from ocihaul.cli.directories.summary import Layout, print_summary
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.invocation import Invocation, is_terminal
 from ocihaul.cli.output import EMPTY_RESULT
 from ocihaul.cli.prompts import next_line
 from ocihaul.cli.run_result import FileCounts
-from ocihaul.cli.signals import Stopper
 from ocihaul.cli.transfer_run import TransferRun, run_transfer
 from ocihaul.directories.delete import NothingToDelete
 from ocihaul.directories.request import ConfirmDeletion, ConfirmReplacement, Request
@@ -101,14 +101,18 @@ def _work(
     # What one large file of many takes is no forecast.
     estimator = estimator_for(settings, ignore)
     hooks = Hooks(
-        confirm=_confirm(invocation, question, run.stopper),
+        confirm=_confirm(invocation, question, run),
         confirm_deletion=confirm_deletion,
         before=estimator.require if settings.session_options.require_session else None,
         report=report,
+        count_ahead=run.bar is not None,
     )
-    with client_for(settings, listener=audience(run, estimator), stop=run.stop) as client:
+    with (
+        cluster_of(invocation.options) as workers,
+        client_for(settings, listener=audience(run, estimator), stop=run.stop) as client,
+    ):
         try:
-            result = client.run_directory(request, hooks=hooks, adaptive=adaptive)
+            result = client.run_directory(request, hooks=hooks, adaptive=adaptive, **workers)
         except NothingToDelete:
             run.notice(f"There are no objects to delete in {invocation.options['bucket_name']}")
             return DONE
@@ -119,7 +123,7 @@ def _work(
     return FAILED if result.failed else DONE
 
 
-def _confirm(invocation: Invocation, question: str, stopper: Stopper) -> ConfirmReplacement | None:
+def _confirm(invocation: Invocation, question: str, run: TransferRun) -> ConfirmReplacement | None:
     """What asks before something is replaced; None where no answer can come."""
     if not question or not invocation.may_ask():
         return None
@@ -131,7 +135,7 @@ def _confirm(invocation: Invocation, question: str, stopper: Stopper) -> Confirm
             return None
         if everything:
             return True
-        with stopper.asking():
+        with run.asking():
             word = ask(invocation, question.format(name), "y/N/yes to (a)ll")
         if word is None and not is_terminal(invocation.stdin):
             ended = True

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from ocihaul.cli import compat
+from ocihaul.cli.cluster import dask_options
 from ocihaul.cli.directories import options as shared
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
@@ -32,10 +33,11 @@ COMMAND = ("os", "object", "sync")
 @click.option(
     "--part-size",
     type=PartSize(128, 51200),
-    help="Size of a part in MiB, or with its unit, such as 50000000B. [128]",
+    help="Size of a part in MiB, or with its unit, such as 200M. [128]",
 )
 @shared.options(shared.PARALLEL, shared.FILTERS, shared.KEY_FILE, shared.DRY_RUN, shared.LINKS)
 @shared.options(shared.SHARD)
+@dask_options
 @from_json_option
 @global_options(hidden=True)
 @click.pass_context

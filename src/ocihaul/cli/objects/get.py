@@ -4,13 +4,14 @@ from typing import Any
 
 import click
 
+from ocihaul.cli.cluster import dask_options
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import bucket_options, from_json_option, settle
 from ocihaul.cli.option_types import OptionalHours, ParallelCount, PartSize
 
 COMMAND = ("os", "object", "get")
 
-_MIB = click.IntRange(1, 10 * 2**20)  # at most the largest object
+_MIB = PartSize(1, 10 * 2**20)  # at most the largest object
 _HEADER = "What the answer's {} header shall say."
 
 
@@ -25,12 +26,12 @@ _HEADER = "What the answer's {} header shall say."
 @click.option(
     "--multipart-download-threshold",
     type=_MIB,
-    help="Fetch objects larger than this many MiB in several ranges. [two ranges]",
+    help="Fetch objects larger than this (MiB, or with its unit) in several ranges. [two ranges]",
 )
 @click.option(
     "--part-size",
     type=PartSize(1, 51200),
-    help="Size of a range in MiB, or with its unit, such as 50000000B. [by size, 10 to 128]",
+    help="Size of a range in MiB, or with its unit, such as 50M. [by size, 10 to 128]",
 )
 @click.option(
     "--parallel-download-count",
@@ -57,6 +58,7 @@ _HEADER = "What the answer's {} header shall say."
 )
 @click.option("--restart", is_flag=True, help="Drop what an earlier run left unfinished.")
 @click.option("--no-wait", is_flag=True, help="End at once if another process is fetching this.")
+@dask_options
 @from_json_option
 @global_options(hidden=True)
 @click.pass_context

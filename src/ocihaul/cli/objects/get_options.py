@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from ocihaul.cli.formatting import MIB
 from ocihaul.cli.option_types import AUTO, OptionalHours
 from ocihaul.cli.option_values import check_required, customer_key, namespace_or_none
 from ocihaul.errors import UsageError
@@ -48,7 +47,7 @@ def build_request(options: Mapping[str, Any], *, home: Path, stdout: TextIO) -> 
         if_none_match=options.get("if_none_match"),
         byte_range=options.get("range"),
         part_size=options.get("part_size"),
-        threshold=None if threshold is None else threshold * MIB,
+        threshold=threshold,
         parallel=MOST if count == AUTO else count,
         adaptive=count == AUTO,
         multipart=not options.get("no_multipart"),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from ocihaul.cli import client
+from ocihaul.cli.cluster import cluster_of
 from ocihaul.cli.exit_codes import DONE
 from ocihaul.cli.invocation import Invocation
 from ocihaul.cli.transfer_run import TransferRun, run_transfer
@@ -17,7 +18,10 @@ def run_get(invocation: Invocation, build: Callable[[], DownloadRequest]) -> int
         settings = invocation.settings()
         for text in invocation.notices(settings):
             run.notice(f"Notice: {text}")
-        result = client.run_download(settings, request, listener=run, stop=run.stop)
+        with cluster_of(invocation.options) as workers:
+            result = client.run_download(
+                settings, request, listener=run, stop=run.stop, workers=workers
+            )
         run.size, run.compared = result.size, result.checked_by
         return DONE
 

@@ -30,7 +30,8 @@ _par_option = click.option("--par-id", help="The id of the pre-authenticated req
 @click.option(
     "--access-type",
     type=click.Choice(_TYPES, case_sensitive=False),
-    help="What one may do with it. [required]",
+    metavar="TYPE",
+    help=f"What one may do with it: {', '.join(_TYPES)}. [required]",
 )
 @click.option("--time-expires", type=Moment(), help="When it ends: 2030-01-31T12:00Z. [required]")
 @click.option("-on", "--object-name", help="The object; for the Any… types a prefix.")

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from ocihaul.cli.cluster import dask_options
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import bucket_options, from_json_option, settle
 from ocihaul.cli.option_types import JsonObject, ParallelCount, PartSize
@@ -97,6 +98,7 @@ _OF_SINGLE = "Only where the object is sent in one piece."
     "upload goes on when the session has ended.",
 )
 @click.option("--no-wait", is_flag=True, help="End at once if another process is uploading this.")
+@dask_options
 @click.option("--receipt", help="Write a receipt to this file: the proof of what was stored.")
 @from_json_option
 @global_options(hidden=True)

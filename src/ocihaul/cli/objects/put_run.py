@@ -5,6 +5,7 @@ from pathlib import PurePath
 from typing import Any, TextIO
 
 from ocihaul.cli import client, compat
+from ocihaul.cli.cluster import Executor, cluster_of
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.formatting import time_text
 from ocihaul.cli.invocation import Invocation, is_terminal
@@ -33,8 +34,11 @@ def run_put(
         request = build()
         settings = invocation.settings()
         run.receipt = None if request.receipt is None else str(request.receipt)
-        with piped(request, invocation.stdin) as given:
-            return _run_put(invocation, settings, given, run)
+        with (
+            piped(request, invocation.stdin) as given,
+            cluster_of(invocation.options) as workers,
+        ):
+            return _run_put(invocation, settings, given, run, workers)
 
     return run_transfer(invocation, command, _target(invocation.options), work)
 
@@ -46,7 +50,11 @@ def _target(options: Mapping[str, Any]) -> str:
 
 
 def _run_put(
-    invocation: Invocation, settings: Settings, request: UploadRequest, run: TransferRun
+    invocation: Invocation,
+    settings: Settings,
+    request: UploadRequest,
+    run: TransferRun,
+    workers: Executor,
 ) -> int:
     word = invocation.options.get("if_exists")
     may_ask = word is None and invocation.may_ask() and not reads_stdin(request)
@@ -62,6 +70,7 @@ def _run_put(
             confirm=question.asked_by(run.stopper) if may_ask else None,
             stop=run.stop,
             compare_kept=request.existing is IfExists.KEEP and not compat.is_official(),
+            workers=workers,
         )
     except ReceiptError as error:  # the object is there all the same
         if not isinstance(error.result, UploadResult):

@@ -27,7 +27,7 @@ DEFAULT_PARALLEL = 3
 @click.option(
     "--part-size",
     type=PartSize(1, 51200),
-    help="Size of a part in MiB, or with its unit, such as 50000000B. Another one than that of "
+    help="Size of a part in MiB, or with its unit, such as 50M. Another one than that of "
     "its parts is refused. [that of its parts]",
 )
 @click.option("--disable-parallel-uploads", is_flag=True, help="Send one part at a time.")

@@ -15,8 +15,8 @@ from ocihaul.config.sources import config_file_path
 from ocihaul.errors import ConfigError
 
 if TYPE_CHECKING:
+    from ocihaul.session.credential import SessionToken
     from ocihaul.session.login.profile_paths import ProfilePaths
-    from ocihaul.session.token import SessionToken
 
 _SUFFIX = ".zip"
 

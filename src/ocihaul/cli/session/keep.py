@@ -80,7 +80,7 @@ def _keep(
 ) -> int:
     with signals() as wait:
         from ocihaul.session.keeper.keeper import Keeper
-        from ocihaul.session.keeper.systemd import Notifier
+        from ocihaul.session.keeper.reporting import Notifier
 
         keeper = Keeper(
             _supervisors(names, load, log),
@@ -117,7 +117,7 @@ def _once(
                 codes.add(FAILED if isinstance(error, SessionExpiredError) else exit_code(error))
         timeout.cancel()
     if metrics_file is not None:
-        from ocihaul.session.keeper.metrics import exposition, write_metrics
+        from ocihaul.session.keeper.reporting import exposition, write_metrics
 
         text = exposition((supervisor.sample() for supervisor in supervisors), keeper_up=False)
         write_metrics(metrics_file, text)

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     import threading
 
     from ocihaul.config.settings import Found
+    from ocihaul.session.credential import SessionToken
     from ocihaul.session.login.profile_files import NewSession
     from ocihaul.session.login.profile_paths import ProfilePaths
-    from ocihaul.session.token import SessionToken
 
     #: Opens the session; stops early when the event is set.
     Opener = Callable[[threading.Event], NewSession]

@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     # They import cryptography and more, which only some commands need.
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-    from ocihaul.session.credential import CredentialProvider
+    from ocihaul.session.credential import CredentialProvider, SessionToken
     from ocihaul.session.login.profile_files import NewSession
-    from ocihaul.session.token import SessionToken
     from ocihaul.transport.message import StopSign
 
 

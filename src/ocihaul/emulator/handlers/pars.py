@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from ocihaul.emulator.buckets import Bucket
 from ocihaul.emulator.call import Call, Handler
-from ocihaul.emulator.handlers import lists, objects, uploads
+from ocihaul.emulator.handlers import objects, uploads
 from ocihaul.emulator.handlers.common import (
     SHORT_PAGE,
     attributes_from_headers,
@@ -120,7 +120,7 @@ def list_objects(service: Service, call: Call) -> Answer:
     prefix = par.object_name or ""
     if not call.query.get("prefix", "").startswith(prefix):
         call.query["prefix"] = prefix
-    return lists.list_objects(service, call)
+    return objects.list_objects(service, call)
 
 
 def create_upload(service: Service, call: Call) -> Answer:

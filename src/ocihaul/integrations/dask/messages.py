@@ -16,9 +16,8 @@ from ocihaul.errors import (
     SessionExpiredError,
     UsageError,
 )
-from ocihaul.session.credential import Credential
+from ocihaul.session.credential import Credential, SessionToken
 from ocihaul.session.store import load_key, private_pem
-from ocihaul.session.token import SessionToken
 
 #: Changes whenever a message does: owner and workers have to have the same one.
 PROTOCOL = 1

@@ -16,8 +16,7 @@ from ocihaul.clock import ServerClock, read_date
 from ocihaul.documents import DocumentError, read_object
 from ocihaul.errors import ConfigError, UsageError
 from ocihaul.hosts import Origin
-from ocihaul.session.credential import Credential, sign
-from ocihaul.session.token import SessionToken
+from ocihaul.session.credential import Credential, SessionToken, sign
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Answer, Request, Stopped, WireError, excerpt
 from ocihaul.transport.pool import exchange_once

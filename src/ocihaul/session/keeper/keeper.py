@@ -17,8 +17,7 @@ from ocihaul.config import Settings
 from ocihaul.config.sources import login_command
 from ocihaul.errors import OcihaulError, RenewalUnavailable, SessionError
 from ocihaul.events import AnyEvent, Listener, Notice, RenewalFailed, TokenChanged
-from ocihaul.session.keeper.metrics import Sample, exposition, write_metrics
-from ocihaul.session.keeper.systemd import Notifier
+from ocihaul.session.keeper.reporting import Notifier, Sample, exposition, write_metrics
 from ocihaul.session.lockfile import KeeperLock
 from ocihaul.session.session import Session
 from ocihaul.session.store import replaceable

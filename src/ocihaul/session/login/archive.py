@@ -23,9 +23,9 @@ from ocihaul.config.ini import parse_ini, read_ini, with_inherited
 from ocihaul.config.sources import expand_home
 from ocihaul.errors import ConfigError, CredentialError, UsageError
 from ocihaul.redaction import hold
+from ocihaul.session.credential import SessionToken
 from ocihaul.session.login.profile_paths import check_profile_name
 from ocihaul.session.store import load_key
-from ocihaul.session.token import SessionToken
 
 CONFIG = "config"
 KEY_OPTION = "key_file"

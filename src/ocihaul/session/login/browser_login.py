@@ -25,9 +25,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from ocihaul.errors import CredentialError, LoginError
 from ocihaul.printable import cut, one_line
+from ocihaul.session.credential import SessionToken, split_jwt
 from ocihaul.session.login.callback import Callback, CallbackReply
 from ocihaul.session.login.profile_files import NewSession
-from ocihaul.session.token import SessionToken, split_jwt
 from ocihaul.transport.message import StopSign
 
 #: The one port that the service leads back to.

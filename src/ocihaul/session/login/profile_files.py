@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from ocihaul.config.ini import path_exists, read_ini, with_section, without_section
 from ocihaul.config.sources import expand_home
 from ocihaul.errors import ConfigError, CredentialError
+from ocihaul.session.credential import SessionToken
 from ocihaul.session.login.archive import KEY_OPTION, TOKEN_OPTION, SessionArchive, is_file_option
 from ocihaul.session.login.profile_paths import (
     KEY_NAME,
@@ -36,7 +37,6 @@ from ocihaul.session.store import (
     write_private,
     write_together,
 )
-from ocihaul.session.token import SessionToken
 
 #: What the official CLI writes for `key_file` where it does not have the private key.
 NO_KEY_PATH = "Update_private_key_path"

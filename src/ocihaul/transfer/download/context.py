@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from ocihaul.errors import ServiceError, TransferCancelled
 from ocihaul.events import BytesReceived, DownloadPlanned, Listener, ignore
 from ocihaul.storage.client import StorageClient
-from ocihaul.storage.object_range import ObjectRange, PinnedObject
+from ocihaul.storage.object_operations import ObjectRange, PinnedObject
 from ocihaul.storage.values import ObjectSummary
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, MD5, Running
+from ocihaul.transfer.download.remote import RangeExecutor
 from ocihaul.transfer.download.request import (
     DownloadRequest,
     RangePlan,
@@ -82,6 +83,7 @@ class RangeSink:
         *,
         buffer: memoryview,
         number: int = 1,
+        name: str = "",
         offset: int = 0,
         digests: Digests | None = None,
         put: Put | None = None,
@@ -90,6 +92,7 @@ class RangeSink:
     ) -> None:
         self._range = wanted
         self._number = number
+        self._name = name
         self._offset = offset
         self._view = buffer
         self._filled = 0
@@ -134,13 +137,16 @@ class RangeSink:
         if self._put is not None:
             self._put(block, self._offset)
         self._offset += self._filled
-        self._listener(BytesReceived(self._number, self._filled))
+        self._listener(BytesReceived(self._number, self._filled, self._name))
         self._filled = 0
 
 
 @dataclass(slots=True)
 class DownloadContext:
-    """The context of one download. Once `abandoned` is set, ranges on their way are given up."""
+    """The context of one download. Once `abandoned` is set, ranges on their way are given up.
+
+    `executor` are other machines that fetch the ranges.
+    """
 
     storage: StorageClient
     request: DownloadRequest
@@ -149,6 +155,7 @@ class DownloadContext:
     stop: threading.Event
     concurrency: AdaptiveConcurrency | None = None
     abandoned: threading.Event = field(default_factory=threading.Event)
+    executor: RangeExecutor | None = None
     pinned: PinnedObject = field(init=False)
     expected: ObjectChecksums = field(init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock)  # guards received
@@ -210,6 +217,7 @@ class DownloadContext:
         sink = RangeSink(
             ObjectRange(self.pinned, start + here, start + length),
             number=number,
+            name=request.name,
             offset=offset + here,
             buffer=buffer,
             digests=digests,
@@ -235,5 +243,9 @@ class DownloadContext:
             if self.pinned.is_changed(error):
                 raise self.pinned.changed() from error
             raise
+        self.count_received(length - here)
+
+    def count_received(self, count: int) -> None:
+        """Count bytes that came."""
         with self._lock:
-            self.received += length - here
+            self.received += count

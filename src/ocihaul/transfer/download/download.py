@@ -21,6 +21,7 @@ from ocihaul.transfer.checksum import CRC32C
 from ocihaul.transfer.download.checkpoint import DownloadCheckpoint
 from ocihaul.transfer.download.context import DownloadContext
 from ocihaul.transfer.download.local_file import LocalFile, Place, is_special, opened, resolved
+from ocihaul.transfer.download.remote import RangeExecutor
 from ocihaul.transfer.download.request import DownloadRequest, DownloadResult
 from ocihaul.transfer.download.to_file import FileDownload
 from ocihaul.transfer.download.to_stream import StreamDownload
@@ -141,6 +142,7 @@ def download(
     directory: Path | None = None,
     monitor: TransferMonitor | None = None,
     place: Place | None = None,
+    executor: RangeExecutor | None = None,
 ) -> DownloadResult:
     """Download `request.name`; its file appears only when all of it is here and right.
 
@@ -149,7 +151,7 @@ def download(
     anything is fetched, and may raise. `directory` is for lock files (None: the state directory).
     A `monitor` hears the storage client's events already; without one, an adaptive download is
     watched by one of its own. `place` is the target in a directory that the caller holds open, and
-    closes.
+    closes. `executor` are other machines that fetch the ranges of a file; the rest is done here.
 
     Raises UsageError and LocalFileError before anything is fetched; ServiceError, NetworkError,
     SessionError; ObjectArchivedError; ObjectChangedError; ChecksumError; TransferInProgressError;
@@ -161,7 +163,7 @@ def download(
         if request.adaptive:
             listener = audience(listener, monitor)
             storage = storage.scoped(listener, stop)
-    call = _Call(storage, request, listener, stop, before, directory, monitor.concurrency)
+    call = _Call(storage, request, listener, stop, before, directory, monitor.concurrency, executor)
     target = request.target
     if place is not None:
         return call.to_place(place)
@@ -185,6 +187,7 @@ class _Call:
     before: Callable[[int], None] | None
     directory: Path | None
     concurrency: AdaptiveConcurrency | None
+    executor: RangeExecutor | None
     started: float = field(default_factory=time.monotonic)
 
     def to_place(self, place: Place) -> DownloadResult:
@@ -221,6 +224,7 @@ class _Call:
             self.listener,
             self.stop,
             self.concurrency,
+            executor=self.executor,
         )
         size = context.plan().size
         check_provable(context.expected, context.there.size, request.part_size)

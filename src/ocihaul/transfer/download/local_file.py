@@ -175,6 +175,23 @@ class LocalFile:
     def __exit__(self, *exc: object) -> None:
         self._file.close()
 
+    @property
+    def target(self) -> Path:
+        """Where the file will be."""
+        return self._target
+
+    @property
+    def temporary(self) -> str:
+        """What it is called beside that until then."""
+        return self._temporary
+
+    def sync(self) -> None:
+        """Have on disk what was written. Raises LocalFileError."""
+        try:
+            self._place.files.sync(self._file.fileno())
+        except OSError as error:
+            raise self._broken("written", error) from error
+
     def reserve(self, size: int, *, keep: bool) -> None:
         """Take the space for `size` bytes, so that a full disk is known now. Raises LocalFileError.
 

@@ -130,7 +130,7 @@ class StreamDownload:
             self._free.append(buffer)
             self._written = number
             self._changed.notify_all()
-        self._context.listener(PartFinished(number, length))
+        self._context.listener(PartFinished(number, length, self._context.request.name))
 
     def _blocks(self) -> list[int | None]:
         """What MD5 values cover: of all that is expectedd, or of parts of several sizes."""

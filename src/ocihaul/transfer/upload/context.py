@@ -19,6 +19,7 @@ from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.monitor import AdaptiveConcurrency, TransferMonitor
 from ocihaul.transfer.source import FileSource, digest_ranges
 from ocihaul.transfer.upload.incomplete import IncompleteUploadIndex
+from ocihaul.transfer.upload.remote import PartExecutor
 from ocihaul.transfer.upload.request import (
     Confirm,
     IfExists,
@@ -171,6 +172,7 @@ class UploadParameters:
     journal: Journal | None
     monitor: TransferMonitor
     incomplete: IncompleteUploadIndex | None
+    executor: PartExecutor | None = None
 
     def load_state(self) -> UploadState:
         """The state of this upload, from the journal."""
@@ -198,6 +200,7 @@ class UploadParameters:
             integrity,
             concurrency=self.monitor.concurrency,
             abandoned=abandoned or threading.Event(),
+            executor=self.executor,
         )
 
 
@@ -207,7 +210,8 @@ class UploadContext:
 
     `kept_bytes` are the bytes of parts that an earlier run has uploaded, `bytes_sent` those handed
     to connections by this one, repeats included. `concurrency` limits the parts at a time (None:
-    `request.parallel` of them). Once `abandoned` is set, requests on their way are given up.
+    `request.parallel` of them). `executor` are other machines that send the parts. Once `abandoned`
+    is set, requests on their way are given up.
     """
 
     storage: StorageClient
@@ -221,6 +225,7 @@ class UploadContext:
     bytes_sent: int = 0
     concurrency: AdaptiveConcurrency | None = None
     abandoned: threading.Event = field(default_factory=threading.Event)
+    executor: PartExecutor | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)  # guards bytes_sent
 
     def __post_init__(self) -> None:

@@ -16,7 +16,14 @@ from ocihaul.errors import (
     TransferCancelled,
     UploadIncompleteError,
 )
-from ocihaul.events import MultipartUploadCreated, Notice, PartFinished
+from ocihaul.events import (
+    BytesFound,
+    BytesSent,
+    MultipartUploadCreated,
+    Notice,
+    PartFinished,
+    PartResent,
+)
 from ocihaul.storage.calls import Headers, is_unknown_upload
 from ocihaul.storage.values import ObjectSummary
 from ocihaul.transfer import checksum
@@ -25,8 +32,14 @@ from ocihaul.transfer.journal.values import Entry, Intention
 from ocihaul.transfer.plan import Plan
 from ocihaul.transfer.source import FileSource, Piece, digest_ranges
 from ocihaul.transfer.upload.context import UploadContext
-from ocihaul.transfer.upload.incomplete import abort_call, notices_of_others, resume_call
-from ocihaul.transfer.upload.part_uploader import PartUploader, UploadPart
+from ocihaul.transfer.upload.incomplete import (
+    abort_call,
+    notices_of_others,
+    par_store_of,
+    resume_call,
+)
+from ocihaul.transfer.upload.part_uploader import MOST_SENDS, PartUploader, UploadPart
+from ocihaul.transfer.upload.remote import PartExecutor, RemoteUpload
 from ocihaul.transfer.upload.request import (
     UploadResult,
     attributes_of,
@@ -301,7 +314,9 @@ class MultipartUpload:
         count = f"{len(kept)} of {self._plan.part_count} parts are there"
         context.listener(Notice(f"Resuming upload {entry.upload_id}: {count}."))
         for number, part in kept.items():
-            context.listener(PartFinished(number, part.size))
+            context.listener(BytesFound(number, part.size, context.request.name))
+        for number, part in kept.items():
+            context.listener(PartFinished(number, part.size, context.request.name))
         return kept
 
     def _create(self, preconditions: Headers) -> None:
@@ -322,6 +337,8 @@ class MultipartUpload:
         """Upload the parts that are missing; return them by number."""
         plan, source = self._plan, self._source
         missing = [number for number in range(1, plan.part_count + 1) if number not in kept]
+        if self._context.executor is not None:
+            return self._upload_elsewhere(missing, self._context.executor)
         uploader = PartUploader(
             self._context, self._session.part_request(), record=self._state.record
         )
@@ -329,6 +346,69 @@ class MultipartUpload:
             supply_of(Piece(number, source, *plan.part(number)) for number in missing),
             parallel=min(self._context.request.parallel, len(missing)),
         )
+
+    def _upload_elsewhere(
+        self, missing: Sequence[int], executor: PartExecutor
+    ) -> dict[int, SentPart]:
+        """The same by other machines; each part counts once the service has the copy they tell of.
+
+        Their word is no proof: the service's list has etag, size and MD5 of each part.
+        """
+        context = self._context
+        upload = RemoteUpload(context.request, self._session.upload_id, context.integrity.declared)
+        parts = {number: self._plan.part(number) for number in missing}
+        with executor.sending_parts(upload, self._told) as tasks:
+            done = tasks.send(parts)
+            for _ in range(MOST_SENDS):
+                done, wrong = self._proved(done)
+                if not wrong:
+                    return done
+                for number, reason in wrong.items():
+                    context.listener(PartResent(number, parts[number][1], reason))
+                done |= tasks.send({number: parts[number] for number in wrong}, elsewhere=True)
+            done, wrong = self._proved(done)
+        if wrong:
+            number, reason = next(iter(wrong.items()))
+            raise ChecksumError(
+                f"part {number} is not what its worker has told, {MOST_SENDS} times: {reason}",
+                hint="Look at the workers: their memory, their disk, their version.",
+            )
+        return done
+
+    def _told(self, number: int, part: SentPart, sent: int) -> None:
+        context = self._context
+        context.count_sent(sent)
+        context.listener(BytesSent(number, part.size))
+        context.listener(PartFinished(number, part.size))
+        self._state.record(number, part)
+
+    def _proved(self, done: Mapping[int, SentPart]) -> tuple[dict[int, SentPart], dict[int, str]]:
+        """The parts that the service has as they were told, and what is wrong with the others.
+
+        Another copy with the same bytes counts: of a worker that was taken for dead.
+        """
+        request = self._context.request
+        listed = self._context.storage.list_multipart_upload_parts(
+            request.namespace, request.bucket, request.name, upload_id=self._session.upload_id
+        )
+        copies = {copy.number: copy for copy in listed if copy.number in done}
+        good: dict[int, SentPart] = {}
+        wrong: dict[int, str] = {}
+        for number, part in done.items():
+            copy, (_, length) = copies.get(number), self._plan.part(number)
+            md5 = checksum.encoded(part.digests.get(MD5, b""))
+            if copy is None:
+                wrong[number] = "the service does not have it"
+            elif part.size != length or copy.size not in {None, length}:
+                wrong[number] = f"it has {copy.size} bytes, not {length}"
+            elif copy.md5 not in {None, md5}:
+                wrong[number] = f"its MD5 is {copy.md5}, not {md5}"
+            elif copy.etag != part.etag:
+                good[number] = replace(part, etag=copy.etag)
+                self._state.record(number, good[number])
+            else:
+                good[number] = part
+        return good, wrong
 
     def _with_md5(self, parts: Mapping[int, SentPart]) -> list[SentPart]:
         """The parts in order. An MD5 that is wanted is read for the parts that lack it.
@@ -435,3 +515,16 @@ class MultipartUpload:
             f"Its finished parts are kept. Resume with: {call}",
             f"or drop them with: {self._session.abort_hint()}",
         ]
+
+
+def multipart_session(
+    context: UploadContext, state: UploadState, *, size: int | None
+) -> MultipartSession:
+    """The session that the request wants, with or without a PAR; `size` is bytes."""
+    store = par_store_of(state.journal, state.target)
+    wanted = context.request.outlive_session
+    if not wanted and store.load() is None:
+        return MultipartSession(context)
+    from ocihaul.transfer.upload.par_upload import PreauthenticatedSession  # noqa: PLC0415
+
+    return PreauthenticatedSession(context, store, state.target, size=size, wanted=wanted)

@@ -30,11 +30,10 @@ from ocihaul.storage.values import ObjectSummary
 from ocihaul.transfer.checksum import SentPart
 from ocihaul.transfer.journal.journal import Target
 from ocihaul.transfer.upload.context import UploadContext
-from ocihaul.transfer.upload.incomplete import ParStore, StoredPar, end_par, lifetime, par_store_of
+from ocihaul.transfer.upload.incomplete import ParStore, StoredPar, end_par, lifetime
 from ocihaul.transfer.upload.multipart import MultipartSession
 from ocihaul.transfer.upload.part_uploader import UploadPart
 from ocihaul.transfer.upload.request import UploadResult, put_headers
-from ocihaul.transfer.upload.state import UploadState
 from ocihaul.transport.message import Answer, Body
 
 #: The statuses of a PAR that is expired, deleted, or not allowed any more.
@@ -264,14 +263,3 @@ class PreauthenticatedSession(MultipartSession):
 
     def _end_par(self, storage: StorageClient) -> None:
         end_par(self._store, storage, self._target, self._context.listener)
-
-
-def multipart_session(
-    context: UploadContext, state: UploadState, *, size: int | None
-) -> MultipartSession:
-    """The session that the request wants, with or without a PAR; `size` is bytes."""
-    store = par_store_of(state.journal, state.target)
-    wanted = context.request.outlive_session
-    if not wanted and store.load() is None:
-        return MultipartSession(context)
-    return PreauthenticatedSession(context, store, state.target, size=size, wanted=wanted)

@@ -84,6 +84,7 @@ class PartUploader:
                     offset,
                     length,
                     part_number=number,
+                    name=context.request.name,
                     algorithms=integrity.algorithms,
                     buffer=buffer,
                     listener=context.listener,
@@ -107,7 +108,7 @@ class PartUploader:
                     break
         finally:
             piece.release()
-        context.listener(PartFinished(number, length))
+        context.listener(PartFinished(number, length, context.request.name))
         etag, request_id = answer.get("etag", ""), answer.get("opc-request-id")
         part = SentPart(length, etag, digests, request_id)
         self._record(number, part)
@@ -130,6 +131,7 @@ class RangeBody:
         length: int,
         *,
         part_number: int,
+        name: str = "",
         algorithms: frozenset[str],
         buffer: memoryview,
         listener: Listener,
@@ -143,6 +145,7 @@ class RangeBody:
         self._source = source
         self._offset = offset
         self._number = part_number
+        self._name = name
         self._algorithms = algorithms
         self._buffer = buffer
         self._listener = listener
@@ -182,7 +185,7 @@ class RangeBody:
         """Count bytes that the connection took. Raises AbandonedError: a block may take long."""
         self._sent_now += count
         self.total_sent += count
-        self._listener(BytesSent(self._number, count))
+        self._listener(BytesSent(self._number, count, self._name))
         if self._abandoned.is_set():
             raise AbandonedError
 
@@ -190,6 +193,6 @@ class RangeBody:
         """Take back what was sent so far, and tell the listener if it was anything."""
         self.digests = {}
         if self._sent_now:
-            self._listener(BytesSent(self._number, -self._sent_now))
+            self._listener(BytesSent(self._number, -self._sent_now, self._name))
             self._listener(PartResent(self._number, self._sent_now, reason))
         self._sent_now = 0

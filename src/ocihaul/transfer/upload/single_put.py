@@ -237,7 +237,7 @@ def put_single(
     finally:
         context.count_sent(body.total_sent)
     _check_unchanged_although_stored(context, source, stored.headers)
-    context.listener(PartFinished(1, size))
+    context.listener(PartFinished(1, size, context.request.name))
     etag, request_id = stored.headers.get("etag", ""), stored.headers.get("opc-request-id")
     md5 = stored.digests.get(MD5)
     return context.result(
@@ -272,6 +272,7 @@ def _content(context: UploadContext, source: Source, size: int) -> tuple[Content
         0,
         size,
         part_number=1,
+        name=context.request.name,
         algorithms=frozenset({CRC32C}),
         expected={CRC32C: digests[CRC32C]},
         buffer=buffer,

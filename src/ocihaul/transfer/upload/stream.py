@@ -25,8 +25,7 @@ from ocihaul.transfer.source import Piece
 from ocihaul.transfer.upload.context import RemoteObject, UploadContext, UploadParameters
 from ocihaul.transfer.upload.finalize import SourceInfo, finalize
 from ocihaul.transfer.upload.incomplete import head_call
-from ocihaul.transfer.upload.multipart import create_recorded
-from ocihaul.transfer.upload.par_upload import multipart_session
+from ocihaul.transfer.upload.multipart import create_recorded, multipart_session
 from ocihaul.transfer.upload.part_uploader import PartUploader
 from ocihaul.transfer.upload.request import (
     Stream,

@@ -20,8 +20,8 @@ from ocihaul.transfer.upload.context import (
 )
 from ocihaul.transfer.upload.finalize import SourceInfo, already_finished, finalize
 from ocihaul.transfer.upload.incomplete import IncompleteUploadIndex
-from ocihaul.transfer.upload.multipart import MultipartUpload
-from ocihaul.transfer.upload.par_upload import multipart_session
+from ocihaul.transfer.upload.multipart import MultipartUpload, multipart_session
+from ocihaul.transfer.upload.remote import PartExecutor
 from ocihaul.transfer.upload.request import (
     Confirm,
     UploadRequest,
@@ -45,6 +45,7 @@ def upload(
     journal: Journal | None = None,
     monitor: TransferMonitor | None = None,
     incomplete: IncompleteUploadIndex | None = None,
+    executor: PartExecutor | None = None,
 ) -> UploadResult:
     """Upload `request.source` or `request.stream`; the object appears only when all is there.
 
@@ -53,7 +54,8 @@ def upload(
     the event that the storage client was made with. `before` is called with the size, as far as it
     is known, before anything is sent, and may raise. A `monitor` hears the storage client's events
     already; without one, an adaptive upload is watched by one of its own. `incomplete` is shared
-    by the uploads of one run, so that a bucket's incomplete uploads are listed once.
+    by the uploads of one run, so that a bucket's incomplete uploads are listed once. `executor` are
+    other machines that send the parts of a file; the rest is done here.
 
     Raises UsageError and SourceError before anything is sent; ObjectExistsError; ServiceError,
     NetworkError, SessionError; SourceChangedError; UploadIncompleteError when parts are left on the
@@ -76,6 +78,7 @@ def upload(
         journal=journal,
         monitor=monitor,
         incomplete=incomplete,
+        executor=executor,
     )
     result = _upload_file(call) if request.stream is None else upload_stream(call, request.stream)
     listener(UploadFinished(request.name, result.size, result.seconds, result.bytes_sent))
@@ -93,6 +96,8 @@ def _upload_file(call: UploadParameters) -> UploadResult:
             limits=request.limits,
         )
         _check_source(request, source)
+        if plan.multipart and call.executor is not None:
+            call.executor.check_file(request.source)
         if call.before is not None:
             call.before(plan.size)
         state = call.load_state()

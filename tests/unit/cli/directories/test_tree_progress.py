@@ -4,7 +4,14 @@ import io
 
 from ocihaul.cli.directories.progress import MOST_FAILURES, MOST_NOTICES, DirectoryReporter
 from ocihaul.cli.progress import PlainOutput
-from ocihaul.events import DirectoryScanned, FileFailed, FileFinished, Notice, UploadPlanned
+from ocihaul.events import (
+    DirectoryProgress,
+    DirectoryScanned,
+    FileFailed,
+    FileFinished,
+    Notice,
+    UploadPlanned,
+)
 from ocihaul.printable import one_line
 
 
@@ -18,7 +25,10 @@ def said(*events: object) -> list[str]:
 
 
 def test_failures_are_told_as_they_happen_up_to_a_number() -> None:
-    lines = said(*(FileFailed(f"f{number}", "broken") for number in range(1000)))
+    lines = said(
+        *(FileFailed(f"f{number}", "broken") for number in range(1000)),
+        DirectoryProgress(0, 0, None, None, None, 0, 0, 1000, 1000, complete=False),
+    )
     failures = [line for line in lines if line.startswith("failed: ")]
     assert failures[0] == "failed: f0: broken"
     assert len(failures) == MOST_FAILURES
@@ -39,7 +49,14 @@ def test_a_name_cannot_act_on_the_terminal() -> None:
 
 def test_progress_is_how_many_of_how_many_so_far() -> None:
     plan = UploadPlanned("x", 5, 5, 1, 1, multipart=True)
-    lines = said(DirectoryScanned(7, 2048, complete=False), FileFinished("x", 1024), plan)
-    assert lines[-1].endswith("1 transferred (1.0 KiB), 7 found so far (2.0 KiB)")
-    lines = said(DirectoryScanned(7, 2048, complete=True))
-    assert lines[-1].endswith("0 transferred (0 bytes), 7 found (2.0 KiB)")
+    lines = said(
+        DirectoryProgress(1024, 2048, None, 512.0, None, 1, 0, 0, 7, complete=False),
+        FileFinished("x", 1024),
+        plan,
+    )
+    assert lines[-1].endswith("1 transferred (1.0 KiB), 7 found so far (2.0 KiB), 512 bytes/s")
+    lines = said(DirectoryProgress(1024, 2048, 0.5, 256.0, 4.0, 1, 3, 2, 7, complete=True))
+    assert lines[-1].endswith(
+        "1 transferred (1.0 KiB), 3 unchanged, 7 found (2.0 KiB), 256 bytes/s, 4 s left, 2 failed"
+    )
+    assert said(DirectoryScanned(7, 2048, complete=True))[-1].endswith("0 transferred (0 bytes)")

@@ -112,6 +112,27 @@ def test_stdout_is_a_stream(ocihaul: Command, fake_download: FakeDownload) -> No
     assert hasattr(fake_download.requests[0].target, "write")
 
 
+@pytest.mark.parametrize("option", ["part_size", "multipart_download_threshold"])
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("10", 10 * MIB),
+        ("10M", 10 * MIB),
+        ("10mib", 10 * MIB),
+        ("1.5G", 1536 * MIB),
+        ("50MB", 50_000_000),
+        ("20 m", 20 * MIB),
+        ("12345678B", 12_345_678),
+    ],
+)
+def test_a_size_may_have_its_unit_and_a_bare_number_is_mib(
+    get: Command, fake_download: FakeDownload, option: str, text: str, size: int
+) -> None:
+    assert get("--file", "out", f"--{option.replace('_', '-')}", text).code == 0
+    field = {"multipart_download_threshold": "threshold"}.get(option, option)
+    assert getattr(fake_download.requests[0], field) == size
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -121,8 +142,8 @@ def test_stdout_is_a_stream(ocihaul: Command, fake_download: FakeDownload) -> No
         (("--file", "-", "--no-wait"), "--no-wait"),
         (("--file", "out", "--part-size", "0"), "--part-size"),
         (("--file", "out", "--part-size", "0B"), "no size"),
-        (("--file", "out", "--part-size", "10M"), "no size"),
-        (("--file", "out", "--part-size", "1.5MB"), "--part-size"),
+        (("--file", "out", "--part-size", "10X"), "no size"),
+        (("--file", "out", "--part-size", "1.5.5MB"), "--part-size"),
         (("--file", "out", "--part-size", "-5B"), "--part-size"),
         (("--file", "out", "--restore", "0"), "--restore"),
         (("--file", "out", "--parallel-download-count", "1001"), "--parallel-download-count"),

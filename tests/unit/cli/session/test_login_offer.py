@@ -13,9 +13,9 @@ from ocihaul.cli.session.login_offer import LoginOffer
 from ocihaul.config import Flags, Settings, resolve
 from ocihaul.errors import LoginError, OcihaulError, TransferCancelled, UsageError
 from ocihaul.events import LoginOffered, Notice, SessionPaused, SessionResumed
+from ocihaul.session.credential import SessionToken
 from ocihaul.session.login.profile_files import NewSession
 from ocihaul.session.store import load_key, private_pem
-from ocihaul.session.token import SessionToken
 from tests.support import Recorder, make_token, rsa_key
 
 UNTIL = time.time() + 3600

@@ -137,6 +137,7 @@ def test_status_answers_at_once(oci: World) -> None:
     assert min(took) < 2.5
 
 
+@pytest.mark.untraced
 def test_status_does_not_load_what_it_does_not_need(oci: World) -> None:
     """The fast answer comes from what is not imported; measured times vary, this does not."""
     code = (

@@ -10,8 +10,8 @@ import pytest
 from ocihaul.cli.session import browser, login_core
 from ocihaul.cli.session import login as session_login
 from ocihaul.cli.session.browser import has_browser, is_remote, tunnel_line
+from ocihaul.session.credential import SessionToken
 from ocihaul.session.login.profile_files import NewSession
-from ocihaul.session.token import SessionToken
 from tests.support import make_token, rsa_key
 from tests.unit.cli.conftest import Command
 

@@ -8,11 +8,11 @@ import pytest
 
 from ocihaul.errors import ConfigError
 from ocihaul.regions import Region
+from ocihaul.session.credential import SessionToken
 from ocihaul.session.diagnostics.checks import CheckStatus, Facts, findings, is_well
 from ocihaul.session.diagnostics.probe import ProbeResult
 from ocihaul.session.diagnostics.snapshot import FileFact, Snapshot
 from ocihaul.session.lockfile import Holder, Lock
-from ocihaul.session.token import SessionToken
 from tests.support import NOW, make_token, rsa_key
 
 HOME = Path("/home/night/.oci")

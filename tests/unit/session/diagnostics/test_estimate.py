@@ -2,7 +2,7 @@
 
 import pytest
 
-from ocihaul.session.diagnostics.estimate import SessionLifetime, estimate
+from ocihaul.session.diagnostics.snapshot import SessionLifetime, estimate
 from tests.support import NOW
 
 HOUR = 3600.0

@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 from ocihaul.emulator.faults import Fault
+from ocihaul.session.credential import SessionToken
 from ocihaul.session.keeper.keeper import ProfileSupervisor
-from ocihaul.session.token import SessionToken
 from tests.world import World, world
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.session.keeper.systemd import Notifier
+from ocihaul.session.keeper.reporting import Notifier
 
 
 @pytest.fixture(params=["path", "abstract"])

@@ -10,6 +10,7 @@ from filelock import FileLock
 
 from ocihaul.config import Flags, resolve
 from ocihaul.errors import ConfigError, CredentialError, UsageError
+from ocihaul.session.credential import SessionToken
 from ocihaul.session.login import profile_files
 from ocihaul.session.login.profile_files import NewSession, write_session, write_token
 from ocihaul.session.login.profile_paths import (
@@ -20,7 +21,6 @@ from ocihaul.session.login.profile_paths import (
 )
 from ocihaul.session.session import store_for
 from ocihaul.session.store import CredentialStore, fingerprint
-from ocihaul.session.token import SessionToken
 from tests.support import make_token, pem, rsa_key
 
 OLD = """# my profiles

@@ -1,0 +1,246 @@
+"""What a shell may complete: commands, options and their values, for a line up to the cursor.
+
+A shell's script (`completion_scripts/`) calls `ocihaul` with _OCIHAUL_COMPLETE in its environment
+and the words up to the cursor. The answer has three lines for each choice: kind, value and help.
+The kinds: `value`; `file` and `dir`, which the shell completes itself. Whatever goes wrong, nothing
+is said: a person is in the middle of a line.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import click
+
+from ocihaul.cli.global_options import Given
+
+_FILES = frozenset(
+    [
+        "file",
+        "config_file",
+        "cli_rc_file",
+        "cert_bundle",
+        "log_file",
+        "metrics_file",
+        "encryption_key_file",
+        "source_encryption_key_file",
+        "receipt",
+        "public_key_file_path",
+        "output_file",
+        "session_archive",
+        "from_json",
+        "paths",
+    ]
+)
+_DIRECTORIES = frozenset(["src_dir", "dest_dir", "spool_dir", "config_location", "token_location"])
+_PROFILES = frozenset(["profile", "profiles", "renew_with"])
+_REGIONS = frozenset(["region", "destination_region"])
+_BUCKETS = frozenset(["bucket_name", "buckets", "destination_bucket"])
+#: Characters of a help text.
+_LONGEST_HELP = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One thing that may stand there."""
+
+    value: str
+    help: str = ""
+    kind: str = "value"
+
+
+@dataclass(slots=True)
+class Line:
+    """A command line up to the word that is being typed."""
+
+    context: click.Context
+    #: Values of options by parameter names.
+    values: dict[str, str]
+    #: The option whose value is being typed.
+    option: click.Option | None = None
+    #: How many arguments stand there already.
+    arguments: int = 0
+    #: A command that is not ours, or what follows `--`: nothing is known of it.
+    foreign: bool = False
+
+
+def answer(root: click.Group, words: Sequence[str]) -> int:
+    """Print the choices for the last of `words`; returns the exit status, 0."""
+    from ocihaul.printing import write_lines
+
+    try:
+        found = list(choices(root, words))
+    except Exception:  # noqa: BLE001  see above
+        return 0
+    write_lines(sys.stdout, (text for each in found for text in (each.kind, each.value, each.help)))
+    return 0
+
+
+def choices(root: click.Group, words: Sequence[str]) -> Iterator[Choice]:
+    """What may stand in the place of the last of `words` (it may be empty)."""
+    *before, typed = words or [""]
+    line = read_line(root, before)
+    if line.foreign:
+        return
+    if line.option is not None:
+        yield from _values(line.option, line, typed)
+    elif typed.startswith("-"):
+        name, equals, value = typed.partition("=")
+        if equals:
+            option = _option(line.context, name)
+            if option is not None and not option.is_flag:
+                for each in _values(option, line, value):
+                    prefix = "" if each.kind != "value" else f"{name}="
+                    yield Choice(f"{prefix}{each.value}", each.help, each.kind)
+            return
+        yield from _option_names(line.context, typed)
+    elif isinstance(line.context.command, click.Group):
+        yield from _commands(line.context.command, line.context, typed)
+    else:
+        yield from _arguments(line, typed)
+
+
+def read_line(root: click.Group, words: Sequence[str]) -> Line:
+    """Follow the words to the command that they lead to."""
+    context = click.Context(root, info_name="ocihaul", obj=Given())
+    line = Line(context, {})
+    for word in words:
+        if line.foreign:
+            break
+        if line.option is not None:
+            line.values[line.option.name or ""] = word
+            line.option = None
+        elif word == "--":
+            line.foreign = isinstance(line.context.command, click.Group) or line.arguments == 0
+        elif word.startswith("-") and word != "-":
+            _take_option(line, word)
+        else:
+            _take_word(line, word)
+    return line
+
+
+def _take_option(line: Line, word: str) -> None:
+    name, equals, value = word.partition("=")
+    option = _option(line.context, name)
+    if option is None or option.is_flag or option.count:
+        return
+    if equals:
+        line.values[option.name or ""] = value
+    else:
+        line.option = option
+
+
+def _take_word(line: Line, word: str) -> None:
+    group = line.context.command
+    if not isinstance(group, click.Group):
+        line.arguments += 1
+        return
+    command = group.get_command(line.context, word)
+    if command is None:
+        line.foreign = True
+        return
+    line.context = click.Context(command, info_name=word, parent=line.context)
+
+
+def _option(context: click.Context, name: str) -> click.Option | None:
+    """The option of that name; the global ones work everywhere."""
+    here: click.Context | None = context
+    while here is not None:
+        for each in here.command.get_params(here):
+            if isinstance(each, click.Option) and name in (*each.opts, *each.secondary_opts):
+                return each
+        here = here.parent
+    return None
+
+
+def _option_names(context: click.Context, typed: str) -> Iterator[Choice]:
+    """Those of the command first, then the global ones."""
+    seen: set[str] = set()
+    for here in (context, context.find_root()):
+        for option in here.command.get_params(here):
+            if not isinstance(option, click.Option) or option.hidden:
+                continue
+            # The name that is written out most, where what is typed does not ask for another.
+            names = sorted(option.opts, key=lambda name: not name.startswith("--"))
+            name = next((each for each in names if each.startswith(typed)), None)
+            if name is not None and name not in seen:
+                seen.add(name)
+                yield Choice(name, _short(option.help))
+
+
+def _short(text: str | None) -> str:
+    """The first sentence of a help text, in one line."""
+    first = " ".join((text or "").split()).split(". ")[0]
+    return first if len(first) <= _LONGEST_HELP else f"{first[:_LONGEST_HELP]}…"
+
+
+def _commands(group: click.Group, context: click.Context, typed: str) -> Iterator[Choice]:
+    for name in group.list_commands(context):
+        if name.startswith(typed):
+            command = group.get_command(context, name)
+            if command is not None and not command.hidden:
+                yield Choice(name, _short(command.get_short_help_str(_LONGEST_HELP)))
+
+
+def _arguments(line: Line, typed: str) -> Iterator[Choice]:
+    arguments = [each for each in line.context.command.params if isinstance(each, click.Argument)]
+    if not arguments:
+        return
+    which = arguments[min(line.arguments, len(arguments) - 1)]
+    if isinstance(which.type, click.Choice):
+        yield from (Choice(each) for each in which.type.choices if each.startswith(typed))
+    elif which.name in {"receipt", "paths"}:
+        yield Choice("", kind="file")
+    elif which.name == "command" and line.context.info_name == "help":
+        yield from _commands(_root(line), line.context.find_root(), typed)
+
+
+def _root(line: Line) -> click.Group:
+    root = line.context.find_root().command
+    if not isinstance(root, click.Group):
+        raise TypeError("the program is a group")
+    return root
+
+
+def _values(option: click.Option, line: Line, typed: str) -> Iterator[Choice]:
+    """What an option takes."""
+    name = option.name or ""
+    if isinstance(option.type, click.Choice):
+        yield from (
+            Choice(each) for each in option.type.choices if each.lower().startswith(typed.lower())
+        )
+    elif name in _DIRECTORIES:
+        yield Choice("", kind="dir")
+    elif name in _FILES:
+        yield Choice("", kind="file")
+    else:
+        for names, find in _FINDERS:
+            if name in names:
+                yield from (Choice(each) for each in find(line) if each.startswith(typed))
+
+
+def _profiles(line: Line) -> Iterator[str]:
+    from ocihaul.cli.environment import environment_and_home
+    from ocihaul.config import Flags, profile_names
+
+    environ, home = environment_and_home()
+    yield from profile_names(Flags(config_file=line.values.get("config_file")), environ, home)
+
+
+def _regions(_line: Line) -> Iterator[str]:
+    from ocihaul.regions import tables
+
+    yield from sorted(tables().realm_of)
+
+
+def _buckets(line: Line) -> Iterator[str]:
+    from ocihaul.cli.completion_buckets import bucket_names
+
+    yield from bucket_names(line.values)
+
+
+_FINDERS: tuple[tuple[frozenset[str], Callable[[Line], Iterator[str]]], ...] = (
+    (_PROFILES, _profiles),
+    (_REGIONS, _regions),
+    (_BUCKETS, _buckets),
+)

@@ -1,0 +1,306 @@
+"""Tasks on the workers: a bounded number under way, what came of them as they end.
+
+One thread brings tasks and hears of their ends; so the memory for them is bounded by what is under
+way, and nothing needs a lock. What Dask does not mend (a task that several workers died with, a
+worker that is unfit or whose network is broken) is brought again, elsewhere.
+"""
+
+import concurrent.futures
+import queue
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+
+from distributed.comm import CommClosedError
+from distributed.scheduler import KilledWorker
+
+from ocihaul.cluster.jobs import Answer, Job, WorkerFault, run_task, stop_job
+from ocihaul.cluster.workers import Workers
+from ocihaul.errors import (
+    ChecksumError,
+    LocalFileError,
+    NetworkError,
+    OcihaulError,
+    SourceError,
+    TransferCancelled,
+)
+from ocihaul.events import Listener, Notice
+from ocihaul.threads import started
+
+if TYPE_CHECKING:
+    import distributed
+
+#: Tasks under way for each thread of the workers: one at work, and one that waits.
+_FOR_EACH_THREAD = 2
+#: Seconds between two looks at a stop, at the scheduler and at who is there.
+_GLANCE = 0.2
+#: How often a task is brought again that Dask has given up, as workers died with it. Dask itself
+#: tries four times.
+_MOST_DEATHS = 25
+#: How often one is brought again after a failure that may be its worker's.
+_MOST_FAILURES = 5
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+#: Failures that another worker need not have.
+_OF_WORKER = (
+    ChecksumError,
+    LocalFileError,
+    NetworkError,
+    SourceError,
+    TransferCancelled,
+    WorkerFault,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent(Generic[P]):
+    """A task that is under way: what it brings along, and where it must not go."""
+
+    payload: P
+    without: frozenset[str] = field(default_factory=frozenset)
+    deaths: int = 0
+    failures: int = 0
+
+
+class SchedulerLost(NetworkError):
+    """The scheduler has gone, and with it all that was under way."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(
+            f"the Dask scheduler at {address} cannot be reached any more",
+            hint="What is finished is kept: the same command, run again with or without --dask, "
+            "goes on.",
+        )
+
+
+class Tasks(Generic[P]):
+    """The tasks of one job. Use it as a context, in one thread.
+
+    `handle` gets the payload and the answer of each that has ended. `check` is called now and then,
+    and may raise.
+    """
+
+    def __init__(
+        self,
+        cluster: "distributed.Client",
+        job: Job,
+        handle: Callable[[P, Answer], None],
+        *,
+        stop: threading.Event,
+        listener: Listener,
+        patience: float,
+        check: Callable[[], None] | None = None,
+    ) -> None:
+        self._cluster = cluster
+        self._job = job
+        self._handle = handle
+        self._check = check
+        self._listener = listener
+        self._scheduler = Scheduler(cluster, stop)
+        self.workers = Workers(
+            cluster, job, self._scheduler.ask, listener=listener, patience=patience
+        )
+        self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._under_way: dict[str, tuple[Sent[P], Any]] = {}
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        self.workers.begin()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        try:
+            if kind is None:
+                self.finish()
+        finally:
+            self._close()
+
+    def put(self, payload: P) -> None:
+        """Bring one; waits while there are enough. Raises what `handle` raises, SchedulerLost."""
+        while self._under_way and len(self._under_way) >= self._window:
+            self._step(_GLANCE)
+        self._submit(Sent(payload))
+        while not self._ended.empty():
+            self._step(0.0)
+
+    def finish(self) -> None:
+        """Wait for all. Raises as `put`."""
+        while self._under_way:
+            self._step(_GLANCE)
+
+    def leave_out(self, address: str, reason: str) -> None:
+        """Give this worker nothing any more."""
+        self.workers.leave_out(address, reason)
+
+    def again(self, payload: P, *, without: frozenset[str]) -> None:
+        """Bring one again, not to these addresses. Raises OcihaulError when no worker is left."""
+        self._submit(Sent(payload, without))
+
+    @property
+    def _window(self) -> int:
+        return max(_FOR_EACH_THREAD * self.workers.threads, 1)
+
+    def _submit(self, sent: Sent[P]) -> None:
+        self._check_stop()
+        self._count += 1
+        key = f"ocihaul-{self._job.id}-{self._count}"
+        self.workers.look()
+        future = self._cluster.submit(
+            run_task,
+            self._job,
+            sent.payload,
+            key=key,
+            workers=self.workers.allowed(sent.without),
+            pure=False,
+        )
+        self._under_way[key] = sent, future
+        future.add_done_callback(self._ended.put)
+
+    def _step(self, timeout: float) -> None:
+        """Hear of those that have ended."""
+        self._check_stop()
+        ended = []
+        try:
+            ended.append(self._ended.get(timeout=timeout) if timeout else self._ended.get_nowait())
+            while True:
+                ended.append(self._ended.get_nowait())
+        except queue.Empty:
+            pass
+        self.workers.look()
+        known = [each for each in ended if each.key in self._under_way]
+        good = [each for each in known if each.status == "finished"]
+        if any(each.status in {"cancelled", "lost"} for each in known):
+            raise SchedulerLost(self._scheduler.address)
+        ask = self._scheduler.ask
+        answers = ask(lambda: self._cluster.gather(good)) if good else []
+        failed = [each for each in known if each.status == "error"]
+        errors = [(each, ask(each.exception)) for each in failed]
+        for future, answer in zip(good, answers, strict=True):
+            self._one_ended(future.key, answer)
+        for future, error in errors:
+            self._given_up(future.key, error)
+
+    def _one_ended(self, key: str, answer: Answer) -> None:
+        sent, future = self._under_way.pop(key)
+        future.release()
+        self.workers.name(answer.address, answer.worker)
+        if answer.refused is not None:
+            self.workers.leave_out(answer.address, answer.refused)
+            self._submit(replace(sent, without=sent.without | {answer.address}))
+        elif isinstance(answer.error, _OF_WORKER):
+            self._failed(sent, answer)
+        elif answer.error is not None:
+            raise answer.error
+        else:
+            self._handle(sent.payload, answer)
+
+    def _failed(self, sent: Sent[P], answer: Answer) -> None:
+        """Have it done elsewhere, if there is another worker."""
+        error = answer.error
+        if error is None:
+            return
+        without = sent.without | {answer.address}
+        if sent.failures + 1 >= _MOST_FAILURES:
+            raise error
+        named = self.workers.named(answer.address)
+        self._listener(Notice(f"{named} has failed, its task goes to another: {error.message}."))
+        try:
+            self._submit(replace(sent, without=without, failures=sent.failures + 1))
+        except NetworkError:
+            raise
+        except OcihaulError:
+            raise error from None
+
+    def _given_up(self, key: str, error: BaseException | None) -> None:
+        """A task without an answer: workers have died with it, or it could not be begun there."""
+        sent, _ = self._under_way.pop(key)
+        most = _MOST_DEATHS if isinstance(error, KilledWorker) else _MOST_FAILURES
+        if sent.deaths >= most:
+            raise OcihaulError(
+                f"workers fail with one task again and again: {type(error).__name__}: {error}",
+                hint="Look at the workers' logs: they may lack memory.",
+            )
+        if not isinstance(error, KilledWorker):
+            text = f"A task could not be done: {type(error).__name__}: {error}"
+            self._listener(Notice(text))
+        self._submit(replace(sent, deaths=sent.deaths + 1))
+
+    def _check_stop(self) -> None:
+        if self._check is not None:
+            self._check()
+        self._scheduler.check()
+
+    def _close(self) -> None:
+        """Cancel what is under way, and have each worker end what it keeps for the job."""
+        futures = [future for _, future in self._under_way.values()]
+        self._under_way.clear()
+        if not self._scheduler.is_there:
+            return
+        unstopped = Scheduler(self._cluster, threading.Event())
+        try:
+            if futures:
+                unstopped.ask(lambda: self._cluster.cancel(futures, force=True))
+            unstopped.ask(lambda: self._cluster.run(stop_job, self._job.id, on_error="ignore"))
+        except SchedulerLost:
+            return  # there is nobody left to be told
+
+
+class Scheduler:
+    """Questions to the scheduler that end when it has gone.
+
+    Dask itself tries to connect again for as long as its timeout, and holds the caller meanwhile.
+    """
+
+    def __init__(self, cluster: "distributed.Client", stop: threading.Event) -> None:
+        self._cluster = cluster
+        self._stop = stop
+        self.address = str(cluster.scheduler.address)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the connection to it stands."""
+        return bool(self._cluster.status == "running")
+
+    def check(self) -> None:
+        """Raise SchedulerLost, TransferCancelled."""
+        if self._stop.is_set():
+            raise TransferCancelled("stopped while workers were at it")
+        if not self.is_there:
+            raise SchedulerLost(self.address)
+
+    def ask(self, question: Callable[[], R]) -> R:
+        """The answer. Raises SchedulerLost, TransferCancelled."""
+        answers: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
+
+        def asking() -> None:
+            try:
+                answers.put((True, question()))
+            except BaseException as error:  # noqa: BLE001  raised below
+                answers.put((False, error))
+
+        if not started(threading.Thread(target=asking, name="ocihaul-dask", daemon=True)):
+            asking()
+        while True:
+            self.check()
+            try:
+                good, answer = answers.get(timeout=_GLANCE)
+            except queue.Empty:
+                continue
+            if good:
+                return cast("R", answer)
+            if isinstance(answer, _GONE) and not isinstance(answer, OcihaulError):
+                raise SchedulerLost(self.address) from answer
+            raise cast("BaseException", answer)
+
+
+#: What Dask raises when the scheduler has gone.
+_GONE = (OSError, CommClosedError, concurrent.futures.CancelledError)
+
+
+def new_id() -> str:
+    """A name for a job that no other has."""
+    return uuid.uuid4().hex[:12]

@@ -1,0 +1,182 @@
+"""Which workers of a cluster may do a job: those that have our version and see the same files.
+
+At the start each worker is asked, and one that cannot do it is an error that names it. Later ones,
+and those that turn out to be unfit, are left out, and a notice names them.
+"""
+
+import pkgutil
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ocihaul import __version__
+from ocihaul.cluster.jobs import Job, check_worker, other_version
+from ocihaul.errors import NetworkError, OcihaulError, SourceError, UsageError
+from ocihaul.events import Listener, Notice
+
+if TYPE_CHECKING:
+    import distributed
+
+#: Seconds between two looks at who is there.
+_EVERY = 1.0
+#: How many a message names.
+_NAMED = 5
+
+
+class Workers:
+    """The workers that may do `job`. Used by one thread; `ask` makes its calls of the cluster.
+
+    `patience`: how long there may be no worker at all, seconds; then NetworkError.
+    """
+
+    def __init__(
+        self,
+        cluster: "distributed.Client",
+        job: Job,
+        ask: Callable[[Callable[[], Any]], Any],
+        *,
+        listener: Listener,
+        patience: float,
+    ) -> None:
+        self._cluster = cluster
+        self._ask = ask
+        self._job = job
+        self._listener = listener
+        self._patience = patience
+        self._names: dict[str, str] = {}
+        self._threads: dict[str, int] = {}
+        self._unfit: dict[str, str] = {}
+        self._looked = -_EVERY
+        self._alone_since: float | None = None
+
+    def begin(self) -> None:
+        """Ask all that are there. Raises UsageError or SourceError, which names each unfit one."""
+        self._refresh()
+        fresh = list(self._threads)
+        unfit = self._other_versions(fresh)
+        if unfit:
+            raise UsageError(
+                f"not all workers have this version: {self._listed(unfit)}",
+                hint="Install the same version of ocihaul on the driver, the scheduler and the "
+                "workers.",
+            )
+        unfit = self._asked(fresh)
+        if unfit:
+            raise SourceError(
+                f"not all workers see the same: {self._listed(unfit)}",
+                hint="All of them need the same file system under the same path, and the right to "
+                "use it. Stop those workers, or mount it there.",
+            )
+
+    def look(self) -> None:
+        """See who is there, now and then. Raises NetworkError when nobody is, for too long."""
+        now = time.monotonic()
+        if now - self._looked < _EVERY:
+            return
+        before = set(self._threads)
+        self._refresh()
+        fresh = [each for each in self._threads if each not in before and each not in self._unfit]
+        if fresh:
+            unfit = self._other_versions(fresh)
+            unfit |= self._asked([each for each in fresh if each not in unfit])
+            for address, reason in unfit.items():
+                self.leave_out(address, reason)
+        self._check_patience(now)
+
+    def leave_out(self, address: str, reason: str) -> None:
+        """Give this worker nothing any more, and say so once."""
+        if address not in self._unfit:
+            self._unfit[address] = reason
+            self._listener(Notice(f"{self.named(address)} is left out: {reason}."))
+
+    def name(self, address: str, name: str) -> None:
+        """Note what a worker is called that may have come since the last look."""
+        self._names.setdefault(address, name)
+
+    def named(self, address: str) -> str:
+        """A worker as messages name it."""
+        return f"worker {self._names.get(address, '?')} ({address})"
+
+    @property
+    def threads(self) -> int:
+        """How many tasks they do at a time."""
+        return sum(count for each, count in self._threads.items() if each not in self._unfit)
+
+    def allowed(self, without: frozenset[str] = frozenset()) -> list[str] | None:
+        """Those that may get a task, None for any. Raises OcihaulError when none is left."""
+        if not (self._unfit.keys() & self._threads.keys() or without & self._threads.keys()):
+            return None
+        left = [each for each in self._threads if each not in self._unfit and each not in without]
+        if not left and self._threads:
+            unfit = {each: self._unfit.get(each, "it has failed") for each in self._threads}
+            raise OcihaulError(
+                f"no worker is left that can do it: {self._listed(unfit)}",
+                hint="What is finished is kept. Look at these workers, then run it again, with or "
+                "without Dask.",
+            )
+        return left or None
+
+    def _refresh(self) -> None:
+        self._looked = time.monotonic()
+        about: dict[str, Any] = self._ask(lambda: self._cluster.scheduler_info(n_workers=-1))
+        there: dict[str, Any] = about["workers"]
+        self._threads = {address: int(each["nthreads"]) for address, each in there.items()}
+        self._names |= {address: str(each["name"]) for address, each in there.items()}
+
+    def _check_patience(self, now: float) -> None:
+        if self.threads:
+            self._alone_since = None
+            return
+        if self._alone_since is None:
+            self._alone_since = now
+            self._listener(Notice("There is no worker in the cluster: waiting for one."))
+        elif now - self._alone_since > self._patience:
+            raise NetworkError(
+                f"there was no worker in the cluster for {self._patience:.0f} s",
+                hint="What is finished is kept. Start workers and run it again, or run it without "
+                "Dask.",
+            )
+
+    def _other_versions(self, addresses: list[str]) -> dict[str, str]:
+        """Asked by what every Python has: an old version of ours need not know our functions."""
+        told = self._run(addresses, pkgutil.resolve_name, "ocihaul:__version__")
+        return {
+            address: _no_version(version)
+            if isinstance(version, BaseException)
+            else other_version(str(version), __version__)
+            for address, version in told.items()
+            if version != __version__ and not isinstance(version, OSError)
+        }
+
+    def _asked(self, addresses: list[str]) -> dict[str, str]:
+        told = self._run(addresses, check_worker, self._job)
+        return {
+            address: reason if isinstance(reason, str) else _no_answer(reason)
+            for address, reason in told.items()
+            if reason is not None and not isinstance(reason, OSError)
+        }
+
+    def _run(self, addresses: list[str], function: Any, *args: object) -> dict[str, Any]:
+        """What each worker says; an OSError of one that has gone meanwhile."""
+        if not addresses:
+            return {}
+        return dict(
+            self._ask(
+                lambda: self._cluster.run(function, *args, workers=addresses, on_error="return")
+            )
+        )
+
+    def _listed(self, unfit: dict[str, str]) -> str:
+        shown = [f"{self.named(each)}: {unfit[each]}" for each in list(unfit)[:_NAMED]]
+        more = len(unfit) - len(shown)
+        return "; ".join(shown) + (f"; and {more} more" if more else "")
+
+
+def _no_version(error: BaseException) -> str:
+    if isinstance(error, ImportError):
+        return "ocihaul is not installed there"
+    return _no_answer(error)
+
+
+def _no_answer(error: object) -> str:
+    return f"it cannot be asked: {type(error).__name__}: {error}"

@@ -1,0 +1,165 @@
+"""How far a directory is: files and bytes, summed up and emitted a few times a second."""
+
+import threading
+import time
+
+from ocihaul.directories.names import printable
+from ocihaul.events import (
+    BytesFound,
+    BytesReceived,
+    BytesSent,
+    DirectoryProgress,
+    DownloadFinished,
+    DownloadPlanned,
+    Event,
+    FileFailed,
+    FileFinished,
+    Listener,
+    PartFinished,
+    UploadFinished,
+    UploadPlanned,
+    ignore,
+)
+from ocihaul.transfer.progress import (
+    INTERVAL,
+    Clock,
+    ObjectCount,
+    RateWindow,
+    fraction_of,
+    seconds_left,
+)
+
+_OF_A_PART = (BytesSent, BytesReceived, BytesFound, PartFinished)
+_OF_A_FILE = (UploadPlanned, DownloadPlanned, UploadFinished, DownloadFinished)
+
+
+class DirectoryMeter:
+    """A listener for the events of one run, which emits `DirectoryProgress`. Thread-safe.
+
+    What no event tells, `found`, `unchanged` and `all_found` do. A large file counts while it is
+    on its way; a small one when it is done.
+    """
+
+    def __init__(
+        self,
+        emit: Listener = ignore,
+        *,
+        interval: float = INTERVAL,
+        monotonic: Clock = time.monotonic,
+    ) -> None:
+        self._emit = emit
+        self._interval = interval
+        self._monotonic = monotonic
+        self._lock = threading.Lock()  # guards all below
+        self._rate = RateWindow()
+        self._rate.begin(monotonic())
+        self._next = 0.0
+        self._large: dict[str, ObjectCount] = {}  # on their way, by name
+        self._found_files = self._found_bytes = 0
+        self._counted: tuple[int, int] | None = None
+        self._complete = False
+        self._done_files = self._unchanged_files = self._unchanged_bytes = self._failed = 0
+        self.transferred_bytes = 0
+
+    def __call__(self, event: Event) -> None:
+        """Take one event, from any thread."""
+        with self._lock:
+            at = self._monotonic()
+            if not self._take(event, at):
+                return
+            progress = self._due(at)
+        if progress is not None:
+            self._emit(progress)
+
+    def _take(self, event: Event, at: float) -> bool:
+        if isinstance(event, _OF_A_PART):
+            count = self._large.setdefault(event.name, ObjectCount())
+            self._rate.add(count.add(event), at)
+        elif isinstance(event, FileFinished):
+            self._finished(event, at)
+        elif isinstance(event, FileFailed):
+            self._failed += 1
+            self._give_up(event.name)
+        elif isinstance(event, (UploadPlanned, DownloadPlanned)):
+            self._large[event.name] = ObjectCount()
+        elif isinstance(event, (UploadFinished, DownloadFinished)):
+            self._large.setdefault(event.name, ObjectCount())
+        else:
+            return False
+        return True
+
+    def _finished(self, event: FileFinished, at: float) -> None:
+        self._done_files += 1
+        self.transferred_bytes += event.size
+        if self._large.pop(event.name, None) is None:
+            self._rate.add(event.size if event.moved is None else event.moved, at)
+
+    def _give_up(self, shown: str) -> None:
+        """Forget a file that failed; its event has the name as it can be shown."""
+        for name in [each for each in self._large if printable(each) == shown]:
+            del self._large[name]
+
+    def found(self, size: int = 0, *, files: int = 1) -> None:
+        """So many more files or objects are to be dealt with, of `size` bytes together."""
+        with self._lock:
+            self._found_files += files
+            self._found_bytes += size
+
+    def all_found(self) -> None:
+        """What was found is all there is."""
+        self._complete = True
+
+    def counted(self, files: int, size: int) -> None:
+        """A count beside the work says how many files and bytes there are."""
+        with self._lock:
+            self._counted = (files, size)
+
+    def unchanged(self, size: int) -> None:
+        """One that was found stays as it is."""
+        with self._lock:
+            self._unchanged_files += 1
+            self._unchanged_bytes += size
+            progress = self._due(self._monotonic())
+        if progress is not None:
+            self._emit(progress)
+
+    def finish(self) -> None:
+        """Emit how far it has come."""
+        with self._lock:
+            progress = self._now(self._monotonic())
+        self._emit(progress)
+
+    def _due(self, at: float) -> DirectoryProgress | None:
+        if at < self._next:
+            return None
+        self._next = at + self._interval
+        return self._now(at)
+
+    def _now(self, at: float) -> DirectoryProgress:
+        files, size, complete = self._found_files, self._found_bytes, self._complete
+        if not complete and self._counted is not None:
+            # Files may have come since.
+            files, size = max(files, self._counted[0]), max(size, self._counted[1])
+            complete = True
+        total = max(0, size - self._unchanged_bytes)
+        done = self.transferred_bytes + sum(max(0, each.done) for each in self._large.values())
+        rate = self._rate.rate(at)
+        known = total if complete else None
+        return DirectoryProgress(
+            done=done,
+            total=total,
+            fraction=self._fraction(done, known, files),
+            rate=rate,
+            seconds_left=seconds_left(min(done, total), known, rate),
+            files_done=self._done_files,
+            files_unchanged=self._unchanged_files,
+            files_failed=self._failed,
+            files_total=files,
+            complete=complete,
+        )
+
+    def _fraction(self, done: int, total: int | None, files: int) -> float | None:
+        """By bytes; by files where these have none, as in a deletion."""
+        if total is None or total:
+            return fraction_of(done, total)
+        return fraction_of(self._done_files + self._unchanged_files + self._failed, files)
