@@ -40,6 +40,9 @@ _GROUPS: Mapping[str, frozenset[str]] = {
             "no_multipart disable_parallel_uploads multipart_download_threshold memory_limit "
             "spool_dir"
         ),
+        "Workers of a Dask cluster": (
+            "dask dask_tls_ca_file dask_tls_cert dask_tls_key dask_allow_plain_tcp"
+        ),
         "Checks and proof": (
             "verify_checksum no_verify_checksum checksum content_md5 opc_checksum_algorithm "
             "opc_content_crc32c opc_content_sha256 opc_content_sha384 expected_size "
@@ -69,7 +72,7 @@ _GROUPS: Mapping[str, frozenset[str]] = {
         "Answer": "output query raw_output debug",
         "Log": (
             "log_format log_file quiet verbose progress_interval on_finish on_failure notify "
-            "metrics_file"
+            "metrics_file report"
         ),
     }.items()
 }

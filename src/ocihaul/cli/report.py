@@ -28,10 +28,6 @@ def report(context: click.Context, /, **options: Any) -> None:
 
     Each LOG is one that --log-file with --log-format json has written; it may be compressed with
     gzip, and - is standard input. Without any, it is OCIHAUL_LOG_FILE. The page needs no network.
-
-    \b
-    ocihaul report /var/log/ocihaul/*.jsonl -o /srv/www/nights.html
-    kubectl logs job/nightly-backup | ocihaul report - -o night.html
     """
     logs: Sequence[str] = options.pop("logs")
     invocation = settle(context, options, command=("report",))

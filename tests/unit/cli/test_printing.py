@@ -309,6 +309,7 @@ _ALLOWED = {
     "cli/standard_streams.py": "it is the streams",
     "cli/prompts.py": "prompts, which click prints: their text is made safe",
     "events.py": "log_events: the caller's own logger, with lines that are made safe",
+    "cluster/connect.py": "Dask's own log, which is kept off the terminal",
     "integrations/oci_cli_hooks.py": "the official CLI's own lines, masked",
 }
 _STREAMS = {"stdout", "stderr", "stream", "_stream", "console", "_console", "screen"}

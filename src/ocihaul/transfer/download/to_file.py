@@ -264,8 +264,8 @@ class FileDownload:
         if is_new:
             self._checkpoint.record(number, finished)
             self._context.count_received(length)
-            self._context.listener(BytesReceived(number, length))
-        self._context.listener(PartFinished(number, length))
+            self._context.listener(BytesReceived(number, length, self._context.request.name))
+        self._context.listener(PartFinished(number, length, self._context.request.name))
 
     def _wrong(self) -> list[int]:
         """The ranges whose bytes in the file are not those that were told."""

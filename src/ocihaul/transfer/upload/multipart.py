@@ -378,8 +378,8 @@ class MultipartUpload:
     def _told(self, number: int, part: SentPart, sent: int) -> None:
         context = self._context
         context.count_sent(sent)
-        context.listener(BytesSent(number, part.size))
-        context.listener(PartFinished(number, part.size))
+        context.listener(BytesSent(number, part.size, context.request.name))
+        context.listener(PartFinished(number, part.size, context.request.name))
         self._state.record(number, part)
 
     def _proved(self, done: Mapping[int, SentPart]) -> tuple[dict[int, SentPart], dict[int, str]]:
