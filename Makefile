@@ -187,6 +187,7 @@ docs: $(VENV)/.made $(DOCS_VENV)/.made
 	$(BIN)/python -m tools.site build/docs
 	rm -rf build/site
 	$(DOCS_VENV)/bin/zensical build --clean --strict
+	find build/site/ja -name '*.html' -exec sed -i 's/^<html lang="en"/<html lang="ja"/' {} +
 	$(BIN)/python -m tools.check_site build/site
 
 lint-workflows: $(LINT_NODE)/.made
