@@ -116,7 +116,7 @@ def many_files(options: argparse.Namespace) -> Samples:
 def driver_cost(options: argparse.Namespace) -> Samples:
     """CPU milliseconds of the driver for a part, without a limit on the line; and for none."""
     samples: Samples = {}
-    with place(token_ttl=3600.0, fast=True, discard=True) as (home, oci):
+    with place(token_ttl=3600.0, discard=True) as (home, oci):
         many, few = options.cost_parts, 8
         source = a_file(home / "object", many * MIB)
         for _ in range(options.rounds):
