@@ -34,8 +34,8 @@ def test_a_rest_that_fills_not_all_workers_costs_a_whole_part() -> None:
 
 
 def test_where_the_driver_limits_more_workers_do_not_help() -> None:
-    slow = {"driver_per_part": 2.0}
-    few, many = simulate(transfer(8, **slow)), simulate(transfer(64, parts=512, **slow))
+    few = simulate(transfer(8, driver_per_part=2.0))
+    many = simulate(transfer(64, parts=512, driver_per_part=2.0))
     assert few.seconds == pytest.approx(64 * 2.0, rel=0.15)
     assert many.seconds == pytest.approx(512 * 2.0, rel=0.1)
     assert many.limit == "driver"
