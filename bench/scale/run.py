@@ -21,7 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench.scale.ground import MIB, Service, a_file, service, small_files, timed
+from bench.scale.ground import MIB, Service, a_file, cpu_of, service, small_files, timed
 from bench.scale.model import Constants, Transfer, simulate
 from ocihaul.client import Client
 from ocihaul.integrations.dask import share
@@ -125,15 +125,21 @@ def driver_cost(options: argparse.Namespace) -> Samples:
         for _ in range(options.rounds):
             with cluster(home / "cluster", 2, threads=2) as dask, oci.client() as client:
                 grow(dask, 2)
-                told = {}
+                told, tasks = {}, {}
+                scheduler = dask.processes["scheduler"].pid
                 for parts in (few, many):
+                    before = cpu_of(scheduler)
                     size = -(-many * MIB // parts)
                     told[parts] = timed(lambda: _sent(client, source, dask, size))  # noqa: B023  at once
+                    tasks[parts] = cpu_of(scheduler) - before
+                task = (tasks[many] - tasks[few]) * 1000 / (many - few)
+                samples.setdefault("scheduler ms per task", []).append(task)
                 cost = (told[many][1] - told[few][1]) * 1000 / (many - few)
                 wall = (told[many][0] - told[few][0]) * 1000 / (many - few)
                 samples.setdefault("CPU ms per part", []).append(cost)
                 samples.setdefault("wall ms per part", []).append(wall)
-                print(f"driver: {cost:.2f} ms of CPU for a part, {wall:.2f} ms in all", flush=True)
+                text = f"{cost:.2f} ms of CPU for a part, {wall:.2f} ms in all"
+                print(f"driver: {text}; scheduler: {task:.2f} ms", flush=True)
     return samples
 
 
@@ -337,6 +343,8 @@ def cost_rows(found: dict[str, Any], told: Samples) -> Iterator[str]:  # noqa: A
     """What a part costs the driver."""
     cpu, wall = _spread(told["CPU ms per part"], 2), _spread(told["wall ms per part"], 2)
     yield f"| driver's cost of a part | | {cpu} ms of CPU, {wall} ms in all | |"
+    task = _spread(told["scheduler ms per task"], 2)
+    yield f"| scheduler's cost of a task | | {task} ms of CPU | |"
 
 
 ROWS: dict[str, Callable[[dict[str, Any], Samples], Iterator[str]]] = {
@@ -357,14 +365,15 @@ def transfer(found: dict[str, Any], count: int) -> Transfer:
 def constants(found: dict[str, Any]) -> Constants:
     """The model's: the driver's cost as it was measured, and what the runs of one worker tell.
 
-    Of a run with one worker and one of eight times its size the difference is what a part takes;
-    what is left of it is the start.
+    Of a run with two parts and one with ten the difference is what eight parts take; what is left
+    of it is the start.
     """
     told = found["samples"]
-    cost = statistics.median(told["cost"]["CPU ms per part"]) if "cost" in told else 5.0
+    of = told.get("cost", {"CPU ms per part": [2.0], "scheduler ms per task": [1.0]})
     calibration = told.get("calibration", {"start": [0.5], "per part": [0.02]})
     return Constants(
-        driver_per_part=cost / 1000,
+        driver_per_part=statistics.median(of["CPU ms per part"]) / 1000,
+        scheduler_per_task=statistics.median(of["scheduler ms per task"]) / 1000,
         start=statistics.median(calibration["start"]),
         per_part=statistics.median(calibration["per part"]),
         worker_rate=RATE,

@@ -3,6 +3,7 @@
 import pytest
 
 from bench.scale.model import Constants, Transfer, simulate
+from bench.scale.predict import Measured, most_hosts, of_hosts
 
 MIB = 2**20
 FREE = Constants(
@@ -50,3 +51,22 @@ def test_the_services_rate_limits() -> None:
 def test_what_comes_before_and_after_counts_once_and_the_rest_for_each_part() -> None:
     done = simulate(transfer(1, parts=10, start=3.0, per_part=0.5))
     assert done.seconds == pytest.approx(3.0 + 10 * 8.5)
+
+
+def test_the_scheduler_limits_beside_the_driver_and_not_after_it() -> None:
+    """They are two processes: the slower one counts, and not their sum."""
+    done = simulate(transfer(64, parts=512, driver_per_part=0.5, scheduler_per_task=0.6))
+    assert done.seconds == pytest.approx(512 * 0.6, rel=0.1)
+    assert done.limit == "scheduler"
+    assert done.driver_busy == pytest.approx(0.5 / 0.6, rel=0.1)
+
+
+def test_what_breaks_first_is_told_from_the_constants() -> None:
+    known = Measured(part=0.002, file=0.0002, task=0.001)
+    hosts, limit = most_hosts(known, 128 * MIB)
+    assert hosts == pytest.approx(128 * MIB / 0.002 / 1.25e9)
+    assert limit == "the driver"
+    assert most_hosts(known, 1024 * MIB)[0] == pytest.approx(8 * hosts)
+    assert most_hosts(Measured(part=0.001, file=0.1, task=0.002), MIB)[1] == "the scheduler"
+    few, many = (simulate(of_hosts(known, count, 128 * MIB)) for count in (10, 100))
+    assert (few.limit, many.limit) == ("line", "driver")
