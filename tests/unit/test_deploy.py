@@ -105,12 +105,12 @@ JOB = DEPLOY / "kubernetes" / "indexed-job.yaml"
 
 @pytest.mark.parametrize("file", sorted((DEPLOY / "kubernetes").glob("*.yaml")), ids=str)
 def test_kubernetes_takes_the_manifests(file: Path) -> None:
-    document = yaml.safe_load(file.read_text())
     version = kubernetes_validate.latest_version()
-    kubernetes_validate.validate(document, version, strict=True)
-    document["spec"]["surprise"] = 1
-    with pytest.raises(kubernetes_validate.ValidationError):
+    for document in yaml.safe_load_all(file.read_text()):
         kubernetes_validate.validate(document, version, strict=True)
+        document["spec"]["surprise"] = 1
+        with pytest.raises(kubernetes_validate.ValidationError):
+            kubernetes_validate.validate(document, version, strict=True)
 
 
 def test_a_job_has_as_many_pods_as_shards() -> None:
