@@ -134,7 +134,7 @@ class JsonLog:
         self._found = DirectoryScanned(0, 0, complete=False)
         self._one = TransferProgress(0, 0, None, None, None, 0, 0)
         self._all = DirectoryProgress(0, 0, None, None, None, 0, 0, 0, 0, complete=False)
-        self._moved_at = monotonic()
+        self._moved_at = self._began
 
     def begin(self) -> None:
         """Write the first line."""

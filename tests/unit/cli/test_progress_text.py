@@ -127,5 +127,5 @@ def test_it_never_is_wider_than_the_terminal(
 ) -> None:
     text = line(progress, columns, still)
     assert len(text) <= columns
-    assert text
+    assert text or columns < 12
     assert text.isascii()
