@@ -19,7 +19,7 @@ from ocihaul.directories.names import folded, object_name, printable, relative_p
 from ocihaul.errors import JournalError, ReceiptError, UsageError
 from ocihaul.events import ignore
 from ocihaul.filesystem import FileSystem
-from ocihaul.report.page import LARGEST, Contents, page
+from ocihaul.report.page import LARGEST, ReportContents, page
 from ocihaul.report.reader import LogReader
 from ocihaul.storage.names import quoted
 from ocihaul.transfer.checksum import SentPart
@@ -211,7 +211,7 @@ def _log_lines() -> st.SearchStrategy[bytes]:
 def _nights(lines: list[bytes]) -> None:
     reader = LogReader()
     reader.read(lines)
-    document = page(Contents(runs=reader.runs, now=BEGAN, version="1"))
+    document = page(ReportContents(runs=reader.runs, now=BEGAN, version="1"))
     assert len(document.encode()) < LARGEST
     assert document.count("<script>") == 1
 

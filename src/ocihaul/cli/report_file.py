@@ -15,9 +15,9 @@ from typing import IO, cast
 from ocihaul import __version__
 from ocihaul.clock import local_time
 from ocihaul.errors import JournalError, UsageError
-from ocihaul.report.page import Contents, Receipt, page
+from ocihaul.report.page import ReceiptRow, ReportContents, page
 from ocihaul.report.reader import LogReader
-from ocihaul.report.records import LONGEST_LINE, Record, read_record
+from ocihaul.report.records import LONGEST_LINE, LogRecord, read_record
 from ocihaul.report.verdict import verdict_of
 
 #: What stands for stdin and stdout.
@@ -62,7 +62,7 @@ def _first_moment(name: str) -> float:
     with _opened(name) as file:
         for line in _lines(name, file, []):
             record = read_record(line)
-            if isinstance(record, Record):
+            if isinstance(record, LogRecord):
                 return record.at.timestamp()
     return 0.0
 
@@ -110,7 +110,7 @@ def _unreadable(name: str, error: Exception) -> UsageError:
     )
 
 
-def receipts_since(since: datetime | None) -> tuple[list[Receipt], list[str]]:
+def receipts_since(since: datetime | None) -> tuple[list[ReceiptRow], list[str]]:
     """The journal's receipts, and what is to be noted where it cannot be read."""
     from ocihaul.cli.client import journal_to_read
 
@@ -120,7 +120,7 @@ def receipts_since(since: datetime | None) -> tuple[list[Receipt], list[str]]:
     except JournalError as error:
         return [], [f"The journal's receipts are missing: {error.message}"]
     found = [
-        Receipt(
+        ReceiptRow(
             row=each.row,
             where=f"{each.target.bucket}/{each.target.object}",
             size=each.size,
@@ -136,13 +136,13 @@ def write_report(
     reader: LogReader,
     *,
     now: datetime,
-    receipts: Sequence[Receipt] = (),
+    receipts: Sequence[ReceiptRow] = (),
     notes: Sequence[str] = (),
 ) -> str:
     """Write the page and return its answer, one sentence. Raises OSError."""
     runs = reader.runs
     document = page(
-        Contents(runs=runs, receipts=receipts, notes=notes, now=now, version=__version__)
+        ReportContents(runs=runs, receipts=receipts, notes=notes, now=now, version=__version__)
     )
     if target == STREAM:
         sys.stdout.buffer.write(document.encode())

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from ocihaul.quantities import duration_text, size_text
 from ocihaul.report.markup import joined, moment, number, text
-from ocihaul.report.runs import Pause, Run, Token
+from ocihaul.report.runs import Pause, Run, TokenSpan
 from ocihaul.report.timeline import Mark, Span, Timeline, coarser
 
 #: Glyph and words of what may happen: the form tells it, too, not only the colour.
@@ -59,7 +59,7 @@ def happenings(run: Run) -> list[Happening]:
     return sorted(found, key=lambda each: each.at)
 
 
-def _token_text(run: Run, token: Token) -> str:
+def _token_text(run: Run, token: TokenSpan) -> str:
     source = {
         "start": "at the start",
         "file": "from its file",

@@ -17,7 +17,7 @@ from ocihaul.quantities import duration_text, size_text
 from ocihaul.report.chart import Happening, chart, happenings
 from ocihaul.report.markup import joined, moment, name, text
 from ocihaul.report.runs import NO_RESULT, Run
-from ocihaul.report.verdict import Trouble, Verdict, night_of, verdict_of
+from ocihaul.report.verdict import ReportVerdict, Trouble, night_of, verdict_of
 
 #: Bytes of a page, at most.
 LARGEST = 480_000
@@ -44,7 +44,7 @@ _SOON = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class ReceiptRow:
     """What the journal keeps of an upload. `where` is bucket and name, `row` its number there."""
 
     row: int
@@ -54,17 +54,17 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
+class ReportContents:
     """All that a page is made of; `notes` say what could not be read."""
 
     runs: Sequence[Run]
-    receipts: Sequence[Receipt] = ()
+    receipts: Sequence[ReceiptRow] = ()
     notes: Sequence[str] = ()
     now: datetime
     version: str
 
 
-def page(contents: Contents) -> str:
+def page(contents: ReportContents) -> str:
     """The page as one HTML document."""
     verdict = verdict_of(contents.runs, contents.now)
     document = ""
@@ -79,7 +79,12 @@ class _Page:
     """One attempt to make it."""
 
     def __init__(
-        self, contents: Contents, verdict: Verdict, columns: int, pictures: int, rows: int
+        self,
+        contents: ReportContents,
+        verdict: ReportVerdict,
+        columns: int,
+        pictures: int,
+        rows: int,
     ) -> None:
         self._contents = contents
         self._verdict = verdict
@@ -349,8 +354,8 @@ class _Page:
         )
 
 
-def _receipts_of(runs: Sequence[Run], receipts: Sequence[Receipt]) -> dict[str, Receipt]:
-    by_object: dict[str, list[Receipt]] = {}
+def _receipts_of(runs: Sequence[Run], receipts: Sequence[ReceiptRow]) -> dict[str, ReceiptRow]:
+    by_object: dict[str, list[ReceiptRow]] = {}
     for receipt in receipts:
         by_object.setdefault(shown(receipt.where), []).append(receipt)  # as the log has it
     found = {}

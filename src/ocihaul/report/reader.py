@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ocihaul.report.records import Record, Unreadable, read_record
+from ocihaul.report.records import LogRecord, Unreadable, read_record
 from ocihaul.report.runs import Run, first_of
 
 #: Runs that are kept, and those of them that keep their timeline: the latest ones.
@@ -54,12 +54,12 @@ class LogReader:
             self.broken += 1
         elif record is Unreadable.LATER_SCHEMA:
             self.later += 1
-        elif isinstance(record, Record):
+        elif isinstance(record, LogRecord):
             self.lines += 1
             if without is None or record.run != without:
                 self._take(record)
 
-    def _take(self, record: Record) -> None:
+    def _take(self, record: LogRecord) -> None:
         run_id = self._run_of(record)
         if run_id in self._ignored:
             return
@@ -73,7 +73,7 @@ class LogReader:
         if run.known < 0 or _moment(run, record) > run.known:
             run.add(record)
 
-    def _run_of(self, record: Record) -> str:
+    def _run_of(self, record: LogRecord) -> str:
         if record.run is not None:
             return record.run
         of = (record.command, record.object)
@@ -94,7 +94,7 @@ class LogReader:
             self.left_out += 1
 
 
-def _moment(run: Run, record: Record) -> float:
+def _moment(run: Run, record: LogRecord) -> float:
     if record.elapsed is not None:
         return record.elapsed
     return (record.at - run.began).total_seconds()

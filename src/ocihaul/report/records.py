@@ -35,7 +35,7 @@ class Unreadable(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class LogRecord:
     """One event of one run. `at` has the offset of the machine that wrote it.
 
     `run` and `elapsed` (seconds since the run began, by a clock that is never set) are None in logs
@@ -92,7 +92,7 @@ def seconds_of(value: object) -> float | None:
     return None if seconds is None or seconds > LONGEST_RUN else float(seconds)
 
 
-def read_record(line: bytes | str) -> Record | Unreadable:
+def read_record(line: bytes | str) -> LogRecord | Unreadable:
     """What a line says."""
     try:
         fields = read_object(line, most=LONGEST_LINE)
@@ -105,7 +105,7 @@ def read_record(line: bytes | str) -> Record | Unreadable:
     at, event = _moment(fields.get("time")), text_of(fields.get("event"))
     if at is None or event is None:
         return Unreadable.BROKEN
-    return Record(
+    return LogRecord(
         event=event,
         at=at,
         command=text_of(fields.get("command")) or "",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ocihaul.quantities import duration_text, size_text
-from ocihaul.report.records import LONGEST_RUN, Record, number_of, seconds_of
+from ocihaul.report.records import LONGEST_RUN, LogRecord, number_of, seconds_of
 from ocihaul.report.timeline import Span, Timeline
 
 #: States with which nothing is left to be done.
@@ -27,7 +27,7 @@ _LONGEST_LABEL = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class TokenSpan:
     """From `at` on, requests are signed with this one. `expires_at` is in epoch seconds."""
 
     at: float
@@ -61,7 +61,7 @@ class Files:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class RunCounts:
     """What a run says of itself at its end, or what was counted up to where its log ends.
 
     Sizes are bytes.
@@ -82,7 +82,7 @@ class Result:
     exit: int
     bytes: int
     seconds: float
-    counts: Counts
+    counts: RunCounts
     compared: str | None
     files: Files | None
     receipt: str | None
@@ -105,7 +105,7 @@ class Run:
     reason: str | None = None
     hints: tuple[str, ...] = ()
     timeline: Timeline | None = field(default_factory=Timeline)
-    tokens: list[Token] = field(default_factory=list)
+    tokens: list[TokenSpan] = field(default_factory=list)
     pauses: list[Pause] = field(default_factory=list)
     failed_files: list[tuple[str, str]] = field(default_factory=list)
     stalls: int = 0
@@ -137,11 +137,11 @@ class Run:
         return max(self.elapsed, self.seconds)
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> RunCounts:
         """Those of the result, else those that were counted."""
         if self.result is not None:
             return self.result.counts
-        return Counts(
+        return RunCounts(
             moved=max(self._counts.get("moved", 0), self._counts.get("progress", 0)),
             renewals=self._counts.get("renewals", 0),
             rejections=self._counts.get("rejections", 0),
@@ -159,7 +159,7 @@ class Run:
         """Bytes per second."""
         return self.counts.moved / self.seconds if self.seconds > 0 else 0.0
 
-    def add(self, record: Record) -> None:
+    def add(self, record: LogRecord) -> None:
         """Take its next record."""
         self.at = self._moment_of(record)
         self.elapsed = max(self.elapsed, self.at)
@@ -181,7 +181,7 @@ class Run:
         """So many bytes are said to have been moved."""
         self._counts["progress"] = number
 
-    def _moment_of(self, record: Record) -> float:
+    def _moment_of(self, record: LogRecord) -> float:
         by_wall = (record.at - self.began).total_seconds()
         if record.elapsed is None:
             return min(max(self.elapsed, by_wall), LONGEST_RUN)
@@ -198,22 +198,22 @@ class Run:
         return record.elapsed
 
 
-def first_of(record: Record, run_id: str) -> Run:
+def first_of(record: LogRecord, run_id: str) -> Run:
     """The run that begins, as far as is known, with this record."""
     began = record.at - timedelta(seconds=record.elapsed or 0.0)
     return Run(run_id, record.command, record.object, began, record.at)
 
 
-def _begin(run: Run, record: Record) -> None:
+def _begin(run: Run, record: LogRecord) -> None:
     run.version = record.text("version")
 
 
-def _planned(run: Run, record: Record) -> None:
+def _planned(run: Run, record: LogRecord) -> None:
     size = record.number("size")
     run.size = None if size is None else int(size)
 
 
-def _attempt(run: Run, record: Record) -> None:
+def _attempt(run: Run, record: LogRecord) -> None:
     status, error = record.number("status"), record.text("error")
     operation = record.text("operation") or "?"
     size = record.count("body_received")
@@ -254,8 +254,8 @@ def _label(operation: str, path: str) -> str:
     return f"{operation} {name}"[:_LONGEST_LABEL]
 
 
-def _token(run: Run, record: Record) -> None:
-    token = Token(
+def _token(run: Run, record: LogRecord) -> None:
+    token = TokenSpan(
         run.at,
         record.count("generation"),
         record.text("source") or "?",
@@ -267,64 +267,64 @@ def _token(run: Run, record: Record) -> None:
         run.tokens.append(token)
 
 
-def _renewal_failed(run: Run, record: Record) -> None:
+def _renewal_failed(run: Run, record: LogRecord) -> None:
     text = f"Renewal ({record.text('provider')}) failed: {record.text('reason')}"
     run.mark("renewal-failed", text)
 
 
-def _paused(run: Run, record: Record) -> None:
+def _paused(run: Run, record: LogRecord) -> None:
     open_one = bool(run.pauses) and run.pauses[-1].end is None
     if not open_one and len(run.pauses) < _MOST_PAUSES:  # it is said again once a minute
         run.pauses.append(Pause(run.at, record.text("reason") or ""))
 
 
-def _resumed(run: Run, _: Record) -> None:
+def _resumed(run: Run, _: LogRecord) -> None:
     if run.pauses and run.pauses[-1].end is None:
         run.pauses[-1].end = run.at
 
 
-def _retry(run: Run, record: Record) -> None:
+def _retry(run: Run, record: LogRecord) -> None:
     run.count("retries")
     delay = duration_text(record.number("delay") or 0)
     run.mark("retry", f"{record.text('reason')}; tried again after {delay}")
 
 
-def _resent(run: Run, record: Record) -> None:
+def _resent(run: Run, record: LogRecord) -> None:
     wasted = record.count("wasted")
     run.count("resent", wasted)
     part, reason = record.count("part_number"), record.text("reason")
     run.mark("resent", f"part {part} sent again ({size_text(wasted)}): {reason}")
 
 
-def _file_failed(run: Run, record: Record) -> None:
+def _file_failed(run: Run, record: LogRecord) -> None:
     name, reason = record.text("name") or "?", record.text("reason") or "?"
     if len(run.failed_files) < _MOST_FILES:
         run.failed_files.append((name, reason))
     run.mark("file-failed", f"{name}: {reason}")
 
 
-def _notice(run: Run, record: Record) -> None:
+def _notice(run: Run, record: LogRecord) -> None:
     if record.fields.get("routine") is not True:
         run.mark("notice", record.text("text") or "")
 
 
-def _progress(run: Run, record: Record) -> None:
+def _progress(run: Run, record: LogRecord) -> None:
     run.progress(record.count("bytes"))
 
 
-def _error(run: Run, record: Record) -> None:
+def _error(run: Run, record: LogRecord) -> None:
     run.reason = record.text("reason")
     run.hints = record.texts("hints")
 
 
-def _result(run: Run, record: Record) -> None:
+def _result(run: Run, record: LogRecord) -> None:
     state = record.text("state")
     run.result = Result(
         state=state if state in _STATES and state is not None else "failed",
         exit=record.count("exit"),
         bytes=record.count("bytes"),
         seconds=seconds_of(record.fields.get("seconds")) or run.elapsed,
-        counts=Counts(
+        counts=RunCounts(
             moved=record.count("moved"),
             renewals=record.count("renewals"),
             rejections=record.count("rejections"),
@@ -338,7 +338,7 @@ def _result(run: Run, record: Record) -> None:
     )
 
 
-def _files(record: Record) -> Files | None:
+def _files(record: LogRecord) -> Files | None:
     found = record.object_at("files")
     if not found:
         return None
@@ -347,7 +347,7 @@ def _files(record: Record) -> Files | None:
 
 
 #: Events that are not here are known to come, or not known at all: they show that it was alive.
-_TAKERS: dict[str, Callable[[Run, Record], None]] = {
+_TAKERS: dict[str, Callable[[Run, LogRecord], None]] = {
     "begin": _begin,
     "upload_planned": _planned,
     "download_planned": _planned,

@@ -65,7 +65,7 @@ class Night:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ReportVerdict:
     """The answer in one sentence, what there is to do, and the nights, the latest first."""
 
     headline: str
@@ -79,13 +79,13 @@ class Verdict:
         return any(run is each for night in self.nights for each in night.under_way)
 
 
-def verdict_of(runs: Iterable[Run], now: datetime) -> Verdict:
+def verdict_of(runs: Iterable[Run], now: datetime) -> ReportVerdict:
     """Judge the runs, as seen at `now`."""
     latest_first = sorted(runs, key=lambda run: run.began, reverse=True)
     nights = _nights(latest_first, now)
     troubles = [trouble for night in nights for trouble in night.troubles]
     open_ones = [trouble for trouble in troubles if trouble.mended_by is None]
-    return Verdict(
+    return ReportVerdict(
         headline=_headline(latest_first, nights, now),
         is_good=bool(nights) and not open_ones,
         troubles=troubles,

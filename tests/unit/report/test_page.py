@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocihaul.report.page import LARGEST, Contents, Receipt, page
+from ocihaul.report.page import LARGEST, ReceiptRow, ReportContents, page
 from ocihaul.report.reader import LogReader
 from tests.nights import BEGAN, MIB, LoggedRun, a_night, many_nights
 
@@ -51,12 +51,14 @@ class Read(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-def page_of(*runs: LoggedRun, receipts: list[Receipt] | None = None) -> str:
+def page_of(*runs: LoggedRun, receipts: list[ReceiptRow] | None = None) -> str:
     reader = LogReader()
     for each in runs:
         reader.read(each.lines)
     return page(
-        Contents(runs=reader.runs, receipts=receipts or [], now=NOW, version="1.0", notes=["well"])
+        ReportContents(
+            runs=reader.runs, receipts=receipts or [], now=NOW, version="1.0", notes=["well"]
+        )
     )
 
 
@@ -121,8 +123,8 @@ def full_of(name: str) -> Read:
     made.pause(6.5, 7.0)
     made.error(8.0, name, name)
     made.result(9.0, "failed", 1, reason=name, compared=name, receipt=name)
-    receipt = Receipt(row=1, where=f"backups/{name}", size=5, finished=BEGAN)
-    other = Receipt(row=2, where=f"other/{name}", size=5, finished=BEGAN)
+    receipt = ReceiptRow(row=1, where=f"backups/{name}", size=5, finished=BEGAN)
+    other = ReceiptRow(row=2, where=f"other/{name}", size=5, finished=BEGAN)
     return read(page_of(made, receipts=[receipt, other]))
 
 
@@ -152,7 +154,7 @@ def test_a_secret_in_a_name_is_masked() -> None:
 def test_thirty_nights_of_ten_thousand_parts_stay_below_half_a_megabyte() -> None:
     reader = LogReader()
     reader.read(many_nights(30, parts=300))
-    document = page(Contents(runs=reader.runs, now=NOW, version="1.0"))
+    document = page(ReportContents(runs=reader.runs, now=NOW, version="1.0"))
     assert len(document.encode()) <= LARGEST < 500_000
     assert document.count("<figure") == 30
     assert "All 30 nights ended well." in document
@@ -160,7 +162,7 @@ def test_thirty_nights_of_ten_thousand_parts_stay_below_half_a_megabyte() -> Non
     one.read(a_night(parts=10_000, connections=15).lines)
     (run,) = one.runs
     same = [run] * 30  # as large as any: the picture does not depend on the number of parts
-    assert len(page(Contents(runs=same, now=NOW, version="1.0")).encode()) <= LARGEST
+    assert len(page(ReportContents(runs=same, now=NOW, version="1.0")).encode()) <= LARGEST
 
 
 def test_too_many_runs_are_fewer_pictures_and_then_fewer_rows() -> None:
@@ -173,7 +175,7 @@ def test_too_many_runs_are_fewer_pictures_and_then_fewer_rows() -> None:
             made.retry(at * 7.0, reason="y" * 300)
         made.result(300.0)
         reader.read(made.lines)
-    document = page(Contents(runs=reader.runs, now=NOW, version="1.0"))
+    document = page(ReportContents(runs=reader.runs, now=NOW, version="1.0"))
     assert len(document.encode()) <= LARGEST
     found = read(document)
     assert "older runs are left out" in found.text
@@ -181,8 +183,10 @@ def test_too_many_runs_are_fewer_pictures_and_then_fewer_rows() -> None:
 
 
 def test_receipts_stand_at_their_run_and_others_below() -> None:
-    known = Receipt(row=7, where="backups/db.tar", size=5, finished=BEGAN + timedelta(seconds=30))
-    other = Receipt(row=6, where="backups/alone.tar", size=2 * MIB, finished=BEGAN)
+    known = ReceiptRow(
+        row=7, where="backups/db.tar", size=5, finished=BEGAN + timedelta(seconds=30)
+    )
+    other = ReceiptRow(row=6, where="backups/alone.tar", size=2 * MIB, finished=BEGAN)
     found = read(page_of(a_night(), receipts=[known, other]))
     assert "receipt no. 7 of the journal" in found.text
     assert "backups/alone.tar" in found.text

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from ocihaul.report.reader import LogReader
-from ocihaul.report.verdict import Verdict, verdict_of
+from ocihaul.report.verdict import ReportVerdict, verdict_of
 from tests.nights import BEGAN, LoggedRun
 
 MORNING = BEGAN + timedelta(hours=5)
@@ -37,7 +37,7 @@ def run(
     return made
 
 
-def judged(*runs: LoggedRun, hours: float = 5.0) -> Verdict:
+def judged(*runs: LoggedRun, hours: float = 5.0) -> ReportVerdict:
     reader = LogReader()
     for each in runs:
         reader.read(each.lines)
