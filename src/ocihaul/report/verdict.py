@@ -23,7 +23,7 @@ _TODO = {
     "interrupted": "A signal ended it. Run the same command again: it goes on where it stopped.",
     "partial": "Run the same command again: what is done is not sent again.",
     "kept-different": "The object exists and is not this file: nothing was stored. Use a name with "
-    "a date, or --if-exists replace.",
+    "a date, or have it replaced.",
     NO_RESULT: "Its log ends without a result: it was killed, or the machine went down. Run the "
     "same command again: what was finished is kept.",
 }
