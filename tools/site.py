@@ -2,21 +2,16 @@
 
     python -m tools.site build/docs
 
-The commands' pages come from the commands themselves: those in docs/commands/, where there are any,
-else one page for each command of ours. The files of deploy/ become pages, too, so that a link to
-one leads somewhere. zensical makes the site of it (`make docs`).
+The commands' pages come from the commands themselves (`tools/command_pages.py`). The files of deploy/
+become pages, too, so that a link to one leads somewhere. zensical makes the site of it (`make docs`).
 """
 
-import html
 import re
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import click
-
-from ocihaul.cli.app import app
+from tools.command_pages import write_markdown
 
 ROOT = Path(__file__).parents[1]
 #: Files of the root that are pages of the site.
@@ -47,8 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     for page in target.rglob("*.md"):
         text = page.read_text(encoding="utf-8")
         page.write_text(_linked(text, page, target), encoding="utf-8")
-    if not (target / "commands").exists():
-        command_pages(target / "commands")
+    write_markdown(target / "commands")
     print(f"{target}: {len(list(target.rglob('*.md')))} pages")
     return 0
 
@@ -82,76 +76,6 @@ def _first_sentence(text: str) -> str:
     comment = next((line for line in text.splitlines() if re.match(r"# \S", line)), "")
     sentence = re.split(r"(?<=[.:;])\s|: ", comment[2:], maxsplit=1)[0]
     return sentence.rstrip(".:;,") or "a board for Grafana"
-
-
-def commands(
-    command: click.Command, context: click.Context
-) -> Iterator[tuple[click.Command, click.Context]]:
-    """A command and all below it, with their contexts."""
-    yield command, context
-    if isinstance(command, click.Group):
-        for name in command.list_commands(context):
-            below = command.get_command(context, name)
-            if below is not None and not below.hidden:
-                yield from commands(below, click.Context(below, context, info_name=name))
-
-
-def command_pages(place: Path) -> None:
-    """A page for each command, and one that lists them."""
-    place.mkdir(parents=True)
-    index = ["# Commands", "", "| command | |", "|---|---|"]
-    for command, context in commands(app, click.Context(app, info_name="ocihaul")):
-        path = context.command_path
-        file = f"{path.replace(' ', '-')}.md"
-        usage = " ".join(command.collect_usage_pieces(context))
-        text = [
-            f"# {path}",
-            "",
-            *_paragraphs(command.help or ""),
-            "",
-            "```",
-            f"{path} {usage}",
-            "```",
-        ]
-        text += [*_options(command, context), ""]
-        (place / file).write_text("\n".join(text), encoding="utf-8")
-        index.append(f"| [{path}]({file}) | {_cell(command.get_short_help_str(200))} |")
-    (place / "index.md").write_text("\n".join(index) + "\n", encoding="utf-8")
-
-
-def _paragraphs(text: str) -> list[str]:
-    """Help as Markdown: click's \\b keeps the lines of a paragraph."""
-    found: list[str] = []
-    for paragraph in re.split(r"\n\s*\n", text.strip()):
-        lines = [line.strip() for line in paragraph.splitlines()]
-        kept = lines[0] == "\b"
-        found += ["```", *lines[1:], "```", ""] if kept else [_plain(" ".join(lines)), ""]
-    return found[:-1]
-
-
-def _options(command: click.Command, context: click.Context) -> list[str]:
-    records = [
-        record
-        for parameter in command.get_params(context)
-        if (record := parameter.get_help_record(context)) is not None
-    ]
-    if not records:
-        return []
-    rows = [f"| {_code(names)} | {_cell(text)} |" for names, text in records]
-    return ["", "| option | |", "|---|---|", *rows]
-
-
-def _code(text: str) -> str:
-    """Code in a table's cell, where a bar would end it."""
-    return f"<code>{html.escape(text).replace('|', '&#124;')}</code>"
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"([<>*_\[\]])", r"\\\1", text)
-
-
-def _cell(text: str) -> str:
-    return _plain(" ".join(text.split())).replace("|", "\\|")
 
 
 if __name__ == "__main__":
