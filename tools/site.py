@@ -2,8 +2,9 @@
 
     python -m tools.site build/docs
 
-The commands' pages come from the commands themselves (`tools/command_pages.py`). The files of deploy/
-become pages, too, so that a link to one leads somewhere. zensical makes the site of it (`make docs`).
+The commands' pages come from the commands themselves (`tools/command_pages.py`). The files of
+deploy/ become pages, too, so that a link to one leads somewhere. zensical makes the site of it
+(`make docs`).
 """
 
 import re
