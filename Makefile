@@ -237,6 +237,7 @@ figures: $(VENV)/.made
 
 man: $(VENV)/.made
 	$(BIN)/python -m tools.command_pages --man build/man
+	@if command -v mandoc > /dev/null; then mandoc -T lint -W warning build/man/*.1; fi
 
 commands: $(VENV)/.made
 	$(BIN)/python -m tools.command_pages --markdown build/commands
