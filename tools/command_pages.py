@@ -6,6 +6,7 @@ The parts are those of --help: what a command does, its options in groups, examp
 """
 
 import argparse
+import html
 import os
 import re
 import time
@@ -49,7 +50,7 @@ class Page:
 
 def pages() -> Iterator[Page]:
     """All of them, groups before what is in them."""
-    yield from _pages(app, click.Context(app, info_name="ocihaul"))
+    yield from _pages(app, click.Context(app, info_name="ocihaul", **app.context_settings))
 
 
 def _pages(command: click.Command, context: click.Context) -> Iterator[Page]:
@@ -75,7 +76,9 @@ def _pages(command: click.Command, context: click.Context) -> Iterator[Page]:
         examples=tuple(examples_of(path_of(context))),
     )
     for name, each in below:
-        yield from _pages(each, click.Context(each, info_name=name, parent=context))
+        yield from _pages(
+            each, click.Context(each, info_name=name, parent=context, **each.context_settings)
+        )
 
 
 def _records(options: Sequence[click.Option], context: click.Context) -> Iterator[tuple[str, str]]:
@@ -204,7 +207,15 @@ def _cell(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    return f"`{text}`".replace("|", "\\|")
+    """Code in a table's cell, where a bar would end it."""
+    return f"<code>{html.escape(text, quote=False).replace('|', '&#124;')}</code>"
+
+
+def write_markdown(place: Path) -> None:
+    """Write a Markdown page for each command, and the one that lists them."""
+    found = list(pages())
+    texts = {f"{page.name}.md": markdown(page) for page in found}
+    write(place, {"index.md": index(found), **texts})
 
 
 def write(place: Path, files: dict[str, str]) -> None:
@@ -229,8 +240,7 @@ def main() -> None:
         date = time.strftime("%Y-%m-%d", time.gmtime(moment))
         write(given.man, {f"{page.name}.1": man(page, date=date) for page in found})
     if given.markdown is not None:
-        texts = {f"{page.name}.md": markdown(page) for page in found}
-        write(given.markdown, {"index.md": index(found), **texts})
+        write_markdown(given.markdown)
 
 
 if __name__ == "__main__":

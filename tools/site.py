@@ -7,7 +7,6 @@ deploy/ become pages, too, so that a link to one leads somewhere. zensical makes
 (`make docs`).
 """
 
-import html
 import re
 import shutil
 import sys

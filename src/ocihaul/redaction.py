@@ -276,8 +276,8 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     # A pre-authenticated request is its URL.
     (re.compile(r"(/p/)[^/\s\"']+(?=/n/)"), rf"\1{MASK}"),
     (re.compile(r"(/p/)[A-Za-z0-9_+=%-]{16,}"), rf"\1{MASK}"),
-    # user:password@ in a URL, but for the example of our own hints.
-    (re.compile(r"(://)(?!USER:PASSWORD@)[^\s/\"'<>]+@"), rf"\1{MASK}@"),
+    # user:password@ in a URL, but for the example of our own hints, and for oci://bucket@namespace.
+    (re.compile(r"(?<!\boci)(://)(?!USER:PASSWORD@)[^\s/\"'<>]+@"), rf"\1{MASK}@"),
     # The same with the host forgotten: what is no port is taken for a password.
     (
         re.compile(

@@ -132,3 +132,16 @@ def test_what_is_no_secret_stays(text: str) -> None:
 def test_what_stands_around_a_secret_stays_readable() -> None:
     assert redact('{"currentToken": "eyJabc", "x": 1}') == f'{{"currentToken": "{MASK}", "x": 1}}'
     assert redact("proxy http://me:pw@host:1/ refused") == f"proxy http://{MASK}@host:1/ refused"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("oci://backups@my-ns/x: not there", "oci://backups@my-ns/x: not there"),
+        ("from oci://b@n/x", "from oci://b@n/x"),
+        ("http://me:pw@host/", "http://[redacted]@host/"),
+        ("soci://me@host/", "soci://[redacted]@host/"),
+    ],
+)
+def test_an_objects_address_is_no_password(text: str, shown: str) -> None:
+    assert redact(text) == shown

@@ -141,10 +141,11 @@ def _choices(
     if isinstance(progress, DirectoryProgress):
         files, failed = _files(progress), progress.files_failed
         trouble = (f"{failed} failed" if failed else "", "failed")
+        counted = f"{files} file" if files == "1" else f"{files} files"
         rows = [
-            [percent, f"{files} files", amount, rate, long_left],
-            [percent, f"{files} files", short_amount, rate, short_left],
-            [percent, f"{files} files", rate, short_left],
+            [percent, counted, amount, rate, long_left],
+            [percent, counted, short_amount, rate, short_left],
+            [percent, counted, rate, short_left],
             [percent, files, short_rate, short_left],
             [percent, files, short_rate],
             [percent, files],

@@ -18,6 +18,7 @@ def test_every_command_has_a_page_with_its_options_and_examples() -> None:
     put = PAGES["ocihaul-os-object-put"]
     flags = [flags for _, records in put.options for flags, _ in records]
     assert "--part-size SIZE" in flags
+    assert "-h, -?, --help" in flags
     assert all(page.examples for page in PAGES.values() if not page.commands)
     assert all(page.summary for page in PAGES.values())
 
