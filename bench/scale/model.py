@@ -54,39 +54,47 @@ class Outcome:
 
     seconds: float
     driver_busy: float
+    scheduler_busy: float
     line_busy: float
 
     @property
     def limit(self) -> str:
         """What it waited for most."""
-        return "driver" if self.driver_busy > self.line_busy else "line"
+        busy = {
+            "driver": self.driver_busy,
+            "scheduler": self.scheduler_busy,
+            "line": self.line_busy,
+        }
+        return max(busy, key=lambda each: busy[each])
 
 
 class _Run:
     def __init__(self, transfer: Transfer) -> None:
         self.transfer = transfer
         self.environment = simpy.Environment()
-        self.driver = simpy.Resource(self.environment)
-        self.scheduler = simpy.Resource(self.environment)
         self.lines = [simpy.Resource(self.environment) for _ in range(transfer.workers)]
-        threads = transfer.workers * transfer.threads
-        self.window = simpy.Container(self.environment, init=transfer.constants.ahead * threads)
+        self.submitted: simpy.Store = simpy.Store(self.environment)
         self.tasks: simpy.Store = simpy.Store(self.environment)
         self.ended: simpy.Store = simpy.Store(self.environment)
         self.driver_busy = 0.0
+        self.scheduler_busy = 0.0
         self.line_busy = 0.0
         self.next_request = 0.0
 
     def run(self) -> Outcome:
         transfer = self.transfer
         done = self.environment.process(self.drive())
+        self.environment.process(self.schedule())
         for line in self.lines:
             for _ in range(transfer.threads):
                 self.environment.process(self.work(line))
         self.environment.run(until=done)
         seconds = self.environment.now
         return Outcome(
-            seconds, self.driver_busy / seconds, self.line_busy / seconds / transfer.workers
+            seconds,
+            self.driver_busy / seconds,
+            self.scheduler_busy / seconds,
+            self.line_busy / seconds / transfer.workers,
         )
 
     def drive(self) -> Generator[Any, Any, None]:
@@ -100,13 +108,20 @@ class _Run:
                 length = min(self.transfer.part_size, size)
                 size -= length
                 yield from self.busy(constants.driver_per_part / 2)
-                yield self.environment.timeout(constants.scheduler_per_task)
-                self.tasks.put(length)
+                self.submitted.put(length)
                 left, way = left - 1, way + 1
                 continue
             yield self.ended.get()
             way -= 1
             yield from self.busy(constants.driver_per_part / 2)
+
+    def schedule(self) -> Generator[Any, Any, None]:
+        """The scheduler is a process of its own, and does one thing at a time, too."""
+        while True:
+            length = yield self.submitted.get()
+            self.scheduler_busy += self.transfer.constants.scheduler_per_task
+            yield self.environment.timeout(self.transfer.constants.scheduler_per_task)
+            self.tasks.put(length)
 
     def busy(self, seconds: float) -> Generator[Any, Any, None]:
         """Work of the driver."""

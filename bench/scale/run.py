@@ -8,6 +8,7 @@ emulator. Results go to bench/results/scale.json and into docs/performance.md.
 
 import argparse
 import hashlib
+import importlib
 import json
 import os
 import statistics
@@ -20,7 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench.scale.ground import MIB, Service, a_file, service, small_files, timed
+from bench.scale.ground import MIB, Service, a_file, cpu_of, service, small_files, timed
 from bench.scale.model import Constants, Transfer, simulate
 from ocihaul.client import Client
 from ocihaul.integrations.dask import share
@@ -57,6 +58,8 @@ def grow(dask: Cluster, count: int) -> None:
     """Have so many workers."""
     for number in range(len(dask.processes) - 1, count):
         dask.add_worker(f"w{number}")
+    # All of them share these cores, so what they load must not count.
+    dask.client.run(importlib.import_module, "ocihaul.cluster.executor")
 
 
 def one_object(options: argparse.Namespace) -> Samples:
@@ -90,7 +93,7 @@ def one_object(options: argparse.Namespace) -> Samples:
 def many_files(options: argparse.Namespace) -> Samples:
     """Seconds of a `sync` of small files, by workers."""
     samples: Samples = {}
-    with place(token_ttl=3600.0, fast=True) as (home, oci):
+    with place(token_ttl=3600.0) as (home, oci):
         root = small_files(home / "files", options.files, FILE)
         oci.ask("delay", "PutObject", DELAY)
         for number in range(options.rounds):
@@ -116,20 +119,27 @@ def many_files(options: argparse.Namespace) -> Samples:
 def driver_cost(options: argparse.Namespace) -> Samples:
     """CPU milliseconds of the driver for a part, without a limit on the line; and for none."""
     samples: Samples = {}
-    with place(token_ttl=3600.0, fast=True, discard=True) as (home, oci):
+    with place(token_ttl=3600.0, discard=True) as (home, oci):
         many, few = options.cost_parts, 8
         source = a_file(home / "object", many * MIB)
         for _ in range(options.rounds):
             with cluster(home / "cluster", 2, threads=2) as dask, oci.client() as client:
-                told = {}
+                grow(dask, 2)
+                told, tasks = {}, {}
+                scheduler = dask.processes["scheduler"].pid
                 for parts in (few, many):
+                    before = cpu_of(scheduler)
                     size = -(-many * MIB // parts)
                     told[parts] = timed(lambda: _sent(client, source, dask, size))  # noqa: B023  at once
+                    tasks[parts] = cpu_of(scheduler) - before
+                task = (tasks[many] - tasks[few]) * 1000 / (many - few)
+                samples.setdefault("scheduler ms per task", []).append(task)
                 cost = (told[many][1] - told[few][1]) * 1000 / (many - few)
                 wall = (told[many][0] - told[few][0]) * 1000 / (many - few)
                 samples.setdefault("CPU ms per part", []).append(cost)
                 samples.setdefault("wall ms per part", []).append(wall)
-                print(f"driver: {cost:.2f} ms of CPU for a part, {wall:.2f} ms in all", flush=True)
+                text = f"{cost:.2f} ms of CPU for a part, {wall:.2f} ms in all"
+                print(f"driver: {text}; scheduler: {task:.2f} ms", flush=True)
     return samples
 
 
@@ -237,6 +247,7 @@ def calibration(options: argparse.Namespace) -> Samples:
         sources = {n: a_file(home / f"of{n}", n * PART) for n in (few, many)}
         for _ in range(options.rounds):
             with cluster(home / "cluster", 1, threads=1) as dask, oci.client() as client:
+                grow(dask, 1)
                 told = {}
                 for parts, source in sources.items():
                     told[parts], _ = timed(lambda: _sent(client, source, dask))  # noqa: B023  at once
@@ -332,6 +343,8 @@ def cost_rows(found: dict[str, Any], told: Samples) -> Iterator[str]:  # noqa: A
     """What a part costs the driver."""
     cpu, wall = _spread(told["CPU ms per part"], 2), _spread(told["wall ms per part"], 2)
     yield f"| driver's cost of a part | | {cpu} ms of CPU, {wall} ms in all | |"
+    task = _spread(told["scheduler ms per task"], 2)
+    yield f"| scheduler's cost of a task | | {task} ms of CPU | |"
 
 
 ROWS: dict[str, Callable[[dict[str, Any], Samples], Iterator[str]]] = {
@@ -352,14 +365,15 @@ def transfer(found: dict[str, Any], count: int) -> Transfer:
 def constants(found: dict[str, Any]) -> Constants:
     """The model's: the driver's cost as it was measured, and what the runs of one worker tell.
 
-    Of a run with one worker and one of eight times its size the difference is what a part takes;
-    what is left of it is the start.
+    Of a run with two parts and one with ten the difference is what eight parts take; what is left
+    of it is the start.
     """
     told = found["samples"]
-    cost = statistics.median(told["cost"]["CPU ms per part"]) if "cost" in told else 5.0
+    of = told.get("cost", {"CPU ms per part": [2.0], "scheduler ms per task": [1.0]})
     calibration = told.get("calibration", {"start": [0.5], "per part": [0.02]})
     return Constants(
-        driver_per_part=cost / 1000,
+        driver_per_part=statistics.median(of["CPU ms per part"]) / 1000,
+        scheduler_per_task=statistics.median(of["scheduler ms per task"]) / 1000,
         start=statistics.median(calibration["start"]),
         per_part=statistics.median(calibration["per part"]),
         worker_rate=RATE,

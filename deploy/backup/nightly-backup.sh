@@ -3,11 +3,12 @@
 #
 #   BACKUP_FILE   the file, such as /backup/db.tar
 #   BUCKET        the bucket
-#   STATE         where lock, log, receipts and metrics are [/var/lib/ocihaul-backup]
+#   STATE         where lock, log, receipts, metrics and report are [/var/lib/ocihaul-backup]
 #   PROFILE       the profile of the session [DEFAULT]
 #   TZ            whose midnight separates two nights
 #
-# OCIHAUL_NOTIFY, OCIHAUL_ON_FAILURE and OCIHAUL_BANDWIDTH are heeded as by every transfer.
+# OCIHAUL_NOTIFY, OCIHAUL_ON_FAILURE and OCIHAUL_BANDWIDTH are heeded as by every transfer. With
+# OCIHAUL_LOG_FORMAT=json the report has the nights before this one, too (docs/report.md).
 # Exit status: that of ocihaul; 75 says that the same command goes on, or that another one is at it.
 set -eu
 : "${BACKUP_FILE:?}" "${BUCKET:?}"
@@ -30,5 +31,5 @@ exec flock -n -E 75 "$STATE/lock" \
     ocihaul os object put --profile "${PROFILE:-DEFAULT}" --auth security_token \
     --bucket-name "$BUCKET" --file "$BACKUP_FILE" --name "$name" \
     --if-exists keep-same --verify-checksum --no-wait \
-    --receipt "$STATE/receipts/$name.json" \
+    --receipt "$STATE/receipts/$name.json" --report "$STATE/report.html" \
     --log-file "$STATE/backup.log" --metrics-file "$STATE/ocihaul-$base.prom"

@@ -234,8 +234,12 @@ def test_without_scripts_the_page_says_the_same(reader: Reader, page: Path) -> N
 
 
 def test_a_printed_page_has_all(reader: Reader, page: Path) -> None:
-    reader.opens(page, scheme="dark")
+    reader.opens(page, width=720, scheme="dark")  # A4
+    reader.one("button[title='Zoom in']").click()
     reader.tells("Emulation.setEmulatedMedia", {"media": "print"})
+    assert reader.asks("return document.documentElement.scrollWidth") <= 720
+    inner = reader.one(".inner")
+    assert inner.size["width"] < 720  # whatever the zoom on the screen is
     white = reader.asks("return getComputedStyle(document.body).backgroundColor")
     assert white == "rgb(255, 255, 255)"
     assert not reader.one("button").is_displayed()

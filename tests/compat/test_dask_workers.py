@@ -42,6 +42,25 @@ pandas.testing.assert_frame_equal(frame, read.compute(), check_dtype=False)
 print(len(read), set(cluster.gather(cluster.map(lambda _: "word", range(3)))))
 """
 
+FRAMES = """
+given = dask.dataframe.from_pandas(frame, npartitions=4)
+until, rounds = time.monotonic() + float(sys.argv[2]), 0
+while time.monotonic() < until or rounds < 2:
+    where = f"oci://backups@ns1/table{rounds}"
+    given.to_parquet(where, storage_options=storage)
+    read = dask.dataframe.read_parquet(where, storage_options=storage)
+    pandas.testing.assert_frame_equal(frame, read.compute(), check_dtype=False)
+    read.groupby("word").n.sum().to_frame().to_csv(
+        f"oci://backups@ns1/sums{rounds}-*.csv", storage_options=storage)
+    rounds += 1
+secrets = {session.credential().token.raw}
+seen = cluster.run_on_scheduler(lambda dask_scheduler: repr(
+    [(key, each.run_spec) for key, each in dask_scheduler.tasks.items()]))
+seen += repr(cluster.get_events()) + repr(cluster.get_worker_logs())
+assert len(seen) > 10_000 and not any(secret in seen for secret in secrets)
+print(rounds)
+"""
+
 TASKS = """
 import oci
 
@@ -102,6 +121,23 @@ def test_a_dataframe_is_written_and_read_by_workers_through_401s(official: Offic
     assert ran(official, FRAME)[:1] == ["90000"]
     official.oci.faults.assert_all_fired()
     assert official.oci.auth.refreshes == 2
+
+
+@pytest.mark.timeout(240)
+def test_dataframes_outlive_ten_tokens_on_workers(official: Official) -> None:
+    """Parquet written and read by four partitions on two workers, and sums as CSV, again and again.
+
+    No token is in a graph, an event or a worker's log; nor in what the program says (see `ran`).
+    """
+    life = 5.0
+    official.oci.configure(token_ttl=life, integer_claims=False)
+    official.log_in()
+    rounds, generation = ran(official, FRAMES, str(10 * life))
+    names = official.oci.object_names("backups")
+    assert len([name for name in names if name.endswith(".parquet")]) == 4 * int(rounds)
+    assert len([name for name in names if name.startswith("sums")]) == int(rounds)
+    assert official.oci.auth.refreshes == int(generation) - 1
+    assert int(generation) > 10
 
 
 @pytest.mark.timeout(240)

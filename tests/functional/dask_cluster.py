@@ -114,6 +114,7 @@ def cluster(
     made = Cluster(directory, certificates(directory) if tls else {}, threads=threads)
     try:
         file = directory / "scheduler.json"
+        file.unlink(missing_ok=True)  # of one that was killed
         scheme = ("--protocol", "tls" if tls else "tcp")
         web = ("--dashboard-address", "127.0.0.1:0")
         where = ("--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file))

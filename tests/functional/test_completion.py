@@ -97,6 +97,7 @@ def test_files_profiles_and_buckets(shell: str, w: World) -> None:
         )
         completed(terminal, "ocihaul --profile DEF", "ocihaul --profile DEFAULT")
         completed(terminal, "ocihaul os object put -bn bac", "ocihaul os object put -bn backups")
+        completed(terminal, "ocihaul ls oci://bac", "ocihaul ls oci://backups/")
 
 
 def test_a_command_of_the_official_command_line_completes_nothing_and_prints_nothing(

@@ -221,6 +221,7 @@ def test_finding_a01_a_bulk_upload_that_is_damaged_and_killed_is_mended_by_the_n
     assert stored(w) == fetched(w) == source.read_bytes()
 
 
+@pytest.mark.slow
 def test_finding_a01_a_part_that_is_damaged_and_killed_costs_the_resume_nothing_else(
     w: World,
 ) -> None:

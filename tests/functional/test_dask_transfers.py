@@ -10,6 +10,7 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any
 
+import cloudpickle
 import pytest
 
 from ocihaul.client import Client
@@ -440,3 +441,41 @@ def test_no_more_is_under_way_than_the_workers_can_do(
         done = client.upload_directory(src, "backups", namespace="ns1", executor=dask.client)
     assert done.transferred == 400
     assert 3 * dask.threads <= most <= 2 * 3 * dask.threads
+
+
+def test_no_secret_of_a_transfer_stands_anywhere(dask: Cluster, w: World) -> None:
+    """The logs of all processes at debug, of every test above, too; tasks, plugins and events."""
+    src = make(w.home / "src", *(f"{number:03}" for number in range(200)))
+    source = w.file(6 * MIB)
+    slow(w, "UploadPart", 0.5)
+    running = w.start(*put(source, *by_dask(dask)), "--debug")
+    wait_for_parts(w, 1)
+    w.oci.revoke_all(refreshable=True)
+    seen: dict[str, bytes] = {
+        "tasks": dask.client.run_on_scheduler(tasks_of),
+        "plugins": dask.client.run_on_scheduler(plugins_of),
+    }
+    assert w.finish(running).code == 0  # its output was searched
+    assert w.refreshes() >= 1
+    assert w.run(*command("sync", "--src-dir", str(src)), *by_dask(dask)).code == 0
+    seen["events"] = repr(dask.client.get_events()).encode()
+    assert b"SendPartsJob" in seen["tasks"]
+    seen |= {each.name: each.read_bytes() for each in dask.directory.glob("*.log")}
+    seen |= {str(each): each.read_bytes() for each in dask.spill.rglob("*") if each.is_file()}
+    assert sum(map(len, seen.values())) > 100_000
+    secrets = {secret.encode() for secret in w.secrets()}
+    assert len(secrets) > 20
+    for where, data in seen.items():
+        for secret in secrets:
+            assert secret not in data, f"a secret is in {where}"
+
+
+def tasks_of(dask_scheduler: Any) -> bytes:
+    """All that the scheduler has of tasks, pickled and shown."""
+    specs = [(key, each.run_spec) for key, each in dask_scheduler.tasks.items()]
+    return bytes(cloudpickle.dumps(specs)) + repr(specs).encode()
+
+
+def plugins_of(dask_scheduler: Any) -> bytes:
+    """What each worker that comes is given."""
+    return bytes(cloudpickle.dumps(dask_scheduler.worker_plugins))

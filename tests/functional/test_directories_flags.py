@@ -52,6 +52,7 @@ def test_a_master_key_encrypts_every_object(tmp_path: Path) -> None:
         assert keys == {"small": key, "large": key}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "size", "flags"),
     [("bulk-upload", 21 * MIB, ["--part-size", "10"]), ("sync", LARGE, [])],
@@ -88,6 +89,7 @@ def test_a_file_that_takes_one_slot_is_one_request(tmp_path: Path, name: str) ->
         assert w.arrived_whole(medium, "medium")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "flags", "requests"),
     [

@@ -311,6 +311,7 @@ def test_a_token_that_dies_under_way_is_renewed(tmp_path: Path) -> None:
 # sync
 
 
+@pytest.mark.slow
 def test_weakness_17_a_second_sync_has_nothing_to_do_and_asks_for_no_object(tmp_path: Path) -> None:
     """Weakness 17: one list, and no HEAD for each file."""
     names = [f"d{index % 7}/{index:04}" for index in range(1100)]

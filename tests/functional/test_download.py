@@ -152,6 +152,7 @@ def test_finding_e07_parts_of_a_decimal_size_are_proved(
         assert (out.getvalue() if stream else (tmp_path / "target").read_bytes()) == data
 
 
+@pytest.mark.slow
 def test_finding_e07_what_cannot_be_proved_is_refused_before_it_is_fetched(tmp_path: Path) -> None:
     odd = 1_112_345
     with world(tmp_path) as w:

@@ -177,6 +177,7 @@ def test_a_begun_range_that_was_meddled_with_is_fetched_whole(tmp_path: Path, ha
         assert w.object_bytes_sent(before) == 6 * MIB
 
 
+@pytest.mark.slow
 def test_a_kill_in_the_middle_of_a_range_costs_little_of_it(tmp_path: Path) -> None:
     """What was here is noted every 16 MiB."""
     target = tmp_path / "target"
@@ -266,6 +267,7 @@ def test_restart_fetches_all_of_it(tmp_path: Path) -> None:
         assert w.object_bytes_sent(before) == 4 * MIB
 
 
+@pytest.mark.slow
 def test_an_interrupt_stops_within_two_seconds_and_the_next_run_goes_on(tmp_path: Path) -> None:
     with world(tmp_path, answer_bandwidth=10 * MIB) as w:
         data, target = noise(60 * MIB), tmp_path / "target"
@@ -286,6 +288,7 @@ def test_an_interrupt_stops_within_two_seconds_and_the_next_run_goes_on(tmp_path
         assert w.oci.log.count(operation="GetObject") > asked
 
 
+@pytest.mark.slow
 def test_of_two_runs_at_once_the_second_waits_or_says_who_has_it(tmp_path: Path) -> None:
     with world(tmp_path, answer_bandwidth=2 * MIB) as w:
         data, target = noise(30 * MIB), tmp_path / "target"
@@ -307,6 +310,7 @@ def test_of_two_runs_at_once_the_second_waits_or_says_who_has_it(tmp_path: Path)
         assert left_behind(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_session_that_ends_is_gone_on_with_after_the_login(tmp_path: Path) -> None:
     with world(tmp_path, answer_bandwidth=8 * MIB) as w:
         data, target = noise(60 * MIB), tmp_path / "target"

@@ -56,6 +56,7 @@ def test_a_source_that_fails_half_way_is_gone_on_with_when_it_can_be_read(
         assert sorted(stored) == [1, 2, 3, 4, 5, 6], "each part once"
 
 
+@pytest.mark.slow
 @pytest.mark.untraced
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs prlimit")
 def test_a_journal_that_cannot_grow_costs_the_commands_memory_alone(tmp_path: Path) -> None:
@@ -73,6 +74,7 @@ def test_a_journal_that_cannot_grow_costs_the_commands_memory_alone(tmp_path: Pa
         assert "Traceback" not in ran.err
 
 
+@pytest.mark.slow
 def test_a_second_interrupt_ends_it_at_once_and_the_next_run_goes_on(tmp_path: Path) -> None:
     with world(tmp_path, bandwidth=15 * MIB) as w:
         source = w.file(6 * PART)
@@ -178,6 +180,7 @@ def test_a_second_interrupt_ends_a_get_that_hangs_and_the_next_run_goes_on(
         assert [path.name for path in tmp_path.glob(".*.ocihaul*")] == []
 
 
+@pytest.mark.slow
 def test_a_second_interrupt_ends_a_get_under_way_and_the_next_run_goes_on(tmp_path: Path) -> None:
     with world(tmp_path, answer_bandwidth=1.0 * MIB) as w:
         data = os.urandom(6 * MIB)

@@ -266,6 +266,7 @@ def test_finding_a03_nothing_outside_is_deleted(tmp_path: Path, hooks: Callable[
         assert (dest / "d").is_symlink()
 
 
+@pytest.mark.slow
 def test_finding_a03_a_tree_works_with_few_descriptors(tmp_path: Path) -> None:
     """None is kept for each directory."""
     with world(tmp_path) as w:

@@ -229,6 +229,7 @@ def test_the_files_stay_a_readable_pair_for_our_own_reader(tmp_path: Path) -> No
         assert w.refreshes() >= 2
 
 
+@pytest.mark.slow
 def test_an_idle_keeper_is_seen_by_status_and_doctor_until_it_is_gone(tmp_path: Path) -> None:
     with world(tmp_path, token_ttl=3600.0) as w:
         keepers = [w.start("session", "keep") for _ in range(2)]

@@ -148,6 +148,7 @@ def chosen(steps: list[str]) -> list[int]:
     return numbers
 
 
+@pytest.mark.slow
 def test_at_whatever_step_it_is_killed_the_pair_is_whole_and_the_next_one_renews(
     w: World, victims: Victims
 ) -> None:

@@ -80,6 +80,7 @@ def sparse(path: Path, size: int) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_fifteen_parts_of_128_mib_in_flight_stay_under_80_mib(
     tmp_path: Path, told: dict[str, str]
 ) -> None:
@@ -90,6 +91,7 @@ def test_fifteen_parts_of_128_mib_in_flight_stay_under_80_mib(
     assert peak < 80 * MIB, f"{peak / MIB:.0f} MiB"
 
 
+@pytest.mark.slow
 def test_weakness_07_a_download_needs_as_little_and_a_pipe_its_window(
     tmp_path: Path, told: dict[str, str]
 ) -> None:
@@ -108,6 +110,7 @@ def test_weakness_07_a_download_needs_as_little_and_a_pipe_its_window(
     assert peak < (128 + 72) * MIB, f"{peak / MIB:.0f} MiB"
 
 
+@pytest.mark.slow
 def test_weakness_15_a_checksum_of_one_large_part_needs_as_little(
     tmp_path: Path, told: dict[str, str]
 ) -> None:

@@ -49,6 +49,7 @@ def test_finding_b01_a_sync_up_with_delete_keeps_what_is_right(tmp_path: Path, n
         )
 
 
+@pytest.mark.slow
 @everywhere
 def test_finding_b01_a_sync_down_with_delete_makes_the_names(tmp_path: Path, name: str) -> None:
     with world(tmp_path) as w:
@@ -70,6 +71,7 @@ def test_finding_b01_a_sync_down_with_delete_makes_the_names(tmp_path: Path, nam
         assert again["downloaded-objects"] == []
 
 
+@pytest.mark.slow
 @everywhere
 def test_finding_b01_the_bulk_commands_and_their_patterns(tmp_path: Path, name: str) -> None:
     with world(tmp_path) as w:

@@ -68,6 +68,10 @@ def test_each_night_has_its_object_its_receipt_and_its_line(tmp_path: Path) -> N
             "done",
         ]
         assert "+09:00 backups/db-2026-11-27.tar.gz: " in results[0]
+        assert "The run ended well." in (kept / "report.html").read_text()
+        night(w, file, OCIHAUL_LOG_FORMAT="json")
+        night(w, file, OCIHAUL_LOG_FORMAT="json")
+        assert "The night ended well." in (kept / "report.html").read_text()
         assert "ocihaul_transfer_success" in (kept / "ocihaul-db.tar.gz.prom").read_text()
         assert (kept / "backup.log").stat().st_mode & 0o077 == 0
 

@@ -92,6 +92,7 @@ def test_a_failure_is_told_with_its_reason(tmp_path: Path, heard: Heard) -> None
         assert ran.err.endswith("}\n")
 
 
+@pytest.mark.slow
 def test_a_wait_for_a_login_is_told_once(tmp_path: Path, heard: Heard) -> None:
     with world(tmp_path) as w:
         source = w.file(MIB)
@@ -107,6 +108,7 @@ def test_a_wait_for_a_login_is_told_once(tmp_path: Path, heard: Heard) -> None:
         heard.wait_for("backup.tar: done")
 
 
+@pytest.mark.slow
 def test_what_cannot_be_told_changes_no_exit_status(tmp_path: Path, heard: Heard) -> None:
     heard.status = 500
     with world(tmp_path) as w:
@@ -118,6 +120,7 @@ def test_what_cannot_be_told_changes_no_exit_status(tmp_path: Path, heard: Heard
         assert "Traceback" not in ran.err
 
 
+@pytest.mark.slow
 def test_a_url_that_nothing_knows_is_an_error_before_anything_is_sent(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         w.hidden |= {"secret-of-chat"}

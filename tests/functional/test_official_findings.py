@@ -66,6 +66,7 @@ def questions(w: World) -> dict[str, tuple[str, ...]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "which", ["delete", "bulk-delete", "bulk-delete-versions", "put", "abort", "par"]
 )
@@ -185,6 +186,7 @@ def test_finding_c09_usage_errors_have_the_official_status_and_first_words(
     assert says in ran.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["put", "parts", "bulk-upload"])
 def test_finding_c08_a_key_over_an_object_without_one(w: World, way: str) -> None:
     (w.home / "in").mkdir()
@@ -211,6 +213,7 @@ def test_finding_c08_a_key_over_an_object_without_one(w: World, way: str) -> Non
     assert back.read_bytes() == source.read_bytes()
 
 
+@pytest.mark.slow
 def test_finding_c10_the_callers_request_id_goes_with_every_request(w: World) -> None:
     directory = w.home / "in"
     directory.mkdir()

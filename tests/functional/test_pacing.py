@@ -234,6 +234,7 @@ def test_auto_in_a_tree_shares_the_parts_of_large_files(
         assert w.arrived_whole(src / name)
 
 
+@pytest.mark.slow
 def test_auto_sends_everything_and_hears_the_service_ask_for_less(w: World) -> None:
     source = w.file(120 * MIB)
     w.oci.faults.add(Fault(operation="UploadPart", status=503, times=3))
@@ -247,6 +248,7 @@ def test_auto_sends_everything_and_hears_the_service_ask_for_less(w: World) -> N
     assert w.arrived_whole(source)
 
 
+@pytest.mark.slow
 def test_a_slow_line_neither_starves_a_connection_nor_holds_up_an_error(tmp_path: Path) -> None:
     """15 connections at a rate where one block would take hours."""
     with world(tmp_path, body_timeout=5.0) as slow:

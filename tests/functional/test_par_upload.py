@@ -122,6 +122,7 @@ def test_the_par_is_a_right_to_write_this_one_object_for_a_day_and_no_more(
         assert w.oci.par_secrets() == []
 
 
+@pytest.mark.slow
 def test_while_the_session_lives_the_par_is_gone_at_the_end(w: World) -> None:
     source = w.file(3 * 10 * MIB)
     ran = start(w, source)()
@@ -178,6 +179,7 @@ def test_pars_that_are_not_allowed_end_it_before_a_byte_is_sent(w: World) -> Non
     assert w.part_bytes_received() == 0
 
 
+@pytest.mark.slow
 def test_a_par_that_is_refused_half_way_leaves_the_rest_to_the_session(w: World) -> None:
     source = w.file(PARTS * 10 * MIB)
     finish = start(w, source, "--force")
@@ -262,6 +264,7 @@ def test_forgetting_the_upload_says_how_to_end_it(w: World) -> None:
     assert not list((w.home / "state").glob("par-*"))
 
 
+@pytest.mark.slow
 def test_an_upload_that_the_service_has_forgotten_ends_it(w: World) -> None:
     source = left_half_way(w)
     (left,) = w.oci.uploads("backups")
@@ -357,6 +360,7 @@ def test_a_lost_reply_to_the_last_commit_is_settled_after_the_login(w: World) ->
     nothing_is_left(w)
 
 
+@pytest.mark.slow
 def test_its_url_is_nowhere_but_in_its_file(w: World) -> None:
     """Not in what is said, in the journal or in the receipt, whatever goes wrong."""
     w.oci.faults.add(

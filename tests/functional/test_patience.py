@@ -10,6 +10,7 @@ from tests.logins import free_port
 from tests.world import world
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [("list",), ("head", "--name", "x")], ids=["list", "head"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "storage.invalid"], ids=["refused", "no such name"])
 def test_a_question_at_a_terminal_ends_in_seconds(

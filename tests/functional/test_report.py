@@ -5,6 +5,8 @@ import json
 import re
 import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -180,5 +182,19 @@ def test_logs_may_be_compressed_rotated_piped_empty_and_none(tmp_path: Path) -> 
             failed = oci.run("report", *words)
             assert failed.code == 2
             assert failed.err.startswith("UsageError: ")
+        lost = oci.run("report", str(log), "-o", str(log))
+        assert lost.code == 2
+        assert "is one of the logs" in lost.err
+        assert log.read_bytes() == data[half:]
+        both = oci.run(*put(oci, oci.file(MIB), *json_log(log), "--report", str(log)))
+        assert both.code == 2
+        assert log.read_bytes() == data[half:]
+        ours = f"{sys.executable} -m ocihaul report"
+        pipes = f"gzip < {log} | {ours} <(cat {log}.1.gz) - -o {target}"
+        piped = subprocess.run(
+            ["bash", "-c", pipes], env=oci.environ(), capture_output=True, text=True, check=True
+        )
+        assert piped.stderr == f"The run ended well. The page is {target}\n"
+        assert "token 1 at the start" in page_of(target).text  # of the first half
         known = oci.run("report", "-o", str(target), OCIHAUL_LOG_FILE=str(log))
         assert known.code == 0

@@ -27,6 +27,7 @@ def run(w: World, *args: str, **environ: str) -> Ran:
     return w.checked(Ran(done.returncode, done.stdout, done.stderr))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have other places")
 @pytest.mark.parametrize(
     ("variables", "place"),

@@ -143,6 +143,7 @@ def part_size_of(state: Path) -> tuple[Entry, int]:
     return entry, entry.part_size
 
 
+@pytest.mark.slow
 def test_the_last_of_10000_parts_costs_what_the_first_did(tmp_path: Path) -> None:
     source, state, service = tmp_path / "sparse.img", tmp_path / "state", Service()
     size = largest_sparse(source)

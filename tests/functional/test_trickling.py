@@ -48,6 +48,11 @@ def test_finding_b04_a_range_that_trickles_beside_others_goes_on_elsewhere(
         assert retries(w) == []
         broken = [event for event in w.attempts("GetObject") if event.status is None]
         assert len(broken) == 1
+        assert [event for event in w.attempts("GetObject") if event.stalled] == broken
+        attempts = w.attempts("GetObject")
+        later = {each.connection for each in attempts[attempts.index(broken[0]) + 1 :]}
+        assert later
+        assert not later & {None, broken[0].connection}
         # The rest of the range alone was asked for again: no byte came twice.
         received = sum(event.body_received for event in w.attempts("GetObject"))
         assert received == source.stat().st_size

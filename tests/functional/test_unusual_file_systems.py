@@ -75,6 +75,7 @@ def was_renewed(w: World, source: Path, ran: Ran) -> None:
     assert w.refreshes() == 1
 
 
+@pytest.mark.slow
 @own_mounts
 def test_a_read_only_config_directory_keeps_the_renewed_token_in_memory_and_says_so(
     w: World,

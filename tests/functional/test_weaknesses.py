@@ -23,6 +23,7 @@ def test_weakness_03_a_doomed_part_costs_no_body(tmp_path: Path) -> None:
         assert not entry.sent_100
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/io"), reason="Linux counts what is read")  # noqa: PTH110
 def test_weakness_05_the_kernel_sees_each_byte_read_once(tmp_path: Path) -> None:
     """All that the process reads, the interpreter's own files included."""

@@ -1,6 +1,7 @@
 """What lies on a disk: receipts, the journal, what directories and downloads remember, PARs."""
 
 import contextlib
+import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from ocihaul.directories.names import folded, object_name, printable, relative_p
 from ocihaul.errors import JournalError, ReceiptError, UsageError
 from ocihaul.events import ignore
 from ocihaul.filesystem import FileSystem
+from ocihaul.report.page import LARGEST, Contents, page
+from ocihaul.report.reader import LogReader
 from ocihaul.storage.names import quoted
 from ocihaul.transfer.checksum import SentPart
 from ocihaul.transfer.download.checkpoint import DownloadCheckpoint, FinishedRange
@@ -30,6 +33,7 @@ from ocihaul.transfer.source import Identity
 from ocihaul.transfer.upload.incomplete import ParStore, StoredPar
 from tests.fuzz.strategies import damaged, json_texts, sentences, texts
 from tests.fuzz.target import Target
+from tests.nights import BEGAN, a_night
 from tests.unit.transfer.receipts.test_receipt import RECEIPT
 
 T = TypeVar("T")
@@ -198,6 +202,20 @@ def _span(given: tuple[str, int]) -> None:
     assert 0 <= start < end <= given[1]
 
 
+def _log_lines() -> st.SearchStrategy[bytes]:
+    """A line of each event of a night, with a few places changed."""
+    by_event = {json.loads(line)["event"]: json.loads(line) for line in a_night(parts=4).lines}
+    return st.one_of([json_texts(record) for record in by_event.values()])
+
+
+def _nights(lines: list[bytes]) -> None:
+    reader = LogReader()
+    reader.read(lines)
+    document = page(Contents(runs=reader.runs, now=BEGAN, version="1"))
+    assert len(document.encode()) < LARGEST
+    assert document.count("<script>") == 1
+
+
 _NAMES = sentences("a/b", "dir/", "/abs", "../x", "a/../../b", "a//b", ".", "é/ß", "C:\\x")
 _SPANS = st.tuples(sentences("bytes=0-9", "bytes=5-", "bytes=-3", "bytes=9-0"), st.integers(0, 50))
 
@@ -221,4 +239,5 @@ TARGETS = [
         (UsageError,),
     ),
     Target("ranges of bytes", _SPANS, _span, (UsageError,)),
+    Target("logs of nights", st.lists(st.deferred(_log_lines), max_size=8), _nights, ()),
 ]

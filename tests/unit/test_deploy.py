@@ -105,12 +105,12 @@ JOB = DEPLOY / "kubernetes" / "indexed-job.yaml"
 
 @pytest.mark.parametrize("file", sorted((DEPLOY / "kubernetes").glob("*.yaml")), ids=str)
 def test_kubernetes_takes_the_manifests(file: Path) -> None:
-    document = yaml.safe_load(file.read_text())
     version = kubernetes_validate.latest_version()
-    kubernetes_validate.validate(document, version, strict=True)
-    document["spec"]["surprise"] = 1
-    with pytest.raises(kubernetes_validate.ValidationError):
+    for document in yaml.safe_load_all(file.read_text()):
         kubernetes_validate.validate(document, version, strict=True)
+        document["spec"]["surprise"] = 1
+        with pytest.raises(kubernetes_validate.ValidationError):
+            kubernetes_validate.validate(document, version, strict=True)
 
 
 def test_a_job_has_as_many_pods_as_shards() -> None:
@@ -201,6 +201,7 @@ def test_the_tasks_of_an_array_do_all_of_the_directory(tmp_path: Path, programs:
         assert w.oci.object_names("backups") == sorted(names)
 
 
+@pytest.mark.slow
 def test_a_task_that_may_try_again_is_queued_again(tmp_path: Path, programs: Path) -> None:
     with world(tmp_path) as w:
         make(tmp_path / "src", *map(str, range(50)))

@@ -27,6 +27,7 @@ def test_a_finding_names_all_tests_of_its_number_and_no_others(number: str) -> N
     assert named == set(tables.called(tables.finding_prefix(number)))
 
 
+@pytest.mark.slow
 def test_every_test_that_is_called_by_a_number_has_a_finding() -> None:
     of_a_row = {name for number in NUMBERS for name in tables.called(tables.finding_prefix(number))}
     assert of_a_row == set(tables.called("test_finding_"))

@@ -56,9 +56,13 @@ app.add_places(
         "session": "session.group:session",
         "completion": "completion_command:completion",
         "exec": "exec_command:exec_command",
+        "cp": "shell.cp:cp",
         "doctor": "doctor:doctor",
+        "du": "shell.ls:du",
+        "ls": "shell.ls:ls",
         "receipts": "receipts:receipts",
         "report": "report:report",
+        "rm": "shell.rm:rm",
         "uploads": "uploads:uploads",
         "verify": "verify:verify",
     }

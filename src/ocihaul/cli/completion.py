@@ -189,10 +189,33 @@ def _arguments(line: Line, typed: str) -> Iterator[Choice]:
     which = arguments[min(line.arguments, len(arguments) - 1)]
     if isinstance(which.type, click.Choice):
         yield from (Choice(each) for each in which.type.choices if each.startswith(typed))
-    elif which.name in {"receipt", "paths"}:
+    elif which.name in {"uris", "paths"}:
+        yield from _addresses(line, typed, files=which.name == "paths")
+    elif which.name == "receipt":
         yield Choice("", kind="file")
     elif which.name == "command" and line.context.info_name == "help":
         yield from _commands(_root(line), line.context.find_root(), typed)
+
+
+def _addresses(line: Line, typed: str, *, files: bool) -> Iterator[Choice]:
+    """Buckets, and behind one its objects, a prefix at a time."""
+    from ocihaul.cli.completion_buckets import bucket_names, object_names
+    from ocihaul.cli.shell.uri import SCHEME
+
+    place, slash, name = typed.removeprefix(SCHEME).partition("/")
+    if not typed.startswith(SCHEME):
+        if SCHEME.startswith(typed):
+            yield Choice(SCHEME)
+        if files and not (typed and SCHEME.startswith(typed)):
+            yield Choice("", kind="file")
+    elif slash:
+        bucket, _, namespace = place.partition("@")
+        for each in object_names(line.values, namespace or None, bucket, name):
+            yield Choice(f"{SCHEME}{place}/{each}")
+    else:
+        for each in bucket_names(line.values):
+            if each.startswith(place):
+                yield Choice(f"{SCHEME}{each}/")
 
 
 def _root(line: Line) -> click.Group:

@@ -57,6 +57,11 @@ def log_options(values: Mapping[str, Any], environ: Mapping[str, str]) -> LogOpt
     if quiet and verbose:
         raise UsageError("--quiet and --verbose exclude each other", hint="Leave one out.")
     file, metrics, report = text("log_file"), text("metrics_file"), text("report")
+    if report is not None and report in (file, metrics):
+        raise UsageError(
+            f"--report: {report} (another file than those of --log-file and --metrics-file)",
+            hint="The page would replace it. Such as --report report.html.",
+        )
     return LogOptions(
         format=log_format,
         file=Path(file).expanduser() if file else None,

@@ -55,6 +55,7 @@ def _run(invocation: Invocation, logs: "Sequence[str]") -> None:
     from ocihaul.report.reader import LogReader
 
     target = str(invocation.options.get("output_file") or "report.html")
+    _refuse_log(target, logs)
     now = local_time(time.time())
     since = _since(now, str(invocation.options.get("since") or _SINCE))
     reader = LogReader(since=since)
@@ -69,6 +70,21 @@ def _run(invocation: Invocation, logs: "Sequence[str]") -> None:
         ) from error
     invocation.tell(*(f"Notice: {each}" for each in notes + missing))
     invocation.tell(headline if target == STREAM else f"{headline} The page is {target}")
+
+
+def _refuse_log(target: str, logs: "Sequence[str]") -> None:
+    from pathlib import Path
+
+    from ocihaul.cli.report_file import STREAM
+    from ocihaul.errors import UsageError
+
+    files = [Path(each) for each in logs if each != STREAM]
+    page = Path(target)
+    if page.is_file() and any(each.exists() and each.samefile(page) for each in files):
+        raise UsageError(
+            f"-o: {target} is one of the logs (the page would replace it)",
+            hint="Name another file, such as -o report.html.",
+        )
 
 
 def _since(now: datetime, text: str) -> datetime:

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, cast
 
@@ -55,8 +56,8 @@ def read_logs(
 
 
 def _first_moment(name: str) -> float:
-    """When the first event of a log was; a stream is read where it stands, at the end."""
-    if name == STREAM:
+    """When the first event of a log was; what can be read only once comes last."""
+    if name == STREAM or not Path(name).is_file():
         return float("inf")
     with _opened(name) as file:
         for line in _lines(name, file, []):
@@ -69,20 +70,25 @@ def _first_moment(name: str) -> float:
 @contextmanager
 def _opened(name: str, last: int | None = None) -> Iterator[IO[bytes]]:
     if name == STREAM:
-        yield sys.stdin.buffer
+        yield _plain(cast("BufferedReader", sys.stdin.buffer))
         return
     try:
         file = Path(name).open("rb")  # noqa: SIM115  closed below
     except (OSError, ValueError) as error:
         raise _unreadable(name, error) from error
     with file:
-        if file.peek(2)[:2] == _GZIP:
-            yield cast("IO[bytes]", gzip.GzipFile(fileobj=file))
-            return
-        if last is not None and os.fstat(file.fileno()).st_size > last:
+        plain = _plain(file)
+        if plain is file and last is not None and os.fstat(file.fileno()).st_size > last:
             file.seek(-last, os.SEEK_END)
             file.readline()
-        yield file
+        yield plain
+
+
+def _plain(file: BufferedReader) -> IO[bytes]:
+    """The file, or what is compressed in it."""
+    if file.peek(2)[:2] == _GZIP:
+        return cast("IO[bytes]", gzip.GzipFile(fileobj=file))
+    return file
 
 
 def _lines(name: str, file: IO[bytes], notes: list[str]) -> Iterator[bytes]:

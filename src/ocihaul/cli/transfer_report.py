@@ -22,7 +22,7 @@ _LAST = 32 * 2**20
 
 
 class TransferReport:
-    """Listens through `channel`, and writes the page when the result is known. Thread-safe."""
+    """Hears a run through `channel`, or `beside` its JSON log; writes the page. Thread-safe."""
 
     def __init__(self, path: Path, origin: LogOrigin, *, directory: bool, log: Path | None) -> None:
         """`log` is the JSON log file with the runs before this one, if there is one."""
@@ -31,19 +31,33 @@ class TransferReport:
         self._log = log
         self._lock = threading.Lock()  # guards the reader
         self._reader = LogReader(since=local_time(time.time()) - timedelta(days=_DAYS))
-        json_log = JsonLog(self._add, origin, directory=directory)
-        self.channel = JsonChannel(json_log)
-        json_log.begin()
+        self._lines = JsonLog(self._add, origin, directory=directory)
+
+    def channel(self) -> JsonChannel:
+        """Where there is no JSON log: lines of its own."""
+        self._lines.begin()
+        return JsonChannel(self._lines)
+
+    def beside(self, write: Callable[[str], None]) -> Callable[[str], None]:
+        """Write lines of a JSON log, and hear them: to make them twice would cost twice."""
+
+        def both(line: str) -> None:
+            write(line)
+            self._add(line)
+
+        return both
 
     def write(self, result: RunResult, *, say: Callable[[str], None]) -> None:
         """Write the page; what goes wrong is said through `say`, which this hears, too."""
-        self.channel.result(result)
+        self._lines.result(result)
         try:
             self._write()
         except OcihaulError as error:
             say(f"--report {self._path}: {error.message}")
         except OSError as error:
             say(f"--report {self._path}: {error.strerror or error}")
+        except Exception as error:  # noqa: BLE001  the transfer's result stands whatever this is
+            say(f"--report {self._path}: {type(error).__name__}: {error}")
 
     def _write(self) -> None:
         from ocihaul.cli.report_file import read_logs, write_report

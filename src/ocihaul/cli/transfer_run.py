@@ -243,13 +243,11 @@ def run_transfer(
     options = log_options(invocation.given.values, environ)
     invocation.given.errors_as_json = options.stderr_is_json
     origin = LogOrigin(command, target)
+    report = _report(options, origin, directory=directory)
     with (
         stopping() as stopper,
-        _channels(invocation, options, origin, directory=directory) as channels,
+        _channels(invocation, options, origin, report, directory=directory) as channels,
     ):
-        report = _report(options, origin, directory=directory)
-        if report is not None:
-            channels.append(report.channel)
         run = TransferRun(channels, stopper, origin)
         run.report = report
         error: BaseException | None = None
@@ -335,7 +333,12 @@ def _notifier(
 
 @contextmanager
 def _channels(
-    invocation: Invocation, options: LogOptions, origin: LogOrigin, *, directory: bool
+    invocation: Invocation,
+    options: LogOptions,
+    origin: LogOrigin,
+    report: "TransferReport | None",
+    *,
+    directory: bool,
 ) -> Iterator[list[LogChannel]]:
     with ExitStack() as stack:
         channels = [_on_stderr(invocation, options, origin, stack, directory=directory)]
@@ -345,7 +348,11 @@ def _channels(
             first = channels[0]
             file = LogFile(options.file, lambda text: first.notice(f"Notice: {text}"))
             stack.callback(file.close)
-            channels.append(_in_file(invocation, file, options, origin, directory=directory))
+            channels.append(
+                _in_file(invocation, file, options, origin, report, directory=directory)
+            )
+        if report is not None and (options.file is None or options.format != "json"):
+            channels.append(report.channel())
         yield channels
 
 
@@ -384,11 +391,13 @@ def _in_file(
     file: "LogFile",
     options: LogOptions,
     origin: LogOrigin,
+    report: "TransferReport | None",
     *,
     directory: bool,
 ) -> LogChannel:
     if options.format == "json":
-        return _json(file.write, origin, directory=directory)
+        write = file.write if report is None else report.beside(file.write)
+        return _json(write, origin, directory=directory)
     style = LineStyle(object=origin.object, verbose=options.verbose)
     from ocihaul.cli.log_file import FileOutput
 

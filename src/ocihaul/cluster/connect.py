@@ -1,17 +1,22 @@
 """A connection to a Dask cluster, for those who have its address and no client of it."""
 
 import json
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import distributed
+import dask
 
-from ocihaul.errors import NetworkError, UsageError
-from ocihaul.integrations.dask.owner import check_address
+# Its log stays off the terminal, as it says at length what we say in a line. Read at the import.
+_QUIET = dict.fromkeys(("distributed", "distributed.client", "tornado"), "critical")
+dask.config.set({"logging": _QUIET})
+
+import distributed  # noqa: E402
+
+from ocihaul.errors import NetworkError, UsageError  # noqa: E402
+from ocihaul.integrations.dask.owner import check_address  # noqa: E402
 
 #: How long the scheduler may take to answer, seconds.
 _CONNECT = 20.0
@@ -39,7 +44,6 @@ def connected(where: ClusterAddress) -> Iterator[distributed.Client]:
     """
     address = _address(where.address)
     check_address(address, allow_plain_tcp=where.allow_plain_tcp)
-    _silence()
     try:
         client = distributed.Client(
             address, security=_security(where, address), timeout=_CONNECT, set_as_default=False
@@ -55,13 +59,6 @@ def connected(where: ClusterAddress) -> Iterator[distributed.Client]:
     finally:
         with suppress(OSError, RuntimeError):
             client.close(timeout=_CLOSE)
-
-
-def _silence() -> None:
-    """Keep Dask's own log off the terminal: what matters of it is told by us."""
-    for name in list(logging.root.manager.loggerDict):
-        if name.partition(".")[0] in {"distributed", "tornado"}:
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def _address(text: str) -> str:

@@ -10,7 +10,6 @@ As a program of its own, for those who want it in a child process (`ocihaul exec
     python -m ocihaul.integrations.oci_cli os object put …
 """
 
-import ast
 import os
 import sys
 import threading
@@ -66,6 +65,8 @@ def has_service(name: str) -> bool:
 
 def _keys(source: str) -> frozenset[str]:
     """The keys of the dictionaries that a module defines; none where it cannot be read."""
+    import ast
+
     try:
         tree = ast.parse(source)
     except SyntaxError:

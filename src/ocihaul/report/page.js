@@ -121,6 +121,7 @@
     });
     scroll.addEventListener("pointerdown", event => {
       if (event.pointerType === "mouse" && event.button === 0) from = time(event);
+      else say(time(event), event.clientY, event.clientX, event.clientY);
     });
     const release = () => {
       if (select !== null) {

@@ -32,6 +32,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_pem_public_key,
 )
+from filelock import FileLock, Timeout
 
 from ocihaul.config.sources import login_command
 from ocihaul.errors import CredentialError
@@ -277,8 +278,6 @@ class CredentialStore:
         Raises StoreBusy after `timeout` seconds, or soon after `stopped` has become true; OSError
         where there can be no lock.
         """
-        from filelock import FileLock, Timeout  # noqa: PLC0415  start-up time: renewals only
-
         path = self.lock_file()
         make_for_owner(path, self.token_file)
         lock = FileLock(path, poll_interval=0.05, mode=0o600)

@@ -38,18 +38,22 @@ class RateWindow:
 
     def __init__(self) -> None:
         self._moved = 0
+        self._next = 0.0  # when the next mark is due
         self._marks: deque[tuple[float, int]] = deque()
 
     def begin(self, at: float) -> None:
         """Measure from here on, unless that has begun."""
         if not self._marks:
             self._marks.append((at, self._moved))
+            self._next = at + _STEP
 
     def add(self, count: int, at: float) -> None:
         """`count` bytes went over the line; negative where an attempt is thrown away."""
         self._moved += count
-        if not self._marks or at - self._marks[-1][0] >= _STEP:
-            self._marks.append((at, self._moved))
+        if at < self._next:
+            return
+        self._next = at + _STEP
+        self._marks.append((at, self._moved))
         while len(self._marks) > 2 and at - self._marks[1][0] >= WINDOW:
             self._marks.popleft()
 
@@ -74,16 +78,17 @@ class ObjectCount:
     def add(self, event: Event) -> int:
         """Count one event; return how many bytes of it went over the line."""
         if isinstance(event, (BytesSent, BytesReceived)):
-            self._count(event.part_number, event.count)
+            self.moved(event.part_number, event.count)
             return event.count
         if isinstance(event, BytesFound):
-            self._count(event.part_number, event.count)
+            self.moved(event.part_number, event.count)
         elif isinstance(event, PartFinished):
             self.parts_done += 1
-            self._count(event.part_number, event.size - self._parts.get(event.part_number, 0))
+            self.moved(event.part_number, event.size - self._parts.get(event.part_number, 0))
         return 0
 
-    def _count(self, part: int, count: int) -> None:
+    def moved(self, part: int, count: int) -> None:
+        """Count so many bytes of a part."""
         self._parts[part] = self._parts.get(part, 0) + count
         self.done += count
 
@@ -125,16 +130,24 @@ class TransferMeter:
         progress = None
         with self._lock:
             at = self._monotonic()
-            if isinstance(event, (UploadPlanned, DownloadPlanned)):
+            # These are many: two for each megabyte or more.
+            if type(event) is BytesSent or type(event) is BytesReceived:
+                self._count.moved(event.part_number, event.count)
+                self._rate.add(event.count, at)
+                if self._next is None or (at < self._next and self._count.done != self._total):
+                    return
+                progress = self._due(at, all_there=True)
+            elif isinstance(event, (UploadPlanned, DownloadPlanned)):
                 self._total, self._part_count = event.size, event.part_count
                 self._count = ObjectCount()
                 self._rate.begin(at)
                 self._next = at
             elif isinstance(event, (UploadFinished, DownloadFinished)):
                 progress = self._last(event.size, at)
-            elif (moved := self._count.add(event)) or isinstance(event, PartFinished):
-                self._rate.add(moved, at)
-                progress = self._due(at, all_there=self._count.done == self._total)
+            elif isinstance(event, (BytesFound, PartFinished)):
+                self._count.add(event)
+                if isinstance(event, PartFinished):
+                    progress = self._due(at, all_there=self._count.done == self._total)
         if progress is not None:
             self._emit(progress)
 

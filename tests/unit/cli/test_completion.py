@@ -145,3 +145,16 @@ def test_a_service_that_does_not_answer_is_not_waited_for(
     assert values("os object put -bn b") == []
     assert time.monotonic() - began < 5
     assert fault.seen == 1
+
+
+def test_addresses_are_completed_a_prefix_at_a_time(w: World) -> None:
+    for name in ("2026/x", "2026/y", "2025/z"):
+        w.oci.put_object("backups", name, b"1")
+    assert values("ls oc") == ["oci://"]
+    assert values("ls oci://ba") == ["oci://backups/"]
+    assert values("cp f oci://backups/202") == ["oci://backups/2025/", "oci://backups/2026/"]
+    assert values("rm oci://backups@ns1/2026/") == [
+        "oci://backups@ns1/2026/x",
+        "oci://backups@ns1/2026/y",
+    ]
+    assert kinds("cp f") == {"file"}

@@ -60,6 +60,7 @@ def test_finding_b10_an_interrupt_at_each_import_of_the_start_is_quiet(
     assert fired >= 8
 
 
+@pytest.mark.slow
 def test_finding_b10_interrupts_from_the_start_on_leave_no_traceback_of_ours(
     tmp_path: Path,
 ) -> None:

@@ -59,7 +59,7 @@ def test_a_transfer_that_stands_still_has_no_rate() -> None:
     assert "nothing moved for 12 s" in directory_text(TREE, still=12.0)
 
 
-def test_the_token_is_reckoned_by_the_clock_of_the_service() -> None:
+def test_finding_b18_the_life_of_a_token_is_reckoned_by_the_clock_of_the_service() -> None:
     life = TokenLife()
     assert life.text(0.0) == ""
     life.add(TokenChanged("start", 1, expires_at=1000.0, session_ends_at=None))

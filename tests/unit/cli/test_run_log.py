@@ -144,6 +144,26 @@ def test_the_schema_has_each_field_of_each_event(kind: type[events.Event]) -> No
     }
 
 
+def test_lines_name_their_run_and_grow_by_a_clock_that_is_not_set() -> None:
+    lines, now = Lines(), iter((2e9, 1e9, 1e9))  # set back
+    monotonic = iter((50.0, 50.5, 51.25, 60.0, 61.0, 62.0))
+    origin = LogOrigin("put", "backups/db.tar")
+    log = JsonLog(
+        lines.append,
+        origin,
+        directory=False,
+        now=lambda: next(now),
+        monotonic=lambda: next(monotonic),
+    )
+    log.begin()
+    log.notice("one")
+    log.notice("two")
+    found = lines.read()
+    assert [each["elapsed"] for each in found] == [0.5, 1.25, 10.0]
+    assert {each["run"] for each in found} == {origin.run}
+    assert LogOrigin("put", "backups/db.tar").run != origin.run
+
+
 def test_bytes_that_move_are_summed_up_in_progress(written: Lines) -> None:
     log = log_to(written)
     log.begin()

@@ -80,6 +80,7 @@ def test_finding_e04_each_repeated_parameter_counts(client: Client, kind: str) -
     assert entry["etag"]
 
 
+@pytest.mark.slow
 def test_finding_e05_what_the_service_refuses_is_refused(client: Client) -> None:
     upload, _ = begun(client, "x", 1)
     target = f"{client.path('u', 'x')}?uploadId={upload}&uploadPartNum=1"

@@ -30,6 +30,7 @@ def rejected() -> list[int]:
     return [number for number, line in enumerate(lines, 1) if "# rejected: " in line]
 
 
+@pytest.mark.slow
 def test_mypy_rejects_what_is_misspelt_or_mistyped_and_nothing_else(tmp_path: Path) -> None:
     out, err, status = mypy.run(
         [

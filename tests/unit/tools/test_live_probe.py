@@ -15,6 +15,7 @@ import pytest
 from ocihaul.emulator import Emulator, Fault, Settings
 from ocihaul.emulator.log import LogEntry
 from ocihaul.emulator.settings import ANSWERS, settings_like
+from tools.live_probe import session_questions
 from tools.live_probe.__main__ import main
 from tools.live_probe.probe import GROUPS
 from tools.live_probe.scratch import PREFIX
@@ -207,6 +208,7 @@ def test_it_finds_out_the_limit_of_the_rate(probe: Probe) -> None:
     assert 1 <= told["answers"]["rate_limit"] <= 5
 
 
+@pytest.mark.slow
 def test_it_asks_all_and_tells_nothing_personal(
     probe: Probe, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -262,6 +264,7 @@ OTHERWISE = {
 }
 
 
+@pytest.mark.slow
 def test_an_emulator_by_the_answers_gives_the_same_answers(probe: Probe) -> None:
     with Emulator(Settings(**settings_like(OTHERWISE), integer_claims=False)) as oci:
         told = probe(oci, "--yes", "--watch=0.5", "--patience=3")
@@ -345,8 +348,9 @@ def test_where_the_bucket_stays_it_says_how_to_remove_it(
         assert bucket_names(oci) == ["backups"]
 
 
-def test_a_token_at_its_end_is_not_watched(probe: Probe) -> None:
-    with Emulator(Settings(token_ttl=4.0, integer_claims=False)) as oci:
+def test_a_token_at_its_end_is_not_watched(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_questions, "_REST", 3600.0)
+    with Emulator(Settings(token_ttl=3600.0)) as oci:
         told = probe(oci, "--yes", "--only", "session", "--watch=0.5")
     assert probe.rc == 3
     assert told["answers"]["old_token_refused_after"] is None

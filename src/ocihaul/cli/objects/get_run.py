@@ -10,7 +10,9 @@ from ocihaul.cli.transfer_run import TransferRun, run_transfer
 from ocihaul.transfer.download.request import DownloadRequest
 
 
-def run_get(invocation: Invocation, build: Callable[[], DownloadRequest]) -> int:
+def run_get(
+    invocation: Invocation, build: Callable[[], DownloadRequest], *, command: str = "get"
+) -> int:
     """Download what `build` asks for, and return the exit status."""
 
     def work(run: TransferRun) -> int:
@@ -27,4 +29,4 @@ def run_get(invocation: Invocation, build: Callable[[], DownloadRequest]) -> int
 
     given = invocation.options
     target = f"{given.get('bucket_name')}/{given.get('name')}"
-    return run_transfer(invocation, "get", target, work)
+    return run_transfer(invocation, command, target, work)

@@ -26,9 +26,16 @@ QUESTION = "WARNING: This object already exists. Are you sure you want to overwr
 
 
 def run_put(
-    invocation: Invocation, build: Callable[[], UploadRequest], *, command: str = "put"
+    invocation: Invocation,
+    build: Callable[[], UploadRequest],
+    *,
+    command: str = "put",
+    answers: bool = True,
 ) -> int:
-    """Upload what `build` asks for, print the answer on stdout, and return the exit status."""
+    """Upload what `build` asks for, and return the exit status.
+
+    The answer is printed on stdout, unless `answers` is False.
+    """
 
     def work(run: TransferRun) -> int:
         request = build()
@@ -38,7 +45,7 @@ def run_put(
             piped(request, invocation.stdin) as given,
             cluster_of(invocation.options) as workers,
         ):
-            return _run_put(invocation, settings, given, run, workers)
+            return _run_put(invocation, settings, given, run, workers, answers=answers)
 
     return run_transfer(invocation, command, _target(invocation.options), work)
 
@@ -55,6 +62,8 @@ def _run_put(
     request: UploadRequest,
     run: TransferRun,
     workers: Executor,
+    *,
+    answers: bool,
 ) -> int:
     word = invocation.options.get("if_exists")
     may_ask = word is None and invocation.may_ask() and not reads_stdin(request)
@@ -86,7 +95,7 @@ def _run_put(
     if failure is None:
         run.announce(code)
     answer = put_answer(result.headers)
-    if answer:
+    if answer and answers:
         invocation.answer(answer)
     if failure is not None:
         raise failure

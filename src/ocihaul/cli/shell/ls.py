@@ -1,0 +1,127 @@
+"""`ocihaul ls` and `ocihaul du`: what is in a bucket, as a shell lists directories."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ocihaul.cli.exit_codes import DONE
+from ocihaul.cli.formatting import size_text, time_text
+from ocihaul.cli.global_options import global_options
+from ocihaul.cli.invocation import Invocation, client_at_work, settle
+from ocihaul.cli.shell.uri import ObjectUri
+
+if TYPE_CHECKING:
+    from ocihaul.client import Client
+    from ocihaul.storage.values import ListedObject
+
+_HUMAN = click.option("-h", "--human-readable", is_flag=True, help="Sizes as 1.5 GiB.")
+#: `-h` is for sizes here, as in every other ls and du.
+_HELP = {"help_option_names": ["-?", "--help"]}
+
+
+@click.command("ls", context_settings=_HELP)
+@click.argument("uris", nargs=-1, required=True, metavar="URI...")
+@click.option("-l", "long", is_flag=True, help="With size and time of each object.")
+@_HUMAN
+@click.option("-R", "--recursive", is_flag=True, help="All that is below, not one level.")
+@global_options(hidden=True)
+@click.pass_context
+def ls(context: click.Context, /, **options: Any) -> None:
+    """List what is in a bucket or below a prefix: oci://bucket[@namespace][/prefix].
+
+    What has a "/" behind the prefix is shown once, as a directory. Times are local.
+    """
+    invocation = settle(context, options, command=("ls",))
+    raise click.exceptions.Exit(_run(invocation, _listed))
+
+
+@click.command("du", context_settings=_HELP)
+@click.argument("uris", nargs=-1, required=True, metavar="URI...")
+@_HUMAN
+@click.option("-s", "--summarize", is_flag=True, help="Only the sum of each URI.")
+@global_options(hidden=True)
+@click.pass_context
+def du(context: click.Context, /, **options: Any) -> None:
+    """Show how many bytes are below a prefix, and below each directory in it.
+
+    Only objects count: not older versions, and not the parts of unfinished uploads (see uploads).
+    """
+    invocation = settle(context, options, command=("du",))
+    raise click.exceptions.Exit(_run(invocation, _used))
+
+
+_Lines = Callable[["Client", ObjectUri, Invocation], Iterator[str]]
+
+
+def _run(invocation: Invocation, lines: _Lines) -> int:
+    """Print the lines of each address; all addresses are read before anything is asked."""
+    from ocihaul.printing import write_lines
+
+    uris = [ObjectUri.parse(text) for text in invocation.options["uris"]]
+    with client_at_work(invocation) as (client, _):
+        for uri in uris:
+            write_lines(invocation.stdout, lines(client, uri, invocation))
+    return DONE
+
+
+def _listed(client: "Client", uri: ObjectUri, invocation: Invocation) -> Iterator[str]:
+    from ocihaul.cli.shell.listing import entries_in, look, object_at, objects_below
+
+    options = invocation.options
+    found = look(client, uri)
+    if len(options["uris"]) > 1:
+        yield f"{uri}:"
+    if found.is_object:
+        yield _row(object_at(client, uri), uri.last, options)
+    if found.is_directory:
+        every = objects_below if options["recursive"] else entries_in
+        for each in every(client, uri):
+            # What stands for the directory itself has no name in it.
+            if name := each.name[len(uri.prefix) :]:
+                yield _row(each, name, options)
+
+
+def _row(each: "ListedObject", name: str, options: Any) -> str:
+    from ocihaul.storage.names import epoch
+
+    if not options["long"]:
+        return name
+    size = "-" if each.size is None else _size(each.size, human=options["human_readable"])
+    when = "-"
+    if each.time_modified is not None:
+        when = time_text(epoch(each.time_modified))[:16]
+    return f"{size:>14}  {when:16}  {name}"
+
+
+def _used(client: "Client", uri: ObjectUri, invocation: Invocation) -> Iterator[str]:
+    from ocihaul.cli.shell.listing import look, object_at, objects_below
+
+    options = invocation.options
+    human, total = options["human_readable"], 0
+    found = look(client, uri)
+    if found.is_object:
+        total = object_at(client, uri).size or 0
+    directory, size = "", 0
+    for each in objects_below(client, uri) if found.is_directory else ():
+        first, slash, _ = each.name[len(uri.prefix) :].partition("/")
+        if directory and (first != directory or not slash):
+            yield from (
+                () if options["summarize"] else [_used_row(size, uri.below(directory), human)]
+            )
+            directory = ""
+        if slash and not directory:
+            directory, size = first, 0
+        size += each.size or 0
+        total += each.size or 0
+    if directory and not options["summarize"]:
+        yield _used_row(size, uri.below(directory), human)
+    yield _used_row(total, uri, human)
+
+
+def _used_row(size: int, uri: ObjectUri, human: bool) -> str:
+    return f"{_size(size, human=human):>14}  {uri}"
+
+
+def _size(size: int, *, human: bool) -> str:
+    return size_text(size) if human else str(size)

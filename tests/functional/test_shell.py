@@ -1,0 +1,192 @@
+"""`ocihaul ls`, `du`, `cp` and `rm` against the emulator."""
+
+import hashlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ocihaul.emulator import Fault
+from tests.terminal import Terminal
+from tests.world import MIB, Ran, World
+from tests.world import world as make_world
+
+
+@pytest.fixture
+def w(tmp_path: Path) -> Iterator[World]:
+    with make_world(tmp_path) as world:
+        yield world
+
+
+def ocihaul(w: World, *args: str, stdin: bytes = b"") -> Ran:
+    done = subprocess.run(
+        [sys.executable, "-m", "ocihaul", *args],
+        input=stdin,
+        capture_output=True,
+        env=w.environ() | {"OCI_CLI_AUTH": "security_token", "TZ": "Asia/Tokyo"},
+        cwd=w.home,
+        timeout=100,
+        check=False,
+    )
+    out = done.stdout.decode("latin-1")
+    return w.checked(Ran(done.returncode, out, done.stderr.decode()))
+
+
+def stored(w: World, name: str) -> str | None:
+    return w.oci.object_digest("backups", name) if name in w.oci.object_names("backups") else None
+
+
+def fill(w: World) -> None:
+    for name, size in {"a": 10, "2026/x": 2000, "2026/y/z": 3 * MIB, "2026-old": 5}.items():
+        source = w.file(size, "source")
+        assert ocihaul(w, "cp", str(source), f"oci://backups/{name}").code == 0
+
+
+def test_cp_there_and_back_is_silent_and_exact(w: World) -> None:
+    source = w.file(12 * MIB, "db-20261127.tar")
+    up = ocihaul(w, "cp", source.name, "oci://backups/night/", "--part-size", "5M")
+    assert (up.code, up.out) == (0, ""), up.err
+    assert stored(w, "night/db-20261127.tar") == hashlib.sha256(source.read_bytes()).hexdigest()
+    assert w.oci.log.count(operation="UploadPart") == 3
+    down = ocihaul(w, "cp", "oci://backups@ns1/night/db-20261127.tar", "back")
+    assert (down.code, down.out) == (0, ""), down.err
+    assert (w.home / "back").read_bytes() == source.read_bytes()
+
+
+def test_cp_reads_stdin_and_writes_stdout(w: World) -> None:
+    assert ocihaul(w, "cp", "-", "oci://backups/piped", stdin=b"from a pipe").code == 0
+    out = ocihaul(w, "cp", "oci://backups/piped", "-")
+    assert (out.code, out.out) == (0, "from a pipe")
+
+
+def test_cp_replaces_unless_it_is_told_to_keep(w: World) -> None:
+    (w.home / "f").write_text("old")
+    assert ocihaul(w, "cp", "f", "oci://backups/f").code == 0
+    old = stored(w, "f")
+    (w.home / "f").write_text("new")
+    assert ocihaul(w, "cp", "-n", "f", "oci://backups/f").code == 0
+    assert stored(w, "f") == old
+    kept = ocihaul(w, "cp", "-n", "oci://backups/f", "f")
+    assert "kept" in kept.err
+    assert (w.home / "f").read_text() == "new"
+    assert ocihaul(w, "cp", "f", "oci://backups/f").code == 0
+    assert stored(w, "f") != old
+
+
+def test_directories_go_there_and_back(w: World) -> None:
+    root = w.home / "photos"
+    (root / "sub").mkdir(parents=True)
+    (root / "one").write_text("1")
+    (root / "sub" / "two").write_text("22")
+    up = ocihaul(w, "cp", "-r", "photos", "oci://backups/all/")
+    assert (up.code, up.out) == (0, ""), up.err
+    assert ocihaul(w, "ls", "-R", "oci://backups/all").out.split() == [
+        "photos/one",
+        "photos/sub/two",
+    ]
+    down = ocihaul(w, "cp", "-r", "oci://backups/all/photos/", "restored")
+    assert down.code == 0, down.err
+    assert (w.home / "restored" / "sub" / "two").read_text() == "22"
+    assert "is a directory" in ocihaul(w, "cp", "photos", "oci://backups").err
+
+
+def test_the_service_copies_between_prefixes(w: World) -> None:
+    fill(w)
+    done = ocihaul(w, "cp", "oci://backups/a", "oci://backups/copies/b")
+    assert done.code == 0, done.err
+    assert stored(w, "copies/b") == stored(w, "a")
+    done = ocihaul(w, "cp", "-r", "oci://backups/2026", "oci://backups/copies/")
+    assert done.code == 0, done.err
+    assert stored(w, "copies/2026/y/z") == stored(w, "2026/y/z")
+    assert stored(w, "copies/2026-old") is None
+    assert w.oci.log.count(operation="GetObject") == 0
+    kept = ocihaul(w, "cp", "-n", "oci://backups/2026/x", "oci://backups/copies/b")
+    assert (kept.code, "1 of 1 are there" in kept.err) == (0, True)
+    assert stored(w, "copies/b") == stored(w, "a")
+
+
+def test_ls_shows_one_level_or_all(w: World) -> None:
+    fill(w)
+    assert ocihaul(w, "ls", "oci://backups").out.splitlines() == ["2026-old", "2026/", "a"]
+    assert ocihaul(w, "ls", "oci://backups@ns1/2026").out.splitlines() == ["x", "y/"]
+    assert ocihaul(w, "ls", "-R", "oci://backups/2026/").out.splitlines() == ["x", "y/z"]
+    assert ocihaul(w, "ls", "oci://backups/a").out.splitlines() == ["a"]
+    two = ocihaul(w, "ls", "oci://backups/2026/y", "oci://backups/a").out.splitlines()
+    assert two == ["oci://backups/2026/y:", "z", "oci://backups/a:", "a"]
+
+
+def test_ls_l_has_sizes_and_local_times(w: World) -> None:
+    fill(w)
+    lines = ocihaul(w, "ls", "-l", "oci://backups/2026/").out.splitlines()
+    assert re.fullmatch(r" +2000  \d{4}-\d\d-\d\d \d\d:\d\d  x", lines[0])
+    assert re.fullmatch(r" +-  - {15}  y/", lines[1])
+    human = ocihaul(w, "ls", "-lhR", "oci://backups").out
+    assert re.search(r" 3\.0 MiB  .*  2026/y/z\n", human)
+
+
+def test_du_adds_up(w: World) -> None:
+    fill(w)
+    total = 10 + 2000 + 3 * MIB + 5
+    assert ocihaul(w, "du", "oci://backups").out.split() == [
+        *(str(2000 + 3 * MIB), "oci://backups/2026"),
+        *(str(total), "oci://backups/"),
+    ]
+    assert ocihaul(w, "du", "-hs", "oci://backups").out == "       3.0 MiB  oci://backups/\n"
+    assert ocihaul(w, "du", "oci://backups/a").out.split() == ["10", "oci://backups/a"]
+
+
+def test_what_is_not_there_is_an_error_that_says_where_to_look(w: World) -> None:
+    for args in (
+        ("ls", "oci://backups/nope"),
+        ("du", "oci://backups/nope/"),
+        ("rm", "-f", "oci://backups/nope"),
+        ("cp", "oci://backups/nope", "oci://backups/x"),
+        ("cp", "-r", "oci://backups/nope/", "x"),
+    ):
+        done = ocihaul(w, *args)
+        assert done.code == 1, args
+        assert "there is no such object" in done.err, done.err
+    assert ocihaul(w, "cp", "oci://backups/nope", "x").code == 1
+    assert not (w.home / "x").exists()
+    assert ocihaul(w, "ls", "backups").code == 2
+    assert ocihaul(w, "ls", "oci://nobucket/x").code == 1
+
+
+def test_rm_asks_and_takes_no_answer_for_no(w: World) -> None:
+    fill(w)
+    asked = ocihaul(w, "rm", "oci://backups/a")
+    assert (asked.code, stored(w, "a") is None) == (1, False)
+    assert "--force" in asked.err
+    assert ocihaul(w, "rm", "oci://backups/a", stdin=b"n\n").code == 1
+    assert stored(w, "a") is not None
+    assert ocihaul(w, "rm", "oci://backups/a", stdin=b"y\n").code == 0
+    assert stored(w, "a") is None
+
+
+def test_rm_r_deletes_what_is_below_and_no_neighbour(w: World) -> None:
+    fill(w)
+    assert ocihaul(w, "rm", "--force", "oci://backups/2026/").code == 2
+    asked = ocihaul(w, "rm", "-r", "oci://backups/2026", stdin=b"n\n")
+    assert "Delete 2 objects below oci://backups/2026/?" in asked.err
+    assert stored(w, "2026/x") is not None
+    done = ocihaul(w, "rm", "-rf", "oci://backups/2026")
+    assert (done.code, done.out) == (0, ""), done.err
+    assert ocihaul(w, "ls", "-R", "oci://backups").out.split() == ["2026-old", "a"]
+    assert ocihaul(w, "rm", "-rf", "oci://backups").code == 0
+    assert ocihaul(w, "ls", "oci://backups").out == ""
+
+
+def test_cp_has_the_engine_of_the_other_commands(w: World) -> None:
+    fault = w.oci.faults.add(Fault(operation="UploadPart", part_number=2, status=503))
+    source = w.file(12 * MIB, "big")
+    environ = w.environ() | {"OCI_CLI_AUTH": "security_token"}
+    argv = ["cp", str(source), "oci://backups/", "--part-size", "5M"]
+    with Terminal([sys.executable, "-m", "ocihaul", *argv], environ, columns=100) as terminal:
+        assert terminal.wait() == 0
+        assert "RESULT done" in terminal.text()
+        assert "retries 1" in terminal.text().replace("\n", "")
+    assert fault.fired == 1
+    assert w.arrived_whole(source)
