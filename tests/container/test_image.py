@@ -370,6 +370,5 @@ for word; do
 done
 exec {run} "$@"
 """
-    place.chmod(0o755)
     tried = try_page(DOCS / "tutorials" / "operator.md", place, having={"docker": docker})
     assert "db-container-" in tried.output

@@ -19,11 +19,17 @@ from tests.functional.test_resume import again, notices, parts_stored
 from tests.world import MIB, PART, World, world
 
 
+@pytest.mark.parametrize(
+    ("bad", "kept"),
+    [
+        (3 * PART + 7 * MIB, "3 of its 6 parts are finished and kept: "),
+        (7 * MIB, "None of its parts is finished: "),
+    ],
+)
 def test_a_source_that_fails_half_way_is_gone_on_with_when_it_can_be_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bad: int, kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.preadv
-    bad = 3 * PART + 7 * MIB
 
     with world(tmp_path) as w:
         source = w.file(6 * PART)
@@ -43,7 +49,7 @@ def test_a_source_that_fails_half_way_is_gone_on_with_when_it_can_be_read(
         assert "Input/output error" in str(cause)
         assert str(source) in str(cause)
         assert caught.value.resumable
-        assert "run again" in str(caught.value)
+        assert f"{kept}the same command, run again, " in str(caught.value)
         again(w, source)
         assert w.arrived_whole(source)
         stored = parts_stored(w)

@@ -507,7 +507,11 @@ class MultipartUpload:
 
     def _how_to_resume(self) -> Sequence[str]:
         if self._state.entry is not None and not self._state.unavailable:
-            return ["Its finished parts are kept: the same command, run again, resumes it."]
+            done, again = len(self._state.finished_parts()), "the same command, run again,"
+            if not done:
+                return [f"None of its parts is finished: {again} begins with the first."]
+            kept = f"{done} of its {self._plan.part_count} parts are finished and kept"
+            return [f"{kept}: {again} resumes it."]
         call = resume_call(
             self._context.request, self._session.upload_id, part_size=self._plan.part_size
         )
