@@ -479,3 +479,24 @@ def tasks_of(dask_scheduler: Any) -> bytes:
 def plugins_of(dask_scheduler: Any) -> bytes:
     """What each worker that comes is given."""
     return bytes(cloudpickle.dumps(dask_scheduler.worker_plugins))
+
+
+def test_workers_that_die_one_after_the_other_end_nothing(w: World, tmp_path: Path) -> None:
+    """Also in the moments in which one is asked, or has its answer not told yet."""
+    source = w.file(60 * MIB)
+    slow(w, "UploadPart", 0.3)
+    (tmp_path / "alone").mkdir()
+    with cluster(tmp_path / "alone", 3, threads=1) as alone:
+        running = w.start(*put(source, *by_dask(alone)))
+        wait_for_parts(w, 3)
+        killed = 0
+        while running.poll() is None and killed < 4:
+            alone.kill(f"w{killed % 3}")
+            alone.add_worker(f"w{killed % 3}")
+            killed += 1
+        ran = w.finish(running)
+    assert ran.code == 0, ran.err
+    assert w.arrived_whole(source)
+    assert killed >= 2
+    # One at work, and one whose answer nobody had heard.
+    assert parts_that_came(w) <= 60 + 2 * killed

@@ -11,6 +11,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from distributed.comm import CommClosedError
@@ -105,7 +106,7 @@ class Tasks(Generic[P]):
             cluster, job, self._scheduler.ask, listener=listener, patience=patience
         )
         self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._under_way: dict[str, tuple[Sent[P], Any]] = {}
+        self._under_way: dict[str, tuple[Sent[P], Any, list[str] | None]] = {}
         self._count = 0
 
     def __enter__(self) -> Self:
@@ -149,15 +150,11 @@ class Tasks(Generic[P]):
         self._count += 1
         key = f"ocihaul-{self._job.id}-{self._count}"
         self.workers.look()
+        only = self.workers.allowed(sent.without)
         future = self._cluster.submit(
-            run_task,
-            self._job,
-            sent.payload,
-            key=key,
-            workers=self.workers.allowed(sent.without),
-            pure=False,
+            run_task, self._job, sent.payload, key=key, workers=only, pure=False
         )
-        self._under_way[key] = sent, future
+        self._under_way[key] = sent, future, only
         future.add_done_callback(self._ended.put)
 
     def _step(self, timeout: float) -> None:
@@ -171,21 +168,40 @@ class Tasks(Generic[P]):
         except queue.Empty:
             pass
         self.workers.look()
+        self._free_stuck()
         known = [each for each in ended if each.key in self._under_way]
-        good = [each for each in known if each.status == "finished"]
-        if any(each.status in {"cancelled", "lost"} for each in known):
-            raise SchedulerLost(self._scheduler.address)
-        ask = self._scheduler.ask
-        answers = ask(lambda: self._cluster.gather(good)) if good else []
-        failed = [each for each in known if each.status == "error"]
-        errors = [(each, ask(each.exception)) for each in failed]
-        for future, answer in zip(good, answers, strict=True):
-            self._one_ended(future.key, answer)
-        for future, error in errors:
-            self._given_up(future.key, error)
+        outcomes = self._scheduler.ask(lambda: self._outcomes(known)) if known else []
+        for future, outcome in outcomes:
+            if future.key not in self._under_way:
+                continue
+            if isinstance(outcome, Answer):
+                self._one_ended(future.key, outcome)
+            elif isinstance(outcome, BaseException):
+                self._given_up(future.key, outcome)
+            elif future.status == "cancelled":
+                raise SchedulerLost(self._scheduler.address)
+            else:  # its worker has died with the answer: Dask has it done again
+                future.add_done_callback(self._ended.put)
+
+    def _outcomes(self, futures: list[Any]) -> list[tuple[Any, Any]]:
+        """The answer of each, or the error that it ended with; None where it has not ended."""
+        good = [each for each in futures if each.status == "finished"]
+        try:
+            answers = dict(zip(good, self._cluster.gather(good), strict=True))
+        except Exception:  # noqa: BLE001  of one of them: each is asked for by itself
+            answers = {}
+        return [(each, answers.get(each) or _outcome(each)) for each in futures]
+
+    def _free_stuck(self) -> None:
+        """Bring again what only workers may do that have gone: Dask would wait for them."""
+        for key, (sent, future, only) in list(self._under_way.items()):
+            if only is not None and not self.workers.present(only):
+                del self._under_way[key]
+                self._scheduler.ask(partial(self._cluster.cancel, [future]))
+                self._submit(sent)
 
     def _one_ended(self, key: str, answer: Answer) -> None:
-        sent, future = self._under_way.pop(key)
+        sent, future, _ = self._under_way.pop(key)
         future.release()
         self.workers.name(answer.address, answer.worker)
         if answer.refused is not None:
@@ -217,7 +233,7 @@ class Tasks(Generic[P]):
 
     def _given_up(self, key: str, error: BaseException | None) -> None:
         """A task without an answer: workers have died with it, or it could not be begun there."""
-        sent, _ = self._under_way.pop(key)
+        sent, _, _ = self._under_way.pop(key)
         most = _MOST_DEATHS if isinstance(error, KilledWorker) else _MOST_FAILURES
         if sent.deaths >= most:
             raise OcihaulError(
@@ -236,7 +252,7 @@ class Tasks(Generic[P]):
 
     def _close(self) -> None:
         """Cancel what is under way, and have each worker end what it keeps for the job."""
-        futures = [future for _, future in self._under_way.values()]
+        futures = [future for _, future, _ in self._under_way.values()]
         self._under_way.clear()
         if not self._scheduler.is_there:
             return
@@ -247,6 +263,20 @@ class Tasks(Generic[P]):
             unstopped.ask(lambda: self._cluster.run(stop_job, self._job.id, on_error="ignore"))
         except SchedulerLost:
             return  # there is nobody left to be told
+
+
+def _outcome(future: Any) -> Any:
+    """One answer, or the error that it ended with; None where there is neither (yet)."""
+    if future.status == "error":
+        return future.exception()
+    if future.status != "finished":
+        return None
+    try:
+        return future.result()
+    except Exception as error:  # noqa: BLE001  told to who brought it
+        if future.status in {"finished", "error"}:
+            return error
+        return None
 
 
 class Scheduler:

@@ -97,6 +97,10 @@ class Workers:
         """A worker as messages name it."""
         return f"worker {self._names.get(address, '?')} ({address})"
 
+    def present(self, addresses: list[str]) -> bool:
+        """Whether one of these is there."""
+        return any(each in self._threads for each in addresses)
+
     @property
     def threads(self) -> int:
         """How many tasks they do at a time."""
