@@ -548,7 +548,8 @@ class Client:
             self._resources.settings,
             self._resources.session(),
             call,
-            lambda: self._resources.namespace(call.storage),
+            request,
+            own_namespace=lambda: self._resources.namespace(call.storage),
             allow_plain_tcp=allow_plain_tcp,
         ) as workers:
             yield workers

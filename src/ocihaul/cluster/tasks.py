@@ -82,7 +82,7 @@ class Tasks(Generic[P]):
     """The tasks of one job. Use it as a context, in one thread.
 
     `handle` gets the payload and the answer of each that has ended. `check` is called now and then,
-    and may raise.
+    and may raise. `eager` and `same_version` are as for `Workers`.
     """
 
     def __init__(
@@ -95,6 +95,8 @@ class Tasks(Generic[P]):
         listener: Listener,
         patience: float,
         check: Callable[[], None] | None = None,
+        eager: bool = True,
+        same_version: set[str] | None = None,
     ) -> None:
         self._cluster = cluster
         self._job = job
@@ -103,10 +105,17 @@ class Tasks(Generic[P]):
         self._listener = listener
         self._scheduler = Scheduler(cluster, stop)
         self.workers = Workers(
-            cluster, job, self._scheduler.ask, listener=listener, patience=patience
+            cluster,
+            job,
+            self._scheduler.ask,
+            listener=listener,
+            patience=patience,
+            eager=eager,
+            same_version=same_version,
         )
         self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._under_way: dict[str, tuple[Sent[P], Any, list[str] | None]] = {}
+        self._answered: set[str] = set()
         self._count = 0
 
     def __enter__(self) -> Self:
@@ -204,6 +213,7 @@ class Tasks(Generic[P]):
         sent, future, _ = self._under_way.pop(key)
         future.release()
         self.workers.name(answer.address, answer.worker)
+        self._answered.add(answer.address)
         if answer.refused is not None:
             self.workers.leave_out(answer.address, answer.refused)
             self._submit(replace(sent, without=sent.without | {answer.address}))
@@ -251,16 +261,23 @@ class Tasks(Generic[P]):
         self._scheduler.check()
 
     def _close(self) -> None:
-        """Cancel what is under way, and have each worker end what it keeps for the job."""
+        """Cancel what is under way, and have the workers end what they keep for the job."""
         futures = [future for _, future, _ in self._under_way.values()]
         self._under_way.clear()
-        if not self._scheduler.is_there:
+        if not self._scheduler.is_there or not self._count:
             return
         unstopped = Scheduler(self._cluster, threading.Event())
+        # Those that are at it may be any; at the end they are those that have answered.
+        at_it = (
+            None if futures else [each for each in self._answered if self.workers.present([each])]
+        )
+        if at_it == []:
+            return
         try:
             if futures:
                 unstopped.ask(lambda: self._cluster.cancel(futures, force=True))
-            unstopped.ask(lambda: self._cluster.run(stop_job, self._job.id, on_error="ignore"))
+            stop = partial(self._cluster.run, stop_job, self._job.id, on_error="ignore")
+            unstopped.ask(lambda: stop(workers=at_it))
         except SchedulerLost:
             return  # there is nobody left to be told
 

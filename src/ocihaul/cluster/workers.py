@@ -26,7 +26,9 @@ _NAMED = 5
 class Workers:
     """The workers that may do `job`. Used by one thread; `ask` makes its calls of the cluster.
 
-    `patience`: how long there may be no worker at all, seconds; then NetworkError.
+    `patience`: how long there may be no worker at all, seconds; then NetworkError. Unless it is
+    `eager`, nobody is asked beforehand what it sees: each tells with its first task. Those in
+    `same_version` are known to have ours; others are added.
     """
 
     def __init__(
@@ -37,12 +39,16 @@ class Workers:
         *,
         listener: Listener,
         patience: float,
+        eager: bool = True,
+        same_version: set[str] | None = None,
     ) -> None:
         self._cluster = cluster
         self._ask = ask
         self._job = job
         self._listener = listener
         self._patience = patience
+        self._eager = eager
+        self._same_version = set() if same_version is None else same_version
         self._names: dict[str, str] = {}
         self._threads: dict[str, int] = {}
         self._unfit: dict[str, str] = {}
@@ -60,7 +66,7 @@ class Workers:
                 hint="Install the same version of ocihaul on the driver, the scheduler and the "
                 "workers.",
             )
-        unfit = self._asked(fresh)
+        unfit = self._asked(fresh) if self._eager else {}
         if unfit:
             raise SourceError(
                 f"not all workers see the same: {self._listed(unfit)}",
@@ -78,7 +84,8 @@ class Workers:
         fresh = [each for each in self._threads if each not in before and each not in self._unfit]
         if fresh:
             unfit = self._other_versions(fresh)
-            unfit |= self._asked([each for each in fresh if each not in unfit])
+            if self._eager:
+                unfit |= self._asked([each for each in fresh if each not in unfit])
             for address, reason in unfit.items():
                 self.leave_out(address, reason)
         self._check_patience(now)
@@ -143,7 +150,9 @@ class Workers:
 
     def _other_versions(self, addresses: list[str]) -> dict[str, str]:
         """Asked by what every Python has: an old version of ours need not know our functions."""
-        told = self._run(addresses, pkgutil.resolve_name, "ocihaul:__version__")
+        unknown = [each for each in addresses if each not in self._same_version]
+        told = self._run(unknown, pkgutil.resolve_name, "ocihaul:__version__")
+        self._same_version |= {each for each, version in told.items() if version == __version__}
         return {
             address: _no_version(version)
             if isinstance(version, BaseException)

@@ -63,6 +63,19 @@ def test_a_directory_is_proved_by_what_is_in_it_for_a_while(tmp_path: Path) -> N
         pass
 
 
+def test_what_a_killed_driver_has_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    with proved(str(tmp_path)) as proof:
+        old = (tmp_path / f".{'0' * 16}.ocihaul", tmp_path / f".{'1' * 16}.ocihaul")
+        old[0].write_text(proof.text)
+        old[1].write_text("the bytes of a download")
+        for each in old:
+            os.utime(each, (1, 1))
+        with proved(str(tmp_path)) as other:
+            assert {each.name for each in tmp_path.iterdir()} == {
+                *(proof.name, other.name, old[1].name)
+            }
+
+
 def test_a_directory_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     assert sees_directory(str(tmp_path)) is None
     assert "cannot be read" in str(sees_directory(str(tmp_path / "nowhere")))
