@@ -6,8 +6,10 @@ worker that is unfit or whose network is broken) is brought again, elsewhere.
 """
 
 import concurrent.futures
+import math
 import queue
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -18,7 +20,7 @@ from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker
 
 from ocihaul.cluster.jobs import Answer, Job, WorkerFault, run_task, stop_job
-from ocihaul.cluster.workers import Workers
+from ocihaul.cluster.workers import NoWorkerLeft, Workers
 from ocihaul.errors import (
     ChecksumError,
     LocalFileError,
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 _FOR_EACH_THREAD = 2
 #: Seconds between two looks at a stop, at the scheduler and at who is there.
 _GLANCE = 0.2
+#: How long workers may take to end what they are at: put it on their disks, or stop. Seconds.
+_PATIENCE, _HURRY = 120.0, 5.0
 #: How often a task is brought again that Dask has given up, as workers died with it. Dask itself
 #: tries four times.
 _MOST_DEATHS = 25
@@ -147,7 +151,7 @@ class Tasks(Generic[P]):
         self.workers.leave_out(address, reason)
 
     def again(self, payload: P, *, without: frozenset[str]) -> None:
-        """Bring one again, not to these addresses. Raises OcihaulError when no worker is left."""
+        """Bring one again, not to these addresses. Raises NoWorkerLeft."""
         self._submit(Sent(payload, without))
 
     @property
@@ -236,9 +240,7 @@ class Tasks(Generic[P]):
         self._listener(Notice(f"{named} has failed, its task goes to another: {error.message}."))
         try:
             self._submit(replace(sent, without=without, failures=sent.failures + 1))
-        except NetworkError:
-            raise
-        except OcihaulError:
+        except NoWorkerLeft:
             raise error from None
 
     def _given_up(self, key: str, error: BaseException | None) -> None:
@@ -275,9 +277,12 @@ class Tasks(Generic[P]):
             return
         try:
             if futures:
-                unstopped.ask(lambda: self._cluster.cancel(futures, force=True))
+                cancel = partial(self._cluster.cancel, futures, force=True)
+                unstopped.ask_within(cancel, _HURRY)
             stop = partial(self._cluster.run, stop_job, self._job.id, on_error="ignore")
-            unstopped.ask(lambda: stop(workers=at_it))
+            within = _HURRY if futures else _PATIENCE
+            if unstopped.ask_within(lambda: stop(workers=at_it), within) is None:
+                self._listener(Notice("Not all workers have told that they have ended."))
         except SchedulerLost:
             return  # there is nobody left to be told
 
@@ -321,6 +326,14 @@ class Scheduler:
 
     def ask(self, question: Callable[[], R]) -> R:
         """The answer. Raises SchedulerLost, TransferCancelled."""
+        return cast("R", self._asked(question, math.inf))
+
+    def ask_within(self, question: Callable[[], R], seconds: float) -> R | None:
+        """The answer; None where there is none in time. Raises as `ask`."""
+        return self._asked(question, seconds)
+
+    def _asked(self, question: Callable[[], R], seconds: float) -> R | None:
+        until = time.monotonic() + seconds
         answers: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
 
         def asking() -> None:
@@ -331,7 +344,7 @@ class Scheduler:
 
         if not started(threading.Thread(target=asking, name="ocihaul-dask", daemon=True)):
             asking()
-        while True:
+        while time.monotonic() < until:
             self.check()
             try:
                 good, answer = answers.get(timeout=_GLANCE)
@@ -342,6 +355,7 @@ class Scheduler:
             if isinstance(answer, _GONE) and not isinstance(answer, OcihaulError):
                 raise SchedulerLost(self.address) from answer
             raise cast("BaseException", answer)
+        return None
 
 
 #: What Dask raises when the scheduler has gone.

@@ -23,6 +23,10 @@ _EVERY = 1.0
 _NAMED = 5
 
 
+class NoWorkerLeft(OcihaulError):
+    """All workers that there are must not do it: they are unfit, or have failed with it."""
+
+
 class Workers:
     """The workers that may do `job`. Used by one thread; `ask` makes its calls of the cluster.
 
@@ -114,13 +118,13 @@ class Workers:
         return sum(count for each, count in self._threads.items() if each not in self._unfit)
 
     def allowed(self, without: frozenset[str] = frozenset()) -> list[str] | None:
-        """Those that may get a task, None for any. Raises OcihaulError when none is left."""
+        """Those that may get a task, None for any. Raises NoWorkerLeft."""
         if not (self._unfit.keys() & self._threads.keys() or without & self._threads.keys()):
             return None
         left = [each for each in self._threads if each not in self._unfit and each not in without]
         if not left and self._threads:
             unfit = {each: self._unfit.get(each, "it has failed") for each in self._threads}
-            raise OcihaulError(
+            raise NoWorkerLeft(
                 f"no worker is left that can do it: {self._listed(unfit)}",
                 hint="What is finished is kept. Look at these workers, then run it again, with or "
                 "without Dask.",

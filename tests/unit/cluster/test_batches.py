@@ -1,6 +1,7 @@
 """Files in batches: how many go together, and what becomes of what a worker does not see."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 from ocihaul.cluster import files
 from ocihaul.cluster.files import MOST_BYTES, MOST_FILES, Batches, Unseen
 from ocihaul.cluster.jobs import Answer
-from ocihaul.directories.file_tasks import DONE, Outcome, SendFile
+from ocihaul.cluster.workers import NoWorkerLeft
+from ocihaul.directories.file_tasks import DONE, FAILED, Outcome, SendFile
+from ocihaul.errors import NetworkError, ServiceError
 
 
 class Fake:
@@ -18,6 +21,13 @@ class Fake:
     def __init__(self) -> None:
         self.batches: list[list[SendFile]] = []
         self.left_out: dict[str, str] = {}
+        self.alone = False
+
+    def again(self, batch: list[SendFile], *, without: frozenset[str]) -> None:
+        if self.alone:
+            raise NoWorkerLeft("no worker is left")
+        assert without == {"tls://a"}
+        self.batches.append(batch)
 
     def put(self, batch: list[SendFile]) -> None:
         self.batches.append(batch)
@@ -54,6 +64,20 @@ def test_a_batch_ends_by_its_count_or_by_its_bytes() -> None:
     batches.flush()
     batches.flush()
     assert len(fake.batches) == 2, "nothing is left, and nothing is no batch"
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_what_may_be_a_workers_own_trouble_is_tried_elsewhere_once(*, alone: bool) -> None:
+    batches, fake, noted, _ = made()
+    fake.alone = alone
+    refused = ServiceError(status=500, code=None, message="", operation="PutObject")
+    told = [Outcome(FAILED, error=error) for error in (NetworkError("no answer"), refused)]
+    batches.handle([a_file(1), a_file(2)], Answer("tls://a", "a", told))
+    assert noted == (["2 failed", "1 failed"] if alone else ["2 failed"])
+    if not alone:
+        assert fake.batches == [[replace(a_file(1), is_second=True)]]
+        batches.handle(fake.batches[0], Answer("tls://b", "b", told[:1]))
+        assert noted == ["2 failed", "1 failed"], "and not a third time"
 
 
 def test_what_a_worker_does_not_see_is_sent_from_here() -> None:
