@@ -145,6 +145,14 @@ def test_an_older_version_is_refused_by_name(dask: Cluster, w: World, tmp_path: 
         dask.kill("old")
 
 
+def test_an_older_scheduler_is_refused(w: World, tmp_path: Path) -> None:
+    (tmp_path / "alone").mkdir()
+    with cluster(tmp_path / "alone", 1, scheduler=preload(tmp_path, OLD)) as alone:
+        ran = w.run(*put(w.file(2 * MIB), *by_dask(alone)))
+    assert ran.code == 2
+    assert "the scheduler has another version: it has ocihaul 0.0.9" in ran.err
+
+
 def test_plain_tcp_is_refused(w: World) -> None:
     ran = w.run(*put(w.file(MIB), "--dask", "tcp://192.0.2.1:8786"))
     assert ran.code == 2

@@ -7,6 +7,7 @@ and those that turn out to be unfit, are left out, and a notice names them.
 import pkgutil
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ocihaul import __version__
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at who is there.
 _EVERY = 1.0
+_SCHEDULER = "scheduler"
+_INSTALL = "Install the same version of ocihaul on the driver, the scheduler and the workers."
 #: How many a message names.
 _NAMED = 5
 
@@ -61,14 +64,14 @@ class Workers:
 
     def begin(self) -> None:
         """Ask all that are there. Raises UsageError or SourceError, which names each unfit one."""
+        self._check_scheduler()
         self._refresh()
         fresh = list(self._threads)
         unfit = self._other_versions(fresh)
         if unfit:
             raise UsageError(
                 f"not all workers have this version: {self._listed(unfit)}",
-                hint="Install the same version of ocihaul on the driver, the scheduler and the "
-                "workers.",
+                hint=_INSTALL,
             )
         unfit = self._asked(fresh) if self._eager else {}
         if unfit:
@@ -130,6 +133,20 @@ class Workers:
                 "without Dask.",
             )
         return left or None
+
+    def _check_scheduler(self) -> None:
+        """It unpickles what it passes on, so it needs the same version, too."""
+        if _SCHEDULER in self._same_version:
+            return
+        resolve = partial(self._cluster.run_on_scheduler, pkgutil.resolve_name)
+        try:
+            version = str(self._ask(lambda: resolve("ocihaul:__version__")))
+        except ImportError:
+            raise UsageError("ocihaul is not installed for the scheduler", hint=_INSTALL) from None
+        if version != __version__:
+            what = other_version(version, __version__)
+            raise UsageError(f"the scheduler has another version: {what}", hint=_INSTALL)
+        self._same_version.add(_SCHEDULER)
 
     def _refresh(self) -> None:
         self._looked = time.monotonic()
