@@ -115,7 +115,8 @@ def _environ(home: Path, having: Mapping[str, str]) -> dict[str, str]:
     ours = {"ocihaul": f'exec "{sys.executable}" -m ocihaul "$@"'}
     ours |= dict.fromkeys(("python3", "python"), f'exec "{sys.executable}" "$@"')
     # The page may be run at midnight, and has one day from its first command to its last.
-    ours["date"] = f'exec "{shutil.which("date")}" --date=@{int(time.time())} "$@"'
+    date = shutil.which("date")
+    ours["date"] = f'[ "$1" = -r ] || set -- --date=@{int(time.time())} "$@"\nexec "{date}" "$@"'
     for name, text in {**ours, **having}.items():
         (programs / name).write_text(f"#!/bin/sh\n{text}\n")
         (programs / name).chmod(0o755)
