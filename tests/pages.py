@@ -122,7 +122,8 @@ def _environ(home: Path, having: Mapping[str, str]) -> dict[str, str]:
         (programs / name).chmod(0o755)
     (home / "ocihaul").symlink_to(ROOT)
     path = os.environ.get("PATH", "/usr/bin:/bin")
-    return {"PATH": f"{programs}:{path}", "HOME": str(home), "TERM": "dumb", "LANG": "C.UTF-8"}
+    given = {"PATH": f"{programs}:{path}", "HOME": str(home), "TERM": "dumb", "LANG": "C.UTF-8"}
+    return given | {"TZ": "Asia/Tokyo"}  # where the operator of the pages is
 
 
 def _run(script: str, home: Path, environ: Mapping[str, str]) -> str:
