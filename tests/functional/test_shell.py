@@ -151,7 +151,9 @@ def test_what_is_not_there_is_an_error_that_says_where_to_look(w: World) -> None
         assert "there is no such object" in done.err, done.err
     assert ocihaul(w, "cp", "oci://backups/nope", "x").code == 1
     assert not (w.home / "x").exists()
-    assert ocihaul(w, "ls", "backups").code == 2
+    done = ocihaul(w, "ls", "backups")
+    assert done.code == 2
+    assert "Write it as oci://backups" in done.err
     assert ocihaul(w, "ls", "oci://nobucket/x").code == 1
 
 

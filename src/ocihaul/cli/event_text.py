@@ -223,7 +223,9 @@ def official_lines(event: MultipartUploadCreated) -> list[str]:
 def _detail(event: PartFinished | FileFinished) -> str:
     if isinstance(event, PartFinished):
         return f"part {event.part_number} done ({size_text(event.size)})"
-    return f"{event.name} done ({size_text(event.size)})"
+    return (
+        f"{event.name} deleted" if event.deleted else f"{event.name} done ({size_text(event.size)})"
+    )
 
 
 def _kind(event: Event) -> str:

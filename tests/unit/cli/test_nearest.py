@@ -29,6 +29,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("os bukcet lsit", "ocihaul os bucket list"),
         ("UPLOADS", "ocihaul uploads"),
         ("help os objet put", "ocihaul os object put"),
+        ("os object lst", "ocihaul os object list"),
+        ("put --file x", "ocihaul os object put"),
+        ("os sync", "ocihaul os object sync"),
+        ("help login", "ocihaul session login"),
     ],
 )
 def test_the_nearest_command_is_named(
