@@ -31,7 +31,7 @@ def below(
 COMMANDS = {path: (command, context) for path, command, context in commands()}
 
 
-def test_each_command_has_two_examples_and_no_example_is_of_another() -> None:
+def test_finding_d08_each_command_has_two_examples_and_no_example_is_of_another() -> None:
     assert {path for path in COMMANDS if len(all_examples().get(path, ())) < 2} == set()
     assert set(all_examples()) <= set(COMMANDS)
     assert len(COMMANDS) > 60
@@ -50,7 +50,9 @@ def test_its_examples_can_be_parsed(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(COMMANDS))
-def test_each_option_is_in_one_group_and_the_end_says_where_the_others_are(path: str) -> None:
+def test_finding_d08_each_option_is_in_one_group_and_the_end_says_where_the_others_are(
+    path: str,
+) -> None:
     command, context = COMMANDS[path]
     shown = [
         each
@@ -75,7 +77,7 @@ def test_a_group_shows_the_whole_first_sentence_of_each_command(
         assert "..." not in said.partition("Commands:")[2], said
 
 
-def test_help_fits_a_narrow_terminal(
+def test_finding_d07_help_fits_a_narrow_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")

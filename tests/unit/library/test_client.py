@@ -28,7 +28,9 @@ def small_files(world: World, count: int) -> list[Path]:
     return [world.file(1024 + number, f"small-{number}") for number in range(count)]
 
 
-def test_twenty_uploads_go_over_one_connection_and_ask_once_for_the_namespace(here: World) -> None:
+def test_finding_d18_twenty_uploads_go_over_one_connection_and_ask_once_for_the_namespace(
+    here: World,
+) -> None:
     files = small_files(here, 20)
     with ocihaul.Client.from_profile() as client:
         for file in files:
@@ -119,7 +121,7 @@ def test_a_call_that_waits_for_a_login_ends_when_it_is_cancelled(here: World) ->
         ({"multipart": 1}, "multipart: 1 is no bool"),
     ],
 )
-def test_an_option_that_is_none_is_told_in_the_words_of_the_library(
+def test_finding_d06_an_option_that_is_none_is_told_in_the_words_of_the_library(
     here: World, options: dict[str, Any], told: str
 ) -> None:
     with ocihaul.Client.from_profile() as client, pytest.raises(UsageError, match=told) as caught:
@@ -139,7 +141,9 @@ def test_an_option_that_is_none_is_told_in_the_words_of_the_library(
         ({"source": 5, "name": "x"}, "source: 5 is not a path or a binary file object"),
     ],
 )
-def test_an_argument_of_a_wrong_type_is_told(here: World, given: dict[str, Any], told: str) -> None:
+def test_finding_d06_an_argument_of_a_wrong_type_is_told(
+    here: World, given: dict[str, Any], told: str
+) -> None:
     call = {"source": here.file(10), "bucket": "backups", **given}
     with ocihaul.Client.from_profile() as client, pytest.raises(UsageError, match=told):
         client.upload(**call)
