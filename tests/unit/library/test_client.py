@@ -1,5 +1,6 @@
 """`ocihaul.Client`: what it keeps between calls, whose events are whose, and how a call ends."""
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -117,7 +118,10 @@ def test_a_call_that_waits_for_a_login_ends_when_it_is_cancelled(here: World) ->
         ({"part_size": "128M"}, "part_size: '128M' is no integer"),
         ({"part_size": True}, "part_size: True is no integer"),
         ({"metadata": {"a": 1}}, "metadata: .* is no mapping of texts to texts"),
-        ({"existing": "replace"}, "existing: 'replace' is no IfExists"),
+        (
+            {"existing": "replace"},
+            "'replace' is no IfExists\nIt can be .*IfExists.REPLACE",
+        ),
         ({"multipart": 1}, "multipart: 1 is no bool"),
     ],
 )
@@ -128,6 +132,20 @@ def test_finding_d06_an_option_that_is_none_is_told_in_the_words_of_the_library(
         client.upload(here.file(10), "backups", **options)
     assert "--" not in str(caught.value)
     assert here.oci.log.count(operation="PutObject") == 0
+
+
+def test_finding_d06_the_hint_about_an_object_that_exists_can_be_followed(here: World) -> None:
+    with ocihaul.Client.from_profile() as client:
+        client.upload(here.file(10), "backups", "o")
+        with pytest.raises(ObjectExistsError) as caught:
+            client.upload(here.file(11), "backups", "o")
+        named = re.findall(r"`existing=IfExists\.(\w+)`", caught.value.hint or "")
+        assert named == ["REPLACE", "KEEP"]
+        with pytest.raises(ObjectExistsError):
+            client.upload(here.file(11), "backups", "o", existing=ocihaul.IfExists[named[1]])
+        assert client.head_object("backups", "o").size == 10
+        client.upload(here.file(11), "backups", "o", existing=ocihaul.IfExists[named[0]])
+        assert client.head_object("backups", "o").size == 11
 
 
 @pytest.mark.parametrize(
