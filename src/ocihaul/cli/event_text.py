@@ -166,9 +166,9 @@ class EventFormatter:
                 )
                 return f"renewing the session ({event.provider}) failed: {self._reason}; {then}"
             case RetryScheduled():
-                wait = duration_text(event.delay)
+                wait = f"in {duration_text(event.delay)}" if event.delay >= 0.5 else "at once"
                 what = event.reason.removeprefix(f"{event.operation}: ")
-                return f"{event.operation}: {what}; trying again in {wait}"
+                return f"{event.operation}: {what}; trying again {wait}"
             case PartResent():
                 lost = size_text(event.wasted)
                 return f"part {event.part_number} is sent again ({lost} lost): {event.reason}"
