@@ -249,11 +249,15 @@ class DirectoryScanned(Event):
 
 @dataclass(frozen=True, slots=True)
 class FileFinished(Event):
-    """One file or object of a directory is done; `moved` as in UploadFinished."""
+    """One file or object of a directory is done; `moved` as in UploadFinished.
+
+    `deleted`: it was an object to delete, and is gone.
+    """
 
     name: str
     size: int
     moved: int | None = None
+    deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,9 +292,9 @@ class DirectoryProgress(Event):
     """How far a directory is; at most four times a second, while something happens.
 
     `done` and `total` are bytes of what is to be transferred, without what is found unchanged;
-    `rate` and `seconds_left` as in TransferProgress. `files_done` were transferred or deleted,
-    `files_unchanged` stay as they are. Until all files are found (`complete`), the totals are of
-    those found so far, and `fraction` and `seconds_left` are None.
+    `rate` and `seconds_left` as in TransferProgress. `files_done` were transferred or
+    deleted (`files_deleted` of them), `files_unchanged` stay as they are. Until all files are found
+    (`complete`), the totals are of those found so far, and `fraction` and `seconds_left` are None.
     """
 
     done: int
@@ -303,6 +307,7 @@ class DirectoryProgress(Event):
     files_failed: int
     files_total: int
     complete: bool
+    files_deleted: int = 0
 
 
 #: All of them: what a listener gets, so that a type checker knows when `match` has all cases.

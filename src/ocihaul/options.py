@@ -5,6 +5,7 @@ Sizes are bytes, durations seconds. What is not given has the default that is sa
 
 import difflib
 from collections.abc import Iterable, Mapping
+from enum import Enum
 from itertools import chain
 from pathlib import Path
 from types import NoneType, UnionType
@@ -179,7 +180,7 @@ def checked(options: Mapping[str, Any], allowed: type) -> dict[str, Any]:
         value = _patterns(given) if kinds == _PATTERNS else given
         if not any(_is_a(value, kind) for kind in kinds):
             wanted = " or ".join(_word(kind) for kind in kinds)
-            raise UsageError(f"{name}: {value!r} is no {wanted}", hint=_HINTS.get(name))
+            raise UsageError(f"{name}: {value!r} is no {wanted}", hint=_hint(name, kinds))
         settled[name] = value
     return settled
 
@@ -192,6 +193,14 @@ _HINTS = {
     "threshold": "It is a number of bytes: 128 MiB are 128 * 2**20.",
     "memory_limit": "It is a number of bytes: 256 MiB are 256 * 2**20.",
 }
+
+
+def _hint(name: str, kinds: Iterable[Any]) -> str | None:
+    """What can be given: units, or the values of an enumeration."""
+    for kind in kinds:
+        if isinstance(kind, type) and issubclass(kind, Enum):
+            return f"It can be {', '.join(str(each) for each in kind)} of the package ocihaul."
+    return _HINTS.get(name)
 
 
 def _kinds(annotation: Any) -> tuple[Any, ...]:

@@ -15,6 +15,7 @@ pytest finds it by itself; `-p no:ocihaul` leaves it out. It imports nothing bef
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,12 @@ def oci_emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
         message = f"the fixture oci_emulator needs {error.name}: pip install 'ocihaul[pytest]'"
         raise pytest.UsageError(message) from error
     marker = request.node.get_closest_marker("oci_emulator")
-    with Emulator(Settings(**(marker.kwargs if marker else {}))) as oci:
+    given = marker.kwargs if marker else {}
+    for name in given.keys() - Settings.__dataclass_fields__.keys():
+        near = get_close_matches(name, Settings.__dataclass_fields__, n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise pytest.UsageError(f"oci_emulator: there is no setting {name!r}{meant}")
+    with Emulator(Settings(**given)) as oci:
         yield oci
         oci.faults.assert_all_fired()
 

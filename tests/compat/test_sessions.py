@@ -184,6 +184,8 @@ def test_ours_imports_what_the_official_cli_has_exported(official: Official) -> 
     )
     assert done.returncode == 0, done.stderr
     assert_no_secret(official, done.stdout + done.stderr)
+    text = other.read_text()
+    assert "security_token_file=~/.oci/sessions/NIGHT/token" in text, "the official CLI reads it"
     ns = ("os", "ns", "get", "--auth", "security_token", "--endpoint", official.oci.endpoint)
     done = official.program([*program, *ns, *flags, "--profile", "NIGHT"])
     assert done.returncode == 0, done.stderr

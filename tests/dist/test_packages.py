@@ -55,7 +55,7 @@ def put(w: World, program: Path) -> None:
     assert w.arrived_whole(file)
 
 
-def test_the_packages_are_what_an_index_takes(built: Built) -> None:
+def test_finding_d15_the_packages_are_what_an_index_takes(built: Built) -> None:
     assert "PASSED" in run(tool("twine"), "check", "--strict", built.sdist, built.wheel)
     with zipfile.ZipFile(built.wheel) as wheel:
         (name,) = [each for each in wheel.namelist() if each.endswith("/METADATA")]
@@ -65,7 +65,7 @@ def test_the_packages_are_what_an_index_takes(built: Built) -> None:
     assert "Author: The ocihaul developers" in metadata
 
 
-def test_the_sdist_has_all_that_the_repository_has(built: Built) -> None:
+def test_finding_d15_the_sdist_has_all_that_the_repository_has(built: Built) -> None:
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -124,7 +124,7 @@ def make(place: Path, *words: str) -> str:
     return run("make", *words, cwd=place, environ={"PYTHONPATH": str(place / "src")})
 
 
-def test_the_demo_runs_from_the_sdist(unpacked: Path) -> None:
+def test_finding_d15_the_demo_runs_from_the_sdist(unpacked: Path) -> None:
     shown = make(unpacked, "demo", "DEMO_ARGS=--short")
     assert "object identical to the file (SHA-256) │ yes" in shown
     assert "with one token, as the official CLI does it: failed" in shown

@@ -80,7 +80,7 @@ def test_several_choices_are_shown(shell: str, w: World) -> None:
         assert "--profile" in terminal.text()
 
 
-def test_files_profiles_and_buckets(shell: str, w: World) -> None:
+def test_finding_d09_files_profiles_and_buckets(shell: str, w: World) -> None:
     (w.home / "night-20261127.tar").touch()
     (w.home / "night-dir").mkdir()
     with started(shell, w) as terminal:
@@ -100,7 +100,7 @@ def test_files_profiles_and_buckets(shell: str, w: World) -> None:
         completed(terminal, "ocihaul ls oci://bac", "ocihaul ls oci://backups/")
 
 
-def test_a_command_of_the_official_command_line_completes_nothing_and_prints_nothing(
+def test_finding_d09_a_command_of_the_official_command_line_completes_nothing_and_prints_nothing(
     shell: str, w: World
 ) -> None:
     with started(shell, w) as terminal:

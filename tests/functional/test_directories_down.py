@@ -407,9 +407,11 @@ def test_a_dry_run_makes_nothing_but_the_directory(tmp_path: Path) -> None:
 def test_weakness_19_a_prefix_is_deleted_in_batches_and_listed_once(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         put(w, *[f"p/{index:04}" for index in range(1100)], "q")
-        ran = run(w, "bulk-delete", "--prefix", "p/", "--force")
+        ran = run(w, "bulk-delete", "--prefix", "p/", "--force", "--verbose")
         assert ran.code == 0, ran.err
         assert len(ran.json["deleted-objects"]) == 1100
+        assert ": 1100 deleted, 1100 found" in ran.err
+        assert "p/0007 deleted" in ran.err
         assert ran.json["delete-failures"] == {}
         assert w.oci.object_names("backups") == ["q"]
         assert operations(w) == {"ListObjects": 2, "BatchDeleteObjects": 2}

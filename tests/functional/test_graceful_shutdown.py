@@ -26,7 +26,7 @@ from tests.world import MIB, PART, World, world
         (7 * MIB, "None of its parts is finished: "),
     ],
 )
-def test_a_source_that_fails_half_way_is_gone_on_with_when_it_can_be_read(
+def test_finding_d02_a_source_that_fails_half_way_is_gone_on_with_when_it_can_be_read(
     bad: int, kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.preadv

@@ -41,7 +41,9 @@ def records(oci: World, text: str) -> list[dict[str, object]]:
 
 
 @pytest.mark.slow
-def test_a_night_of_a_file_has_a_log_a_result_a_hook_and_metrics(tmp_path: Path) -> None:
+def test_finding_d13_a_night_of_a_file_has_a_log_a_result_a_hook_and_metrics(
+    tmp_path: Path,
+) -> None:
     with world(tmp_path, token_ttl=4.0, bandwidth=6e6) as oci:
         source, log, metrics = oci.file(30 * MIB), tmp_path / "night.log", tmp_path / "night.prom"
         asked = ["--log-file", str(log), "--metrics-file", str(metrics)]
@@ -107,7 +109,7 @@ def test_a_source_that_is_missing_runs_the_hook(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_json_on_stderr_is_json_to_its_last_line(tmp_path: Path) -> None:
+def test_finding_d13_json_on_stderr_is_json_to_its_last_line(tmp_path: Path) -> None:
     with world(tmp_path, token_ttl=4.0, bandwidth=6e6) as oci:
         ran = oci.run(*put(oci, oci.file(30 * MIB), "--log-format", "json"), **TOKYO)
         oci.oci.configure(token_ttl=3600.0)
@@ -198,7 +200,9 @@ def until(check: Callable[[], bool], running: "subprocess.Popen[str]") -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_a_night_with_a_kill_a_renewal_a_pause_and_a_resume(tmp_path: Path, form: str) -> None:
+def test_finding_d05_a_night_with_a_kill_a_renewal_a_pause_and_a_resume(
+    tmp_path: Path, form: str
+) -> None:
     with world(tmp_path, bandwidth=12 * MIB) as oci:
         source, log = oci.file(60 * MIB), tmp_path / "night.log"
         asked = ["--log-file", str(log), "--log-format", form, "--parallel-upload-count", "2"]
@@ -327,7 +331,9 @@ def test_a_moment_s_transfer_says_nothing_on_stderr(tmp_path: Path) -> None:
         assert (got.code, got.err) == (0, "")
 
 
-def test_an_object_that_is_not_this_file_is_kept_and_that_is_said(tmp_path: Path) -> None:
+def test_finding_d01_an_object_that_is_not_this_file_is_kept_and_that_is_said(
+    tmp_path: Path,
+) -> None:
     with world(tmp_path) as oci:
         source = oci.file(1000)
         argv = [word for word in put(oci, source) if word != "--no-overwrite"]
@@ -347,7 +353,9 @@ def test_an_object_that_is_not_this_file_is_kept_and_that_is_said(tmp_path: Path
 
 
 @pytest.mark.parametrize("multipart", [True, False])
-def test_a_file_of_the_same_size_is_told_by_its_checksum(tmp_path: Path, multipart: bool) -> None:
+def test_finding_d01_a_file_of_the_same_size_is_told_by_its_checksum(
+    tmp_path: Path, multipart: bool
+) -> None:
     with world(tmp_path) as oci:
         source = oci.file(3 * MIB)
         argv = [word for word in put(oci, source) if word != "--no-overwrite"]
@@ -384,7 +392,7 @@ def test_the_official_words_compare_nothing(tmp_path: Path) -> None:
         assert "NOT THIS FILE" not in ran.err
 
 
-def test_one_word_says_what_becomes_of_an_object(tmp_path: Path) -> None:
+def test_finding_d01_one_word_says_what_becomes_of_an_object(tmp_path: Path) -> None:
     with world(tmp_path) as oci:
         ran = oci.run(*put(oci, oci.file(10), "--if-exists", "keep"))
         assert ran.code == 2

@@ -63,7 +63,7 @@ def urls(server: Heard) -> str:
     return f"json://{host}/chat/secret-of-chat healthchecks+http://{host}/ping/secret-of-ping"
 
 
-def test_the_end_is_told_and_pinged(tmp_path: Path, heard: Heard) -> None:
+def test_finding_d13_the_end_is_told_and_pinged(tmp_path: Path, heard: Heard) -> None:
     with world(tmp_path) as w:
         w.hidden |= {"secret-of-chat", "secret-of-ping"}
         ran = w.run(*put(w, w.file(1000)), OCIHAUL_NOTIFY=urls(heard))

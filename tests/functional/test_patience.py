@@ -13,7 +13,7 @@ from tests.world import world
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [("list",), ("head", "--name", "x")], ids=["list", "head"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "storage.invalid"], ids=["refused", "no such name"])
-def test_a_question_at_a_terminal_ends_in_seconds(
+def test_finding_d10_a_question_at_a_terminal_ends_in_seconds(
     tmp_path: Path, host: str, words: tuple[str, ...]
 ) -> None:
     with world(tmp_path) as w:

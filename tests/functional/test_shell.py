@@ -45,7 +45,7 @@ def fill(w: World) -> None:
         assert ocihaul(w, "cp", str(source), f"oci://backups/{name}").code == 0
 
 
-def test_cp_there_and_back_is_silent_and_exact(w: World) -> None:
+def test_finding_d12_cp_there_and_back_is_silent_and_exact(w: World) -> None:
     source = w.file(12 * MIB, "db-20261127.tar")
     up = ocihaul(w, "cp", source.name, "oci://backups/night/", "--part-size", "5M")
     assert (up.code, up.out) == (0, ""), up.err
@@ -118,7 +118,7 @@ def test_ls_shows_one_level_or_all(w: World) -> None:
     assert two == ["oci://backups/2026/y:", "z", "oci://backups/a:", "a"]
 
 
-def test_ls_l_has_sizes_and_local_times(w: World) -> None:
+def test_finding_d12_ls_l_has_sizes_and_local_times(w: World) -> None:
     fill(w)
     lines = ocihaul(w, "ls", "-l", "oci://backups/2026/").out.splitlines()
     assert re.fullmatch(r" +2000  \d{4}-\d\d-\d\d \d\d:\d\d  x", lines[0])
@@ -127,7 +127,7 @@ def test_ls_l_has_sizes_and_local_times(w: World) -> None:
     assert re.search(r" 3\.0 MiB  .*  2026/y/z\n", human)
 
 
-def test_du_adds_up(w: World) -> None:
+def test_finding_d12_du_adds_up(w: World) -> None:
     fill(w)
     total = 10 + 2000 + 3 * MIB + 5
     assert ocihaul(w, "du", "oci://backups").out.split() == [
@@ -151,7 +151,9 @@ def test_what_is_not_there_is_an_error_that_says_where_to_look(w: World) -> None
         assert "there is no such object" in done.err, done.err
     assert ocihaul(w, "cp", "oci://backups/nope", "x").code == 1
     assert not (w.home / "x").exists()
-    assert ocihaul(w, "ls", "backups").code == 2
+    done = ocihaul(w, "ls", "backups")
+    assert done.code == 2
+    assert "Write it as oci://backups" in done.err
     assert ocihaul(w, "ls", "oci://nobucket/x").code == 1
 
 

@@ -55,7 +55,9 @@ class Bars:
 
 
 @pytest.mark.parametrize("columns", [40, 80, 120])
-def test_the_bar_of_an_object_is_one_row_and_goes_at_the_end(tmp_path: Path, columns: int) -> None:
+def test_finding_d07_the_bar_of_an_object_is_one_row_and_goes_at_the_end(
+    tmp_path: Path, columns: int
+) -> None:
     with make_world(tmp_path, bandwidth=SLOW) as w:
         with at_terminal(w, columns, *put(w, 12 * MIB)) as terminal:
             bars = Bars(terminal)
@@ -71,7 +73,9 @@ def test_the_bar_of_an_object_is_one_row_and_goes_at_the_end(tmp_path: Path, col
 
 
 @pytest.mark.parametrize("columns", [40, 80, 120])
-def test_a_directory_has_a_bar_with_files_and_bytes(tmp_path: Path, columns: int) -> None:
+def test_finding_d03_a_directory_has_a_bar_with_files_and_bytes(
+    tmp_path: Path, columns: int
+) -> None:
     with make_world(tmp_path, bandwidth=SLOW) as w:
         with at_terminal(w, columns, *bulk(w, 12, 2 * MIB)) as terminal:
             bars = Bars(terminal)
@@ -86,7 +90,7 @@ def test_a_directory_has_a_bar_with_files_and_bytes(tmp_path: Path, columns: int
         assert not BAR.search(terminal.text())
 
 
-def test_a_resize_in_the_middle_leaves_no_rest_of_the_old_bar(tmp_path: Path) -> None:
+def test_finding_d07_a_resize_in_the_middle_leaves_no_rest_of_the_old_bar(tmp_path: Path) -> None:
     with (
         make_world(tmp_path, bandwidth=SLOW) as w,
         at_terminal(w, 120, *put(w, 18 * MIB)) as terminal,
@@ -104,7 +108,7 @@ def test_a_resize_in_the_middle_leaves_no_rest_of_the_old_bar(tmp_path: Path) ->
         assert terminal.wait() == 0
 
 
-def test_a_dumb_terminal_gets_lines(tmp_path: Path) -> None:
+def test_finding_d07_a_dumb_terminal_gets_lines(tmp_path: Path) -> None:
     with make_world(tmp_path, bandwidth=SLOW) as w:
         argv = put(w, 12 * MIB, "--progress-interval", "1")
         with at_terminal(w, 80, *argv, term="dumb") as terminal:

@@ -52,7 +52,7 @@ def test_a_pod_keeps_its_renewed_token_when_its_files_are_copied_again(tmp_path:
     assert (pod / "token").read_text() == "renewed"
 
 
-def test_the_image_gets_what_its_build_needs_and_no_more() -> None:
+def test_finding_d14_the_image_gets_what_its_build_needs_and_no_more() -> None:
     lines = (DEPLOY / "docker" / "Dockerfile").read_text().splitlines()
     copies = [line.split()[1:-1] for line in lines if line.startswith("COPY")]
     copied = {word for words in copies if not words[0].startswith("--from=") for word in words}
@@ -256,7 +256,7 @@ def test_the_board_shows_every_metric_of_a_run() -> None:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
 @pytest.mark.parametrize("kind", ["service", "timer"])
-def test_the_units_of_a_backup_are_some(tmp_path: Path, kind: str) -> None:
+def test_finding_d14_the_units_of_a_backup_are_some(tmp_path: Path, kind: str) -> None:
     for name in ("service", "timer"):
         shutil.copy(DEPLOY / "systemd" / f"ocihaul-backup.{name}", tmp_path)
     done = subprocess.run(
@@ -279,7 +279,7 @@ def test_the_units_of_a_backup_are_some(tmp_path: Path, kind: str) -> None:
         ("compose/backup.yaml", ["TZ: ${TZ:-Asia/Tokyo}", "OCIHAUL_NOTIFY"]),
     ],
 )
-def test_each_way_to_run_a_backup_names_its_zone_and_the_script(
+def test_finding_d14_each_way_to_run_a_backup_names_its_zone_and_the_script(
     file: str, words: list[str]
 ) -> None:
     text = (DEPLOY / file).read_text()

@@ -7,6 +7,7 @@ from tests import tables
 NUMBERS = [f"{letter}{number}" for letter in "AB" for number in range(1, 22)]
 NUMBERS += [f"C{number}" for number in range(1, 12)]
 NUMBERS += [f"E{number}" for number in range(1, 10)]
+NUMBERS += [f"D{number}" for number in range(1, 19)]
 
 
 def rows() -> dict[str, str]:

@@ -72,6 +72,13 @@ def test_without_the_extra_it_is_said_what_is_missing(tmp_path: Path) -> None:
     assert "needs jwt: pip install 'ocihaul[pytest]'" in ran.stdout
 
 
+def test_a_misspelt_setting_is_told_the_one_that_is_near(tmp_path: Path) -> None:
+    mark = "@pytest.mark.oci_emulator(tokenttl=4.0)"
+    ran = run_pytest(tmp_path, f"import pytest\n{mark}\ndef test_it(oci_emulator):\n    pass\n")
+    assert ran.returncode == 1, ran.stdout
+    assert "no setting 'tokenttl'; did you mean token_ttl?" in ran.stdout
+
+
 def test_it_imports_nothing_before_it_is_used() -> None:
     code = f"import sys, {PLUGIN}; print([m for m in sys.modules if m.startswith('ocihaul.emu')])"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import sys
 import threading
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ from ocihaul.errors import UsageError
 _CHECKSUMS = re.compile(r"sha|md5|crc|checksum|match")
 #: Characters of the shortest secret that is known by its looks: 32 bytes in base64.
 _SHORTEST_KEY = 44
+#: Columns of help that click writes at least, and what is readable at all.
+_CLICKS_NARROWEST, _NARROWEST = 50, 30
 #: The variable by which a shell asks what may stand in a line (see completion.py).
 SHELL_ASKS = "_OCIHAUL_COMPLETE"
 SETTINGS = {"help_option_names": ["-h", "-?", "--help"]}
@@ -112,7 +115,13 @@ def run(argv: Sequence[str]) -> int:
     given = Given()
     _hold_misplaced(argv)
     try:
-        outcome = app.main(list(argv), prog_name="ocihaul", standalone_mode=False, obj=given)
+        outcome = app.main(
+            list(argv),
+            prog_name="ocihaul",
+            standalone_mode=False,
+            obj=given,
+            terminal_width=_narrow_width(),
+        )
     except UnknownCommand as command:
         return run_elsewhere(argv, command)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -191,10 +200,19 @@ def _hold_misplaced(argv: Sequence[str]) -> None:
         hold_misplaced(value)
 
 
+def _narrow_width() -> int | None:
+    """The columns of a terminal that is narrower than what click writes at least."""
+    columns = shutil.get_terminal_size().columns - 2
+    return max(columns, _NARROWEST) if columns < _CLICKS_NARROWEST else None
+
+
 def _usage_text(error: click.ClickException) -> str:
     from ocihaul.printing import shown
 
-    text = f"Error: {shown(error.format_message())}"  # it quotes the command line
+    message = error.format_message()
+    if isinstance(error, click.MissingParameter):
+        message = " ".join(message.split())  # choices stand on lines of their own
+    text = f"Error: {shown(message)}"  # it quotes the command line
     context = getattr(error, "ctx", None)
     if context is not None:
         text = f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n\n{text}"

@@ -166,9 +166,9 @@ class EventFormatter:
                 )
                 return f"renewing the session ({event.provider}) failed: {self._reason}; {then}"
             case RetryScheduled():
-                wait = duration_text(event.delay)
+                wait = f"in {duration_text(event.delay)}" if event.delay >= 0.5 else "at once"
                 what = event.reason.removeprefix(f"{event.operation}: ")
-                return f"{event.operation}: {what}; trying again in {wait}"
+                return f"{event.operation}: {what}; trying again {wait}"
             case PartResent():
                 lost = size_text(event.wasted)
                 return f"part {event.part_number} is sent again ({lost} lost): {event.reason}"
@@ -223,7 +223,9 @@ def official_lines(event: MultipartUploadCreated) -> list[str]:
 def _detail(event: PartFinished | FileFinished) -> str:
     if isinstance(event, PartFinished):
         return f"part {event.part_number} done ({size_text(event.size)})"
-    return f"{event.name} done ({size_text(event.size)})"
+    return (
+        f"{event.name} deleted" if event.deleted else f"{event.name} done ({size_text(event.size)})"
+    )
 
 
 def _kind(event: Event) -> str:

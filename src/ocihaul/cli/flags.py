@@ -1,14 +1,14 @@
 """The command line's words for the library's, in backticks: flags and commands; pure.
 
 Below `cli/` no text names a flag or a command with flags. It names the parameter, as Python has it,
-with its value where only one is meant: `existing='overwrite'`. Where a whole command is meant, it
+with its value where only one is meant: `existing=IfExists.KEEP`. Where a whole command is meant, it
 has the call: `abort_multipart_upload(namespace='n', bucket='b', name='o', upload_id='u')`.
 """
 
 import re
 import shlex
 
-_PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)(='[^'`]*'|=True|=False)?`")
+_PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)(='[^'`]*'|=True|=False|=[A-Z][A-Za-z]+\.[A-Z]+)?`")
 
 #: Where the flag is not the parameter's name with dashes.
 _FLAGS = {
@@ -18,10 +18,10 @@ _FLAGS = {
     "byte_range": "--range",
     "local_directory": "--src-dir or --dest-dir",
     "max_attempts": "--max-retries",
-    "existing='overwrite'": "--force",
-    "existing='keep'": "--no-overwrite",
-    "mode='overwrite'": "--overwrite",
-    "mode='keep'": "--no-overwrite",
+    "existing=IfExists.REPLACE": "--force",
+    "existing=IfExists.KEEP": "--no-overwrite",
+    "mode=SyncMode.REPLACE": "--overwrite",
+    "mode=SyncMode.KEEP": "--no-overwrite",
     "multipart=False": "--no-multipart",
     "multipart=True": "no --no-multipart",
     "parallel": "--parallel-upload-count",

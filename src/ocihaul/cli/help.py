@@ -81,6 +81,10 @@ _OTHER = "Other options"
 _WIDTH = 72
 #: Fewer options than this stand in one list.
 _MANY = 9
+#: Columns from which on names and explanations stand side by side.
+_NARROW = 48
+#: Characters of a first sentence that is shown whole, on more lines than one if need be.
+_SENTENCE = 500
 _GLOBAL = (
     "Global options (profile, region, session, network, log) work here too: see ocihaul --help"
 )
@@ -151,7 +155,27 @@ def write_options(
     for title, options in option_groups(command, context):
         records = [record for each in options if (record := each.get_help_record(context))]
         with formatter.section(title):
-            formatter.write_dl(records)
+            formatter.write_dl(records, col_max=_first_column(formatter))
+
+
+def _first_column(formatter: click.HelpFormatter) -> int:
+    """Columns of what is explained; in a narrow terminal the explanation goes below it."""
+    return 30 if formatter.width >= _NARROW else 6
+
+
+def write_commands(
+    group: click.Group, context: click.Context, formatter: click.HelpFormatter
+) -> None:
+    """Write the commands of a group, each with its first sentence."""
+    commands = [(name, group.get_command(context, name)) for name in group.list_commands(context)]
+    rows = [
+        (name, command.get_short_help_str(_SENTENCE))
+        for name, command in commands
+        if command is not None and not command.hidden
+    ]
+    if rows:
+        with formatter.section("Commands"):
+            formatter.write_dl(rows, col_max=_first_column(formatter))
 
 
 def write_end(context: click.Context, formatter: click.HelpFormatter) -> None:

@@ -195,6 +195,7 @@ class JsonLog:
                 "size": progress.total,
                 "files": progress.files_done,
                 "unchanged": progress.files_unchanged,
+                "deleted": progress.files_deleted,
                 "failed": progress.files_failed,
                 "files_found": self._found.files,
                 "bytes_found": self._found.size,

@@ -45,6 +45,12 @@ class LazyGroup(click.Group):
         write_options(self, ctx, formatter)
         self.format_commands(ctx, formatter)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Click's, but each with its whole first sentence."""
+        from ocihaul.cli.help import write_commands
+
+        write_commands(self, ctx, formatter)
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Where the global options are."""
         super().format_epilog(ctx, formatter)

@@ -26,7 +26,8 @@ def check_required(options: Mapping[str, Any], *names: str) -> None:
     if missing:
         raise UsageError(
             f"Missing option(s) {', '.join(missing)}.",
-            hint="Give it on the command line, in --from-json, or as a default in oci_cli_rc.",
+            hint=f"Give {'it' if len(missing) == 1 else 'them'} on the command line, in "
+            "--from-json, or as a default in oci_cli_rc.",
         )
 
 

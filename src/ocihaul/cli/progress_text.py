@@ -76,12 +76,17 @@ def transfer_text(progress: TransferProgress, *, token: str, still: float) -> st
 
 def directory_text(progress: DirectoryProgress, *, still: float) -> str:
     """A directory, as a sentence."""
-    parts = [f"{progress.files_done} transferred ({size_text(progress.done)})"]
+    deleted = progress.files_deleted
+    moved = progress.files_done - deleted
+    parts = [f"{moved} transferred ({size_text(progress.done)})"] if moved or not deleted else []
+    if deleted:
+        parts.append(f"{deleted} deleted")
     if progress.files_unchanged:
         parts.append(f"{progress.files_unchanged} unchanged")
     if progress.files_total:
         so_far = "" if progress.complete else " so far"
-        parts.append(f"{progress.files_total} found{so_far} ({size_text(progress.total)})")
+        size = f" ({size_text(progress.total)})" if progress.total or not deleted else ""
+        parts.append(f"{progress.files_total} found{so_far}{size}")
     if progress.rate:
         parts.append(_rate(progress.rate, still))
     if progress.seconds_left and still < STALLED:

@@ -10,7 +10,7 @@ from ocihaul.directories.file_tasks import FileExecutor
 from ocihaul.directories.names import printable
 from ocihaul.directories.progress import DirectoryMeter
 from ocihaul.directories.request import ConfirmReplacement
-from ocihaul.directories.results import FAILED, SKIPPED, Results
+from ocihaul.directories.results import DELETED, FAILED, SKIPPED, Results
 from ocihaul.directories.workers import Crew, FailurePolicy
 from ocihaul.errors import JournalError, OcihaulError
 from ocihaul.events import FileFailed, FileFinished, Listener, Notice, ignore
@@ -63,7 +63,7 @@ class DirectoryContext:
     ) -> None:
         """A file or object is done; `moved` bytes of it in this run (None: all)."""
         self.results.add(kind, name, value)
-        self.listener(FileFinished(name, size, moved))
+        self.listener(FileFinished(name, size, moved, deleted=kind == DELETED))
 
     def skipped(self, name: str, size: int | None = 0) -> None:
         """It is to be left as it is."""

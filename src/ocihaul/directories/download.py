@@ -27,7 +27,7 @@ from ocihaul.transfer.download.request import DownloadRequest, validate_options
 from ocihaul.transfer.locks import alone
 from ocihaul.transfer.monitor import TransferMonitor
 
-_ASK = "Pass `mode='overwrite'` to replace it, or `mode='keep'` to leave it as it is."
+_ASK = "Pass `mode=SyncMode.REPLACE` to replace it, or `mode=SyncMode.KEEP` to leave it as it is."
 
 
 def download_all(request: DirectoryDownload, work: DirectoryContext) -> None:

@@ -59,6 +59,7 @@ class DirectoryMeter:
         self._counted: tuple[int, int] | None = None
         self._complete = False
         self._done_files = self._unchanged_files = self._unchanged_bytes = self._failed = 0
+        self._deleted_files = 0
         self.transferred_bytes = 0
 
     def __call__(self, event: Event) -> None:
@@ -90,6 +91,7 @@ class DirectoryMeter:
 
     def _finished(self, event: FileFinished, at: float) -> None:
         self._done_files += 1
+        self._deleted_files += event.deleted
         self.transferred_bytes += event.size
         if self._large.pop(event.name, None) is None:
             self._rate.add(event.size if event.moved is None else event.moved, at)
@@ -156,6 +158,7 @@ class DirectoryMeter:
             files_failed=self._failed,
             files_total=files,
             complete=complete,
+            files_deleted=self._deleted_files,
         )
 
     def _fraction(self, done: int, total: int | None, files: int) -> float | None:

@@ -35,7 +35,7 @@ from ocihaul.transfer.upload.upload import upload
 #: What the summary shows of the service's headers, as the official CLI does.
 SHOWN = ("etag", "last-modified", "opc-content-md5", "opc-multipart-md5")
 
-_ASK = "Pass `mode='overwrite'` to replace it, or `mode='keep'` to leave it as it is."
+_ASK = "Pass `mode=SyncMode.REPLACE` to replace it, or `mode=SyncMode.KEEP` to leave it as it is."
 _CHANGED = "Another writer has replaced it since it was listed: look at it, then run again."
 _UNREAD = (
     "their directories have names that are not valid UTF-8, and may have been stored under others."

@@ -244,6 +244,6 @@ def check_whole(expected: Mapping[str, str], answer: Mapping[str, str], name: st
         raise ChecksumError(
             f"{kind} checksum does not match [Local: {expected[wrong]}] "
             f"[Service: {answer[wrong]}]: the object {name!r} is not what was sent",
-            hint="The object is there but wrong: upload it again with `existing='overwrite'`.",
+            hint="The object is there but wrong: upload it again with `existing=IfExists.REPLACE`.",
         )
     return any(header in answer for header in expected)

@@ -95,6 +95,10 @@ def said(event: Event, speaker: EventFormatter | None = None, at: float = 0.0) -
             RetryScheduled("UploadPart", 1, 2.0, "UploadPart: cannot connect to x:443"),
             "UploadPart: cannot connect to x:443; trying again in 2 s",
         ),
+        (
+            RetryScheduled("ListObjects", 1, 0.3, "no such host"),
+            "ListObjects: no such host; trying again at once",
+        ),
         (PartResent(7, 2 * MIB, "cut"), "part 7 is sent again (2.0 MiB lost): cut"),
         (UploadFinished("a", 10 * MIB, 5.0), "uploaded a: 10.0 MiB in 5 s (2.0 MiB/s)"),
         (UploadFinished("a", 10 * MIB, 5.0, 12 * MIB), "uploaded a: 10.0 MiB in 5 s (2.4 MiB/s)"),

@@ -21,7 +21,8 @@ _FLAG = re.compile(r"--[a-z][a-z0-9-]+")
     [
         ("`region`: 'x y'", "--region: 'x y'"),
         ("`part_size`: 7 bytes", "--part-size: 7 bytes"),
-        ("Pass `existing='overwrite'`.", "Pass --force."),
+        ("Pass `existing=IfExists.REPLACE`.", "Pass --force."),
+        ("or `existing=IfExists.KEEP`", "or --no-overwrite"),
         ("say `auth='security_token'`", "say --auth security_token"),
         ("`multipart=False` and `bucket`", "--no-multipart and --bucket-name"),
         ("`delete=True`", "--delete"),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from ocihaul.cli.app import app
+from ocihaul.cli.app import app, run
 from ocihaul.cli.help import all_examples, examples_of, option_groups
 
 
@@ -31,7 +31,7 @@ def below(
 COMMANDS = {path: (command, context) for path, command, context in commands()}
 
 
-def test_each_command_has_two_examples_and_no_example_is_of_another() -> None:
+def test_finding_d08_each_command_has_two_examples_and_no_example_is_of_another() -> None:
     assert {path for path in COMMANDS if len(all_examples().get(path, ())) < 2} == set()
     assert set(all_examples()) <= set(COMMANDS)
     assert len(COMMANDS) > 60
@@ -50,7 +50,9 @@ def test_its_examples_can_be_parsed(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(COMMANDS))
-def test_each_option_is_in_one_group_and_the_end_says_where_the_others_are(path: str) -> None:
+def test_finding_d08_each_option_is_in_one_group_and_the_end_says_where_the_others_are(
+    path: str,
+) -> None:
     command, context = COMMANDS[path]
     shown = [
         each
@@ -64,6 +66,34 @@ def test_each_option_is_in_one_group_and_the_end_says_where_the_others_are(path:
     assert "ocihaul --help" in text
     for line in text.splitlines():
         assert len(line) <= 80, line
+
+
+def test_a_group_shows_the_whole_first_sentence_of_each_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for words in ([], ["os"], ["os", "object"], ["session"]):
+        assert run([*words, "--help"]) == 0
+        said = capsys.readouterr().out
+        assert "..." not in said.partition("Commands:")[2], said
+
+
+def test_finding_d07_help_fits_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    for words in (["--help"], ["session", "--help"], ["help", "uploads"]):
+        assert run(words) == 0
+        wide = [line for line in capsys.readouterr().out.splitlines() if len(line) > 40]
+        assert all("ocihaul" in line or " --" in line for line in wide), wide
+
+
+def test_what_is_missing_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["completion"]) == 2
+    assert "Choose from: bash, zsh, fish" in capsys.readouterr().err
+    assert run(["os", "object", "put"]) == 2
+    assert "\nGive them on the command line" in capsys.readouterr().err
+    assert run(["os", "object", "put", "-bn", "b"]) == 2
+    assert "\nGive it on the command line" in capsys.readouterr().err
 
 
 def test_options_of_a_transfer_stand_in_groups() -> None:

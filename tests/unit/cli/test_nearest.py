@@ -29,9 +29,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("os bukcet lsit", "ocihaul os bucket list"),
         ("UPLOADS", "ocihaul uploads"),
         ("help os objet put", "ocihaul os object put"),
+        ("os object lst", "ocihaul os object list"),
+        ("put --file x", "ocihaul os object put"),
+        ("os sync", "ocihaul os object sync"),
+        ("help login", "ocihaul session login"),
     ],
 )
-def test_the_nearest_command_is_named(
+def test_finding_d04_the_nearest_command_is_named(
     typed: str, meant: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert app.run(typed.split()) == 2
@@ -82,7 +86,9 @@ def test_a_service_of_the_installed_official_command_line_goes_there(
 
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("words", [[], ["os"], ["os", "object", "put"], ["uploads"]])
-def test_help_is_a_command_too(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_finding_d04_help_is_a_command_too(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert app.run(["help", *words]) == 0
     said = capsys.readouterr().out
     assert app.run([*words, "--help"]) == 0

@@ -168,3 +168,12 @@ def test_the_count_beside_the_work_agrees_on_both_ways(tmp_path: Path) -> None:
             meter.counted = note  # type: ignore[method-assign]
             with counting(request, client.storage, meter, delay=0.0):
                 assert counted.wait(30)
+
+
+def test_deletions_are_counted_among_what_is_done_and_by_themselves() -> None:
+    metered = Metered()
+    metered.meter.found(20, files=3)
+    metered.add(FileFinished("sent", 20), 1.0)
+    for name in ("gone", "gone too"):
+        metered.add(FileFinished(name, 0, deleted=True), 2.0)
+    assert (metered.last.files_done, metered.last.files_deleted, metered.last.done) == (3, 2, 20)

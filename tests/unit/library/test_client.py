@@ -1,5 +1,6 @@
 """`ocihaul.Client`: what it keeps between calls, whose events are whose, and how a call ends."""
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -28,7 +29,9 @@ def small_files(world: World, count: int) -> list[Path]:
     return [world.file(1024 + number, f"small-{number}") for number in range(count)]
 
 
-def test_twenty_uploads_go_over_one_connection_and_ask_once_for_the_namespace(here: World) -> None:
+def test_finding_d18_twenty_uploads_go_over_one_connection_and_ask_once_for_the_namespace(
+    here: World,
+) -> None:
     files = small_files(here, 20)
     with ocihaul.Client.from_profile() as client:
         for file in files:
@@ -115,17 +118,34 @@ def test_a_call_that_waits_for_a_login_ends_when_it_is_cancelled(here: World) ->
         ({"part_size": "128M"}, "part_size: '128M' is no integer"),
         ({"part_size": True}, "part_size: True is no integer"),
         ({"metadata": {"a": 1}}, "metadata: .* is no mapping of texts to texts"),
-        ({"existing": "replace"}, "existing: 'replace' is no IfExists"),
+        (
+            {"existing": "replace"},
+            "'replace' is no IfExists\nIt can be .*IfExists.REPLACE",
+        ),
         ({"multipart": 1}, "multipart: 1 is no bool"),
     ],
 )
-def test_an_option_that_is_none_is_told_in_the_words_of_the_library(
+def test_finding_d06_an_option_that_is_none_is_told_in_the_words_of_the_library(
     here: World, options: dict[str, Any], told: str
 ) -> None:
     with ocihaul.Client.from_profile() as client, pytest.raises(UsageError, match=told) as caught:
         client.upload(here.file(10), "backups", **options)
     assert "--" not in str(caught.value)
     assert here.oci.log.count(operation="PutObject") == 0
+
+
+def test_finding_d06_the_hint_about_an_object_that_exists_can_be_followed(here: World) -> None:
+    with ocihaul.Client.from_profile() as client:
+        client.upload(here.file(10), "backups", "o")
+        with pytest.raises(ObjectExistsError) as caught:
+            client.upload(here.file(11), "backups", "o")
+        named = re.findall(r"`existing=IfExists\.(\w+)`", caught.value.hint or "")
+        assert named == ["REPLACE", "KEEP"]
+        with pytest.raises(ObjectExistsError):
+            client.upload(here.file(11), "backups", "o", existing=ocihaul.IfExists[named[1]])
+        assert client.head_object("backups", "o").size == 10
+        client.upload(here.file(11), "backups", "o", existing=ocihaul.IfExists[named[0]])
+        assert client.head_object("backups", "o").size == 11
 
 
 @pytest.mark.parametrize(
@@ -139,7 +159,9 @@ def test_an_option_that_is_none_is_told_in_the_words_of_the_library(
         ({"source": 5, "name": "x"}, "source: 5 is not a path or a binary file object"),
     ],
 )
-def test_an_argument_of_a_wrong_type_is_told(here: World, given: dict[str, Any], told: str) -> None:
+def test_finding_d06_an_argument_of_a_wrong_type_is_told(
+    here: World, given: dict[str, Any], told: str
+) -> None:
     call = {"source": here.file(10), "bucket": "backups", **given}
     with ocihaul.Client.from_profile() as client, pytest.raises(UsageError, match=told):
         client.upload(**call)

@@ -31,7 +31,9 @@ def rejected() -> list[int]:
 
 
 @pytest.mark.slow
-def test_mypy_rejects_what_is_misspelt_or_mistyped_and_nothing_else(tmp_path: Path) -> None:
+def test_finding_d06_mypy_rejects_what_is_misspelt_or_mistyped_and_nothing_else(
+    tmp_path: Path,
+) -> None:
     out, err, status = mypy.run(
         [
             "--strict",

@@ -42,6 +42,14 @@ def test_weakness_12_stock_rules(
     assert result.multipart == (parts > 1)
 
 
+def test_finding_d02_the_size_of_parts_follows_that_of_the_file() -> None:
+    # Ten parts advance side by side, and what is begun of them is lost at a stop.
+    begun = {mib: 10 * plan(mib * MIB).part_size for mib in (300, 1280, 10_240)}
+    assert begun[300] == 100 * MIB
+    assert begun[1280] < 0.3 * 1280 * MIB, "it was all of it once"
+    assert begun[10_240] <= 10 * 128 * MIB
+
+
 def test_part_size_grows_when_ten_thousand_would_not_do() -> None:
     result = plan(10 * 1024 * GIB, part_size=10 * MIB)
     assert result.part_size == 1049 * MIB

@@ -161,8 +161,8 @@ def _other(error: ObjectExistsError, request: UploadRequest) -> Iterator[str]:
     else:
         ours = _described(status.st_size, status.st_mtime)
     yield (
-        f"THE OBJECT IS NOT THIS FILE, AND NOTHING OF THIS FILE WAS STORED: {request.name} has "
-        f"{theirs}; {request.source} has {ours}."
+        f"THE OBJECT IS NOT THIS FILE, AND NOTHING OF THIS FILE WAS STORED: object {request.name} "
+        f"has {theirs}; file {request.source} has {ours}."
     )
     yield "Name each night's object by its date, or replace it with --if-exists replace."
 

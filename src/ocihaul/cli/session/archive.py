@@ -115,7 +115,7 @@ def _import(given: Given, path: str, *, profile_name: str | None, force: bool) -
     archive = replace(archive, profile=name)
     paths = find_paths(name, config_file=config_file, token_location=None, home=home)
     prepare(paths)
-    write_imported(paths, archive, archive.public_key(passphrase))
+    write_imported(paths, archive, archive.public_key(passphrase), home=home)
     _tell_imported(paths, token)
     return 0
 

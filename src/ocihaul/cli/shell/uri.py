@@ -25,7 +25,12 @@ class ObjectUri:
         place, _, name = text.removeprefix(SCHEME).partition("/")
         bucket, at, namespace = place.partition("@")
         if not is_uri(text) or not bucket or (at and not namespace):
-            raise UsageError(f"{text!r} is no address of an object ({_FORM})")
+            hint = (
+                None
+                if is_uri(text)
+                else f"Write it as {SCHEME}{text.removeprefix('oci:').lstrip('/')}"
+            )
+            raise UsageError(f"{text!r} is no address of an object ({_FORM})", hint=hint)
         return cls(bucket, namespace or None, name)
 
     def __str__(self) -> str:

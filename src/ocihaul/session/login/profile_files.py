@@ -135,9 +135,12 @@ def write_token(store: CredentialStore, token: SessionToken) -> None:
 
 
 def write_imported(
-    paths: ProfilePaths, archive: SessionArchive, public_key: RSAPublicKey | None
+    paths: ProfilePaths, archive: SessionArchive, public_key: RSAPublicKey | None, *, home: Path
 ) -> None:
     """Write the session of an archive, in place of the profile's present options and files.
+
+    Files below `home` are named from `~`, which the official CLI and SDKs expand: in a container
+    that mounts `~/.oci` it is another directory.
 
     Raises CredentialError when a file cannot be written, ConfigError when the section cannot.
     """
@@ -150,7 +153,7 @@ def write_imported(
             name = option if value.startswith(_RESERVED) else value
             path = places.get(option, paths.directory / name)
             files[path] = archive.file_of(option)
-            values[option] = str(path)
+            values[option] = _from_home(path, home)
         else:
             values[option] = value
     if paths.named:
@@ -163,6 +166,10 @@ def write_imported(
     kept = places if paths.named else {}
     stale = [key for key in present.get(paths.profile, {}) if key not in kept]
     _write_section(paths.config_file, paths.profile, values, without=stale)
+
+
+def _from_home(path: Path, home: Path) -> str:
+    return f"~/{path.relative_to(home).as_posix()}" if path.is_relative_to(home) else str(path)
 
 
 @dataclass(frozen=True, slots=True)

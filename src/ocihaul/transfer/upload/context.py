@@ -108,8 +108,8 @@ class RemoteObject:
         if confirm is None or not confirm(there):
             raise ObjectExistsError(
                 f"the object {request.name!r} already exists",
-                hint="Pass `existing='overwrite'` to replace it, or `existing='keep'` to leave it "
-                "without an error.",
+                hint="Pass `existing=IfExists.REPLACE` to replace it; with "
+                "`existing=IfExists.KEEP` it stays as it is.",
                 size=there.size,
                 headers=there.headers,
             )

@@ -1,6 +1,7 @@
 """What is said about a tree on stderr, and how often."""
 
 import io
+from dataclasses import replace
 
 from ocihaul.cli.directories.progress import MOST_FAILURES, MOST_NOTICES, DirectoryReporter
 from ocihaul.cli.progress import PlainOutput
@@ -59,4 +60,8 @@ def test_progress_is_how_many_of_how_many_so_far() -> None:
     assert lines[-1].endswith(
         "1 transferred (1.0 KiB), 3 unchanged, 7 found (2.0 KiB), 256 bytes/s, 4 s left, 2 failed"
     )
+    gone = DirectoryProgress(0, 0, 0.4, None, None, 4, 0, 1, 10, complete=True, files_deleted=4)
+    assert said(gone)[-1].endswith("4 deleted, 10 found, 1 failed")
+    both = replace(gone, done=1024, total=2048, files_done=5, files_failed=0)
+    assert said(both)[-1].endswith("1 transferred (1.0 KiB), 4 deleted, 10 found (2.0 KiB)")
     assert said(DirectoryScanned(7, 2048, complete=True))[-1].endswith("0 transferred (0 bytes)")

@@ -125,7 +125,7 @@ def test_stdout_is_a_stream(ocihaul: Command, fake_download: FakeDownload) -> No
         ("12345678B", 12_345_678),
     ],
 )
-def test_a_size_may_have_its_unit_and_a_bare_number_is_mib(
+def test_finding_d11_a_size_may_have_its_unit_and_a_bare_number_is_mib(
     get: Command, fake_download: FakeDownload, option: str, text: str, size: int
 ) -> None:
     assert get("--file", "out", f"--{option.replace('_', '-')}", text).code == 0

@@ -166,7 +166,7 @@ def test_a_login_that_is_half_written_is_waited_for(tmp_path: Path) -> None:
 def install(home: Path, archive: SessionArchive) -> Path:
     config = home / ".oci" / "config"
     paths = find_paths(archive.profile, config_file=config, token_location=None, home=home)
-    write_imported(paths, archive, archive.public_key(None))
+    write_imported(paths, archive, archive.public_key(None), home=home)
     return config
 
 
@@ -180,8 +180,8 @@ def test_an_import_writes_what_a_login_writes(tmp_path: Path) -> None:
         os.umask(mask)
     directory = tmp_path / "b/.oci/sessions/NIGHT"
     text = config.read_text()
-    assert f"key_file={directory}/oci_api_key.pem" in text
-    assert f"security_token_file={directory}/token" in text
+    assert "key_file=~/.oci/sessions/NIGHT/oci_api_key.pem\n" in text
+    assert "security_token_file=~/.oci/sessions/NIGHT/token\n" in text
     assert "note=100% sure" in text
     pair = CredentialStore(directory / "token", directory / "oci_api_key.pem").read_once()
     assert pair.token.raw == make_token(rsa_key())
@@ -189,6 +189,18 @@ def test_an_import_writes_what_a_login_writes(tmp_path: Path) -> None:
     for path in (config, *directory.iterdir()):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+
+
+def test_files_outside_of_the_home_directory_are_named_in_full(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    write_home(tmp_path / "a")
+    archive = collected(tmp_path / "a")
+    config = tmp_path / "elsewhere" / "config"
+    paths = find_paths("NIGHT", config_file=config, token_location=None, home=tmp_path / "bare")
+    write_imported(paths, archive, archive.public_key(None), home=tmp_path / "b")
+    directory = tmp_path / "bare/.oci/sessions/NIGHT"
+    assert f"key_file={directory}/oci_api_key.pem\n" in config.read_text()
 
 
 def test_an_import_replaces_the_whole_profile_and_nothing_else(tmp_path: Path) -> None:
