@@ -190,3 +190,28 @@ def test_cp_has_the_engine_of_the_other_commands(w: World) -> None:
         assert "retries 1" in terminal.text().replace("\n", "")
     assert fault.fired == 1
     assert w.arrived_whole(source)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("rm", "oci://backups/2026/x"),
+        ("rm", "-r", "oci://backups/2026"),
+        ("rm", "-r", "oci://backups"),
+        ("os", "object", "bulk-delete", "-bn", "backups", "--prefix", "2026/"),
+    ],
+)
+def test_ctrl_c_at_the_question_is_a_no_whatever_is_typed_behind_it(
+    w: World, words: tuple[str, ...]
+) -> None:
+    fill(w)
+    before = w.oci.object_names("backups")
+    environ = w.environ() | {"OCI_CLI_AUTH": "security_token"}
+    with Terminal([sys.executable, "-m", "ocihaul", *words], environ, columns=90) as terminal:
+        terminal.wait_for(lambda: "y/N" in terminal.text())
+        terminal.type("\x03")
+        terminal.wait_for(lambda: "^C" in terminal.text())
+        terminal.type("y\r")
+        assert terminal.wait() == 130
+    assert w.oci.object_names("backups") == before
+    assert w.oci.log.count(operation="DeleteObject") == 0
