@@ -117,7 +117,7 @@ def test_a_command_of_the_official_command_line_completes_nothing_and_prints_not
         "cmd/$(touch gone)`touch gone`",
         "two words/a b; touch gone",
         "slash/back\\slash",
-        "quotes/it's \"here\" & there",
+        'quotes/it\'s "here" & there',
         "colons/12:30=now",
         "scripts/夜 間",
     ],

@@ -215,3 +215,63 @@ def test_ctrl_c_at_the_question_is_a_no_whatever_is_typed_behind_it(
         assert terminal.wait() == 130
     assert w.oci.object_names("backups") == before
     assert w.oci.log.count(operation="DeleteObject") == 0
+
+
+def put(w: World, *names: str) -> None:
+    for name in names:
+        w.upload(w.file(len(name), "source"), name=name)
+
+
+def test_a_copy_over_itself_is_refused(w: World) -> None:
+    put(w, "dir/a")
+    for words in (
+        ("oci://backups/dir/a", "oci://backups@ns1/dir/a"),
+        ("oci://backups/dir/a", "oci://backups/dir/"),
+        ("-r", "oci://backups/dir", "oci://backups/"),
+        ("-r", "oci://backups/dir/", "oci://backups/dir"),
+    ):
+        done = ocihaul(w, "cp", *words)
+        assert (done.code, "are the same" in done.err) == (2, True), words
+    assert w.oci.log.count(operation="CopyObject") == 0
+
+
+def test_an_object_that_stands_for_a_directory_does_not_stop_a_copy_to_a_bucket(w: World) -> None:
+    put(w, "folder/", "folder/one", "folder/sub/two")
+    w.oci.create_bucket("other")
+    done = ocihaul(w, "cp", "-r", "oci://backups/folder/", "oci://other")
+    assert done.code == 0, done.err
+    assert sorted(w.oci.object_names("other")) == ["one", "sub/two"]
+
+
+def test_one_copy_that_fails_does_not_stop_the_others(w: World) -> None:
+    names = [f"many/{number:02}" for number in range(25)]
+    put(w, *names)
+    done = ocihaul(w, "cp", "-r", "oci://backups/many/", "oci://backups/" + "x" * 1022)
+    assert done.code == 1
+    assert "25 of 25 failed" in done.err  # longer than a name may be
+    fault = w.oci.faults.add(
+        Fault(operation="CopyObject", status=409, code="IncorrectState", times=1)
+    )
+    done = ocihaul(w, "cp", "-r", "oci://backups/many/", "oci://backups/again/")
+    assert fault.fired == 1
+    assert (done.code, done.out) == (1, "")
+    assert re.search(r"failed: oci://backups/many/\d\d: ", done.err), done.err
+    assert "1 of 25 failed; the others are done." in done.err
+    copies = [each for each in w.oci.object_names("backups") if each.startswith("again/")]
+    assert len(copies) == 24
+
+
+def test_du_counts_what_is_below_an_empty_segment(w: World) -> None:
+    put(w, "/a", "/b/c", "d")
+    assert ocihaul(w, "du", "oci://backups").out.split() == [
+        *("6", "oci://backups//"),
+        *("7", "oci://backups/"),
+    ]
+
+
+def test_copies_end_at_what_is_wrong_for_all(w: World) -> None:
+    put(w, *(f"many/{number:02}" for number in range(25)))
+    done = ocihaul(w, "cp", "-r", "oci://backups/many/", "oci://nowhere/")
+    assert done.code == 1
+    assert "BucketNotFound" in done.err
+    assert w.oci.log.count(operation="CopyObject") <= 10

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ocihaul.cli.exit_codes import DONE, worst
+from ocihaul.cli.exit_codes import DONE, FAILED, worst
 from ocihaul.cli.invocation import Invocation, client_at_work
 from ocihaul.cli.shell.cp_plan import STREAM, Copy, plan
 from ocihaul.cli.shell.uri import ObjectUri
@@ -197,15 +197,37 @@ def _between_buckets(
     if region is None:
         raise UsageError("cp: the service copies to a region, and none is known", hint="--region")
     with client_at_work(invocation) as (client, stop):
+        _check_distinct(client, source, target, recursive=recursive)
         pairs = list(_pairs(client, source, target, recursive=recursive))
         if not pairs:
             return DONE
         copier = _Copier(client, region, stop, keep=bool(invocation.options["no_clobber"]))
         with ThreadPoolExecutor(min(_COPIES, len(pairs)), "ocihaul-copy") as pool:
-            kept = sum(pool.map(copier.copy, pairs))
-    if kept:
-        invocation.tell(f"{kept} of {len(pairs)} are there, and are kept")
+            list(pool.map(copier.copy, pairs))
+    if copier.kept:
+        invocation.tell(f"{copier.kept} of {len(pairs)} are there, and are kept")
+    if len(pairs) == 1 and copier.failed:
+        raise copier.failed[0][1]
+    for each, error in copier.failed:
+        invocation.tell(f"failed: {each}: {error}")
+    if copier.ended_by:
+        raise copier.ended_by[0]
+    if copier.failed:
+        invocation.tell(f"{len(copier.failed)} of {len(pairs)} failed; the others are done.")
+        return FAILED
     return DONE
+
+
+def _check_distinct(
+    client: "Client", source: ObjectUri, target: ObjectUri, *, recursive: bool
+) -> None:
+    """Raise UsageError for what would be copied over itself."""
+    places = {
+        (each.namespace or client.namespace, each.bucket, each.prefix if recursive else each.name)
+        for each in (source, target)
+    }
+    if len(places) == 1:
+        raise UsageError(f"{source} and {target} are the same", hint="Name another target.")
 
 
 def _pairs(
@@ -220,8 +242,22 @@ def _pairs(
         raise OcihaulError(f"{source}: there is no such object", hint="Copy a prefix with -r.")
     if found.is_directory and recursive:
         for each in objects_below(client, source):
-            below = each.name[len(source.prefix) :]
-            yield replace(source, name=each.name), target.below(below)
+            copy = target.below(each.name[len(source.prefix) :])
+            # What stands for the directory itself has no name in a bucket.
+            if copy.name:
+                yield replace(source, name=each.name), copy
+
+
+def _is_of_one(error: OcihaulError) -> bool:
+    """Whether it is about one object, so that the others can be copied."""
+    if isinstance(error, ServiceError):
+        of_bucket = error.code in {"BucketNotFound", "NamespaceNotFound"}
+        return 400 <= error.status < 500 and error.status not in {401, 429} and not of_bucket
+    return isinstance(error, UsageError | _CopyFailedError)
+
+
+class _CopyFailedError(OcihaulError):
+    """The service has accepted a copy, and not made it."""
 
 
 class _Copier:
@@ -232,12 +268,31 @@ class _Copier:
         self._region = region
         self._stop = stop
         self._keep = keep
+        self._lock = threading.Lock()  # guards what follows
+        self.kept = 0
+        #: What was not copied, and why.
+        self.failed: list[tuple[ObjectUri, OcihaulError]] = []
+        #: What the next one would fail from, too.
+        self.ended_by: list[OcihaulError] = []
 
-    def copy(self, pair: tuple[ObjectUri, ObjectUri]) -> bool:
-        """Copy and wait; returns whether there was one that is kept. Raises OcihaulError."""
-        source, target = pair
+    def copy(self, pair: tuple[ObjectUri, ObjectUri]) -> None:
+        """Copy and wait, unless something is wrong for all."""
+        if self.ended_by:
+            return
+        try:
+            self._copy(*pair)
+        except OcihaulError as error:
+            with self._lock:
+                if _is_of_one(error):
+                    self.failed.append((pair[0], error))
+                else:
+                    self.ended_by.append(error)
+
+    def _copy(self, source: ObjectUri, target: ObjectUri) -> None:
         if self._keep and self._is_there(target):
-            return True
+            with self._lock:
+                self.kept += 1
+            return
         storage, own = self._client.storage, self._client.namespace
         details: dict[str, object] = {
             "sourceObjectName": source.name,
@@ -250,7 +305,6 @@ class _Copier:
             details["destinationObjectIfNoneMatchETag"] = "*"
         work_id = storage.copy_object(source.namespace or own, source.bucket, details)
         self._wait(work_id, source, target)
-        return False
 
     def _is_there(self, target: ObjectUri) -> bool:
         try:
@@ -271,7 +325,7 @@ class _Copier:
                 raise TransferCancelled(f"stopped; the service goes on with the copy {work_id}")
             pause = min(2 * pause, longest)
         if work.status != "COMPLETED":
-            raise OcihaulError(
+            raise _CopyFailedError(
                 f"{source} was not copied to {target}: its work request is {work.status}",
                 hint=f"See why: ocihaul os work-request-error list --work-request-id {work_id}",
             )
