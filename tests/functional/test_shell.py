@@ -1,6 +1,7 @@
 """`ocihaul ls`, `du`, `cp` and `rm` against the emulator."""
 
 import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -275,3 +276,28 @@ def test_copies_end_at_what_is_wrong_for_all(w: World) -> None:
     assert done.code == 1
     assert "BucketNotFound" in done.err
     assert w.oci.log.count(operation="CopyObject") <= 10
+
+
+def test_a_copy_that_keeps_may_be_asked_for_twice(w: World) -> None:
+    put(w, "a")
+    fault = w.oci.faults.add(Fault(operation="CopyObject", cut_before_answer=True))
+    done = ocihaul(w, "cp", "-n", "oci://backups/a", "oci://backups/b")
+    assert (done.code, fault.fired) == (0, 1), done.err
+    assert w.oci.log.count(operation="CopyObject") == 2
+    assert stored(w, "b") == stored(w, "a")
+
+
+def test_a_copy_by_the_service_has_log_report_and_hooks(w: World) -> None:
+    put(w, "many/1", "many/2", "many/3")
+    w.oci.faults.add(Fault(operation="CopyObject", status=409, code="IncorrectState"))
+    words = ("cp", "-r", "oci://backups/many/", "oci://backups/again/")
+    done = ocihaul(
+        *(w, *words, "--log-file", "night.jsonl", "--log-format", "json"),
+        *("--report", "page.html", "--on-failure", "touch told"),
+    )
+    assert done.code == 1, done.err
+    last = json.loads((w.home / "night.jsonl").read_text().splitlines()[-1])
+    assert (last["event"], last["state"], last["exit"]) == ("result", "partial", 1)
+    assert (last["files"]["transferred"], last["files"]["failed"]) == (2, 1)
+    assert "did not end well" in (w.home / "page.html").read_text()
+    assert (w.home / "told").exists()

@@ -14,6 +14,7 @@ from ocihaul.cli.shell.uri import ObjectUri
 from ocihaul.errors import OcihaulError, ServiceError, TransferCancelled, UsageError
 
 if TYPE_CHECKING:
+    from ocihaul.cli.transfer_run import TransferRun
     from ocihaul.client import Client
     from ocihaul.directories.results import Results
 
@@ -196,24 +197,48 @@ def _between_buckets(
     region = invocation.settings().region
     if region is None:
         raise UsageError("cp: the service copies to a region, and none is known", hint="--region")
-    with client_at_work(invocation) as (client, stop):
+    from ocihaul.cli.transfer_run import run_transfer
+
+    def work(run: "TransferRun") -> int:
+        return _copy_all(invocation, run, region, source, target, recursive=recursive)
+
+    return run_transfer(invocation, "cp", f"{target.bucket}/{target.name}", work)
+
+
+def _copy_all(
+    invocation: Invocation,
+    run: "TransferRun",
+    region: str,
+    source: ObjectUri,
+    target: ObjectUri,
+    *,
+    recursive: bool,
+) -> int:
+    from ocihaul.cli.client import client_for
+    from ocihaul.cli.run_result import FileCounts
+
+    settings = invocation.settings()
+    for text in invocation.notices(settings):
+        run.notice(f"Notice: {text}")
+    with client_for(settings, listener=run, stop=run.stop) as client:
         _check_distinct(client, source, target, recursive=recursive)
         pairs = list(_pairs(client, source, target, recursive=recursive))
-        if not pairs:
-            return DONE
-        copier = _Copier(client, region, stop, keep=bool(invocation.options["no_clobber"]))
-        with ThreadPoolExecutor(min(_COPIES, len(pairs)), "ocihaul-copy") as pool:
+        copier = _Copier(client, region, run.stop, keep=bool(invocation.options["no_clobber"]))
+        with ThreadPoolExecutor(_COPIES, "ocihaul-copy") as pool:
             list(pool.map(copier.copy, pairs))
+    run.files = FileCounts(
+        transferred=copier.copied, unchanged=copier.kept, deleted=0, failed=len(copier.failed)
+    )
     if copier.kept:
-        invocation.tell(f"{copier.kept} of {len(pairs)} are there, and are kept")
+        run.notice(f"{copier.kept} of {len(pairs)} are there, and are kept")
     if len(pairs) == 1 and copier.failed:
         raise copier.failed[0][1]
     for each, error in copier.failed:
-        invocation.tell(f"failed: {each}: {error}")
+        run.notice(f"failed: {each}: {error}")
     if copier.ended_by:
         raise copier.ended_by[0]
     if copier.failed:
-        invocation.tell(f"{len(copier.failed)} of {len(pairs)} failed; the others are done.")
+        run.notice(f"{len(copier.failed)} of {len(pairs)} failed; the others are done.")
         return FAILED
     return DONE
 
@@ -269,7 +294,7 @@ class _Copier:
         self._stop = stop
         self._keep = keep
         self._lock = threading.Lock()  # guards what follows
-        self.kept = 0
+        self.copied = self.kept = 0
         #: What was not copied, and why.
         self.failed: list[tuple[ObjectUri, OcihaulError]] = []
         #: What the next one would fail from, too.
@@ -280,7 +305,10 @@ class _Copier:
         if self.ended_by:
             return
         try:
-            self._copy(*pair)
+            copied = self._copy(*pair)
+            with self._lock:
+                self.copied += copied
+                self.kept += not copied
         except OcihaulError as error:
             with self._lock:
                 if _is_of_one(error):
@@ -288,11 +316,10 @@ class _Copier:
                 else:
                     self.ended_by.append(error)
 
-    def _copy(self, source: ObjectUri, target: ObjectUri) -> None:
+    def _copy(self, source: ObjectUri, target: ObjectUri) -> bool:
+        """Whether it was copied: what is there may be kept."""
         if self._keep and self._is_there(target):
-            with self._lock:
-                self.kept += 1
-            return
+            return False
         storage, own = self._client.storage, self._client.namespace
         details: dict[str, object] = {
             "sourceObjectName": source.name,
@@ -304,7 +331,13 @@ class _Copier:
         if self._keep:
             details["destinationObjectIfNoneMatchETag"] = "*"
         work_id = storage.copy_object(source.namespace or own, source.bucket, details)
-        self._wait(work_id, source, target)
+        try:
+            self._wait(work_id, source, target)
+        except _CopyFailedError:
+            # Others have made it, or our first request whose answer was lost.
+            if not (self._keep and self._is_there(target)):
+                raise
+        return True
 
     def _is_there(self, target: ObjectUri) -> bool:
         try:
