@@ -301,3 +301,27 @@ def test_a_copy_by_the_service_has_log_report_and_hooks(w: World) -> None:
     assert (last["files"]["transferred"], last["files"]["failed"]) == (2, 1)
     assert "did not end well" in (w.home / "page.html").read_text()
     assert (w.home / "told").exists()
+
+
+def test_one_source_that_fails_does_not_stop_the_others(w: World) -> None:
+    put(w, "a", "c")
+    into = w.home / "into"
+    into.mkdir()
+    sources = [f"oci://backups/{name}" for name in "abc"]
+    done = ocihaul(w, "cp", *sources, "into")
+    assert done.code == 1
+    assert "failed: oci://backups/b: " in done.err
+    assert sorted(each.name for each in into.iterdir()) == ["a", "c"]
+    nowhere = [each.replace("backups", "none") for each in sources]
+    assert ocihaul(w, "cp", *nowhere, "into").code == 1
+    asked = [each.path for each in w.oci.log.entries() if "/b/none/" in each.path]
+    assert {path.rpartition("/")[2] for path in asked} == {"a"}  # the next would fail, too
+
+
+def test_a_link_to_nothing_is_kept_and_a_name_too_long_is_said(w: World) -> None:
+    put(w, "a")
+    (w.home / "link").symlink_to("nowhere")
+    assert "is kept" in ocihaul(w, "cp", "-n", "oci://backups/a", "link").err
+    assert not (w.home / "nowhere").exists()
+    long = ocihaul(w, "cp", "oci://backups/a", "n" * 300)
+    assert (long.code, "should not happen" in long.err) == (2, False)

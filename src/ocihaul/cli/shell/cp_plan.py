@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ocihaul.cli.shell.uri import ObjectUri, is_uri
 from ocihaul.errors import UsageError
@@ -116,7 +115,8 @@ def _is_directory(target: str | ObjectUri) -> bool:
 
 
 def _is_local_directory(place: str | ObjectUri) -> bool:
-    return isinstance(place, str) and place != STREAM and Path(place).is_dir()
+    # No error for what is no path at all: the copy itself has a better one.
+    return isinstance(place, str) and place != STREAM and os.path.isdir(place)  # noqa: PTH112
 
 
 def _is_prefix(place: str | ObjectUri) -> bool:

@@ -1,5 +1,6 @@
 """What `cp` does: every copy by the engine that the other commands have."""
 
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -7,11 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ocihaul.cli.exit_codes import DONE, FAILED, worst
+from ocihaul.cli.exit_codes import DONE, FAILED, exit_code, worst
 from ocihaul.cli.invocation import Invocation, client_at_work
 from ocihaul.cli.shell.cp_plan import STREAM, Copy, plan
 from ocihaul.cli.shell.uri import ObjectUri
-from ocihaul.errors import OcihaulError, ServiceError, TransferCancelled, UsageError
+from ocihaul.errors import (
+    ConfigError,
+    JournalError,
+    NetworkError,
+    OcihaulError,
+    ServiceError,
+    SessionError,
+    TransferCancelled,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from ocihaul.cli.transfer_run import TransferRun
@@ -20,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Copies of the service that are under way at a time.
 _COPIES = 10
+#: Errors that the next copy would meet, too.
+_OF_ALL = (SessionError, TransferCancelled, ConfigError, NetworkError, JournalError)
 #: Seconds between two looks at a copy: the first, and the longest.
 _LOOKS = (0.2, 5.0)
 
@@ -28,7 +40,17 @@ def run(invocation: Invocation) -> int:
     """Make all copies; returns the worst exit status. What is wrong is found before the first."""
     options = invocation.options
     copies = list(plan(options["paths"], recursive=bool(options["recursive"])))
-    return worst(_one(invocation, each) for each in copies)
+    codes = []
+    for each in copies:
+        try:
+            codes.append(_one(invocation, each))
+        except OcihaulError as error:
+            if len(copies) == 1 or not _is_of_one(error):
+                raise
+            if not invocation.given.errors_as_json:  # the log has it
+                invocation.tell(f"failed: {each.source}: {error}")
+            codes.append(exit_code(error))
+    return worst(codes)
 
 
 def _one(invocation: Invocation, copy: Copy) -> int:
@@ -127,7 +149,7 @@ def _download(invocation: Invocation, source: ObjectUri, path: str) -> int:
     from ocihaul.cli.objects.get_options import build_request
     from ocihaul.cli.objects.get_run import run_get
 
-    if invocation.options["no_clobber"] and path != STREAM and Path(path).exists():
+    if invocation.options["no_clobber"] and path != STREAM and os.path.lexists(path):
         invocation.tell(f"{path} is there, and is kept")
         return DONE
     given = _with_options(
@@ -274,11 +296,13 @@ def _pairs(
 
 
 def _is_of_one(error: OcihaulError) -> bool:
-    """Whether it is about one object, so that the others can be copied."""
+    """Whether it is about one object or file, so that the others can be copied."""
     if isinstance(error, ServiceError):
         of_bucket = error.code in {"BucketNotFound", "NamespaceNotFound"}
         return 400 <= error.status < 500 and error.status not in {401, 429} and not of_bucket
-    return isinstance(error, UsageError | _CopyFailedError)
+    if isinstance(error.__cause__, OcihaulError) and not _is_of_one(error.__cause__):
+        return False
+    return not isinstance(error, _OF_ALL)
 
 
 class _CopyFailedError(OcihaulError):
