@@ -109,3 +109,40 @@ def test_finding_d09_a_command_of_the_official_command_line_completes_nothing_an
         text = terminal.text()
         for word in ("Usage", "oci-cli", "Error", "Traceback"):
             assert word not in text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cmd/$(touch gone)`touch gone`",
+        "two words/a b; touch gone",
+        "slash/back\\slash",
+        'quotes/it\'s "here" & there',
+        "colons/12:30=now",
+        "scripts/夜 間",
+    ],
+)
+def test_names_from_outside_are_completed_as_text(shell: str, w: World, name: str) -> None:
+    source = w.file(3, "source")
+    w.upload(source, name=name)
+    directory = name.partition("/")[0]
+    with started(shell, w) as terminal:
+        terminal.type("cd\r")
+        # First the directory, whose name may have to be quoted itself, then what is in it.
+        terminal.type(f"ocihaul ls oci://backups/{directory[:3]}\t")
+        terminal.wait_for(lambda: "backups/" in terminal.text() and terminal.rows()[-1][-1] == "/")
+        terminal.type("\t")
+        length = len(terminal.rows()[-1])
+        terminal.wait_for(lambda: len(terminal.rows()[-1]) > length)
+        terminal.type(" ; echo e''nded\r")
+        terminal.wait_for(lambda: terminal.rows().count("ended") == 1)
+        assert name.rpartition("/")[2] in terminal.rows()
+    assert not (w.home / "gone").exists()
+
+
+def test_a_name_that_a_line_cannot_have_is_not_completed(shell: str, w: World) -> None:
+    source = w.file(3, "source")
+    w.upload(source, name="odd/b\nrm")
+    w.upload(source, name="odd/even")
+    with started(shell, w) as terminal:
+        completed(terminal, "ocihaul rm oci://backups/odd/", "ocihaul rm oci://backups/odd/even")

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import re
 import signal
 import stat
@@ -156,6 +157,65 @@ def test_a_page_that_cannot_be_written_costs_nothing_but_a_line(tmp_path: Path, 
         assert made.code == 1
         assert f"{target}: the page cannot be written: " in made.err
     assert not list(tmp_path.glob(".ocihaul-report-*"))
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_page_replaces_a_page_and_no_other_file(tmp_path: Path, link: bool) -> None:
+    log, target = tmp_path / "night.jsonl", tmp_path / "there"
+    with world(tmp_path) as oci:
+        source = oci.file(2 * MIB)
+        data = source.read_bytes()
+        # The wrong one of two names: the backup itself.
+        if link:
+            target.symlink_to(source)
+        else:
+            target = source
+        ran = oci.run(*put(oci, source, "--report", str(target), *json_log(log)))
+        assert ran.code == 0, ran.err
+        assert source.read_bytes() == data
+        assert f"--report {target}: there is a file that is no page" in log.read_text()
+        made = oci.run("report", str(log), "-o", str(target))
+        assert (made.code, source.read_bytes() == data) == (1, True)
+        assert "no page (HTML); it is kept" in made.err
+        for before in ("", "<!doctype HTML>\nof yesterday"):
+            source.write_text(before)
+            assert oci.run("report", str(log), "-o", str(target)).code == 0
+            assert "The run ended well" in source.read_text()
+        assert target.is_symlink() == link
+
+
+def test_a_page_for_a_pipe_waits_for_no_reader(tmp_path: Path) -> None:
+    log, fifo = tmp_path / "night.jsonl", tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with world(tmp_path) as oci:
+        ran = oci.run(*put(oci, oci.file(MIB), "--report", str(fifo), *json_log(log)))
+        assert ran.code == 0, ran.err
+        assert f"--report {fifo}: " in log.read_text()
+        ours = f"{sys.executable} -m ocihaul report {log}"
+        for command in (f"{ours} -o /dev/stdout", f"{ours} -o >(cat)", f"{ours} -o -"):
+            piped = subprocess.run(
+                ["bash", "-c", f"{command} | cat"],
+                env=oci.environ(),
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            assert "The run ended well." in Read(piped.stdout).text, command
+        unread = subprocess.run(
+            ["bash", "-c", f"{ours} -o - | true; exit ${{PIPESTATUS[0]}}"],
+            env=oci.environ(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (unread.returncode, unread.stderr) == (141, "")
+
+
+def test_a_transfer_does_not_mix_its_page_with_its_answer(tmp_path: Path) -> None:
+    with world(tmp_path) as oci:
+        ran = oci.run(*put(oci, oci.file(MIB), "--report", "-"))
+        assert (ran.code, ran.out) == (2, "")
+        assert "--report: - (a file)" in ran.err
 
 
 def test_logs_may_be_compressed_rotated_piped_empty_and_none(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`ocihaul ls`, `du`, `cp` and `rm` against the emulator."""
 
 import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -192,3 +193,138 @@ def test_cp_has_the_engine_of_the_other_commands(w: World) -> None:
         assert "retries 1" in terminal.text().replace("\n", "")
     assert fault.fired == 1
     assert w.arrived_whole(source)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("rm", "oci://backups/2026/x"),
+        ("rm", "-r", "oci://backups/2026"),
+        ("rm", "-r", "oci://backups"),
+        ("os", "object", "bulk-delete", "-bn", "backups", "--prefix", "2026/"),
+    ],
+)
+def test_ctrl_c_at_the_question_is_a_no_whatever_is_typed_behind_it(
+    w: World, words: tuple[str, ...]
+) -> None:
+    fill(w)
+    before = w.oci.object_names("backups")
+    environ = w.environ() | {"OCI_CLI_AUTH": "security_token"}
+    with Terminal([sys.executable, "-m", "ocihaul", *words], environ, columns=90) as terminal:
+        terminal.wait_for(lambda: "y/N" in terminal.text())
+        terminal.type("\x03")
+        terminal.wait_for(lambda: "^C" in terminal.text())
+        terminal.type("y\r")
+        assert terminal.wait() == 130
+    assert w.oci.object_names("backups") == before
+    assert w.oci.log.count(operation="DeleteObject") == 0
+
+
+def put(w: World, *names: str) -> None:
+    for name in names:
+        w.upload(w.file(len(name), "source"), name=name)
+
+
+def test_a_copy_over_itself_is_refused(w: World) -> None:
+    put(w, "dir/a")
+    for words in (
+        ("oci://backups/dir/a", "oci://backups@ns1/dir/a"),
+        ("oci://backups/dir/a", "oci://backups/dir/"),
+        ("-r", "oci://backups/dir", "oci://backups/"),
+        ("-r", "oci://backups/dir/", "oci://backups/dir"),
+    ):
+        done = ocihaul(w, "cp", *words)
+        assert (done.code, "are the same" in done.err) == (2, True), words
+    assert w.oci.log.count(operation="CopyObject") == 0
+
+
+def test_an_object_that_stands_for_a_directory_does_not_stop_a_copy_to_a_bucket(w: World) -> None:
+    put(w, "folder/", "folder/one", "folder/sub/two")
+    w.oci.create_bucket("other")
+    done = ocihaul(w, "cp", "-r", "oci://backups/folder/", "oci://other")
+    assert done.code == 0, done.err
+    assert sorted(w.oci.object_names("other")) == ["one", "sub/two"]
+
+
+def test_one_copy_that_fails_does_not_stop_the_others(w: World) -> None:
+    names = [f"many/{number:02}" for number in range(25)]
+    put(w, *names)
+    done = ocihaul(w, "cp", "-r", "oci://backups/many/", "oci://backups/" + "x" * 1022)
+    assert done.code == 1
+    assert "25 of 25 failed" in done.err  # longer than a name may be
+    fault = w.oci.faults.add(
+        Fault(operation="CopyObject", status=409, code="IncorrectState", times=1)
+    )
+    done = ocihaul(w, "cp", "-r", "oci://backups/many/", "oci://backups/again/")
+    assert fault.fired == 1
+    assert (done.code, done.out) == (1, "")
+    assert re.search(r"failed: oci://backups/many/\d\d: ", done.err), done.err
+    assert "1 of 25 failed; the others are done." in done.err
+    copies = [each for each in w.oci.object_names("backups") if each.startswith("again/")]
+    assert len(copies) == 24
+
+
+def test_du_counts_what_is_below_an_empty_segment(w: World) -> None:
+    put(w, "/a", "/b/c", "d")
+    assert ocihaul(w, "du", "oci://backups").out.split() == [
+        *("6", "oci://backups//"),
+        *("7", "oci://backups/"),
+    ]
+
+
+def test_copies_end_at_what_is_wrong_for_all(w: World) -> None:
+    put(w, *(f"many/{number:02}" for number in range(25)))
+    done = ocihaul(w, "cp", "-r", "oci://backups/many/", "oci://nowhere/")
+    assert done.code == 1
+    assert "BucketNotFound" in done.err
+    assert w.oci.log.count(operation="CopyObject") <= 10
+
+
+def test_a_copy_that_keeps_may_be_asked_for_twice(w: World) -> None:
+    put(w, "a")
+    fault = w.oci.faults.add(Fault(operation="CopyObject", cut_before_answer=True))
+    done = ocihaul(w, "cp", "-n", "oci://backups/a", "oci://backups/b")
+    assert (done.code, fault.fired) == (0, 1), done.err
+    assert w.oci.log.count(operation="CopyObject") == 2
+    assert stored(w, "b") == stored(w, "a")
+
+
+def test_a_copy_by_the_service_has_log_report_and_hooks(w: World) -> None:
+    put(w, "many/1", "many/2", "many/3")
+    w.oci.faults.add(Fault(operation="CopyObject", status=409, code="IncorrectState"))
+    words = ("cp", "-r", "oci://backups/many/", "oci://backups/again/")
+    done = ocihaul(
+        *(w, *words, "--log-file", "night.jsonl", "--log-format", "json"),
+        *("--report", "page.html", "--on-failure", "touch told"),
+    )
+    assert done.code == 1, done.err
+    last = json.loads((w.home / "night.jsonl").read_text().splitlines()[-1])
+    assert (last["event"], last["state"], last["exit"]) == ("result", "partial", 1)
+    assert (last["files"]["transferred"], last["files"]["failed"]) == (2, 1)
+    assert "did not end well" in (w.home / "page.html").read_text()
+    assert (w.home / "told").exists()
+
+
+def test_one_source_that_fails_does_not_stop_the_others(w: World) -> None:
+    put(w, "a", "c")
+    into = w.home / "into"
+    into.mkdir()
+    sources = [f"oci://backups/{name}" for name in "abc"]
+    done = ocihaul(w, "cp", *sources, "into")
+    assert done.code == 1
+    assert "failed: oci://backups/b: " in done.err
+    assert sorted(each.name for each in into.iterdir()) == ["a", "c"]
+    w.oci.revoke_all(refreshable=False)
+    before = w.oci.log.count(operation="RefreshToken")
+    expired = ocihaul(w, "cp", *sources, "into", "--session-wait", "0")
+    assert (expired.code, "failed: " in expired.err) == (75, False), expired.err
+    assert w.oci.log.count(operation="RefreshToken") == before + 1  # the next would fail, too
+
+
+def test_a_link_to_nothing_is_kept_and_a_name_too_long_is_said(w: World) -> None:
+    put(w, "a")
+    (w.home / "link").symlink_to("nowhere")
+    assert "is kept" in ocihaul(w, "cp", "-n", "oci://backups/a", "link").err
+    assert not (w.home / "nowhere").exists()
+    long = ocihaul(w, "cp", "oci://backups/a", "n" * 300)
+    assert (long.code, "should not happen" in long.err) == (2, False)

@@ -1,6 +1,7 @@
 """What a person sees at a terminal while something is transferred."""
 
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -139,3 +140,18 @@ def test_a_question_has_the_terminal_for_itself(tmp_path: Path) -> None:
             assert terminal.wait() == 0
         assert bars.seen
         assert terminal.text().count("Are you sure") == 1
+
+
+def test_in_the_background_no_bar_is_drawn_over_what_is_typed(tmp_path: Path) -> None:
+    with make_world(tmp_path, bandwidth=SLOW) as w:
+        words = shlex.join([sys.executable, "-m", "ocihaul", *put(w, 12 * MIB)])
+        shell = ["bash", "--norc", "--noprofile", "-i"]
+        with Terminal(shell, w.environ() | {"PS1": "ready> "}, columns=200) as terminal:
+            bars = Bars(terminal)
+            terminal.type(f"{words} &\r")
+            terminal.wait_for(lambda: "RESULT done" in terminal.text())
+            assert bars.most == 0
+            assert b"\x1b[J" not in terminal.raw
+            terminal.type(f"clear; {words}\r")
+            terminal.wait_for(lambda: bars.most == 1)
+            terminal.wait_for(lambda: "RESULT done" in terminal.text())

@@ -66,10 +66,12 @@ class Line:
 
 def answer(root: click.Group, words: Sequence[str]) -> int:
     """Print the choices for the last of `words`; returns the exit status, 0."""
+    from ocihaul.printable import one_line
     from ocihaul.printing import write_lines
 
     try:
-        found = list(choices(root, words))
+        # A name that one line cannot have would be completed to another one.
+        found = [each for each in choices(root, words) if one_line(each.value) == each.value]
     except Exception:  # noqa: BLE001  see above
         return 0
     write_lines(sys.stdout, (text for each in found for text in (each.kind, each.value, each.help)))

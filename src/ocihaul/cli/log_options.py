@@ -57,6 +57,8 @@ def log_options(values: Mapping[str, Any], environ: Mapping[str, str]) -> LogOpt
     if quiet and verbose:
         raise UsageError("--quiet and --verbose exclude each other", hint="Leave one out.")
     file, metrics, report = text("log_file"), text("metrics_file"), text("report")
+    if report == "-":  # stdout has the answer, or the object itself
+        raise UsageError("--report: - (a file)", hint="Such as --report report.html.")
     if report is not None and report in (file, metrics):
         raise UsageError(
             f"--report: {report} (another file than those of --log-file and --metrics-file)",

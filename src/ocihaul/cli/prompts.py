@@ -4,6 +4,7 @@ from typing import TextIO
 
 import click
 
+from ocihaul.cli.signals import answering
 from ocihaul.printing import say, shown
 
 
@@ -27,21 +28,27 @@ def yes_or_no(stdin: TextIO, stderr: TextIO, question: str) -> bool | None:
 
 
 def next_line(stdin: TextIO) -> str:
-    """The next line; empty at the end of the input, and where it cannot be read."""
+    """The next line; empty at the end of the input, and where it cannot be read.
+
+    Raises KeyboardInterrupt for a signal meanwhile.
+    """
     try:
-        return stdin.readline()
+        with answering():
+            return stdin.readline()
     except (OSError, ValueError):
         return ""
 
 
 def prompt(question: str, *, secret: bool = False) -> str:
     """Ask for a text; a `secret` is not echoed, and asked for twice."""
-    answer: str = click.prompt(
-        shown(question), hide_input=secret, confirmation_prompt=secret, err=True
-    )
+    with answering():
+        answer: str = click.prompt(
+            shown(question), hide_input=secret, confirmation_prompt=secret, err=True
+        )
     return answer
 
 
 def confirm(question: str) -> bool:
     """Ask for a yes; Return alone is no."""
-    return click.confirm(shown(question), default=False, err=True)
+    with answering():
+        return click.confirm(shown(question), default=False, err=True)

@@ -63,6 +63,8 @@ def _run(invocation: Invocation, logs: "Sequence[str]") -> None:
     receipts, missing = receipts_since(since)
     try:
         headline = write_report(target, reader, now=now, receipts=receipts, notes=notes + missing)
+    except BrokenPipeError:  # `head` has enough
+        raise
     except OSError as error:
         raise OutputError(
             f"{target}: the page cannot be written: {error.strerror or error}",

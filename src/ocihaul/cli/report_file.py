@@ -1,5 +1,6 @@
 """Logs and receipts in, a page out: the files around `ocihaul.report`."""
 
+import errno
 import gzip
 import os
 import sys
@@ -15,7 +16,7 @@ from typing import IO, cast
 from ocihaul import __version__
 from ocihaul.clock import local_time
 from ocihaul.errors import JournalError, UsageError
-from ocihaul.report.page import ReceiptRow, ReportContents, page
+from ocihaul.report.page import DOCTYPE, ReceiptRow, ReportContents, page
 from ocihaul.report.reader import LogReader
 from ocihaul.report.records import LONGEST_LINE, LogRecord, read_record
 from ocihaul.report.verdict import verdict_of
@@ -153,12 +154,17 @@ def write_report(
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Write a file as a whole or not at all; what is no plain file is written to."""
-    path = path.resolve()
+    """Write a file as a whole or not at all; what is no plain file is written to.
+
+    Raises OSError, also for a file that is no page: a slip of the pen must not cost a backup.
+    """
     if path.exists() and not path.is_file():
-        path.write_bytes(data)
+        _write_to(path, data)
         return
+    path = path.resolve()
     mode = path.stat().st_mode & 0o777 if path.exists() else _MODE
+    if path.exists() and not _is_page(path):
+        raise FileExistsError(errno.EEXIST, "there is a file that is no page (HTML); it is kept")
     descriptor, name = tempfile.mkstemp(prefix=".ocihaul-report-", dir=path.parent)
     temporary = Path(name)
     try:
@@ -166,6 +172,20 @@ def _replace(path: Path, data: bytes) -> None:
             file.write(data)
         temporary.chmod(mode)
         temporary.replace(path)
-    except OSError:
+    except BaseException:  # a Ctrl-C, too
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _is_page(path: Path) -> bool:
+    """Whether it begins as a page does, or is empty."""
+    with path.open("rb") as file:
+        return file.read(len(DOCTYPE)).lower() in {b"", DOCTYPE.encode().lower()}
+
+
+def _write_to(path: Path, data: bytes) -> None:
+    """Write to a device or a pipe, which must have a reader: none is waited for."""
+    descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "wb") as file:
+        os.set_blocking(descriptor, True)
+        file.write(data)

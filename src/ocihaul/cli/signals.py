@@ -38,11 +38,30 @@ class Stopper:
     @contextmanager
     def asking(self) -> Iterator[None]:
         """While a person is asked: a signal raises KeyboardInterrupt."""
-        self._asking = True
+        before, self._asking = self._asking, True
         try:
             yield
         finally:
-            self._asking = False
+            self._asking = before
+
+
+#: Of the commands that handle signals, the innermost last.
+_active: list[Stopper] = []
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """While an answer is read: a signal ends the question, and so does one that came before.
+
+    Without this the reading would go on, and an answer that comes behind a Ctrl-C would count.
+    """
+    if not _active or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with _active[-1].asking():
+        if _active[-1].stop.is_set():
+            raise KeyboardInterrupt
+        yield
 
 
 @contextmanager
@@ -57,8 +76,10 @@ def stopping() -> Iterator[Stopper]:
     ours = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
     for number in ours:
         signal.signal(number, stopper.handle)
+    _active.append(stopper)
     try:
         yield stopper
     finally:
+        _active.remove(stopper)
         for number in ours:
             signal.signal(number, before[number] or signal.SIG_DFL)

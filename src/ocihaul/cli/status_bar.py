@@ -88,6 +88,9 @@ class StatusBar:
     def _draw(self) -> None:
         if self._content is None or self._hidden or self._over.is_set():
             return
+        if not self._is_in_front():
+            self._drawn = False  # the shell has written there since
+            return
         pieces = self._content(max(1, self._columns() - 1))  # some terminals wrap at the last one
         if pieces is None:
             self._clear()
@@ -96,9 +99,16 @@ class StatusBar:
         self._drawn = True
 
     def _clear(self) -> None:
-        if self._drawn:
+        if self._drawn and self._is_in_front():
             clear_status(self._stream)
-            self._drawn = False
+        self._drawn = False
+
+    def _is_in_front(self) -> bool:
+        """Whether the line at the cursor is ours: in the background it is what a person types."""
+        try:
+            return os.tcgetpgrp(self._stream.fileno()) == os.getpgrp()
+        except (OSError, ValueError):  # it is not the terminal that we were started at
+            return True
 
     def _columns(self) -> int:
         try:

@@ -33,6 +33,8 @@ _ATTEMPTS = (
     (12, 10, 300),
     (12, 0, 100),
 )
+#: What every page begins with.
+DOCTYPE = "<!DOCTYPE html>"
 _MOST_TROUBLES = 30
 _MOST_RECEIPTS = 100
 #: A list of so many lines stands open.
@@ -106,7 +108,7 @@ class _Page:
         )
         title = f"ocihaul: {self._verdict.headline}"
         return (
-            '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+            f'{DOCTYPE}\n<html lang="en"><head><meta charset="utf-8">'
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             '<meta name="color-scheme" content="light dark"><meta name="robots" content="noindex">'

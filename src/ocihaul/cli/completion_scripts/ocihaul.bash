@@ -3,7 +3,7 @@
 _ocihaul_completion() {
     # bash splits words at = and :, and ocihaul has to see them whole.
     local rest=$COMP_LINE current= index=0 count=-1 word
-    local -a words=()
+    local -a words=() plain=()
     while ((index <= COMP_CWORD)); do
         word=${COMP_WORDS[index]}
         if ((count < 0)) || [[ $rest == [[:space:]]* || -z $rest ]]; then
@@ -25,7 +25,13 @@ _ocihaul_completion() {
         prefix=${current%"${current##*[$breaks]}"}
     fi
 
-    local kind value help path
+    # ocihaul gets the words without the backslashes that the shell would take away.
+    local kind value help path plain_prefix
+    for word in "${words[@]:1}"; do
+        IFS= read word <<< "$word"
+        plain+=("$word")
+    done
+    IFS= read plain_prefix <<< "$prefix"
     COMPREPLY=()
     while IFS= read -r kind && IFS= read -r value && IFS= read -r help; do
         case $kind in
@@ -38,11 +44,13 @@ _ocihaul_completion() {
                 compopt -o filenames 2> /dev/null
                 ;;
             value)
-                COMPREPLY+=("${value#"$prefix"}")
+                # It comes from outside, and bash puts it on the line as it is.
+                printf -v word %q "${value#"$plain_prefix"}"
+                COMPREPLY+=("$word")
                 [[ $value == */ || $value == *: ]] && compopt -o nospace 2> /dev/null
                 ;;
         esac
-    done < <(_OCIHAUL_COMPLETE=bash "${words[0]}" "${words[@]:1}" 2> /dev/null)
+    done < <(_OCIHAUL_COMPLETE=bash "${words[0]}" "${plain[@]}" 2> /dev/null)
     return 0
 }
 

@@ -2,7 +2,8 @@
 
 function __ocihaul_complete
     set -l words (commandline -opc)
-    set -l current (commandline -ct)
+    # As the shell would hand it over, unless a quote is still open.
+    set -l current (string unescape -- (commandline -ct); or commandline -ct)
     set -l program $words[1]
     set -e words[1]
     set -l lines (_OCIHAUL_COMPLETE=fish $program $words "$current" 2> /dev/null)

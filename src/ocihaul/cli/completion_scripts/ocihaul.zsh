@@ -10,10 +10,12 @@ _ocihaul() {
             file) compset -P '--*='; _files && return ;;
             dir) compset -P '--*='; _files -/ && return ;;
             value)
+                # _describe takes backslashes away, and splits at colons.
+                value=${${value//\\/\\\\}//:/\\:}
                 if [[ $value == */ ]]; then
-                    parents+=("${value//:/\\:}")
+                    parents+=("$value")
                 else
-                    choices+=("${value//:/\\:}${help:+:$help}")
+                    choices+=("$value${help:+:$help}")
                 fi
                 ;;
         esac

@@ -3,12 +3,13 @@
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ocihaul.cli.shell.uri import ObjectUri, is_uri
 from ocihaul.errors import UsageError
 
 STREAM = "-"
+#: As the last segment of a path they are no name.
+_DOTS = frozenset({".", ".."})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ def plan(paths: Sequence[str], *, recursive: bool) -> Iterator[Copy]:
             f"{into}: several sources need a directory as target",
             hint="Write a prefix with a slash at its end, or make the directory.",
         )
+    # Two sources of one name: the second would replace what the first has brought.
+    taken: dict[str | ObjectUri, str] = {}
     for text in sources:
         source = ObjectUri.parse(text) if is_uri(text) else text
         if not isinstance(source, ObjectUri) and not isinstance(target, ObjectUri):
@@ -44,12 +47,18 @@ def plan(paths: Sequence[str], *, recursive: bool) -> Iterator[Copy]:
                 f"cp {text} {into}: neither is an address of an object",
                 hint="One of them has the form oci://BUCKET[@NAMESPACE]/NAME.",
             )
-        yield _copy(source, target, recursive=recursive)
+        copy = _copy(source, target, recursive=recursive)
+        if copy.target in taken and _own_name(source):
+            raise UsageError(
+                f"{text}: {taken[copy.target]} has the same name, and goes to {copy.target}, too",
+                hint="Copy them one by one, to two names.",
+            )
+        taken[copy.target] = text
+        yield copy
 
 
 def _copy(source: str | ObjectUri, target: str | ObjectUri, *, recursive: bool) -> Copy:
-    if isinstance(source, str) and source != STREAM and not Path(source).exists():
-        raise UsageError(f"{source}: there is no such file")
+    _check_paths(source, target)
     of_directory = _is_local_directory(source) or _is_prefix(source)
     if of_directory and not recursive:
         raise UsageError(f"{source} is a directory", hint="Copy all that is in it with -r.")
@@ -65,16 +74,37 @@ def _copy(source: str | ObjectUri, target: str | ObjectUri, *, recursive: bool) 
     return Copy(source, target, recursive=of_directory or recursive)
 
 
+def _check_paths(source: str | ObjectUri, target: str | ObjectUri) -> None:
+    """Raise UsageError for a path that is none, and a source that is not there."""
+    for end, path in (("source", source), ("target", target)):
+        if not path:  # a variable without a value, which Path takes for the directory we are in
+            raise UsageError(f"cp: the {end} is an empty text", hint="Name a file or directory.")
+    if not isinstance(source, str) or source == STREAM:
+        return
+    try:
+        os.stat(source)  # noqa: PTH116  a slash at its end counts: "file/" is an error
+    except FileNotFoundError:
+        raise UsageError(f"{source}: there is no such file") from None
+    except OSError as error:
+        raise UsageError(f"{source} cannot be read: {error.strerror}") from None
+
+
 def _own_name(source: str | ObjectUri) -> str:
-    """What it is called in a directory; nothing where it is written with a slash at its end."""
+    """What it is called in a directory; nothing where it stands for what is in it."""
     if isinstance(source, ObjectUri):
         return "" if source.is_directory else source.last
-    return "" if source.endswith("/") else Path(source).name
+    name = source.rpartition("/")[2]
+    return "" if name in _DOTS else name
 
 
 def _within(directory: str | ObjectUri, name: str) -> str | ObjectUri:
     if isinstance(directory, ObjectUri):
         return directory.below(name)
+    if name in _DOTS:
+        raise UsageError(
+            f"an object whose name ends with /{name} has no file name",
+            hint="Write the name of the file in the target.",
+        )
     return os.path.join(directory, name) if name else directory  # noqa: PTH118  "-" stays text
 
 
@@ -85,7 +115,8 @@ def _is_directory(target: str | ObjectUri) -> bool:
 
 
 def _is_local_directory(place: str | ObjectUri) -> bool:
-    return isinstance(place, str) and place != STREAM and Path(place).is_dir()
+    # No error for what is no path at all: the copy itself has a better one.
+    return isinstance(place, str) and place != STREAM and os.path.isdir(place)  # noqa: PTH112
 
 
 def _is_prefix(place: str | ObjectUri) -> bool:

@@ -1,5 +1,6 @@
 """What `cp` does: every copy by the engine that the other commands have."""
 
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -7,18 +8,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ocihaul.cli.exit_codes import DONE, worst
+from ocihaul.cli.exit_codes import DONE, FAILED, exit_code, worst
 from ocihaul.cli.invocation import Invocation, client_at_work
 from ocihaul.cli.shell.cp_plan import STREAM, Copy, plan
 from ocihaul.cli.shell.uri import ObjectUri
-from ocihaul.errors import OcihaulError, ServiceError, TransferCancelled, UsageError
+from ocihaul.errors import (
+    ConfigError,
+    JournalError,
+    NetworkError,
+    OcihaulError,
+    ServiceError,
+    SessionError,
+    TransferCancelled,
+    UsageError,
+)
 
 if TYPE_CHECKING:
+    from ocihaul.cli.transfer_run import TransferRun
     from ocihaul.client import Client
     from ocihaul.directories.results import Results
 
 #: Copies of the service that are under way at a time.
 _COPIES = 10
+#: Errors that the next copy would meet, too.
+_OF_ALL = (SessionError, TransferCancelled, ConfigError, NetworkError, JournalError)
 #: Seconds between two looks at a copy: the first, and the longest.
 _LOOKS = (0.2, 5.0)
 
@@ -27,7 +40,17 @@ def run(invocation: Invocation) -> int:
     """Make all copies; returns the worst exit status. What is wrong is found before the first."""
     options = invocation.options
     copies = list(plan(options["paths"], recursive=bool(options["recursive"])))
-    return worst(_one(invocation, each) for each in copies)
+    codes = []
+    for each in copies:
+        try:
+            codes.append(_one(invocation, each))
+        except OcihaulError as error:
+            if len(copies) == 1 or not _is_of_one(error):
+                raise
+            if not invocation.given.errors_as_json:  # the log has it
+                invocation.tell(f"failed: {each.source}: {error}")
+            codes.append(exit_code(error))
+    return worst(codes)
 
 
 def _one(invocation: Invocation, copy: Copy) -> int:
@@ -126,7 +149,7 @@ def _download(invocation: Invocation, source: ObjectUri, path: str) -> int:
     from ocihaul.cli.objects.get_options import build_request
     from ocihaul.cli.objects.get_run import run_get
 
-    if invocation.options["no_clobber"] and path != STREAM and Path(path).exists():
+    if invocation.options["no_clobber"] and path != STREAM and os.path.lexists(path):
         invocation.tell(f"{path} is there, and is kept")
         return DONE
     given = _with_options(
@@ -196,16 +219,62 @@ def _between_buckets(
     region = invocation.settings().region
     if region is None:
         raise UsageError("cp: the service copies to a region, and none is known", hint="--region")
-    with client_at_work(invocation) as (client, stop):
+    from ocihaul.cli.transfer_run import run_transfer
+
+    def work(run: "TransferRun") -> int:
+        return _copy_all(invocation, run, region, source, target, recursive=recursive)
+
+    return run_transfer(invocation, "cp", f"{target.bucket}/{target.name}", work)
+
+
+def _copy_all(
+    invocation: Invocation,
+    run: "TransferRun",
+    region: str,
+    source: ObjectUri,
+    target: ObjectUri,
+    *,
+    recursive: bool,
+) -> int:
+    from ocihaul.cli.client import client_for
+    from ocihaul.cli.run_result import FileCounts
+
+    settings = invocation.settings()
+    for text in invocation.notices(settings):
+        run.notice(f"Notice: {text}")
+    with client_for(settings, listener=run, stop=run.stop) as client:
+        _check_distinct(client, source, target, recursive=recursive)
         pairs = list(_pairs(client, source, target, recursive=recursive))
-        if not pairs:
-            return DONE
-        copier = _Copier(client, region, stop, keep=bool(invocation.options["no_clobber"]))
-        with ThreadPoolExecutor(min(_COPIES, len(pairs)), "ocihaul-copy") as pool:
-            kept = sum(pool.map(copier.copy, pairs))
-    if kept:
-        invocation.tell(f"{kept} of {len(pairs)} are there, and are kept")
+        copier = _Copier(client, region, run.stop, keep=bool(invocation.options["no_clobber"]))
+        with ThreadPoolExecutor(_COPIES, "ocihaul-copy") as pool:
+            list(pool.map(copier.copy, pairs))
+    run.files = FileCounts(
+        transferred=copier.copied, unchanged=copier.kept, deleted=0, failed=len(copier.failed)
+    )
+    if copier.kept:
+        run.notice(f"{copier.kept} of {len(pairs)} are there, and are kept")
+    if len(pairs) == 1 and copier.failed:
+        raise copier.failed[0][1]
+    for each, error in copier.failed:
+        run.notice(f"failed: {each}: {error}")
+    if copier.ended_by:
+        raise copier.ended_by[0]
+    if copier.failed:
+        run.notice(f"{len(copier.failed)} of {len(pairs)} failed; the others are done.")
+        return FAILED
     return DONE
+
+
+def _check_distinct(
+    client: "Client", source: ObjectUri, target: ObjectUri, *, recursive: bool
+) -> None:
+    """Raise UsageError for what would be copied over itself."""
+    places = {
+        (each.namespace or client.namespace, each.bucket, each.prefix if recursive else each.name)
+        for each in (source, target)
+    }
+    if len(places) == 1:
+        raise UsageError(f"{source} and {target} are the same", hint="Name another target.")
 
 
 def _pairs(
@@ -220,8 +289,24 @@ def _pairs(
         raise OcihaulError(f"{source}: there is no such object", hint="Copy a prefix with -r.")
     if found.is_directory and recursive:
         for each in objects_below(client, source):
-            below = each.name[len(source.prefix) :]
-            yield replace(source, name=each.name), target.below(below)
+            copy = target.below(each.name[len(source.prefix) :])
+            # What stands for the directory itself has no name in a bucket.
+            if copy.name:
+                yield replace(source, name=each.name), copy
+
+
+def _is_of_one(error: OcihaulError) -> bool:
+    """Whether it is about one object or file, so that the others can be copied."""
+    if isinstance(error, ServiceError):
+        of_bucket = error.code in {"BucketNotFound", "NamespaceNotFound"}
+        return 400 <= error.status < 500 and error.status not in {401, 429} and not of_bucket
+    if isinstance(error.__cause__, OcihaulError) and not _is_of_one(error.__cause__):
+        return False
+    return not isinstance(error, _OF_ALL)
+
+
+class _CopyFailedError(OcihaulError):
+    """The service has accepted a copy, and not made it."""
 
 
 class _Copier:
@@ -232,12 +317,33 @@ class _Copier:
         self._region = region
         self._stop = stop
         self._keep = keep
+        self._lock = threading.Lock()  # guards what follows
+        self.copied = self.kept = 0
+        #: What was not copied, and why.
+        self.failed: list[tuple[ObjectUri, OcihaulError]] = []
+        #: What the next one would fail from, too.
+        self.ended_by: list[OcihaulError] = []
 
-    def copy(self, pair: tuple[ObjectUri, ObjectUri]) -> bool:
-        """Copy and wait; returns whether there was one that is kept. Raises OcihaulError."""
-        source, target = pair
+    def copy(self, pair: tuple[ObjectUri, ObjectUri]) -> None:
+        """Copy and wait, unless something is wrong for all."""
+        if self.ended_by:
+            return
+        try:
+            copied = self._copy(*pair)
+            with self._lock:
+                self.copied += copied
+                self.kept += not copied
+        except OcihaulError as error:
+            with self._lock:
+                if _is_of_one(error):
+                    self.failed.append((pair[0], error))
+                else:
+                    self.ended_by.append(error)
+
+    def _copy(self, source: ObjectUri, target: ObjectUri) -> bool:
+        """Whether it was copied: what is there may be kept."""
         if self._keep and self._is_there(target):
-            return True
+            return False
         storage, own = self._client.storage, self._client.namespace
         details: dict[str, object] = {
             "sourceObjectName": source.name,
@@ -249,8 +355,13 @@ class _Copier:
         if self._keep:
             details["destinationObjectIfNoneMatchETag"] = "*"
         work_id = storage.copy_object(source.namespace or own, source.bucket, details)
-        self._wait(work_id, source, target)
-        return False
+        try:
+            self._wait(work_id, source, target)
+        except _CopyFailedError:
+            # Others have made it, or our first request whose answer was lost.
+            if not (self._keep and self._is_there(target)):
+                raise
+        return True
 
     def _is_there(self, target: ObjectUri) -> bool:
         try:
@@ -271,7 +382,7 @@ class _Copier:
                 raise TransferCancelled(f"stopped; the service goes on with the copy {work_id}")
             pause = min(2 * pause, longest)
         if work.status != "COMPLETED":
-            raise OcihaulError(
+            raise _CopyFailedError(
                 f"{source} was not copied to {target}: its work request is {work.status}",
                 hint=f"See why: ocihaul os work-request-error list --work-request-id {work_id}",
             )

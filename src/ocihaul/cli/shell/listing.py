@@ -19,29 +19,35 @@ _FIELDS = "name,size,timeModified"
 class Found:
     """What an address stands for: an object of that name, a directory, or both."""
 
-    is_object: bool
+    object: ListedObject | None
     is_directory: bool
+
+    @property
+    def is_object(self) -> bool:
+        """Whether there is an object of that name."""
+        return self.object is not None
 
 
 def look(client: "Client", uri: ObjectUri) -> Found:
     """Find out what is there, with a list of one each. Raises OcihaulError for nothing."""
-    is_object = not uri.is_directory and any(
-        each.name == uri.name for each in _first(client, uri, uri.name)
-    )
+    found = None
+    if not uri.is_directory:
+        listed = _first(client, uri, uri.name)
+        found = next((each for each in listed if each.name == uri.name), None)
     # An empty bucket is a directory, too: the list would say that there is no such bucket.
     is_directory = bool(_first(client, uri, uri.prefix)) or not uri.name
-    if not (is_object or is_directory):
+    if found is None and not is_directory:
         raise OcihaulError(
             f"{uri}: there is no such object, and nothing below that prefix",
             hint=f"Look with: ocihaul ls {uri.bucket and ObjectUri(uri.bucket, uri.namespace, '')}",
         )
-    return Found(is_object, is_directory)
+    return Found(found, is_directory)
 
 
 def _first(client: "Client", uri: ObjectUri, prefix: str) -> tuple[ListedObject, ...]:
     where = (uri.namespace or client.namespace, uri.bucket)
-    pages = client.storage.list_objects(*where, Selection(prefix=prefix or None), page_size=1)
-    return next(iter(pages)).objects
+    selection = Selection(prefix=prefix or None, fields=_FIELDS)
+    return next(iter(client.storage.list_objects(*where, selection, page_size=1))).objects
 
 
 def objects_below(client: "Client", uri: ObjectUri) -> Iterator[ListedObject]:
@@ -59,10 +65,3 @@ def entries_in(client: "Client", uri: ObjectUri) -> Iterator[ListedObject]:
     for page in client.storage.list_objects(*where, selection):
         prefixes = (ListedObject(name) for name in page.prefixes)
         yield from sorted(chain(page.objects, prefixes), key=lambda each: each.name.encode())
-
-
-def object_at(client: "Client", uri: ObjectUri) -> ListedObject:
-    """The object of exactly that name, which `look` has found."""
-    where = (uri.namespace or client.namespace, uri.bucket)
-    selection = Selection(prefix=uri.name, fields=_FIELDS)
-    return next(iter(client.storage.list_objects(*where, selection, page_size=1))).objects[0]

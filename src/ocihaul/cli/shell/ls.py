@@ -66,14 +66,14 @@ def _run(invocation: Invocation, lines: _Lines) -> int:
 
 
 def _listed(client: "Client", uri: ObjectUri, invocation: Invocation) -> Iterator[str]:
-    from ocihaul.cli.shell.listing import entries_in, look, object_at, objects_below
+    from ocihaul.cli.shell.listing import entries_in, look, objects_below
 
     options = invocation.options
     found = look(client, uri)
     if len(options["uris"]) > 1:
         yield f"{uri}:"
-    if found.is_object:
-        yield _row(object_at(client, uri), uri.last, options)
+    if found.object is not None:
+        yield _row(found.object, uri.last, options)
     if found.is_directory:
         every = objects_below if options["recursive"] else entries_in
         for each in every(client, uri):
@@ -95,27 +95,28 @@ def _row(each: "ListedObject", name: str, options: Any) -> str:
 
 
 def _used(client: "Client", uri: ObjectUri, invocation: Invocation) -> Iterator[str]:
-    from ocihaul.cli.shell.listing import look, object_at, objects_below
+    from ocihaul.cli.shell.listing import look, objects_below
 
     options = invocation.options
     human, total = options["human_readable"], 0
     found = look(client, uri)
-    if found.is_object:
-        total = object_at(client, uri).size or 0
-    directory, size = "", 0
+    if found.object is not None:
+        total = found.object.size or 0
+    # The name of a directory may be empty, too: there are names such as "/x".
+    directory: str | None = None
+    size = 0
     for each in objects_below(client, uri) if found.is_directory else ():
         first, slash, _ = each.name[len(uri.prefix) :].partition("/")
-        if directory and (first != directory or not slash):
-            yield from (
-                () if options["summarize"] else [_used_row(size, uri.below(directory), human)]
-            )
-            directory = ""
-        if slash and not directory:
+        if directory is not None and (first != directory or not slash):
+            if not options["summarize"]:
+                yield _used_row(size, uri.below(directory or "/"), human)
+            directory = None
+        if slash and directory is None:
             directory, size = first, 0
         size += each.size or 0
         total += each.size or 0
-    if directory and not options["summarize"]:
-        yield _used_row(size, uri.below(directory), human)
+    if directory is not None and not options["summarize"]:
+        yield _used_row(size, uri.below(directory or "/"), human)
     yield _used_row(total, uri, human)
 
 

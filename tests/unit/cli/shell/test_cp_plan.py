@@ -92,3 +92,44 @@ def test_what_cannot_be_copied_is_said(words: str, says: str) -> None:
 
 def test_a_copy_is_a_value() -> None:
     assert Copy("a", "b") == Copy("a", "b", recursive=False)
+
+
+@pytest.fixture
+def twice(here: Path) -> None:
+    for name in ("mon/a.log", "tue/a.log", "mon/sub/x"):
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).touch()
+
+
+@pytest.mark.usefixtures("twice")
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("mon/a.log tue/a.log oci://b/x/", "mon/a.log has the same name"),
+        ("oci://b/1/z oci://c/1/z .", "oci://b/1/z has the same name"),
+        ("oci://b/1/z oci://b/2/z oci://c", "has the same name"),
+        ("-r mon oci://b/mon oci://c/", "has the same name"),
+        ("f/ oci://b/x/", "Not a directory"),
+        ("oci://b/x/.. d", "has no file name"),
+        ("oci://b/. d/", "has no file name"),
+        ("-r oci://b/x/.. d", "has no file name"),
+        (f"{'n' * 300} oci://b/", "File name too long"),
+    ],
+)
+def test_what_would_hit_another_place_is_refused(words: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        planned(words)
+
+
+@pytest.mark.usefixtures("twice")
+@pytest.mark.parametrize("paths", [("", "oci://b/"), ("oci://b/x", ""), ("f", "", "oci://b/")])
+@pytest.mark.parametrize("recursive", [False, True])
+def test_an_empty_text_is_no_path(paths: tuple[str, ...], recursive: bool) -> None:
+    with pytest.raises(UsageError, match="empty text"):
+        list(plan(paths, recursive=recursive))
+
+
+@pytest.mark.usefixtures("twice")
+@pytest.mark.parametrize("source", [".", "./", "mon/..", "mon/sub/../.", "mon/."])
+def test_dots_stand_for_what_is_in_a_directory(source: str) -> None:
+    assert planned(f"-r {source} oci://b/x/") == [f"{source} oci://b/x/"]
