@@ -53,7 +53,7 @@ object_storage.add_command(objects)
 os_commands.add_to(object_storage, objects)
 app.add_places(
     {
-        "session": "session.group:session",
+        "session": "session:session",
         "completion": "completion_command:completion",
         "exec": "exec_command:exec_command",
         "cp": "shell.cp:cp",

@@ -9,7 +9,7 @@ from datetime import tzinfo
 
 from ocihaul.cli.flags import in_flags
 from ocihaul.cli.formatting import duration_text, in_local_time, size_text, time_text
-from ocihaul.cli.session.browser import directions
+from ocihaul.cli.session.login_offer import directions
 from ocihaul.events import (
     AttemptFinished,
     ClockCorrected,

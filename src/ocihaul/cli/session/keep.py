@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ocihaul.events import Event, Listener
     from ocihaul.session.keeper.keeper import ProfileSupervisor
 
-COMMAND = ("session", "keep")
+_KEEP = ("session", "keep")
 #: How long `--once` may wait for an auth service that does not answer, seconds.
 _ONCE_TIMEOUT = 60.0
 
@@ -62,7 +62,7 @@ def keep(
     given = context.ensure_object(Given)
 
     def load(profile: str) -> "Settings":
-        return session_settings(given, profile, command=COMMAND)
+        return session_settings(given, profile, command=_KEEP)
 
     names = chosen_profiles(given, profiles)
     log = KeeperLog(names, debug=given.debug)

@@ -1,7 +1,11 @@
-"""`session refresh`: one refresh, in the official CLI's words."""
+"""`session refresh` and `session mint`: a newer token for a session, asked for by hand."""
+
+import sys
+from typing import Any
 
 import click
 
+from ocihaul.cli.environment import environment_and_home
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import Given, global_options
@@ -13,8 +17,9 @@ from ocihaul.cli.session.profiles import (
     session_settings,
     several_profiles,
 )
+from ocihaul.errors import UsageError
 
-COMMAND = ("session", "refresh")
+_REFRESH = ("session", "refresh")
 
 
 @click.command("refresh")
@@ -43,7 +48,7 @@ def _refresh(given: Given, profile: str, say: Say) -> int:
     from ocihaul.session.manual_refresh import ATTEMPTS, refresh_once
     from ocihaul.session.session import dialer_for, refresh_for, store_for
 
-    settings = session_settings(given, profile, command=COMMAND)
+    settings = session_settings(given, profile, command=_REFRESH)
     for text in map(in_flags, settings.notices):
         say(f"Notice: {text}")
     if settings.auth_endpoint:
@@ -73,3 +78,52 @@ def _refresh(given: Given, profile: str, say: Say) -> int:
     say("Successfully refreshed token")
     say(f"It is valid until {moment(refreshed.token.expires_at)}")
     return DONE
+
+
+_MINT = ("session", "mint")
+
+
+@click.command("mint")
+@global_options(hidden=True)
+@click.pass_context
+def mint(context: click.Context, /, **_: Any) -> None:
+    """Mint a new token for the profile's own key, with the API key of --renew-with.
+
+    The key stays, so every copy of it stays good: only the token is replaced.
+    """
+    raise click.exceptions.Exit(_mint(context.ensure_object(Given)))
+
+
+def _mint(given: Given) -> int:
+    from dataclasses import replace
+
+    from ocihaul.cli.session.login import lasting, run_mint, say_event
+    from ocihaul.cli.session.profiles import say_notice
+    from ocihaul.cli.signals import stopping
+    from ocihaul.config import resolve
+    from ocihaul.printing import say
+    from ocihaul.session.login.profile_files import write_token
+    from ocihaul.session.session import public_key_of, store_for
+
+    environ, home = environment_and_home()
+    flags = replace(given.flags(), auth="security_token")
+    settings = resolve(flags, environ, home, command=_MINT)
+    for text in [*map(in_flags, settings.notices), *given.notices()]:
+        say_notice(text)
+    if settings.minting is None or settings.token_file is None:
+        raise UsageError(
+            "--renew-with is missing",
+            hint="Name the profile of the config file whose API key signs, or set "
+            "OCIHAUL_RENEW_WITH.",
+        )
+    with stopping() as stopper:
+        token = run_mint(
+            settings.minting,
+            public_key_of(settings),
+            minutes=settings.session_options.minutes,
+            listener=say_event,
+            stop=stopper.stop,
+        )
+    write_token(store_for(settings), token)
+    say(sys.stderr, lasting(token), f"Token written to: {settings.token_file}")
+    return 0
