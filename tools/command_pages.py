@@ -160,7 +160,7 @@ def _quoted(text: str) -> str:
 
 def markdown(page: Page) -> str:
     """The page in Markdown."""
-    lines = [f"# {' '.join(page.words)}", ""]
+    lines = ["[Commands](index.md)", "", f"# {' '.join(page.words)}", ""]
     lines += ["```sh", " ".join([*page.words, page.usage]), "```", ""]
     for paragraph in page.paragraphs:
         lines += [_escaped(paragraph), ""]

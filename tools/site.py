@@ -43,10 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     for page in target.rglob("*.md"):
         text = page.read_text(encoding="utf-8")
         page.write_text(_linked(text, page, target), encoding="utf-8")
-    pages = list(command_pages.pages())
-    files = {f"{page.name}.md": command_pages.markdown(page) for page in pages}
-    command_pages.write(target / "commands", {"index.md": command_pages.index(pages), **files})
-    finish_command_pages(target / "commands")
+    command_pages.write_markdown(target / "commands")
     print(f"{target}: {len(list(target.rglob('*.md')))} pages")
     return 0
 
@@ -81,19 +78,6 @@ def _first_sentence(text: str) -> str:
     comment = next((line for line in text.splitlines() if re.match(r"# \S", line)), "")
     sentence = re.split(r"(?<=[.:;])\s|: ", comment[2:], maxsplit=1)[0]
     return sentence.rstrip(".:;,") or "a board for Grafana"
-
-
-def finish_command_pages(place: Path) -> None:
-    """A way back, and bars that stay bars where code stands in a table."""
-    for page in place.glob("*.md"):
-        text = re.sub(r"`([^`\n]*\\\|[^`\n]*)`", _code, page.read_text(encoding="utf-8"))
-        back = "" if page.name == "index.md" else "[Commands](index.md)\n\n"
-        page.write_text(back + text, encoding="utf-8")
-
-
-def _code(span: re.Match[str]) -> str:
-    text = html.escape(span[1].replace("\\|", "|")).replace("|", "&#124;")
-    return f"<code>{text}</code>"
 
 
 if __name__ == "__main__":
