@@ -17,7 +17,9 @@ from ocihaul import regions
 from ocihaul.cli.app import app
 from ocihaul.cli.defaults import Defaults, Document, camel, json_object
 from ocihaul.cli.formatting import duration_text, size_text
-from ocihaul.cli.objects import get_options, put_options, resume_put
+from ocihaul.cli.objects import get as object_get
+from ocihaul.cli.objects import put as object_put
+from ocihaul.cli.objects import put_options
 from ocihaul.cli.objects.get import get
 from ocihaul.cli.objects.put import put
 from ocihaul.cli.option_types import Moment
@@ -113,14 +115,14 @@ PUT: dict[str, Any] = {
 
 def _get(options: Mapping[str, Any]) -> object:
     stdout = io.TextIOWrapper(io.BytesIO())
-    return get_options.build_request(options, home=HOME, stdout=stdout)
+    return object_get.build_request(options, home=HOME, stdout=stdout)
 
 
 #: What the options of a command are made into.
 _BUILDERS: dict[click.Command, Callable[[Mapping[str, Any]], object]] = {
     put: lambda options: put_options.build_request(options, home=HOME),
     get: _get,
-    resume_put.resume_put: lambda options: resume_put.build_request(options, home=HOME),
+    object_put.resume_put: lambda options: object_put.resume_request(options, home=HOME),
 }
 
 

@@ -11,7 +11,7 @@ import click
 from ocihaul import __version__
 from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, UNREAD, USAGE, exit_code
 from ocihaul.cli.global_options import Given, global_options
-from ocihaul.cli.objects import os_commands
+from ocihaul.cli.objects import add_commands
 from ocihaul.cli.passthrough import Tree, UnknownCommand, run_elsewhere
 from ocihaul.errors import UsageError
 
@@ -50,7 +50,7 @@ def objects() -> None:
 
 app.add_command(object_storage)
 object_storage.add_command(objects)
-os_commands.add_to(object_storage, objects)
+add_commands(object_storage, objects)
 app.add_places(
     {
         "session": "session:session",

@@ -9,7 +9,7 @@ from ocihaul.cli.cluster import Executor, cluster_of
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.formatting import time_text
 from ocihaul.cli.invocation import Invocation, is_terminal
-from ocihaul.cli.objects.pipes import piped, reads_stdin
+from ocihaul.cli.objects.put_options import piped, reads_stdin
 from ocihaul.cli.output import checksum_verdict, put_answer
 from ocihaul.cli.prompts import yes_or_no
 from ocihaul.cli.run_result import KEPT_DIFFERENT

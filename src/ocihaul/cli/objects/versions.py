@@ -8,8 +8,14 @@ import click
 from ocihaul.cli.directories import options as tree
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.invocation import Invocation, at_work, bucket_options, namespace_option
-from ocihaul.cli.objects.listing import all_option, check_all
-from ocihaul.cli.objects.query_command import agreed, command, force_option, question
+from ocihaul.cli.objects.query_command import (
+    agreed,
+    all_option,
+    check_all,
+    command,
+    force_option,
+    question,
+)
 from ocihaul.errors import UsageError
 
 if TYPE_CHECKING:

@@ -123,8 +123,7 @@ def _down(invocation: Invocation, source: ObjectUri, path: str, *, recursive: bo
 
 
 def _download(invocation: Invocation, source: ObjectUri, path: str) -> int:
-    from ocihaul.cli.objects.get_options import build_request
-    from ocihaul.cli.objects.get_run import run_get
+    from ocihaul.cli.objects.get import build_request, run_get
 
     if invocation.options["no_clobber"] and path != STREAM and Path(path).exists():
         invocation.tell(f"{path} is there, and is kept")

@@ -1,21 +1,21 @@
-"""`os retention-rule create`, `get`, `list`, `update` and `delete`."""
+"""The rules of a bucket: `os retention-rule …` and `os object-lifecycle-policy …`."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ocihaul.cli.invocation import Invocation, namespace_option
-from ocihaul.cli.objects.listing import MORE
-from ocihaul.cli.objects.query_command import force_option, question
-from ocihaul.cli.option_types import Moment
+from ocihaul.cli.invocation import Invocation, bucket_options, namespace_option
+from ocihaul.cli.objects.query_command import MORE, force_option, question
+from ocihaul.cli.option_types import JsonObject, Moment
 from ocihaul.errors import UsageError
 
 if TYPE_CHECKING:
     from ocihaul.storage.client import StorageClient
 
+
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-_PATH = ("os", "retention-rule")
+_RETENTION_RULE = ("os", "retention-rule")
 _UNITS = click.Choice(["DAYS", "YEARS"], case_sensitive=False)
 _NAMED = ("bucket_name", "retention_rule_id")
 _rule_option = click.option("--retention-rule-id", help="The id of the rule. [required]")
@@ -29,7 +29,7 @@ def _bucket_options(decorated: Decorated) -> Decorated:
     return namespace_option(add(decorated))
 
 
-@question(*_PATH, "create", required=("bucket_name",))
+@question(*_RETENTION_RULE, "create", required=("bucket_name",))
 @_bucket_options
 @_display_option
 @click.option(
@@ -41,7 +41,7 @@ def _bucket_options(decorated: Decorated) -> Decorated:
     type=Moment(),
     help="From when on the rule can only be made longer: at least 14 days ahead.",
 )
-def create(invocation: Invocation, storage: "StorageClient", namespace: str) -> object:
+def rule_create(invocation: Invocation, storage: "StorageClient", namespace: str) -> object:
     """Make a rule that keeps the objects of a bucket from being changed or deleted."""
     from ocihaul.cli.objects.official_json import described, retention_rule
     from ocihaul.storage.calls import without_none
@@ -59,10 +59,10 @@ def create(invocation: Invocation, storage: "StorageClient", namespace: str) -> 
     return described(retention_rule(made.document), made.headers)
 
 
-@question(*_PATH, "get", required=_NAMED)
+@question(*_RETENTION_RULE, "get", required=_NAMED)
 @_bucket_options
 @_rule_option
-def get(invocation: Invocation, storage: "StorageClient", namespace: str) -> object:
+def rule_get(invocation: Invocation, storage: "StorageClient", namespace: str) -> object:
     """Show a rule."""
     from ocihaul.cli.objects.official_json import described, retention_rule
 
@@ -73,7 +73,7 @@ def get(invocation: Invocation, storage: "StorageClient", namespace: str) -> obj
     return described(retention_rule(found.document), found.headers)
 
 
-@question(*_PATH, "list", required=("bucket_name",))
+@question(*_RETENTION_RULE, "list", required=("bucket_name",))
 @_bucket_options
 @click.option("--page", help="Where to go on: opc-next-page of an earlier answer.")
 @click.option("--all", "all_pages", is_flag=True, help="All there are.")
@@ -93,7 +93,7 @@ def list_rules(invocation: Invocation, storage: "StorageClient", namespace: str)
     return answer
 
 
-@question(*_PATH, "update", required=_NAMED)
+@question(*_RETENTION_RULE, "update", required=_NAMED)
 @_bucket_options
 @_rule_option
 @_display_option
@@ -107,7 +107,7 @@ def list_rules(invocation: Invocation, storage: "StorageClient", namespace: str)
     "--time-rule-locked",
     help="From when on the rule can only be made longer; an empty text: never.",
 )
-def update(invocation: Invocation, storage: "StorageClient", namespace: str) -> object:
+def rule_update(invocation: Invocation, storage: "StorageClient", namespace: str) -> object:
     """Change a rule."""
     from ocihaul.cli.objects.official_json import described, retention_rule
 
@@ -131,7 +131,7 @@ def update(invocation: Invocation, storage: "StorageClient", namespace: str) -> 
 
 
 @question(
-    *(*_PATH, "delete"),
+    *(*_RETENTION_RULE, "delete"),
     required=_NAMED,
     confirm=lambda _: "Are you sure you want to delete this resource? [y/N]:",
 )
@@ -139,7 +139,7 @@ def update(invocation: Invocation, storage: "StorageClient", namespace: str) -> 
 @_rule_option
 @click.option("--if-match", help="Only if the rule has this etag.")
 @force_option
-def delete(invocation: Invocation, storage: "StorageClient", namespace: str) -> object:
+def rule_delete(invocation: Invocation, storage: "StorageClient", namespace: str) -> object:
     """Remove a rule that is not locked."""
     options = invocation.options
     storage.delete_retention_rule(
@@ -165,3 +165,67 @@ def _duration(amount: int, options: Mapping[str, Any]) -> dict[str, object]:
     if options["time_unit"] is None:
         raise UsageError("Parameter --time-unit is required when --time-amount is specified")
     return {"timeAmount": amount, "timeUnit": options["time_unit"].upper()}
+
+
+_LIFECYCLE_POLICY = ("os", "object-lifecycle-policy")
+
+
+@question(*_LIFECYCLE_POLICY, "get", required=("bucket_name",))
+@bucket_options
+def policy_get(invocation: Invocation, storage: "StorageClient", namespace: str) -> object:
+    """Show the lifecycle policy of a bucket."""
+    from ocihaul.cli.objects.official_json import described, lifecycle_policy
+
+    found = storage.get_object_lifecycle_policy(namespace, invocation.options["bucket_name"])
+    return described(lifecycle_policy(found.document), found.headers)
+
+
+@question(
+    *(*_LIFECYCLE_POLICY, "put"),
+    required=("bucket_name",),
+    confirm=lambda invocation: (
+        "WARNING: Updates to items will replace any existing values. Are you sure you want to "
+        "continue? [y/N]:"
+        if invocation.options["items"]
+        else None
+    ),
+)
+@bucket_options
+@click.option("--items", type=JsonObject(), help="The rules: a JSON list, or file://path.")
+@click.option("--if-match", help="Only if the policy has this etag.")
+@click.option("--if-none-match", help="*: only if there is no policy.")
+@force_option
+def policy_put(invocation: Invocation, storage: "StorageClient", namespace: str) -> object:
+    """Replace the lifecycle policy of a bucket."""
+    from ocihaul.cli.defaults import json_list
+    from ocihaul.cli.objects.official_json import described, lifecycle_policy
+
+    options = invocation.options
+    items = options["items"]
+    if isinstance(items, str):
+        items = json_list(items, what="--items", home=invocation.home)
+    conditions = {"if-match": options["if_match"], "if-none-match": options["if_none_match"]}
+    made = storage.put_object_lifecycle_policy(
+        namespace,
+        options["bucket_name"],
+        {} if items is None else {"items": items},
+        {name: value for name, value in conditions.items() if value is not None},
+    )
+    return described(lifecycle_policy(made.document), made.headers)
+
+
+@question(
+    *(*_LIFECYCLE_POLICY, "delete"),
+    required=("bucket_name",),
+    confirm=lambda _: "Are you sure you want to delete this resource? [y/N]:",
+)
+@bucket_options
+@click.option("--if-match", help="Only if the policy has this etag.")
+@force_option
+def policy_delete(invocation: Invocation, storage: "StorageClient", namespace: str) -> object:
+    """Remove the lifecycle policy of a bucket."""
+    options = invocation.options
+    storage.delete_object_lifecycle_policy(
+        namespace, options["bucket_name"], if_match=options["if_match"]
+    )
+    return None
