@@ -12,8 +12,7 @@ import pytest
 import yaml
 
 from ocihaul.cli import exit_codes
-from ocihaul.cli.run_result import FileCounts, RunResult
-from ocihaul.cli.transfer_metrics import transfer_exposition
+from ocihaul.cli.run_result import FileCounts, RunResult, transfer_exposition
 from tests.functional.directories import make
 from tests.world import World, world
 

@@ -11,8 +11,8 @@ import click
 from ocihaul import __version__
 from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, UNREAD, USAGE, exit_code
 from ocihaul.cli.global_options import Given, global_options
+from ocihaul.cli.groups import Tree, UnknownCommand, run_elsewhere
 from ocihaul.cli.objects import add_commands
-from ocihaul.cli.passthrough import Tree, UnknownCommand, run_elsewhere
 from ocihaul.errors import UsageError
 
 #: Options whose values look like keys, and are none.
@@ -64,7 +64,7 @@ app.add_places(
         "report": "report:report",
         "rm": "shell.rm:rm",
         "uploads": "uploads:uploads",
-        "verify": "verify:verify",
+        "verify": "receipts:verify",
     }
 )
 

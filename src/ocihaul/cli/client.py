@@ -1,22 +1,26 @@
-"""The frame of commands that talk to the service: progress, notices, and a client to call."""
+"""What a command calls: a client with its progress and notices, and a cluster that works for it."""
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import click
 
 from ocihaul.cli.invocation import Invocation
-from ocihaul.config import Settings
+from ocihaul.cli.process import environment_and_home
 from ocihaul.events import Listener, audience
 
 if TYPE_CHECKING:
+    import distributed
+
     # They bring cryptography and more along, which only some commands need.
-    from ocihaul.cli.cluster import Executor
     from ocihaul.cli.progress import Reporter
     from ocihaul.cli.session_estimate import LifetimeEstimator
     from ocihaul.client import Client
+    from ocihaul.config import Settings
     from ocihaul.transfer.download.request import DownloadRequest, DownloadResult
     from ocihaul.transfer.journal.journal import Journal
     from ocihaul.transfer.upload.request import Confirm, UploadRequest, UploadResult
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def reporting_on(
-    invocation: Invocation, settings: Settings | None
+    invocation: Invocation, settings: "Settings | None"
 ) -> Iterator[tuple[Listener, "Reporter"]]:
     """A listener that shows on stderr how far the work is, and its reporter; notices come first.
 
@@ -40,10 +44,10 @@ def reporting_on(
 
 @contextmanager
 def client_for(
-    settings: Settings, *, listener: Listener, stop: threading.Event
+    settings: "Settings", *, listener: Listener, stop: threading.Event
 ) -> Iterator["Client"]:
     """A client for these settings, with what is to happen when its session waits for a login."""
-    from ocihaul.cli.park_hooks import pause_listeners
+    from ocihaul.cli.hooks import pause_listeners
     from ocihaul.client import Client
 
     with (
@@ -54,7 +58,7 @@ def client_for(
 
 
 def run_upload(
-    settings: Settings,
+    settings: "Settings",
     request: "UploadRequest",
     *,
     listener: Listener,
@@ -85,7 +89,7 @@ def run_upload(
 
 
 def run_download(
-    settings: Settings,
+    settings: "Settings",
     request: "DownloadRequest",
     *,
     listener: Listener,
@@ -99,7 +103,7 @@ def run_download(
         return client.run_download(request, before=before, **(workers or {}))
 
 
-def estimator_for(settings: Settings, listener: Listener) -> "LifetimeEstimator":
+def estimator_for(settings: "Settings", listener: Listener) -> "LifetimeEstimator":
     """What hears a transfer's events, and tells `listener` how long its session lasts."""
     from ocihaul.cli.session_estimate import LifetimeEstimator
 
@@ -118,3 +122,68 @@ def journal_to_read() -> "Journal":
     from ocihaul.transfer.journal.journal import Journal, state_directory
 
     return Journal(state_directory())
+
+
+VARIABLE = "OCIHAUL_DASK"
+
+OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option(
+        "--dask",
+        metavar="ADDRESS",
+        help="Have the workers of this Dask cluster do it: tls://HOST:PORT, or its scheduler file. "
+        "All of them see the same files. [OCIHAUL_DASK]",
+    ),
+    click.option("--dask-tls-ca-file", metavar="FILE", help="The cluster's CA. [Dask's own]"),
+    click.option("--dask-tls-cert", metavar="FILE", help="Our certificate in it. [Dask's own]"),
+    click.option("--dask-tls-key", metavar="FILE", help="The key of that. [Dask's own]"),
+    click.option(
+        "--dask-allow-plain-tcp",
+        is_flag=True,
+        help="Send the session's key to workers without encryption, too.",
+    ),
+)
+
+
+def dask_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator that adds them."""
+    for add in reversed(OPTIONS):
+        command = add(command)
+    return command
+
+
+class Executor(TypedDict, total=False):
+    """What the client's calls take."""
+
+    executor: "distributed.Client"
+    allow_plain_tcp: bool
+
+
+@contextmanager
+def cluster_of(given: Mapping[str, Any]) -> Iterator[Executor]:
+    """The cluster that the options or the environment name; nothing where they name none.
+
+    Raises UsageError, NetworkError.
+    """
+    if "dask" not in given:  # a command that moves nothing
+        yield {}
+        return
+    environ, _ = environment_and_home()
+    address = given.get("dask") or environ.get(VARIABLE)
+    if not address:
+        yield {}
+        return
+    from ocihaul.integrations.extras import DASK, require
+
+    require(DASK, by="--dask")
+    from ocihaul.cluster.connect import ClusterAddress, connected
+
+    plain = bool(given.get("dask_allow_plain_tcp"))
+    where = ClusterAddress(
+        str(address),
+        ca_file=given.get("dask_tls_ca_file"),
+        cert=given.get("dask_tls_cert"),
+        key=given.get("dask_tls_key"),
+        allow_plain_tcp=plain,
+    )
+    with connected(where) as cluster:
+        yield {"executor": cluster, "allow_plain_tcp": plain}

@@ -243,7 +243,7 @@ def _values(option: click.Option, line: Line, typed: str) -> Iterator[Choice]:
 
 
 def _profiles(line: Line) -> Iterator[str]:
-    from ocihaul.cli.environment import environment_and_home
+    from ocihaul.cli.process import environment_and_home
     from ocihaul.config import Flags, profile_names
 
     environ, home = environment_and_home()

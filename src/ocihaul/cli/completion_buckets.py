@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from ocihaul.cli.environment import environment_and_home
+from ocihaul.cli.process import environment_and_home
 from ocihaul.errors import OcihaulError
 
 if TYPE_CHECKING:

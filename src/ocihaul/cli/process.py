@@ -1,5 +1,7 @@
 """The process around a command line: UTF-8 whatever the locale, and quiet when it is interrupted.
 
+Its environment, home and terminal, too, as values: where `cli/` looks at them.
+
 Nothing is imported here that is not in the interpreter already: until its handler is there, Python
 answers Ctrl-C with a traceback.
 """
@@ -10,7 +12,9 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import FrameType
+
 
 #: What Python sets, for itself, where nothing else was asked for.
 _PYTHONS = (_signal.default_int_handler, _signal.SIG_DFL)
@@ -87,3 +91,23 @@ def _arguments() -> list[bytes]:
     ours = sys.orig_argv[1:]
     # The C library and Python do not agree on every byte of some encodings.
     return told if len(told) == len(ours) else [os.fsencode(each) for each in ours]
+
+
+def environment_and_home() -> "tuple[dict[str, str], Path]":
+    """The environment variables and the home directory."""
+    from pathlib import Path
+
+    try:
+        home = Path.home()
+    except RuntimeError:  # a container's user without HOME and without an entry in passwd
+        home = Path("~")
+    return dict(os.environ), home
+
+
+def at_terminal() -> bool:
+    """Whether a person can read what is said on stderr, and answer on stdin."""
+    import contextlib
+
+    with contextlib.suppress(ValueError, AttributeError):  # closed, or none at all
+        return sys.stdin.isatty() and sys.stderr.isatty()
+    return False

@@ -88,7 +88,7 @@ def _refuse_log(target: str, logs: "Sequence[str]") -> None:
 
 
 def _since(now: datetime, text: str) -> datetime:
-    from ocihaul.cli.option_values import age
+    from ocihaul.cli.options import age
     from ocihaul.errors import UsageError
 
     try:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from ocihaul.cli.json_log import JsonLog
 from ocihaul.cli.run_result import LogOrigin, RunResult
+from ocihaul.cli.transfer_log import JsonLog
 from ocihaul.cli.transfer_run import JsonChannel
 from ocihaul.clock import local_time
 from ocihaul.errors import OcihaulError

@@ -10,7 +10,7 @@ import pytest
 
 import ocihaul
 from ocihaul.cli.app import app
-from ocihaul.cli.flags import in_flags
+from ocihaul.cli.error_text import in_flags
 
 _SOURCE = Path(ocihaul.__file__).parent
 _FLAG = re.compile(r"--[a-z][a-z0-9-]+")

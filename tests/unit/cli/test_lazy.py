@@ -7,7 +7,7 @@ import click
 import pytest
 
 from ocihaul.cli.app import app
-from ocihaul.cli.lazy import LazyGroup
+from ocihaul.cli.groups import LazyGroup
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, click.Command]]:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ocihaul.cli import report_file
-from ocihaul.cli.json_log import JsonLog
 from ocihaul.cli.run_result import LogOrigin, RunResult
+from ocihaul.cli.transfer_log import JsonLog
 from ocihaul.cli.transfer_report import TransferReport
 from ocihaul.events import AttemptFinished, Notice, RetryScheduled
 from tests.nights import MIB

@@ -10,8 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from ocihaul.cli.app import app, run
-from ocihaul.cli.defaults import Defaults, Document, OptionOrigin, json_object
-from ocihaul.cli.option_values import age
+from ocihaul.cli.options import Defaults, Document, OptionOrigin, age, json_object
 from ocihaul.cli.output import make_view
 from ocihaul.config import Flags, RcFile
 from ocihaul.config.login import callback_port

@@ -40,7 +40,7 @@ def bulk_delete(context: click.Context, /, **options: Any) -> None:
 def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.cli.directories.run import ask, run_directory
     from ocihaul.cli.directories.summary import DELETE
-    from ocihaul.cli.option_values import check_required, namespace_or_none
+    from ocihaul.cli.options import check_required, namespace_or_none
     from ocihaul.directories.filters import make_filter
     from ocihaul.directories.request import DirectoryDelete
     from ocihaul.errors import OcihaulError

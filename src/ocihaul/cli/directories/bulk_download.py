@@ -5,11 +5,11 @@ from typing import Any, TextIO
 
 import click
 
-from ocihaul.cli.cluster import dask_options
+from ocihaul.cli.client import dask_options
 from ocihaul.cli.directories import options as shared
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
-from ocihaul.cli.option_types import PartSize
+from ocihaul.cli.options import PartSize
 from ocihaul.printing import write_lines
 
 COMMAND = ("os", "object", "bulk-download")
@@ -49,7 +49,7 @@ def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.cli.directories.options import make_directory
     from ocihaul.cli.directories.run import run_directory
     from ocihaul.cli.directories.summary import DOWNLOAD
-    from ocihaul.cli.option_values import (
+    from ocihaul.cli.options import (
         check_required,
         customer_key,
         namespace_or_none,

@@ -6,11 +6,11 @@ from typing import Any, TextIO
 
 import click
 
-from ocihaul.cli.cluster import dask_options
+from ocihaul.cli.client import dask_options
 from ocihaul.cli.directories import options as shared
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
-from ocihaul.cli.option_types import ParallelCount, PartSize
+from ocihaul.cli.options import ParallelCount, PartSize
 from ocihaul.printing import write_lines
 
 COMMAND = ("os", "object", "bulk-upload")
@@ -49,7 +49,7 @@ def bulk_upload(context: click.Context, /, **options: Any) -> None:
 def _run(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.cli.directories.run import run_directory
     from ocihaul.cli.directories.summary import UPLOAD
-    from ocihaul.cli.option_values import check_required, refuse_both
+    from ocihaul.cli.options import check_required, refuse_both
     from ocihaul.directories.compare import SyncMode
     from ocihaul.directories.filters import make_filter
     from ocihaul.directories.request import DirectoryUpload

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
-from ocihaul.cli.client import client_for, estimator_for
-from ocihaul.cli.cluster import cluster_of
+from ocihaul.cli.client import client_for, cluster_of, estimator_for
 from ocihaul.cli.directories.summary import Layout, print_summary
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.invocation import Invocation, is_terminal

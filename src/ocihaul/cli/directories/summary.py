@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from ocihaul.cli.flags import in_flags
+from ocihaul.cli.error_text import in_flags
 from ocihaul.cli.output import View, print_view
 from ocihaul.directories.results import (
     DELETED,

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from ocihaul.cli import compat
-from ocihaul.cli.cluster import dask_options
+from ocihaul.cli.client import dask_options
 from ocihaul.cli.directories import options as shared
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
-from ocihaul.cli.option_types import PartSize
+from ocihaul.cli.options import PartSize
 from ocihaul.printing import write_lines
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ def sync(context: click.Context, /, **options: Any) -> None:
     """
     invocation = settle(context, options, command=COMMAND)
     given = invocation.options
-    from ocihaul.cli.defaults import OF_UPLOADS
-    from ocihaul.cli.option_values import check_required, refuse_both
+    from ocihaul.cli.options import OF_UPLOADS, check_required, refuse_both
     from ocihaul.errors import UsageError
 
     check_required(given, "bucket_name")
@@ -130,7 +129,7 @@ def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
 def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.cli.directories.run import run_directory
     from ocihaul.cli.directories.summary import DELETE_FILES, DOWNLOAD
-    from ocihaul.cli.option_values import customer_key, namespace_or_none
+    from ocihaul.cli.options import customer_key, namespace_or_none
     from ocihaul.directories.destination import check_root
     from ocihaul.directories.filters import make_filter
     from ocihaul.directories.request import DirectoryDownload

@@ -3,7 +3,7 @@
 import click
 
 from ocihaul.cli.global_options import global_options
-from ocihaul.cli.passthrough import Tree
+from ocihaul.cli.groups import Tree
 
 # Names, and where the commands are; see LazyGroup.
 _OBJECT = {

@@ -7,7 +7,7 @@ import click
 
 from ocihaul.cli.invocation import Invocation, bucket_options, namespace_option
 from ocihaul.cli.objects.query_command import MORE, force_option, question
-from ocihaul.cli.option_types import JsonObject, Moment
+from ocihaul.cli.options import JsonObject, Moment
 from ocihaul.errors import UsageError
 
 if TYPE_CHECKING:
@@ -197,8 +197,8 @@ def policy_get(invocation: Invocation, storage: "StorageClient", namespace: str)
 @force_option
 def policy_put(invocation: Invocation, storage: "StorageClient", namespace: str) -> object:
     """Replace the lifecycle policy of a bucket."""
-    from ocihaul.cli.defaults import json_list
     from ocihaul.cli.objects.official_json import described, lifecycle_policy
+    from ocihaul.cli.options import json_list
 
     options = invocation.options
     items = options["items"]

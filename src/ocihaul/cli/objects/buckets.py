@@ -18,7 +18,7 @@ from ocihaul.cli.objects.query_command import (
     shown,
 )
 from ocihaul.cli.objects.work_requests import wait_options, waited
-from ocihaul.cli.option_types import JsonObject
+from ocihaul.cli.options import JsonObject
 from ocihaul.errors import UsageError
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def bucket_update(invocation: Invocation, storage: "StorageClient", namespace: s
 
 def _details(options: Mapping[str, Any], home: Path) -> dict[str, object]:
     """What the options say, in the service's words; raises UsageError."""
-    from ocihaul.cli.defaults import json_object
+    from ocihaul.cli.options import json_object
 
     details = {key: options[name] for name, key in _PLAIN.items() if options.get(name) is not None}
     for name, key in _OBJECTS.items():
@@ -255,7 +255,7 @@ def _run_delete(invocation: Invocation) -> int:
     if not options["dry_run"] and not agreed(invocation, _delete_question(options)):
         return FAILED
     with at_work(invocation) as (storage, stop):
-        from ocihaul.cli.option_values import namespace_or_none
+        from ocihaul.cli.options import namespace_or_none
 
         namespace = namespace_or_none(options["namespace"]) or storage.get_namespace()
         where = (namespace, options["bucket_name"])
@@ -305,7 +305,7 @@ def _bucket_reencrypt() -> None:
 
 
 def _run_reencrypt(invocation: Invocation) -> int:
-    from ocihaul.cli.option_values import namespace_or_none
+    from ocihaul.cli.options import namespace_or_none
 
     options = invocation.options
     with at_work(invocation) as (storage, stop):

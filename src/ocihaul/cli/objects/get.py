@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import click
 
-from ocihaul.cli.cluster import cluster_of, dask_options
+from ocihaul.cli.client import cluster_of, dask_options
 from ocihaul.cli.exit_codes import DONE
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
-from ocihaul.cli.option_types import AUTO, OptionalHours, ParallelCount, PartSize
+from ocihaul.cli.options import AUTO, OptionalHours, ParallelCount, PartSize
 from ocihaul.errors import UsageError
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ _RESPONSE_HEADERS = {
 
 def build_request(options: Mapping[str, Any], *, home: Path, stdout: TextIO) -> "DownloadRequest":
     """The request that these options (by their parameter names) mean; raises UsageError."""
-    from ocihaul.cli.option_values import check_required, customer_key, namespace_or_none
+    from ocihaul.cli.options import check_required, customer_key, namespace_or_none
     from ocihaul.storage.names import check_bucket_name, check_object_name
     from ocihaul.transfer.download.request import DownloadRequest
     from ocihaul.transfer.monitor import MOST

@@ -8,7 +8,7 @@ import click
 
 from ocihaul.cli.invocation import Invocation, bucket_options, namespace_option
 from ocihaul.cli.objects.query_command import force_option, question
-from ocihaul.cli.option_types import JsonObject
+from ocihaul.cli.options import JsonObject
 from ocihaul.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _bucket_option = click.option("-bn", "--bucket-name", "--bucket", help="The buck
 @click.option("--encryption-key-file", help="A file with the base64 AES-256 key (SSE-C).")
 def head(invocation: Invocation, storage: "StorageClient", namespace: str) -> object:
     """Show what is known of an object: size, etag, checksums, metadata."""
-    from ocihaul.cli.option_values import customer_key
+    from ocihaul.cli.options import customer_key
 
     options = invocation.options
     key = customer_key(options["encryption_key_file"], invocation.home)
@@ -207,8 +207,8 @@ _TIERS = click.Choice(["Standard", "InfrequentAccess", "Archive"], case_sensitiv
 )
 def batch_delete(invocation: Invocation, storage: "StorageClient", namespace: str) -> object:
     """Delete up to 1,000 objects with one request. It asks nothing."""
-    from ocihaul.cli.defaults import json_list
     from ocihaul.cli.objects.official_json import batch_deletion, described
+    from ocihaul.cli.options import json_list
 
     options = invocation.options
     objects = options["objects"]
@@ -256,7 +256,7 @@ def reencrypt(invocation: Invocation, storage: "StorageClient", namespace: str) 
 
 def _customer_key(file: str, home: Path) -> dict[str, str]:
     """A customer's key as SSECustomerKeyDetails; raises UsageError."""
-    from ocihaul.cli.option_values import customer_key
+    from ocihaul.cli.options import customer_key
     from ocihaul.errors import UsageError
 
     key = customer_key(file, home)

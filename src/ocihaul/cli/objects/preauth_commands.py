@@ -10,7 +10,7 @@ import click
 
 from ocihaul.cli.invocation import Invocation, bucket_options
 from ocihaul.cli.objects.query_command import extent, force_option, paging_options, question, shown
-from ocihaul.cli.option_types import Moment
+from ocihaul.cli.options import Moment
 
 if TYPE_CHECKING:
     from ocihaul.storage.client import StorageClient

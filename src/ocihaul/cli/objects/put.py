@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ocihaul.cli.cluster import dask_options
+from ocihaul.cli.client import dask_options
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import bucket_options, from_json_option, settle
-from ocihaul.cli.option_types import AUTO, JsonObject, ParallelCount, PartSize
+from ocihaul.cli.options import AUTO, JsonObject, ParallelCount, PartSize
 
 if TYPE_CHECKING:
     from ocihaul.transfer.upload.request import UploadRequest
@@ -181,7 +181,7 @@ def resume_put(context: click.Context, /, **options: Any) -> None:
 def resume_request(options: Mapping[str, Any], *, home: Path) -> "UploadRequest":
     """The request that these options (by their parameter names) mean; raises UsageError."""
     from ocihaul.cli.objects.put_options import check_source
-    from ocihaul.cli.option_values import check_required, customer_key, namespace_or_none
+    from ocihaul.cli.options import check_required, customer_key, namespace_or_none
     from ocihaul.errors import UsageError
     from ocihaul.transfer.monitor import MOST
     from ocihaul.transfer.upload.request import IfExists, UploadRequest

@@ -17,8 +17,8 @@ from typing import Any, TextIO
 
 from ocihaul.cli import compat
 from ocihaul.cli.invocation import is_terminal
-from ocihaul.cli.option_types import AUTO
-from ocihaul.cli.option_values import (
+from ocihaul.cli.options import (
+    AUTO,
     check_required,
     customer_key,
     metadata,

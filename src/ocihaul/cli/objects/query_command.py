@@ -73,7 +73,7 @@ def command(
     def decorate(run: Callable[[Invocation], int]) -> click.Command:
         @click.pass_context
         def callback(context: click.Context, /, **options: Any) -> None:
-            from ocihaul.cli.option_values import check_required
+            from ocihaul.cli.options import check_required
 
             invocation = settle(context, options, command=path)
             check_required(invocation.options, *required)
@@ -214,7 +214,7 @@ def run(invocation: Invocation) -> int:
 
 
 def _pages(invocation: Invocation, storage: "StorageClient") -> Iterator["ObjectPage"]:
-    from ocihaul.cli.option_values import namespace_or_none
+    from ocihaul.cli.options import namespace_or_none
     from ocihaul.storage.values import ALL_FIELDS, PAGE, Selection
 
     options = invocation.options

@@ -17,7 +17,7 @@ from ocihaul.cli.objects.query_command import (
     question,
     shown,
 )
-from ocihaul.cli.option_types import JsonObject
+from ocihaul.cli.options import JsonObject
 from ocihaul.errors import TransferCancelled
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def outcome(work: "WorkRequest", wanted: Sequence[str]) -> int:
 
 
 def _begin(invocation: Invocation, storage: "StorageClient") -> str:
-    from ocihaul.cli.option_values import customer_key, metadata, namespace_or_none
+    from ocihaul.cli.options import customer_key, metadata, namespace_or_none
 
     options, home = invocation.options, invocation.home
     namespace = namespace_or_none(options["namespace"]) or storage.get_namespace()

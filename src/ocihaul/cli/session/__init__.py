@@ -3,7 +3,7 @@
 import click
 
 from ocihaul.cli.global_options import global_options
-from ocihaul.cli.passthrough import Tree
+from ocihaul.cli.groups import Tree
 
 
 @click.group("session", cls=Tree)

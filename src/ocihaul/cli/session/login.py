@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ocihaul.cli.environment import at_terminal, environment_and_home
-from ocihaul.cli.flags import in_flags
+from ocihaul.cli.error_text import in_flags
 from ocihaul.cli.global_options import Given, global_options
+from ocihaul.cli.process import at_terminal, environment_and_home
 from ocihaul.cli.prompts import confirm, prompt
 from ocihaul.cli.session.profiles import say_notice
 from ocihaul.config import Flags, Settings
@@ -80,7 +80,7 @@ def login(context: click.Context, /, **options: Any) -> None:
 
 def _fill_in(context: click.Context, given: Given, options: dict[str, Any]) -> None:
     """Defaults of the rc file for what is not on the command line."""
-    from ocihaul.cli.defaults import Defaults
+    from ocihaul.cli.options import Defaults
     from ocihaul.config import load_rc, profile_name
 
     environ, home = environment_and_home()
@@ -333,7 +333,7 @@ def lasting(token: "SessionToken") -> str:
     """
     import time
 
-    from ocihaul.cli.formatting import duration_text, time_text
+    from ocihaul.quantities import duration_text, time_text
 
     began = time.time() if token.issued_at is None else token.issued_at
     life = duration_text(token.expires_at - began)

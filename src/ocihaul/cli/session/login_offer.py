@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ocihaul.cli.environment import at_terminal
-from ocihaul.cli.flags import in_flags
+from ocihaul.cli.error_text import in_flags
+from ocihaul.cli.process import at_terminal
 from ocihaul.config import Settings
 from ocihaul.errors import (
     ConfigError,

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import click
 
-from ocihaul.cli.environment import environment_and_home
 from ocihaul.cli.exit_codes import exit_code, worst
 from ocihaul.cli.global_options import Given
+from ocihaul.cli.process import environment_and_home
 from ocihaul.config import Settings, load_rc, profile_name, resolve
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])

@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
-from ocihaul.cli.environment import environment_and_home
+from ocihaul.cli.error_text import in_flags
 from ocihaul.cli.exit_codes import DONE, FAILED
-from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import Given, global_options
+from ocihaul.cli.process import environment_and_home
 from ocihaul.cli.session.profiles import (
     Say,
     chosen_profiles,

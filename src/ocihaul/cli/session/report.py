@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
-from ocihaul.cli.flags import in_flags
-from ocihaul.cli.formatting import duration_text, time_text
+from ocihaul.cli.error_text import in_flags
 from ocihaul.errors import OcihaulError
+from ocihaul.quantities import duration_text, time_text
 from ocihaul.session.diagnostics.snapshot import (
     RenewalOptions,
     Snapshot,

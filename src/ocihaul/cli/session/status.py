@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ocihaul.cli.error_text import in_flags
 from ocihaul.cli.exit_codes import DONE, FAILED
-from ocihaul.cli.flags import in_flags
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.session.profiles import (
     Say,
@@ -80,8 +80,8 @@ def _report(given: Given, profile: str, *, online: bool) -> "Report":
 
 
 def _print_json(given: Given, documents: list[dict[str, Any]]) -> None:
-    from ocihaul.cli.environment import environment_and_home
     from ocihaul.cli.output import EMPTY_RESULT, make_view, print_view
+    from ocihaul.cli.process import environment_and_home
     from ocihaul.config import load_rc
     from ocihaul.printing import say
 

@@ -6,7 +6,7 @@ import click
 
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import settle
-from ocihaul.cli.option_types import ParallelCount, PartSize
+from ocihaul.cli.options import ParallelCount, PartSize
 
 
 @click.command("cp")

@@ -177,7 +177,7 @@ def _mode(given: Mapping[str, Any]) -> Any:
 
 
 def _adaptive(given: Mapping[str, Any]) -> bool | None:
-    from ocihaul.cli.option_types import AUTO
+    from ocihaul.cli.options import AUTO
 
     return None if given["parallel"] is None else given["parallel"] == AUTO
 

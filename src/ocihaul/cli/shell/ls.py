@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ocihaul.cli.exit_codes import DONE
-from ocihaul.cli.formatting import size_text, time_text
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, client_at_work, settle
 from ocihaul.cli.shell.uri import ObjectUri
+from ocihaul.quantities import size_text, time_text
 
 if TYPE_CHECKING:
     from ocihaul.client import Client

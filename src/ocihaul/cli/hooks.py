@@ -1,4 +1,9 @@
-"""What a person wants to happen when the session parks: a command (`--on-park`), a login."""
+"""Commands that run beside a transfer: `--on-park` at a pause, `--on-finish`, `--on-failure`.
+
+A hook of the end has a minute, then it is ended with all it has started. What it does wrong is
+said in the log and does not change the exit status. A login (`--login auto`)
+begins at a pause, too.
+"""
 
 import contextlib
 import os
@@ -10,8 +15,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
-from ocihaul.cli.environment import environment_and_home
+from ocihaul.cli.process import environment_and_home
+from ocihaul.cli.run_result import RunResult
 from ocihaul.cli.session.login_offer import LoginOffer
 from ocihaul.config import Settings
 from ocihaul.events import Event, Listener, Notice, SessionPaused
@@ -163,3 +170,50 @@ def _end(child: "subprocess.Popen[bytes]") -> None:
             os.killpg(child.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(_GRACE)
+
+
+#: Seconds that a hook may take.
+LONGEST = 60.0
+
+
+def hook_environment(result: RunResult, log: Path | None) -> Mapping[str, str]:
+    """The variables that a hook gets; what there is none of is empty."""
+    return {
+        "OCIHAUL_STATE": result.state,
+        "OCIHAUL_OBJECT": environment_value(result.object),
+        "OCIHAUL_BYTES": str(result.bytes),
+        "OCIHAUL_EXIT": str(result.exit),
+        "OCIHAUL_REASON": environment_value(result.reason or ""),
+        "OCIHAUL_RECEIPT": environment_value(result.receipt or ""),
+        "OCIHAUL_LOG": environment_value("" if log is None else str(log)),
+    }
+
+
+def run_finish_hooks(
+    result: RunResult,
+    *,
+    on_finish: str | None,
+    on_failure: str | None,
+    log: Path | None,
+    say: Callable[[str], None],
+    monotonic: Callable[[], float] = time.monotonic,
+    longest: float = LONGEST,
+) -> None:
+    """Run those that are asked for, one after the other; what goes wrong is said through `say`."""
+    hooks = [("--on-finish", on_finish)]
+    if result.exit:
+        hooks.append(("--on-failure", on_failure))
+    environ = {**os.environ, **hook_environment(result, log)}
+    for flag, command in hooks:
+        if not command:
+            continue
+        until = monotonic() + longest
+        try:
+            ran = run_hook(command, environ, lambda until=until: monotonic() >= until)  # type: ignore[misc]
+        except (OSError, ValueError) as error:
+            say(f"{flag} could not be run: {error}")
+            continue
+        if ran is None:
+            say(f"{flag} was ended after {longest:.0f} s")
+        elif ran[0]:
+            say(f"{flag} ended with status {ran[0]}: {ran[1]}")
