@@ -298,7 +298,7 @@ class Client:
                 )
             except ObjectExistsError as error:
                 if compare_kept and request.stream is None and error.size is not None:
-                    from ocihaul.directories.content import compare_file  # noqa: PLC0415
+                    from ocihaul.directories.compare import compare_file  # noqa: PLC0415
 
                     error.same = compare_file(
                         request.source,

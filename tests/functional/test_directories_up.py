@@ -10,8 +10,7 @@ import pytest
 from ocihaul.directories import walk
 from ocihaul.directories.compare import SyncMode
 from ocihaul.directories.context import DirectoryContext
-from ocihaul.directories.filters import make_filter
-from ocihaul.directories.request import DirectoryUpload
+from ocihaul.directories.request import DirectoryUpload, make_filter
 from ocihaul.directories.results import DELETED, FAILED, Results
 from ocihaul.directories.upload import upload_all
 from ocihaul.emulator.faults import Fault

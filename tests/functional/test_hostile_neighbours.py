@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from ocihaul.directories import download as tree_download
-from ocihaul.directories.delete_local import _Tidying
-from ocihaul.directories.small_get import SmallObjects
+from ocihaul.directories.delete import _Tidying
+from ocihaul.directories.file_fetcher import SmallObjects
 from ocihaul.emulator import Fault
 from ocihaul.errors import LocalFileError, ServiceError, TransferCancelled
 from ocihaul.events import Event, PartFinished

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from ocihaul.directories.checkpoint import DirectoryCheckpoint, run_key
 from ocihaul.directories.checkpoint import Finished as FinishedFile
-from ocihaul.directories.filters import make_filter
 from ocihaul.directories.names import folded, object_name, printable, relative_path
+from ocihaul.directories.request import make_filter
 from ocihaul.errors import JournalError, ReceiptError, UsageError
 from ocihaul.events import ignore
 from ocihaul.filesystem import FileSystem

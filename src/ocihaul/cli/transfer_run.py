@@ -19,8 +19,15 @@ from ocihaul.cli.event_text import LineStyle
 from ocihaul.cli.exit_codes import UNREAD, exit_code
 from ocihaul.cli.invocation import Invocation, is_terminal
 from ocihaul.cli.process import environment_and_home
-from ocihaul.cli.progress import PlainOutput, Reporter, Screen, heartbeat
-from ocihaul.cli.quiet_start import SHORT
+from ocihaul.cli.progress import (
+    SHORT,
+    PlainOutput,
+    Reporter,
+    Screen,
+    StatusBar,
+    can_draw,
+    heartbeat,
+)
 from ocihaul.cli.run_result import (
     FileCounts,
     LogOrigin,
@@ -30,7 +37,6 @@ from ocihaul.cli.run_result import (
     state_of,
 )
 from ocihaul.cli.signals import Stopper, stopping
-from ocihaul.cli.status_bar import StatusBar, can_draw
 from ocihaul.cli.transfer_log import LogOptions, log_options
 from ocihaul.errors import UsageError
 from ocihaul.events import AnyEvent
@@ -39,8 +45,8 @@ from ocihaul.printing import write_lines
 if TYPE_CHECKING:
     # Few transfers have them.
     from ocihaul.cli.notifications import TransferNotifier
+    from ocihaul.cli.report import TransferReport
     from ocihaul.cli.transfer_log import JsonLog, LogFile
-    from ocihaul.cli.transfer_report import TransferReport
 
 
 class LogChannel(Protocol):
@@ -311,7 +317,7 @@ def _after(run: TransferRun, result: RunResult, options: LogOptions) -> None:
 def _report(options: LogOptions, origin: LogOrigin, *, directory: bool) -> "TransferReport | None":
     if options.report is None:
         return None
-    from ocihaul.cli.transfer_report import TransferReport
+    from ocihaul.cli.report import TransferReport
 
     log = options.file if options.format == "json" else None
     return TransferReport(options.report, origin, directory=directory, log=log)

@@ -15,8 +15,8 @@ from ocihaul.cluster.ranges import FetchRanges, FetchRangesJob
 from ocihaul.cluster.tasks import Tasks, new_id
 from ocihaul.config import Settings
 from ocihaul.directories.file_tasks import FetchObject, FileTasks, Outcome, SendFile
-from ocihaul.directories.filters import EVERYTHING
 from ocihaul.directories.request import (
+    EVERYTHING,
     DirectoryDownload,
     DirectoryUpload,
 )

@@ -10,7 +10,7 @@ from ocihaul.directories.bucket_index import BucketIndex, odd_entry
 from ocihaul.directories.checkpoint import Finished, run_key
 from ocihaul.directories.compare import SyncAction, judge_download
 from ocihaul.directories.context import DirectoryContext
-from ocihaul.directories.delete_local import delete_files, holds_files
+from ocihaul.directories.delete import delete_files, holds_files
 from ocihaul.directories.destination import Destination, check_root
 from ocihaul.directories.file_fetcher import FileFetcher, is_small
 from ocihaul.directories.file_tasks import DIFFERENT, SAME, FetchObject, FileTasks, Outcome

@@ -128,7 +128,7 @@ def run(
             executor=executor,
         )
         if hooks.count_ahead and not request.dry_run:
-            from ocihaul.directories.counting import counting  # noqa: PLC0415  start-up time
+            from ocihaul.directories.progress import counting  # noqa: PLC0415  start-up time
 
             opened.enter_context(counting(request, storage, meter))
         match request:

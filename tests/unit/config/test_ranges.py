@@ -18,7 +18,7 @@ from ocihaul.config.profile import attempts, check_endpoint, seconds
 from ocihaul.config.resolve import find_session_options
 from ocihaul.config.settings import Found, duration, parse_bandwidth, size
 from ocihaul.config.sources import Places
-from ocihaul.directories.filters import LONGEST_PATTERN, make_filter
+from ocihaul.directories.request import LONGEST_PATTERN, make_filter
 from ocihaul.errors import ConfigError, UsageError
 from ocihaul.hosts import Origin
 from ocihaul.transfer.download.request import validate_options

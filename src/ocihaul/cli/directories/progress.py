@@ -13,9 +13,8 @@ from ocihaul.cli.event_text import (
     is_public,
     is_routine,
 )
-from ocihaul.cli.progress import Screen
+from ocihaul.cli.progress import QuietStart, Screen
 from ocihaul.cli.progress_text import Piece, directory_text, status_line
-from ocihaul.cli.quiet_start import QuietStart
 from ocihaul.events import (
     AttemptFinished,
     BytesFound,

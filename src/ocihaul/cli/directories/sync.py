@@ -18,7 +18,7 @@ from ocihaul.printing import write_lines
 if TYPE_CHECKING:
     from ocihaul.directories.compare import SyncMode
 
-COMMAND = ("os", "object", "sync")
+_SYNC = ("os", "object", "sync")
 
 
 @click.command("sync")
@@ -50,7 +50,7 @@ def sync(context: click.Context, /, **options: Any) -> None:
     for objects that were sent in parts the service is asked. A file that fails does not stop the
     others.
     """
-    invocation = settle(context, options, command=COMMAND)
+    invocation = settle(context, options, command=_SYNC)
     given = invocation.options
     from ocihaul.cli.options import OF_UPLOADS, check_required, refuse_both
     from ocihaul.errors import UsageError
@@ -73,8 +73,7 @@ def sync(context: click.Context, /, **options: Any) -> None:
 def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.cli.directories.run import run_directory
     from ocihaul.cli.directories.summary import DELETE, UPLOAD
-    from ocihaul.directories.filters import make_filter
-    from ocihaul.directories.request import DirectoryUpload
+    from ocihaul.directories.request import DirectoryUpload, make_filter
     from ocihaul.directories.results import EXTRA, SKIPPED, UPLOADED, Results
     from ocihaul.directories.walk import check_root
     from ocihaul.transfer.upload.request import UploadRequest
@@ -131,8 +130,7 @@ def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.cli.directories.summary import DELETE_FILES, DOWNLOAD
     from ocihaul.cli.options import customer_key, namespace_or_none
     from ocihaul.directories.destination import check_root
-    from ocihaul.directories.filters import make_filter
-    from ocihaul.directories.request import DirectoryDownload
+    from ocihaul.directories.request import DirectoryDownload, make_filter
     from ocihaul.directories.results import DELETED, DOWNLOADED, SKIPPED, Results
 
     root, prefix = shared.directory(given["dest_dir"]), given.get("prefix") or ""

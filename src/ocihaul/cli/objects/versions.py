@@ -104,7 +104,7 @@ def _bulk_delete_versions() -> None:
 def _run(invocation: Invocation) -> int:
     from ocihaul.cli.objects.bucket_emptying import delete_all, versions
     from ocihaul.cli.options import namespace_or_none
-    from ocihaul.directories.filters import make_filter
+    from ocihaul.directories.request import make_filter
     from ocihaul.storage.values import PAGE
 
     options = invocation.options
