@@ -20,7 +20,7 @@ from ocihaul.errors import JournalError, ReceiptError, UsageError
 from ocihaul.events import ignore
 from ocihaul.filesystem import FileSystem
 from ocihaul.report.page import LARGEST, ReportContents, page
-from ocihaul.report.reader import LogReader
+from ocihaul.report.runs import LogReader
 from ocihaul.storage.names import quoted
 from ocihaul.transfer.checksum import SentPart
 from ocihaul.transfer.download.checkpoint import DownloadCheckpoint, FinishedRange

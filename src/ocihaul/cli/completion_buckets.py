@@ -75,7 +75,7 @@ def _settings(values: Mapping[str, str]) -> "Settings":
 def _asked(settings: "Settings", ask: Callable[["Client"], Iterator[str]]) -> Sequence[str]:
     """What a client that renews nothing is told within `PATIENCE`."""
     from ocihaul.client import Client
-    from ocihaul.session.diagnostics.present import present_credential
+    from ocihaul.session.diagnostics.probe import present_credential
 
     credentials = None
     if settings.auth == "security_token":

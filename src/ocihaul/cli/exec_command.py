@@ -77,7 +77,7 @@ def _exec(
     from ocihaul.errors import TransferCancelled
     from ocihaul.events import audience
     from ocihaul.printing import say
-    from ocihaul.session.keeper.keeper import close_gently
+    from ocihaul.session.keeper import close_gently
     from ocihaul.session.session import Session
 
     environ = child_environment(os.environ, settings, given)

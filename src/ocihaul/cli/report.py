@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ocihaul.cli.run_result import LogOrigin, RunResult
     from ocihaul.cli.transfer_run import JsonChannel
     from ocihaul.report.page import ReceiptRow
-    from ocihaul.report.reader import LogReader
+    from ocihaul.report.runs import LogReader
 
 
 _SINCE = "30d"
@@ -50,9 +50,7 @@ def report(context: click.Context, /, **options: Any) -> None:
     _run(invocation, logs or _from_settings(invocation))
 
 
-def _from_settings(invocation: Invocation) -> "Sequence[str]":
-    from ocihaul.errors import UsageError
-
+def _from_settings(invocation: Invocation) -> Sequence[str]:
     known = invocation.given.values.get("log_file") or os.environ.get("OCIHAUL_LOG_FILE")
     if not known:
         raise UsageError(
@@ -62,12 +60,10 @@ def _from_settings(invocation: Invocation) -> "Sequence[str]":
     return [os.path.expanduser(str(known))]  # noqa: PTH111  a text, as the arguments are
 
 
-def _run(invocation: Invocation, logs: "Sequence[str]") -> None:
-    import time
-
+def _run(invocation: Invocation, logs: Sequence[str]) -> None:
     from ocihaul.clock import local_time
     from ocihaul.errors import OutputError
-    from ocihaul.report.reader import LogReader
+    from ocihaul.report.runs import LogReader
 
     target = str(invocation.options.get("output_file") or "report.html")
     _refuse_log(target, logs)
@@ -87,10 +83,7 @@ def _run(invocation: Invocation, logs: "Sequence[str]") -> None:
     invocation.tell(headline if target == STREAM else f"{headline} The page is {target}")
 
 
-def _refuse_log(target: str, logs: "Sequence[str]") -> None:
-    from pathlib import Path
-
-    from ocihaul.errors import UsageError
+def _refuse_log(target: str, logs: Sequence[str]) -> None:
 
     files = [Path(each) for each in logs if each != STREAM]
     page = Path(target)
@@ -103,7 +96,6 @@ def _refuse_log(target: str, logs: "Sequence[str]") -> None:
 
 def _since(now: datetime, text: str) -> datetime:
     from ocihaul.cli.options import age
-    from ocihaul.errors import UsageError
 
     try:
         return now - timedelta(seconds=age(text, "--since"))
@@ -292,7 +284,7 @@ class TransferReport:
         """`log` is the JSON log file with the runs before this one, if there is one."""
         from ocihaul.cli.transfer_log import JsonLog
         from ocihaul.clock import local_time
-        from ocihaul.report.reader import LogReader
+        from ocihaul.report.runs import LogReader
 
         self._path = path
         self._run = origin.run

@@ -166,7 +166,7 @@ def update_metrics(path: Path, result: RunResult, now: float) -> None:
     many have failed) is read from the file that is there; where it cannot be read, counting begins
     anew.
     """
-    from ocihaul.session.keeper.reporting import write_metrics
+    from ocihaul.session.keeper import write_metrics
 
     write_metrics(path, transfer_exposition(result, now, earlier=_read(path)))
 
@@ -188,7 +188,7 @@ def transfer_exposition(result: RunResult, now: float, *, earlier: Mapping[str, 
 
 
 def _lines(result: RunResult, now: float, earlier: Mapping[str, float]) -> Iterator[str]:
-    from ocihaul.session.keeper.reporting import head, labels, number
+    from ocihaul.session.keeper import head, labels, number
 
     good = result.exit == 0 and result.state != KEPT_DIFFERENT  # then nothing was backed up
     success = now if good else earlier.get(_SUCCESS)

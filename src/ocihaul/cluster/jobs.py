@@ -20,7 +20,7 @@ from ocihaul.config import Flags, resolve
 from ocihaul.config.settings import Bandwidth
 from ocihaul.errors import OcihaulError, TransferCancelled
 from ocihaul.events import ignore
-from ocihaul.integrations.dask.shared import SharedSession
+from ocihaul.integrations.dask.messages import SharedSession
 from ocihaul.resources import Resources
 from ocihaul.session.session import home_directory
 from ocihaul.transfer.workers import AbandonedError

@@ -27,7 +27,7 @@ from ocihaul.cli.session.profiles import (
 if TYPE_CHECKING:
     from ocihaul.config import Settings
     from ocihaul.events import Event, Listener
-    from ocihaul.session.keeper.keeper import ProfileSupervisor
+    from ocihaul.session.keeper import ProfileSupervisor
 
 _KEEP = ("session", "keep")
 #: How long `--once` may wait for an auth service that does not answer, seconds.
@@ -79,8 +79,7 @@ def _keep(
     metrics_file: Path | None,
 ) -> int:
     with signals() as wait:
-        from ocihaul.session.keeper.keeper import Keeper
-        from ocihaul.session.keeper.reporting import Notifier
+        from ocihaul.session.keeper import Keeper, Notifier
 
         keeper = Keeper(
             _supervisors(names, load, log),
@@ -117,7 +116,7 @@ def _once(
                 codes.add(FAILED if isinstance(error, SessionExpiredError) else exit_code(error))
         timeout.cancel()
     if metrics_file is not None:
-        from ocihaul.session.keeper.reporting import exposition, write_metrics
+        from ocihaul.session.keeper import exposition, write_metrics
 
         text = exposition((supervisor.sample() for supervisor in supervisors), keeper_up=False)
         write_metrics(metrics_file, text)
@@ -127,7 +126,7 @@ def _once(
 def _supervisors(
     names: Sequence[str], load: "Callable[[str], Settings]", log: "KeeperLog"
 ) -> "list[ProfileSupervisor]":
-    from ocihaul.session.keeper.keeper import ProfileSupervisor
+    from ocihaul.session.keeper import ProfileSupervisor
 
     return [ProfileSupervisor(name, partial(load, name), log.listener(name)) for name in names]
 

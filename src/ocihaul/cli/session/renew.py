@@ -45,7 +45,7 @@ def _refresh(given: Given, profile: str, say: Say) -> int:
     from ocihaul.clock import ServerClock, moment
     from ocihaul.errors import RenewalUnavailable, SessionExpiredError, TransferCancelled
     from ocihaul.filesystem import UNSYNCED
-    from ocihaul.session.manual_refresh import ATTEMPTS, refresh_once
+    from ocihaul.session.providers import ATTEMPTS, refresh_once
     from ocihaul.session.session import dialer_for, refresh_for, store_for
 
     settings = session_settings(given, profile, command=_REFRESH)
@@ -98,7 +98,6 @@ def _mint(given: Given) -> int:
     from dataclasses import replace
 
     from ocihaul.cli.session.login import lasting, run_mint, say_event
-    from ocihaul.cli.session.profiles import say_notice
     from ocihaul.cli.signals import stopping
     from ocihaul.config import resolve
     from ocihaul.printing import say

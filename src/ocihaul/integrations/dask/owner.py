@@ -21,11 +21,13 @@ from ocihaul.integrations.dask.messages import (
     CREDENTIAL,
     REJECTED,
     Message,
+    SharedSession,
     answer,
     failure,
+    provide,
     refusal,
+    withdraw,
 )
-from ocihaul.integrations.dask.shared import SharedSession, provide, withdraw
 from ocihaul.integrations.dask.worker import SharePlugin
 
 if TYPE_CHECKING:
