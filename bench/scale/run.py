@@ -408,13 +408,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="*", choices=list(MEASUREMENTS), default=list(MEASUREMENTS))
     parser.add_argument("--dry", action="store_true", help="write nothing")
+    parser.add_argument("--keep", action="store_true", help="the other figures of the last run")
     options = parser.parse_args()
     found: dict[str, Any] = {
         "machine": f"{os.cpu_count()} shared cores",
         "load": os.getloadavg()[0],
-        "options": {name: value for name, value in vars(options).items() if name != "dry"},
+        "options": {
+            name: value for name, value in vars(options).items() if name not in {"dry", "keep"}
+        },
         "samples": {},
     }
+    if options.keep:
+        last = json.loads(RESULTS.read_text(encoding="utf-8"))
+        found["samples"] = last["samples"]
+        found["options"]["size"] = last["options"]["size"]
     for name in options.only:
         found["samples"][name] = MEASUREMENTS[name](options)
     lines = table(found)

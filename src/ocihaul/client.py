@@ -62,6 +62,12 @@ class Client:
     thread, and `cancel`, an event that ends it with TransferCancelled once it is set: what is
     finished is kept, and the same call resumes. Errors are OcihaulError; what only the session or
     the service can say is SessionError, ServiceError or NetworkError in all of them.
+
+    Transfers take an `executor`: a synchronous `distributed.Client`, by whose cluster's workers the
+    files, parts and ranges are moved, while this process plans, proves and remembers
+    (docs/dask.md). The session is shared with them for as long as the call lasts, over TLS; over
+    plain tcp to another machine only with `allow_plain_tcp`. Raises UsageError for what workers
+    cannot do, SourceError that names a worker which does not see the same files.
     """
 
     def __init__(
@@ -212,6 +218,7 @@ class Client:
         listener: Listener = ignore,
         cancel: threading.Event | None = None,
         executor: "distributed.Client | None" = None,
+        allow_plain_tcp: bool = False,
         **options: "Unpack[UploadOptions]",
     ) -> "UploadResult":
         """Upload one file or stream as an object, and return when the service has it whole.
@@ -256,6 +263,7 @@ class Client:
             listener=listener,
             cancel=cancel,
             executor=executor,
+            allow_plain_tcp=allow_plain_tcp,
         )
 
     def run_upload(
@@ -319,6 +327,7 @@ class Client:
         listener: Listener = ignore,
         cancel: threading.Event | None = None,
         executor: "distributed.Client | None" = None,
+        allow_plain_tcp: bool = False,
         **options: "Unpack[DownloadOptions]",
     ) -> "DownloadResult":
         """Download one object to a file, and return when all of it is there and compared.
@@ -345,7 +354,13 @@ class Client:
             target=Path(target) if isinstance(target, (str, os.PathLike)) else target,
             **checked(options, DownloadOptions),
         )
-        return self.run_download(request, listener=listener, cancel=cancel, executor=executor)
+        return self.run_download(
+            request,
+            listener=listener,
+            cancel=cancel,
+            executor=executor,
+            allow_plain_tcp=allow_plain_tcp,
+        )
 
     def run_download(
         self,
@@ -385,6 +400,7 @@ class Client:
         listener: Listener = ignore,
         cancel: threading.Event | None = None,
         executor: "distributed.Client | None" = None,
+        allow_plain_tcp: bool = False,
         **options: "Unpack[DirectoryUploadOptions]",
     ) -> "DirectoryResult":
         """Upload all files below a directory, and return when each was tried.
@@ -416,7 +432,12 @@ class Client:
         check_root(root, parameter="directory")
         request = upload_of(root, bucket, prefix, namespace or "", given)
         return self.run_directory(
-            request, adaptive=adaptive, listener=listener, cancel=cancel, executor=executor
+            request,
+            adaptive=adaptive,
+            listener=listener,
+            cancel=cancel,
+            executor=executor,
+            allow_plain_tcp=allow_plain_tcp,
         )
 
     def download_directory(
@@ -429,6 +450,7 @@ class Client:
         listener: Listener = ignore,
         cancel: threading.Event | None = None,
         executor: "distributed.Client | None" = None,
+        allow_plain_tcp: bool = False,
         **options: "Unpack[DirectoryDownloadOptions]",
     ) -> "DirectoryResult":
         """Download all objects under a prefix, and return when each was tried.
@@ -456,7 +478,12 @@ class Client:
         check_root(root, parameter="directory")
         request = download_of(bucket, root, prefix, namespace or "", given)
         return self.run_directory(
-            request, adaptive=adaptive, listener=listener, cancel=cancel, executor=executor
+            request,
+            adaptive=adaptive,
+            listener=listener,
+            cancel=cancel,
+            executor=executor,
+            allow_plain_tcp=allow_plain_tcp,
         )
 
     def run_directory(
@@ -521,7 +548,8 @@ class Client:
             self._resources.settings,
             self._resources.session(),
             call,
-            lambda: self._resources.namespace(call.storage),
+            request,
+            own_namespace=lambda: self._resources.namespace(call.storage),
             allow_plain_tcp=allow_plain_tcp,
         ) as workers:
             yield workers

@@ -109,8 +109,12 @@ def cluster(
     tls: bool = True,
     threads: int = 8,
     cwd: Path | None = None,
+    scheduler: tuple[str, ...] = (),
 ) -> Iterator[Cluster]:
-    """A scheduler and so many workers with `threads` each in `cwd`, named w0, w1, …"""
+    """A scheduler and so many workers with `threads` each in `cwd`, named w0, w1, …
+
+    `scheduler` are more of its options.
+    """
     made = Cluster(directory, certificates(directory) if tls else {}, threads=threads)
     try:
         file = directory / "scheduler.json"
@@ -118,7 +122,7 @@ def cluster(
         scheme = ("--protocol", "tls" if tls else "tcp")
         web = ("--dashboard-address", "127.0.0.1:0")
         where = ("--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file))
-        made.start("scheduler", "scheduler", *where, *scheme, *web)
+        made.start("scheduler", "scheduler", *where, *scheme, *web, *scheduler)
         until = time.monotonic() + 60
         while not _is_json(file):
             assert time.monotonic() < until, made.log("scheduler")

@@ -43,6 +43,7 @@ class Node:
             "tls://ocihaul-dask:8786": "",  # known once the scheduler is there
             "/data": str(tmp_path / "data"),
             "/state": str(tmp_path / "state"),
+            "/tmp/state": str(tmp_path / "worker-state"),  # noqa: S108  the container's
             "/tmp": str(tmp_path / "scratch"),  # noqa: S108  the container's
             "$(POD)": "pod-0",
         }

@@ -15,6 +15,7 @@ import pytest
 
 from ocihaul.client import Client
 from ocihaul.emulator import Fault
+from ocihaul.emulator.log import LogEntry
 from ocihaul.errors import SourceError
 from ocihaul.events import Notice
 from tests.functional.dask_cluster import Cluster, cluster
@@ -142,6 +143,14 @@ def test_an_older_version_is_refused_by_name(dask: Cluster, w: World, tmp_path: 
         assert w.oci.log.count(operation="CreateMultipartUpload") == 0
     finally:
         dask.kill("old")
+
+
+def test_an_older_scheduler_is_refused(w: World, tmp_path: Path) -> None:
+    (tmp_path / "alone").mkdir()
+    with cluster(tmp_path / "alone", 1, scheduler=preload(tmp_path, OLD)) as alone:
+        ran = w.run(*put(w.file(2 * MIB), *by_dask(alone)))
+    assert ran.code == 2
+    assert "the scheduler has another version: it has ocihaul 0.0.9" in ran.err
 
 
 def test_plain_tcp_is_refused(w: World) -> None:
@@ -283,7 +292,19 @@ def parts_that_came(w: World) -> int:
 
 
 def wait_for_parts(w: World, count: int) -> None:
-    w.oci.log.wait_for(lambda _: parts_that_came(w) >= count)
+    wait_for(w, "UploadPart", count)
+
+
+def wait_for(w: World, operation: str, count: int) -> None:
+    """Wait until so many of these have gone well."""
+    good: set[int] = set()
+
+    def enough(entry: LogEntry) -> bool:
+        if entry.operation == operation and entry.status == 200:
+            good.add(entry.sequence)
+        return len(good) >= count
+
+    w.oci.log.wait_for(enough, timeout=60)
 
 
 def test_a_killed_workers_parts_are_done_by_others(dask: Cluster, w: World) -> None:
@@ -317,7 +338,7 @@ def test_a_late_worker_gets_its_share(dask: Cluster, w: World, tmp_path: Path) -
 
     thread = threading.Thread(target=upload)
     thread.start()
-    w.oci.log.wait_for(lambda entry: entry.operation == "UploadPart")
+    w.oci.log.wait_for(lambda entry: entry.operation == "UploadPart", timeout=60)
     try:
         dask.start_worker("late")
         dask.start_worker("old", *preload(tmp_path, OLD))
@@ -400,14 +421,14 @@ def test_a_directory_outlives_a_killed_worker_and_then_the_scheduler(
     src = make(tmp_path / "src", *names)
     for name in names[::3]:  # they are there, with another content: replaced by their etag
         w.oci.put_object("backups", name, b"older")
-    slow(w, "PutObject", 0.03)
+    slow(w, "PutObject", 0.06)
     (tmp_path / "alone").mkdir()
     sync = command("sync", "--src-dir", str(src), "--delete")
     with cluster(tmp_path / "alone", 3, threads=2) as alone:
         running = w.start(*sync, *by_dask(alone))
-        w.oci.log.wait_for(lambda _: w.oci.log.count(operation="PutObject") > 100)
+        wait_for(w, "PutObject", 100)
         alone.kill("w0")
-        w.oci.log.wait_for(lambda _: w.oci.log.count(operation="PutObject") > 450)
+        wait_for(w, "PutObject", 450)
         alone.kill("scheduler")
         ran = w.finish(running)
     assert ran.code == 75, ran.err
@@ -419,6 +440,21 @@ def test_a_directory_outlives_a_killed_worker_and_then_the_scheduler(
     }
     # Twice at most: two batches of the killed worker. What the last ones had sent is seen by name.
     assert w.oci.log.count(operation="PutObject", status=200) <= len(names) + 2 * 64
+
+
+def test_a_file_that_changes_is_no_object(dask: Cluster, w: World) -> None:
+    source = w.file(3 * PARTS * MIB)
+    slow(w, "UploadPart")
+    running = w.start(*put(source, *by_dask(dask)))
+    wait_for_parts(w, 6)
+    with source.open("r+b") as file:
+        file.write(b"another writer")
+    ran = w.finish(running)
+    assert ran.code == 1, ran.err
+    assert "has changed while it was read" in ran.err
+    assert w.oci.log.count(operation="CommitMultipartUpload") == 0
+    assert w.oci.log.count(operation="AbortMultipartUpload") == 1
+    assert w.oci.object_names("backups") == []
 
 
 def test_no_more_is_under_way_than_the_workers_can_do(
@@ -440,7 +476,7 @@ def test_no_more_is_under_way_than_the_workers_can_do(
     with Client(w.settings()) as client:
         done = client.upload_directory(src, "backups", namespace="ns1", executor=dask.client)
     assert done.transferred == 400
-    assert 3 * dask.threads <= most <= 2 * 3 * dask.threads
+    assert dask.threads <= most <= 2 * 3 * dask.threads
 
 
 def test_no_secret_of_a_transfer_stands_anywhere(dask: Cluster, w: World) -> None:
@@ -479,3 +515,24 @@ def tasks_of(dask_scheduler: Any) -> bytes:
 def plugins_of(dask_scheduler: Any) -> bytes:
     """What each worker that comes is given."""
     return bytes(cloudpickle.dumps(dask_scheduler.worker_plugins))
+
+
+def test_workers_that_die_one_after_the_other_end_nothing(w: World, tmp_path: Path) -> None:
+    """Also in the moments in which one is asked, or has its answer not told yet."""
+    source = w.file(40 * MIB)
+    slow(w, "UploadPart", 0.4)
+    (tmp_path / "alone").mkdir()
+    with cluster(tmp_path / "alone", 3, threads=1) as alone:
+        running = w.start(*put(source, *by_dask(alone)))
+        wait_for_parts(w, 3)
+        killed = 0
+        while running.poll() is None and killed < 3:
+            alone.kill(f"w{killed % 3}")
+            alone.add_worker(f"w{killed % 3}")
+            killed += 1
+        ran = w.finish(running)
+    assert ran.code == 0, ran.err
+    assert w.arrived_whole(source)
+    assert killed >= 2
+    # One at work, and one whose answer nobody had heard.
+    assert parts_that_came(w) <= 40 + 2 * killed

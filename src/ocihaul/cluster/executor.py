@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,12 +46,17 @@ PATIENCE = 600.0
 
 @dataclass(frozen=True, slots=True)
 class ClusterExecutor:
-    """Sends and fetches by the workers of a cluster; for uploads, downloads and directories."""
+    """Sends and fetches by the workers of a cluster; for uploads, downloads and directories.
+
+    Unless it is `eager`, workers are not asked about each large file before its first part.
+    """
 
     cluster: "distributed.Client"
     service: Service
     call: CallScope
+    eager: bool = True
     patience: float = PATIENCE
+    same_version: set[str] = field(default_factory=set)
 
     @property
     def slots(self) -> int:
@@ -101,8 +106,9 @@ class ClusterExecutor:
 
     def check_file(self, path: Path) -> None:
         """Raise SourceError, which names each worker that does not see the same file."""
-        with self._tasks(SeesFile(new_id(), __version__, _proof(path)), _nothing):
-            return
+        if self.eager:
+            with self._tasks(SeesFile(new_id(), __version__, _proof(path)), _nothing):
+                return
 
     @contextmanager
     def sending_parts(
@@ -112,7 +118,7 @@ class ClusterExecutor:
         proof = _proof(upload.request.source)
         job = SendPartsJob(new_id(), __version__, self.service, upload, proof)
         parts = SendParts(told)
-        with self._tasks(job, parts.handle) as tasks:
+        with self._tasks(job, parts.handle, eager=False) as tasks:  # `check_file` has asked
             parts.attach(tasks)
             yield parts
 
@@ -124,7 +130,7 @@ class ClusterExecutor:
         with proved(str(remote.target.parent)) as proof:
             job = FetchRangesJob(new_id(), __version__, self.service, remote, proof)
             ranges = FetchRanges(told)
-            with self._tasks(job, ranges.handle) as tasks:
+            with self._tasks(job, ranges.handle, eager=self.eager) as tasks:
                 ranges.attach(tasks)
                 yield ranges
 
@@ -135,6 +141,7 @@ class ClusterExecutor:
         *,
         check: Callable[[], None] | None = None,
         listener: Listener | None = None,
+        eager: bool = True,
     ) -> AbstractContextManager[Tasks[Any]]:
         return Tasks(
             self.cluster,
@@ -144,6 +151,8 @@ class ClusterExecutor:
             listener=listener or self.call.listener,
             patience=self.patience,
             check=check,
+            eager=eager,
+            same_version=self.same_version,
         )
 
 
@@ -153,12 +162,14 @@ def cluster_executor(
     settings: Settings,
     session: Session | None,
     call: CallScope,
-    namespace: Callable[[], str],
+    request: UploadRequest | DownloadRequest | DirectoryRequest,
     *,
+    own_namespace: Callable[[], str],
     allow_plain_tcp: bool = False,
 ) -> Iterator[ClusterExecutor]:
     """Share the session with the workers for as long as the context lasts.
 
+    `own_namespace` is asked where the request has none.
     Raises UsageError for what is no synchronous client of a cluster, where no session signs, and
     for plain tcp to another machine.
     """
@@ -174,7 +185,7 @@ def cluster_executor(
     with share(cluster, session, name=name, allow_plain_tcp=allow_plain_tcp) as shared:
         service = Service(
             session=shared,
-            endpoint=call.storage.base_url(namespace()),
+            endpoint=call.storage.base_url(_namespace(request) or own_namespace()),
             plain_http=settings.plain_http,
             connection_timeout=settings.connection_timeout,
             read_timeout=settings.read_timeout,
@@ -183,7 +194,12 @@ def cluster_executor(
             cert_bundle=None if settings.cert_bundle is None else str(settings.cert_bundle),
             bandwidth=settings.bandwidth,
         )
-        yield ClusterExecutor(cluster, service, call)
+        one_object = isinstance(request, UploadRequest | DownloadRequest)
+        yield ClusterExecutor(cluster, service, call, eager=one_object)
+
+
+def _namespace(request: UploadRequest | DownloadRequest | DirectoryRequest) -> str:
+    return request.each.namespace if isinstance(request, DirectoryUpload) else request.namespace
 
 
 def _proof(source: Path) -> FileProof:

@@ -5,19 +5,21 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from ocihaul.cluster.jobs import Answer, Service
 from ocihaul.cluster.proof import DirectoryProof, sees_directory
 from ocihaul.cluster.tasks import Tasks
+from ocihaul.cluster.workers import NoWorkerLeft
 from ocihaul.directories.destination import Destination
 from ocihaul.directories.file_fetcher import FileFetcher
 from ocihaul.directories.file_sender import FileSender
 from ocihaul.directories.file_tasks import FAILED, FetchObject, Outcome, SendFile
 from ocihaul.directories.names import disk_path
 from ocihaul.directories.request import DirectoryDownload, DirectoryUpload
-from ocihaul.errors import TransferCancelled
+from ocihaul.directories.workers import is_outage
+from ocihaul.errors import ServiceError, TransferCancelled
 from ocihaul.events import ignore
 from ocihaul.resources import CallScope
 from ocihaul.storage.calls import Headers
@@ -184,6 +186,12 @@ class _OpenFetching:
         )
 
 
+def _may_be_local(outcome: Outcome) -> bool:
+    """Whether it failed for the network or the disk, which another worker may have in order."""
+    error = outcome.error
+    return error is not None and is_outage(error) and not isinstance(error, ServiceError)
+
+
 class Batches(Generic[T]):
     """Gathers tasks until they are a batch, and takes what came of them apart again."""
 
@@ -218,14 +226,31 @@ class Batches(Generic[T]):
             self._tasks.put(batch)
 
     def handle(self, batch: list[T], answer: Answer) -> None:
-        """Tell what came of each."""
+        """Tell what came of each; what may be that worker's own trouble is tried elsewhere."""
+        again: list[tuple[T, Outcome]] = []
         for task, outcome in zip(batch, answer.value, strict=True):
             if isinstance(outcome, Unseen):
                 self._not_seen(answer.address, outcome.reason)
                 self._here(task)
+            elif _may_be_local(outcome) and not task.is_second:
+                again.append((task, outcome))
             else:
                 self._sound.add(answer.address)
                 self._note(task, outcome)
+        if again and not self._elsewhere([task for task, _ in again], answer.address):
+            for task, outcome in again:
+                self._note(task, outcome)
+
+    def _elsewhere(self, batch: list[T], address: str) -> bool:
+        """Have them tried by another worker; False where there is none."""
+        if self._tasks is None:
+            return False
+        try:
+            second = [replace(task, is_second=True) for task in batch]
+            self._tasks.again(second, without=frozenset({address}))
+        except NoWorkerLeft:
+            return False
+        return True
 
     def _not_seen(self, address: str, reason: str) -> None:
         """A worker that has seen nothing right sees other files; the caches of others are late."""

@@ -1,7 +1,9 @@
 """How a worker shows that it sees the same files as the driver."""
 
 import os
+import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,6 +13,12 @@ import crc32c
 
 from ocihaul.errors import LocalFileError
 
+#: What a proof begins with, and how it is called.
+_MARK = "ocihaul: a proof for workers: "
+_NAME = re.compile(r"\.[0-9a-f]{16}\.ocihaul", re.ASCII)
+#: A proof that old is of a driver that was killed, seconds; and none is larger, bytes.
+_OLD = 2 * 86400.0
+_SMALL = 100
 #: Of both ends of a file, bytes.
 _END = 2**20
 
@@ -76,8 +84,9 @@ class DirectoryProof:
 @contextmanager
 def proved(directory: str) -> Iterator[DirectoryProof]:
     """Put a proof into the directory for as long as the context lasts. Raises LocalFileError."""
+    _remove_old(directory)
     name = f".{secrets.token_hex(8)}.ocihaul"
-    proof = DirectoryProof(directory, name, secrets.token_hex(16))
+    proof = DirectoryProof(directory, name, _MARK + secrets.token_hex(16))
     path = Path(directory, name)
     try:
         path.write_text(proof.text, encoding="ascii")
@@ -88,6 +97,19 @@ def proved(directory: str) -> Iterator[DirectoryProof]:
     finally:
         with suppress(OSError):
             path.unlink()
+
+
+def _remove_old(directory: str) -> None:
+    """Remove what drivers have left that were killed."""
+    with suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            if not _NAME.fullmatch(entry.name):
+                continue
+            with suppress(OSError, ValueError):
+                status = entry.stat(follow_symlinks=False)
+                old = time.time() - status.st_mtime > _OLD and status.st_size < _SMALL
+                if old and Path(entry.path).read_text(encoding="ascii").startswith(_MARK):
+                    Path(entry.path).unlink()
 
 
 def sees_directory(path: str) -> str | None:

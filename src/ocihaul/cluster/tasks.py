@@ -6,18 +6,21 @@ worker that is unfit or whose network is broken) is brought again, elsewhere.
 """
 
 import concurrent.futures
+import math
 import queue
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker
 
 from ocihaul.cluster.jobs import Answer, Job, WorkerFault, run_task, stop_job
-from ocihaul.cluster.workers import Workers
+from ocihaul.cluster.workers import NoWorkerLeft, Workers
 from ocihaul.errors import (
     ChecksumError,
     LocalFileError,
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 _FOR_EACH_THREAD = 2
 #: Seconds between two looks at a stop, at the scheduler and at who is there.
 _GLANCE = 0.2
+#: How long workers may take to end what they are at: put it on their disks, or stop. Seconds.
+_PATIENCE, _HURRY = 120.0, 5.0
 #: How often a task is brought again that Dask has given up, as workers died with it. Dask itself
 #: tries four times.
 _MOST_DEATHS = 25
@@ -81,7 +86,7 @@ class Tasks(Generic[P]):
     """The tasks of one job. Use it as a context, in one thread.
 
     `handle` gets the payload and the answer of each that has ended. `check` is called now and then,
-    and may raise.
+    and may raise. `eager` and `same_version` are as for `Workers`.
     """
 
     def __init__(
@@ -94,6 +99,8 @@ class Tasks(Generic[P]):
         listener: Listener,
         patience: float,
         check: Callable[[], None] | None = None,
+        eager: bool = True,
+        same_version: set[str] | None = None,
     ) -> None:
         self._cluster = cluster
         self._job = job
@@ -102,10 +109,17 @@ class Tasks(Generic[P]):
         self._listener = listener
         self._scheduler = Scheduler(cluster, stop)
         self.workers = Workers(
-            cluster, job, self._scheduler.ask, listener=listener, patience=patience
+            cluster,
+            job,
+            self._scheduler.ask,
+            listener=listener,
+            patience=patience,
+            eager=eager,
+            same_version=same_version,
         )
         self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._under_way: dict[str, tuple[Sent[P], Any]] = {}
+        self._under_way: dict[str, tuple[Sent[P], Any, list[str] | None]] = {}
+        self._answered: set[str] = set()
         self._count = 0
 
     def __enter__(self) -> Self:
@@ -137,7 +151,7 @@ class Tasks(Generic[P]):
         self.workers.leave_out(address, reason)
 
     def again(self, payload: P, *, without: frozenset[str]) -> None:
-        """Bring one again, not to these addresses. Raises OcihaulError when no worker is left."""
+        """Bring one again, not to these addresses. Raises NoWorkerLeft."""
         self._submit(Sent(payload, without))
 
     @property
@@ -149,15 +163,11 @@ class Tasks(Generic[P]):
         self._count += 1
         key = f"ocihaul-{self._job.id}-{self._count}"
         self.workers.look()
+        only = self.workers.allowed(sent.without)
         future = self._cluster.submit(
-            run_task,
-            self._job,
-            sent.payload,
-            key=key,
-            workers=self.workers.allowed(sent.without),
-            pure=False,
+            run_task, self._job, sent.payload, key=key, workers=only, pure=False
         )
-        self._under_way[key] = sent, future
+        self._under_way[key] = sent, future, only
         future.add_done_callback(self._ended.put)
 
     def _step(self, timeout: float) -> None:
@@ -171,23 +181,43 @@ class Tasks(Generic[P]):
         except queue.Empty:
             pass
         self.workers.look()
+        self._free_stuck()
         known = [each for each in ended if each.key in self._under_way]
-        good = [each for each in known if each.status == "finished"]
-        if any(each.status in {"cancelled", "lost"} for each in known):
-            raise SchedulerLost(self._scheduler.address)
-        ask = self._scheduler.ask
-        answers = ask(lambda: self._cluster.gather(good)) if good else []
-        failed = [each for each in known if each.status == "error"]
-        errors = [(each, ask(each.exception)) for each in failed]
-        for future, answer in zip(good, answers, strict=True):
-            self._one_ended(future.key, answer)
-        for future, error in errors:
-            self._given_up(future.key, error)
+        outcomes = self._scheduler.ask(lambda: self._outcomes(known)) if known else []
+        for future, outcome in outcomes:
+            if future.key not in self._under_way:
+                continue
+            if isinstance(outcome, Answer):
+                self._one_ended(future.key, outcome)
+            elif isinstance(outcome, BaseException):
+                self._given_up(future.key, outcome)
+            elif future.status == "cancelled":
+                raise SchedulerLost(self._scheduler.address)
+            else:  # its worker has died with the answer: Dask has it done again
+                future.add_done_callback(self._ended.put)
+
+    def _outcomes(self, futures: list[Any]) -> list[tuple[Any, Any]]:
+        """The answer of each, or the error that it ended with; None where it has not ended."""
+        good = [each for each in futures if each.status == "finished"]
+        try:
+            answers = dict(zip(good, self._cluster.gather(good), strict=True))
+        except Exception:  # noqa: BLE001  of one of them: each is asked for by itself
+            answers = {}
+        return [(each, answers.get(each) or _outcome(each)) for each in futures]
+
+    def _free_stuck(self) -> None:
+        """Bring again what only workers may do that have gone: Dask would wait for them."""
+        for key, (sent, future, only) in list(self._under_way.items()):
+            if only is not None and not self.workers.present(only):
+                del self._under_way[key]
+                self._scheduler.ask(partial(self._cluster.cancel, [future]))
+                self._submit(sent)
 
     def _one_ended(self, key: str, answer: Answer) -> None:
-        sent, future = self._under_way.pop(key)
+        sent, future, _ = self._under_way.pop(key)
         future.release()
         self.workers.name(answer.address, answer.worker)
+        self._answered.add(answer.address)
         if answer.refused is not None:
             self.workers.leave_out(answer.address, answer.refused)
             self._submit(replace(sent, without=sent.without | {answer.address}))
@@ -210,14 +240,12 @@ class Tasks(Generic[P]):
         self._listener(Notice(f"{named} has failed, its task goes to another: {error.message}."))
         try:
             self._submit(replace(sent, without=without, failures=sent.failures + 1))
-        except NetworkError:
-            raise
-        except OcihaulError:
+        except NoWorkerLeft:
             raise error from None
 
     def _given_up(self, key: str, error: BaseException | None) -> None:
         """A task without an answer: workers have died with it, or it could not be begun there."""
-        sent, _ = self._under_way.pop(key)
+        sent, _, _ = self._under_way.pop(key)
         most = _MOST_DEATHS if isinstance(error, KilledWorker) else _MOST_FAILURES
         if sent.deaths >= most:
             raise OcihaulError(
@@ -235,18 +263,42 @@ class Tasks(Generic[P]):
         self._scheduler.check()
 
     def _close(self) -> None:
-        """Cancel what is under way, and have each worker end what it keeps for the job."""
-        futures = [future for _, future in self._under_way.values()]
+        """Cancel what is under way, and have the workers end what they keep for the job."""
+        futures = [future for _, future, _ in self._under_way.values()]
         self._under_way.clear()
-        if not self._scheduler.is_there:
+        if not self._scheduler.is_there or not self._count:
             return
         unstopped = Scheduler(self._cluster, threading.Event())
+        # Those that are at it may be any; at the end they are those that have answered.
+        at_it = (
+            None if futures else [each for each in self._answered if self.workers.present([each])]
+        )
+        if at_it == []:
+            return
         try:
             if futures:
-                unstopped.ask(lambda: self._cluster.cancel(futures, force=True))
-            unstopped.ask(lambda: self._cluster.run(stop_job, self._job.id, on_error="ignore"))
+                cancel = partial(self._cluster.cancel, futures, force=True)
+                unstopped.ask_within(cancel, _HURRY)
+            stop = partial(self._cluster.run, stop_job, self._job.id, on_error="ignore")
+            within = _HURRY if futures else _PATIENCE
+            if unstopped.ask_within(lambda: stop(workers=at_it), within) is None:
+                self._listener(Notice("Not all workers have told that they have ended."))
         except SchedulerLost:
             return  # there is nobody left to be told
+
+
+def _outcome(future: Any) -> Any:
+    """One answer, or the error that it ended with; None where there is neither (yet)."""
+    if future.status == "error":
+        return future.exception()
+    if future.status != "finished":
+        return None
+    try:
+        return future.result()
+    except Exception as error:  # noqa: BLE001  told to who brought it
+        if future.status in {"finished", "error"}:
+            return error
+        return None
 
 
 class Scheduler:
@@ -274,6 +326,14 @@ class Scheduler:
 
     def ask(self, question: Callable[[], R]) -> R:
         """The answer. Raises SchedulerLost, TransferCancelled."""
+        return cast("R", self._asked(question, math.inf))
+
+    def ask_within(self, question: Callable[[], R], seconds: float) -> R | None:
+        """The answer; None where there is none in time. Raises as `ask`."""
+        return self._asked(question, seconds)
+
+    def _asked(self, question: Callable[[], R], seconds: float) -> R | None:
+        until = time.monotonic() + seconds
         answers: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
 
         def asking() -> None:
@@ -284,7 +344,7 @@ class Scheduler:
 
         if not started(threading.Thread(target=asking, name="ocihaul-dask", daemon=True)):
             asking()
-        while True:
+        while time.monotonic() < until:
             self.check()
             try:
                 good, answer = answers.get(timeout=_GLANCE)
@@ -295,6 +355,7 @@ class Scheduler:
             if isinstance(answer, _GONE) and not isinstance(answer, OcihaulError):
                 raise SchedulerLost(self.address) from answer
             raise cast("BaseException", answer)
+        return None
 
 
 #: What Dask raises when the scheduler has gone.

@@ -7,6 +7,7 @@ and those that turn out to be unfit, are left out, and a notice names them.
 import pkgutil
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ocihaul import __version__
@@ -19,14 +20,22 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at who is there.
 _EVERY = 1.0
+_SCHEDULER = "scheduler"
+_INSTALL = "Install the same version of ocihaul on the driver, the scheduler and the workers."
 #: How many a message names.
 _NAMED = 5
+
+
+class NoWorkerLeft(OcihaulError):
+    """All workers that there are must not do it: they are unfit, or have failed with it."""
 
 
 class Workers:
     """The workers that may do `job`. Used by one thread; `ask` makes its calls of the cluster.
 
-    `patience`: how long there may be no worker at all, seconds; then NetworkError.
+    `patience`: how long there may be no worker at all, seconds; then NetworkError. Unless it is
+    `eager`, nobody is asked beforehand what it sees: each tells with its first task. Those in
+    `same_version` are known to have ours; others are added.
     """
 
     def __init__(
@@ -37,12 +46,16 @@ class Workers:
         *,
         listener: Listener,
         patience: float,
+        eager: bool = True,
+        same_version: set[str] | None = None,
     ) -> None:
         self._cluster = cluster
         self._ask = ask
         self._job = job
         self._listener = listener
         self._patience = patience
+        self._eager = eager
+        self._same_version = set() if same_version is None else same_version
         self._names: dict[str, str] = {}
         self._threads: dict[str, int] = {}
         self._unfit: dict[str, str] = {}
@@ -51,16 +64,16 @@ class Workers:
 
     def begin(self) -> None:
         """Ask all that are there. Raises UsageError or SourceError, which names each unfit one."""
+        self._check_scheduler()
         self._refresh()
         fresh = list(self._threads)
         unfit = self._other_versions(fresh)
         if unfit:
             raise UsageError(
                 f"not all workers have this version: {self._listed(unfit)}",
-                hint="Install the same version of ocihaul on the driver, the scheduler and the "
-                "workers.",
+                hint=_INSTALL,
             )
-        unfit = self._asked(fresh)
+        unfit = self._asked(fresh) if self._eager else {}
         if unfit:
             raise SourceError(
                 f"not all workers see the same: {self._listed(unfit)}",
@@ -78,7 +91,8 @@ class Workers:
         fresh = [each for each in self._threads if each not in before and each not in self._unfit]
         if fresh:
             unfit = self._other_versions(fresh)
-            unfit |= self._asked([each for each in fresh if each not in unfit])
+            if self._eager:
+                unfit |= self._asked([each for each in fresh if each not in unfit])
             for address, reason in unfit.items():
                 self.leave_out(address, reason)
         self._check_patience(now)
@@ -97,24 +111,42 @@ class Workers:
         """A worker as messages name it."""
         return f"worker {self._names.get(address, '?')} ({address})"
 
+    def present(self, addresses: list[str]) -> bool:
+        """Whether one of these is there."""
+        return any(each in self._threads for each in addresses)
+
     @property
     def threads(self) -> int:
         """How many tasks they do at a time."""
         return sum(count for each, count in self._threads.items() if each not in self._unfit)
 
     def allowed(self, without: frozenset[str] = frozenset()) -> list[str] | None:
-        """Those that may get a task, None for any. Raises OcihaulError when none is left."""
+        """Those that may get a task, None for any. Raises NoWorkerLeft."""
         if not (self._unfit.keys() & self._threads.keys() or without & self._threads.keys()):
             return None
         left = [each for each in self._threads if each not in self._unfit and each not in without]
         if not left and self._threads:
             unfit = {each: self._unfit.get(each, "it has failed") for each in self._threads}
-            raise OcihaulError(
+            raise NoWorkerLeft(
                 f"no worker is left that can do it: {self._listed(unfit)}",
                 hint="What is finished is kept. Look at these workers, then run it again, with or "
                 "without Dask.",
             )
         return left or None
+
+    def _check_scheduler(self) -> None:
+        """It unpickles what it passes on, so it needs the same version, too."""
+        if _SCHEDULER in self._same_version:
+            return
+        resolve = partial(self._cluster.run_on_scheduler, pkgutil.resolve_name)
+        try:
+            version = str(self._ask(lambda: resolve("ocihaul:__version__")))
+        except ImportError:
+            raise UsageError("ocihaul is not installed for the scheduler", hint=_INSTALL) from None
+        if version != __version__:
+            what = other_version(version, __version__)
+            raise UsageError(f"the scheduler has another version: {what}", hint=_INSTALL)
+        self._same_version.add(_SCHEDULER)
 
     def _refresh(self) -> None:
         self._looked = time.monotonic()
@@ -139,7 +171,9 @@ class Workers:
 
     def _other_versions(self, addresses: list[str]) -> dict[str, str]:
         """Asked by what every Python has: an old version of ours need not know our functions."""
-        told = self._run(addresses, pkgutil.resolve_name, "ocihaul:__version__")
+        unknown = [each for each in addresses if each not in self._same_version]
+        told = self._run(unknown, pkgutil.resolve_name, "ocihaul:__version__")
+        self._same_version |= {each for each, version in told.items() if version == __version__}
         return {
             address: _no_version(version)
             if isinstance(version, BaseException)

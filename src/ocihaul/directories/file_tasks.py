@@ -32,7 +32,8 @@ class SendFile:
     """A file to send. `path` is relative to the directory; a directory's ends with "/".
 
     `size` (bytes) and `mtime_ns` are what the walk has seen. With `compared` it is sent only if it
-    differs from that object, and with `compare_only` not even then.
+    differs from that object, and with `compare_only` not even then. `is_second`: another machine
+    could not.
     """
 
     name: str
@@ -42,6 +43,7 @@ class SendFile:
     preconditions: Headers = field(default_factory=dict)
     compared: ListedObject | None = None
     compare_only: bool = False
+    is_second: bool = False
 
     @property
     def weight(self) -> int:
@@ -57,6 +59,7 @@ class FetchObject:
     path: str
     compare: bool = False
     compare_only: bool = False
+    is_second: bool = False
 
     @property
     def weight(self) -> int:
