@@ -183,6 +183,7 @@ _FLAGS = {
     "verify=False": "--no-verify-checksum",
     "sse_customer_key": "--encryption-key-file",
     "restore_hours": "--restore",
+    "executor": "--dask",
 }
 
 

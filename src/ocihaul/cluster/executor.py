@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from ocihaul import __version__
 from ocihaul.cluster.files import Batches, FetchFilesJob, SendFilesJob
-from ocihaul.cluster.jobs import Job, Service
+from ocihaul.cluster.jobs import Job, ServiceAccess
 from ocihaul.cluster.parts import SeesFile, SendParts, SendPartsJob
-from ocihaul.cluster.proof import FileProof, proved
 from ocihaul.cluster.ranges import FetchRanges, FetchRangesJob
 from ocihaul.cluster.tasks import Tasks, new_id
+from ocihaul.cluster.workers import FileProof, proved
 from ocihaul.config import Settings
 from ocihaul.directories.file_tasks import FetchObject, FileTasks, Outcome, SendFile
 from ocihaul.directories.request import (
@@ -52,7 +52,7 @@ class ClusterExecutor:
     """
 
     cluster: "distributed.Client"
-    service: Service
+    service: ServiceAccess
     call: CallScope
     eager: bool = True
     patience: float = PATIENCE
@@ -178,12 +178,12 @@ def cluster_executor(
     if session is None:
         raise UsageError(
             f"auth: {settings.auth} cannot be used with Dask (allowed: security_token)",
-            hint="Log in, and pass --auth security_token; or start each worker with a principal of "
-            "its own and use shards (docs/shards.md).",
+            hint="Log in, and pass `auth='security_token'`; or start each worker with a "
+            "principal of its own and use shards (docs/shards.md).",
         )
     name = f"transfer-{new_id()}"
     with share(cluster, session, name=name, allow_plain_tcp=allow_plain_tcp) as shared:
-        service = Service(
+        service = ServiceAccess(
             session=shared,
             endpoint=call.storage.base_url(_namespace(request) or own_namespace()),
             plain_http=settings.plain_http,

@@ -6,9 +6,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from ocihaul.cluster.jobs import Answer, Opened, Service
-from ocihaul.cluster.proof import FileProof
+from ocihaul.cluster.jobs import Opened, ServiceAccess, TaskResult
 from ocihaul.cluster.tasks import Tasks
+from ocihaul.cluster.workers import FileProof
 from ocihaul.events import ignore
 from ocihaul.resources import CallScope
 from ocihaul.transfer.checksum import Integrity, SentPart
@@ -59,7 +59,7 @@ class SendPartsJob:
 
     id: str
     version: str
-    service: Service
+    service: ServiceAccess
     upload: RemoteUpload
     proof: FileProof
 
@@ -134,7 +134,7 @@ class SendParts:
         self._tasks.finish()
         return {number: self._done[number] for number in parts}
 
-    def handle(self, payload: SendPart, answer: Answer) -> None:
+    def handle(self, payload: SendPart, answer: TaskResult) -> None:
         """Tell of a part that was sent."""
         sent: PartSent = answer.value
         self._done[payload.number] = sent.part

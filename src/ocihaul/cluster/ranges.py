@@ -5,9 +5,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from ocihaul.cluster.jobs import Answer, Service
-from ocihaul.cluster.proof import DirectoryProof
+from ocihaul.cluster.jobs import ServiceAccess, TaskResult
 from ocihaul.cluster.tasks import Tasks
+from ocihaul.cluster.workers import DirectoryProof
 from ocihaul.errors import LocalFileError
 from ocihaul.events import ignore
 from ocihaul.filesystem import FileSystem
@@ -42,7 +42,7 @@ class FetchRangesJob:
 
     id: str
     version: str
-    service: Service
+    service: ServiceAccess
     remote: RemoteDownload
     proof: DirectoryProof
 
@@ -111,7 +111,7 @@ class FetchRanges:
                 self._tasks.put(task)
         self._tasks.finish()
 
-    def handle(self, payload: FetchRange, answer: Answer) -> None:
+    def handle(self, payload: FetchRange, answer: TaskResult) -> None:
         """Tell of a range that is there."""
         fetched: RangeFetched = answer.value
         before = self._by.get(payload.number, frozenset())

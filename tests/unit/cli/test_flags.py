@@ -25,6 +25,7 @@ _FLAG = re.compile(r"--[a-z][a-z0-9-]+")
         ("say `auth='security_token'`", "say --auth security_token"),
         ("`multipart=False` and `bucket`", "--no-multipart and --bucket-name"),
         ("`delete=True`", "--delete"),
+        ("run it without `executor`", "run it without --dask"),
         ("pack it with `tar -c` or `A`", "pack it with `tar -c` or `A`"),
         ("nothing to do", "nothing to do"),
         (
