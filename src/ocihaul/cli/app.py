@@ -54,7 +54,7 @@ add_commands(object_storage, objects)
 app.add_places(
     {
         "session": "session:session",
-        "completion": "completion_command:completion",
+        "completion": "completion:completion",
         "exec": "exec_command:exec_command",
         "cp": "shell.cp:cp",
         "doctor": "doctor:doctor",

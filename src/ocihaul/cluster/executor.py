@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ocihaul import __version__
 from ocihaul.cluster.files import Batches, FetchFilesJob, SendFilesJob
 from ocihaul.cluster.jobs import Job, ServiceAccess
-from ocihaul.cluster.parts import SeesFile, SendParts, SendPartsJob
-from ocihaul.cluster.ranges import FetchRanges, FetchRangesJob
+from ocihaul.cluster.parts import FetchRanges, FetchRangesJob, SeesFile, SendParts, SendPartsJob
 from ocihaul.cluster.tasks import Tasks, new_id
 from ocihaul.cluster.workers import FileProof, proved
 from ocihaul.config import Settings

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.cli import app, completion_buckets
+from ocihaul.cli import app, completion
 from ocihaul.cli.completion import Choice, choices
 from ocihaul.emulator import Fault
 from ocihaul.session.diagnostics import probe
@@ -139,7 +139,7 @@ def test_a_session_that_has_expired_is_asked_nothing_and_renews_nothing(
 def test_a_service_that_does_not_answer_is_not_waited_for(
     w: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(completion_buckets, "PATIENCE", 0.5)
+    monkeypatch.setattr(completion, "PATIENCE", 0.5)
     fault = w.oci.faults.add(Fault(operation="GetNamespace", stall_seconds=8.0))
     began = time.monotonic()
     assert values("os object put -bn b") == []

@@ -260,7 +260,7 @@ def _run_delete(invocation: Invocation) -> int:
         namespace = namespace_or_none(options["namespace"]) or storage.get_namespace()
         where = (namespace, options["bucket_name"])
         if options["empty"]:
-            from ocihaul.cli.objects.bucket_emptying import emptied, shown
+            from ocihaul.cli.objects.versions import emptied, shown
 
             outcome = emptied(
                 storage,

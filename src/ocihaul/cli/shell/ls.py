@@ -66,7 +66,7 @@ def _run(invocation: Invocation, lines: _Lines) -> int:
 
 
 def _listed(client: "Client", uri: ObjectUri, invocation: Invocation) -> Iterator[str]:
-    from ocihaul.cli.shell.listing import entries_in, look, object_at, objects_below
+    from ocihaul.cli.shell.uri import entries_in, look, object_at, objects_below
 
     options = invocation.options
     found = look(client, uri)
@@ -95,7 +95,7 @@ def _row(each: "ListedObject", name: str, options: Any) -> str:
 
 
 def _used(client: "Client", uri: ObjectUri, invocation: Invocation) -> Iterator[str]:
-    from ocihaul.cli.shell.listing import look, object_at, objects_below
+    from ocihaul.cli.shell.uri import look, object_at, objects_below
 
     options = invocation.options
     human, total = options["human_readable"], 0

@@ -32,7 +32,7 @@ def rm(context: click.Context, /, **options: Any) -> None:
 
 
 def _run(invocation: Invocation) -> int:
-    from ocihaul.cli.shell.listing import look
+    from ocihaul.cli.shell.uri import look
 
     options = invocation.options
     uris = [ObjectUri.parse(text) for text in options["uris"]]

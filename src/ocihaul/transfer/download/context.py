@@ -23,7 +23,7 @@ from ocihaul.transfer.monitor import AdaptiveConcurrency
 from ocihaul.transfer.workers import AbandonedError
 
 #: Receive, hash and write in steps of this many bytes.
-BLOCK = 512 * 1024
+READ_BLOCK = 512 * 1024
 
 #: Takes bytes and their offset, counted from the start of what is fetched.
 Put = Callable[[memoryview, int], None]
