@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         UploadOptions,
     )
     from ocihaul.transfer.download.request import DownloadRequest, DownloadResult
-    from ocihaul.transfer.receipts.verifying import Verification
+    from ocihaul.transfer.receipt_check import Verification
     from ocihaul.transfer.upload.incomplete import IncompleteUpload
     from ocihaul.transfer.upload.request import Confirm, Stream, UploadRequest, UploadResult
 
@@ -574,7 +574,7 @@ class Client:
         Raises ReceiptError when the receipt cannot be read, SourceError and SourceChangedError,
         UsageError when a customer's key is missing.
         """
-        from ocihaul.transfer.receipts.verifying import (  # noqa: PLC0415
+        from ocihaul.transfer.receipt_check import (  # noqa: PLC0415
             Verification,
             load_receipt,
             verify_file,

@@ -23,12 +23,12 @@ from ocihaul.report.page import LARGEST, ReportContents, page
 from ocihaul.report.runs import LogReader
 from ocihaul.storage.names import quoted
 from ocihaul.transfer.checksum import SentPart
-from ocihaul.transfer.download.checkpoint import DownloadCheckpoint, FinishedRange
+from ocihaul.transfer.download.local_file import DownloadCheckpoint, FinishedRange
 from ocihaul.transfer.download.local_file import Place as FilePlace
 from ocihaul.transfer.download.request import RangePlan, wanted_bytes
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.journal.journal import Target as Place
-from ocihaul.transfer.receipts.receipt import read_receipt
+from ocihaul.transfer.receipt import read_receipt
 from ocihaul.transfer.source import Identity
 from ocihaul.transfer.upload.incomplete import ParStore, StoredPar
 from tests.fuzz.strategies import damaged, json_texts, sentences, texts

@@ -34,7 +34,7 @@ from ocihaul.cli.options import (
 from ocihaul.cli.output import make_view
 from ocihaul.config import Flags, RcFile, resolve
 from ocihaul.config.ini import parse_ini, with_section
-from ocihaul.config.login import callback_port
+from ocihaul.config.resolve import callback_port
 from ocihaul.config.settings import Found, duration, parse_bandwidth, size
 from ocihaul.config.sources import load_rc_file
 from ocihaul.errors import ConfigError, UsageError

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ocihaul.config import Settings
     from ocihaul.events import Listener
     from ocihaul.transfer.journal.journal import KeptReceipt
-    from ocihaul.transfer.receipts.verifying import FileVerdict, ObjectVerdict
+    from ocihaul.transfer.receipt_check import FileVerdict, ObjectVerdict
 
 
 @click.group("receipts", cls=LazyGroup)

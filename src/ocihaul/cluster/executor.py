@@ -13,7 +13,6 @@ from ocihaul.cluster.parts import FetchRanges, FetchRangesJob, SeesFile, SendPar
 from ocihaul.cluster.tasks import Tasks, new_id
 from ocihaul.cluster.workers import FileProof, proved
 from ocihaul.config import Settings
-from ocihaul.directories.file_tasks import FetchObject, FileTasks, Outcome, SendFile
 from ocihaul.directories.request import (
     EVERYTHING,
     DirectoryDownload,
@@ -23,17 +22,17 @@ from ocihaul.directories.request import (
     Request as DirectoryRequest,
 )
 from ocihaul.directories.shards import WHOLE
-from ocihaul.directories.workers import FailurePolicy
+from ocihaul.directories.workers import FailurePolicy, FetchObject, FileTasks, Outcome, SendFile
 from ocihaul.errors import SourceError, UsageError
 from ocihaul.events import Listener
 from ocihaul.integrations.dask import share
 from ocihaul.resources import CallScope
 from ocihaul.session.session import Session
 from ocihaul.transfer.checksum import SentPart
-from ocihaul.transfer.download.checkpoint import FinishedRange
-from ocihaul.transfer.download.remote import RangeTasks, RemoteDownload
+from ocihaul.transfer.download.context import RangeTasks, RemoteDownload
+from ocihaul.transfer.download.local_file import FinishedRange
 from ocihaul.transfer.download.request import DownloadRequest
-from ocihaul.transfer.upload.remote import PartTasks, RemoteUpload
+from ocihaul.transfer.upload.context import PartTasks, RemoteUpload
 from ocihaul.transfer.upload.request import UploadRequest
 
 if TYPE_CHECKING:

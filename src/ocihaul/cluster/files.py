@@ -14,10 +14,9 @@ from ocihaul.cluster.workers import DirectoryProof, NoWorkerLeft, sees_directory
 from ocihaul.directories.destination import Destination
 from ocihaul.directories.file_fetcher import FileFetcher
 from ocihaul.directories.file_sender import FileSender
-from ocihaul.directories.file_tasks import FAILED, FetchObject, Outcome, SendFile
 from ocihaul.directories.names import disk_path
 from ocihaul.directories.request import DirectoryDownload, DirectoryUpload
-from ocihaul.directories.workers import is_outage
+from ocihaul.directories.workers import FAILED, FetchObject, Outcome, SendFile, is_outage
 from ocihaul.errors import ServiceError, TransferCancelled
 from ocihaul.events import ignore
 from ocihaul.resources import CallScope

@@ -14,16 +14,13 @@ from ocihaul.events import ignore
 from ocihaul.filesystem import FileSystem
 from ocihaul.resources import CallScope
 from ocihaul.transfer.checksum import Integrity, SentPart
-from ocihaul.transfer.download.checkpoint import FinishedRange
-from ocihaul.transfer.download.context import READ_BLOCK, DownloadContext
-from ocihaul.transfer.download.local_file import LocalFile, Place
-from ocihaul.transfer.download.remote import Ranges, RemoteDownload
+from ocihaul.transfer.download.context import READ_BLOCK, DownloadContext, Ranges, RemoteDownload
+from ocihaul.transfer.download.local_file import FinishedRange, LocalFile, Place
 from ocihaul.transfer.download.to_file import RangeFetcher
 from ocihaul.transfer.source import BLOCK, FileSource, Piece, buffer_for
-from ocihaul.transfer.upload.context import UploadContext
+from ocihaul.transfer.upload.context import Parts, RemoteUpload, UploadContext
 from ocihaul.transfer.upload.multipart import MultipartSession
 from ocihaul.transfer.upload.part_uploader import PartUploader
-from ocihaul.transfer.upload.remote import Parts, RemoteUpload
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,11 @@ from pathlib import Path
 
 from ocihaul.directories.bucket_index import odd_entry
 from ocihaul.directories.checkpoint import DirectoryCheckpoint, Finished
-from ocihaul.directories.file_tasks import FileExecutor
 from ocihaul.directories.names import printable
 from ocihaul.directories.progress import DirectoryMeter
 from ocihaul.directories.request import ConfirmReplacement
 from ocihaul.directories.results import FAILED, SKIPPED, Results
-from ocihaul.directories.workers import Crew, FailurePolicy
+from ocihaul.directories.workers import Crew, FailurePolicy, FileExecutor
 from ocihaul.errors import JournalError, OcihaulError
 from ocihaul.events import FileFailed, FileFinished, Listener, Notice, ignore
 from ocihaul.redaction import redact

@@ -13,11 +13,10 @@ from ocihaul.directories.context import DirectoryContext
 from ocihaul.directories.delete import delete_files, holds_files
 from ocihaul.directories.destination import Destination, check_root
 from ocihaul.directories.file_fetcher import FileFetcher, is_small
-from ocihaul.directories.file_tasks import DIFFERENT, SAME, FetchObject, FileTasks, Outcome
 from ocihaul.directories.names import relative_path, sort_key
 from ocihaul.directories.request import DirectoryDownload
 from ocihaul.directories.results import AWAITED, DOWNLOADED, FILE
-from ocihaul.directories.workers import Crew
+from ocihaul.directories.workers import DIFFERENT, SAME, Crew, FetchObject, FileTasks, Outcome
 from ocihaul.errors import LocalFileError, ObjectArchivedError, ObjectExistsError, OcihaulError
 from ocihaul.events import Notice
 from ocihaul.storage.values import ListedObject

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from ocihaul.directories.compare import Contents, whole_seconds
 from ocihaul.directories.destination import Destination
 from ocihaul.directories.file_sender import SMALL
-from ocihaul.directories.file_tasks import DIFFERENT, DONE, FAILED, SAME, FetchObject, Outcome
 from ocihaul.directories.request import DirectoryDownload
+from ocihaul.directories.workers import DIFFERENT, DONE, FAILED, SAME, FetchObject, Outcome
 from ocihaul.errors import ChecksumError, LocalFileError, OcihaulError, ServiceError
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.object_operations import ObjectRange, PinnedObject

@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ocihaul.directories.compare import Contents
-from ocihaul.directories.file_tasks import DIFFERENT, DONE, FAILED, SAME, Outcome, SendFile
 from ocihaul.directories.names import disk_path
 from ocihaul.directories.request import DirectoryUpload
+from ocihaul.directories.workers import DIFFERENT, DONE, FAILED, SAME, Outcome, SendFile
 from ocihaul.errors import OcihaulError, SourceChangedError, SourceError
 from ocihaul.events import Listener, ignore
 from ocihaul.storage.calls import Headers

@@ -10,7 +10,6 @@ from itertools import chain, islice
 from ocihaul.directories.bucket_index import BucketIndex
 from ocihaul.directories.checkpoint import open_checkpoint, run_key
 from ocihaul.directories.context import DirectoryContext
-from ocihaul.directories.file_tasks import FileExecutor
 from ocihaul.directories.progress import DirectoryMeter
 from ocihaul.directories.request import (
     ConfirmDeletion,
@@ -31,6 +30,7 @@ from ocihaul.directories.results import (
     Results,
 )
 from ocihaul.directories.walk import size_of
+from ocihaul.directories.workers import FileExecutor
 from ocihaul.events import Listener, Notice, audience
 from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.journal.journal import Journal

@@ -10,12 +10,11 @@ from ocihaul.directories.compare import SyncAction, SyncMode, judge_upload, side
 from ocihaul.directories.context import DirectoryContext
 from ocihaul.directories.delete import delete_objects
 from ocihaul.directories.file_sender import FileSender
-from ocihaul.directories.file_tasks import DIFFERENT, SAME, FileTasks, Outcome, SendFile
 from ocihaul.directories.names import disk_path, object_name, sort_key
 from ocihaul.directories.request import DirectoryUpload
 from ocihaul.directories.results import EXTRA, UPLOADED, Unread
 from ocihaul.directories.walk import Kind, WalkEntry, check_root, walk
-from ocihaul.directories.workers import Crew
+from ocihaul.directories.workers import DIFFERENT, SAME, Crew, FileTasks, Outcome, SendFile
 from ocihaul.errors import (
     ObjectExistsError,
     OcihaulError,

@@ -14,7 +14,14 @@ from typing import Any, Self, Unpack
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from ocihaul.emulator.auth import TENANCY, Authority, EmulatorSession
+from ocihaul.emulator.auth import (
+    REGION,
+    TENANCY,
+    Authority,
+    EmulatorSession,
+    write_api_key_profile,
+    write_session_profile,
+)
 from ocihaul.emulator.buckets import Store, Versioning
 from ocihaul.emulator.faults import Faults, RandomFaults
 from ocihaul.emulator.handlers.common import object_headers
@@ -27,7 +34,6 @@ from ocihaul.emulator.objects import (
     combine_crc32c,
     digest_of_digests,
 )
-from ocihaul.emulator.profiles import REGION, write_api_key_profile, write_session_profile
 from ocihaul.emulator.server import Server, server_context
 from ocihaul.emulator.settings import Settings, SettingsChange
 from ocihaul.emulator.state import Service

@@ -11,7 +11,7 @@ from ocihaul.cluster import files
 from ocihaul.cluster.files import MOST_BYTES, MOST_FILES, Batches, Unseen
 from ocihaul.cluster.jobs import TaskResult
 from ocihaul.cluster.workers import NoWorkerLeft
-from ocihaul.directories.file_tasks import DONE, FAILED, Outcome, SendFile
+from ocihaul.directories.workers import DONE, FAILED, Outcome, SendFile
 from ocihaul.errors import NetworkError, ServiceError
 
 

@@ -148,7 +148,7 @@ class _Login:
     # What is known beforehand
 
     def _place(self) -> "ProfilePaths":
-        from ocihaul.config.login import login_config_file
+        from ocihaul.config.resolve import login_config_file
         from ocihaul.config.sources import expand_home
         from ocihaul.session.login.profile_paths import find_paths, is_api_key_profile
 
@@ -197,10 +197,10 @@ class _Login:
         )
 
     def _region(self, place: "ProfilePaths") -> "Found":
-        from ocihaul.config.login import find_region
+        from ocihaul.config.resolve import login_region
         from ocihaul.config.settings import Found
 
-        region = find_region(
+        region = login_region(
             self.flags,
             self.environ,
             self.home,
@@ -238,7 +238,7 @@ class _Login:
     # The two ways to a session: the region that it is for, and what opens it
 
     def _browsed(self, place: "ProfilePaths") -> tuple[str, "Opener"]:
-        from ocihaul.config.login import callback_port, find_login_page
+        from ocihaul.config.resolve import callback_port, find_login_page
         from ocihaul.config.settings import Found, duration
         from ocihaul.session.login.browser_login import PORT
 
@@ -282,7 +282,7 @@ class _Login:
     def _minted(self, place: "ProfilePaths") -> tuple[str, "Opener"]:
         from cryptography.hazmat.primitives.asymmetric import rsa
 
-        from ocihaul.config.login import resolve_signer
+        from ocihaul.config.resolve import resolve_signer
         from ocihaul.config.sources import expand_home
         from ocihaul.session.login.profile_files import NewSession
         from ocihaul.session.store import read_public_key_file

@@ -27,7 +27,7 @@ from ocihaul.errors import (
 from ocihaul.events import Event, Listener, LoginOffered, Notice, SessionPaused, SessionResumed
 
 if TYPE_CHECKING:
-    from ocihaul.config.login import LoginPage
+    from ocihaul.config.resolve import LoginPage
     from ocihaul.session.login.profile_files import NewSession
     from ocihaul.session.login.profile_paths import ProfilePaths
 
@@ -93,7 +93,7 @@ class LoginOffer:
 
     def _log_in(self, until: float, pause: "_PauseStop") -> None:
         from ocihaul.cli.session.login import run_browser_login
-        from ocihaul.config.login import callback_port
+        from ocihaul.config.resolve import callback_port
         from ocihaul.session.login.browser_login import PORT
         from ocihaul.session.login.profile_files import replace_session
 
@@ -127,7 +127,7 @@ class LoginOffer:
         )
 
     def _page(self) -> "LoginPage":
-        from ocihaul.config.login import find_login_page
+        from ocihaul.config.resolve import find_login_page
         from ocihaul.config.settings import Found
 
         return find_login_page(

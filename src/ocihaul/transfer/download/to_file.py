@@ -6,10 +6,19 @@ from dataclasses import replace
 
 from ocihaul.errors import ChecksumError, ObjectChangedError, OcihaulError
 from ocihaul.events import BytesFound, BytesReceived, Notice, PartFinished, PartResent
-from ocihaul.transfer.download.checkpoint import BegunRange, DownloadCheckpoint, FinishedRange
-from ocihaul.transfer.download.context import READ_BLOCK, Digests, DownloadContext
-from ocihaul.transfer.download.local_file import LocalFile
-from ocihaul.transfer.download.remote import RangeExecutor, RemoteDownload
+from ocihaul.transfer.download.context import (
+    READ_BLOCK,
+    Digests,
+    DownloadContext,
+    RangeExecutor,
+    RemoteDownload,
+)
+from ocihaul.transfer.download.local_file import (
+    BegunRange,
+    DownloadCheckpoint,
+    FinishedRange,
+    LocalFile,
+)
 from ocihaul.transfer.download.request import RangePlan
 from ocihaul.transfer.download.verification import UnknownPartsError, compare
 from ocihaul.transfer.plan import MIB

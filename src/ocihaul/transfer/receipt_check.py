@@ -11,7 +11,7 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.storage.values import SseCustomerKey
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, MD5
-from ocihaul.transfer.receipts.receipt import Receipt, ReceiptPart, read_receipt
+from ocihaul.transfer.receipt import Receipt, ReceiptPart, read_receipt
 from ocihaul.transfer.source import FileSource, digest_ranges
 
 #: HeadObject's headers for the MD5 of a whole object: sent in one piece, sent in parts.
