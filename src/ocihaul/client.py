@@ -422,8 +422,8 @@ class Client:
         Raises what concerns all files: UsageError before anything is sent; ConfigError,
         JournalError when there is no room for the results, TransferCancelled.
         """
+        from ocihaul.directories.listing import check_root  # noqa: PLC0415
         from ocihaul.directories.request import upload_of  # noqa: PLC0415
-        from ocihaul.directories.walk import check_root  # noqa: PLC0415
         from ocihaul.options import DirectoryUploadOptions, checked  # noqa: PLC0415
 
         given = checked(options, DirectoryUploadOptions)

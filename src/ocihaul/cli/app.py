@@ -62,7 +62,7 @@ app.add_places(
         "ls": "shell.ls:ls",
         "receipts": "receipts:receipts",
         "report": "report:report",
-        "rm": "shell.rm:rm",
+        "rm": "shell.ls:rm",
         "uploads": "uploads:uploads",
         "verify": "receipts:verify",
     }

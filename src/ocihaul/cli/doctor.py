@@ -11,7 +11,7 @@ import click
 from ocihaul.cli.error_text import in_flags
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.global_options import Given, global_options
-from ocihaul.cli.session.profiles import (
+from ocihaul.cli.session import (
     chosen_profiles,
     session_settings,
 )

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 
-from ocihaul.directories.bucket_index import BucketIndex
-from ocihaul.directories.context import DirectoryContext
 from ocihaul.directories.destination import Destination, is_link
+from ocihaul.directories.listing import BucketIndex
 from ocihaul.directories.names import sort_key
 from ocihaul.directories.request import DirectoryDelete, DirectoryDownload
 from ocihaul.directories.results import AWAITED, DELETED, EXTRA, FILE, NOT_DELETED
+from ocihaul.directories.run import DirectoryContext
 from ocihaul.errors import LocalFileError, OcihaulError, ServiceError
 from ocihaul.filesystem import from_disk, on_disk
 from ocihaul.storage.names import check_text

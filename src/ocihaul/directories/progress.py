@@ -9,10 +9,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ocihaul.directories.bucket_index import BucketIndex
+from ocihaul.directories.listing import BucketIndex, Kind, walk
 from ocihaul.directories.names import printable, relative_path, sort_key
 from ocihaul.directories.request import DirectoryDownload, DirectoryUpload, Request
-from ocihaul.directories.walk import Kind, walk
 from ocihaul.errors import OcihaulError
 from ocihaul.events import (
     BytesFound,
@@ -32,7 +31,7 @@ from ocihaul.events import (
 )
 from ocihaul.storage.client import StorageClient
 from ocihaul.threads import started
-from ocihaul.transfer.progress import (
+from ocihaul.transfer.monitor import (
     INTERVAL,
     Clock,
     ObjectCount,

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ocihaul.directories.compare import SyncMode
+from ocihaul.directories.listing import Wanted
 from ocihaul.directories.names import sort_key
 from ocihaul.directories.shards import WHOLE, Shard, parse_shard
-from ocihaul.directories.walk import Wanted
 from ocihaul.errors import UsageError
 from ocihaul.storage.values import SseCustomerKey
 from ocihaul.transfer.upload.request import UploadRequest

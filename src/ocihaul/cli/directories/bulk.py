@@ -57,9 +57,9 @@ def _run_upload(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.cli.directories.summary import UPLOAD
     from ocihaul.cli.options import check_required, refuse_both
     from ocihaul.directories.compare import SyncMode
+    from ocihaul.directories.listing import check_root
     from ocihaul.directories.request import DirectoryUpload, make_filter
     from ocihaul.directories.results import UPLOADED, Results
-    from ocihaul.directories.walk import check_root
     from ocihaul.transfer.upload.request import UploadRequest
 
     check_required(given, "bucket_name", "src_dir")

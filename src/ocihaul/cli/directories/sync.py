@@ -73,9 +73,9 @@ def sync(context: click.Context, /, **options: Any) -> None:
 def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.cli.directories.run import run_directory
     from ocihaul.cli.directories.summary import DELETE, UPLOAD
+    from ocihaul.directories.listing import check_root
     from ocihaul.directories.request import DirectoryUpload, make_filter
     from ocihaul.directories.results import EXTRA, SKIPPED, UPLOADED, Results
-    from ocihaul.directories.walk import check_root
     from ocihaul.transfer.upload.request import UploadRequest
 
     root = shared.directory(given["src_dir"])

@@ -169,7 +169,7 @@ def _say(text: str) -> None:
 
 
 def _notice(*texts: str) -> None:
-    from ocihaul.cli.session.profiles import say_notice
+    from ocihaul.cli.session import say_notice
 
     for text in texts:
         say_notice(text)
@@ -188,7 +188,7 @@ def terminate(context: click.Context, /, **_: object) -> None:
 
 
 def _terminate(given: Given) -> int:
-    from ocihaul.cli.session.profiles import say_notice
+    from ocihaul.cli.session import say_notice
     from ocihaul.printing import say
     from ocihaul.session.lockfile import find_keepers
     from ocihaul.session.login.profile_files import remove_session, session_section

@@ -18,7 +18,7 @@ import click
 
 from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, exit_code, worst
 from ocihaul.cli.global_options import Given, global_options
-from ocihaul.cli.session.profiles import (
+from ocihaul.cli.session import (
     chosen_profiles,
     session_settings,
     several_profiles,

@@ -9,7 +9,7 @@ from ocihaul.cli.error_text import in_flags
 from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.process import environment_and_home
-from ocihaul.cli.session.profiles import (
+from ocihaul.cli.session import (
     Say,
     chosen_profiles,
     for_each,
