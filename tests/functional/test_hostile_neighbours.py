@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.directories import download as tree_download
+from ocihaul.directories import file_fetcher
 from ocihaul.directories.delete import _Tidying
 from ocihaul.directories.file_fetcher import SmallObjects
 from ocihaul.emulator import Fault
@@ -175,7 +175,7 @@ def hooks() -> Iterator[Callable[..., None]]:
 @pytest.mark.parametrize("level", ["tt/d", "tt"])
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(SmallObjects, "fetch"), (tree_download, "write")],
+    [(SmallObjects, "fetch"), (file_fetcher, "write")],
     ids=["before it is opened", "when it is open"],
 )
 def test_finding_a03_a_directory_swapped_for_a_link_gets_nothing_outside(

@@ -78,7 +78,7 @@ def test_a_night_with_a_kill_a_renewal_a_wait_and_a_resume_is_drawn(tmp_path: Pa
     assert len(found.named("figure")) == 2
     assert '<div class="pause"' in target.read_text()
     lanes = [each for each in found.named("path") if each.get("data-connection")]
-    assert {each["data-connection"] for each in lanes} >= {"1", "2"}
+    assert len({each["data-connection"] for each in lanes}) >= 2
     moved = re.findall(r"(\d+\.\d MiB) moved now", found.text)
     assert len(moved) == 1
     assert len(target.read_bytes()) < 100_000
@@ -92,6 +92,8 @@ def test_a_transfer_writes_its_page_itself_with_the_nights_before_it(tmp_path: P
         assert first.code == 0, first.err
         assert "✓ The run ended well." in page_of(target).text
         assert stat.S_IMODE(target.stat().st_mode) == 0o600
+        oci.oci.configure(token_ttl=3600.0)
+        oci.log_in()  # on a busy machine the last token is over before the next command
         told = f"test -s {target} && cp {target} {tmp_path}/sent.html"
         second = oci.run(*oci.get("no-such", tmp_path / "x", *asked, "--on-failure", told), **TOKYO)
         assert second.code == 1
