@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import click
 
 from ocihaul import __version__
-from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, UNREAD, USAGE, exit_code
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.groups import Tree, UnknownCommand, run_elsewhere
 from ocihaul.cli.objects import add_commands
+from ocihaul.cli.process import DONE, FAILED, INTERRUPTED, UNREAD, USAGE, exit_code
 from ocihaul.errors import UsageError
 
 #: Options whose values look like keys, and are none.

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ocihaul.cli.error_text import in_flags
-from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.global_options import Given, global_options
+from ocihaul.cli.process import DONE, FAILED
 from ocihaul.cli.session import (
     chosen_profiles,
     session_settings,

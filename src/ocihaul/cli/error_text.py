@@ -15,7 +15,7 @@ import shlex
 from datetime import UTC, datetime
 
 from ocihaul import __version__
-from ocihaul.cli.exit_codes import chain
+from ocihaul.cli.process import chain
 from ocihaul.config.sources import login_command
 from ocihaul.errors import OcihaulError, ServiceError, TransferCancelled, UsageError
 from ocihaul.printable import cut, json_text, one_line, without_braces

@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ocihaul.cli.exit_codes import USAGE
 from ocihaul.cli.global_options import Given
 from ocihaul.cli.options import OptionalHours
-from ocihaul.cli.process import environment_and_home
+from ocihaul.cli.process import USAGE, environment_and_home
 
 if TYPE_CHECKING:
     from ocihaul.config import RcFile

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 import click
 
 from ocihaul.cli.error_text import in_flags
-from ocihaul.cli.exit_codes import DONE
 from ocihaul.cli.global_options import Given
-from ocihaul.cli.process import environment_and_home
+from ocihaul.cli.process import DONE, environment_and_home
 from ocihaul.events import AnyEvent, TokenChanged
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ocihaul.cli.error_text import in_flags
-from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.groups import LazyGroup
 from ocihaul.cli.invocation import Invocation, settle
+from ocihaul.cli.process import DONE, FAILED
 
 if TYPE_CHECKING:
     from ocihaul.config import Settings

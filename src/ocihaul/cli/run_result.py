@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ocihaul.cli.exit_codes import DONE, INTERRUPTED, RESUMABLE
+from ocihaul.cli.process import DONE, INTERRUPTED, RESUMABLE
 from ocihaul.events import (
     AttemptFinished,
     BytesReceived,

@@ -16,9 +16,8 @@ from ocihaul.cli import compat
 from ocihaul.cli.directories.progress import DirectoryReporter
 from ocihaul.cli.error_text import error_fields, summary
 from ocihaul.cli.event_text import LineStyle
-from ocihaul.cli.exit_codes import UNREAD, exit_code
 from ocihaul.cli.invocation import Invocation, is_terminal
-from ocihaul.cli.process import environment_and_home
+from ocihaul.cli.process import UNREAD, environment_and_home, exit_code
 from ocihaul.cli.progress import (
     SHORT,
     PlainOutput,

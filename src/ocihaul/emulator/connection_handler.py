@@ -13,7 +13,6 @@ from email.utils import formatdate
 
 import h11
 
-from ocihaul.emulator.authentication import admit, recheck
 from ocihaul.emulator.call import Call, Wire, find
 from ocihaul.emulator.fault_effects import (
     Cut,
@@ -26,6 +25,7 @@ from ocihaul.emulator.fault_effects import (
 )
 from ocihaul.emulator.faults import Fault
 from ocihaul.emulator.handlers import OPERATIONS
+from ocihaul.emulator.handlers.auth import admit, recheck
 from ocihaul.emulator.handlers.common import request_id
 from ocihaul.emulator.handlers.objects import bytes_asked_for
 from ocihaul.emulator.log import Record, masked, without_secrets

@@ -53,8 +53,7 @@ def bulk_upload(context: click.Context, /, **options: Any) -> None:
 
 
 def _run_upload(invocation: Invocation, given: Mapping[str, Any]) -> int:
-    from ocihaul.cli.directories.run import run_directory
-    from ocihaul.cli.directories.summary import UPLOAD
+    from ocihaul.cli.directories.run import UPLOAD, run_directory
     from ocihaul.cli.options import check_required, refuse_both
     from ocihaul.directories.compare import SyncMode
     from ocihaul.directories.listing import check_root
@@ -134,8 +133,7 @@ def bulk_download(context: click.Context, /, **options: Any) -> None:
 
 def _run_download(invocation: Invocation, given: Mapping[str, Any]) -> int:
     from ocihaul.cli.directories.options import make_directory
-    from ocihaul.cli.directories.run import run_directory
-    from ocihaul.cli.directories.summary import DOWNLOAD
+    from ocihaul.cli.directories.run import DOWNLOAD, run_directory
     from ocihaul.cli.options import (
         check_required,
         customer_key,
@@ -209,8 +207,7 @@ def bulk_delete(context: click.Context, /, **options: Any) -> None:
 
 
 def _run_delete(invocation: Invocation, given: Mapping[str, Any]) -> int:
-    from ocihaul.cli.directories.run import ask, run_directory
-    from ocihaul.cli.directories.summary import DELETE
+    from ocihaul.cli.directories.run import DELETE, ask, run_directory
     from ocihaul.cli.options import check_required, namespace_or_none
     from ocihaul.directories.request import DirectoryDelete, make_filter
     from ocihaul.errors import OcihaulError

@@ -71,8 +71,7 @@ def sync(context: click.Context, /, **options: Any) -> None:
 
 
 def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
-    from ocihaul.cli.directories.run import run_directory
-    from ocihaul.cli.directories.summary import DELETE, UPLOAD
+    from ocihaul.cli.directories.run import DELETE, UPLOAD, run_directory
     from ocihaul.directories.listing import check_root
     from ocihaul.directories.request import DirectoryUpload, make_filter
     from ocihaul.directories.results import EXTRA, SKIPPED, UPLOADED, Results
@@ -126,8 +125,7 @@ def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
 
 
 def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
-    from ocihaul.cli.directories.run import run_directory
-    from ocihaul.cli.directories.summary import DELETE_FILES, DOWNLOAD
+    from ocihaul.cli.directories.run import DELETE_FILES, DOWNLOAD, run_directory
     from ocihaul.cli.options import customer_key, namespace_or_none
     from ocihaul.directories.destination import check_root
     from ocihaul.directories.request import DirectoryDownload, make_filter

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.invocation import Invocation, at_work, bucket_options, namespace_option
 from ocihaul.cli.objects.query_command import (
     agreed,
@@ -19,6 +18,7 @@ from ocihaul.cli.objects.query_command import (
 )
 from ocihaul.cli.objects.work_requests import wait_options, waited
 from ocihaul.cli.options import JsonObject
+from ocihaul.cli.process import DONE, FAILED
 from ocihaul.errors import UsageError
 
 if TYPE_CHECKING:

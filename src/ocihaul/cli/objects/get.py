@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 import click
 
 from ocihaul.cli.client import cluster_of, dask_options
-from ocihaul.cli.exit_codes import DONE
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
 from ocihaul.cli.options import AUTO, OptionalHours, ParallelCount, PartSize
+from ocihaul.cli.process import DONE
 from ocihaul.errors import UsageError
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from typing import Any, TextIO
 
 from ocihaul.cli import client, compat
 from ocihaul.cli.client import Executor, cluster_of
-from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.invocation import Invocation, is_terminal
 from ocihaul.cli.objects.put_options import piped, reads_stdin
 from ocihaul.cli.output import checksum_verdict, put_answer
+from ocihaul.cli.process import DONE, FAILED
 from ocihaul.cli.prompts import yes_or_no
 from ocihaul.cli.run_result import KEPT_DIFFERENT
 from ocihaul.cli.signals import Stopper

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ocihaul.cli.exit_codes import FAILED
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import (
     Invocation,
@@ -25,6 +24,7 @@ from ocihaul.cli.invocation import (
     run_query,
     settle,
 )
+from ocihaul.cli.process import FAILED
 from ocihaul.errors import UsageError
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ocihaul.cli.directories import options as tree
-from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.invocation import Invocation, at_work, bucket_options, namespace_option
 from ocihaul.cli.objects.query_command import (
     agreed,
@@ -25,6 +24,7 @@ from ocihaul.cli.objects.query_command import (
     force_option,
     question,
 )
+from ocihaul.cli.process import DONE, FAILED
 from ocihaul.errors import OcihaulError, TransferCancelled, UsageError
 
 if TYPE_CHECKING:

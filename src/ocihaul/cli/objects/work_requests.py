@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ocihaul.cli.exit_codes import DONE, FAILED
 from ocihaul.cli.invocation import Invocation, at_work, bucket_options
 from ocihaul.cli.objects.query_command import (
     command,
@@ -18,6 +17,7 @@ from ocihaul.cli.objects.query_command import (
     shown,
 )
 from ocihaul.cli.options import JsonObject
+from ocihaul.cli.process import DONE, FAILED
 from ocihaul.errors import TransferCancelled
 
 if TYPE_CHECKING:

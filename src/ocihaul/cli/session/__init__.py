@@ -7,10 +7,9 @@ from typing import Any, TypeVar
 
 import click
 
-from ocihaul.cli.exit_codes import exit_code, worst
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.groups import Tree
-from ocihaul.cli.process import environment_and_home
+from ocihaul.cli.process import environment_and_home, exit_code, worst
 from ocihaul.config import Settings, load_rc, profile_name, resolve
 
 
@@ -31,7 +30,7 @@ session.add_places(
         "import": "session.files:import_session",
         "terminate": "session.files:terminate",
         "validate": "session.status:validate",
-        "keep": "session.keep:keep",
+        "keep": "session.renew:keep",
     }
 )
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from ocihaul.cli.exit_codes import DONE, worst
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, client_at_work, settle
 from ocihaul.cli.options import ParallelCount, PartSize
+from ocihaul.cli.process import DONE, worst
 from ocihaul.cli.shell.cp_plan import STREAM, Copy, plan
 from ocihaul.cli.shell.uri import ObjectUri
 from ocihaul.errors import OcihaulError, ServiceError, TransferCancelled, UsageError
@@ -100,8 +100,7 @@ def _upload(invocation: Invocation, path: str, target: ObjectUri) -> int:
 
 def _upload_directory(invocation: Invocation, path: str, target: ObjectUri) -> int:
     from ocihaul.cli.directories import options as shared
-    from ocihaul.cli.directories.run import run_directory
-    from ocihaul.cli.directories.summary import UPLOAD
+    from ocihaul.cli.directories.run import UPLOAD, run_directory
     from ocihaul.directories.request import DirectoryUpload
     from ocihaul.transfer.upload.request import UploadRequest
 
@@ -170,8 +169,7 @@ def _download(invocation: Invocation, source: ObjectUri, path: str) -> int:
 
 def _download_directory(invocation: Invocation, source: ObjectUri, path: str) -> int:
     from ocihaul.cli.directories import options as shared
-    from ocihaul.cli.directories.run import run_directory
-    from ocihaul.cli.directories.summary import DOWNLOAD
+    from ocihaul.cli.directories.run import DOWNLOAD, run_directory
     from ocihaul.directories.request import DirectoryDownload
 
     given = invocation.options

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from ocihaul.cli.exit_codes import DONE, FAILED, worst
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, client_at_work, is_terminal, settle
+from ocihaul.cli.process import DONE, FAILED, worst
 from ocihaul.cli.shell.uri import ObjectUri
 from ocihaul.quantities import size_text, time_text
 
@@ -186,8 +186,7 @@ def _delete_one(client: "Client", uri: ObjectUri, invocation: Invocation) -> int
 
 
 def _delete_below(invocation: Invocation, uri: ObjectUri) -> int:
-    from ocihaul.cli.directories.run import ask, run_directory
-    from ocihaul.cli.directories.summary import DELETE
+    from ocihaul.cli.directories.run import DELETE, ask, run_directory
     from ocihaul.directories.request import DirectoryDelete
     from ocihaul.errors import OcihaulError
 
