@@ -103,7 +103,7 @@ def test_a_token_that_could_not_be_kept_is_not_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk = Desk(tmp_path, Renewed(NEW))
-    monkeypatch.setattr("ocihaul.session.renewer.replaceable", lambda _: None)
+    monkeypatch.setattr("ocihaul.session.providers.replaceable", lambda _: None)
     with pytest.raises(SessionError, match=r"was not refreshed: .*token cannot be written"):
         desk.refresh()
     assert desk.calls == 0
