@@ -138,9 +138,9 @@ def journal_to_read() -> "Journal":
     return Journal(state_directory())
 
 
-VARIABLE = "OCIHAUL_DASK"
+_DASK_VARIABLE = "OCIHAUL_DASK"
 
-OPTIONS: tuple[Callable[[Any], Any], ...] = (
+_DASK_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--dask",
         metavar="ADDRESS",
@@ -160,7 +160,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
 
 def dask_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """A decorator that adds them."""
-    for add in reversed(OPTIONS):
+    for add in reversed(_DASK_OPTIONS):
         command = add(command)
     return command
 
@@ -182,7 +182,7 @@ def cluster_of(given: Mapping[str, Any]) -> Iterator[Executor]:
         yield {}
         return
     environ, _ = environment_and_home()
-    address = given.get("dask") or environ.get(VARIABLE)
+    address = given.get("dask") or environ.get(_DASK_VARIABLE)
     if not address:
         yield {}
         return

@@ -173,7 +173,7 @@ def _end(child: "subprocess.Popen[bytes]") -> None:
 
 
 #: Seconds that a hook may take.
-LONGEST = 60.0
+HOOK_TIMEOUT = 60.0
 
 
 def hook_environment(result: RunResult, log: Path | None) -> Mapping[str, str]:
@@ -197,7 +197,7 @@ def run_finish_hooks(
     log: Path | None,
     say: Callable[[str], None],
     monotonic: Callable[[], float] = time.monotonic,
-    longest: float = LONGEST,
+    longest: float = HOOK_TIMEOUT,
 ) -> None:
     """Run those that are asked for, one after the other; what goes wrong is said through `say`."""
     hooks = [("--on-finish", on_finish)]

@@ -32,8 +32,8 @@ _GROUPS: dict[str, tuple[str, dict[str, str]]] = {
         "The namespace.",
         {
             "get": "objects.buckets:namespace_get",
-            "get-metadata": "objects.buckets:get",
-            "update-metadata": "objects.buckets:update",
+            "get-metadata": "objects.buckets:namespace_metadata_get",
+            "update-metadata": "objects.buckets:namespace_metadata_update",
         },
     ),
     "object-lifecycle-policy": (
@@ -57,9 +57,9 @@ _GROUPS: dict[str, tuple[str, dict[str, str]]] = {
     "work-request": (
         "What the service does on its own, such as copies.",
         {
-            "get": "objects.work_requests:get",
+            "get": "objects.work_requests:work_request_get",
             "list": "objects.work_requests:list_requests",
-            "cancel": "objects.work_requests:cancel",
+            "cancel": "objects.work_requests:work_request_cancel",
         },
     ),
     "work-request-error": (

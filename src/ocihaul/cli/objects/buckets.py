@@ -1,4 +1,4 @@
-"""`os bucket …` and `os ns …`."""
+"""`os bucket …`, `os multipart …` and `os ns …`: buckets, what is left in them, namespaces."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -328,7 +328,9 @@ bucket_reencrypt = command(
 
 @question("os", "ns", "get-metadata")
 @namespace_option
-def get(invocation: Invocation, storage: "StorageClient", namespace: str) -> object:  # noqa: ARG001
+def namespace_metadata_get(
+    invocation: Invocation, storage: "StorageClient", namespace: str
+) -> object:
     """Show the compartments in which the S3 and Swift APIs make buckets."""
     from ocihaul.cli.objects.official_json import described, namespace_metadata
 
@@ -340,7 +342,9 @@ def get(invocation: Invocation, storage: "StorageClient", namespace: str) -> obj
 @namespace_option
 @click.option("--default-s3-compartment-id", help="The compartment for the S3 API.")
 @click.option("--default-swift-compartment-id", help="The compartment for the Swift API.")
-def update(invocation: Invocation, storage: "StorageClient", namespace: str) -> object:
+def namespace_metadata_update(
+    invocation: Invocation, storage: "StorageClient", namespace: str
+) -> object:
     """Set the compartments in which the S3 and Swift APIs make buckets."""
     from ocihaul.cli.objects.official_json import described, namespace_metadata
     from ocihaul.storage.calls import without_none

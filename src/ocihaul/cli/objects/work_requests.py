@@ -78,7 +78,7 @@ def _copy() -> None:
     """Have the service copy an object; shows the id of its work request."""
 
 
-def run(invocation: Invocation) -> int:
+def _run_copy(invocation: Invocation) -> int:
     """Copy, wait if that is wanted, and print; returns the exit status."""
     from ocihaul.cli.objects.official_json import work_request
 
@@ -162,7 +162,7 @@ copy = command(
     *("os", "object", "copy"),
     required=("bucket_name", "source_object_name", "destination_bucket"),
     like=_copy,
-)(run)
+)(_run_copy)
 
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -214,7 +214,7 @@ _ID = ("work_request_id",)
 
 @question("os", "work-request", "get", required=_ID, needs_namespace=False)
 @_work_option
-def get(invocation: Invocation, storage: "StorageClient", _namespace: str) -> object:
+def work_request_get(invocation: Invocation, storage: "StorageClient", _namespace: str) -> object:
     """Show how far the service is with a work request, such as a copy."""
     from ocihaul.cli.objects.official_json import described, work_request
 
@@ -247,7 +247,9 @@ def list_requests(invocation: Invocation, storage: "StorageClient", _namespace: 
 )
 @_work_option
 @force_option
-def cancel(invocation: Invocation, storage: "StorageClient", _namespace: str) -> object:
+def work_request_cancel(
+    invocation: Invocation, storage: "StorageClient", _namespace: str
+) -> object:
     """Ask the service to give a work request up."""
     storage.cancel_work_request(invocation.options["work_request_id"])
     return None
