@@ -329,9 +329,9 @@ bucket_reencrypt = command(
 @question("os", "ns", "get-metadata")
 @namespace_option
 def namespace_metadata_get(
-    invocation: Invocation,
+    invocation: Invocation,  # noqa: ARG001
     storage: "StorageClient",
-    namespace: str,  # noqa: ARG001
+    namespace: str,
 ) -> object:
     """Show the compartments in which the S3 and Swift APIs make buckets."""
     from ocihaul.cli.objects.official_json import described, namespace_metadata
