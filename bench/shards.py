@@ -15,8 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ocihaul.client import Client
+from ocihaul.directories.listing import Kind, walk
 from ocihaul.directories.shards import Shard
-from ocihaul.directories.walk import Kind, walk
 from ocihaul.emulator import Emulator
 
 COUNTS = (1, 4, 16, 64)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from ocihaul.cli.json_log import line_of
 from ocihaul.cli.run_result import LogOrigin
+from ocihaul.cli.transfer_log import line_of
 
 MIB = 2**20
 Fields = dict[str, object]

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from ocihaul.directories.small_get import write
+from ocihaul.directories.file_fetcher import write
 from ocihaul.events import Event, Listener, ignore
 from ocihaul.filesystem import FileSystem
 from ocihaul.storage.client import StorageClient

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ocihaul.session.session import Session
     from ocihaul.session.state import SessionStatus
     from ocihaul.transfer.download.request import DownloadResult
-    from ocihaul.transfer.receipts.verifying import Verification
+    from ocihaul.transfer.receipt_check import Verification
     from ocihaul.transfer.upload.request import IfExists, UploadResult
 
 __version__ = "0.1.0"
@@ -66,7 +66,7 @@ _HOMES: dict[str, str | None] = {
     "Session": "ocihaul.session.session",
     "SessionStatus": "ocihaul.session.state",
     "UploadResult": "ocihaul.transfer.upload.request",
-    "Verification": "ocihaul.transfer.receipts.verifying",
+    "Verification": "ocihaul.transfer.receipt_check",
     "download": "ocihaul.functions",
     "download_directory": "ocihaul.functions",
     "errors": None,

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         UploadOptions,
     )
     from ocihaul.transfer.download.request import DownloadRequest, DownloadResult
-    from ocihaul.transfer.receipts.verifying import Verification
+    from ocihaul.transfer.receipt_check import Verification
     from ocihaul.transfer.upload.incomplete import IncompleteUpload
     from ocihaul.transfer.upload.request import Confirm, Stream, UploadRequest, UploadResult
 
@@ -306,7 +306,7 @@ class Client:
                 )
             except ObjectExistsError as error:
                 if compare_kept and request.stream is None and error.size is not None:
-                    from ocihaul.directories.content import compare_file  # noqa: PLC0415
+                    from ocihaul.directories.compare import compare_file  # noqa: PLC0415
 
                     error.same = compare_file(
                         request.source,
@@ -422,8 +422,8 @@ class Client:
         Raises what concerns all files: UsageError before anything is sent; ConfigError,
         JournalError when there is no room for the results, TransferCancelled.
         """
+        from ocihaul.directories.listing import check_root  # noqa: PLC0415
         from ocihaul.directories.request import upload_of  # noqa: PLC0415
-        from ocihaul.directories.walk import check_root  # noqa: PLC0415
         from ocihaul.options import DirectoryUploadOptions, checked  # noqa: PLC0415
 
         given = checked(options, DirectoryUploadOptions)
@@ -574,7 +574,7 @@ class Client:
         Raises ReceiptError when the receipt cannot be read, SourceError and SourceChangedError,
         UsageError when a customer's key is missing.
         """
-        from ocihaul.transfer.receipts.verifying import (  # noqa: PLC0415
+        from ocihaul.transfer.receipt_check import (  # noqa: PLC0415
             Verification,
             load_receipt,
             verify_file,

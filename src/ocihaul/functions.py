@@ -19,7 +19,7 @@ from ocihaul.storage.values import SseCustomerKey
 if TYPE_CHECKING:
     from ocihaul.directories.run import DirectoryResult
     from ocihaul.transfer.download.request import DownloadResult
-    from ocihaul.transfer.receipts.verifying import Verification
+    from ocihaul.transfer.receipt_check import Verification
     from ocihaul.transfer.upload.incomplete import IncompleteUpload
     from ocihaul.transfer.upload.request import Stream, UploadResult
 
@@ -132,7 +132,7 @@ def verify(
     """
     checked(options, ProfileOptions)
     if not stored:
-        from ocihaul.transfer.receipts.verifying import verify_here  # noqa: PLC0415
+        from ocihaul.transfer.receipt_check import verify_here  # noqa: PLC0415
 
         return verify_here(Path(receipt), file, stop=cancel or threading.Event())
     client, _ = _client(options, listener)

@@ -133,7 +133,7 @@ class Resources:
         with self._calls.telling(theirs):
             tell = audience(self._listener, theirs)
             if meter:
-                from ocihaul.transfer.progress import TransferMeter  # noqa: PLC0415  start-up time
+                from ocihaul.transfer.monitor import TransferMeter  # noqa: PLC0415  start-up time
 
                 # First: the last progress comes before the end.
                 tell = audience(TransferMeter(tell), tell)

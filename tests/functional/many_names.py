@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from ocihaul.directories.compare import SyncMode
-from ocihaul.directories.context import DirectoryContext
 from ocihaul.directories.download import download_all
 from ocihaul.directories.request import DirectoryDownload, DirectoryUpload
 from ocihaul.directories.results import DELETED, DOWNLOADED, EXTRA, SKIPPED, UPLOADED, Results
+from ocihaul.directories.run import DirectoryContext
 from ocihaul.directories.upload import upload_all
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.values import PAGE, ListedObject, ObjectPage, Selection

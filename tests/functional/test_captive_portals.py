@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from ocihaul.directories.compare import SyncMode
-from ocihaul.directories.context import DirectoryContext
 from ocihaul.directories.request import DirectoryUpload
 from ocihaul.directories.results import UPLOADED, Results
+from ocihaul.directories.run import DirectoryContext
 from ocihaul.directories.upload import upload_all
 from ocihaul.emulator import Fault
 from ocihaul.errors import NetworkError, UploadIncompleteError

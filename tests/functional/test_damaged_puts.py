@@ -17,9 +17,9 @@ import pytest
 
 from ocihaul.client import Client
 from ocihaul.directories.compare import SyncMode
-from ocihaul.directories.context import DirectoryContext
 from ocihaul.directories.request import DirectoryUpload
 from ocihaul.directories.results import FAILED, UPLOADED, Results
+from ocihaul.directories.run import DirectoryContext
 from ocihaul.directories.upload import upload_all
 from ocihaul.emulator import Fault
 from ocihaul.emulator.log import LogEntry

@@ -231,12 +231,12 @@ parts._OpenParts.run = run
 
 LYING_RANGE = """
 import dataclasses
-from ocihaul.cluster import ranges
-honest = ranges._OpenRanges.run
+from ocihaul.cluster import parts
+honest = parts._OpenRanges.run
 def run(self, payload):
     told = honest(self, payload)
     return dataclasses.replace(told, finished=dataclasses.replace(told.finished, crc32c=b"lies"))
-ranges._OpenRanges.run = run
+parts._OpenRanges.run = run
 """
 
 

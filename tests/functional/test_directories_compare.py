@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.directories.bucket_index import BucketIndex
-from ocihaul.directories.content import Contents
+from ocihaul.directories.compare import Contents
+from ocihaul.directories.listing import BucketIndex
 from ocihaul.emulator import Fault
 from ocihaul.storage.values import ListedObject
 from ocihaul.transfer.source import FileSource

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ocihaul.emulator.faults import Fault
-from ocihaul.transfer.download.checkpoint import DownloadCheckpoint
+from ocihaul.transfer.download.local_file import DownloadCheckpoint
 from tests.functional.directories import OLD, command, content, make, operations, run
 from tests.world import MIB, World, world
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ocihaul.directories import walk
+from ocihaul.directories import listing
 from ocihaul.directories.shards import Shard
 from ocihaul.emulator import Fault
 from ocihaul.transfer import plan
@@ -355,12 +355,12 @@ def test_a_closed_directory_is_every_shards_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On another machine it may be open, so no shard can tell it for the others."""
-    real = walk._open
+    real = listing._open
 
     def closed(root: bytes, prefix: bytes, *rest: Any, **how: Any) -> Any:
         return (None, "it is closed") if prefix == b"closed/" else real(root, prefix, *rest, **how)
 
-    monkeypatch.setattr(walk, "_open", closed)
+    monkeypatch.setattr(listing, "_open", closed)
     with world(tmp_path) as w:
         src = make(tmp_path / "src", "open/a", "closed/b")
         for name in NAMES:

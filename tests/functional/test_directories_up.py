@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from ocihaul.directories import walk
+from ocihaul.directories import listing
 from ocihaul.directories.compare import SyncMode
-from ocihaul.directories.context import DirectoryContext
-from ocihaul.directories.filters import make_filter
-from ocihaul.directories.request import DirectoryUpload
+from ocihaul.directories.request import DirectoryUpload, make_filter
 from ocihaul.directories.results import DELETED, FAILED, Results
+from ocihaul.directories.run import DirectoryContext
 from ocihaul.directories.upload import upload_all
 from ocihaul.emulator.faults import Fault
 from ocihaul.transfer import plan
@@ -412,12 +411,12 @@ def test_what_the_patterns_leave_out_is_not_deleted(
 def test_what_is_in_a_closed_directory_is_not_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = walk._open
+    real = listing._open
 
     def closed(root: bytes, prefix: bytes, *rest: Any, **wishes: Any) -> Any:
         return (None, "it is closed") if prefix == b"mid/" else real(root, prefix, *rest, **wishes)
 
-    monkeypatch.setattr(walk, "_open", closed)
+    monkeypatch.setattr(listing, "_open", closed)
     with world(tmp_path) as w, w.storage() as storage, Results() as results:
         src = make(tmp_path / "src", "a.txt", "mid/1.txt", "z.txt")
         for name in ("mid/1.txt", "mid/deep/2.txt", "mid.txt", "n.txt"):

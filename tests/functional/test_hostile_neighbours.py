@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 
 from ocihaul.directories import file_fetcher
-from ocihaul.directories.delete_local import _Tidying
-from ocihaul.directories.small_get import SmallObjects
+from ocihaul.directories.delete import _Tidying
+from ocihaul.directories.file_fetcher import SmallObjects
 from ocihaul.emulator import Fault
 from ocihaul.errors import LocalFileError, ServiceError, TransferCancelled
 from ocihaul.events import Event, PartFinished
-from ocihaul.transfer.download.checkpoint import DownloadCheckpoint
-from ocihaul.transfer.download.local_file import LocalFile, Place
+from ocihaul.transfer.download.local_file import DownloadCheckpoint, LocalFile, Place
 from tests.functional.directories import content, make, run
 from tests.functional.test_download import left_behind, noise
 from tests.support import another_user, needs_root

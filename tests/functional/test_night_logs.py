@@ -12,7 +12,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from ocihaul.cli.json_log import schema
+from ocihaul.cli.transfer_log import schema
 from ocihaul.emulator import Fault
 from tests.world import MIB, World, world
 

@@ -17,8 +17,7 @@ from ocihaul.errors import JournalError
 from ocihaul.events import Notice
 from ocihaul.hosts import Origin
 from ocihaul.http.client import HttpClient, ServiceCall
-from ocihaul.storage.client import StorageClient
-from ocihaul.storage.preauthenticated import PreauthenticatedUploads
+from ocihaul.storage.client import PreauthenticatedUploads, StorageClient
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.upload.incomplete import ParStore, StoredPar
 from ocihaul.transfer.upload.request import UploadResult

@@ -71,7 +71,7 @@ def test_a_file_of_another_size_differs(tmp_path: Path, change: int, differing: 
 def test_each_byte_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import threading  # noqa: PLC0415  for the one event
 
-    from ocihaul.transfer.receipts.verifying import load_receipt, verify_file  # noqa: PLC0415
+    from ocihaul.transfer.receipt_check import load_receipt, verify_file  # noqa: PLC0415
 
     with world(tmp_path) as w:
         source, path = uploaded(w, 3 * PART + 7)

@@ -14,21 +14,21 @@ from hypothesis import strategies as st
 
 from ocihaul.directories.checkpoint import DirectoryCheckpoint, run_key
 from ocihaul.directories.checkpoint import Finished as FinishedFile
-from ocihaul.directories.filters import make_filter
 from ocihaul.directories.names import folded, object_name, printable, relative_path
+from ocihaul.directories.request import make_filter
 from ocihaul.errors import JournalError, ReceiptError, UsageError
 from ocihaul.events import ignore
 from ocihaul.filesystem import FileSystem
 from ocihaul.report.page import LARGEST, ReportContents, page
-from ocihaul.report.reader import LogReader
+from ocihaul.report.runs import LogReader
 from ocihaul.storage.names import quoted
 from ocihaul.transfer.checksum import SentPart
-from ocihaul.transfer.download.checkpoint import DownloadCheckpoint, FinishedRange
+from ocihaul.transfer.download.local_file import DownloadCheckpoint, FinishedRange
 from ocihaul.transfer.download.local_file import Place as FilePlace
 from ocihaul.transfer.download.request import RangePlan, wanted_bytes
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.journal.journal import Target as Place
-from ocihaul.transfer.receipts.receipt import read_receipt
+from ocihaul.transfer.receipt import read_receipt
 from ocihaul.transfer.source import Identity
 from ocihaul.transfer.upload.incomplete import ParStore, StoredPar
 from tests.fuzz.strategies import damaged, json_texts, sentences, texts

@@ -15,20 +15,30 @@ from hypothesis import strategies as st
 
 from ocihaul import regions
 from ocihaul.cli.app import app
-from ocihaul.cli.defaults import Defaults, Document, camel, json_object
-from ocihaul.cli.formatting import duration_text, size_text
-from ocihaul.cli.objects import get_options, put_options, resume_put
+from ocihaul.cli.objects import get as object_get
+from ocihaul.cli.objects import put as object_put
+from ocihaul.cli.objects import put_options
 from ocihaul.cli.objects.get import get
 from ocihaul.cli.objects.put import put
-from ocihaul.cli.option_types import Moment
-from ocihaul.cli.option_values import age, customer_key, metadata, namespace_or_none
+from ocihaul.cli.options import (
+    Defaults,
+    Document,
+    Moment,
+    age,
+    camel,
+    customer_key,
+    json_object,
+    metadata,
+    namespace_or_none,
+)
 from ocihaul.cli.output import make_view
 from ocihaul.config import Flags, RcFile, resolve
 from ocihaul.config.ini import parse_ini, with_section
-from ocihaul.config.login import callback_port
+from ocihaul.config.resolve import callback_port
 from ocihaul.config.settings import Found, duration, parse_bandwidth, size
 from ocihaul.config.sources import load_rc_file
 from ocihaul.errors import ConfigError, UsageError
+from ocihaul.quantities import duration_text, size_text
 from tests.fuzz.of_storage import ENTRY
 from tests.fuzz.strategies import damaged_texts, json_texts, sentences, texts
 from tests.fuzz.target import Target
@@ -113,14 +123,14 @@ PUT: dict[str, Any] = {
 
 def _get(options: Mapping[str, Any]) -> object:
     stdout = io.TextIOWrapper(io.BytesIO())
-    return get_options.build_request(options, home=HOME, stdout=stdout)
+    return object_get.build_request(options, home=HOME, stdout=stdout)
 
 
 #: What the options of a command are made into.
 _BUILDERS: dict[click.Command, Callable[[Mapping[str, Any]], object]] = {
     put: lambda options: put_options.build_request(options, home=HOME),
     get: _get,
-    resume_put.resume_put: lambda options: resume_put.build_request(options, home=HOME),
+    object_put.resume_put: lambda options: object_put.resume_request(options, home=HOME),
 }
 
 

@@ -13,9 +13,8 @@ from ocihaul.errors import ServiceError
 from ocihaul.hosts import Origin
 from ocihaul.http.client import ServiceCall
 from ocihaul.http.retry import classify, foreign, retry_after, service_error
-from ocihaul.storage.client import StorageClient
+from ocihaul.storage.client import PreauthenticatedUploads, StorageClient
 from ocihaul.storage.names import fits_header
-from ocihaul.storage.preauthenticated import PreauthenticatedUploads
 from ocihaul.storage.values import ObjectPage, PreauthenticatedRequest, Selection
 from ocihaul.transfer.download.verification import ObjectChecksums, part_sizes
 from ocihaul.transport.message import Answer, Request, request_head

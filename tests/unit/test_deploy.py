@@ -11,9 +11,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from ocihaul.cli import exit_codes
-from ocihaul.cli.run_result import FileCounts, RunResult
-from ocihaul.cli.transfer_metrics import transfer_exposition
+from ocihaul.cli import process
+from ocihaul.cli.run_result import FileCounts, RunResult, transfer_exposition
 from tests.functional.directories import make
 from tests.world import World, world
 
@@ -123,7 +122,7 @@ def test_a_job_has_as_many_pods_as_shards() -> None:
     assert rule["onExitCodes"] == {
         "containerName": container["name"],
         "operator": "In",
-        "values": [exit_codes.USAGE],
+        "values": [process.USAGE],
     }
 
 

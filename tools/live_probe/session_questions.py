@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ocihaul.config import Settings
 from ocihaul.errors import CredentialError, SessionError, SessionExpiredError
 from ocihaul.session.credential import Credential
-from ocihaul.session.manual_refresh import refresh_once
+from ocihaul.session.providers import refresh_once
 from ocihaul.session.session import refresh_for, store_for
 from ocihaul.transport.dialer import Dialer
 from tools.live_probe.wire import UnclearError, Wire, need

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from ocihaul.documents import DocumentError, object_of, read_object, text
 from ocihaul.emulator.settings import PAR_HEADERS
 from ocihaul.redaction import hold_access_uri
+from ocihaul.storage.client import OpenUpload
 from ocihaul.storage.names import bucket_path, object_path, par_path, upload_path
-from ocihaul.storage.preauthenticated import OpenUpload
 from ocihaul.storage.values import SseCustomerKey
 from ocihaul.transport.message import Answer
 from tools.live_probe.wire import UnclearError, Wire, code, need

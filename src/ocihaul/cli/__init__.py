@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NoReturn
 
-#: 128 + SIGINT (see exit_codes, which is not imported yet when it is needed).
+#: As in `process`, whose import may be what is interrupted.
 _INTERRUPTED = 130
 
 

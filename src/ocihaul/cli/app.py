@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import click
 
 from ocihaul import __version__
-from ocihaul.cli.exit_codes import DONE, FAILED, INTERRUPTED, UNREAD, USAGE, exit_code
 from ocihaul.cli.global_options import Given, global_options
-from ocihaul.cli.objects import os_commands
-from ocihaul.cli.passthrough import Tree, UnknownCommand, run_elsewhere
+from ocihaul.cli.groups import Tree, UnknownCommand, run_elsewhere
+from ocihaul.cli.objects import add_commands
+from ocihaul.cli.process import DONE, FAILED, INTERRUPTED, UNREAD, USAGE, exit_code
 from ocihaul.errors import UsageError
 
 #: Options whose values look like keys, and are none.
@@ -53,11 +53,11 @@ def objects() -> None:
 
 app.add_command(object_storage)
 object_storage.add_command(objects)
-os_commands.add_to(object_storage, objects)
+add_commands(object_storage, objects)
 app.add_places(
     {
-        "session": "session.group:session",
-        "completion": "completion_command:completion",
+        "session": "session:session",
+        "completion": "completion:completion",
         "exec": "exec_command:exec_command",
         "cp": "shell.cp:cp",
         "doctor": "doctor:doctor",
@@ -65,9 +65,9 @@ app.add_places(
         "ls": "shell.ls:ls",
         "receipts": "receipts:receipts",
         "report": "report:report",
-        "rm": "shell.rm:rm",
+        "rm": "shell.ls:rm",
         "uploads": "uploads:uploads",
-        "verify": "verify:verify",
+        "verify": "receipts:verify",
     }
 )
 

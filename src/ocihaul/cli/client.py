@@ -1,22 +1,41 @@
-"""The frame of commands that talk to the service: progress, notices, and a client to call."""
+"""What a command calls: a client with its progress and notices, and a cluster that works for it.
+
+Whether the session will last for a transfer is said before it begins, and when the rate is known:
+`LifetimeEstimator` says when. The reckoning is `session.diagnostics.estimate`.
+"""
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import click
 
 from ocihaul.cli.invocation import Invocation
-from ocihaul.config import Settings
-from ocihaul.events import Listener, audience
+from ocihaul.cli.process import environment_and_home
+from ocihaul.events import (
+    BytesReceived,
+    BytesSent,
+    ClockCorrected,
+    DownloadPlanned,
+    Event,
+    Listener,
+    Notice,
+    TokenChanged,
+    UploadPlanned,
+    audience,
+)
 
 if TYPE_CHECKING:
+    import distributed
+
     # They bring cryptography and more along, which only some commands need.
-    from ocihaul.cli.cluster import Executor
     from ocihaul.cli.progress import Reporter
-    from ocihaul.cli.session_estimate import LifetimeEstimator
     from ocihaul.client import Client
+    from ocihaul.config import Settings
+    from ocihaul.session.diagnostics.snapshot import Estimate, SessionLifetime
     from ocihaul.transfer.download.request import DownloadRequest, DownloadResult
     from ocihaul.transfer.journal.journal import Journal
     from ocihaul.transfer.upload.request import Confirm, UploadRequest, UploadResult
@@ -24,7 +43,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def reporting_on(
-    invocation: Invocation, settings: Settings | None
+    invocation: Invocation, settings: "Settings | None"
 ) -> Iterator[tuple[Listener, "Reporter"]]:
     """A listener that shows on stderr how far the work is, and its reporter; notices come first.
 
@@ -40,10 +59,10 @@ def reporting_on(
 
 @contextmanager
 def client_for(
-    settings: Settings, *, listener: Listener, stop: threading.Event
+    settings: "Settings", *, listener: Listener, stop: threading.Event
 ) -> Iterator["Client"]:
     """A client for these settings, with what is to happen when its session waits for a login."""
-    from ocihaul.cli.park_hooks import pause_listeners
+    from ocihaul.cli.hooks import pause_listeners
     from ocihaul.client import Client
 
     with (
@@ -54,7 +73,7 @@ def client_for(
 
 
 def run_upload(
-    settings: Settings,
+    settings: "Settings",
     request: "UploadRequest",
     *,
     listener: Listener,
@@ -85,7 +104,7 @@ def run_upload(
 
 
 def run_download(
-    settings: Settings,
+    settings: "Settings",
     request: "DownloadRequest",
     *,
     listener: Listener,
@@ -99,9 +118,8 @@ def run_download(
         return client.run_download(request, before=before, **(workers or {}))
 
 
-def estimator_for(settings: Settings, listener: Listener) -> "LifetimeEstimator":
+def estimator_for(settings: "Settings", listener: Listener) -> "LifetimeEstimator":
     """What hears a transfer's events, and tells `listener` how long its session lasts."""
-    from ocihaul.cli.session_estimate import LifetimeEstimator
 
     session_options = settings.session_options
     return LifetimeEstimator(
@@ -118,3 +136,159 @@ def journal_to_read() -> "Journal":
     from ocihaul.transfer.journal.journal import Journal, state_directory
 
     return Journal(state_directory())
+
+
+_DASK_VARIABLE = "OCIHAUL_DASK"
+
+_DASK_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option(
+        "--dask",
+        metavar="ADDRESS",
+        help="Have the workers of this Dask cluster do it: tls://HOST:PORT, or its scheduler file. "
+        "All of them see the same files. [OCIHAUL_DASK]",
+    ),
+    click.option("--dask-tls-ca-file", metavar="FILE", help="The cluster's CA. [Dask's own]"),
+    click.option("--dask-tls-cert", metavar="FILE", help="Our certificate in it. [Dask's own]"),
+    click.option("--dask-tls-key", metavar="FILE", help="The key of that. [Dask's own]"),
+    click.option(
+        "--dask-allow-plain-tcp",
+        is_flag=True,
+        help="Send the session's key to workers without encryption, too.",
+    ),
+)
+
+
+def dask_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator that adds them."""
+    for add in reversed(_DASK_OPTIONS):
+        command = add(command)
+    return command
+
+
+class Executor(TypedDict, total=False):
+    """What the client's calls take."""
+
+    executor: "distributed.Client"
+    allow_plain_tcp: bool
+
+
+@contextmanager
+def cluster_of(given: Mapping[str, Any]) -> Iterator[Executor]:
+    """The cluster that the options or the environment name; nothing where they name none.
+
+    Raises UsageError, NetworkError.
+    """
+    if "dask" not in given:  # a command that moves nothing
+        yield {}
+        return
+    environ, _ = environment_and_home()
+    address = given.get("dask") or environ.get(_DASK_VARIABLE)
+    if not address:
+        yield {}
+        return
+    from ocihaul.integrations.extras import DASK, require
+
+    require(DASK, by="--dask")
+    from ocihaul.cluster.connect import ClusterAddress, connected
+
+    plain = bool(given.get("dask_allow_plain_tcp"))
+    where = ClusterAddress(
+        str(address),
+        ca_file=given.get("dask_tls_ca_file"),
+        cert=given.get("dask_tls_cert"),
+        key=given.get("dask_tls_key"),
+        allow_plain_tcp=plain,
+    )
+    with connected(where) as cluster:
+        yield {"executor": cluster, "allow_plain_tcp": plain}
+
+
+#: Seconds after which the rate is believed. Before, it is the kernel's buffers filling.
+MEASURED = 20.0
+
+
+class LifetimeEstimator:
+    """A listener that says forecasts through `say`; `mints` names the profile that can mint."""
+
+    def __init__(
+        self,
+        say: Listener,
+        *,
+        mints: str | None,
+        expected_rate: float | None,
+        monotonic: Callable[[], float],
+        now: Callable[[], float],
+    ) -> None:
+        self._say = say
+        self._mints = mints
+        self._rate = expected_rate
+        self._monotonic = monotonic
+        self._now = now
+        self._lock = threading.Lock()  # guards all below
+        self._outlook: SessionLifetime | None = None
+        self._offset = 0.0  # of the service's clock, seconds ahead of ours
+        self._size: int | None = 0
+        self._moved = 0
+        self._measures = False
+        self._began: float | None = None  # when the first byte moved
+
+    def __call__(self, event: Event) -> None:
+        """Take one event, from any thread."""
+        from ocihaul.session.diagnostics.snapshot import SessionLifetime
+
+        text = None
+        with self._lock:
+            if isinstance(event, TokenChanged):
+                self._outlook = SessionLifetime(
+                    event.expires_at, event.session_ends_at, self._mints
+                )
+            elif isinstance(event, ClockCorrected):
+                self._offset = event.offset
+            elif isinstance(event, (UploadPlanned, DownloadPlanned)):
+                self._size, self._measures = event.size, True
+                text = self._text(self._size, self._rate)
+            elif self._measures and isinstance(event, (BytesSent, BytesReceived)):
+                text = self._measured(event)
+        if text is not None:
+            self._say(Notice(text, routine=True))
+
+    def require(self, size: int | None) -> None:
+        """Raise SessionError when the session is known not to last for `size` bytes.
+
+        None stands for what no number of bytes can measure, such as a stream of unknown length.
+        """
+        from ocihaul.errors import SessionError
+
+        with self._lock:
+            told = self._forecast(size, self._rate)
+        if told is None or told.fits:
+            return
+        cure = "Log in first, or use --renew-with PROFILE."
+        if told.fits is None and size is not None:
+            cure += " To be judged by its length, name the speed with --expected-rate 50M."
+        raise SessionError(f"the session will not last for this: {told.text}", hint=cure)
+
+    def _measured(self, event: BytesSent | BytesReceived) -> str | None:
+        now = self._monotonic()
+        if self._began is None:  # what was read for a checksum before is not the line's time
+            self._began = now
+            return None
+        self._moved += event.count
+        seconds = now - self._began
+        if seconds < MEASURED or self._moved <= 0:
+            return None
+        self._measures = False  # said once
+        if self._size is None:
+            return None  # nobody knows how much is still to come
+        return self._text(self._size - self._moved, self._moved / seconds)
+
+    def _text(self, size: int | None, rate: float | None) -> str | None:
+        told = self._forecast(size, rate)
+        return told.text if told is not None else None
+
+    def _forecast(self, size: int | None, rate: float | None) -> "Estimate | None":
+        from ocihaul.session.diagnostics.snapshot import estimate
+
+        if self._outlook is None:
+            return None  # an API key lasts
+        return estimate(self._now() + self._offset, size, rate, self._outlook)

@@ -1,18 +1,31 @@
-"""What a shell may complete: commands, options and their values, for a line up to the cursor.
+"""`ocihaul completion SHELL`, and what a shell may complete, for a line up to the cursor.
 
 A shell's script (`completion_scripts/`) calls `ocihaul` with _OCIHAUL_COMPLETE in its environment
 and the words up to the cursor. The answer has three lines for each choice: kind, value and help.
 The kinds: `value`; `file` and `dir`, which the shell completes itself. Whatever goes wrong, nothing
 is said: a person is in the middle of a line.
+
+Names of buckets and objects are asked for only where a session is alive, or an API key signs:
+nothing is renewed, and no login is asked for. What takes too long is left out.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import click
 
-from ocihaul.cli.global_options import Given
+from ocihaul.cli.global_options import Given, global_options
+
+if TYPE_CHECKING:
+    from ocihaul.client import Client
+    from ocihaul.config import Settings
+
 
 _FILES = frozenset(
     [
@@ -201,7 +214,6 @@ def _arguments(line: Line, typed: str) -> Iterator[Choice]:
 
 def _addresses(line: Line, typed: str, *, files: bool) -> Iterator[Choice]:
     """Buckets, and behind one its objects, a prefix at a time."""
-    from ocihaul.cli.completion_buckets import bucket_names, object_names
     from ocihaul.cli.shell.uri import SCHEME
 
     place, slash, name = typed.removeprefix(SCHEME).partition("/")
@@ -245,7 +257,7 @@ def _values(option: click.Option, line: Line, typed: str) -> Iterator[Choice]:
 
 
 def _profiles(line: Line) -> Iterator[str]:
-    from ocihaul.cli.environment import environment_and_home
+    from ocihaul.cli.process import environment_and_home
     from ocihaul.config import Flags, profile_names
 
     environ, home = environment_and_home()
@@ -259,7 +271,6 @@ def _regions(_line: Line) -> Iterator[str]:
 
 
 def _buckets(line: Line) -> Iterator[str]:
-    from ocihaul.cli.completion_buckets import bucket_names
 
     yield from bucket_names(line.values)
 
@@ -269,3 +280,112 @@ _FINDERS: tuple[tuple[frozenset[str], Callable[[Line], Iterator[str]]], ...] = (
     (_REGIONS, _regions),
     (_BUCKETS, _buckets),
 )
+
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(SHELLS))
+@global_options(hidden=True)
+def completion(shell: str) -> None:
+    """Print the script that completes commands, options and their values in a SHELL.
+
+    Files, profiles and regions are completed, and buckets where a session is alive. It has to be
+    read by the shell: eval "$(ocihaul completion bash)" in ~/.bashrc, the same with zsh in
+    ~/.zshrc; for fish write it to ~/.config/fish/completions/ocihaul.fish.
+    """
+    from ocihaul.printing import write_lines
+
+    write_lines(sys.stdout, script_of(shell).splitlines())
+
+
+def script_of(shell: str) -> str:
+    """The script for one of SHELLS."""
+    place = files("ocihaul.cli").joinpath("completion_scripts", f"ocihaul.{shell}")
+    return place.read_text(encoding="utf-8")
+
+
+#: How long a person in the middle of a line waits, seconds.
+PATIENCE = 2.0
+#: Names at most.
+_MOST = 1000
+
+
+def bucket_names(values: Mapping[str, str]) -> Sequence[str]:
+    """The buckets of the tenancy; `values` are those of the line's options."""
+    settings = _settings(values)
+
+    def ask(client: "Client") -> Iterator[str]:
+        namespace = values.get("namespace") or client.namespace
+        compartment = values.get("compartment_id") or settings.tenancy
+        if compartment is not None:
+            for each in client.storage.list_buckets(namespace, compartment):
+                yield str(each["name"])
+
+    return _asked(settings, ask)
+
+
+def object_names(
+    values: Mapping[str, str], namespace: str | None, bucket: str, prefix: str
+) -> Sequence[str]:
+    """The objects under a prefix as a directory has them: those below end with "/"."""
+    from ocihaul.storage.values import Selection
+
+    def ask(client: "Client") -> Iterator[str]:
+        selection = Selection(prefix=prefix, delimiter="/")
+        where = (namespace or client.namespace, bucket)
+        for page in client.storage.list_objects(*where, selection):
+            yield from page.prefixes
+            yield from (each.name for each in page.objects)
+
+    return _asked(_settings(values), ask)
+
+
+def _settings(values: Mapping[str, str]) -> "Settings":
+    from ocihaul.cli.process import environment_and_home
+    from ocihaul.config import Flags, resolve
+
+    names = ("config_file", "profile", "cli_rc_file", "auth", "region", "endpoint", "cert_bundle")
+    flags = Flags(**{name: values[name] for name in names if name in values})  # type: ignore[arg-type]
+    environ, home = environment_and_home()
+    settings = resolve(flags, environ, home, command=("os", "bucket", "list"))
+    short = PATIENCE / 2
+    return replace(
+        settings,
+        connection_timeout=min(settings.connection_timeout, short),
+        read_timeout=min(settings.read_timeout, short),
+        max_attempts=1,
+        unreachable=0.0,
+        minting=None,
+    )
+
+
+def _asked(settings: "Settings", ask: Callable[["Client"], Iterator[str]]) -> Sequence[str]:
+    """What a client that renews nothing is told within `PATIENCE`."""
+    from ocihaul.client import Client
+    from ocihaul.errors import OcihaulError
+    from ocihaul.session.diagnostics.probe import present_credential
+
+    credentials = None
+    if settings.auth == "security_token":
+        credentials = present_credential(settings)
+        if credentials is None:
+            return ()
+    elif settings.auth != "api_key":
+        return ()  # the SDK's principals may take long to open
+    found: list[str] = []
+    cancel = threading.Event()
+
+    def work() -> None:
+        with (
+            suppress(OcihaulError),  # then there are no names to choose from
+            Client(settings, cancel=cancel, credentials=credentials) as client,
+        ):
+            found.extend(islice(ask(client), _MOST))
+
+    thread = threading.Thread(target=work, name="completion", daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    cancel.set()
+    return list(found)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ocihaul.cli.exit_codes import DONE, FAILED
-from ocihaul.cli.flags import in_flags
+from ocihaul.cli.error_text import in_flags
 from ocihaul.cli.global_options import Given, global_options
-from ocihaul.cli.session.profiles import (
+from ocihaul.cli.process import DONE, FAILED
+from ocihaul.cli.session import (
     chosen_profiles,
     session_settings,
 )
@@ -61,7 +61,7 @@ def doctor(context: click.Context, /, *, offline: bool, as_json: bool) -> None:
 
 
 def _gather(given: Given, profile: str, *, offline: bool) -> "Facts":
-    from ocihaul.cli.environment import environment_and_home
+    from ocihaul.cli.process import environment_and_home
     from ocihaul.config.sources import find_rc_file
     from ocihaul.errors import OcihaulError
     from ocihaul.session.diagnostics.checks import Facts

@@ -7,9 +7,9 @@ moment make one line, and the next one counts the others.
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
-from ocihaul.cli.flags import in_flags
-from ocihaul.cli.formatting import duration_text, in_local_time, size_text, time_text
-from ocihaul.cli.session.browser import directions
+from ocihaul.cli.error_text import in_flags
+from ocihaul.cli.output import in_local_time
+from ocihaul.cli.session.login_offer import directions
 from ocihaul.events import (
     AttemptFinished,
     ClockCorrected,
@@ -32,6 +32,7 @@ from ocihaul.events import (
     UploadFinished,
     UploadPlanned,
 )
+from ocihaul.quantities import duration_text, size_text, time_text
 
 #: What the service's documentation recommends for parts at least, bytes.
 RECOMMENDED_PART = 10 * 2**20

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ocihaul.cli.defaults import Defaults, Document
+from ocihaul.cli.options import Defaults, Document
 from ocihaul.config import Flags
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -179,7 +179,7 @@ _LOG: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("--on-finish",),
         {
             "help": "A shell command to run after a transfer, whatever its result, which is in its "
-            "environment: OCIHAUL_STATE, _OBJECT, _BYTES, _EXIT, _REASON, _RECEIPT, _LOG."
+            "process: OCIHAUL_STATE, _OBJECT, _BYTES, _EXIT, _REASON, _RECEIPT, _LOG."
         },
     ),
     "on_failure": (

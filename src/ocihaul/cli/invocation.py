@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from ocihaul.cli.environment import environment_and_home
-from ocihaul.cli.exit_codes import DONE
-from ocihaul.cli.flags import in_flags
+from ocihaul.cli.error_text import in_flags
 from ocihaul.cli.global_options import Given
+from ocihaul.cli.process import DONE, environment_and_home
 from ocihaul.events import AnyEvent, TokenChanged
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ def settle(
     `command` is its path in the tree, such as `("os", "object", "put")`: the rc file's sections
     go by it.
     """
-    from ocihaul.cli.defaults import Defaults, Document, OptionOrigin, drop_outvoted
+    from ocihaul.cli.options import Defaults, Document, OptionOrigin, drop_outvoted
     from ocihaul.cli.output import make_view
     from ocihaul.config import load_rc, profile_name, resolve
 
@@ -189,7 +188,7 @@ def run_query(
     For commands of one or a few requests. Without `needs_namespace` none is asked for, and an
     empty one is handed on. Raises what `work` raises, and TransferCancelled.
     """
-    from ocihaul.cli.option_values import namespace_or_none
+    from ocihaul.cli.options import namespace_or_none
 
     namespace = namespace_or_none(invocation.options.get("namespace"))
     with at_work(invocation) as (storage, _):

@@ -1,4 +1,11 @@
-"""The process around a command line: UTF-8 whatever the locale, and quiet when it is interrupted.
+"""The process around a command line: its encoding, its interrupts, its exit status.
+
+It works in UTF-8 whatever the locale, and is quiet when it is interrupted. Its environment, home
+and terminal are here, too, as values: where `cli/` looks at them.
+
+What the exit status says to a script: 0 done; 1 failed; 2 the command line is wrong; 75 stopped but
+resumable (the same command, run again, goes on); 130 a person or the system asked us to stop; 141
+the reader of our output has gone.
 
 Nothing is imported here that is not in the interpreter already: until its handler is there, Python
 answers Ctrl-C with a traceback.
@@ -10,13 +17,21 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
     from types import FrameType
+
+
+DONE = 0
+FAILED = 1
+USAGE = 2
+RESUMABLE = 75  # EX_TEMPFAIL of sysexits.h
+INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+UNREAD = 141  # 128 + SIGPIPE: `head` has enough, which is no failure that needs a message
 
 #: What Python sets, for itself, where nothing else was asked for.
 _PYTHONS = (_signal.default_int_handler, _signal.SIG_DFL)
 _SIGNALS = (_signal.SIGINT, _signal.SIGTERM)
-#: See exit_codes.
-_INTERRUPTED = 130
 
 
 def hear_interrupts() -> None:
@@ -29,7 +44,7 @@ def hear_interrupts() -> None:
 
     def unraisable(event: "sys.UnraisableHookArgs", /) -> None:
         if event.exc_type is KeyboardInterrupt:  # it came in a callback, which cannot raise it
-            os._exit(_INTERRUPTED)
+            os._exit(INTERRUPTED)
         report(event)
 
     sys.unraisablehook = unraisable
@@ -46,7 +61,7 @@ def _interrupted(number: int, frame: "FrameType | None") -> None:
     """
     while frame is not None:
         if number == _signal.SIGTERM or frame.f_code.co_filename.startswith("<frozen importlib"):
-            os._exit(_INTERRUPTED)
+            os._exit(INTERRUPTED)
         frame = frame.f_back
     raise KeyboardInterrupt
 
@@ -87,3 +102,52 @@ def _arguments() -> list[bytes]:
     ours = sys.orig_argv[1:]
     # The C library and Python do not agree on every byte of some encodings.
     return told if len(told) == len(ours) else [os.fsencode(each) for each in ours]
+
+
+def environment_and_home() -> "tuple[dict[str, str], Path]":
+    """The environment variables and the home directory."""
+    from pathlib import Path
+
+    try:
+        home = Path.home()
+    except RuntimeError:  # a container's user without HOME and without an entry in passwd
+        home = Path("~")
+    return dict(os.environ), home
+
+
+def at_terminal() -> bool:
+    """Whether a person can read what is said on stderr, and answer on stdin."""
+    import contextlib
+
+    with contextlib.suppress(ValueError, AttributeError):  # closed, or none at all
+        return sys.stdin.isatty() and sys.stderr.isatty()
+    return False
+
+
+def worst(codes: "Iterable[int]") -> int:
+    """The status of several things that were done: a failure outweighs what may work later."""
+    rest = set(codes)
+    return next((code for code in (FAILED, RESUMABLE) if code in rest), max(rest, default=DONE))
+
+
+def exit_code(error: BaseException) -> int:
+    """The status for `error`; what chained it counts where it was a request to stop."""
+    from ocihaul.errors import OcihaulError, TransferCancelled, UsageError
+
+    if any(isinstance(link, (TransferCancelled, KeyboardInterrupt)) for link in chain(error)):
+        return INTERRUPTED
+    if isinstance(error, UsageError):
+        return USAGE
+    if isinstance(error, OcihaulError) and error.resumable:
+        return RESUMABLE
+    return FAILED
+
+
+def chain(error: BaseException) -> list[BaseException]:
+    """`error` and its causes, the outermost first."""
+    links: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in links:
+        links.append(link)
+        link = link.__cause__
+    return links

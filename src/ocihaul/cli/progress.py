@@ -1,10 +1,19 @@
-"""Events on stderr while a transfer runs, as lines.
+"""Events on stderr while a transfer runs: as lines, and as a bar below them.
 
 What belongs here: threads and locks. What is said, and in which words, is in `event_text.py` and
-`progress_text.py`; what waits at the beginning, in `quiet_start.py`; the bar, in `status_bar.py`.
+`progress_text.py`.
+
+What is routine waits in the first seconds (`QuietStart`): a transfer that is over by then says none
+of it. Where nobody looks at a terminal, stderr of a moment's transfer is what the official CLI
+writes there, so scripts can read it. What goes on for longer is a log, from its first line.
+
+The bar (`StatusBar`) is a line at the bottom of a terminal. The cursor stays at its beginning: when
+the terminal gets narrower and breaks the old line into two, both are below the cursor, and the next
+drawing clears them.
 """
 
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +38,6 @@ from ocihaul.cli.progress_text import (
     status_line,
     transfer_text,
 )
-from ocihaul.cli.quiet_start import SHORT, QuietStart
 from ocihaul.events import (
     AttemptFinished,
     BytesReceived,
@@ -43,7 +51,7 @@ from ocihaul.events import (
     UploadPlanned,
 )
 from ocihaul.printable import without_braces
-from ocihaul.printing import say
+from ocihaul.printing import clear_status, draw_status, say
 from ocihaul.threads import started
 
 #: Seconds between two plain lines.
@@ -216,3 +224,159 @@ def reporting(stream: TextIO, *, debug: bool) -> Iterator[Reporter]:
     reporter = Reporter(PlainOutput(stream), debug=debug, quiet_for=quiet_for)
     with heartbeat(reporter.beat):
         yield reporter
+
+
+#: Where nobody looks at a terminal, a transfer that is over so soon needs no lines, seconds.
+SHORT = 2.0
+
+
+class QuietStart:
+    """Lines that wait. `until` 0.0 lets everything pass, `math.inf` never lets routine pass."""
+
+    def __init__(self, until: float) -> None:
+        self._until = until
+        self._held: list[str] = []
+        self._official: list[str] = []
+        self._said = False
+
+    @property
+    def is_forever(self) -> bool:
+        """Whether nothing routine is ever said."""
+        return self._until == math.inf
+
+    def is_on(self, at: float) -> bool:
+        """Whether what is routine still waits."""
+        return at < self._until
+
+    def said(self) -> None:
+        """Note that something else was said: how it ended may not be missing then."""
+        self._said = True
+
+    def is_silent(self, at: float) -> bool:
+        """Whether it is over so soon, and with so little, that its end is not said either."""
+        return self.is_on(at) and not self._said
+
+    def lines(self, lines: list[str], at: float, *, routine: bool) -> list[str]:
+        """The lines to say now."""
+        if self.is_on(at) and (routine or not lines):
+            self._held += lines
+            return []
+        return lines if self.is_forever else [*self.end(), *lines]
+
+    def hold_official(self, lines: Sequence[str]) -> None:
+        """Keep the official CLI's own lines for `official`; the same wait with time and object."""
+        self._official += lines
+
+    def official(self) -> list[str]:
+        """The official CLI's own lines, for a transfer that has ended while this was on."""
+        held, self._official = self._official, []
+        return held
+
+    def end(self) -> list[str]:
+        """Let everything pass from now on; returns what has waited."""
+        held, self._held, self._until = self._held, [], 0.0
+        self._official.clear()
+        return held
+
+
+#: Seconds between two drawings: soon enough after a resize, whose signal others may want.
+REFRESH = 0.2
+#: Terminals that cannot move the cursor.
+_DUMB = frozenset({"", "dumb", "unknown"})
+_COLUMNS = 80
+
+#: The line for so many columns; None where there is none yet, or no more.
+Content = Callable[[int], Sequence[Piece] | None]
+
+
+def can_draw(stream: TextIO) -> bool:
+    """Whether it is a terminal on which a line can be drawn anew."""
+    try:
+        return stream.isatty() and os.environ.get("TERM", "") not in _DUMB
+    except ValueError:  # closed
+        return False
+
+
+class StatusBar:
+    """Writes lines, and keeps what `content` says below them. Thread-safe."""
+
+    def __init__(self, stream: TextIO, *, refresh: float = REFRESH) -> None:
+        self._stream = stream
+        self._refresh = refresh
+        self._colours = not os.environ.get("NO_COLOR")
+        self._lock = threading.RLock()  # guards the terminal
+        self._content: Content | None = None
+        self._drawn = False
+        self._hidden = False
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, content: Content) -> None:
+        """Draw from now on; without a thread to be had, at each line only."""
+        self._content = content
+        thread = threading.Thread(target=self._keep_drawing, name="progress", daemon=True)
+        if started(thread):
+            self._thread = thread
+
+    def say(self, text: str, *, public: bool = False) -> None:
+        """Write one line above it; a terminal that has gone away does not stop the work."""
+        with self._lock, suppress(OSError, ValueError):
+            self._clear()
+            say(self._stream, text, public=public)
+            self._draw()
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Leave the terminal to a question."""
+        with self._lock, suppress(OSError, ValueError):
+            self._hidden = True
+            self._clear()
+        try:
+            yield
+        finally:
+            self._hidden = False
+
+    def close(self) -> None:
+        """Clear the line and give the terminal back; harmless when repeated."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join(timeout=1)
+        with self._lock, suppress(OSError, ValueError):
+            self._clear()
+            self._content = None
+
+    def _keep_drawing(self) -> None:
+        while not self._over.wait(self._refresh):
+            with self._lock, suppress(OSError, ValueError):
+                self._draw()
+
+    def _draw(self) -> None:
+        if self._content is None or self._hidden or self._over.is_set():
+            return
+        if not self._is_in_front():
+            self._drawn = False  # the shell has written there since
+            return
+        pieces = self._content(max(1, self._columns() - 1))  # some terminals wrap at the last one
+        if pieces is None:
+            self._clear()
+            return
+        draw_status(self._stream, pieces, colours=self._colours)
+        self._drawn = True
+
+    def _clear(self) -> None:
+        if self._drawn and self._is_in_front():
+            clear_status(self._stream)
+        self._drawn = False
+
+    def _is_in_front(self) -> bool:
+        """Whether the line at the cursor is ours: in the background it is what a person types."""
+        try:
+            return os.tcgetpgrp(self._stream.fileno()) == os.getpgrp()
+        except (OSError, ValueError):  # it is not the terminal that we were started at
+            return True
+
+    def _columns(self) -> int:
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns or _COLUMNS
+        except (OSError, ValueError):
+            return _COLUMNS

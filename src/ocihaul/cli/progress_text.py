@@ -7,7 +7,6 @@ line that is too long by one column wraps.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ocihaul.cli.formatting import duration_text, size_text
 from ocihaul.events import (
     ClockCorrected,
     DirectoryProgress,
@@ -17,6 +16,7 @@ from ocihaul.events import (
     TransferProgress,
     UploadPlanned,
 )
+from ocihaul.quantities import duration_text, size_text
 
 #: After so many seconds without a byte the rate is no more than history.
 STALLED = 10.0

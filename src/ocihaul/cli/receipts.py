@@ -1,17 +1,25 @@
-"""`ocihaul receipts …`: what the journal keeps of finished uploads."""
+"""`ocihaul receipts …`: what the journal keeps of finished uploads; `ocihaul verify` checks one."""
 
 import sys
+import threading
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ocihaul.cli.error_text import in_flags
 from ocihaul.cli.global_options import global_options
-from ocihaul.cli.invocation import settle
-from ocihaul.cli.lazy import LazyGroup
+from ocihaul.cli.groups import LazyGroup
+from ocihaul.cli.invocation import Invocation, settle
+from ocihaul.cli.process import DONE, FAILED
 
 if TYPE_CHECKING:
+    from ocihaul.config import Settings
+    from ocihaul.events import Listener
     from ocihaul.transfer.journal.journal import KeptReceipt
+    from ocihaul.transfer.receipt_check import FileVerdict, ObjectVerdict
 
 
 @click.group("receipts", cls=LazyGroup)
@@ -27,8 +35,8 @@ def receipts() -> None:
 def list_(context: click.Context, /, **options: Any) -> None:
     """List them, the oldest first."""
     from ocihaul.cli.client import journal_to_read
-    from ocihaul.cli.formatting import size_text, time_text
     from ocihaul.printing import say
+    from ocihaul.quantities import size_text, time_text
 
     invocation = settle(context, options, command=("receipts", "list"))
     with journal_to_read() as journal:
@@ -70,7 +78,7 @@ def show(row: int) -> None:
 def clean(context: click.Context, /, **options: Any) -> None:
     """Drop those of uploads that finished longer ago; receipts in files are left alone."""
     from ocihaul.cli.client import journal_to_read
-    from ocihaul.cli.option_values import age
+    from ocihaul.cli.options import age
 
     invocation = settle(context, options, command=("receipts", "clean"))
     seconds = age(invocation.options["older_than"])
@@ -82,7 +90,7 @@ def clean(context: click.Context, /, **options: Any) -> None:
 def _document(kept: "KeptReceipt") -> dict[str, object]:
     from dataclasses import asdict
 
-    from ocihaul.cli.formatting import iso
+    from ocihaul.cli.output import iso
 
     return {
         "id": kept.row,
@@ -92,3 +100,125 @@ def _document(kept: "KeptReceipt") -> dict[str, object]:
         "finished": iso(kept.finished_at),
         "owed": kept.owed,
     }
+
+
+_VERIFY = ("verify",)
+
+
+@click.command("verify")
+@click.argument("receipt")
+@click.option("--file", help="The file to compare. [the one that was sent]")
+@click.option("--no-file", is_flag=True, help="Compare the object alone.")
+@click.option("--no-object", is_flag=True, help="Compare the file alone; nothing is asked.")
+@click.option("--encryption-key-file", help="The key of an object with a key of yours (SSE-C).")
+@global_options(hidden=True)
+@click.pass_context
+def verify(context: click.Context, /, receipt: str, **options: Any) -> None:
+    """Compare a file and an object with the RECEIPT of their upload.
+
+    The file is read once, part by part. Of the object only the headers are asked for: one in the
+    Archive tier need not be restored. The exit status is 1 when something differs.
+    """
+    invocation = settle(context, options, command=_VERIFY)
+    raise click.exceptions.Exit(_verify(invocation, Path(receipt)))
+
+
+def _verify(invocation: Invocation, path: Path) -> int:
+    from ocihaul.cli.client import reporting_on
+    from ocihaul.cli.signals import stopping
+    from ocihaul.errors import UsageError
+    from ocihaul.functions import verify as compare
+
+    options = invocation.options
+    if options["no_file"] and (options["no_object"] or options["file"]):
+        raise UsageError("--no-file leaves nothing to compare, or --file with it makes no sense")
+    receipt = compare(path, stored=False).receipt
+    if not (options["no_file"] or options["file"] or receipt.path):
+        raise UsageError(
+            "what was sent was no file", hint="Name one with --file, or add --no-file."
+        )
+    documents: dict[str, Any] = {"file": None, "object": None}
+    settings = None if options["no_object"] else invocation.settings()
+    with stopping() as stopper, reporting_on(invocation, settings) as (listener, reporter):
+        if settings is not None:
+            documents["object"] = _object(invocation, settings, path, listener, stopper.stop)
+            where = f"{receipt.target.bucket}/{receipt.target.object}"
+            reporter.notice(_said(f"object {where}", documents["object"]["problems"]))
+        if not options["no_file"]:
+            file = Path(options["file"] or receipt.path or "")
+            documents["file"] = _file(path, file, stopper.stop)
+            reporter.notice(_said(f"file {file}", documents["file"]["problems"]))
+    good = all(each is None or each["good"] for each in documents.values())
+    invocation.answer({"receipt": str(path), "verified": good, **documents})
+    return DONE if good else FAILED
+
+
+def _object(
+    invocation: Invocation,
+    settings: "Settings",
+    receipt: Path,
+    listener: "Listener",
+    stop: threading.Event,
+) -> dict[str, Any] | None:
+    from ocihaul.cli.client import client_for
+    from ocihaul.cli.options import customer_key
+
+    key = customer_key(invocation.options["encryption_key_file"], invocation.home)
+    with client_for(settings, listener=listener, stop=stop) as client:
+        return _object_document(client.verify(receipt, sse_customer_key=key).object)
+
+
+def _object_document(stored: "ObjectVerdict | None") -> dict[str, Any] | None:
+    return (
+        None
+        if stored is None
+        else {
+            "found": stored.found,
+            "good": stored.good,
+            "etag": stored.etag,
+            "size": stored.size,
+            "archival-state": stored.archival_state,
+            "compared": list(stored.compared),
+            "problems": list(stored.problems),
+        }
+    )
+
+
+def _file(receipt: Path, path: Path, stop: threading.Event) -> dict[str, Any] | None:
+    from ocihaul.config.ini import path_exists
+    from ocihaul.errors import SourceError
+    from ocihaul.functions import verify as compare
+
+    try:
+        if not path_exists(path):
+            raise SourceError(
+                "it is not there", hint="Name it with --file, or leave it out with --no-file."
+            )
+        return _file_document(compare(receipt, file=path, stored=False, cancel=stop).file)
+    except SourceError as error:
+        text = in_flags(f"{error.message}. {error.hint}" if error.hint else error.message)
+        return {
+            "path": str(path),
+            "size": None,
+            "good": False,
+            "differing-parts": [],
+            "problems": [text],
+        }
+
+
+def _file_document(file: "FileVerdict | None") -> dict[str, Any] | None:
+    return (
+        None
+        if file is None
+        else {
+            "path": str(file.path),
+            "size": file.size,
+            "good": file.good,
+            "differing-parts": list(file.differing),
+            "problems": list(file.problems),
+        }
+    )
+
+
+def _said(what: str, problems: Sequence[str]) -> str:
+    return f"{what}: " + ("; ".join(problems) if problems else "as it was stored")

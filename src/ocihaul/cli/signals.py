@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from ocihaul.cli.exit_codes import INTERRUPTED
+from ocihaul.cli.process import INTERRUPTED
 
 _SIGNALS = tuple(
     number

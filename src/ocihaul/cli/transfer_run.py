@@ -14,14 +14,19 @@ from typing import TYPE_CHECKING, Protocol
 
 from ocihaul.cli import compat
 from ocihaul.cli.directories.progress import DirectoryReporter
-from ocihaul.cli.environment import environment_and_home
 from ocihaul.cli.error_text import error_fields, summary
 from ocihaul.cli.event_text import LineStyle
-from ocihaul.cli.exit_codes import UNREAD, exit_code
 from ocihaul.cli.invocation import Invocation, is_terminal
-from ocihaul.cli.log_options import LogOptions, log_options
-from ocihaul.cli.progress import PlainOutput, Reporter, Screen, heartbeat
-from ocihaul.cli.quiet_start import SHORT
+from ocihaul.cli.process import UNREAD, environment_and_home, exit_code
+from ocihaul.cli.progress import (
+    SHORT,
+    PlainOutput,
+    Reporter,
+    Screen,
+    StatusBar,
+    can_draw,
+    heartbeat,
+)
 from ocihaul.cli.run_result import (
     FileCounts,
     LogOrigin,
@@ -31,17 +36,16 @@ from ocihaul.cli.run_result import (
     state_of,
 )
 from ocihaul.cli.signals import Stopper, stopping
-from ocihaul.cli.status_bar import StatusBar, can_draw
+from ocihaul.cli.transfer_log import LogOptions, log_options
 from ocihaul.errors import UsageError
 from ocihaul.events import AnyEvent
 from ocihaul.printing import write_lines
 
 if TYPE_CHECKING:
     # Few transfers have them.
-    from ocihaul.cli.json_log import JsonLog
-    from ocihaul.cli.log_file import LogFile
     from ocihaul.cli.notifications import TransferNotifier
-    from ocihaul.cli.transfer_report import TransferReport
+    from ocihaul.cli.report import TransferReport
+    from ocihaul.cli.transfer_log import JsonLog, LogFile
 
 
 class LogChannel(Protocol):
@@ -285,7 +289,7 @@ def _code_of(error: BaseException) -> int:
 def _after(run: TransferRun, result: RunResult, options: LogOptions) -> None:
     """Metrics and hooks first: what goes wrong with them is said, and the result is the last."""
     if options.metrics_file is not None:
-        from ocihaul.cli.transfer_metrics import update_metrics
+        from ocihaul.cli.run_result import update_metrics
 
         try:
             update_metrics(options.metrics_file, result, time.time())
@@ -295,7 +299,7 @@ def _after(run: TransferRun, result: RunResult, options: LogOptions) -> None:
     if run.report is not None:
         run.report.write(result, say=lambda text: run.notice(f"Notice: {text}"))
     if options.on_finish or options.on_failure:
-        from ocihaul.cli.finish_hooks import run_finish_hooks
+        from ocihaul.cli.hooks import run_finish_hooks
 
         run_finish_hooks(
             result,
@@ -312,7 +316,7 @@ def _after(run: TransferRun, result: RunResult, options: LogOptions) -> None:
 def _report(options: LogOptions, origin: LogOrigin, *, directory: bool) -> "TransferReport | None":
     if options.report is None:
         return None
-    from ocihaul.cli.transfer_report import TransferReport
+    from ocihaul.cli.report import TransferReport
 
     log = options.file if options.format == "json" else None
     return TransferReport(options.report, origin, directory=directory, log=log)
@@ -343,7 +347,7 @@ def _channels(
     with ExitStack() as stack:
         channels = [_on_stderr(invocation, options, origin, stack, directory=directory)]
         if options.file is not None:
-            from ocihaul.cli.log_file import LogFile
+            from ocihaul.cli.transfer_log import LogFile
 
             first = channels[0]
             file = LogFile(options.file, lambda text: first.notice(f"Notice: {text}"))
@@ -399,7 +403,7 @@ def _in_file(
         write = file.write if report is None else report.beside(file.write)
         return _json(write, origin, directory=directory)
     style = LineStyle(object=origin.object, verbose=options.verbose)
-    from ocihaul.cli.log_file import FileOutput
+    from ocihaul.cli.transfer_log import FileOutput
 
     screen: Screen = FileOutput(file)
     kind = DirectoryReporter if directory else Reporter
@@ -408,7 +412,7 @@ def _in_file(
 
 
 def _json(write: Callable[[str], None], origin: LogOrigin, *, directory: bool) -> JsonChannel:
-    from ocihaul.cli.json_log import JsonLog
+    from ocihaul.cli.transfer_log import JsonLog
 
     log = JsonLog(write, origin, directory=directory)
     log.begin()

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from ocihaul.cli.flags import in_flags
+from ocihaul.cli.error_text import in_flags
 from ocihaul.cli.global_options import global_options
+from ocihaul.cli.groups import LazyGroup
 from ocihaul.cli.invocation import (
     Invocation,
     client_at_work,
@@ -17,8 +18,7 @@ from ocihaul.cli.invocation import (
     namespace_option,
     settle,
 )
-from ocihaul.cli.lazy import LazyGroup
-from ocihaul.cli.option_types import FiniteRange
+from ocihaul.cli.options import FiniteRange
 from ocihaul.cli.prompts import next_line
 from ocihaul.printing import say
 
@@ -166,7 +166,7 @@ def clean(context: click.Context, /, **options: Any) -> None:
     In buckets named with -bn also those that the journal does not know: another machine may have
     begun them. What a process of this machine is at is left alone.
     """
-    from ocihaul.cli.option_values import age
+    from ocihaul.cli.options import age
 
     invocation = settle(context, options, command=("uploads", "clean"))
     seconds = age(invocation.options["older_than"])
@@ -201,7 +201,7 @@ def _client_and_uploads(
     invocation: Invocation,
 ) -> "Iterator[tuple[Client, Sequence[IncompleteUpload]]]":
     """A client, and all that is not finished, at the service too."""
-    from ocihaul.cli.option_values import namespace_or_none
+    from ocihaul.cli.options import namespace_or_none
 
     namespace = namespace_or_none(invocation.options.get("namespace"))
     names = tuple(invocation.options["buckets"] or ())
@@ -278,7 +278,7 @@ def _show(invocation: Invocation, found: "Sequence[IncompleteUpload]") -> None:
     if invocation.options["as_json"] or given.get("output") or given.get("query"):
         invocation.answer({"data": [_document(each, now, price) for each in found]})
         return
-    from ocihaul.cli.formatting import size_text
+    from ocihaul.quantities import size_text
 
     if found:
         say(invocation.stdout, *(_line(each, now) for each in found))
@@ -290,7 +290,7 @@ def _show(invocation: Invocation, found: "Sequence[IncompleteUpload]") -> None:
 
 
 def _line(leftover: "IncompleteUpload", now: float) -> str:
-    from ocihaul.cli.formatting import duration_text, size_text
+    from ocihaul.quantities import duration_text, size_text
 
     where = f"{leftover.target.bucket}/{leftover.target.object}"
     notes = [
@@ -313,7 +313,7 @@ def _line(leftover: "IncompleteUpload", now: float) -> str:
 def _document(leftover: "IncompleteUpload", now: float, price: float | None) -> dict[str, object]:
     from dataclasses import asdict
 
-    from ocihaul.cli.formatting import iso
+    from ocihaul.cli.output import iso
 
     cost = {} if price is None else {"monthly-cost": _cost(leftover.size, price)}
     return {

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from ocihaul import __version__
 from ocihaul.cluster.files import Batches, FetchFilesJob, SendFilesJob
-from ocihaul.cluster.jobs import Job, Service
-from ocihaul.cluster.parts import SeesFile, SendParts, SendPartsJob
-from ocihaul.cluster.proof import FileProof, proved
-from ocihaul.cluster.ranges import FetchRanges, FetchRangesJob
+from ocihaul.cluster.jobs import Job, ServiceAccess
+from ocihaul.cluster.parts import FetchRanges, FetchRangesJob, SeesFile, SendParts, SendPartsJob
 from ocihaul.cluster.tasks import Tasks, new_id
+from ocihaul.cluster.workers import FileProof, proved
 from ocihaul.config import Settings
-from ocihaul.directories.file_tasks import FetchObject, FileTasks, Outcome, SendFile
-from ocihaul.directories.filters import EVERYTHING
 from ocihaul.directories.request import (
+    EVERYTHING,
     DirectoryDownload,
     DirectoryUpload,
 )
@@ -24,17 +22,17 @@ from ocihaul.directories.request import (
     Request as DirectoryRequest,
 )
 from ocihaul.directories.shards import WHOLE
-from ocihaul.directories.workers import FailurePolicy
+from ocihaul.directories.workers import FailurePolicy, FetchObject, FileTasks, Outcome, SendFile
 from ocihaul.errors import SourceError, UsageError
 from ocihaul.events import Listener
 from ocihaul.integrations.dask import share
 from ocihaul.resources import CallScope
 from ocihaul.session.session import Session
 from ocihaul.transfer.checksum import SentPart
-from ocihaul.transfer.download.checkpoint import FinishedRange
-from ocihaul.transfer.download.remote import RangeTasks, RemoteDownload
+from ocihaul.transfer.download.context import RangeTasks, RemoteDownload
+from ocihaul.transfer.download.local_file import FinishedRange
 from ocihaul.transfer.download.request import DownloadRequest
-from ocihaul.transfer.upload.remote import PartTasks, RemoteUpload
+from ocihaul.transfer.upload.context import PartTasks, RemoteUpload
 from ocihaul.transfer.upload.request import UploadRequest
 
 if TYPE_CHECKING:
@@ -52,7 +50,7 @@ class ClusterExecutor:
     """
 
     cluster: "distributed.Client"
-    service: Service
+    service: ServiceAccess
     call: CallScope
     eager: bool = True
     patience: float = PATIENCE
@@ -178,12 +176,12 @@ def cluster_executor(
     if session is None:
         raise UsageError(
             f"auth: {settings.auth} cannot be used with Dask (allowed: security_token)",
-            hint="Log in, and pass --auth security_token; or start each worker with a principal of "
-            "its own and use shards (docs/shards.md).",
+            hint="Log in, and pass `auth='security_token'`; or start each worker with a "
+            "principal of its own and use shards (docs/shards.md).",
         )
     name = f"transfer-{new_id()}"
     with share(cluster, session, name=name, allow_plain_tcp=allow_plain_tcp) as shared:
-        service = Service(
+        service = ServiceAccess(
             session=shared,
             endpoint=call.storage.base_url(_namespace(request) or own_namespace()),
             plain_http=settings.plain_http,

@@ -8,17 +8,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from ocihaul.cluster.jobs import Answer, Service
-from ocihaul.cluster.proof import DirectoryProof, sees_directory
+from ocihaul.cluster.jobs import ServiceAccess, TaskResult
 from ocihaul.cluster.tasks import Tasks
-from ocihaul.cluster.workers import NoWorkerLeft
+from ocihaul.cluster.workers import DirectoryProof, NoWorkerLeft, sees_directory
 from ocihaul.directories.destination import Destination
 from ocihaul.directories.file_fetcher import FileFetcher
 from ocihaul.directories.file_sender import FileSender
-from ocihaul.directories.file_tasks import FAILED, FetchObject, Outcome, SendFile
 from ocihaul.directories.names import disk_path
 from ocihaul.directories.request import DirectoryDownload, DirectoryUpload
-from ocihaul.directories.workers import is_outage
+from ocihaul.directories.workers import FAILED, FetchObject, Outcome, SendFile, is_outage
 from ocihaul.errors import ServiceError, TransferCancelled
 from ocihaul.events import ignore
 from ocihaul.resources import CallScope
@@ -71,7 +69,7 @@ class SendFilesJob:
 
     id: str
     version: str
-    service: Service
+    service: ServiceAccess
     request: DirectoryUpload
 
     def unfit(self) -> str | None:
@@ -139,7 +137,7 @@ class FetchFilesJob:
 
     id: str
     version: str
-    service: Service
+    service: ServiceAccess
     request: DirectoryDownload
     proof: DirectoryProof
 
@@ -225,7 +223,7 @@ class Batches(Generic[T]):
         if batch and self._tasks is not None:
             self._tasks.put(batch)
 
-    def handle(self, batch: list[T], answer: Answer) -> None:
+    def handle(self, batch: list[T], answer: TaskResult) -> None:
         """Tell what came of each; what may be that worker's own trouble is tried elsewhere."""
         again: list[tuple[T, Outcome]] = []
         for task, outcome in zip(batch, answer.value, strict=True):

@@ -20,7 +20,7 @@ from ocihaul.config import Flags, resolve
 from ocihaul.config.settings import Bandwidth
 from ocihaul.errors import OcihaulError, TransferCancelled
 from ocihaul.events import ignore
-from ocihaul.integrations.dask.shared import SharedSession
+from ocihaul.integrations.dask.messages import SharedSession
 from ocihaul.resources import Resources
 from ocihaul.session.session import home_directory
 from ocihaul.transfer.workers import AbandonedError
@@ -34,7 +34,7 @@ _FORGOTTEN = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
+class ServiceAccess:
     """The session and the service as a worker needs to know them; timeouts are seconds.
 
     A proxy is each worker's own, from its environment: the driver's may have a password in it.
@@ -107,7 +107,7 @@ class Job(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TaskResult:
     """What a task gives back, from the worker of this name and address.
 
     `refused` says why the worker cannot do it, `error` what the task has raised.
@@ -136,11 +136,11 @@ _lock = threading.Lock()  # guards _jobs
 _jobs: dict[tuple[str, str], _OpenJob] = {}
 
 
-def run_task(job: Job, payload: Any) -> Answer:
+def run_task(job: Job, payload: Any) -> TaskResult:
     """What Dask runs on a worker; failures are values, so that they can be told apart."""
     address, name = _me()
     if job.version != __version__:
-        return Answer(address, name, refused=other_version(__version__, job.version))
+        return TaskResult(address, name, refused=other_version(__version__, job.version))
     here = _entry(address, job.id)
     try:
         with here.lock:
@@ -149,14 +149,14 @@ def run_task(job: Job, payload: Any) -> Answer:
                 if here.refused is None:
                     here.opened = job.open(here.stop)
         if here.opened is None:
-            return Answer(address, name, refused=here.refused)
-        return Answer(address, name, value=here.opened.run(payload))
+            return TaskResult(address, name, refused=here.refused)
+        return TaskResult(address, name, value=here.opened.run(payload))
     except OcihaulError as error:
-        return Answer(address, name, error=error)
+        return TaskResult(address, name, error=error)
     except AbandonedError:
-        return Answer(address, name, error=TransferCancelled("stopped in the midst of a task"))
+        return TaskResult(address, name, error=TransferCancelled("stopped in the midst of a task"))
     except Exception as error:  # noqa: BLE001  Dask cannot bring every exception to the driver
-        return Answer(address, name, error=WorkerFault(f"{type(error).__name__}: {error}"))
+        return TaskResult(address, name, error=WorkerFault(f"{type(error).__name__}: {error}"))
 
 
 async def check_worker(job: Job) -> str | None:

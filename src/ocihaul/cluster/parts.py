@@ -1,4 +1,4 @@
-"""Parts of one upload: the job on the workers, and what brings parts there."""
+"""Parts of an upload, ranges of a download: the jobs on the workers, and what brings them there."""
 
 import threading
 from collections.abc import Callable
@@ -6,17 +6,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from ocihaul.cluster.jobs import Answer, Opened, Service
-from ocihaul.cluster.proof import FileProof
+from ocihaul.cluster.jobs import Opened, ServiceAccess, TaskResult
 from ocihaul.cluster.tasks import Tasks
+from ocihaul.cluster.workers import DirectoryProof, FileProof
+from ocihaul.errors import LocalFileError
 from ocihaul.events import ignore
+from ocihaul.filesystem import FileSystem
 from ocihaul.resources import CallScope
 from ocihaul.transfer.checksum import Integrity, SentPart
+from ocihaul.transfer.download.context import READ_BLOCK, DownloadContext, Ranges, RemoteDownload
+from ocihaul.transfer.download.local_file import FinishedRange, LocalFile, Place
+from ocihaul.transfer.download.to_file import RangeFetcher
 from ocihaul.transfer.source import BLOCK, FileSource, Piece, buffer_for
-from ocihaul.transfer.upload.context import UploadContext
+from ocihaul.transfer.upload.context import Parts, RemoteUpload, UploadContext
 from ocihaul.transfer.upload.multipart import MultipartSession
 from ocihaul.transfer.upload.part_uploader import PartUploader
-from ocihaul.transfer.upload.remote import Parts, RemoteUpload
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ class SendPartsJob:
 
     id: str
     version: str
-    service: Service
+    service: ServiceAccess
     upload: RemoteUpload
     proof: FileProof
 
@@ -134,10 +138,109 @@ class SendParts:
         self._tasks.finish()
         return {number: self._done[number] for number in parts}
 
-    def handle(self, payload: SendPart, answer: Answer) -> None:
+    def handle(self, payload: SendPart, answer: TaskResult) -> None:
         """Tell of a part that was sent."""
         sent: PartSent = answer.value
         self._done[payload.number] = sent.part
         before = self._by.get(payload.number, frozenset())
         self._by[payload.number] = before | {answer.address}
         self._told(payload.number, sent.part, sent.bytes_sent)
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRange:
+    """Range `number`, of which an earlier run may have told that it is `finished`."""
+
+    number: int
+    finished: FinishedRange | None
+
+
+@dataclass(frozen=True, slots=True)
+class RangeFetched:
+    """What is in the file now, and whether it came in this run."""
+
+    finished: FinishedRange
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRangesJob:
+    """Ranges of an object to a file, which all workers see under the same path."""
+
+    id: str
+    version: str
+    service: ServiceAccess
+    remote: RemoteDownload
+    proof: DirectoryProof
+
+    def unfit(self) -> str | None:
+        """Why this process does not write to the same directory."""
+        return self.proof.difference()
+
+    def open(self, stop: threading.Event) -> "_OpenRanges":
+        """Open the file and connections."""
+        return _OpenRanges(self, stop)
+
+
+class _OpenRanges:
+    def __init__(self, job: FetchRangesJob, stop: threading.Event) -> None:
+        remote = job.remote
+        self._plan = remote.plan
+        self._stack = ExitStack()
+        resources = self._stack.enter_context(job.service.opened(stop))
+        call: CallScope = self._stack.enter_context(resources.call(stop, ignore))
+        place = self._stack.enter_context(Place.at(remote.target, FileSystem(ignore)))
+        if place.status(remote.temporary) is None:
+            raise LocalFileError(f"{remote.target.parent / remote.temporary} is not there")
+        self._file = self._stack.enter_context(LocalFile(place, remote.temporary))
+        context = DownloadContext(
+            call.storage, remote.request, remote.there, ignore, call.stop, abandoned=call.stop
+        )
+        self._fetcher = RangeFetcher(context, self._file, remote.plan)
+
+    def run(self, payload: FetchRange) -> RangeFetched:
+        """Fetch one range, unless it is in the file; it is on the disk when this returns."""
+        buffer = buffer_for(min(READ_BLOCK, self._plan.part_size))
+        finished, is_new = payload.finished, False
+        if finished is None or not self._fetcher.is_there(payload.number, finished, buffer):
+            finished, is_new = self._fetcher.fetch(payload.number, buffer), True
+            self._file.sync()
+        return RangeFetched(finished, is_new)
+
+    def close(self) -> None:
+        """Close the file and connections."""
+        self._stack.close()
+
+
+class FetchRanges:
+    """Brings ranges to the workers, and knows which of them has fetched which."""
+
+    def __init__(self, told: Callable[[int, FinishedRange, bool], None]) -> None:
+        self._told = told
+        self._tasks: Tasks[FetchRange] | None = None
+        self._by: dict[int, frozenset[str]] = {}
+
+    def attach(self, tasks: Tasks[FetchRange]) -> None:
+        """Bring ranges there."""
+        self._tasks = tasks
+
+    def fetch(self, ranges: Ranges, *, elsewhere: bool = False) -> None:
+        """Fetch them, or read what is there again; return when they are in the file."""
+        if self._tasks is None:
+            return
+        for number, finished in ranges.items():
+            task = FetchRange(number, finished)
+            if elsewhere:
+                for address in self._by.get(number, ()):
+                    self._tasks.leave_out(address, f"range {number} is not what it has told")
+                self._tasks.again(task, without=self._by.get(number, frozenset()))
+            else:
+                self._tasks.put(task)
+        self._tasks.finish()
+
+    def handle(self, payload: FetchRange, answer: TaskResult) -> None:
+        """Tell of a range that is there."""
+        fetched: RangeFetched = answer.value
+        before = self._by.get(payload.number, frozenset())
+        self._by[payload.number] = before | {answer.address}
+        self._told(payload.number, fetched.finished, fetched.is_new)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker
 
-from ocihaul.cluster.jobs import Answer, Job, WorkerFault, run_task, stop_job
+from ocihaul.cluster.jobs import Job, TaskResult, WorkerFault, run_task, stop_job
 from ocihaul.cluster.workers import NoWorkerLeft, Workers
 from ocihaul.errors import (
     ChecksumError,
@@ -62,7 +62,7 @@ _OF_WORKER = (
 
 
 @dataclass(frozen=True, slots=True)
-class Sent(Generic[P]):
+class TaskUnderWay(Generic[P]):
     """A task that is under way: what it brings along, and where it must not go."""
 
     payload: P
@@ -77,8 +77,8 @@ class SchedulerLost(NetworkError):
     def __init__(self, address: str) -> None:
         super().__init__(
             f"the Dask scheduler at {address} cannot be reached any more",
-            hint="What is finished is kept: the same command, run again with or without --dask, "
-            "goes on.",
+            hint="What is finished is kept: the same command, run again with or without "
+            "`executor`, goes on.",
         )
 
 
@@ -93,7 +93,7 @@ class Tasks(Generic[P]):
         self,
         cluster: "distributed.Client",
         job: Job,
-        handle: Callable[[P, Answer], None],
+        handle: Callable[[P, TaskResult], None],
         *,
         stop: threading.Event,
         listener: Listener,
@@ -118,7 +118,7 @@ class Tasks(Generic[P]):
             same_version=same_version,
         )
         self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._under_way: dict[str, tuple[Sent[P], Any, list[str] | None]] = {}
+        self._under_way: dict[str, tuple[TaskUnderWay[P], Any, list[str] | None]] = {}
         self._answered: set[str] = set()
         self._count = 0
 
@@ -137,7 +137,7 @@ class Tasks(Generic[P]):
         """Bring one; waits while there are enough. Raises what `handle` raises, SchedulerLost."""
         while self._under_way and len(self._under_way) >= self._window:
             self._step(_GLANCE)
-        self._submit(Sent(payload))
+        self._submit(TaskUnderWay(payload))
         while not self._ended.empty():
             self._step(0.0)
 
@@ -152,13 +152,13 @@ class Tasks(Generic[P]):
 
     def again(self, payload: P, *, without: frozenset[str]) -> None:
         """Bring one again, not to these addresses. Raises NoWorkerLeft."""
-        self._submit(Sent(payload, without))
+        self._submit(TaskUnderWay(payload, without))
 
     @property
     def _window(self) -> int:
         return max(_FOR_EACH_THREAD * self.workers.threads, 1)
 
-    def _submit(self, sent: Sent[P]) -> None:
+    def _submit(self, sent: TaskUnderWay[P]) -> None:
         self._check_stop()
         self._count += 1
         key = f"ocihaul-{self._job.id}-{self._count}"
@@ -187,7 +187,7 @@ class Tasks(Generic[P]):
         for future, outcome in outcomes:
             if future.key not in self._under_way:
                 continue
-            if isinstance(outcome, Answer):
+            if isinstance(outcome, TaskResult):
                 self._one_ended(future.key, outcome)
             elif isinstance(outcome, BaseException):
                 self._given_up(future.key, outcome)
@@ -213,7 +213,7 @@ class Tasks(Generic[P]):
                 self._scheduler.ask(partial(self._cluster.cancel, [future]))
                 self._submit(sent)
 
-    def _one_ended(self, key: str, answer: Answer) -> None:
+    def _one_ended(self, key: str, answer: TaskResult) -> None:
         sent, future, _ = self._under_way.pop(key)
         future.release()
         self.workers.name(answer.address, answer.worker)
@@ -228,7 +228,7 @@ class Tasks(Generic[P]):
         else:
             self._handle(sent.payload, answer)
 
-    def _failed(self, sent: Sent[P], answer: Answer) -> None:
+    def _failed(self, sent: TaskUnderWay[P], answer: TaskResult) -> None:
         """Have it done elsewhere, if there is another worker."""
         error = answer.error
         if error is None:

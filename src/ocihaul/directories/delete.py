@@ -1,16 +1,27 @@
-"""Many objects deleted: in batches where the service knows them, else one by one."""
+"""Delete what is extra: objects of a prefix, and files that no object stands for.
 
+Objects go in batches where the service knows them, else one by one. Files are removed by name in a
+directory that is held open, so that a link which takes the place of a directory meanwhile leads
+nowhere.
+"""
+
+import contextlib
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 
-from ocihaul.directories.bucket_index import BucketIndex
-from ocihaul.directories.context import DirectoryContext
-from ocihaul.directories.request import DirectoryDelete
-from ocihaul.directories.results import DELETED, EXTRA, NOT_DELETED
-from ocihaul.errors import OcihaulError, ServiceError
+from ocihaul.directories.destination import Destination, is_link
+from ocihaul.directories.listing import BucketIndex
+from ocihaul.directories.names import sort_key
+from ocihaul.directories.request import DirectoryDelete, DirectoryDownload
+from ocihaul.directories.results import AWAITED, DELETED, EXTRA, FILE, NOT_DELETED
+from ocihaul.directories.run import DirectoryContext
+from ocihaul.errors import LocalFileError, OcihaulError, ServiceError
+from ocihaul.filesystem import from_disk, on_disk
 from ocihaul.storage.names import check_text
 from ocihaul.storage.values import PAGE
+from ocihaul.transfer.download.download import RANGES, SUFFIX
 
 #: What a service says that does not know the operation.
 _UNKNOWN = frozenset({400, 404, 405, 501})
@@ -183,3 +194,191 @@ def _hint(status: int) -> str | None:
     if status == 412:
         return "Somebody has replaced it meanwhile: look at it, then run the same command again."
     return None
+
+
+def delete_files(
+    request: DirectoryDownload, work: DirectoryContext, destination: Destination
+) -> None:
+    """Delete the files below the directory that were not listed, and what is empty then.
+
+    Symbolic links to directories are left alone, and what they lead to: it is not ours. So are
+    downloads that have begun, and files that an object has under the name of a link. Files of
+    other shards are theirs to delete. Raises LocalFileError when the directory cannot be read.
+    """
+    if destination.descriptor is None:
+        return
+    tidying = _Tidying(request, work, destination)
+    try:
+        for path, below, names, descriptor in os.fwalk(
+            b".", topdown=False, dir_fd=destination.descriptor
+        ):
+            work.trouble.check()
+            tidying.visit(
+                from_disk(path).removeprefix(".").removeprefix("/"),
+                [from_disk(name) for name in below],
+                [from_disk(name) for name in names],
+                descriptor,
+            )
+    except OSError as error:
+        raise LocalFileError(f"{destination.root} cannot be read: {error.strerror}") from error
+
+
+def holds_files(root: str) -> bool:
+    """Whether there is anything in the directory that a download has not made for itself."""
+    if not os.path.isdir(root):  # noqa: PTH112
+        return False
+    return not all(_ours(name) for name in os.listdir(root))  # noqa: PTH208
+
+
+class _Tidying:
+    """Visits every directory after those in it; paths are relative.
+
+    A directory in which only other shards have something to delete is tried as if it were empty.
+    Every shard tries that after its own deletions there, so the last one succeeds. One that another
+    shard has still to write to is left alone.
+    """
+
+    def __init__(
+        self, request: DirectoryDownload, work: DirectoryContext, destination: Destination
+    ) -> None:
+        self._request = request
+        self._work = work
+        self._destination = destination
+        self._links = _Links(destination)
+        self._shard, self._prefix = request.shard, sort_key(request.prefix)
+        self._empty: set[str] = set()  # those to be deleted from the directory above
+
+    def visit(self, directory: str, below: list[str], names: list[str], descriptor: int) -> None:
+        """Delete from the open directory what does not belong there: other names, then `below`."""
+        there, remains = set(names), False
+        for name in names:
+            if self._is_orphan(name, there):
+                self._drop(name, descriptor)  # its download is complete
+                continue
+            path = _joined(directory, name)
+            if _ours(name) or self._belongs(path, name, descriptor):
+                remains = True
+            elif self._holds(path):
+                remains |= not self._delete_file(path, name, descriptor)
+        for name in below:
+            path = _joined(directory, name)
+            if path in self._empty:
+                self._empty.remove(path)
+                if _ours(name) and not self._shard.is_whole:
+                    remains = True  # a shard that begins looks there how names are taken
+                    continue
+                remains |= not self._delete_directory(path, name, descriptor)
+            else:  # also a link to a directory
+                remains |= not self._is_gone(name, descriptor)
+        if not (remains or self._is_wanted(directory)):
+            self._empty.add(directory)
+
+    def _is_orphan(self, name: str, there: set[str]) -> bool:
+        """Whether it lists the ranges of a file that is not there; other shards make such files."""
+        orphan = name.endswith(RANGES) and name.removesuffix(RANGES) not in there
+        return orphan and _ours(name) and self._shard.is_whole
+
+    def _is_wanted(self, directory: str) -> bool:
+        """Whether a directory stays even if it is empty."""
+        results, key = self._work.results, self._destination.key(directory + "/")
+        known = results.has(FILE, key) or results.has_below(AWAITED, key)
+        return not directory or known or self._links.lead_to(directory)
+
+    def _holds(self, path: str) -> bool:
+        """Whether it is this shard's to delete: by the name of the object that it would be."""
+        return self._shard.is_whole or self._shard.holds(self._prefix + sort_key(path))
+
+    def _is_gone(self, name: str, descriptor: int) -> bool:
+        """Whether another shard has deleted it since the directory was read."""
+        if self._shard.is_whole:
+            return False
+        try:
+            os.stat(on_disk(name), dir_fd=descriptor, follow_symlinks=False)
+        except FileNotFoundError:
+            return True
+        return False
+
+    def _belongs(self, path: str, name: str, descriptor: int) -> bool:
+        request, results = self._request, self._work.results
+        if not request.follow_links and is_link(name, descriptor):
+            return True
+        if not request.filter(path) or results.has(FILE, self._destination.key(path)):
+            return True
+        others = self._links.names(path)
+        return any(results.has(FILE, self._destination.key(each)) for each in others)
+
+    def _drop(self, name: str, descriptor: int) -> None:
+        if not self._request.dry_run:
+            with contextlib.suppress(OSError):
+                os.unlink(on_disk(name), dir_fd=descriptor)
+
+    def _delete_file(self, path: str, name: str, descriptor: int) -> bool:
+        full = self._destination.full(path)
+        try:
+            if not self._request.dry_run:
+                os.unlink(on_disk(name), dir_fd=descriptor)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            self._work.failed(path, LocalFileError(f"{full} cannot be deleted: {error.strerror}"))
+            return False
+        self._work.results.add(DELETED, full)
+        return True
+
+    def _delete_directory(self, path: str, name: str, descriptor: int) -> bool:
+        if self._request.dry_run and not self._holds(path + "/"):
+            return True
+        try:
+            if not self._request.dry_run:
+                os.rmdir(on_disk(name), dir_fd=descriptor)
+        except FileNotFoundError:
+            return True  # another shard was faster
+        except OSError:
+            return False  # it is not empty, or not any more
+        self._work.results.add(DELETED, self._destination.full(path) + "/")
+        return True
+
+
+class _Links:
+    """The symbolic links below a directory that do not lead out of it; paths are relative."""
+
+    def __init__(self, destination: Destination) -> None:
+        self._links: list[tuple[str, str]] = []  # (where it leads, its own path)
+        root = os.path.realpath(os.fsencode(destination.root))
+        below = [root]
+        while below:
+            try:
+                with os.scandir(below.pop()) as entries:
+                    for entry in entries:
+                        if entry.is_symlink():
+                            self._add(root, entry.path)
+                        elif entry.is_dir():
+                            below.append(entry.path)
+            except OSError:
+                continue  # nothing can be deleted there either
+
+    def _add(self, root: bytes, path: bytes) -> None:
+        real = os.path.realpath(path)
+        if os.path.commonpath([root, real]) == root:
+            leads, own = os.path.relpath(real, root), os.path.relpath(path, root)
+            self._links.append((from_disk(leads), from_disk(own)))
+
+    def names(self, path: str, *, most: int = 8) -> Iterator[str]:
+        """The other names of a file, through `most` links at most."""
+        for real, link in self._links if most else ():
+            if path == real or path.startswith(real + "/"):
+                other = link + path[len(real) :]
+                yield other
+                yield from self.names(other, most=most - 1)
+
+    def lead_to(self, directory: str) -> bool:
+        """Whether it is what a link stands for."""
+        return any(real == directory for real, _ in self._links)
+
+
+def _joined(directory: str, name: str) -> str:
+    return f"{directory}/{name}" if directory else name
+
+
+def _ours(name: str) -> bool:
+    return name.startswith(".") and (name.endswith(SUFFIX) or f"{SUFFIX}-" in name)

@@ -6,18 +6,17 @@ import stat
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ocihaul.directories.bucket_index import BucketIndex, odd_entry
 from ocihaul.directories.checkpoint import Finished, run_key
 from ocihaul.directories.compare import SyncAction, judge_download
-from ocihaul.directories.context import DirectoryContext
-from ocihaul.directories.delete_local import delete_files, holds_files
+from ocihaul.directories.delete import delete_files, holds_files
 from ocihaul.directories.destination import Destination, check_root
 from ocihaul.directories.file_fetcher import FileFetcher, is_small
-from ocihaul.directories.file_tasks import DIFFERENT, SAME, FetchObject, FileTasks, Outcome
+from ocihaul.directories.listing import BucketIndex, odd_entry
 from ocihaul.directories.names import relative_path, sort_key
 from ocihaul.directories.request import DirectoryDownload
 from ocihaul.directories.results import AWAITED, DOWNLOADED, FILE
-from ocihaul.directories.workers import Crew
+from ocihaul.directories.run import DirectoryContext
+from ocihaul.directories.workers import DIFFERENT, SAME, Crew, FetchObject, FileTasks, Outcome
 from ocihaul.errors import LocalFileError, ObjectArchivedError, ObjectExistsError, OcihaulError
 from ocihaul.events import Notice
 from ocihaul.storage.values import ListedObject

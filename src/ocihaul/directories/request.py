@@ -1,18 +1,88 @@
-"""What a caller asks for when it names a directory or a prefix: values, made from options."""
+"""What a caller asks for when it names a directory or a prefix: values, made from options; pure.
 
+`include` and `exclude` say which names belong to the work. As in the official CLI they are shell
+patterns, of which "*" matches "/" too, against the path below the directory (or the bucket). With a
+`prefix` that has a "/", a pattern also counts behind it. An absolute pattern is compared with the
+absolute path.
+"""
+
+import fnmatch
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ocihaul.directories.compare import SyncMode
-from ocihaul.directories.filters import EVERYTHING, Filter, make_filter
+from ocihaul.directories.listing import Wanted
 from ocihaul.directories.names import sort_key
 from ocihaul.directories.shards import WHOLE, Shard, parse_shard
-from ocihaul.directories.walk import Wanted
+from ocihaul.errors import UsageError
 from ocihaul.storage.values import SseCustomerKey
 from ocihaul.transfer.upload.request import UploadRequest
+
+#: No pattern is longer, characters.
+LONGEST_PATTERN = 4096
+
+
+def _any(patterns: Sequence[str]) -> re.Pattern[str] | None:
+    texts = [fnmatch.translate(os.path.normcase(each)) for each in patterns]
+    return re.compile("|".join(f"(?:{text})" for text in texts)) if texts else None
+
+
+class Filter:
+    """Whether relative paths belong to the work. Immutable."""
+
+    def __init__(
+        self, patterns: Sequence[str] = (), *, include: bool = False, root: str = ""
+    ) -> None:
+        self._relative = _any([each for each in patterns if not each.startswith("/")])
+        self._absolute = _any([each for each in patterns if each.startswith("/")])
+        self._include = include
+        self._root = root
+
+    def __call__(self, path: str) -> bool:
+        """Whether `path` belongs to the work."""
+        path = os.path.normcase(path)
+        found = self._relative is not None and self._relative.match(path)
+        if not found and self._absolute is not None:
+            found = self._absolute.match(os.path.join(self._root, path))  # noqa: PTH118  text
+        return bool(found) is self._include
+
+    def may_hold(self, directory: str) -> bool:
+        """Whether something in this directory, which ends with "/", may belong to the work."""
+        return self._include or self(directory)
+
+
+#: The filter without patterns.
+EVERYTHING = Filter()
+
+
+def make_filter(
+    include: Sequence[str], exclude: Sequence[str], *, root: str, prefix: str = ""
+) -> Filter:
+    """The filter for paths below `root`.
+
+    Raises UsageError when both kinds are given, or for a pattern that no path is as long as: the
+    time that a pattern takes grows with the square of its length.
+    """
+    if include and exclude:
+        raise UsageError("`include` and `exclude` exclude each other", hint="Leave one out.")
+    if not include and not exclude:
+        return EVERYTHING
+    patterns = list(include or exclude)
+    if "/" in prefix:
+        patterns += [os.path.join(prefix, each) for each in patterns]  # noqa: PTH118  text
+    longest = max(map(len, patterns))
+    if longest > LONGEST_PATTERN:
+        raise UsageError(
+            f"`include` and `exclude`: a pattern of {longest} characters (at most "
+            f"{LONGEST_PATTERN}, with the prefix before it)",
+            hint="A name has at most 1,024 bytes.",
+        )
+    return Filter(patterns, include=bool(include), root=root)
+
 
 #: Asked with a name before something is replaced (`SyncMode.ASK`); None for no answer at all.
 ConfirmReplacement = Callable[[str], bool | None]

@@ -4,18 +4,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from ocihaul.directories.bucket_index import BucketIndex, odd_entry
 from ocihaul.directories.checkpoint import Finished
 from ocihaul.directories.compare import SyncAction, SyncMode, judge_upload, side_by_side
-from ocihaul.directories.context import DirectoryContext
 from ocihaul.directories.delete import delete_objects
 from ocihaul.directories.file_sender import FileSender
-from ocihaul.directories.file_tasks import DIFFERENT, SAME, FileTasks, Outcome, SendFile
+from ocihaul.directories.listing import BucketIndex, Kind, WalkEntry, check_root, odd_entry, walk
 from ocihaul.directories.names import disk_path, object_name, sort_key
 from ocihaul.directories.request import DirectoryUpload
 from ocihaul.directories.results import EXTRA, UPLOADED, Unread
-from ocihaul.directories.walk import Kind, WalkEntry, check_root, walk
-from ocihaul.directories.workers import Crew
+from ocihaul.directories.run import DirectoryContext
+from ocihaul.directories.workers import DIFFERENT, SAME, Crew, FileTasks, Outcome, SendFile
 from ocihaul.errors import (
     ObjectExistsError,
     OcihaulError,

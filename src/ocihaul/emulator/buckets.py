@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ocihaul.emulator.blobs import Intake
-from ocihaul.emulator.objects import DeleteMarker, Par, StoredObject, Upload, next_sequence
+from ocihaul.emulator.objects import DeleteMarker, Intake, Par, StoredObject, Upload, next_sequence
 from ocihaul.emulator.responses import ApiError
 from ocihaul.emulator.settings import Settings
 

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, unquote
 import h11
 
 from ocihaul.emulator.auth import Signatory
-from ocihaul.emulator.blobs import Intake
+from ocihaul.emulator.objects import Intake
 from ocihaul.emulator.responses import Answer, ApiError
 from ocihaul.emulator.state import Service
 

@@ -13,8 +13,6 @@ from email.utils import formatdate
 
 import h11
 
-from ocihaul.emulator.api import OPERATIONS
-from ocihaul.emulator.authentication import admit, recheck
 from ocihaul.emulator.call import Call, Wire, find
 from ocihaul.emulator.fault_effects import (
     Cut,
@@ -26,6 +24,8 @@ from ocihaul.emulator.fault_effects import (
     spoiled,
 )
 from ocihaul.emulator.faults import Fault
+from ocihaul.emulator.handlers import OPERATIONS
+from ocihaul.emulator.handlers.auth import admit, recheck
 from ocihaul.emulator.handlers.common import request_id
 from ocihaul.emulator.handlers.objects import bytes_asked_for
 from ocihaul.emulator.log import Record, masked, without_secrets

@@ -14,14 +14,26 @@ from typing import Any, Self, Unpack
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from ocihaul.emulator.auth import TENANCY, Authority, EmulatorSession
-from ocihaul.emulator.blobs import Blob, combine_crc32c, digest_of_digests
+from ocihaul.emulator.auth import (
+    REGION,
+    TENANCY,
+    Authority,
+    EmulatorSession,
+    write_api_key_profile,
+    write_session_profile,
+)
 from ocihaul.emulator.buckets import Store, Versioning
 from ocihaul.emulator.faults import Faults, RandomFaults
 from ocihaul.emulator.handlers.common import object_headers
 from ocihaul.emulator.log import Log, LogEntry
-from ocihaul.emulator.objects import Attributes, Part, StoredObject
-from ocihaul.emulator.profiles import REGION, write_api_key_profile, write_session_profile
+from ocihaul.emulator.objects import (
+    Attributes,
+    Blob,
+    Part,
+    StoredObject,
+    combine_crc32c,
+    digest_of_digests,
+)
 from ocihaul.emulator.server import Server, server_context
 from ocihaul.emulator.settings import Settings, SettingsChange
 from ocihaul.emulator.state import Service

@@ -3,14 +3,17 @@
 All is drawn here, so the page says the same on paper and without scripts; the script only adds what
 a pointer is over, and zoom. What is stretched is SVG without text, what must not be is HTML that
 stands at a percentage: so one drawing fits every width.
+
+Text gets into a page here, too, in the one way that there is for a text of a log.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from html import escape
 
+from ocihaul.printing import shown
 from ocihaul.quantities import duration_text, size_text
-from ocihaul.report.markup import joined, moment, number, text
 from ocihaul.report.runs import Pause, Run, TokenSpan
 from ocihaul.report.timeline import Mark, Span, Timeline, coarser
 
@@ -273,3 +276,28 @@ def _legend(
         f'<span><b class="k{kind}">{KINDS[kind][0]}</b> {KINDS[kind][1]}</span>' for kind in kinds
     ]
     return joined(pieces)
+
+
+def text(value: str) -> str:
+    """A text without secrets and control characters, for an element or a quoted attribute."""
+    return escape(shown(value))
+
+
+def name(value: str) -> str:
+    """A name from outside: whatever its script, it does not reorder what stands beside it."""
+    return f"<bdi>{text(value)}</bdi>"
+
+
+def moment(value: datetime, *, unit: str = "seconds") -> str:
+    """A moment with its offset, as a log line has it: `2026-11-27 02:00:01+09:00`."""
+    return value.isoformat(" ", unit)
+
+
+def number(value: float) -> str:
+    """A coordinate: as short as it can be."""
+    return f"{value:.1f}".rstrip("0").rstrip(".")
+
+
+def joined(pieces: Iterable[str]) -> str:
+    """Pieces of markup as one."""
+    return "".join(pieces)

@@ -14,8 +14,7 @@ from importlib.resources import files
 
 from ocihaul.printing import shown
 from ocihaul.quantities import duration_text, size_text
-from ocihaul.report.chart import Happening, chart, happenings
-from ocihaul.report.markup import joined, moment, name, text
+from ocihaul.report.chart import Happening, chart, happenings, joined, moment, name, text
 from ocihaul.report.runs import NO_RESULT, Run
 from ocihaul.report.verdict import ReportVerdict, Trouble, night_of, verdict_of
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 import pytest
 
-from ocihaul.cli.aliases import without_aliases
 from ocihaul.cli.app import emulator
 from ocihaul.cli.exec_command import exec_command
+from ocihaul.cli.groups import without_aliases
 from tests.unit.cli.conftest import Command, FakeCore
 
 RC = """

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.cli import app, completion_buckets
+from ocihaul.cli import app, completion
 from ocihaul.cli.completion import Choice, choices
 from ocihaul.emulator import Fault
-from ocihaul.session.diagnostics import present
+from ocihaul.session.diagnostics import probe
 from tests.world import World
 from tests.world import world as make_world
 
@@ -131,7 +131,7 @@ def test_a_session_that_has_expired_is_asked_nothing_and_renews_nothing(
     refused = [entry.operation for entry in w.oci.log.entries()]
     assert set(refused) <= {"GetNamespace"}
 
-    monkeypatch.setattr(f"{present.__name__}.time.time", lambda: time.monotonic() + 4e9)
+    monkeypatch.setattr(f"{probe.__name__}.time.time", lambda: time.monotonic() + 4e9)
     assert values("os object put -bn b") == []
     assert len(w.oci.log.entries()) == len(refused)  # a token that has ended is not sent
 
@@ -139,7 +139,7 @@ def test_a_session_that_has_expired_is_asked_nothing_and_renews_nothing(
 def test_a_service_that_does_not_answer_is_not_waited_for(
     w: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(completion_buckets, "PATIENCE", 0.5)
+    monkeypatch.setattr(completion, "PATIENCE", 0.5)
     fault = w.oci.faults.add(Fault(operation="GetNamespace", stall_seconds=8.0))
     began = time.monotonic()
     assert values("os object put -bn b") == []

@@ -10,7 +10,7 @@ import pytest
 
 import ocihaul
 from ocihaul.cli.app import app
-from ocihaul.cli.flags import in_flags
+from ocihaul.cli.error_text import in_flags
 
 _SOURCE = Path(ocihaul.__file__).parent
 _FLAG = re.compile(r"--[a-z][a-z0-9-]+")
@@ -26,6 +26,7 @@ _FLAG = re.compile(r"--[a-z][a-z0-9-]+")
         ("say `auth='security_token'`", "say --auth security_token"),
         ("`multipart=False` and `bucket`", "--no-multipart and --bucket-name"),
         ("`delete=True`", "--delete"),
+        ("run it without `executor`", "run it without --dask"),
         ("pack it with `tar -c` or `A`", "pack it with `tar -c` or `A`"),
         ("nothing to do", "nothing to do"),
         (

@@ -7,7 +7,7 @@ import click
 import pytest
 
 from ocihaul.cli.app import app
-from ocihaul.cli.lazy import LazyGroup
+from ocihaul.cli.groups import LazyGroup
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, click.Command]]:
@@ -32,8 +32,8 @@ def test_every_place_is_that_of_a_command_with_this_name() -> None:
 
 def test_a_place_without_a_command_is_an_error() -> None:
     group = LazyGroup("group")
-    group.add_places({"wrong": "exit_codes:DONE"})
-    with pytest.raises(TypeError, match="exit_codes:DONE is no command"):
+    group.add_places({"wrong": "process:DONE"})
+    with pytest.raises(TypeError, match="process:DONE is no command"):
         group.get_command(click.Context(group), "wrong")
 
 
@@ -45,5 +45,5 @@ def test_a_command_does_not_import_the_others() -> None:
     )
     loaded = subprocess.check_output([sys.executable, "-c", program], text=True)
     assert "ocihaul.cli.doctor" in loaded
-    assert "ocihaul.cli.session.keep" not in loaded
+    assert "ocihaul.cli.session.renew" not in loaded
     assert "ocihaul.cli.objects.put" not in loaded

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from ocihaul.cli.formatting import table_text
-from ocihaul.cli.output import View, make_view, put_answer
+from ocihaul.cli.output import View, make_view, put_answer, table_text
 from ocihaul.errors import UsageError
 
 ANSWER = {"etag": "a-b", "last-modified": "Mon", "opc-content-md5": "x=="}

@@ -23,11 +23,10 @@ from ocihaul.cli import app
 from ocihaul.cli.directories.progress import DirectoryReporter
 from ocihaul.cli.error_text import error_text
 from ocihaul.cli.event_text import EventFormatter, debug_line
-from ocihaul.cli.formatting import table_text
 from ocihaul.cli.invocation import Invocation
-from ocihaul.cli.output import View, print_view
+from ocihaul.cli.output import View, print_view, table_text
 from ocihaul.cli.progress import PlainOutput, Reporter
-from ocihaul.cli.session.report import Report
+from ocihaul.cli.session.status import Report
 from ocihaul.printable import json_text, one_line
 from ocihaul.printing import LONGEST_LINE, say, say_text, shown, write_answer, write_lines
 

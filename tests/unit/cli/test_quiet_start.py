@@ -7,8 +7,7 @@ import pytest
 
 from ocihaul.cli.directories.progress import DirectoryReporter
 from ocihaul.cli.event_text import LineStyle
-from ocihaul.cli.progress import PlainOutput, Reporter
-from ocihaul.cli.quiet_start import QuietStart
+from ocihaul.cli.progress import PlainOutput, QuietStart, Reporter
 from ocihaul.events import (
     DirectoryScanned,
     Event,

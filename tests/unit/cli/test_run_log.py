@@ -19,11 +19,8 @@ from hypothesis import given, settings
 from ocihaul import events
 from ocihaul.cli.error_text import error_fields, summary
 from ocihaul.cli.event_text import EventFormatter
-from ocihaul.cli.finish_hooks import run_finish_hooks
-from ocihaul.cli.formatting import in_local_time
-from ocihaul.cli.json_log import JsonLog, event_name, is_summed, schema
-from ocihaul.cli.log_file import FileOutput, LogFile
-from ocihaul.cli.log_options import LogOptions, log_options
+from ocihaul.cli.hooks import run_finish_hooks
+from ocihaul.cli.output import in_local_time
 from ocihaul.cli.run_result import (
     FileCounts,
     LogOrigin,
@@ -31,8 +28,19 @@ from ocihaul.cli.run_result import (
     RunResult,
     result_text,
     state_of,
+    transfer_exposition,
+    update_metrics,
 )
-from ocihaul.cli.transfer_metrics import transfer_exposition, update_metrics
+from ocihaul.cli.transfer_log import (
+    FileOutput,
+    JsonLog,
+    LogFile,
+    LogOptions,
+    event_name,
+    is_summed,
+    log_options,
+    schema,
+)
 from ocihaul.errors import ServiceError, UsageError
 from ocihaul.events import (
     AttemptFinished,
@@ -376,7 +384,7 @@ def test_a_full_disk_costs_lines_and_says_how_many(
             return write(descriptor, data[:room])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("ocihaul.cli.log_file.os.write", full)
+    monkeypatch.setattr("ocihaul.cli.transfer_log.os.write", full)
     for text in ("first line", "second", "third", "fourth"):
         file.write(text)
     file.close()

@@ -1,6 +1,6 @@
 import pytest
 
-from ocihaul.cli.session_estimate import LifetimeEstimator
+from ocihaul.cli.client import LifetimeEstimator
 from ocihaul.errors import SessionError
 from ocihaul.events import BytesSent, ClockCorrected, Notice, TokenChanged, UploadPlanned
 from tests.support import NOW, Hand, Recorder

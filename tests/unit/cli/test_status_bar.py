@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from ocihaul.cli import status_bar
+from ocihaul.cli import progress
+from ocihaul.cli.progress import StatusBar, can_draw
 from ocihaul.cli.progress_text import Piece
-from ocihaul.cli.status_bar import StatusBar, can_draw
 
 CLEAR = "\r\x1b[J"
 
@@ -26,7 +26,7 @@ def content(columns: int) -> Sequence[Piece]:
 @pytest.fixture
 def bar(monkeypatch: pytest.MonkeyPatch) -> tuple[StatusBar, Terminal]:
     """One without a thread of its own: it draws when a line is written."""
-    monkeypatch.setattr(status_bar, "started", lambda _: False)
+    monkeypatch.setattr(progress, "started", lambda _: False)
     monkeypatch.setenv("NO_COLOR", "1")
     stream = Terminal()
     made = StatusBar(stream)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.cli import report_file
-from ocihaul.cli.json_log import JsonLog
+from ocihaul.cli import report as report_module
+from ocihaul.cli.report import TransferReport
 from ocihaul.cli.run_result import LogOrigin, RunResult
-from ocihaul.cli.transfer_report import TransferReport
+from ocihaul.cli.transfer_log import JsonLog
 from ocihaul.events import AttemptFinished, Notice, RetryScheduled
 from tests.nights import MIB
 
@@ -78,7 +78,7 @@ def test_whatever_goes_wrong_is_said_and_heard(
     def fails(*_: object, **__: object) -> str:
         raise error
 
-    monkeypatch.setattr(report_file, "write_report", fails)
+    monkeypatch.setattr(report_module, "write_report", fails)
     report = TransferReport(tmp_path / "page.html", ORIGIN, directory=False, log=None)
     channel = report.channel()
     said: list[str] = []

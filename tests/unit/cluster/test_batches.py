@@ -9,9 +9,9 @@ import pytest
 
 from ocihaul.cluster import files
 from ocihaul.cluster.files import MOST_BYTES, MOST_FILES, Batches, Unseen
-from ocihaul.cluster.jobs import Answer
+from ocihaul.cluster.jobs import TaskResult
 from ocihaul.cluster.workers import NoWorkerLeft
-from ocihaul.directories.file_tasks import DONE, FAILED, Outcome, SendFile
+from ocihaul.directories.workers import DONE, FAILED, Outcome, SendFile
 from ocihaul.errors import NetworkError, ServiceError
 
 
@@ -72,18 +72,18 @@ def test_what_may_be_a_workers_own_trouble_is_tried_elsewhere_once(*, alone: boo
     fake.alone = alone
     refused = ServiceError(status=500, code=None, message="", operation="PutObject")
     told = [Outcome(FAILED, error=error) for error in (NetworkError("no answer"), refused)]
-    batches.handle([a_file(1), a_file(2)], Answer("tls://a", "a", told))
+    batches.handle([a_file(1), a_file(2)], TaskResult("tls://a", "a", told))
     assert noted == (["2 failed", "1 failed"] if alone else ["2 failed"])
     if not alone:
         assert fake.batches == [[replace(a_file(1), is_second=True)]]
-        batches.handle(fake.batches[0], Answer("tls://b", "b", told[:1]))
+        batches.handle(fake.batches[0], TaskResult("tls://b", "b", told[:1]))
         assert noted == ["2 failed", "1 failed"], "and not a third time"
 
 
 def test_what_a_worker_does_not_see_is_sent_from_here() -> None:
     batches, fake, noted, here = made()
     batch = [a_file(1), a_file(2)]
-    batches.handle(batch, Answer("tls://a", "a", [Outcome(DONE), Unseen("another time")]))
+    batches.handle(batch, TaskResult("tls://a", "a", [Outcome(DONE), Unseen("another time")]))
     assert (noted, here) == (["1 done"], ["2"])
     assert not fake.left_out
 
@@ -94,9 +94,9 @@ def test_a_worker_that_has_seen_nothing_right_is_left_out(
 ) -> None:
     batches, fake, _, here = made()
     if first is not None:
-        batches.handle([a_file(0)], Answer("tls://a", "a", [first]))
+        batches.handle([a_file(0)], TaskResult("tls://a", "a", [first]))
     batch = [a_file(number) for number in range(MOST_FILES)]
-    batches.handle(batch, Answer("tls://a", "a", [Unseen("x cannot be read")] * MOST_FILES))
+    batches.handle(batch, TaskResult("tls://a", "a", [Unseen("x cannot be read")] * MOST_FILES))
     assert len(here) == MOST_FILES
     assert ("tls://a" in fake.left_out) is left_out
     assert all("x cannot be read" in reason for reason in fake.left_out.values())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.cluster.proof import FileProof, proved, sees_directory
+from ocihaul.cluster.workers import FileProof, proved, sees_directory
 from ocihaul.errors import LocalFileError
 
 MIB = 2**20

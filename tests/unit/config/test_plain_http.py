@@ -8,7 +8,7 @@ import pytest
 
 import ocihaul
 from ocihaul.config import Flags, Settings, resolve
-from ocihaul.config.login import find_login_page
+from ocihaul.config.resolve import find_login_page
 from ocihaul.config.settings import Found
 from ocihaul.errors import UsageError
 from ocihaul.hosts import Origin, is_exposed

@@ -10,16 +10,14 @@ import pytest
 from click.testing import CliRunner
 
 from ocihaul.cli.app import app, run
-from ocihaul.cli.defaults import Defaults, Document, OptionOrigin, json_object
-from ocihaul.cli.option_values import age
+from ocihaul.cli.options import Defaults, Document, OptionOrigin, age, json_object
 from ocihaul.cli.output import make_view
 from ocihaul.config import Flags, RcFile
-from ocihaul.config.login import callback_port
 from ocihaul.config.profile import attempts, check_endpoint, seconds
-from ocihaul.config.resolve import find_session_options
+from ocihaul.config.resolve import callback_port, find_session_options
 from ocihaul.config.settings import Found, duration, parse_bandwidth, size
 from ocihaul.config.sources import Places
-from ocihaul.directories.filters import LONGEST_PATTERN, make_filter
+from ocihaul.directories.request import LONGEST_PATTERN, make_filter
 from ocihaul.errors import ConfigError, UsageError
 from ocihaul.hosts import Origin
 from ocihaul.transfer.download.request import validate_options

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from ocihaul.directories.bucket_index import BucketIndex
+from ocihaul.directories.listing import BucketIndex
 from ocihaul.directories.shards import Shard
 from ocihaul.errors import ServiceError
 from ocihaul.storage.client import StorageClient

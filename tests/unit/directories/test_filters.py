@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocihaul.directories.filters import make_filter
+from ocihaul.directories.request import make_filter
 from ocihaul.errors import UsageError
 
 TEXT = st.text(st.sampled_from("ab/.*?[]!\n"), max_size=6)

@@ -4,8 +4,7 @@ import threading
 from pathlib import Path
 
 from ocihaul import Client
-from ocihaul.directories.counting import counting
-from ocihaul.directories.progress import DirectoryMeter
+from ocihaul.directories.progress import DirectoryMeter, counting
 from ocihaul.directories.request import DirectoryDownload, DirectoryUpload
 from ocihaul.events import (
     AnyEvent,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocihaul.cli.directories.summary import (
+from ocihaul.cli.directories.run import (
     DELETE,
     UPLOAD,
     document,

@@ -11,7 +11,7 @@ from typing import Any, cast
 import crc32c
 import pytest
 
-from ocihaul.directories.small_put import SMALL, SmallFiles
+from ocihaul.directories.file_sender import SMALL, SmallFiles
 from ocihaul.errors import (
     LocalFileError,
     SourceChangedError,

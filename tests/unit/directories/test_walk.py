@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ocihaul.directories.walk import Kind, WalkEntry, check_root, walk
+from ocihaul.directories.listing import Kind, WalkEntry, check_root, walk
 from ocihaul.errors import SourceError, UsageError
 
 

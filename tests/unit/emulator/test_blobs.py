@@ -4,7 +4,7 @@ import crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocihaul.emulator.blobs import combine_crc32c
+from ocihaul.emulator.objects import combine_crc32c
 
 
 @given(st.binary(max_size=300), st.binary(max_size=300))

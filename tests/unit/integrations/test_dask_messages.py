@@ -24,10 +24,12 @@ from ocihaul.integrations.dask.messages import (
     answer,
     failure,
     held,
+    provide,
+    provider_of,
     refusal,
+    withdraw,
 )
 from ocihaul.integrations.dask.owner import check_address
-from ocihaul.integrations.dask.shared import provide, provider_of, withdraw
 from ocihaul.integrations.dask.worker import SharePlugin, WorkerCredentials
 from ocihaul.session.credential import ApiKey, Credential, SessionToken
 from tests.support import NOW, Hand, make_token, rsa_key

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ocihaul.cli.passthrough import split
+from ocihaul.cli.groups import split
 from ocihaul.errors import UsageError
 from ocihaul.integrations import oci_cli, oci_cli_hooks
 from ocihaul.integrations.oci_cli_hooks import (

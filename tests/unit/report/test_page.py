@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocihaul.report.page import LARGEST, ReceiptRow, ReportContents, page
-from ocihaul.report.reader import LogReader
+from ocihaul.report.runs import LogReader
 from tests.nights import BEGAN, MIB, LoggedRun, a_night, many_nights
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"

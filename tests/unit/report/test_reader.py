@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocihaul.report import reader as reader_module
-from ocihaul.report.reader import LogReader
+from ocihaul.report import runs
 from ocihaul.report.records import Unreadable, read_record
-from ocihaul.report.runs import NO_RESULT, Run
+from ocihaul.report.runs import NO_RESULT, LogReader, Run
 from ocihaul.report.timeline import COLUMNS, LANES
 from tests.nights import BEGAN, MIB, LoggedRun, a_night
 
@@ -233,8 +232,8 @@ def test_memory_is_bounded_whatever_happens() -> None:
 
 
 def test_the_oldest_of_too_many_runs_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader_module, "MOST_RUNS", 5)
-    monkeypatch.setattr(reader_module, "MOST_TIMELINES", 2)
+    monkeypatch.setattr(runs, "MOST_RUNS", 5)
+    monkeypatch.setattr(runs, "MOST_TIMELINES", 2)
     reader = LogReader()
     for number in range(8):
         began = BEGAN + timedelta(hours=number)

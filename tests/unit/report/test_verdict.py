@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from ocihaul.report.reader import LogReader
+from ocihaul.report.runs import LogReader
 from ocihaul.report.verdict import ReportVerdict, verdict_of
 from tests.nights import BEGAN, LoggedRun
 

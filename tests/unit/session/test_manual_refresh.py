@@ -7,8 +7,8 @@ import pytest
 
 from ocihaul.errors import RenewalUnavailable, SessionError, SessionExpiredError
 from ocihaul.session.credential import Credential, SessionToken
-from ocihaul.session.manual_refresh import Refreshed, refresh_once
 from ocihaul.session.policy import Failed, NotExtended, Outcome, Refused, Renewed
+from ocihaul.session.providers import Refreshed, refresh_once
 from ocihaul.session.store import CredentialStore, write_private
 from tests.support import NOW, make_token, pem, rsa_key
 
@@ -103,7 +103,7 @@ def test_a_token_that_could_not_be_kept_is_not_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk = Desk(tmp_path, Renewed(NEW))
-    monkeypatch.setattr("ocihaul.session.manual_refresh.replaceable", lambda _: None)
+    monkeypatch.setattr("ocihaul.session.providers.replaceable", lambda _: None)
     with pytest.raises(SessionError, match=r"was not refreshed: .*token cannot be written"):
         desk.refresh()
     assert desk.calls == 0

@@ -11,8 +11,7 @@ from ocihaul.events import Notice
 from ocihaul.hosts import Origin
 from ocihaul.http.client import ServiceCall
 from ocihaul.storage.calls import MOST_EMPTY
-from ocihaul.storage.client import StorageClient
-from ocihaul.storage.preauthenticated import PreauthenticatedUploads
+from ocihaul.storage.client import PreauthenticatedUploads, StorageClient
 from ocihaul.storage.values import ListedObject, ObjectPage, Selection
 from ocihaul.transport.message import Answer
 from tests.support import Recorder

@@ -23,7 +23,7 @@ from ocihaul.events import (
     UploadFinished,
     UploadPlanned,
 )
-from ocihaul.transfer.progress import INTERVAL, TransferMeter
+from ocihaul.transfer.monitor import INTERVAL, TransferMeter
 from tests.world import MIB, World
 from tests.world import world as make_world
 

@@ -7,9 +7,15 @@ from typing import Any, TypeVar
 
 import click
 
-from ocihaul.cli.environment import environment_and_home
-from ocihaul.cli.option_types import AUTO, JsonObject, ParallelCount
-from ocihaul.cli.option_values import customer_key, metadata, namespace_or_none
+from ocihaul.cli.options import (
+    AUTO,
+    JsonObject,
+    ParallelCount,
+    customer_key,
+    metadata,
+    namespace_or_none,
+)
+from ocihaul.cli.process import environment_and_home
 from ocihaul.directories.shards import Shard, parse_shard
 from ocihaul.errors import UsageError
 from ocihaul.transfer.monitor import MOST

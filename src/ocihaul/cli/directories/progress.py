@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Sequence
 
+from ocihaul.cli.error_text import in_flags
 from ocihaul.cli.event_text import (
     EventFormatter,
     LineStyle,
@@ -12,10 +13,8 @@ from ocihaul.cli.event_text import (
     is_public,
     is_routine,
 )
-from ocihaul.cli.flags import in_flags
-from ocihaul.cli.progress import Screen
+from ocihaul.cli.progress import QuietStart, Screen
 from ocihaul.cli.progress_text import Piece, directory_text, status_line
-from ocihaul.cli.quiet_start import QuietStart
 from ocihaul.events import (
     AttemptFinished,
     BytesFound,

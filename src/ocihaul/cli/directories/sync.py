@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from ocihaul.cli import compat
-from ocihaul.cli.cluster import dask_options
+from ocihaul.cli.client import dask_options
 from ocihaul.cli.directories import options as shared
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
-from ocihaul.cli.option_types import PartSize
+from ocihaul.cli.options import PartSize
 from ocihaul.printing import write_lines
 
 if TYPE_CHECKING:
     from ocihaul.directories.compare import SyncMode
 
-COMMAND = ("os", "object", "sync")
+_SYNC = ("os", "object", "sync")
 
 
 @click.command("sync")
@@ -50,10 +50,9 @@ def sync(context: click.Context, /, **options: Any) -> None:
     for objects that were sent in parts the service is asked. A file that fails does not stop the
     others.
     """
-    invocation = settle(context, options, command=COMMAND)
+    invocation = settle(context, options, command=_SYNC)
     given = invocation.options
-    from ocihaul.cli.defaults import OF_UPLOADS
-    from ocihaul.cli.option_values import check_required, refuse_both
+    from ocihaul.cli.options import OF_UPLOADS, check_required, refuse_both
     from ocihaul.errors import UsageError
 
     check_required(given, "bucket_name")
@@ -72,12 +71,10 @@ def sync(context: click.Context, /, **options: Any) -> None:
 
 
 def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
-    from ocihaul.cli.directories.run import run_directory
-    from ocihaul.cli.directories.summary import DELETE, UPLOAD
-    from ocihaul.directories.filters import make_filter
-    from ocihaul.directories.request import DirectoryUpload
+    from ocihaul.cli.directories.run import DELETE, UPLOAD, run_directory
+    from ocihaul.directories.listing import check_root
+    from ocihaul.directories.request import DirectoryUpload, make_filter
     from ocihaul.directories.results import EXTRA, SKIPPED, UPLOADED, Results
-    from ocihaul.directories.walk import check_root
     from ocihaul.transfer.upload.request import UploadRequest
 
     root = shared.directory(given["src_dir"])
@@ -128,12 +125,10 @@ def _up(invocation: Invocation, given: Mapping[str, Any]) -> int:
 
 
 def _down(invocation: Invocation, given: Mapping[str, Any]) -> int:
-    from ocihaul.cli.directories.run import run_directory
-    from ocihaul.cli.directories.summary import DELETE_FILES, DOWNLOAD
-    from ocihaul.cli.option_values import customer_key, namespace_or_none
+    from ocihaul.cli.directories.run import DELETE_FILES, DOWNLOAD, run_directory
+    from ocihaul.cli.options import customer_key, namespace_or_none
     from ocihaul.directories.destination import check_root
-    from ocihaul.directories.filters import make_filter
-    from ocihaul.directories.request import DirectoryDownload
+    from ocihaul.directories.request import DirectoryDownload, make_filter
     from ocihaul.directories.results import DELETED, DOWNLOADED, SKIPPED, Results
 
     root, prefix = shared.directory(given["dest_dir"]), given.get("prefix") or ""

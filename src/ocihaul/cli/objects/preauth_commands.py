@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ocihaul.cli.invocation import Invocation, bucket_options
-from ocihaul.cli.objects.listing import extent, paging_options, shown
-from ocihaul.cli.objects.query_command import force_option, question
-from ocihaul.cli.option_types import Moment
+from ocihaul.cli.objects.query_command import extent, force_option, paging_options, question, shown
+from ocihaul.cli.options import Moment
 
 if TYPE_CHECKING:
     from ocihaul.storage.client import StorageClient

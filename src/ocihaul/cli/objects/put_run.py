@@ -5,12 +5,11 @@ from pathlib import PurePath
 from typing import Any, TextIO
 
 from ocihaul.cli import client, compat
-from ocihaul.cli.cluster import Executor, cluster_of
-from ocihaul.cli.exit_codes import DONE, FAILED
-from ocihaul.cli.formatting import time_text
+from ocihaul.cli.client import Executor, cluster_of
 from ocihaul.cli.invocation import Invocation, is_terminal
-from ocihaul.cli.objects.pipes import piped, reads_stdin
+from ocihaul.cli.objects.put_options import piped, reads_stdin
 from ocihaul.cli.output import checksum_verdict, put_answer
+from ocihaul.cli.process import DONE, FAILED
 from ocihaul.cli.prompts import yes_or_no
 from ocihaul.cli.run_result import KEPT_DIFFERENT
 from ocihaul.cli.signals import Stopper
@@ -18,6 +17,7 @@ from ocihaul.cli.transfer_run import TransferRun, run_transfer
 from ocihaul.clock import read_date
 from ocihaul.config import Settings
 from ocihaul.errors import ObjectExistsError, OcihaulError, ReceiptError, TransferCancelled
+from ocihaul.quantities import time_text
 from ocihaul.storage.values import ObjectSummary
 from ocihaul.transfer.upload.request import IfExists, UploadRequest, UploadResult
 

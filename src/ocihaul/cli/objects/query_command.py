@@ -8,23 +8,30 @@ def head(invocation, storage, namespace):
     return ...  # what is printed; None: nothing
 """
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ocihaul.cli.exit_codes import FAILED
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import (
     Invocation,
+    at_work,
+    bucket_options,
     from_json_option,
     is_terminal,
     run_query,
     settle,
 )
+from ocihaul.cli.process import FAILED
+from ocihaul.errors import UsageError
 
 if TYPE_CHECKING:
+    from ocihaul.storage.calls import Extent, Listing
     from ocihaul.storage.client import StorageClient
+    from ocihaul.storage.values import ObjectPage
+
 
 Work = Callable[[Invocation, "StorageClient", str], object]
 force_option = click.option("--force", is_flag=True, help="Do not ask.")
@@ -66,7 +73,7 @@ def command(
     def decorate(run: Callable[[Invocation], int]) -> click.Command:
         @click.pass_context
         def callback(context: click.Context, /, **options: Any) -> None:
-            from ocihaul.cli.option_values import check_required
+            from ocihaul.cli.options import check_required
 
             invocation = settle(context, options, command=path)
             check_required(invocation.options, *required)
@@ -103,3 +110,181 @@ def agreed(invocation: Invocation, text: str) -> bool:
     if not answer:
         invocation.tell("Aborted!")
     return bool(answer)
+
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+T = TypeVar("T")
+
+MORE = (
+    "WARNING: This operation supports pagination and not all resources were returned.  Re-run "
+    "using the --all option to auto paginate and list all resources."
+)
+
+
+def all_option(command: Decorated) -> Decorated:
+    """How many, in all and at a time."""
+    for add in (
+        click.option("--page-size", type=click.IntRange(1), help="How many to ask for at a time."),
+        click.option("--limit", type=click.IntRange(1), help="How many at most."),
+        click.option("--all", "all_pages", is_flag=True, help="All there are."),
+    ):
+        command = add(command)
+    return command
+
+
+def paging_options(command: Decorated) -> Decorated:
+    """How many, and from which page on."""
+    return click.option("--page", help="Where to go on: opc-next-page of an earlier answer.")(
+        all_option(command)
+    )
+
+
+def extent(invocation: Invocation) -> "Extent":
+    """What the options say; raises UsageError where they contradict each other."""
+    from ocihaul.storage.calls import Extent
+    from ocihaul.storage.values import PAGE
+
+    options = invocation.options
+    check_all(invocation)
+    size = options["page_size"]
+    if options["all_pages"]:
+        return Extent(page=options["page"], page_size=size or PAGE)
+    if options["limit"] is not None:
+        return Extent(page=options["page"], limit=options["limit"], page_size=size)
+    return Extent(page=options["page"], page_size=None, single=True)
+
+
+def check_all(invocation: Invocation) -> None:
+    """Raise UsageError for `--all` with `--limit`."""
+    if invocation.options["all_pages"] and invocation.options["limit"] is not None:
+        raise UsageError("--all and --limit exclude each other", hint="Leave one of them out.")
+
+
+def shown(
+    invocation: Invocation, items: "Listing[T]", shape: Callable[[T], dict[str, Any]]
+) -> dict[str, Any] | None:
+    """The list in the official CLI's JSON; says on stderr when there is more."""
+    from ocihaul.cli.objects.official_json import listing
+
+    data: Iterable[dict[str, Any]] = [shape(each) for each in items]
+    if items.following is not None:
+        invocation.tell(MORE)
+    return listing(data, items.following)
+
+
+#: The official CLI's default for `--limit`, and the page it asks for.
+_STOCK_PAGE = 100
+
+
+@bucket_options
+@click.option("--prefix", help="Only names that begin with this.")
+@click.option("--start", help="Only names from this one on.")
+@click.option("--end", help="Only names before this one.")
+@click.option("--start-after", help="Only names after this one.")
+@all_option
+@click.option("--delimiter", help="Tell names up to this character, once. It can only be /.")
+@click.option(
+    "--fields",
+    help="What to tell of each object, separated by commas; empty: names only. [everything]",
+)
+@click.option("--stream-output", is_flag=True, help="With --all: print while the list comes in.")
+def _list() -> None:
+    """List the objects in a bucket: 100, unless --limit or --all says otherwise."""
+
+
+def run(invocation: Invocation) -> int:
+    """Print the list; returns the exit status."""
+    from ocihaul.printing import write_answer
+
+    options = invocation.options
+    check_all(invocation)
+    if options["stream_output"] and not options["all_pages"]:
+        raise UsageError("--stream-output goes with --all only", hint="Add --all.")
+    streams = options["stream_output"] and invocation.view.is_plain_json
+    document: dict[str, Any] | None = None
+    with at_work(invocation) as (storage, _):
+        pages = _told(_pages(invocation, storage), invocation)
+        if streams:
+            write_answer(invocation.stdout, streamed(pages))
+        else:
+            document = gathered(pages)
+    if document is not None:
+        invocation.answer(document)
+    return 0
+
+
+def _pages(invocation: Invocation, storage: "StorageClient") -> Iterator["ObjectPage"]:
+    from ocihaul.cli.options import namespace_or_none
+    from ocihaul.storage.values import ALL_FIELDS, PAGE, Selection
+
+    options = invocation.options
+    namespace = namespace_or_none(options["namespace"]) or storage.get_namespace()
+    selection = Selection(
+        prefix=options["prefix"],
+        start=options["start"] or None,
+        end=options["end"],
+        start_after=options["start_after"],
+        delimiter=options["delimiter"],
+        fields=ALL_FIELDS if options["fields"] is None else options["fields"],
+    )
+    everything = options["all_pages"]
+    return storage.list_objects(
+        namespace,
+        options["bucket_name"],
+        selection,
+        limit=None if everything else options["limit"] or _STOCK_PAGE,
+        page_size=min(options["page_size"] or (PAGE if everything else _STOCK_PAGE), PAGE),
+    )
+
+
+def _told(pages: Iterator["ObjectPage"], invocation: Invocation) -> Iterator["ObjectPage"]:
+    """The same; entries that cannot be used, or not as a whole, are told on stderr."""
+    from ocihaul.printable import one_line
+
+    for page in pages:
+        told = [f"an entry of the list is left out: {reason}" for reason in page.odd]
+        told += [
+            f"{one_line(each.name)} is listed by its name only: {each.fault}"
+            for each in page.objects
+            if each.fault is not None
+        ]
+        invocation.tell(*(f"Notice: {text}" for text in told))
+        yield page
+
+
+def gathered(pages: Iterator["ObjectPage"]) -> dict[str, Any]:
+    """The whole list as one document."""
+    from ocihaul.cli.objects.official_json import listed_object
+
+    objects: list[Mapping[str, Any]] = []
+    prefixes: list[str] = []
+    following = None
+    for page in pages:
+        objects += map(listed_object, page.objects)
+        prefixes += page.prefixes
+        following = page.following
+    document: dict[str, Any] = {"prefixes": prefixes}
+    if objects:
+        document["data"] = objects
+    if following is not None:
+        document["next-start-with"] = following
+    return document
+
+
+def streamed(pages: Iterator["ObjectPage"]) -> Iterator[str]:
+    """The same text as for the document of `gathered`, with no more than a page in memory."""
+    from ocihaul.cli.objects.official_json import listed_object
+
+    prefixes: list[str] = []
+    before = '{\n  "data": [\n'
+    for page in pages:
+        for each in page.objects:
+            shown = json.dumps(listed_object(each), indent=2, sort_keys=True, ensure_ascii=False)
+            yield before + "    " + shown.replace("\n", "\n    ")
+            before = ",\n"
+        prefixes += page.prefixes
+    tail = json.dumps({"prefixes": prefixes}, indent=2, ensure_ascii=False)
+    yield tail + "\n" if before.startswith("{") else "\n  ],\n" + tail.removeprefix("{\n") + "\n"
+
+
+object_list = command("os", "object", "list", required=("bucket_name",), like=_list)(run)

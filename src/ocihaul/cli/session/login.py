@@ -1,6 +1,7 @@
 """`session login`: a new session, by browser or minted with an API key, in the profile's files."""
 
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,27 +9,33 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ocihaul.cli.environment import at_terminal, environment_and_home
-from ocihaul.cli.flags import in_flags
+from ocihaul.cli.error_text import in_flags
 from ocihaul.cli.global_options import Given, global_options
+from ocihaul.cli.process import at_terminal, environment_and_home
 from ocihaul.cli.prompts import confirm, prompt
-from ocihaul.cli.session.profiles import say_notice
-from ocihaul.config import Flags
+from ocihaul.cli.session import say_notice
+from ocihaul.config import Flags, Settings
 from ocihaul.config.ini import path_exists
 from ocihaul.errors import UsageError
 
 if TYPE_CHECKING:
-    import threading
-
     from ocihaul.config.settings import Found
+    from ocihaul.events import Listener
     from ocihaul.session.credential import SessionToken
     from ocihaul.session.login.profile_files import NewSession
     from ocihaul.session.login.profile_paths import ProfilePaths
 
     #: Opens the session; stops early when the event is set.
     Opener = Callable[[threading.Event], NewSession]
+    # They import cryptography and more, which only some commands need.
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-COMMAND = ("session", "authenticate")
+    from ocihaul.session.credential import CredentialProvider
+    from ocihaul.session.login.profile_files import NewSession
+    from ocihaul.transport.message import StopSign
+
+
+_AUTHENTICATE = ("session", "authenticate")
 
 
 @click.command("login")
@@ -73,12 +80,12 @@ def login(context: click.Context, /, **options: Any) -> None:
 
 def _fill_in(context: click.Context, given: Given, options: dict[str, Any]) -> None:
     """Defaults of the rc file for what is not on the command line."""
-    from ocihaul.cli.defaults import Defaults
+    from ocihaul.cli.options import Defaults
     from ocihaul.config import load_rc, profile_name
 
     environ, home = environment_and_home()
     rc = load_rc(given.flags(), environ, home)
-    defaults = Defaults(rc, profile_name(given.flags(), environ, rc), COMMAND)
+    defaults = Defaults(rc, profile_name(given.flags(), environ, rc), _AUTHENTICATE)
     for option in context.command.params:
         name = option.name or ""
         source = context.get_parameter_source(name)
@@ -141,7 +148,7 @@ class _Login:
     # What is known beforehand
 
     def _place(self) -> "ProfilePaths":
-        from ocihaul.config.login import login_config_file
+        from ocihaul.config.resolve import login_config_file
         from ocihaul.config.sources import expand_home
         from ocihaul.session.login.profile_paths import find_paths, is_api_key_profile
 
@@ -190,16 +197,16 @@ class _Login:
         )
 
     def _region(self, place: "ProfilePaths") -> "Found":
-        from ocihaul.config.login import find_region
+        from ocihaul.config.resolve import login_region
         from ocihaul.config.settings import Found
 
-        region = find_region(
+        region = login_region(
             self.flags,
             self.environ,
             self.home,
             profile=place.profile,
             config_file=place.config_file,
-            command=COMMAND,
+            command=_AUTHENTICATE,
         )
         if region is not None:
             return region
@@ -231,8 +238,7 @@ class _Login:
     # The two ways to a session: the region that it is for, and what opens it
 
     def _browsed(self, place: "ProfilePaths") -> tuple[str, "Opener"]:
-        from ocihaul.cli.session import login_core
-        from ocihaul.config.login import callback_port, find_login_page
+        from ocihaul.config.resolve import callback_port, find_login_page
         from ocihaul.config.settings import Found, duration
         from ocihaul.session.login.browser_login import PORT
 
@@ -260,7 +266,7 @@ class _Login:
             self.notices.append(in_flags(page.notice))
 
         def open_session(stop: "threading.Event") -> "NewSession":
-            return login_core.run_browser_login(
+            return run_browser_login(
                 page.endpoint,
                 tenancy_name=options["tenancy_name"],
                 identity_provider_name=options["identity_provider_name"],
@@ -276,13 +282,12 @@ class _Login:
     def _minted(self, place: "ProfilePaths") -> tuple[str, "Opener"]:
         from cryptography.hazmat.primitives.asymmetric import rsa
 
-        from ocihaul.cli.session import login_core
-        from ocihaul.config.login import resolve_signer
+        from ocihaul.config.resolve import resolve_signer
         from ocihaul.config.sources import expand_home
         from ocihaul.session.login.profile_files import NewSession
         from ocihaul.session.store import read_public_key_file
 
-        signer = resolve_signer(self.flags, self.environ, self.home, command=COMMAND)
+        signer = resolve_signer(self.flags, self.environ, self.home, command=_AUTHENTICATE)
         self.notices += map(in_flags, signer.notices)
         key = None
         if path := self.options["public_key_file_path"]:
@@ -293,15 +298,13 @@ class _Login:
 
         def open_session(stop: "threading.Event") -> "NewSession":
             minutes = signer.session_options.minutes
-            token = login_core.run_mint(
-                signer, public_key, minutes=minutes, listener=say_event, stop=stop
-            )
+            token = run_mint(signer, public_key, minutes=minutes, listener=say_event, stop=stop)
             return NewSession(token, public_key, key)
 
         return signer.region or self._region(place).value, open_session
 
     def _show(self, url: str, port: int) -> None:
-        from ocihaul.cli.session.browser import directions, offer, open_page
+        from ocihaul.cli.session.login_offer import directions, offer, open_page
 
         offered = offer(url, port, self.environ)
         for text in directions(offered):
@@ -330,7 +333,7 @@ def lasting(token: "SessionToken") -> str:
     """
     import time
 
-    from ocihaul.cli.formatting import duration_text, time_text
+    from ocihaul.quantities import duration_text, time_text
 
     began = time.time() if token.issued_at is None else token.issued_at
     life = duration_text(token.expires_at - began)
@@ -354,3 +357,56 @@ def say_event(event: object) -> None:
         say_notice(event.text)
     elif isinstance(event, ClockCorrected):
         say_notice(f"the local clock is off by {-event.offset:.0f} s; the service's is used")
+
+
+def run_browser_login(
+    page: str,
+    *,
+    tenancy_name: str | None,
+    identity_provider_name: str | None,
+    port: int,
+    timeout: float,
+    show: Callable[[str, int], None],
+    warn: Callable[[str], None],
+    stop: "StopSign",
+) -> "NewSession":
+    """Log in with a browser; `show` gets the address to open and the port that waits."""
+    from ocihaul.session.login.browser_login import BrowserLogin
+
+    with BrowserLogin(
+        page,
+        tenancy_name=tenancy_name,
+        identity_provider_name=identity_provider_name,
+        port=port,
+        warn=warn,
+    ) as login:
+        show(login.url, login.port)
+        return login.wait(timeout, stop)
+
+
+def run_mint(
+    signer: Settings,
+    public_key: "RSAPublicKey",
+    *,
+    minutes: int | None,
+    listener: "Listener",
+    stop: threading.Event,
+) -> "SessionToken":
+    """Mint a token for a public key, signed for by the profile of `signer`."""
+    from ocihaul.clock import ServerClock
+    from ocihaul.events import Notice
+    from ocihaul.session.providers import mint_or_raise
+    from ocihaul.session.session import Session, open_api_key, open_api_key_provider
+
+    clock = ServerClock(listener=listener)
+    if signer.auth == "api_key":
+        signing: CredentialProvider = open_api_key(signer)
+    else:
+        signing = Session.from_settings(signer, clock=clock, stop=stop)
+    provider = open_api_key_provider(
+        signer, signer=signing, minutes=minutes, clock=clock, stop=stop
+    )
+    token, note = mint_or_raise(provider, public_key, timeout=signer.read_timeout)
+    if note:
+        listener(Notice(note))
+    return token

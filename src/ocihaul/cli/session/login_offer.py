@@ -1,17 +1,21 @@
 """Offer a login to the person at this terminal while the session is paused (`--login auto`).
 
 It is a login like any other: the paused session finds what it writes to the profile's files, as
-every other program does that shares them.
+every other program does that shares them. Here, too: whether there is a browser, how it is opened,
+and the way in from elsewhere; `session login` uses these.
 """
 
+import getpass
+import socket
+import sys
 import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ocihaul.cli.environment import at_terminal
-from ocihaul.cli.flags import in_flags
+from ocihaul.cli.error_text import in_flags
+from ocihaul.cli.process import at_terminal
 from ocihaul.config import Settings
 from ocihaul.errors import (
     ConfigError,
@@ -20,10 +24,10 @@ from ocihaul.errors import (
     OcihaulError,
     TransferCancelled,
 )
-from ocihaul.events import Event, Listener, Notice, SessionPaused, SessionResumed
+from ocihaul.events import Event, Listener, LoginOffered, Notice, SessionPaused, SessionResumed
 
 if TYPE_CHECKING:
-    from ocihaul.config.login import LoginPage
+    from ocihaul.config.resolve import LoginPage
     from ocihaul.session.login.profile_files import NewSession
     from ocihaul.session.login.profile_paths import ProfilePaths
 
@@ -88,15 +92,15 @@ class LoginOffer:
                 self._refused_until = None if again else until
 
     def _log_in(self, until: float, pause: "_PauseStop") -> None:
-        from ocihaul.cli.session import login_core
-        from ocihaul.config.login import callback_port
+        from ocihaul.cli.session.login import run_browser_login
+        from ocihaul.config.resolve import callback_port
         from ocihaul.session.login.browser_login import PORT
         from ocihaul.session.login.profile_files import replace_session
 
         if not at_terminal():
             raise ConfigError("there is no terminal here, so no login is offered")
         place, page = self._place(), self._page()
-        session = login_core.run_browser_login(
+        session = run_browser_login(
             page.endpoint,
             tenancy_name=None,
             identity_provider_name=None,
@@ -123,7 +127,7 @@ class LoginOffer:
         )
 
     def _page(self) -> "LoginPage":
-        from ocihaul.config.login import find_login_page
+        from ocihaul.config.resolve import find_login_page
         from ocihaul.config.settings import Found
 
         return find_login_page(
@@ -144,7 +148,6 @@ class LoginOffer:
             )
 
     def _show(self, url: str, port: int) -> None:
-        from ocihaul.cli.session.browser import offer, open_page
 
         offered = offer(url, port, self._environ)
         self._say(offered)
@@ -174,3 +177,61 @@ class _PauseStop:
     def is_set(self) -> bool:
         """Return whether to give up."""
         return self._pause.is_set() or self._stop.is_set()
+
+
+def has_browser(environ: Mapping[str, str], platform: str = sys.platform) -> bool:
+    """Whether a browser that this process opens would be seen by the person who started it.
+
+    BROWSER is believed. A shell over ssh has none, unless it brought a display along.
+    """
+    if environ.get("BROWSER"):
+        return True
+    display = any(environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    if is_remote(environ):
+        return display
+    return display or platform in {"darwin", "win32"}
+
+
+def is_remote(environ: Mapping[str, str]) -> bool:
+    """Whether this is a shell over ssh."""
+    return any(environ.get(name) for name in ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"))
+
+
+def open_page(url: str) -> None:
+    """Open `url` without waiting: a text browser would not come back before it is closed."""
+    import webbrowser
+
+    threading.Thread(target=webbrowser.open_new, args=[url], name="browser", daemon=True).start()
+
+
+def tunnel_line(port: int, environ: Mapping[str, str]) -> str:
+    """The command that leads `port` of the machine where the browser is to this one."""
+    parts = environ.get("SSH_CONNECTION", "").split()
+    host = parts[2] if len(parts) == 4 else socket.gethostname()
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without an entry in passwd
+        user = "user"
+    return f"ssh -L {port}:127.0.0.1:{port} {user}@{host}"
+
+
+def offer(url: str, port: int, environ: Mapping[str, str]) -> LoginOffered:
+    """How a person gets to the login at `url`, which waits at `port` of this machine."""
+    here = has_browser(environ)
+    tunnel = tunnel_line(port, environ) if is_remote(environ) or not here else None
+    return LoginOffered(url, port, here, tunnel)
+
+
+def directions(offered: LoginOffered) -> list[str]:
+    """The same in words. The address is not to be redacted: it holds a public key, no token."""
+    if offered.opened:
+        lines = ["Log in with the browser window that opens now, or open this address:"]
+    else:
+        lines = ["Open this address in a browser, and log in there:"]
+    lines += ["", offered.url, ""]
+    if offered.tunnel is not None:
+        lines += [
+            f"The browser has to reach port {offered.port} of this machine. From another one, run",
+            *("this there first:", "", offered.tunnel, ""),
+        ]
+    return lines

@@ -1,19 +1,22 @@
-"""`ocihaul ls` and `ocihaul du`: what is in a bucket, as a shell lists directories."""
+"""`ocihaul ls`, `du` and `rm`: what is at an address, listed, counted or deleted."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from ocihaul.cli.exit_codes import DONE
-from ocihaul.cli.formatting import size_text, time_text
 from ocihaul.cli.global_options import global_options
-from ocihaul.cli.invocation import Invocation, client_at_work, settle
+from ocihaul.cli.invocation import Invocation, client_at_work, is_terminal, settle
+from ocihaul.cli.process import DONE, FAILED, worst
 from ocihaul.cli.shell.uri import ObjectUri
+from ocihaul.quantities import size_text, time_text
 
 if TYPE_CHECKING:
     from ocihaul.client import Client
+    from ocihaul.directories.results import Results
     from ocihaul.storage.values import ListedObject
+
 
 _HUMAN = click.option("-h", "--human-readable", is_flag=True, help="Sizes as 1.5 GiB.")
 #: `-h` is for sizes here, as in every other ls and du.
@@ -33,7 +36,7 @@ def ls(context: click.Context, /, **options: Any) -> None:
     What has a "/" behind the prefix is shown once, as a directory. Times are local.
     """
     invocation = settle(context, options, command=("ls",))
-    raise click.exceptions.Exit(_run(invocation, _listed))
+    raise click.exceptions.Exit(_run_ls(invocation, _listed))
 
 
 @click.command("du", context_settings=_HELP)
@@ -48,13 +51,13 @@ def du(context: click.Context, /, **options: Any) -> None:
     Only objects count: not older versions, and not the parts of unfinished uploads (see uploads).
     """
     invocation = settle(context, options, command=("du",))
-    raise click.exceptions.Exit(_run(invocation, _used))
+    raise click.exceptions.Exit(_run_ls(invocation, _used))
 
 
 _Lines = Callable[["Client", ObjectUri, Invocation], Iterator[str]]
 
 
-def _run(invocation: Invocation, lines: _Lines) -> int:
+def _run_ls(invocation: Invocation, lines: _Lines) -> int:
     """Print the lines of each address; all addresses are read before anything is asked."""
     from ocihaul.printing import write_lines
 
@@ -66,7 +69,7 @@ def _run(invocation: Invocation, lines: _Lines) -> int:
 
 
 def _listed(client: "Client", uri: ObjectUri, invocation: Invocation) -> Iterator[str]:
-    from ocihaul.cli.shell.listing import entries_in, look, objects_below
+    from ocihaul.cli.shell.uri import entries_in, look, objects_below
 
     options = invocation.options
     found = look(client, uri)
@@ -95,7 +98,7 @@ def _row(each: "ListedObject", name: str, options: Any) -> str:
 
 
 def _used(client: "Client", uri: ObjectUri, invocation: Invocation) -> Iterator[str]:
-    from ocihaul.cli.shell.listing import look, objects_below
+    from ocihaul.cli.shell.uri import look, objects_below
 
     options = invocation.options
     human, total = options["human_readable"], 0
@@ -126,3 +129,90 @@ def _used_row(size: int, uri: ObjectUri, human: bool) -> str:
 
 def _size(size: int, *, human: bool) -> str:
     return size_text(size) if human else str(size)
+
+
+@click.command("rm")
+@click.argument("uris", nargs=-1, required=True, metavar="URI...")
+@click.option("-r", "-R", "--recursive", is_flag=True, help="Also all that is below a prefix.")
+@click.option("-f", "--force", is_flag=True, help="Do not ask.")
+@global_options(hidden=True)
+@click.pass_context
+def rm(context: click.Context, /, **options: Any) -> None:
+    """Delete objects: oci://bucket[@namespace]/name.
+
+    It asks before it deletes. Where the bucket keeps versions, they stay.
+    """
+    invocation = settle(context, options, command=("rm",))
+    raise click.exceptions.Exit(_run_rm(invocation))
+
+
+def _run_rm(invocation: Invocation) -> int:
+    from ocihaul.cli.shell.uri import look
+    from ocihaul.errors import OcihaulError, UsageError
+
+    options = invocation.options
+    uris = [ObjectUri.parse(text) for text in options["uris"]]
+    for uri in uris:
+        if uri.is_directory and not options["recursive"]:
+            raise UsageError(f"{uri} is a prefix", hint="Delete all that is below it with -r.")
+    codes: list[int] = []
+    below: list[ObjectUri] = []
+    with client_at_work(invocation) as (client, _):
+        for uri in uris:
+            found = look(client, uri)
+            if found.is_object:
+                codes.append(_delete_one(client, uri, invocation))
+            elif not options["recursive"]:
+                raise OcihaulError(
+                    f"{uri}: there is no such object", hint=f"It is a prefix: ocihaul rm -r {uri}/"
+                )
+            if found.is_directory and options["recursive"]:
+                below.append(uri)
+    codes += [_delete_below(invocation, uri) for uri in below]
+    return worst(codes)
+
+
+def _delete_one(client: "Client", uri: ObjectUri, invocation: Invocation) -> int:
+    from ocihaul.cli.objects.query_command import agreed
+    from ocihaul.errors import ServiceError
+
+    if not agreed(invocation, f"Delete {uri}? [y/N]:"):
+        return FAILED
+    try:
+        client.delete_object(uri.bucket, uri.name, namespace=uri.namespace)
+    except ServiceError as error:
+        if error.status != 404:  # another one was faster
+            raise
+    return DONE
+
+
+def _delete_below(invocation: Invocation, uri: ObjectUri) -> int:
+    from ocihaul.cli.directories.run import DELETE, ask, run_directory
+    from ocihaul.directories.request import DirectoryDelete
+    from ocihaul.errors import OcihaulError
+
+    options = invocation.options
+    below = ObjectUri(uri.bucket, uri.namespace, uri.prefix)
+
+    def confirm(count: int) -> bool:
+        question = f"Delete {count} objects below {below}?"
+        answer = ask(invocation, question, "y/N") if invocation.may_ask() else None
+        if answer is None and not is_terminal(invocation.stdin):
+            raise OcihaulError(
+                "rm asks before it deletes, and there is no terminal to ask on",
+                hint="Use --force to delete without a question.",
+            )
+        return answer in {"y", "yes"}
+
+    return run_directory(
+        replace(invocation, options={**options, "bucket_name": uri.bucket, "prefix": uri.prefix}),
+        DirectoryDelete(namespace=uri.namespace or "", bucket=uri.bucket, prefix=uri.prefix),
+        DELETE,
+        command="rm",
+        confirm_deletion=None if options["force"] else confirm,
+        dry_run=_print_nothing,
+    )
+
+
+def _print_nothing(results: "Results", stdout: TextIO) -> None:
+    """What was deleted is not said: the log has how many."""

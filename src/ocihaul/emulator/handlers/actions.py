@@ -16,8 +16,7 @@ from ocihaul.emulator.handlers.common import (
 )
 from ocihaul.emulator.objects import Attributes, StoredObject, check_write
 from ocihaul.emulator.responses import Answer, ApiError, json_answer, timestamp
-from ocihaul.emulator.state import Service
-from ocihaul.emulator.work_requests import Work
+from ocihaul.emulator.state import Service, Work
 
 _MAX_BATCH = 1000
 

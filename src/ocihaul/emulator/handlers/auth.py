@@ -1,19 +1,173 @@
-"""The auth service: login, refresh and GenerateUpst; and the one identity call that validates."""
+"""Who asks: is a request let in (signature, date, host, token); and the calls of the auth service.
+
+Those are login, refresh and GenerateUpst, and the one identity call that validates.
+"""
 
 import base64
 import json
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from ocihaul.emulator.call import Call
+from ocihaul.emulator.call import Call, Operation
+from ocihaul.emulator.log import Record
 from ocihaul.emulator.responses import Answer, ApiError, json_answer, not_authenticated
 from ocihaul.emulator.state import Service
+
+_PARAMETER = re.compile(r'([A-Za-z]+)="([^"]*)"')
+_HEADER = re.compile(r'Signature [A-Za-z]+="[^"]*"(?:, ?[A-Za-z]+="[^"]*")*')
+_ALWAYS = frozenset({"(request-target)", "host"})
+_WITH_BODY = frozenset({"content-length", "content-type", "x-content-sha256"})
+#: What everybody may do in a bucket with this `publicAccessType`.
+_PUBLIC = {
+    "NoPublicAccess": frozenset[str](),
+    "ObjectReadWithoutList": frozenset({"GetObject", "HeadObject"}),
+    "ObjectRead": frozenset({"GetObject", "HeadObject", "ListObjects"}),
+}
+_READS = _PUBLIC["ObjectRead"]
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A parsed Authorization header."""
+
+    key_id: str
+    headers: tuple[str, ...]
+    value: bytes
+
+
+def parse(authorization: str | None) -> Signature:
+    """Read the Authorization header; 401 when it is not a signature of version 1."""
+    if not authorization:
+        raise not_authenticated("there is no authorization header")
+    if not _HEADER.fullmatch(authorization):
+        raise not_authenticated("the authorization header is malformed")
+    fields = dict(_PARAMETER.findall(authorization))
+    if missing := {"keyId", "algorithm", "signature", "headers", "version"} - set(fields):
+        raise not_authenticated(f"the signature lacks {', '.join(sorted(missing))}")
+    if fields["algorithm"] != "rsa-sha256" or fields["version"] != "1":
+        raise not_authenticated("the signature's algorithm or version is not known")
+    try:
+        value = base64.b64decode(fields["signature"], validate=True)
+    except ValueError:
+        raise not_authenticated("the signature is not base64") from None
+    return Signature(fields["keyId"], tuple(fields["headers"].lower().split(" ")), value)
+
+
+def check_coverage(signature: Signature, method: str, *, body_signed: bool) -> None:
+    """401 unless every header that this kind of request must sign is signed."""
+    signed = set(signature.headers)
+    required = set(_ALWAYS)
+    if method in {"POST", "PUT", "PATCH"} and body_signed:
+        required |= _WITH_BODY
+    if not signed & {"date", "x-date"}:
+        required.add("date")
+    if missing := required - signed:
+        raise not_authenticated(f"not signed: {', '.join(sorted(missing))}")
+
+
+def verify(
+    signature: Signature,
+    key: rsa.RSAPublicKey,
+    *,
+    method: str,
+    target: str,
+    headers: Mapping[str, str],
+) -> None:
+    """401 unless the signature is the key's, over this very request."""
+    lines = []
+    for name in signature.headers:
+        if name == "(request-target)":
+            lines.append(f"{name}: {method.lower()} {target}")
+        elif name in headers:
+            lines.append(f"{name}: {headers[name]}")
+        else:
+            raise not_authenticated(f"signed but not sent: {name}")
+    text = "\n".join(lines).encode("latin-1")
+    try:
+        key.verify(signature.value, text, padding.PKCS1v15(), hashes.SHA256())
+    except InvalidSignature:
+        raise not_authenticated("the signature does not match the request") from None
+
+
+def check_date(
+    signature: Signature, headers: Mapping[str, str], *, now: float, max_skew: float
+) -> None:
+    """401 unless the signed date is near the service's own."""
+    name = "date" if "date" in signature.headers else "x-date"
+    try:
+        sent = parsedate_to_datetime(headers.get(name, "")).timestamp()
+    except ValueError:
+        raise not_authenticated(f"{name} is not a date") from None
+    if abs(now - sent) > max_skew:
+        raise not_authenticated(f"{name} is {sent - now:+.0f} s from the service's clock")
+
+
+def check_host(host: str, host_ports: frozenset[str]) -> None:
+    """401 unless the request was meant for us.
+
+    A prefix is fine: `auth.x.y@127.0.0.1:PORT` is what an official client sends that was made to
+    talk to us by way of a made-up region.
+    """
+    if not any(host == own or host.endswith(("@" + own, "." + own)) for own in host_ports):
+        raise not_authenticated("the host header names another server")
+
+
+def is_public(service: Service, operation: Operation, call: Call) -> bool:
+    """Whether the bucket's `publicAccessType` lets an unsigned request do this.
+
+    https://docs.oracle.com/en-us/iaas/api/#/en/objectstorage/20160918/datatypes/CreateBucketDetails
+    """
+    if operation.name not in _READS or "authorization" in call.headers:
+        return False
+    try:
+        access = service.store.bucket(call.namespace, call.bucket).public_access
+    except ApiError:
+        return False
+    return operation.name in _PUBLIC[access]
+
+
+def admit(service: Service, operation: Operation, call: Call, record: Record, now: float) -> None:
+    """401 unless the request is signed, now, by someone we know with a live token."""
+    if operation.public or is_public(service, operation, call):
+        return
+    signature = parse(call.headers.get("authorization"))
+    signatory = service.auth.resolve(signature.key_id)
+    if signatory.token is not None:
+        record.token_id = signatory.token.jti
+        record.session_id = signatory.token.login.session_id
+        record.token_age_fraction = signatory.token.age_fraction(now)
+    check_coverage(signature, call.method, body_signed=not operation.bare_body)
+    verify(
+        signature,
+        signatory.public_key,
+        method=call.method,
+        target=call.target,
+        headers=call.headers,
+    )
+    check_host(call.headers.get("host", ""), service.host_ports)
+    check_date(signature, call.headers, now=now, max_skew=service.settings.max_skew)
+    if signatory.token is not None:
+        refreshing = operation.name == "RefreshToken"
+        service.auth.check(signatory.token, now, refreshing=refreshing)
+    call.signatory = signatory
+    call.body_signed = "x-content-sha256" in signature.headers
+
+
+def recheck(service: Service, call: Call, now: float) -> None:
+    """401 if the token has died since."""
+    if call.signatory is not None and call.signatory.token is not None:
+        service.auth.check(call.signatory.token, now, refreshing="authentication" in call.path)
 
 
 def refresh_token(service: Service, call: Call) -> Answer:

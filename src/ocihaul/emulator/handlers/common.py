@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from email.utils import formatdate
 from typing import Any
 
-from ocihaul.emulator.blobs import ALGORITHMS, Checksums
 from ocihaul.emulator.call import Call
-from ocihaul.emulator.objects import Attributes, StoredObject
+from ocihaul.emulator.objects import ALGORITHMS, Attributes, Checksums, StoredObject
 from ocihaul.emulator.responses import Answer, ApiError, json_answer, timestamp
 from ocihaul.emulator.settings import Settings
 from ocihaul.emulator.state import Service

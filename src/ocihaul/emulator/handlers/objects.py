@@ -8,7 +8,6 @@ from email.utils import formatdate
 from typing import Any
 from urllib.parse import quote, unquote
 
-from ocihaul.emulator.blobs import Blob
 from ocihaul.emulator.buckets import Bucket
 from ocihaul.emulator.call import Call
 from ocihaul.emulator.handlers.common import (
@@ -26,6 +25,7 @@ from ocihaul.emulator.handlers.common import (
     written_headers,
 )
 from ocihaul.emulator.objects import (
+    Blob,
     DeleteMarker,
     StoredObject,
     check_delete,

@@ -3,7 +3,6 @@
 import uuid
 from typing import Any
 
-from ocihaul.emulator.blobs import Blob, Checksums, combine_crc32c, digest_of_digests
 from ocihaul.emulator.buckets import Bucket
 from ocihaul.emulator.call import Call
 from ocihaul.emulator.handlers.common import (
@@ -20,7 +19,17 @@ from ocihaul.emulator.handlers.common import (
     wanted_algorithms,
     written_headers,
 )
-from ocihaul.emulator.objects import Part, StoredObject, Upload, check_none_match, check_write
+from ocihaul.emulator.objects import (
+    Blob,
+    Checksums,
+    Part,
+    StoredObject,
+    Upload,
+    check_none_match,
+    check_write,
+    combine_crc32c,
+    digest_of_digests,
+)
 from ocihaul.emulator.responses import Answer, ApiError, json_answer, timestamp
 from ocihaul.emulator.settings import Settings
 from ocihaul.emulator.state import Service

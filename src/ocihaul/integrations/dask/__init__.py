@@ -14,7 +14,7 @@ from ocihaul.integrations.extras import DASK, require
 
 require(DASK, by="ocihaul.integrations.dask")
 
+from ocihaul.integrations.dask.messages import SharedSession  # noqa: E402  the same
 from ocihaul.integrations.dask.owner import share  # noqa: E402  after the check that names a cure
-from ocihaul.integrations.dask.shared import SharedSession  # noqa: E402  the same
 
 __all__ = ["SharedSession", "share"]

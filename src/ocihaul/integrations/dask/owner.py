@@ -21,11 +21,13 @@ from ocihaul.integrations.dask.messages import (
     CREDENTIAL,
     REJECTED,
     Message,
+    SharedSession,
     answer,
     failure,
+    provide,
     refusal,
+    withdraw,
 )
-from ocihaul.integrations.dask.shared import SharedSession, provide, withdraw
 from ocihaul.integrations.dask.worker import SharePlugin
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ def share(
     """
     if cluster.asynchronous:
         raise UsageError(
-            "cluster: it is asynchronous (allowed: a synchronous distributed.Client)",
+            "client: it is asynchronous (allowed: a synchronous distributed.Client)",
             hint="Make a second Client for it, without asynchronous=True.",
         )
     scheduler = cluster.scheduler.address
@@ -94,7 +96,7 @@ def check_address(scheduler: str, *, allow_plain_tcp: bool) -> str | None:
     if allow_plain_tcp:
         return None
     raise UsageError(
-        f"cluster: {scheduler} is not encrypted (allowed: tls://, or tcp:// within this machine)",
+        f"client: {scheduler} is not encrypted (allowed: tls://, or tcp:// within this machine)",
         hint="Start scheduler and workers with --tls-ca-file, --tls-cert and --tls-key, and the "
         "client with distributed.Security(tls_ca_file=…, tls_client_cert=…, tls_client_key=…, "
         "require_encryption=True). Where the network may be trusted with your key: "

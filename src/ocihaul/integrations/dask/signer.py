@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from ocihaul.integrations.oci_sdk import SessionSigner
 
 if TYPE_CHECKING:
-    from ocihaul.integrations.dask.shared import SharedSession
+    from ocihaul.integrations.dask.messages import SharedSession
 
 
 class SharedSigner(SessionSigner):

@@ -16,8 +16,16 @@ from distributed.diagnostics.plugin import WorkerPlugin
 
 from ocihaul import __version__
 from ocihaul.errors import OcihaulError, RenewalUnavailable, UsageError
-from ocihaul.integrations.dask.messages import CREDENTIAL, PROTOCOL, REJECTED, Held, Message, held
-from ocihaul.integrations.dask.shared import provide, withdraw
+from ocihaul.integrations.dask.messages import (
+    CREDENTIAL,
+    PROTOCOL,
+    REJECTED,
+    Held,
+    Message,
+    held,
+    provide,
+    withdraw,
+)
 from ocihaul.session.credential import Credential
 from ocihaul.transport.message import StopSign
 

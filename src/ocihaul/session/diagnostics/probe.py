@@ -1,7 +1,8 @@
 """Probe a service outside any session: is it reachable, what is its time, does it accept the token.
 
 Each probe is a single exchange on a connection of its own, without retries and without renewal: it
-shows the present state.
+shows the present state. `PresentCredential` signs with the session as the files have it: nothing is
+renewed, nothing waits.
 """
 
 import ssl
@@ -13,12 +14,14 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from ocihaul.clock import ServerClock, read_date
+from ocihaul.config import Settings
 from ocihaul.documents import DocumentError, read_object
 from ocihaul.errors import ConfigError, UsageError
 from ocihaul.hosts import Origin
 from ocihaul.session.credential import Credential, SessionToken, sign
+from ocihaul.session.session import store_for
 from ocihaul.transport.dialer import Dialer
-from ocihaul.transport.message import Answer, Request, Stopped, WireError, excerpt
+from ocihaul.transport.message import Answer, Request, Stopped, StopSign, WireError, excerpt
 from ocihaul.transport.pool import exchange_once
 from ocihaul.transport.proxies import proxy_for
 
@@ -135,3 +138,38 @@ def error_fields(answer: Answer) -> tuple[str | None, str | None]:
     values = document.get("code"), document.get("message")
     code, message = (excerpt(each) if isinstance(each, str) else None for each in values)
     return code, message
+
+
+#: A token with less life than this, seconds, counts as expired.
+_LEAST = 5.0
+
+
+class PresentCredential:
+    """A credential provider for what is in the files now; a 401 is final."""
+
+    def __init__(self, credential: Credential) -> None:
+        self._credential = credential
+
+    def credential(self, cancel: StopSign | None = None) -> Credential:  # noqa: ARG002  a protocol
+        """Return it, the same each time."""
+        return self._credential
+
+    def handle_unauthorized(
+        self,
+        credential: Credential,  # noqa: ARG002  a protocol
+        operation: str,  # noqa: ARG002  a protocol
+        cancel: StopSign | None = None,  # noqa: ARG002  a protocol
+    ) -> bool:
+        """Return False: there is no other."""
+        return False
+
+
+def present_credential(settings: Settings) -> PresentCredential | None:
+    """What the profile's files sign with; None where their token has expired.
+
+    Raises CredentialError when they are missing or broken.
+    """
+    pair = store_for(settings).read_once()
+    if pair.token.expires_at - time.time() < _LEAST:
+        return None
+    return PresentCredential(Credential.of_token(pair.key, pair.token, generation=1))

@@ -1,8 +1,14 @@
-"""One download: what its steps share, and the sink that takes a range as it arrives."""
+"""One download: what its steps share, and the sink that takes a range as it arrives.
+
+A `RangeExecutor` fetches ranges by other machines.
+"""
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
 from ocihaul.errors import ServiceError, TransferCancelled
 from ocihaul.events import BytesReceived, DownloadPlanned, Listener, ignore
@@ -11,7 +17,7 @@ from ocihaul.storage.object_operations import ObjectRange, PinnedObject
 from ocihaul.storage.values import ObjectSummary
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, MD5, Running
-from ocihaul.transfer.download.remote import RangeExecutor
+from ocihaul.transfer.download.local_file import FinishedRange
 from ocihaul.transfer.download.request import (
     DownloadRequest,
     RangePlan,
@@ -22,8 +28,46 @@ from ocihaul.transfer.download.verification import ObjectChecksums
 from ocihaul.transfer.monitor import AdaptiveConcurrency
 from ocihaul.transfer.workers import AbandonedError
 
+
+@dataclass(frozen=True, slots=True)
+class RemoteDownload:
+    """A download that is under way: to `temporary`, a name beside `target`."""
+
+    request: DownloadRequest
+    there: ObjectSummary
+    plan: RangePlan
+    target: Path
+    temporary: str
+
+
+#: What an earlier run has finished of each range, by its number.
+Ranges = Mapping[int, FinishedRange | None]
+
+
+class RangeTasks(Protocol):
+    """Fetches ranges of one object."""
+
+    def fetch(self, ranges: Ranges, *, elsewhere: bool = False) -> None:
+        """Fetch them, or read what is there again; with `elsewhere`, by another machine than
+        before.
+        """
+
+
+class RangeExecutor(Protocol):
+    """Other machines that write to the same file."""
+
+    def fetching_ranges(
+        self, remote: RemoteDownload, told: Callable[[int, FinishedRange, bool], None]
+    ) -> AbstractContextManager[RangeTasks]:
+        """`told` hears of each range that is in the file, and on its disk: its number, what it is,
+        and whether it came now.
+
+        Raises SourceError, which names each machine that does not see the same directory.
+        """
+
+
 #: Receive, hash and write in steps of this many bytes.
-BLOCK = 512 * 1024
+READ_BLOCK = 512 * 1024
 
 #: Takes bytes and their offset, counted from the start of what is fetched.
 Put = Callable[[memoryview, int], None]

@@ -18,10 +18,15 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.storage.values import ObjectSummary
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C
-from ocihaul.transfer.download.checkpoint import DownloadCheckpoint
-from ocihaul.transfer.download.context import DownloadContext
-from ocihaul.transfer.download.local_file import LocalFile, Place, is_special, opened, resolved
-from ocihaul.transfer.download.remote import RangeExecutor
+from ocihaul.transfer.download.context import DownloadContext, RangeExecutor
+from ocihaul.transfer.download.local_file import (
+    DownloadCheckpoint,
+    LocalFile,
+    Place,
+    is_special,
+    opened,
+    resolved,
+)
 from ocihaul.transfer.download.request import DownloadRequest, DownloadResult
 from ocihaul.transfer.download.to_file import FileDownload
 from ocihaul.transfer.download.to_stream import StreamDownload

@@ -6,10 +6,19 @@ from dataclasses import replace
 
 from ocihaul.errors import ChecksumError, ObjectChangedError, OcihaulError
 from ocihaul.events import BytesFound, BytesReceived, Notice, PartFinished, PartResent
-from ocihaul.transfer.download.checkpoint import BegunRange, DownloadCheckpoint, FinishedRange
-from ocihaul.transfer.download.context import BLOCK, Digests, DownloadContext
-from ocihaul.transfer.download.local_file import LocalFile
-from ocihaul.transfer.download.remote import RangeExecutor, RemoteDownload
+from ocihaul.transfer.download.context import (
+    READ_BLOCK,
+    Digests,
+    DownloadContext,
+    RangeExecutor,
+    RemoteDownload,
+)
+from ocihaul.transfer.download.local_file import (
+    BegunRange,
+    DownloadCheckpoint,
+    FinishedRange,
+    LocalFile,
+)
 from ocihaul.transfer.download.request import RangePlan
 from ocihaul.transfer.download.verification import UnknownPartsError, compare
 from ocihaul.transfer.plan import MIB
@@ -269,7 +278,7 @@ class FileDownload:
 
     def _wrong(self) -> list[int]:
         """The ranges whose bytes in the file are not those that were told."""
-        buffer = buffer_for(min(BLOCK, self._plan.part_size))
+        buffer = buffer_for(min(READ_BLOCK, self._plan.part_size))
         return [
             number
             for number, finished in sorted(self._fresh.items())
@@ -277,7 +286,7 @@ class FileDownload:
         ]
 
     def _worker(self) -> Callable[[int], None]:
-        buffer = buffer_for(min(BLOCK, self._plan.part_size))
+        buffer = buffer_for(min(READ_BLOCK, self._plan.part_size))
 
         def work(number: int) -> None:
             finished = self._done.get(number)
@@ -297,7 +306,7 @@ class FileDownload:
 
         def reread(block: int) -> tuple[bytes, ...]:
             digests = Digests(block)
-            self._fetcher.digest(0, plan.size, digests, buffer_for(min(BLOCK, plan.size)))
+            self._fetcher.digest(0, plan.size, digests, buffer_for(min(READ_BLOCK, plan.size)))
             return digests.blocks()
 
         self.checked_by = compare(

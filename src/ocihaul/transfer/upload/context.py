@@ -1,12 +1,16 @@
 """One upload: what its caller handed over, what all its steps share, and the object on the service.
 
-`RemoteObject` tells whether that may be written, and whether it is what we sent.
+`RemoteObject` tells whether that may be written, and whether it is what we sent. A `PartExecutor`
+sends parts by other machines.
 """
 
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
 from ocihaul.errors import ChecksumError, NetworkError, ObjectExistsError, ServiceError
 from ocihaul.events import Listener
@@ -19,7 +23,6 @@ from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.monitor import AdaptiveConcurrency, TransferMonitor
 from ocihaul.transfer.source import FileSource, digest_ranges
 from ocihaul.transfer.upload.incomplete import IncompleteUploadIndex
-from ocihaul.transfer.upload.remote import PartExecutor
 from ocihaul.transfer.upload.request import (
     Confirm,
     IfExists,
@@ -29,6 +32,42 @@ from ocihaul.transfer.upload.request import (
 )
 from ocihaul.transfer.upload.state import UploadState, load_state
 from ocihaul.transport.message import Body
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteUpload:
+    """A multipart upload that is under way; `declared` is the checksum that the service is told."""
+
+    request: UploadRequest
+    upload_id: str
+    declared: str
+
+
+#: Offset and length of each part by its number, bytes.
+Parts = Mapping[int, tuple[int, int]]
+
+
+class PartTasks(Protocol):
+    """Sends parts of one upload."""
+
+    def send(self, parts: Parts, *, elsewhere: bool = False) -> dict[int, SentPart]:
+        """Send them; with `elsewhere`, not by the machine that has sent that part before."""
+
+
+class PartExecutor(Protocol):
+    """Other machines that see the file."""
+
+    def check_file(self, path: Path) -> None:
+        """Raise SourceError, which names each machine that does not see the same file."""
+
+    def sending_parts(
+        self, upload: RemoteUpload, told: Callable[[int, SentPart, int], None]
+    ) -> AbstractContextManager[PartTasks]:
+        """`told` hears of each part: its number, what it is, and how many bytes were sent for it.
+
+        Raises SourceError, which names each machine that does not see the same file.
+        """
+
 
 #: How long the deletion of a damaged object may take, seconds: the transfer may be cancelled.
 _DELETE_SECONDS = 10.0

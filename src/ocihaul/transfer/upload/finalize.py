@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from ocihaul.errors import ReceiptError
 from ocihaul.events import Notice
 from ocihaul.filesystem import UNSYNCED
-from ocihaul.transfer.receipts.receipt import (
+from ocihaul.transfer.receipt import (
     Receipt,
     read_receipt,
     receipt_parts,

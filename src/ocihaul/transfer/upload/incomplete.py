@@ -255,7 +255,7 @@ def _choices(request: UploadRequest, upload: UploadSummary) -> str:
 
 
 def call_of(method: str, **arguments: object) -> str:
-    """A call of the library as a text names it; `cli/flags.py` makes a command of it.
+    """A call of the library as a text names it; `cli/error_text.py` makes a command of it.
 
     Methods of a client and `StorageClient`'s operations are named.
     """

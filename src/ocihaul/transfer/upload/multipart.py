@@ -31,7 +31,7 @@ from ocihaul.transfer.checksum import CRC32C, DECLARABLE, MD5, SentPart, check_w
 from ocihaul.transfer.journal.values import Entry, Intention
 from ocihaul.transfer.plan import Plan
 from ocihaul.transfer.source import FileSource, Piece, digest_ranges
-from ocihaul.transfer.upload.context import UploadContext
+from ocihaul.transfer.upload.context import PartExecutor, RemoteUpload, UploadContext
 from ocihaul.transfer.upload.incomplete import (
     abort_call,
     notices_of_others,
@@ -39,7 +39,6 @@ from ocihaul.transfer.upload.incomplete import (
     resume_call,
 )
 from ocihaul.transfer.upload.part_uploader import MOST_SENDS, PartUploader, UploadPart
-from ocihaul.transfer.upload.remote import PartExecutor, RemoteUpload
 from ocihaul.transfer.upload.request import (
     UploadResult,
     attributes_of,

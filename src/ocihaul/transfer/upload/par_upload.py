@@ -24,8 +24,7 @@ from ocihaul.errors import (
 )
 from ocihaul.events import Notice
 from ocihaul.storage.calls import Headers
-from ocihaul.storage.client import StorageClient
-from ocihaul.storage.preauthenticated import OpenUpload, PreauthenticatedUploads
+from ocihaul.storage.client import OpenUpload, PreauthenticatedUploads, StorageClient
 from ocihaul.storage.values import ObjectSummary
 from ocihaul.transfer.checksum import SentPart
 from ocihaul.transfer.journal.journal import Target

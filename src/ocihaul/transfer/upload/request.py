@@ -28,7 +28,7 @@ from ocihaul.transfer.plan import (
 if TYPE_CHECKING:
     # They bring the journal along, which those who only ask need not load.
     from ocihaul.transfer.checksum import SentPart
-    from ocihaul.transfer.receipts.receipt import Receipt
+    from ocihaul.transfer.receipt import Receipt
 
 DEFAULT_MEMORY_LIMIT = 256 * 2**20
 

@@ -15,7 +15,7 @@ from ocihaul.storage.client import StorageClient
 from ocihaul.transfer.checksum import SentPart
 from ocihaul.transfer.journal.journal import Entry, Intention, Journal, KeptReceipt, Target
 from ocihaul.transfer.monitor import Counts, TransferStats
-from ocihaul.transfer.receipts.receipt import Receipt
+from ocihaul.transfer.receipt import Receipt
 from ocihaul.transfer.upload.incomplete import IncompleteUploadIndex
 from ocihaul.transfer.upload.request import UploadRequest
 

@@ -20,7 +20,7 @@ from ocihaul.storage.calls import Headers
 from ocihaul.transfer.checksum import SentPart
 from ocihaul.transfer.journal.values import STREAM
 from ocihaul.transfer.plan import StreamPlan, plan_stream
-from ocihaul.transfer.receipts.receipt import check_place
+from ocihaul.transfer.receipt import check_place
 from ocihaul.transfer.source import Piece
 from ocihaul.transfer.upload.context import RemoteObject, UploadContext, UploadParameters
 from ocihaul.transfer.upload.finalize import SourceInfo, finalize

@@ -11,9 +11,10 @@ from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.journal.values import Entry
 from ocihaul.transfer.monitor import TransferMonitor
 from ocihaul.transfer.plan import Plan, plan_upload
-from ocihaul.transfer.receipts.receipt import check_place
+from ocihaul.transfer.receipt import check_place
 from ocihaul.transfer.source import FileSource
 from ocihaul.transfer.upload.context import (
+    PartExecutor,
     UploadContext,
     UploadParameters,
     verify_expected_checksums,
@@ -21,7 +22,6 @@ from ocihaul.transfer.upload.context import (
 from ocihaul.transfer.upload.finalize import SourceInfo, already_finished, finalize
 from ocihaul.transfer.upload.incomplete import IncompleteUploadIndex
 from ocihaul.transfer.upload.multipart import MultipartUpload, multipart_session
-from ocihaul.transfer.upload.remote import PartExecutor
 from ocihaul.transfer.upload.request import (
     Confirm,
     UploadRequest,

@@ -11,11 +11,11 @@ import click
 import pytest
 
 from ocihaul.cli import app
-from ocihaul.cli.objects.commands import restored_text
-from ocihaul.cli.objects.copy import outcome
-from ocihaul.cli.objects.listing import gathered, streamed
+from ocihaul.cli.objects.object_commands import restored_text
 from ocihaul.cli.objects.official_json import dashed, time_text
-from ocihaul.cli.option_types import Moment
+from ocihaul.cli.objects.query_command import gathered, streamed
+from ocihaul.cli.objects.work_requests import outcome
+from ocihaul.cli.options import Moment
 from ocihaul.emulator import Emulator, Fault, Settings
 from ocihaul.storage.values import ListedObject, ObjectPage, WorkRequest
 from tests.unit.cli.conftest import Outcome

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from ocihaul.cli.session import login_core, login_offer
+from ocihaul.cli.session import login as session_login
+from ocihaul.cli.session import login_offer
 from ocihaul.cli.session.login_offer import LoginOffer
 from ocihaul.config import Flags, Settings, resolve
 from ocihaul.errors import LoginError, OcihaulError, TransferCancelled, UsageError
@@ -86,7 +87,7 @@ def session(tenancy: str | None = None) -> NewSession:
 @pytest.fixture
 def login(monkeypatch: pytest.MonkeyPatch) -> Login:
     double = Login()
-    monkeypatch.setattr(login_core, "run_browser_login", double)
+    monkeypatch.setattr(session_login, "run_browser_login", double)
     monkeypatch.setattr(login_offer, "at_terminal", lambda: True)
     return double
 

@@ -7,9 +7,9 @@ from typing import Any
 import click
 import pytest
 
-from ocihaul.cli.session import browser, login_core
 from ocihaul.cli.session import login as session_login
-from ocihaul.cli.session.browser import has_browser, is_remote, tunnel_line
+from ocihaul.cli.session import login_offer
+from ocihaul.cli.session.login_offer import has_browser, is_remote, tunnel_line
 from ocihaul.session.credential import SessionToken
 from ocihaul.session.login.profile_files import NewSession
 from tests.support import make_token, rsa_key
@@ -64,7 +64,7 @@ def login(home: Path, monkeypatch: pytest.MonkeyPatch) -> Login:
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "SSH_CONNECTION", "SSH_CLIENT"):
         monkeypatch.delenv(name, raising=False)
     double = Login()
-    monkeypatch.setattr(login_core, "run_browser_login", double)
+    monkeypatch.setattr(session_login, "run_browser_login", double)
     return double
 
 
@@ -112,7 +112,7 @@ def test_a_browser_that_is_there_is_opened(
     ocihaul: Command, login: Login, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(browser, "open_page", opened.append)
+    monkeypatch.setattr(login_offer, "open_page", opened.append)
     monkeypatch.setenv("DISPLAY", ":0")
     outcome = ocihaul("session", "login", "--profile-name", "night", "--region", "fra")
     assert [address.startswith(login.page) for address in opened] == [True]

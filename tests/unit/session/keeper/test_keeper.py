@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ocihaul.emulator.faults import Fault
 from ocihaul.session.credential import SessionToken
-from ocihaul.session.keeper.keeper import ProfileSupervisor
+from ocihaul.session.keeper import ProfileSupervisor
 from tests.world import World, world
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.session.keeper.reporting import Sample, exposition, write_metrics
+from ocihaul.session.keeper import Sample, exposition, write_metrics
 
 _LINE = re.compile(r'([a-z_]+)(\{(?:[a-z]+="(?:[^"\\\n]|\\.)*",?)*\})? (-?[0-9.e+]+)')
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.session.keeper.reporting import Notifier
+from ocihaul.session.keeper import Notifier
 
 
 @pytest.fixture(params=["path", "abstract"])

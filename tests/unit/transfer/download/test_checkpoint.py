@@ -6,8 +6,12 @@ import pytest
 
 from ocihaul.events import Notice, ignore
 from ocihaul.filesystem import FileSystem
-from ocihaul.transfer.download.checkpoint import BegunRange, DownloadCheckpoint, FinishedRange
-from ocihaul.transfer.download.local_file import Place
+from ocihaul.transfer.download.local_file import (
+    BegunRange,
+    DownloadCheckpoint,
+    FinishedRange,
+    Place,
+)
 from ocihaul.transfer.download.request import RangePlan
 from tests.support import Recorder
 

@@ -13,7 +13,7 @@ from ocihaul.directories import checkpoint
 from ocihaul.directories.checkpoint import DirectoryCheckpoint, Finished
 from ocihaul.transfer.journal.database import check_locks, durable, open_state_file
 from ocihaul.transfer.journal.journal import MOST_OF_AN_OBJECT, Journal, Target
-from ocihaul.transfer.receipts.receipt import check_place, write_receipt
+from ocihaul.transfer.receipt import check_place, write_receipt
 from ocihaul.transfer.upload.incomplete import ParStore, StoredPar
 
 RECEIPT = "{}" * 900

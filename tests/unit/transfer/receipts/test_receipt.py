@@ -12,8 +12,8 @@ import pytest
 from ocihaul.errors import ReceiptError
 from ocihaul.transfer.journal.journal import Target
 from ocihaul.transfer.monitor import Counts
-from ocihaul.transfer.receipts.receipt import Receipt, ReceiptPart, read_receipt
-from ocihaul.transfer.receipts.verifying import load_receipt
+from ocihaul.transfer.receipt import Receipt, ReceiptPart, read_receipt
+from ocihaul.transfer.receipt_check import load_receipt
 from ocihaul.transfer.source import Identity
 
 RECEIPT = Receipt(
@@ -41,7 +41,7 @@ RECEIPT = Receipt(
 
 
 def schema() -> Any:
-    text = resources.files("ocihaul.transfer.receipts").joinpath("receipt.schema.json").read_text()
+    text = resources.files("ocihaul.transfer").joinpath("receipt.schema.json").read_text()
     return json.loads(text)
 
 

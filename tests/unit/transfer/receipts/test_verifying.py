@@ -13,8 +13,8 @@ import crc32c
 import pytest
 
 from ocihaul.errors import ReceiptError
-from ocihaul.transfer.receipts.receipt import Receipt, ReceiptPart, read_receipt
-from ocihaul.transfer.receipts.verifying import FileVerdict, Verification, verify_file
+from ocihaul.transfer.receipt import Receipt, ReceiptPart, read_receipt
+from ocihaul.transfer.receipt_check import FileVerdict, Verification, verify_file
 from tests.world import world
 
 from .test_receipt import RECEIPT

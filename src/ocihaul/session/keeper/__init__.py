@@ -1,1 +1,0 @@
-"""`session keep`: profiles under supervision, their metrics, and the service manager."""
