@@ -317,7 +317,7 @@ def test_one_source_that_fails_does_not_stop_the_others(w: World) -> None:
     w.oci.revoke_all(refreshable=False)
     before = w.oci.log.count(operation="RefreshToken")
     expired = ocihaul(w, "cp", *sources, "into", "--session-wait", "0")
-    assert (expired.code, "failed: " in expired.err) == (75, False), expired.err
+    assert (expired.code, "failed: oci:" in expired.err) == (75, False), expired.err
     assert w.oci.log.count(operation="RefreshToken") == before + 1  # the next would fail, too
 
 
