@@ -180,7 +180,15 @@ def test_ours_imports_what_the_official_cli_has_exported(official: Official) -> 
     program = [str(Path(sys.executable).with_name("ocihaul"))]
     flags = ("--config-file", str(other))
     done = official.program(
-        [*program, "session", "import", *flags, "--session-archive", f"{archive}.zip"]
+        [
+            *program,
+            "session",
+            "import",
+            *flags,
+            "--session-archive",
+            f"{archive}.zip",
+            "--from-home",
+        ]
     )
     assert done.returncode == 0, done.stderr
     assert_no_secret(official, done.stdout + done.stderr)

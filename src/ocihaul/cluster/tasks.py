@@ -352,13 +352,24 @@ class Scheduler:
                 continue
             if good:
                 return cast("R", answer)
-            if isinstance(answer, _GONE) and not isinstance(answer, OcihaulError):
+            if not isinstance(answer, OcihaulError) and self._has_gone(answer):
                 raise SchedulerLost(self.address) from answer
             raise cast("BaseException", answer)
         return None
 
+    def _has_gone(self, error: BaseException) -> bool:
+        """Whether that is what its end looks like: any error may, if the connection soon ends."""
+        until = time.monotonic() + _NOTICE
+        while not isinstance(error, _GONE) and self.is_there:
+            if time.monotonic() > until:
+                return False
+            time.sleep(_GLANCE)
+        return True
 
-#: What Dask raises when the scheduler has gone.
+
+#: How long Dask may take to see that the scheduler has gone, seconds.
+_NOTICE = 2.0
+#: What Dask raises when the scheduler has gone; its streams have other errors, too, at that moment.
 _GONE = (OSError, CommClosedError, concurrent.futures.CancelledError)
 
 

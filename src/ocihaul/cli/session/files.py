@@ -47,6 +47,11 @@ def export(context: click.Context, /, *, output_file: str, force: bool, **_: obj
 )
 @click.option("--profile-name", help="The profile to write. [that of the archive]")
 @click.option("--force", is_flag=True, help="Replace a profile that exists, without a question.")
+@click.option(
+    "--from-home",
+    is_flag=True,
+    help="Name the files from ~, as a container that mounts ~/.oci needs it. [whole paths]",
+)
 @global_options(hidden=True)
 @click.pass_context
 def import_session(
@@ -56,6 +61,7 @@ def import_session(
     session_archive: str,
     profile_name: str | None,
     force: bool,
+    from_home: bool,
     **_: object,
 ) -> None:
     """Write the session of an archive to the config file and to ~/.oci/sessions.
@@ -63,7 +69,9 @@ def import_session(
     The archive may come from `ocihaul session export` or from the official CLI.
     """
     given = context.ensure_object(Given)
-    code = _import(given, session_archive, profile_name=profile_name, force=force)
+    code = _import(
+        given, session_archive, profile_name=profile_name, force=force, from_home=from_home
+    )
     raise click.exceptions.Exit(code)
 
 
@@ -100,7 +108,9 @@ def _export(given: Given, output_file: str, *, force: bool) -> int:
     return 0
 
 
-def _import(given: Given, path: str, *, profile_name: str | None, force: bool) -> int:
+def _import(
+    given: Given, path: str, *, profile_name: str | None, force: bool, from_home: bool
+) -> int:
     from ocihaul.config.sources import expand_home
     from ocihaul.session.login.archive import read_archive
     from ocihaul.session.login.profile_files import write_imported
@@ -116,7 +126,7 @@ def _import(given: Given, path: str, *, profile_name: str | None, force: bool) -
     archive = replace(archive, profile=name)
     paths = find_paths(name, config_file=config_file, token_location=None, home=home)
     prepare(paths)
-    write_imported(paths, archive, archive.public_key(passphrase), home=home)
+    write_imported(paths, archive, archive.public_key(passphrase), home=home if from_home else None)
     _tell_imported(paths, token)
     return 0
 

@@ -135,12 +135,17 @@ def write_token(store: CredentialStore, token: SessionToken) -> None:
 
 
 def write_imported(
-    paths: ProfilePaths, archive: SessionArchive, public_key: RSAPublicKey | None, *, home: Path
+    paths: ProfilePaths,
+    archive: SessionArchive,
+    public_key: RSAPublicKey | None,
+    *,
+    home: Path | None = None,
 ) -> None:
     """Write the session of an archive, in place of the profile's present options and files.
 
-    Files below `home` are named from `~`, which the official CLI and SDKs expand: in a container
-    that mounts `~/.oci` it is another directory.
+    With a `home`, files below it are named from `~`: in a container that mounts `~/.oci` it is
+    another directory. The official CLI expands that; programs that open the token themselves, as
+    the examples of the official SDKs do, may not.
 
     Raises CredentialError when a file cannot be written, ConfigError when the section cannot.
     """
@@ -168,8 +173,10 @@ def write_imported(
     _write_section(paths.config_file, paths.profile, values, without=stale)
 
 
-def _from_home(path: Path, home: Path) -> str:
-    return f"~/{path.relative_to(home).as_posix()}" if path.is_relative_to(home) else str(path)
+def _from_home(path: Path, home: Path | None) -> str:
+    if home is None or not path.is_relative_to(home):
+        return str(path)
+    return f"~/{path.relative_to(home).as_posix()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -394,3 +394,15 @@ def test_what_is_gone_already_does_not_stop_a_removal(tmp_path: Path) -> None:
         remove_session(config, "NIGHT", home=tmp_path)
     with pytest.raises(ConfigError, match="is no session"):
         remove_session(config, "LAST", home=tmp_path)
+
+
+def test_an_import_names_its_files_in_full_unless_it_is_told_otherwise(tmp_path: Path) -> None:
+    """As the official CLI does: its SDKs' examples open the token by the path that is there."""
+    (tmp_path / "a").mkdir()
+    write_home(tmp_path / "a")
+    archive = collected(tmp_path / "a")
+    home = tmp_path / "b"
+    config = home / ".oci" / "config"
+    paths = find_paths("NIGHT", config_file=config, token_location=None, home=home)
+    write_imported(paths, archive, archive.public_key(None))
+    assert f"security_token_file={home}/.oci/sessions/NIGHT/token\n" in config.read_text()

@@ -1,0 +1,66 @@
+"""Questions to a scheduler that goes away: Dask has many errors for that, and we have one."""
+
+import threading
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from ocihaul.cluster.tasks import Scheduler, SchedulerLost
+from ocihaul.errors import TransferCancelled, UsageError
+
+
+def scheduler(stop: threading.Event | None = None) -> tuple[Scheduler, Any]:
+    cluster = SimpleNamespace(status="running", scheduler=SimpleNamespace(address="tls://x:1"))
+    return Scheduler(cast("Any", cluster), stop or threading.Event()), cluster
+
+
+def test_an_error_of_a_stream_whose_connection_then_ends_is_the_end_of_the_scheduler() -> None:
+    asked, cluster = scheduler()
+
+    def question() -> None:
+        threading.Timer(0.3, setattr, (cluster, "status", "connecting")).start()
+        raise ValueError("IOStream is not idle; cannot convert to SSL")
+
+    with pytest.raises(SchedulerLost) as caught:
+        asked.ask(question)
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
+def test_an_error_while_the_connection_stands_is_that_error() -> None:
+    asked, _ = scheduler()
+
+    def question() -> None:
+        raise ValueError("no such key")
+
+    with pytest.raises(ValueError, match="no such key"):
+        asked.ask(question)
+
+
+def test_our_own_errors_and_answers_go_through() -> None:
+    asked, cluster = scheduler()
+
+    def question() -> None:
+        cluster.status = "closed"
+        raise UsageError("ours")
+
+    assert asked.ask(lambda: 7) == 7
+    with pytest.raises((UsageError, SchedulerLost)):
+        asked.ask(question)
+
+
+def test_a_stop_ends_a_question_that_is_not_answered() -> None:
+    stop = threading.Event()
+    asked, _ = scheduler(stop)
+    never = threading.Event()
+    threading.Timer(0.2, stop.set).start()
+    with pytest.raises(TransferCancelled):
+        asked.ask(never.wait)
+    never.set()
+
+
+def test_a_question_with_a_limit_has_no_answer_after_it() -> None:
+    asked, _ = scheduler()
+    never = threading.Event()
+    assert asked.ask_within(never.wait, 0.3) is None
+    never.set()
