@@ -10,6 +10,7 @@ Text gets into a page here, too, in the one way that there is for a text of a lo
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from html import escape
 
 from ocihaul.printing import shown
@@ -278,6 +279,7 @@ def _legend(
     return joined(pieces)
 
 
+@lru_cache(maxsize=50_000)  # each try to make the page has the same texts; `page` clears it
 def text(value: str) -> str:
     """A text without secrets and control characters, for an element or a quoted attribute."""
     return escape(shown(value))

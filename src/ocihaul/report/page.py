@@ -67,6 +67,7 @@ class ReportContents:
 
 def page(contents: ReportContents) -> str:
     """The page as one HTML document."""
+    text.cache_clear()  # secrets may have become known since
     verdict = verdict_of(contents.runs, contents.now)
     document = ""
     for columns, pictures, rows in _ATTEMPTS:
