@@ -178,6 +178,7 @@ ALIKE = settings(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120 + 5 * EXAMPLES)
 @ALIKE
 @given(both=both_sides(), how=HOWS)

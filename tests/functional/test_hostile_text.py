@@ -169,6 +169,7 @@ def test_finding_b19_the_hint_about_a_proxy_is_whole(oci: World) -> None:
         assert "]@" not in ran.err
 
 
+@pytest.mark.slow
 def test_finding_b15_sigterm_is_heard_while_a_hook_floods(oci: World, tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     oci.oci.revoke_all()

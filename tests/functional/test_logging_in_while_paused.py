@@ -64,6 +64,7 @@ def test_without_a_terminal_nobody_is_asked(tmp_path: Path) -> None:
         assert "oauth2/authorize" not in ran.err
 
 
+@pytest.mark.slow
 def test_a_person_who_says_no_is_not_asked_again_and_may_log_in_elsewhere(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         source = w.file(12 * MIB)
@@ -80,6 +81,7 @@ def test_a_person_who_says_no_is_not_asked_again_and_may_log_in_elsewhere(tmp_pa
         assert w.arrived_whole(source)
 
 
+@pytest.mark.slow
 def test_a_login_elsewhere_ends_the_one_that_is_offered(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         source = w.file(12 * MIB)
@@ -92,6 +94,7 @@ def test_a_login_elsewhere_ends_the_one_that_is_offered(tmp_path: Path) -> None:
         assert w.oci.auth.logins == 0, "nobody has gone through the pages"
 
 
+@pytest.mark.slow
 def test_exec_offers_it_before_the_program_starts(tmp_path: Path) -> None:
     with world(tmp_path, token_ttl=1.0, session_ttl=1.0) as w:
         time.sleep(1.1)

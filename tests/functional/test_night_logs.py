@@ -352,6 +352,7 @@ def test_finding_d01_an_object_that_is_not_this_file_is_kept_and_that_is_said(
         assert (tmp_path / "told").read_text() == "kept-different\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("multipart", [True, False])
 def test_finding_d01_a_file_of_the_same_size_is_told_by_its_checksum(
     tmp_path: Path, multipart: bool

@@ -66,6 +66,7 @@ def stopped_by_kill(w: World, source: Path, parts: int) -> None:
     process.communicate()
 
 
+@pytest.mark.slow
 def test_finding_a05_the_log_beside_the_journal_may_be_lost(tmp_path: Path) -> None:
     with world(tmp_path, bandwidth=20.0 * MIB) as w:
         source = w.file(5 * PART)

@@ -162,6 +162,7 @@ def test_a_paused_upload_goes_on_after_a_login_with_a_new_key(tmp_path: Path) ->
         assert json.loads(ran.out)["opc-multipart-md5"].endswith("-15")
 
 
+@pytest.mark.slow
 def test_without_a_word_about_it_an_upload_parks_for_twelve_hours(tmp_path: Path) -> None:
     marker = tmp_path / "until"
     with world(tmp_path) as w:

@@ -53,6 +53,7 @@ def night_with_everything(oci: World, log: Path) -> None:
     assert oci.arrived_whole(source)
 
 
+@pytest.mark.slow
 def test_a_night_with_a_kill_a_renewal_a_wait_and_a_resume_is_drawn(tmp_path: Path) -> None:
     log, target = tmp_path / "night.jsonl", tmp_path / "night.html"
     with world(tmp_path, bandwidth=12 * MIB) as oci:
@@ -85,6 +86,7 @@ def test_a_night_with_a_kill_a_renewal_a_wait_and_a_resume_is_drawn(tmp_path: Pa
     assert len(target.read_bytes()) < 100_000
 
 
+@pytest.mark.slow
 def test_a_transfer_writes_its_page_itself_with_the_nights_before_it(tmp_path: Path) -> None:
     log, target = tmp_path / "night.jsonl", tmp_path / "night.html"
     with world(tmp_path, token_ttl=4.0, bandwidth=6e6) as oci:
@@ -218,6 +220,7 @@ def test_a_transfer_does_not_mix_its_page_with_its_answer(tmp_path: Path) -> Non
         assert "--report: - (a file)" in ran.err
 
 
+@pytest.mark.slow
 def test_logs_may_be_compressed_rotated_piped_empty_and_none(tmp_path: Path) -> None:
     log, target = tmp_path / "n.jsonl", tmp_path / "n.html"
     with world(tmp_path) as oci:

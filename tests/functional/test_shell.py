@@ -94,6 +94,7 @@ def test_directories_go_there_and_back(w: World) -> None:
     assert "is a directory" in ocihaul(w, "cp", "photos", "oci://backups").err
 
 
+@pytest.mark.slow
 def test_the_service_copies_between_prefixes(w: World) -> None:
     fill(w)
     done = ocihaul(w, "cp", "oci://backups/a", "oci://backups/copies/b")
@@ -128,6 +129,7 @@ def test_finding_d12_ls_l_has_sizes_and_local_times(w: World) -> None:
     assert re.search(r" 3\.0 MiB  .*  2026/y/z\n", human)
 
 
+@pytest.mark.slow
 def test_finding_d12_du_adds_up(w: World) -> None:
     fill(w)
     total = 10 + 2000 + 3 * MIB + 5
@@ -139,6 +141,7 @@ def test_finding_d12_du_adds_up(w: World) -> None:
     assert ocihaul(w, "du", "oci://backups/a").out.split() == ["10", "oci://backups/a"]
 
 
+@pytest.mark.slow
 def test_what_is_not_there_is_an_error_that_says_where_to_look(w: World) -> None:
     for args in (
         ("ls", "oci://backups/nope"),
@@ -158,6 +161,7 @@ def test_what_is_not_there_is_an_error_that_says_where_to_look(w: World) -> None
     assert ocihaul(w, "ls", "oci://nobucket/x").code == 1
 
 
+@pytest.mark.slow
 def test_rm_asks_and_takes_no_answer_for_no(w: World) -> None:
     fill(w)
     asked = ocihaul(w, "rm", "oci://backups/a")
@@ -169,6 +173,7 @@ def test_rm_asks_and_takes_no_answer_for_no(w: World) -> None:
     assert stored(w, "a") is None
 
 
+@pytest.mark.slow
 def test_rm_r_deletes_what_is_below_and_no_neighbour(w: World) -> None:
     fill(w)
     assert ocihaul(w, "rm", "--force", "oci://backups/2026/").code == 2

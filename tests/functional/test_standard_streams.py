@@ -84,6 +84,7 @@ def test_who_reads_the_answer_may_leave(w: World) -> None:
     assert "Exception" not in process.stderr
 
 
+@pytest.mark.slow
 def test_who_reads_slowly_gets_all_of_it_even_if_our_end_may_not_wait(w: World) -> None:
     names = [f"{number:03}-{'x' * 900}" for number in range(200)]
     for name in names:

@@ -73,6 +73,7 @@ def test_finding_d07_the_bar_of_an_object_is_one_row_and_goes_at_the_end(
         assert "RESULT done" in terminal.text().replace("\n", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [40, 80, 120])
 def test_finding_d03_a_directory_has_a_bar_with_files_and_bytes(
     tmp_path: Path, columns: int
@@ -91,6 +92,7 @@ def test_finding_d03_a_directory_has_a_bar_with_files_and_bytes(
         assert not BAR.search(terminal.text())
 
 
+@pytest.mark.slow
 def test_finding_d07_a_resize_in_the_middle_leaves_no_rest_of_the_old_bar(tmp_path: Path) -> None:
     with (
         make_world(tmp_path, bandwidth=SLOW) as w,
@@ -128,6 +130,7 @@ def test_no_color_leaves_the_colours_out(tmp_path: Path, no_color: str) -> None:
         assert (b"\x1b[36m" in terminal.raw) is not bool(no_color)
 
 
+@pytest.mark.slow
 def test_a_question_has_the_terminal_for_itself(tmp_path: Path) -> None:
     with make_world(tmp_path, bandwidth=SLOW) as w:
         argv = bulk(w, 6, 4 * MIB)
@@ -142,6 +145,7 @@ def test_a_question_has_the_terminal_for_itself(tmp_path: Path) -> None:
         assert terminal.text().count("Are you sure") == 1
 
 
+@pytest.mark.slow
 def test_in_the_background_no_bar_is_drawn_over_what_is_typed(tmp_path: Path) -> None:
     with make_world(tmp_path, bandwidth=SLOW) as w:
         words = shlex.join([sys.executable, "-m", "ocihaul", *put(w, 12 * MIB)])

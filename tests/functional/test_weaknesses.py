@@ -40,6 +40,7 @@ def test_weakness_05_the_kernel_sees_each_byte_read_once(tmp_path: Path) -> None
         assert source.stat().st_size <= int(count) < 1.5 * source.stat().st_size
 
 
+@pytest.mark.slow
 def test_weakness_11_a_slow_part_keeps_no_others_waiting(tmp_path: Path) -> None:
     """Eight parts dealt out beforehand to two threads leave half of them behind the slow one."""
     with world(tmp_path) as w:

@@ -151,6 +151,7 @@ def test_a_secret_in_a_name_is_masked() -> None:
     assert TOKEN.rpartition(".")[2] not in document
 
 
+@pytest.mark.slow
 def test_thirty_nights_of_ten_thousand_parts_stay_below_half_a_megabyte() -> None:
     reader = LogReader()
     reader.read(many_nights(30, parts=300))
@@ -165,6 +166,7 @@ def test_thirty_nights_of_ten_thousand_parts_stay_below_half_a_megabyte() -> Non
     assert len(page(ReportContents(runs=same, now=NOW, version="1.0")).encode()) <= LARGEST
 
 
+@pytest.mark.slow
 def test_too_many_runs_are_fewer_pictures_and_then_fewer_rows() -> None:
     reader = LogReader()
     for number in range(400):

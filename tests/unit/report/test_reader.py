@@ -198,6 +198,7 @@ def test_a_run_may_be_left_out_as_it_is_known_already() -> None:
     assert all(run.timeline and sum(run.timeline.moved) < 61 * MIB for run in reader.runs)
 
 
+@pytest.mark.slow
 def test_ten_thousand_parts_take_no_more_than_a_hundred() -> None:
     run = the_run(a_night(parts=10_000, connections=15).lines)
     assert run.timeline is not None
@@ -210,6 +211,7 @@ def test_ten_thousand_parts_take_no_more_than_a_hundred() -> None:
     assert sum(run.timeline.moved) == pytest.approx(10_000 * MIB)
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_whatever_happens() -> None:
     night = LoggedRun()
     for number in range(5000):
@@ -251,6 +253,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(
     st.lists(

@@ -118,6 +118,7 @@ def test_a_break_inside_a_body_asks_the_session_before_the_part_goes_out_again(
         assert w.refreshes() == 0
 
 
+@pytest.mark.slow
 def test_a_break_that_hides_a_401_renews_before_the_part_goes_out_again(tmp_path: Path) -> None:
     """The worst case: the token dies under way, the 401 is lost, and Expect is ignored."""
     with world(tmp_path, ignore_expect=True) as w:
