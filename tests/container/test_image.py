@@ -27,7 +27,7 @@ def wait_for(what: Callable[[], bool], process: "subprocess.Popen[str] | None" =
         if process is not None and process.poll() is not None:
             raise AssertionError(f"it ended: {process.communicate()}")
         assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.05)
+        time.sleep(0.05)  # a container's log cannot be waited for
 
 
 def mounted(w: World, engine: Engine) -> list[str]:

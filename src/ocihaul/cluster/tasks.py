@@ -363,7 +363,7 @@ class Scheduler:
         while not isinstance(error, _GONE) and self.is_there:
             if time.monotonic() > until:
                 return False
-            time.sleep(_GLANCE)
+            time.sleep(_GLANCE)  # Dask tells nobody when its connection ends
         return True
 
 

@@ -38,15 +38,23 @@ def test_an_error_while_the_connection_stands_is_that_error() -> None:
 
 
 def test_our_own_errors_and_answers_go_through() -> None:
-    asked, cluster = scheduler()
+    asked, _ = scheduler()
 
     def question() -> None:
-        cluster.status = "closed"
         raise UsageError("ours")
 
     assert asked.ask(lambda: 7) == 7
-    with pytest.raises((UsageError, SchedulerLost)):
+    with pytest.raises(UsageError, match="ours"):
         asked.ask(question)
+
+
+def test_a_scheduler_that_has_gone_is_not_waited_for() -> None:
+    asked, cluster = scheduler()
+    cluster.status = "closed"
+    never = threading.Event()
+    with pytest.raises(SchedulerLost, match="tls://x:1"):
+        asked.ask(never.wait)
+    never.set()
 
 
 def test_a_stop_ends_a_question_that_is_not_answered() -> None:
