@@ -12,7 +12,6 @@ import secrets
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ocihaul.clock import ServerClock
-from ocihaul.emulator import Emulator, Settings
+from ocihaul.emulator import Emulator, Fault, Settings
 from ocihaul.errors import OcihaulError
 from ocihaul.http.client import HttpClient
 from ocihaul.session.credential import Credential
@@ -81,7 +80,7 @@ def main() -> int:
             config = oci.write_profile(home / "oci")
             console.print(
                 f"An emulated OCI at {oci.endpoint}: tokens live {TOKEN_TTL} s, the line carries "
-                f"{BANDWIDTH / MIB:g} MiB/s,\nand all tokens are revoked when the first part is "
+                f"{BANDWIDTH / MIB:g} MiB/s,\nand all tokens are revoked when the first parts are "
                 f"done. {SIZE // MIB} MiB take about {SIZE / BANDWIDTH:.0f} s.\n\n$ {SHOWN}"
             )
             code = _the_command(oci, home, config, source)
@@ -104,14 +103,10 @@ def _the_command(oci: Emulator, home: Path, config: Path, source: Path) -> int:
     REPORT.unlink(missing_ok=True)
     words = SHOWN.replace("\\\n", " ").split()[1:]
     words[words.index("--file") + 1] = str(source)
-    threading.Thread(target=_revoke_after_the_first_part, args=[oci], daemon=True).start()
+    # The next request is refused, whoever is quicker: the renewal ahead of time or the next part.
+    oci.faults.add(Fault(operation="UploadPart", after=PARALLEL, revoke=True))
     command = [sys.executable, "-m", "ocihaul", *words]
     return subprocess.run(command, env=environ, check=False).returncode
-
-
-def _revoke_after_the_first_part(oci: Emulator) -> None:
-    oci.log.wait_for(lambda entry: entry.operation == "UploadPart", timeout=300)
-    oci.revoke_all(refreshable=True)
 
 
 def _show(console: Console, oci: Emulator, source: Path) -> bool:

@@ -194,7 +194,7 @@ class ConnectionHandler:
         self._keep_alive = (
             request.http_version == b"1.1" and headers.get("connection", "").lower() != "close"
         )
-        self._clock_fault: Fault | None = None
+        self._early_fault: Fault | None = None
         self._fault: Fault | None = None
         self._cleanup: Callable[[], None] | None = None
         self._record = self._open_record(connection)
@@ -260,13 +260,15 @@ class ConnectionHandler:
             raise ApiError(411, "MissingContentLength", "The content-length header is missing")
         if operation is None:
             raise ApiError(404, "NotFound", "There is no such operation")
-        self._clock_fault = self._take_fault(operation.name, clock=True)
-        if self._clock_fault is not None:
-            self._clock_fault.fire(self._record)
+        self._early_fault = self._take_fault(operation.name, before_authentication=True)
+        if self._early_fault is not None:
+            self._early_fault.fire(self._record)
+            if self._early_fault.revoke:
+                service.auth.revoke_all(refreshable=True)
         if operation.name == "RefreshToken":
             outage(service, self._record, self._drain)
         admit(service, operation, self._call, self._record, self._now())
-        self._fault = self._take_fault(operation.name, clock=False) or self._draw_fault()
+        self._fault = self._take_fault(operation.name, before_authentication=False) or self._draw_fault()
         self._body.fault = self._fault
         if self._fault is not None:
             before_operation(service, self._fault, self._record, self._drain)
@@ -286,14 +288,14 @@ class ConnectionHandler:
     def _body_is_here(self) -> bool:
         return self._record.body_received == self._record.body_expected
 
-    def _take_fault(self, operation: str, *, clock: bool) -> Fault | None:
+    def _take_fault(self, operation: str, *, before_authentication: bool) -> Fault | None:
         signatory = self._call.signatory
         return self._service.faults.take(
             operation,
             part_number=self._record.part_number,
             object_name=self._call.name or None,
             token=signatory.token.text if signatory and signatory.token else None,
-            clock=clock,
+            before_authentication=before_authentication,
         )
 
     def _draw_fault(self) -> Fault | None:
@@ -303,7 +305,7 @@ class ConnectionHandler:
         return self._service.random_faults.draw(self._record.operation, size)
 
     def _now(self) -> float:
-        fault = self._clock_fault
+        fault = self._early_fault
         return self._service.now() + ((fault.clock_offset or 0.0) if fault else 0.0)
 
     def _drain(self) -> None:

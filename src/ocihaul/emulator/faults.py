@@ -17,7 +17,7 @@ class Fault:
     """One thing that goes wrong.
 
     It applies to requests that match `operation`, `part_number`, `object_name` and `token`
-    (None: any) and that are authenticated; the first `after` of them are let through, the next
+    (None: any) and that are authenticated (`clock_offset` and `revoke`: to all of them); the first `after` of them are let through, the next
     `times` (None: all) are hit. `fired` counts the hits whose effect really happened: a cut at a
     byte that the body never reaches does not count.
 
@@ -67,6 +67,9 @@ class Fault:
     corrupt_answer_checksum: bool = False
     #: The service's clock is off by so much for this one request, the signature check included.
     clock_offset: float | None = None
+    #: Every token is revoked as the head of the request is there, which is so answered with 401;
+    #: the auth service alone still takes them.
+    revoke: bool = False
     #: The answer is not HTTP at all, or a proxy's HTML page (status 502 unless given).
     garbage: bool = False
     html: bool = False
@@ -79,6 +82,11 @@ class Fault:
         if record.fault != self.label:
             self.fired += 1
         record.fault = self.label
+
+    @property
+    def before_authentication(self) -> bool:
+        """Whether it acts on requests whose signature has not been looked at."""
+        return self.revoke or self.clock_offset is not None
 
     @property
     def used_up(self) -> bool:
@@ -116,16 +124,17 @@ class Faults:
         part_number: int | None,
         object_name: str | None,
         token: str | None,
-        clock: bool,
+        before_authentication: bool,
     ) -> Fault | None:
         """The fault that hits this request, if any; every match counts towards `after`.
 
-        `clock` separates the faults of the clock, which act before authentication.
+        `before_authentication`: of the faults that act then (the clock's, `revoke`), or of the
+        others.
         """
         hit = None
         with self._lock:
             for fault in self._faults:
-                if (fault.clock_offset is not None) is not clock:
+                if fault.before_authentication is not before_authentication:
                     continue
                 wanted = (fault.operation, fault.part_number, fault.object_name, fault.token)
                 given = (operation, part_number, object_name, token)

@@ -47,6 +47,19 @@ def test_after_times_and_part_number(oci: Emulator, client: Client) -> None:
     assert oci.log.count(operation="UploadPart", status=500) == 2
 
 
+def test_tokens_are_revoked_as_a_request_arrives(oci: Emulator, client: Client) -> None:
+    fault = oci.faults.add(Fault(operation="UploadPart", after=1, revoke=True))
+    upload = client.create("it")
+    assert client.part("it", upload, 1, b"x").status == 200
+    assert fault.fired == 0
+    assert client.part("it", upload, 2, b"x").status == 401
+    assert [e.fault for e in oci.log.entries(status=401)] == [fault.label]
+    assert client.call("GET", "/n").status == 401
+    client.session = oci.login()
+    assert client.call("GET", "/n").status == 200
+    oci.faults.assert_all_fired()
+
+
 def test_a_fault_of_one_token(oci: Emulator, client: Client) -> None:
     oci.faults.add(Fault(token=client.session.token, status=401, times=None))
     newer = Client(oci, client.session, key_id=f"ST${oci.issue_token(client.session)}")
