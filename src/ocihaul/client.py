@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self, Unpack
@@ -524,7 +524,6 @@ class Client:
                 executor=workers,
             )
 
-    @contextmanager
     def _workers(
         self,
         executor: "distributed.Client | None",
@@ -532,18 +531,17 @@ class Client:
         request: "UploadRequest | DownloadRequest | DirectoryRequest",
         *,
         allow_plain_tcp: bool,
-    ) -> "Iterator[ClusterExecutor | None]":
+    ) -> "AbstractContextManager[ClusterExecutor | None]":
         """The workers of a cluster with this client's session; None without a cluster."""
         if executor is None:
-            yield None
-            return
+            return nullcontext()
         from ocihaul.integrations.extras import DASK, require  # noqa: PLC0415
 
         require(DASK, by="executor")
         from ocihaul.cluster.executor import check_request, cluster_executor  # noqa: PLC0415
 
         check_request(request)
-        with cluster_executor(
+        return cluster_executor(
             executor,
             self._resources.settings,
             self._resources.session(),
@@ -551,8 +549,7 @@ class Client:
             request,
             own_namespace=lambda: self._resources.namespace(call.storage),
             allow_plain_tcp=allow_plain_tcp,
-        ) as workers:
-            yield workers
+        )
 
     def verify(
         self,

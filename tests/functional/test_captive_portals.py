@@ -17,12 +17,11 @@ from ocihaul.directories.run import DirectoryContext
 from ocihaul.directories.upload import upload_all
 from ocihaul.emulator import Fault
 from ocihaul.errors import NetworkError, UploadIncompleteError
-from ocihaul.hosts import Origin
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.upload.request import IfExists
 from ocihaul.transfer.upload.upload import upload
+from ocihaul.transport.connection import Connection
 from ocihaul.transport.message import Answer, Request
-from ocihaul.transport.pool import Pool
 from tests.world import MIB, PART, World, world
 
 PAGE = b"<html>Welcome! Please accept our terms.</html>"
@@ -127,17 +126,17 @@ def test_a_commit_that_the_portal_has_answered_is_made_again(
 ) -> None:
     """The portal comes at the last moment, and goes after some answers."""
     source = w.file(2 * PART)
-    really, pages = Pool.exchange, 0
+    really, pages = Connection.exchange, 0
 
-    def exchange(pool: Pool, origin: Origin, request: Request) -> Answer:
+    def exchange(connection: Connection, request: Request) -> Answer:
         nonlocal pages
         if (request.method, pages) in {("POST", 1), ("POST", 2), ("HEAD", 3)}:
             pages += 1
             return Answer(200, {"content-type": "text/html"}, PAGE, 0)
         pages += request.method == "POST" and not pages  # that was the creation
-        return really(pool, origin, request)
+        return really(connection, request)
 
-    monkeypatch.setattr(Pool, "exchange", exchange)
+    monkeypatch.setattr(Connection, "exchange", exchange)
     w.upload(source)
     assert pages == 3
     assert w.oci.log.count(operation="CommitMultipartUpload") == 1
@@ -150,18 +149,18 @@ def test_parts_are_not_forgotten_because_another_says_404(
     source = w.file(4 * PART)
     request = w.request(source, parallel=1)
     w.oci.faults.add(Fault(operation="UploadPart", part_number=4, status=403, code="NotNow"))
-    really = Pool.exchange
+    really = Connection.exchange
 
-    def exchange(pool: Pool, origin: Origin, request: Request) -> Answer:
+    def exchange(connection: Connection, request: Request) -> Answer:
         if request.method == "GET" and "/u/" in request.target:
             return Answer(404, {"content-type": "text/html"}, PAGE, 0)
-        return really(pool, origin, request)
+        return really(connection, request)
 
     with w.storage() as storage, Journal(w.home / "state") as journal:
         with pytest.raises(UploadIncompleteError):
             upload(storage, request, journal=journal)
         with monkeypatch.context() as patched:
-            patched.setattr(Pool, "exchange", exchange)
+            patched.setattr(Connection, "exchange", exchange)
             with pytest.raises(NetworkError, match="not the service's"):
                 upload(storage, request, journal=journal)
         upload(storage, request, journal=journal)

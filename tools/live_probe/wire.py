@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 from ocihaul.clock import ServerClock
 from ocihaul.documents import DocumentError, read_object
 from ocihaul.hosts import Origin
+from ocihaul.http.client import exchange
 from ocihaul.session.credential import AnonymousAuth, Credential, CredentialProvider
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Answer, Request, request_head
@@ -135,7 +136,7 @@ class Wire:
             )
             self._count(len(request.body) if isinstance(request.body, bytes) else 0)
             offset = self.clock.offset
-            answer = self.pool.exchange(self.origin, request)
+            answer = exchange(self.pool, self.origin, request)
             self._count(len(answer.body))
             moved = self.clock.observe(answer.headers.get("date"), signed_with=offset)
             if answer.status == 401 and attempt == 0 and not given:

@@ -153,11 +153,11 @@ def _tell_error(error: Exception, given: Given) -> None:
 
 
 def _code(error: Exception) -> int:
-    from ocihaul.cli import compat
+    from ocihaul.cli.process import mimics_official_cli, official_code
 
     code = exit_code(error)
     try:
-        return compat.official_code(code) if compat.is_official() else code
+        return official_code(code) if mimics_official_cli() else code
     except UsageError:
         return code
 

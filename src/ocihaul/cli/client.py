@@ -1,20 +1,21 @@
 """What a command calls: a client with its progress and notices, and a cluster that works for it.
 
 Whether the session will last for a transfer is said before it begins, and when the rate is known:
-`LifetimeEstimator` says when. The reckoning is `session.diagnostics.estimate`.
+`LifetimeEstimator` says when, `estimate` reckons.
 """
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
 
 from ocihaul.cli.invocation import Invocation
 from ocihaul.cli.process import environment_and_home
+from ocihaul.clock import length, moment
 from ocihaul.events import (
     BytesReceived,
     BytesSent,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from ocihaul.cli.progress import Reporter
     from ocihaul.client import Client
     from ocihaul.config import Settings
-    from ocihaul.session.diagnostics.snapshot import Estimate, SessionLifetime
     from ocihaul.transfer.download.request import DownloadRequest, DownloadResult
     from ocihaul.transfer.journal.journal import Journal
     from ocihaul.transfer.upload.request import Confirm, UploadRequest, UploadResult
@@ -62,14 +62,25 @@ def client_for(
     settings: "Settings", *, listener: Listener, stop: threading.Event
 ) -> Iterator["Client"]:
     """A client for these settings, with what is to happen when its session waits for a login."""
-    from ocihaul.cli.hooks import pause_listeners
     from ocihaul.client import Client
 
     with (
-        pause_listeners(settings, listener, stop) as others,
+        _while_paused(settings, listener, stop) as others,
         Client(settings, listener=audience(listener, *others), cancel=stop) as client,
     ):
         yield client
+
+
+def _while_paused(
+    settings: "Settings", listener: Listener, stop: threading.Event
+) -> AbstractContextManager[Sequence[Listener]]:
+    """Those that do something when the session waits for a login."""
+    wanted = settings.session_options
+    if not (wanted.on_park or wanted.login):
+        return nullcontext(())
+    from ocihaul.cli.hooks import pause_listeners
+
+    return pause_listeners(settings, listener, stop)
 
 
 def run_upload(
@@ -203,6 +214,63 @@ def cluster_of(given: Mapping[str, Any]) -> Iterator[Executor]:
         yield {"executor": cluster, "allow_plain_tcp": plain}
 
 
+#: A session that ends with its token cannot be refreshed: their claims differ by rounding at most.
+_SAME_END = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLifetime:
+    """When a session ends. Times are epoch seconds; `mints` names the profile that can mint."""
+
+    token_ends_at: float
+    session_ends_at: float | None
+    mints: str | None
+
+    @property
+    def refreshable(self) -> bool:
+        """Whether a refresh can bring more life than the present token has."""
+        if self.session_ends_at is None:
+            return True
+        return self.session_ends_at > self.token_ends_at + _SAME_END
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The estimate as text; `fits` is None where it is not known."""
+
+    text: str
+    fits: bool | None
+
+
+def _rate(rate: float) -> str:
+    """Return a rate in the units of `--expected-rate` and `--bandwidth`, two digits at least."""
+    return f"{rate / 2**20:.0f} MiB/s" if rate >= 10 * 2**20 else f"{rate / 2**20:.2g} MiB/s"
+
+
+def estimate(
+    now: float, size: int | None, rate: float | None, lifetime: SessionLifetime
+) -> Estimate:
+    """Return whether `size` bytes at `rate` bytes per second (None: not known) fit the session."""
+    need = size / rate if rate and size is not None else None
+    begin = f"at {_rate(rate)} this needs {length(need)}; " if rate and need else ""
+    left = f"the token ends in {length(lifetime.token_ends_at - now)}"
+    if lifetime.mints is not None:
+        return Estimate(f"{begin}{left} and {lifetime.mints} mints new ones", fits=True)
+    if not lifetime.refreshable:
+        end = moment(lifetime.token_ends_at)
+        text = f"{begin}{left} and cannot be renewed (no-browser session)"
+        if need is not None and now + need <= lifetime.token_ends_at:
+            return Estimate(text, fits=True)
+        text += f": it will pause at {end}; use --renew-with"
+        return Estimate(text, fits=None if need is None else False)
+    if lifetime.session_ends_at is None:
+        return Estimate(f"{begin}{left} and can be renewed", fits=True)
+    text = f"{begin}{left} and can be renewed until {moment(lifetime.session_ends_at)}"
+    if need is None or now + need <= lifetime.session_ends_at:
+        return Estimate(text, fits=True)
+    return Estimate(f"{text}: it will pause then; log in before, or use --renew-with", fits=False)
+
+
 #: Seconds after which the rate is believed. Before, it is the kernel's buffers filling.
 MEASURED = 20.0
 
@@ -234,8 +302,6 @@ class LifetimeEstimator:
 
     def __call__(self, event: Event) -> None:
         """Take one event, from any thread."""
-        from ocihaul.session.diagnostics.snapshot import SessionLifetime
-
         text = None
         with self._lock:
             if isinstance(event, TokenChanged):
@@ -286,9 +352,7 @@ class LifetimeEstimator:
         told = self._forecast(size, rate)
         return told.text if told is not None else None
 
-    def _forecast(self, size: int | None, rate: float | None) -> "Estimate | None":
-        from ocihaul.session.diagnostics.snapshot import estimate
-
+    def _forecast(self, size: int | None, rate: float | None) -> Estimate | None:
         if self._outlook is None:
             return None  # an API key lasts
         return estimate(self._now() + self._offset, size, rate, self._outlook)

@@ -6,7 +6,8 @@ here prints: the caller does, with `printing.say_text`. The line breaks in a tex
 Below `cli/` no text names a flag or a command with flags. It names the parameter in backticks, as
 Python has it, with its value where only one is meant: `existing='overwrite'`. Where a whole command
 is meant, it has the call: `abort_multipart_upload(namespace='n', bucket='b', name='o',
-upload_id='u')`. `in_flags` puts the command line's words for these.
+upload_id='u')`. A new login is `config.sources.login_command`. `in_flags` puts the command line's
+words for these.
 """
 
 import json
@@ -16,7 +17,6 @@ from datetime import UTC, datetime
 
 from ocihaul import __version__
 from ocihaul.cli.process import chain
-from ocihaul.config.sources import login_command
 from ocihaul.errors import OcihaulError, ServiceError, TransferCancelled, UsageError
 from ocihaul.printable import cut, json_text, one_line, without_braces
 
@@ -25,7 +25,7 @@ GO_ON = "Run the same command again."
 _HINTS = {
     400: "The service could not use the request; its message says why.",
     401: "Check that the profile, its key and --region belong together; a new login is made with: "
-    f"{login_command()}",
+    "ocihaul session login (or: oci session authenticate)",
     403: "The policies of the tenancy do not allow this; ask its administrator.",
     404: "Check --bucket-name, --namespace and --region. The answer is the same when the bucket "
     "exists and no policy lets you see it.",
@@ -217,14 +217,29 @@ _COMMANDS = {
 _CALL = re.compile(rf"`(?={'|'.join(_COMMANDS)})([a-z_]+)\(")
 
 
+#: A new login, and the profile as Python writes a text.
+_LOGIN = re.compile(
+    r"""`ocihaul session login`(?: \(profile ('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\))?"""
+)
+
+
 def in_flags(text: str) -> str:
     """`text` with flags in place of the parameters in backticks, and commands in that of calls."""
-    done, at = "", 0
+    text, done, at = _LOGIN.sub(_login, text), "", 0
     while (found := _CALL.search(text, at)) is not None:
         command, end = _command(text, found)
         done += _PARAMETER.sub(_flag, text[at : found.start()]) + command
         at = end
     return done + _PARAMETER.sub(_flag, text[at:])
+
+
+def _login(found: re.Match[str]) -> str:
+    """Our own command, and the official one, which writes the same files."""
+    import ast
+
+    profile = ast.literal_eval(found[1]) if found[1] else None
+    named = f" --profile-name {shlex.quote(profile)}" if profile else ""
+    return f"ocihaul session login{named} (or: oci session authenticate{named})"
 
 
 def _command(text: str, found: re.Match[str]) -> tuple[str, int]:

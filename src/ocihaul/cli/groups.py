@@ -27,6 +27,43 @@ if TYPE_CHECKING:
     from ocihaul.config import RcFile
 
 
+class HelpCommand(click.Command):
+    """A command whose help has groups and examples."""
+
+    @classmethod
+    def of(cls, command: click.Command) -> click.Command:
+        """The same command with such help; what has a class of its own stays as it is."""
+        if type(command) is not click.Command:
+            return command
+        return cls(
+            name=command.name,
+            context_settings=command.context_settings,
+            callback=command.callback,
+            params=command.params,
+            help=command.help,
+            epilog=command.epilog,
+            short_help=command.short_help,
+            options_metavar=command.options_metavar,
+            add_help_option=command.add_help_option,
+            no_args_is_help=command.no_args_is_help,
+            hidden=command.hidden,
+            deprecated=command.deprecated,
+        )
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Click's, in groups."""
+        from ocihaul.cli.help import write_options
+
+        write_options(self, ctx, formatter)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Where the global options are, and the examples."""
+        super().format_epilog(ctx, formatter)
+        from ocihaul.cli.help import write_end
+
+        write_end(ctx, formatter)
+
+
 class LazyGroup(click.Group):
     """A group whose commands may be known by their places alone."""
 
@@ -53,8 +90,6 @@ class LazyGroup(click.Group):
         else:
             command = super().get_command(ctx, cmd_name)
         if type(command) is click.Command:
-            from ocihaul.cli.help import HelpCommand
-
             return HelpCommand.of(command)
         return command
 

@@ -1,7 +1,9 @@
 """The process around a command line: its encoding, its interrupts, its exit status.
 
 It works in UTF-8 whatever the locale, and is quiet when it is interrupted. Its environment, home
-and terminal are here, too, as values: where `cli/` looks at them.
+and terminal are here, too, as values: where `cli/` looks at them. Where ocihaul differs from the
+official CLI on purpose and a script wants it not to, `OCIHAUL_COMPAT=official` turns that off, all
+at once: docs/compatibility.md has the table, with the flags that do the same one by one.
 
 What the exit status says to a script: 0 done; 1 failed; 2 the command line is wrong; 75 stopped but
 resumable (the same command, run again, goes on); 130 a person or the system asked us to stop; 141
@@ -17,7 +19,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
     from types import FrameType
 
@@ -28,6 +30,9 @@ USAGE = 2
 RESUMABLE = 75  # EX_TEMPFAIL of sysexits.h
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 UNREAD = 141  # 128 + SIGPIPE: `head` has enough, which is no failure that needs a message
+
+_COMPAT = "OCIHAUL_COMPAT"
+_OFFICIAL = "official"
 
 #: What Python sets, for itself, where nothing else was asked for.
 _PYTHONS = (_signal.default_int_handler, _signal.SIG_DFL)
@@ -151,3 +156,18 @@ def chain(error: BaseException) -> list[BaseException]:
         links.append(link)
         link = link.__cause__
     return links
+
+
+def mimics_official_cli(environ: "Mapping[str, str] | None" = None) -> bool:
+    """Whether OCIHAUL_COMPAT wants the official CLI's behaviour. Raises UsageError."""
+    value = (os.environ if environ is None else environ).get(_COMPAT, "")
+    if value not in {"", _OFFICIAL}:
+        from ocihaul.errors import UsageError
+
+        raise UsageError(f"{_COMPAT}: {value!r} (it can be {_OFFICIAL!r})", hint="Or unset it.")
+    return value == _OFFICIAL
+
+
+def official_code(code: int) -> int:
+    """An exit status as the official CLI has it: it knows neither 75 nor a 2 of its commands."""
+    return FAILED if code in {USAGE, RESUMABLE} else code

@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Protocol, TextIO
 
-from ocihaul.cli import compat
 from ocihaul.cli.event_text import (
     EventFormatter,
     LineStyle,
@@ -31,6 +30,7 @@ from ocihaul.cli.event_text import (
     official_lines,
 )
 from ocihaul.cli.invocation import is_terminal
+from ocihaul.cli.process import mimics_official_cli
 from ocihaul.cli.progress_text import (
     Piece,
     TokenLife,
@@ -219,7 +219,7 @@ def heartbeat(beat: Callable[[], None], interval: float = INTERVAL) -> Iterator[
 @contextmanager
 def reporting(stream: TextIO, *, debug: bool) -> Iterator[Reporter]:
     """What listens for the length of a command that is no transfer."""
-    quiet_for = math.inf if compat.is_official() else SHORT
+    quiet_for = math.inf if mimics_official_cli() else SHORT
     quiet_for = 0.0 if debug or is_terminal(stream) else quiet_for
     reporter = Reporter(PlainOutput(stream), debug=debug, quiet_for=quiet_for)
     with heartbeat(reporter.beat):

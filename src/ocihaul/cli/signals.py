@@ -1,8 +1,8 @@
-"""SIGINT, SIGTERM, SIGHUP: the first asks the work to stop, another one ends the process.
+"""SIGINT, SIGTERM, SIGHUP, and the questions to a person that they end.
 
-A terminal that goes away is told by the kernel and by the shell, so SIGHUP is never that other one.
-While a question is being asked, the first one ends the question instead.
-"""
+The first signal asks the work to stop, another one ends the process. A terminal that goes away is
+told by the kernel and by the shell, so SIGHUP is never that other one. While a question is being
+asked, the first one ends the question instead."""
 
 import os
 import signal
@@ -10,8 +10,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TextIO
+
+import click
 
 from ocihaul.cli.process import INTERRUPTED
+from ocihaul.printing import say, shown
 
 _SIGNALS = tuple(
     number
@@ -83,3 +87,49 @@ def stopping() -> Iterator[Stopper]:
         _active.remove(stopper)
         for number in ours:
             signal.signal(number, before[number] or signal.SIG_DFL)
+
+
+def yes_or_no(stdin: TextIO, stderr: TextIO, question: str) -> bool | None:
+    """Ask on stderr until there is an answer; an empty line is no.
+
+    None: the input has ended without one.
+    """
+    while True:
+        say(stderr, question, end=" ")
+        line = next_line(stdin)
+        if not line:
+            say(stderr, "")
+            return None
+        word = line.strip().lower()
+        if word in {"y", "yes"}:
+            return True
+        if word in {"", "n", "no"}:
+            return False
+        say(stderr, "Error: invalid input")
+
+
+def next_line(stdin: TextIO) -> str:
+    """The next line; empty at the end of the input, and where it cannot be read.
+
+    Raises KeyboardInterrupt for a signal meanwhile.
+    """
+    try:
+        with answering():
+            return stdin.readline()
+    except (OSError, ValueError):
+        return ""
+
+
+def prompt(question: str, *, secret: bool = False) -> str:
+    """Ask for a text; a `secret` is not echoed, and asked for twice."""
+    with answering():
+        answer: str = click.prompt(
+            shown(question), hide_input=secret, confirmation_prompt=secret, err=True
+        )
+    return answer
+
+
+def confirm(question: str) -> bool:
+    """Ask for a yes; Return alone is no."""
+    with answering():
+        return click.confirm(shown(question), default=False, err=True)

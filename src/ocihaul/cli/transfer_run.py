@@ -12,12 +12,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from ocihaul.cli import compat
 from ocihaul.cli.directories.progress import DirectoryReporter
 from ocihaul.cli.error_text import error_fields, summary
 from ocihaul.cli.event_text import LineStyle
 from ocihaul.cli.invocation import Invocation, is_terminal
-from ocihaul.cli.process import UNREAD, environment_and_home, exit_code
+from ocihaul.cli.process import (
+    UNREAD,
+    environment_and_home,
+    exit_code,
+    mimics_official_cli,
+    official_code,
+)
 from ocihaul.cli.progress import (
     SHORT,
     PlainOutput,
@@ -281,7 +286,7 @@ def _heartbeats(channels: Sequence[LogChannel], interval: float) -> Iterator[Non
 def _code_of(error: BaseException) -> int:
     code = UNREAD if isinstance(error, BrokenPipeError) else exit_code(error)
     try:
-        return compat.official_code(code) if compat.is_official() else code
+        return official_code(code) if mimics_official_cli() else code
     except UsageError:
         return code
 
@@ -371,7 +376,7 @@ def _on_stderr(
     stderr, debug = invocation.stderr, invocation.given.debug
     if options.stderr_is_json:
         return _json(lambda line: write_lines(stderr, [line]), origin, directory=directory)
-    official = compat.is_official()
+    official = mimics_official_cli()
     style = LineStyle(
         object="" if official else origin.object, verbose=options.verbose, quiet=options.quiet
     )

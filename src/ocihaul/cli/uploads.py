@@ -19,7 +19,7 @@ from ocihaul.cli.invocation import (
     settle,
 )
 from ocihaul.cli.options import FiniteRange
-from ocihaul.cli.prompts import next_line
+from ocihaul.cli.signals import next_line
 from ocihaul.printing import say
 
 if TYPE_CHECKING:

@@ -17,9 +17,8 @@ from ocihaul.errors import ConfigError
 
 
 def login_command(profile: str | None = None) -> str:
-    """Our own command, and the official one, which writes the same files."""
-    named = f" --profile-name {profile}" if profile else ""
-    return f"ocihaul session login{named} (or: oci session authenticate{named})"
+    """The command that makes a new login, as texts name it; `cli/` gives it its flags."""
+    return "`ocihaul session login`" + (f" (profile {profile!r})" if profile else "")
 
 
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{([^}]*)\})")

@@ -260,15 +260,13 @@ class ConnectionHandler:
             raise ApiError(411, "MissingContentLength", "The content-length header is missing")
         if operation is None:
             raise ApiError(404, "NotFound", "There is no such operation")
-        self._early_fault = self._take_fault(operation.name, before_authentication=True)
-        if self._early_fault is not None:
-            self._early_fault.fire(self._record)
-            if self._early_fault.revoke:
-                service.auth.revoke_all(refreshable=True)
+        self._meet_early_fault(operation.name)
         if operation.name == "RefreshToken":
             outage(service, self._record, self._drain)
         admit(service, operation, self._call, self._record, self._now())
-        self._fault = self._take_fault(operation.name, before_authentication=False) or self._draw_fault()
+        self._fault = (
+            self._take_fault(operation.name, before_authentication=False) or self._draw_fault()
+        )
         self._body.fault = self._fault
         if self._fault is not None:
             before_operation(service, self._fault, self._record, self._drain)
@@ -288,7 +286,16 @@ class ConnectionHandler:
     def _body_is_here(self) -> bool:
         return self._record.body_received == self._record.body_expected
 
-    def _take_fault(self, operation: str, *, before_authentication: bool) -> Fault | None:
+    def _meet_early_fault(self, operation: str) -> None:
+        fault = self._take_fault(operation, before_authentication=True)
+        if fault is None:
+            return
+        fault.fire(self._record)
+        if fault.revoke:
+            self._service.auth.revoke_all(refreshable=True)
+        self._early_fault = fault
+
+    def _take_fault(self, operation: str, *, before_authentication: bool = False) -> Fault | None:
         signatory = self._call.signatory
         return self._service.faults.take(
             operation,

@@ -353,7 +353,7 @@ class HttpClient:
             )
 
         try:
-            answer = self._pool.exchange(origin, request)
+            answer = exchange(self._pool, origin, request)
         except WireError as error:
             finished(None, str(error), None, error)
             raise
@@ -391,6 +391,24 @@ class HttpClient:
             headers |= call.sink.wanted()
         body = document or call.body
         return Request(call.method, target, headers, body, call.sink, call.answer_limit, patient)
+
+
+def exchange(pool: Pool, origin: Origin, request: Request) -> Answer:
+    """Send the request once and return its answer, whatever it is.
+
+    An idle connection that the server had closed does not count as a try: the request goes out
+    again at once on a new one, and its answer says so. Raises WireError when there is no answer,
+    and what `Pool.connection` raises.
+    """
+    request = pool.routed(origin, request)
+    try:
+        with pool.connection(origin) as connection:
+            return pool.checked(origin, connection.exchange(request))
+    except WireError as error:
+        if not error.stale:  # a new connection never is
+            raise
+    with pool.connection(origin, new=True) as connection:
+        return replace(pool.checked(origin, connection.exchange(request)), resent=True)
 
 
 def _encoded(document: object) -> bytes | None:

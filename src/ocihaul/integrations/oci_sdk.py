@@ -28,6 +28,7 @@ from oci.auth.signers import SecurityTokenSigner  # noqa: E402  after the check 
 from oci.signer import AbstractBaseSigner  # noqa: E402  the same
 
 if TYPE_CHECKING:
+    from ocihaul.integrations.dask.messages import SharedSession
     from ocihaul.session.session import Session
 
 _GENERIC = ["date", "(request-target)", "host"]
@@ -122,3 +123,29 @@ class SessionSigner(SecurityTokenSigner):  # type: ignore[misc]  # the SDK has n
             made = (credential, frozen)
             self._made = made
         return made[1]
+
+
+class SharedSigner(SessionSigner):
+    """Signs on every worker of a Dask cluster with what the shared session holds there.
+
+    It may be pickled: what travels is the name of the session.
+    """
+
+    def __init__(self, shared: "SharedSession", *, region: str | None = None) -> None:
+        super().__init__(shared, region=region)
+        self._shared = shared
+
+    def __repr__(self) -> str:
+        return f"SharedSigner({self._shared.name!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SharedSigner.of, (self._shared, getattr(self, "region", None))
+
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        """Signers of one shared session are alike."""
+        return type(self).__qualname__, self._shared.name
+
+    @classmethod
+    def of(cls, shared: "SharedSession", region: str | None) -> "SharedSigner":
+        """What is left of one that was pickled."""
+        return cls(shared, region=region)

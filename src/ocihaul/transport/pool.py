@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import Self
 
 from ocihaul.errors import ConfigError, OcihaulError
@@ -143,32 +142,35 @@ class Pool:
         """The turn of a large body under a limit; to be waited for before it is signed."""
         return self._shared.turns.turn(self._stop)
 
-    def exchange(self, origin: Origin, request: Request) -> Answer:
-        """Send the request once and return its answer.
+    @contextlib.contextmanager
+    def connection(self, origin: Origin, *, new: bool = False) -> Iterator[Connection]:
+        """A connection to the origin for one request, kept for the next one where it can be.
 
-        An idle connection that the server had closed does not count as a try: the request goes
-        out again at once on a new one, and its answer says so. Raises WireError when there is no
-        answer, Stopped when the stop event is set, ConfigError when a proxy refuses or the origin's
-        certificate is not trusted, and never was; UsageError for plain HTTP that is not allowed.
+        It is an idle one where there is one, and may so be closed by the server already: its
+        WireError is `stale` then. `new` opens one.
+
+        Raises WireError when none can be opened, Stopped when the stop event is set, ConfigError
+        when a proxy refuses or the origin's certificate is not trusted, and never was; UsageError
+        for plain HTTP that is not allowed.
         """
-        request = self._dialer.route(origin, request)
-        connection, again = self._take_idle(origin), False
-        while True:
-            connection = connection or self._open(origin)
-            try:
-                answer = connection.exchange(request)
-                if answer.status == PROXY_WANTS_USER:
-                    with self._settings_were_right(origin):
-                        self._dialer.check(origin, answer)
-                with self._shared.lock:
-                    self._shared.answered.add(origin)
-                return replace(answer, resent=True) if again else answer
-            except WireError as error:
-                if not error.stale:  # a new connection never is
-                    raise
-            finally:
-                self._give_back(origin, connection)
-            connection, again = None, True
+        connection = (None if new else self._take_idle(origin)) or self._open(origin)
+        try:
+            yield connection
+        finally:
+            self._give_back(origin, connection)
+
+    def routed(self, origin: Origin, request: Request) -> Request:
+        """The request as it goes over a connection of this pool: with what a proxy wants to see."""
+        return self._dialer.route(origin, request)
+
+    def checked(self, origin: Origin, answer: Answer) -> Answer:
+        """The answer, unless it is a proxy's 407: raises ConfigError or WireError then."""
+        if answer.status == PROXY_WANTS_USER:
+            with self._settings_were_right(origin):
+                self._dialer.check(origin, answer)
+        with self._shared.lock:
+            self._shared.answered.add(origin)
+        return answer
 
     def _open(self, origin: Origin) -> Connection:
         with self._settings_were_right(origin):

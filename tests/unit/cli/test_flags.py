@@ -11,6 +11,7 @@ import pytest
 import ocihaul
 from ocihaul.cli.app import app
 from ocihaul.cli.error_text import in_flags
+from ocihaul.config.sources import login_command
 
 _SOURCE = Path(ocihaul.__file__).parent
 _FLAG = re.compile(r"--[a-z][a-z0-9-]+")
@@ -51,6 +52,24 @@ _FLAG = re.compile(r"--[a-z][a-z0-9-]+")
             "ocihaul os preauth-request delete -ns n -bn b --par-id p/1+=:x",
         ),
         ("`list_incomplete_uploads(bucket='b')`", "ocihaul uploads -bn b"),
+        (
+            f"Log in: {login_command()}; or else",
+            "Log in: ocihaul session login (or: oci session authenticate); or else",
+        ),
+        (
+            f"{login_command('n')} or `profile`",
+            (
+                "ocihaul session login --profile-name n (or: oci session authenticate "
+                "--profile-name n) or --profile"
+            ),
+        ),
+        (
+            login_command("it's (\\ \")"),
+            (
+                "ocihaul session login --profile-name 'it'\"'\"'s (\\ \")' (or: oci session "
+                "authenticate --profile-name 'it'\"'\"'s (\\ \")')"
+            ),
+        ),
         (
             "`upload(source=open('f'))` is no text of ours",
             "`upload(source=open('f'))` is no text of ours",

@@ -306,7 +306,7 @@ _SOURCE = Path(ocihaul.__file__).parent
 _ALLOWED = {
     "printing.py": "the one place",
     "cli/standard_streams.py": "it is the streams",
-    "cli/prompts.py": "prompts, which click prints: their text is made safe",
+    "cli/signals.py": "prompts, which click prints: their text is made safe",
     "events.py": "log_events: the caller's own logger, with lines that are made safe",
     "cluster/connect.py": "Dask's own log, which is kept off the terminal",
     "integrations/oci_cli_hooks.py": "the official CLI's own lines, masked",

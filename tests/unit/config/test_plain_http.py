@@ -12,6 +12,7 @@ from ocihaul.config.resolve import find_login_page
 from ocihaul.config.settings import Found
 from ocihaul.errors import UsageError
 from ocihaul.hosts import Origin, is_exposed
+from ocihaul.http.client import exchange
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Request
 from ocihaul.transport.pool import Pool, exchange_once
@@ -134,13 +135,13 @@ def test_finding_a10_no_request_leaves_over_plain_http_by_any_way() -> None:
     with serving(answer) as port:
         careful = Dialer(proxy=f"http://127.0.0.1:{port}")
         with Pool(careful) as pool, pytest.raises(UsageError, match="plain http"):
-            pool.exchange(origin, request)
+            exchange(pool, origin, request)
         with pytest.raises(UsageError, match="plain http"):
             exchange_once(careful, origin, request, timeout=5.0, stop=threading.Event())
         assert heads == []
         trusting = Dialer(proxy=f"http://127.0.0.1:{port}", plain_http=True)
         with Pool(trusting) as pool:
-            assert pool.exchange(origin, request).status == 200
+            assert exchange(pool, origin, request).status == 200
         assert len(heads) == 1
 
 

@@ -368,7 +368,7 @@ def refusal(home: Path, environ: dict[str, str] | None = None, **flags: Any) -> 
 def test_a_missing_config_file_is_named_with_the_command_that_makes_it(tmp_path: Path) -> None:
     text = refusal(tmp_path, profile="night")
     assert str(tmp_path / ".oci" / "config") in text
-    assert "ocihaul session login --profile-name night (or: oci session auth" in text
+    assert "`ocihaul session login` (profile 'night')" in text
 
 
 def test_a_missing_profile_names_the_file_and_the_profiles_that_exist(home: Path) -> None:
@@ -380,7 +380,7 @@ def test_a_missing_profile_names_the_file_and_the_profiles_that_exist(home: Path
 def test_a_missing_token_key_names_file_section_and_key(home: Path) -> None:
     text = refusal(home, auth="security_token")
     assert f"{home}/.oci/config, section [DEFAULT]: there is no security_token_file" in text
-    assert "oci session authenticate" in text
+    assert "ocihaul session login" in text
 
 
 def test_a_missing_token_file_is_named(home: Path) -> None:

@@ -1,6 +1,7 @@
 """Clocks that jump while requests are under way: a date mends a refusal, but only its own."""
 
 import threading
+from contextlib import nullcontext
 from email.utils import formatdate
 
 import pytest
@@ -33,7 +34,7 @@ class Service:
     def answer(self, request: Request) -> Answer:
         raise NotImplementedError
 
-    def exchange(self, _origin: Origin, request: Request) -> Answer:
+    def exchange(self, request: Request) -> Answer:
         self.dates.append(request.headers["date"])
         return self.answer(request)
 
@@ -83,7 +84,7 @@ class Counting(ApiKey):
 
 def client(service: Service, authority: Counting) -> HttpClient:
     pool = Pool(Dialer(environ={}))
-    pool.exchange = service.exchange  # type: ignore[method-assign, assignment]  # the double of the wire
+    pool.connection = lambda _origin, **_: nullcontext(service)  # type: ignore[method-assign, assignment]  # the double of the wire
     return HttpClient(pool, authority, service.clock, stop=threading.Event())
 
 
@@ -100,7 +101,7 @@ def test_a_refresh_whose_date_another_thread_has_mended_is_not_refused() -> None
     service = AheadByAnHour(ServerClock(wall=Hand(), monotonic=Hand()))
     token = SessionToken.parse(make_token(rsa_key(), exp=NOW + HOUR + 60))
     refresh = RefreshProvider(
-        str(ORIGIN), lambda origin, request, _: service.exchange(origin, request), service.clock
+        str(ORIGIN), lambda _, request, __: service.exchange(request), service.clock
     )
     outcome = refresh(Credential.of_token(rsa_key(), token, 1), 1.0)
     assert isinstance(outcome, Renewed)
@@ -127,7 +128,7 @@ def test_the_page_of_a_proxy_does_not_move_the_clock() -> None:
 def test_the_page_of_a_proxy_before_the_auth_service_does_not_move_the_clock() -> None:
     service = Page(ServerClock(wall=Hand(), monotonic=Hand()))
     refresh = RefreshProvider(
-        str(ORIGIN), lambda origin, request, _: service.exchange(origin, request), service.clock
+        str(ORIGIN), lambda _, request, __: service.exchange(request), service.clock
     )
     token = SessionToken.parse(make_token(rsa_key()))
     assert isinstance(refresh(Credential.of_token(rsa_key(), token, 1), 1.0), Failed)

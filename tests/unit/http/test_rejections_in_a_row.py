@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import nullcontext
 
 import pytest
 
@@ -39,11 +40,11 @@ class Rig:
         self.tries: list[float] = []
         self.ready_at = time.monotonic() + seconds
         pool = Pool(Dialer(environ={}))
-        pool.exchange = self.exchange  # type: ignore[method-assign, assignment]  # the double of the wire
+        pool.connection = lambda _origin, **_: nullcontext(self)  # type: ignore[method-assign, assignment]  # the double of the wire
         clock = ServerClock()
         self.client = HttpClient(pool, Renewing(), clock, stop=self.stop, chance=lambda: 1.0)
 
-    def exchange(self, _origin: Origin, _request: Request) -> Answer:
+    def exchange(self, _request: Request) -> Answer:
         self.tries.append(time.monotonic())
         status = 200 if self.tries[-1] >= self.ready_at else 401
         return Answer(status, {"opc-request-id": "r"}, b"", 0)

@@ -265,7 +265,7 @@ def test_a_session_that_refuses_is_used_to_its_end_and_then_expires(
     text = str(caught.value)
     assert "session ended" in text
     assert "2027-01-15 09:00:00 UTC" in text
-    assert "oci session authenticate" in text
+    assert "ocihaul session login" in text
     assert rig.auth.calls == [1], "a refusal is final"
 
 

@@ -32,7 +32,7 @@ def test_a_broken_token_names_its_file_and_the_login(tmp_path: Path, token: str)
     with pytest.raises(CredentialError) as caught:
         store_in(tmp_path, token=token).read()
     assert str(tmp_path / "token") in str(caught.value)
-    assert "session authenticate" in str(caught.value)
+    assert "ocihaul session login" in str(caught.value)
 
 
 def test_a_key_of_another_login_is_named_as_such(tmp_path: Path) -> None:

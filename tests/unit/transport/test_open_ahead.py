@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ocihaul.hosts import Origin
+from ocihaul.http.client import exchange
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Request, Stopped, WireError
 from ocihaul.transport.pool import Pool
@@ -59,7 +60,7 @@ def test_requests_go_over_what_was_opened_for_them(tmp_path: Path, tls: bool) ->
     with pooled(tmp_path, tls=tls) as (pool, dialer, origin):
         pool.open_ahead(origin, 3)
         with ThreadPoolExecutor(3) as threads:
-            answers = [threads.submit(pool.exchange, origin, GET) for _ in range(3)]
+            answers = [threads.submit(exchange, pool, origin, GET) for _ in range(3)]
             dialer.gate.set()
             assert {answer.result().status for answer in answers} == {401}
         # A request may also take the connection of one that has ended.
@@ -76,7 +77,7 @@ def test_session_tickets_are_no_reason_to_throw_a_connection_away(tmp_path: Path
         assert sock.version() == "TLSv1.3"
         # The tickets are there, as bytes that nobody has read.
         until(lambda: select.select([sock.fileno()], [], [], 0.0)[0])
-        assert pool.exchange(origin, GET).status == 401
+        assert exchange(pool, origin, GET).status == 401
         assert dialer.opened == [sock]
 
 
@@ -85,7 +86,7 @@ def test_one_request_more_opens_its_own(tmp_path: Path) -> None:
         dialer.gate.set()
         pool.open_ahead(origin, 1)
         with ThreadPoolExecutor(2) as threads:
-            list(threads.map(lambda _: pool.exchange(origin, GET), range(2)))
+            list(threads.map(lambda _: exchange(pool, origin, GET), range(2)))
         assert len(dialer.opened) <= 2
 
 
@@ -94,7 +95,7 @@ def test_what_cannot_be_opened_is_told_by_the_request(tmp_path: Path) -> None:
         dialer.broken = True
         pool.open_ahead(origin, 2)
         with ThreadPoolExecutor(1) as threads:
-            answer = threads.submit(pool.exchange, origin, GET)
+            answer = threads.submit(exchange, pool, origin, GET)
             dialer.gate.set()
             with pytest.raises(WireError, match="no way there"):
                 answer.result()
@@ -108,7 +109,7 @@ def test_a_stop_ends_the_wait_for_one(tmp_path: Path) -> None:
             pool.open_ahead(origin, 1)
             w.stop.set()
             with pytest.raises(Stopped):
-                pool.exchange(origin, GET)
+                exchange(pool, origin, GET)
             dialer.gate.set()
 
 

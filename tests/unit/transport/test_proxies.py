@@ -12,6 +12,7 @@ import trustme
 
 from ocihaul.errors import ConfigError
 from ocihaul.hosts import Origin
+from ocihaul.http.client import exchange
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Request, Stopped, WireError
 from ocihaul.transport.pool import Pool, exchange_once
@@ -180,7 +181,7 @@ def test_finding_b14_a_proxy_that_refuses_for_good_is_a_setting_to_correct(
 
     with serving(answer) as port, Pool(Dialer(proxy=f"http://{user}127.0.0.1:{port}")) as pool:
         with pytest.raises(ConfigError, match=words) as caught:
-            pool.exchange(Origin.parse("https://service.test"), GET)
+            exchange(pool, Origin.parse("https://service.test"), GET)
         assert f"127.0.0.1:{port}" in caught.value.message
     assert "sesame" not in str(caught.value)
     assert asked == [status]
@@ -205,7 +206,7 @@ def test_finding_b14_a_proxy_of_plain_http_that_wants_a_password_says_so() -> No
     with serving(answer) as port:
         dialer = Dialer(proxy=f"http://127.0.0.1:{port}")
         with Pool(dialer) as pool, pytest.raises(ConfigError, match="wants a user"):
-            pool.exchange(origin, GET)
+            exchange(pool, origin, GET)
         with pytest.raises(ConfigError, match="wants a user"):
             exchange_once(dialer, origin, GET, timeout=5.0, stop=threading.Event())
 

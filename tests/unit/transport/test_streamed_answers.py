@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from ocihaul.hosts import Origin
+from ocihaul.http.client import exchange
 from ocihaul.transport.channel import Timeouts
 from ocihaul.transport.connection import Connection
 from ocihaul.transport.dialer import Dialer
@@ -180,9 +181,9 @@ def test_the_next_answer_on_the_same_connection_is_its_own() -> None:
         origin = Origin.parse(f"http://127.0.0.1:{port}")
         for number in (1, 2, 3):
             sink = Bucket(20)
-            pool.exchange(origin, Request("GET", "/", {"host": "x"}, sink=sink))
+            exchange(pool, origin, Request("GET", "/", {"host": "x"}, sink=sink))
             assert bytes(sink.got) == str(number).encode() * 20
-        plain = pool.exchange(origin, Request("GET", "/", {"host": "x"}))
+        plain = exchange(pool, origin, Request("GET", "/", {"host": "x"}))
         assert plain.body == b"4" * 20
 
 

@@ -14,8 +14,8 @@ from ocihaul.cli.error_text import in_flags
 from ocihaul.cli.invocation import Invocation, is_terminal
 from ocihaul.cli.output import EMPTY_RESULT, View, print_view
 from ocihaul.cli.process import DONE, FAILED
-from ocihaul.cli.prompts import next_line
 from ocihaul.cli.run_result import FileCounts
+from ocihaul.cli.signals import next_line
 from ocihaul.cli.transfer_run import TransferRun, run_transfer
 from ocihaul.directories.delete import NothingToDelete
 from ocihaul.directories.request import ConfirmDeletion, ConfirmReplacement, Request

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from ocihaul.cli import compat
 from ocihaul.cli.client import dask_options
 from ocihaul.cli.directories import options as shared
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, bucket_options, from_json_option, settle
 from ocihaul.cli.options import PartSize
+from ocihaul.cli.process import mimics_official_cli
 from ocihaul.printing import write_lines
 
 if TYPE_CHECKING:
@@ -177,5 +177,5 @@ def _mode(given: Mapping[str, Any]) -> "SyncMode":
     """Compare what has another time only, or send it as the official CLI does."""
     from ocihaul.directories.compare import SyncMode
 
-    newer = compat.is_official() and not given.get("checksum")
+    newer = mimics_official_cli() and not given.get("checksum")
     return SyncMode.SYNC_NEWER if newer else SyncMode.SYNC

@@ -15,7 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from ocihaul.cli import compat
 from ocihaul.cli.invocation import is_terminal
 from ocihaul.cli.options import (
     AUTO,
@@ -25,6 +24,7 @@ from ocihaul.cli.options import (
     namespace_or_none,
     refuse_both,
 )
+from ocihaul.cli.process import mimics_official_cli
 from ocihaul.config.settings import Found, size
 from ocihaul.config.sources import expand_home
 from ocihaul.errors import SourceError, UsageError
@@ -85,7 +85,7 @@ def build_request(options: Mapping[str, Any], *, home: Path) -> UploadRequest:
         sse_customer_key=customer_key(options.get("encryption_key_file"), home),
         metadata=metadata(options.get("metadata"), home),
         expected_size=_bytes(options, "expected_size"),
-        allow_empty=bool(options.get("allow_empty")) or compat.is_official(),
+        allow_empty=bool(options.get("allow_empty")) or mimics_official_cli(),
         memory_limit=DEFAULT_MEMORY_LIMIT if limit is None else limit,
         spool_dir=None if spool is None else expand_home(spool, home),
         **as_they_are,

@@ -94,7 +94,7 @@ def agreed(invocation: Invocation, text: str) -> bool:
 
     What is piped in is an answer. Raises OcihaulError where there is neither that nor a terminal.
     """
-    from ocihaul.cli.prompts import yes_or_no
+    from ocihaul.cli.signals import yes_or_no
     from ocihaul.errors import OcihaulError
 
     if invocation.options.get("force"):

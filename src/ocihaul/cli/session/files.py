@@ -9,7 +9,7 @@ import click
 
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.process import environment_and_home
-from ocihaul.cli.prompts import prompt, yes_or_no
+from ocihaul.cli.signals import prompt, yes_or_no
 from ocihaul.config import load_rc, profile_name
 from ocihaul.config.sources import config_file_path
 from ocihaul.errors import ConfigError

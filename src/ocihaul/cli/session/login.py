@@ -12,8 +12,8 @@ import click
 from ocihaul.cli.error_text import in_flags
 from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.process import at_terminal, environment_and_home
-from ocihaul.cli.prompts import confirm, prompt
 from ocihaul.cli.session import say_notice
+from ocihaul.cli.signals import confirm, prompt
 from ocihaul.config import Flags, Settings
 from ocihaul.config.ini import path_exists
 from ocihaul.errors import UsageError

@@ -81,7 +81,7 @@ def _refresh(given: Given, profile: str, say: Say) -> int:
                 stop=stopper.stop,
             )
         except SessionExpiredError as error:
-            say(str(error))
+            say(in_flags(str(error)))
             return FAILED  # as the official CLI: no later run of this command will succeed
         except RenewalUnavailable:
             if stopper.stop.is_set():

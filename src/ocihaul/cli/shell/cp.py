@@ -99,8 +99,8 @@ def _with_options(invocation: Invocation, **more: object) -> Invocation:
 
 
 def _upload(invocation: Invocation, path: str, target: ObjectUri) -> int:
+    from ocihaul.cli.objects.put import run_put
     from ocihaul.cli.objects.put_options import build_request
-    from ocihaul.cli.objects.put_run import run_put
 
     keep = bool(invocation.options["no_clobber"])
     given = _with_options(

@@ -200,7 +200,7 @@ class SharedSession:
 
     def signer(self) -> "SessionSigner":
         """A signer for the official SDK, and for ocifs; it may go into tasks. Needs `oci`."""
-        from ocihaul.integrations.dask.signer import SharedSigner
+        from ocihaul.integrations.oci_sdk import SharedSigner
 
         return SharedSigner(self, region=self.region)
 

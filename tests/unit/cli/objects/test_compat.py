@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.cli.compat import is_official, official_code
 from ocihaul.cli.error_text import error_text
+from ocihaul.cli.process import mimics_official_cli, official_code
 from ocihaul.cli.progress import PlainOutput, Reporter
 from ocihaul.emulator import Emulator
 from ocihaul.errors import OcihaulError, ServiceError, UsageError
@@ -108,10 +108,10 @@ def test_the_official_cli_has_fewer_statuses(code: int, official: int) -> None:
 
 
 def test_one_word_is_known() -> None:
-    assert not is_official({})
-    assert is_official({"OCIHAUL_COMPAT": "official"})
+    assert not mimics_official_cli({})
+    assert mimics_official_cli({"OCIHAUL_COMPAT": "official"})
     with pytest.raises(UsageError, match="it can be 'official'"):
-        is_official({"OCIHAUL_COMPAT": "yes"})
+        mimics_official_cli({"OCIHAUL_COMPAT": "yes"})
 
 
 def test_a_usage_error_ends_with_1_where_that_is_wanted(

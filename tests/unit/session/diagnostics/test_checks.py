@@ -91,9 +91,9 @@ def test_a_sound_session_has_only_good_findings() -> None:
             seen(key_matches=False, problems=("the key does not belong",)),
             "key and token",
             "does not belong",
-            "session authenticate",
+            "ocihaul session login",
         ),
-        (replace(WELL, now=NOW + 7200), "token", "expired", "session authenticate"),
+        (replace(WELL, now=NOW + 7200), "token", "expired", "ocihaul session login"),
         (seen(token=token(sess_exp=NOW + 3600)), "session", "cannot be renewed", "`renew_with`"),
         (seen(auth_endpoint=None), "session", "no region", "`region`"),
         (

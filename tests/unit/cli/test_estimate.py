@@ -2,7 +2,7 @@
 
 import pytest
 
-from ocihaul.session.diagnostics.snapshot import SessionLifetime, estimate
+from ocihaul.cli.client import SessionLifetime, estimate
 from tests.support import NOW
 
 HOUR = 3600.0
@@ -25,7 +25,7 @@ MINTED = SessionLifetime(NOW + 0.6 * HOUR, NOW + 0.6 * HOUR, "BACKUP")
         (NO_WALL, 1800 * GB, 50e6, True, "can be renewed"),
         (NO_BROWSER, 180 * GB, 50e6, False, "it will pause at 2027-01-15 08:36:00 UTC"),
         (NO_BROWSER, 180 * GB, None, None, "cannot be renewed (no-browser session)"),
-        (NO_BROWSER, 180 * GB, None, None, "`renew_with`"),
+        (NO_BROWSER, 180 * GB, None, None, "--renew-with"),
         (NO_BROWSER, 18 * GB, 50e6, True, "cannot be renewed"),
         (MINTED, 1800 * GB, 50e6, True, "BACKUP mints new ones"),
         (BROWSER, GB, 300 * 2**10, True, "at 0.29 MiB/s this needs 54 min"),

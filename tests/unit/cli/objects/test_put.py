@@ -12,7 +12,7 @@ import pytest
 from ocihaul.cli import client
 from ocihaul.cli.global_options import Given
 from ocihaul.cli.invocation import Invocation
-from ocihaul.cli.objects.put_run import run_put
+from ocihaul.cli.objects.put import run_put
 from ocihaul.cli.output import View
 from ocihaul.cli.signals import Stopper, stopping
 from ocihaul.config import Flags, Settings, resolve
