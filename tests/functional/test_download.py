@@ -199,6 +199,7 @@ def test_a_body_that_is_cut_goes_on_from_the_byte_it_reached(tmp_path: Path, tls
             assert w.object_bytes_sent() == 3 * MIB, "no byte came twice"
 
 
+@pytest.mark.slow
 def test_a_body_that_is_cut_again_and_again_is_not_given_up_while_it_comes_further(
     tmp_path: Path,
 ) -> None:

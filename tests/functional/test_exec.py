@@ -217,6 +217,7 @@ def test_the_child_has_pipes_and_signals_as_a_shell_gives_them(tmp_path: Path) -
         assert int(ignored, 16) & 0x7FFFFFFF == 0
 
 
+@pytest.mark.slow
 def test_a_session_that_is_over_starts_nothing(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         now = int(time.time())
@@ -228,6 +229,7 @@ def test_a_session_that_is_over_starts_nothing(tmp_path: Path) -> None:
         assert not marker.exists()
 
 
+@pytest.mark.slow
 def test_what_goes_wrong_underneath_is_said_on_stderr_only(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         now = int(time.time())

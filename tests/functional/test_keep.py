@@ -165,6 +165,7 @@ def test_the_service_manager_hears_ready_status_watchdog_and_stopping(
         assert "STATUS=alive: DEFAULT" in heard
 
 
+@pytest.mark.slow
 def test_it_ends_within_a_second_though_the_auth_service_hangs(tmp_path: Path) -> None:
     with world(tmp_path, token_ttl=4.0) as w:
         fault = w.oci.faults.add(Fault(operation="RefreshToken", stall_seconds=60.0))
@@ -191,6 +192,7 @@ def test_once_renews_what_is_due_and_only_that(tmp_path: Path) -> None:
         assert w.token_file.read_text() != old
 
 
+@pytest.mark.slow
 def test_once_tells_by_its_exit_whether_it_is_worth_another_try(tmp_path: Path) -> None:
     with world(tmp_path, token_ttl=3600.0) as w:
         now = int(time.time())

@@ -54,6 +54,7 @@ def test_a_parked_put_logs_in_by_itself_and_goes_on_with_the_new_key(tmp_path: P
         assert set(kept) <= set(w.config.read_text().splitlines()), "the region, say"
 
 
+@pytest.mark.slow
 def test_without_a_terminal_nobody_is_asked(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         source = w.file(MIB)

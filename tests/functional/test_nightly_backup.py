@@ -42,6 +42,7 @@ def written(file: Path, moment: datetime, content: bytes) -> None:
     os.utime(file, (moment.timestamp(), moment.timestamp()))
 
 
+@pytest.mark.slow
 def test_each_night_has_its_object_its_receipt_and_its_line(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         file, kept = tmp_path / "db.tar.gz", tmp_path / "kept"

@@ -275,6 +275,7 @@ def test_finding_a14_the_uploads_of_a_bucket_are_listed_once_for_a_directory(
         assert ran.err.count(f"Upload {foreign} ") == 1
 
 
+@pytest.mark.slow
 def test_finding_a14_in_a_directory_each_creation_whose_answer_is_lost_is_named(
     tmp_path: Path,
 ) -> None:

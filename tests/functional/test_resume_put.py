@@ -258,6 +258,7 @@ def test_put_begins_anew_when_the_journal_is_lost(tmp_path: Path) -> None:
         assert len(parts_stored(w)) == 6
 
 
+@pytest.mark.slow
 def test_1463_parts_are_taken_up_in_under_2_s_with_two_pages_and_no_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,6 +77,7 @@ def test_cp_replaces_unless_it_is_told_to_keep(w: World) -> None:
     assert stored(w, "f") != old
 
 
+@pytest.mark.slow
 def test_directories_go_there_and_back(w: World) -> None:
     root = w.home / "photos"
     (root / "sub").mkdir(parents=True)
@@ -110,6 +111,7 @@ def test_the_service_copies_between_prefixes(w: World) -> None:
     assert stored(w, "copies/b") == stored(w, "a")
 
 
+@pytest.mark.slow
 def test_ls_shows_one_level_or_all(w: World) -> None:
     fill(w)
     assert ocihaul(w, "ls", "oci://backups").out.splitlines() == ["2026-old", "2026/", "a"]
@@ -310,6 +312,7 @@ def test_a_copy_by_the_service_has_log_report_and_hooks(w: World) -> None:
     assert (w.home / "told").exists()
 
 
+@pytest.mark.slow
 def test_one_source_that_fails_does_not_stop_the_others(w: World) -> None:
     put(w, "a", "c")
     into = w.home / "into"

@@ -181,6 +181,7 @@ def test_the_last_of_10000_parts_costs_what_the_first_did(tmp_path: Path) -> Non
     assert max(last.held) < 64 * 2**20
 
 
+@pytest.mark.slow
 def test_each_of_10000_parts_in_one_run_costs_the_same(tmp_path: Path) -> None:
     source, state, service = tmp_path / "sparse.img", tmp_path / "state", Service()
     largest_sparse(source)

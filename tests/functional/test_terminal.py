@@ -55,6 +55,7 @@ class Bars:
         self.seen += bars[-1:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [40, 80, 120])
 def test_finding_d07_the_bar_of_an_object_is_one_row_and_goes_at_the_end(
     tmp_path: Path, columns: int
@@ -111,6 +112,7 @@ def test_finding_d07_a_resize_in_the_middle_leaves_no_rest_of_the_old_bar(tmp_pa
         assert terminal.wait() == 0
 
 
+@pytest.mark.slow
 def test_finding_d07_a_dumb_terminal_gets_lines(tmp_path: Path) -> None:
     with make_world(tmp_path, bandwidth=SLOW) as w:
         argv = put(w, 12 * MIB, "--progress-interval", "1")

@@ -155,6 +155,7 @@ def test_a_keeper_that_cannot_write_renews_nothing(w: World) -> None:
     assert w.refreshes() == 0
 
 
+@pytest.mark.slow
 @somebody_elses
 def test_files_of_another_user_that_cannot_be_read_are_named(w: World) -> None:
     command = w.put(w.file(MIB))

@@ -9,6 +9,7 @@ from ocihaul.events import SessionPaused
 from tests.world import world
 
 
+@pytest.mark.slow
 def test_a_parked_session_keeps_no_connection_open(tmp_path: Path) -> None:
     with world(tmp_path) as w, w.storage(session_wait="1s") as storage:
         idle = storage._client._pool._shared.idle

@@ -113,6 +113,7 @@ def test_finding_b15_a_hook_that_prints_without_end_is_bounded_and_ended(
     assert is_gone(int(pid.read_text()))  # with all that it started
 
 
+@pytest.mark.slow
 def test_finding_b15_the_last_line_is_told_and_cut() -> None:
     flood = "head -c 3000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo the end >&2; exit 3"
     assert run_hook(flood, os.environ, never) == (3, "the end")

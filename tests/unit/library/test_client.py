@@ -91,6 +91,7 @@ def test_cancelling_one_call_leaves_the_others_alone(here: World) -> None:
     assert here.arrived_whole(other)
 
 
+@pytest.mark.slow
 def test_a_call_that_waits_for_a_login_ends_when_it_is_cancelled(here: World) -> None:
     cancel = threading.Event()
     heard = Recorder()

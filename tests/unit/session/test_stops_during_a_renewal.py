@@ -5,6 +5,8 @@ import time
 from pathlib import Path
 from threading import Event, Thread
 
+import pytest
+
 from ocihaul.emulator import Fault
 from ocihaul.errors import RenewalUnavailable, SessionError, TransferCancelled
 from ocihaul.session.providers import STOP_GRACE, DelayedStop
@@ -52,6 +54,7 @@ def test_a_token_that_was_issued_before_the_stop_gets_to_disk(tmp_path: Path) ->
         assert w.refreshes() == 1
 
 
+@pytest.mark.slow
 def test_an_auth_service_that_hangs_does_not_put_off_the_end(tmp_path: Path) -> None:
     with world(tmp_path, bandwidth=4 * MIB) as w:
         said: list[BaseException] = []

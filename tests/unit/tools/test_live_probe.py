@@ -20,6 +20,9 @@ from tools.live_probe.__main__ import main
 from tools.live_probe.probe import GROUPS
 from tools.live_probe.scratch import PREFIX
 
+#: The probe goes with no release, and its waits are long.
+pytestmark = pytest.mark.slow
+
 MIB = 2**20
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -84,6 +84,7 @@ def test_an_archive_that_exists_is_replaced_after_a_yes_only(oci: World) -> None
     assert zipfile.is_zipfile(target)
 
 
+@pytest.mark.slow
 def test_a_token_that_has_ended_is_exported_with_a_warning(oci: World) -> None:
     token = oci.home / "oci/sessions/NIGHT/token"
     token.write_text(oci.oci.issue_token(oci.oci.login(), iat=1000, exp=2000))

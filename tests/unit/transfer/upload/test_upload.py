@@ -459,6 +459,7 @@ def test_a_rejected_api_key_is_an_error_at_once(tmp_path: Path) -> None:
         assert w.oci.log.count() == 1
 
 
+@pytest.mark.slow
 def test_a_service_that_rejects_every_credential_is_given_up(tmp_path: Path) -> None:
     with world(tmp_path, integer_claims=False) as w:
         w.oci.faults.add(Fault(operation="HeadObject", status=401, times=None))
