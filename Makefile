@@ -195,7 +195,7 @@ lint-workflows: $(LINT_NODE)/.made
 
 bench: $(BENCH_VENV)/.made $(LEAN_VENV)/.made
 	PYTHONPATH=src $(BENCH_VENV)/bin/python -m bench.run --ocihaul $(abspath $(LEAN_VENV))/bin/ocihaul \
-		--stock $(abspath $(BENCH_VENV))/bin/oci --rclone $(abspath $(BENCH_VENV))/bin/rclone $(BENCH_ARGS)
+		--official $(abspath $(BENCH_VENV))/bin/oci --rclone $(abspath $(BENCH_VENV))/bin/rclone $(BENCH_ARGS)
 
 # Two network namespaces and TUN devices: they are gone when it ends, however it ends.
 bench-wan: $(BENCH_VENV)/.made $(LEAN_VENV)/.made

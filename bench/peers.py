@@ -1,8 +1,9 @@
 """Command lines: ours, the official CLI's, rclone's and the limit's, for the same work."""
 
+import argparse
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.ground import MIB, ROOT, Ground
@@ -21,11 +22,29 @@ _COMPARTMENT = "ocid1.compartment.oc1..bench"
 
 @dataclass(frozen=True)
 class Programs:
-    """Where the programs are; None for one that is not to be had."""
+    """Where the programs are; None for one that is not to be had.
+
+    `beside` has other versions of ocihaul by the names of their rows.
+    """
 
     ocihaul: Path
     official: Path | None = None
     rclone: Path | None = None
+    beside: tuple[tuple[str, Path], ...] = ()
+
+    def each_ocihaul(self) -> Iterator[tuple[str, "Programs"]]:
+        """The versions of ocihaul that are measured, each in the place of the first."""
+        yield OURS, self
+        for name, command in self.beside:
+            yield name, replace(self, ocihaul=command)
+
+
+def named_command(text: str) -> tuple[str, Path]:
+    """`NAME=COMMAND` of `--beside`. Raises argparse.ArgumentTypeError."""
+    name, equals, path = text.partition("=")
+    if not (name and equals and Path(path).is_file()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=COMMAND, a program that is there")
+    return name, Path(path).absolute()
 
 
 @dataclass(frozen=True)
@@ -58,7 +77,7 @@ class Job:
 def ocihaul(ground: Ground, programs: Programs, what: str, job: Job) -> Command:
     """Ours; the flags are the official CLI's."""
     return Command(
-        (str(programs.ocihaul), *_stock_words(what, job), "--auth", "security_token"),
+        (str(programs.ocihaul), *_official_words(what, job), "--auth", "security_token"),
         (
             ("OCI_CLI_ENDPOINT", ground.endpoint(job.scheme)),
             ("OCIHAUL_AUTH_ENDPOINT", ground.endpoint(job.scheme)),
@@ -69,12 +88,12 @@ def ocihaul(ground: Ground, programs: Programs, what: str, job: Job) -> Command:
 
 def official(ground: Ground, programs: Programs, what: str, job: Job) -> Command:
     """The official CLI, with the same words."""
-    words = (*_stock_words(what, job), "--auth", "security_token")
+    words = (*_official_words(what, job), "--auth", "security_token")
     endpoint = ("--endpoint", ground.endpoint(job.scheme), "--cert-bundle", str(ground.ca_file))
     return Command((str(programs.official), *words, *endpoint))
 
 
-def _stock_words(what: str, job: Job) -> tuple[str, ...]:
+def _official_words(what: str, job: Job) -> tuple[str, ...]:
     where = ("--namespace", NAMESPACE, "--bucket-name", job.bucket)
     part = job.part_size // MIB
     match what:

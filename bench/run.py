@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import machine, report
+from bench import machine, peers, report
 from bench.ground import MIB, ROOT, Ground, ground
 from bench.peers import Programs
 from bench.rounds import Sample, calls, run
@@ -21,8 +21,8 @@ PAGE = ROOT / "docs" / "performance.md"
 
 def main() -> int:
     """Measure, print the tables, write the results."""
-    options = _options()
-    programs = Programs(options.ocihaul, options.official, options.rclone)
+    options = read_options()
+    programs = programs_of(options)
     told = machine.describe(programs)
     scale = Scale(
         part_size=options.part_size * MIB,
@@ -93,11 +93,25 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _options() -> argparse.Namespace:
+def programs_of(options: argparse.Namespace) -> Programs:
+    """The programs that the command line names."""
+    return Programs(options.ocihaul, options.official, options.rclone, tuple(options.beside))
+
+
+def read_options() -> argparse.Namespace:
+    """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ocihaul", type=Path, required=True, help="the command to measure")
-    parser.add_argument("--stock", type=Path, help="the official CLI's command")
+    parser.add_argument("--official", type=Path, help="the official CLI's command")
     parser.add_argument("--rclone", type=Path)
+    parser.add_argument(
+        "--beside",
+        type=peers.named_command,
+        action="append",
+        default=[],
+        metavar="NAME=COMMAND",
+        help="another ocihaul to measure beside this one (repeatable)",
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int, default=1920, help="MiB of the large file")
     parser.add_argument("--part-size", type=int, default=128, help="MiB")

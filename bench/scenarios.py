@@ -194,21 +194,23 @@ def part_count(ground: Ground, programs: Programs, scale: Scale) -> Scenario:
     crc = crc_of(source)
     few = 15
 
-    def case(count: int) -> Case:
+    def case(name: str, each: Programs, count: int) -> Case:
         part_size = -(-size // count // MIB) * MIB
         job = Job(source, _BUCKET, _NAME, part_size=part_size, parallel=scale.parallel)
         tiny = replace(job, path=ground.file(1))
         return Case(
-            peer=f"{count:,} parts",
-            whole=Run(
-                peers.ocihaul(ground, programs, "put", job), uploaded(ground, job, (size, crc))
-            ),
+            peer=_row(name, f"{count:,} parts"),
+            whole=Run(peers.ocihaul(ground, each, "put", job), uploaded(ground, job, (size, crc))),
             amount=size / GIB,
-            start=Run(peers.ocihaul(ground, programs, "put", tiny), uploaded(ground, tiny)),
+            start=Run(peers.ocihaul(ground, each, "put", tiny), uploaded(ground, tiny)),
             source_size=size,
         )
 
-    cases = (case(scale.many_parts), case(few))
+    cases = tuple(
+        case(name, each, count)
+        for name, each in programs.each_ocihaul()
+        for count in (scale.many_parts, few)
+    )
     title = f"ocihaul: {size // MIB:,} MiB in many parts and in few, plain HTTP"
     return Scenario("part-count", title, "GiB", cases, limit=f"{few} parts")
 
@@ -218,7 +220,6 @@ def renewal(ground: Ground, programs: Programs, scale: Scale) -> Scenario:
     source = ground.file(scale.renewal_size)
     job = Job(source, _BUCKET, _NAME, part_size=scale.part_size, parallel=scale.parallel)
     crc = crc_of(source)
-    command = peers.ocihaul(ground, programs, "put", job)
     whole_there = uploaded(ground, job, (scale.renewal_size, crc))
     before = ground.counters()["renewals"]
 
@@ -228,14 +229,16 @@ def renewal(ground: Ground, programs: Programs, scale: Scale) -> Scenario:
         return whole_there() or (None if before > since else "no renewal happened: too short a run")
 
     tiny = replace(job, path=ground.file(1))
-    start = Run(peers.ocihaul(ground, programs, "put", tiny), uploaded(ground, tiny))
     amount, size = scale.renewal_size / GIB, scale.renewal_size
-    cases = (
-        Case("a renewal every second", Run(command, renewed, _SHORT_LIFE), amount, start, size),
-        Case("one token", Run(command, whole_there), amount, start, size),
-    )
+    cases: list[Case] = []
+    for name, each in programs.each_ocihaul():
+        command = peers.ocihaul(ground, each, "put", job)
+        start = Run(peers.ocihaul(ground, each, "put", tiny), uploaded(ground, tiny))
+        short, long = Run(command, renewed, _SHORT_LIFE), Run(command, whole_there)
+        cases.append(Case(_row(name, "a renewal every second"), short, amount, start, size))
+        cases.append(Case(_row(name, "one token"), long, amount, start, size))
     title = f"ocihaul: {scale.renewal_size // MIB:,} MiB with renewals and without, plain HTTP"
-    return Scenario("renewal", title, "GiB", cases, limit="one token")
+    return Scenario("renewal", title, "GiB", tuple(cases), limit="one token")
 
 
 def starting(programs: Programs) -> Scenario:
@@ -244,13 +247,15 @@ def starting(programs: Programs) -> Scenario:
     def case(peer: str, *argv: object) -> Case:
         return Case(peer, Run(Command(tuple(map(str, argv))), _nothing), 1)
 
-    python = programs.ocihaul.with_name("python")
-    cases = [
-        case("ocihaul --version", programs.ocihaul, "--version"),
-        case("ocihaul session status", programs.ocihaul, "session", "status"),
-        case("python -c 'import ocihaul'", python, "-c", "import ocihaul"),
-        case("python -c pass", python, "-c", "pass"),
-    ]
+    cases: list[Case] = []
+    for name, each in programs.each_ocihaul():
+        python = each.ocihaul.with_name("python")
+        cases += [
+            case(f"{name} --version", each.ocihaul, "--version"),
+            case(f"{name} session status", each.ocihaul, "session", "status"),
+            case(_row(name, "python -c 'import ocihaul'"), python, "-c", "import ocihaul"),
+        ]
+    cases.append(case("python -c pass", programs.ocihaul.with_name("python"), "-c", "pass"))
     if programs.official is not None:
         cases.append(case("oci --version", programs.official, "--version"))
     if programs.rclone is not None:
@@ -266,13 +271,19 @@ def _clients(
 ) -> list[Case]:
     """The rows of the programs that people use."""
     rows = []
-    if _is_ours(ground, programs, what):
-        rows.append(case(peers.OURS, lambda job: peers.ocihaul(ground, programs, what, job)))
+    for name, each in programs.each_ocihaul():
+        if _is_ours(ground, each, what):
+            rows.append(case(name, partial(peers.ocihaul, ground, each, what)))
     if programs.official is not None:
         rows.append(case(peers.STOCK, lambda job: peers.official(ground, programs, what, job)))
     if programs.rclone is not None:
         rows.append(case(peers.RCLONE, lambda job: peers.rclone(ground, programs, what, job)))
     return rows
+
+
+def _row(name: str, what: str) -> str:
+    """What is measured, with the version where that is not ours."""
+    return what if name == peers.OURS else f"{name}: {what}"
 
 
 def _is_ours(ground: Ground, programs: Programs, what: str) -> bool:

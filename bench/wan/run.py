@@ -15,7 +15,7 @@ from types import FrameType
 
 from bench import machine, report
 from bench.ground import ROOT
-from bench.peers import Programs
+from bench.peers import Programs, named_command
 from bench.wan import tables
 from bench.wan.cells import CELLS
 from bench.wan.network import obstacle
@@ -89,11 +89,6 @@ def _interrupted(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _beside(text: str) -> tuple[str, Path]:
-    name, _, path = text.partition("=")
-    return name, Path(path)
-
-
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ocihaul", type=Path, default="ocihaul", help="the command to measure")
@@ -101,7 +96,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rclone", type=Path)
     parser.add_argument(
         "--beside",
-        type=_beside,
+        type=named_command,
         action="append",
         default=[],
         metavar="NAME=COMMAND",

@@ -5,12 +5,14 @@ What belongs here: their names, and what was given. What they mean is settled in
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from ocihaul.cli.options import Defaults, Document
-from ocihaul.config import Flags
+
+if TYPE_CHECKING:
+    from ocihaul.config import Flags
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -238,8 +240,10 @@ class Given:
         """Whether `--debug` was given."""
         return bool(self.values.get("debug"))
 
-    def flags(self) -> Flags:
+    def flags(self) -> "Flags":
         """What the configuration wants to know."""
+        from ocihaul.config import Flags
+
         return Flags(**{name: self.values[name] for name in _FLAGS if name in self.values})
 
     def with_document(self, document: Document, options: Iterable[click.Option]) -> None:

@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ocihaul.config import RcFile
-from ocihaul.config.sources import expand_home
 from ocihaul.documents import (
     DocumentError,
     is_utf8,
@@ -33,6 +31,7 @@ from ocihaul.documents import (
 from ocihaul.errors import UsageError
 
 if TYPE_CHECKING:
+    from ocihaul.config import RcFile
     from ocihaul.storage.values import SseCustomerKey
 
 
@@ -151,6 +150,8 @@ def text_or_file(value: str, *, what: str, home: Path) -> str:
     """`value` itself, or the content of the file it names as `file://path`."""
     if not value.lower().startswith("file://"):
         return value
+    from ocihaul.config.sources import expand_home
+
     path = expand_home(value[len("file://") :], home)
     try:
         return read_text(path)
@@ -292,7 +293,7 @@ def _converted(option: click.Option, key: str, value: object) -> Any:
 class Defaults:
     """Where the options of one command are looked up when they are not given."""
 
-    rc: RcFile
+    rc: "RcFile"
     profile: str
     command: Sequence[str]
     document: Document = Document()
@@ -395,6 +396,8 @@ def customer_key(file: str | None, home: Path) -> "SseCustomerKey | None":
             hint="Put it in a file with mode 600, and name that; and make a new key, as others on "
             "this machine may have seen this one in the list of processes.",
         )
+    from ocihaul.config.sources import expand_home
+
     path = expand_home(file, home)
     try:
         text = read_text(path, most=_LONGEST_KEY, errors="replace")
