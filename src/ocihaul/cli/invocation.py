@@ -22,6 +22,7 @@ from ocihaul.events import AnyEvent, TokenChanged
 if TYPE_CHECKING:
     # They cost time at start-up, which `--help` and other commands need not spend.
     from ocihaul.cli.output import View
+    from ocihaul.cli.transfer_run import TransferRun
     from ocihaul.client import Client
     from ocihaul.config import Settings
     from ocihaul.storage.client import StorageClient
@@ -57,7 +58,8 @@ def from_json_option(command: Command) -> Command:
 class Invocation:
     """What was asked for. `options` go by parameter names: command line, document, rc file.
 
-    `settings` finds profile, endpoint and the rest; it raises ConfigError and UsageError.
+    `settings` finds profile, endpoint and the rest; it raises ConfigError and UsageError. `whole` is
+    the run of the command where this is one of several transfers of it.
     """
 
     options: Mapping[str, Any] = field(repr=False)
@@ -68,6 +70,7 @@ class Invocation:
     stdin: TextIO
     stdout: TextIO
     stderr: TextIO
+    whole: "TransferRun | None" = field(default=None, repr=False)
 
     def notices(self, settings: "Settings") -> list[str]:
         """What has to be said before the work begins."""

@@ -1,5 +1,8 @@
 """One transfer from its first line to its last: the log's channels, the result, what follows it.
 
+A command may make several, one after the other (`run_several`): each has lines and a result of its
+own; metrics, hooks, notifications and the report's page follow once, of all of them.
+
 Events go to every channel: stderr (a bar, lines or JSON) and the log file. When the work has ended,
 well or not, the result is the last line of each; then come the metrics and the hooks. An error's
 text follows on stderr (see `app.run`), where scripts expect it to be the last thing.
@@ -10,14 +13,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ocihaul.cli import compat
 from ocihaul.cli.directories.progress import DirectoryReporter
 from ocihaul.cli.error_text import error_fields, summary
 from ocihaul.cli.event_text import LineStyle
 from ocihaul.cli.invocation import Invocation, is_terminal
-from ocihaul.cli.process import UNREAD, environment_and_home, exit_code
+from ocihaul.cli.process import UNREAD, environment_and_home, exit_code, worst
 from ocihaul.cli.progress import (
     SHORT,
     PlainOutput,
@@ -32,12 +36,13 @@ from ocihaul.cli.run_result import (
     LogOrigin,
     RunCounter,
     RunResult,
+    combined,
     result_text,
     state_of,
 )
 from ocihaul.cli.signals import Stopper, stopping
 from ocihaul.cli.transfer_log import LogOptions, log_options
-from ocihaul.errors import UsageError
+from ocihaul.errors import OcihaulError, TransferCancelled, UsageError
 from ocihaul.events import AnyEvent
 from ocihaul.printing import write_lines
 
@@ -140,9 +145,21 @@ class JsonChannel:
 class TransferRun:
     """A transfer that is under way: its listener, and what is known of its result."""
 
-    def __init__(self, channels: Sequence[LogChannel], stopper: Stopper, origin: LogOrigin) -> None:
-        self._channels = channels
+    def __init__(
+        self,
+        log: "_Log",
+        stopper: Stopper,
+        origin: LogOrigin,
+        *,
+        whole: "TransferRun | None" = None,
+    ) -> None:
+        """`whole` is the run of the command where this is one of several transfers of it."""
+        self._channels = log.channels
+        self.file = log.file
         self._origin = origin
+        self._whole = whole
+        self._results: list[RunResult] = []
+        self._said: BaseException | None = None
         self._began = time.monotonic()
         self._announced: int | None = None
         self.notifier: TransferNotifier | None = None
@@ -190,9 +207,27 @@ class TransferRun:
             channel.notice(text, routine=routine)
 
     def failed(self, error: BaseException) -> None:
-        """Say which error ends it."""
+        """Say which error ends it, once."""
+        if error is self._said:
+            return
+        if self._whole is not None:
+            self._whole._said = error
         for channel in self._channels:
             channel.failed(error)
+
+    def add(self, result: RunResult, *, stopped: bool) -> None:
+        """Take the result of one of its transfers; `stopped`: a signal asked that one to stop."""
+        self._results.append(result)
+        if stopped:
+            self.stop.set()
+
+    def say_failed(self, what: str, error: BaseException) -> None:
+        """Say on stderr why one transfer failed; where stderr is JSON its log has said it."""
+        channel = self._channels[0]
+        if isinstance(channel, TextChannel):
+            reason, hints = summary(error)
+            for line in (f"failed: {what}: {reason}", *hints):
+                channel.notice(line)
 
     def announce(self, code: int) -> None:
         """Say the result on stderr before the answer is printed on stdout.
@@ -206,6 +241,9 @@ class TransferRun:
         """How it ended, as far as it is known now."""
         counter = self.counter
         seconds = time.monotonic() - self._began
+        reason = summary(error)[0] if error is not None else None
+        if self._origin.sources is not None:
+            return combined(self._origin, self._results, code, seconds=seconds, error=reason)
         return RunResult(
             command=self._origin.command,
             object=self._origin.object,
@@ -221,7 +259,7 @@ class TransferRun:
             compared=self.compared,
             files=self.files,
             receipt=self.receipt,
-            reason=summary(error)[0] if error is not None else None,
+            reason=reason,
         )
 
     def result(self, result: RunResult) -> None:
@@ -238,34 +276,89 @@ def run_transfer(
     work: Callable[[TransferRun], int],
     *,
     directory: bool = False,
+    sources: int | None = None,
 ) -> int:
     """Do `work` and say how it ended; returns its exit status, and raises what it raises.
 
-    `target` is the object (`bucket/name`) or the directory that stands in each line.
+    `target` is the object (`bucket/name`) or the directory that stands in each line. With
+    `sources`, `work` makes so many transfers (see `run_several`).
     """
     environ, _ = environment_and_home()
     options = log_options(invocation.given.values, environ)
     invocation.given.errors_as_json = options.stderr_is_json
-    origin = LogOrigin(command, target)
-    report = _report(options, origin, directory=directory)
+    origin, whole = LogOrigin(command, target, sources=sources), invocation.whole
+    report = _report(options, origin, directory=directory) if whole is None else whole.report
     with (
         stopping() as stopper,
-        _channels(invocation, options, origin, report, directory=directory) as channels,
+        _opened(invocation, options, origin, report, directory=directory) as log,
     ):
-        run = TransferRun(channels, stopper, origin)
+        run = TransferRun(log, stopper, origin, whole=whole)
         run.report = report
         error: BaseException | None = None
         try:
-            run.notifier = _notifier(run, options, origin)
-            with _heartbeats(channels, options.interval):
+            run.notifier = whole.notifier if whole else _notifier(run, options, origin)
+            with _heartbeats(log.channels if sources is None else (), options.interval):
                 code = work(run)
         except BaseException as raised:
             error, code = raised, _code_of(raised)
             run.failed(raised)
             raise
         finally:
-            _after(run, run.outcome(code, error), options)
+            result = run.outcome(code, error)
+            if whole is None:
+                _after(run, result, options)
+            else:
+                run.result(result)
+                whole.add(result, stopped=stopper.stop.is_set())
     return code
+
+
+def fail(invocation: Invocation, command: str, target: str, error: Exception) -> int:
+    """Raise `error`, which comes before the transfer, with all that follows a transfer."""
+
+    def work(_: TransferRun) -> int:
+        raise error
+
+    return run_transfer(invocation, command, target, work)
+
+
+_Item = TypeVar("_Item")
+
+
+def run_several(
+    invocation: Invocation,
+    command: str,
+    target: str,
+    items: Sequence[tuple[str, _Item]],
+    transfer: Callable[[Invocation, _Item], int],
+    *,
+    is_of_one: Callable[[OcihaulError], bool],
+) -> int:
+    """Make a transfer of each item (behind what it is called), one after the other.
+
+    Returns the worst exit status. What fails from something of its own (`is_of_one`) does not stop
+    the others; all else is raised.
+    """
+
+    def work(run: TransferRun) -> int:
+        part = replace(invocation, whole=run)
+        codes = []
+        for name, item in items:
+            if run.stop.is_set():
+                raise TransferCancelled(f"stopped before {name}")
+            try:
+                codes.append(transfer(part, item))
+            except OcihaulError as error:
+                if not is_of_one(error):
+                    raise
+                run.say_failed(name, error)
+                codes.append(_code_of(error))
+        failed = sum(map(bool, codes))
+        if failed:
+            run.notice(f"{failed} of {len(codes)} failed; the others are done.")
+        return worst(codes)
+
+    return run_transfer(invocation, command, target, work, sources=len(items))
 
 
 @contextmanager
@@ -335,29 +428,39 @@ def _notifier(
     return notifier
 
 
+@dataclass(frozen=True, slots=True)
+class _Log:
+    """Where a run's lines go; `file` is what its transfers write to, too."""
+
+    channels: Sequence[LogChannel]
+    file: "LogFile | None"
+
+
 @contextmanager
-def _channels(
+def _opened(
     invocation: Invocation,
     options: LogOptions,
     origin: LogOrigin,
     report: "TransferReport | None",
     *,
     directory: bool,
-) -> Iterator[list[LogChannel]]:
+) -> Iterator[_Log]:
     with ExitStack() as stack:
-        channels = [_on_stderr(invocation, options, origin, stack, directory=directory)]
-        if options.file is not None:
+        first = _on_stderr(invocation, options, origin, stack, directory=directory)
+        channels = [first]
+        file = None if invocation.whole is None else invocation.whole.file
+        if file is None and options.file is not None:
             from ocihaul.cli.transfer_log import LogFile
 
-            first = channels[0]
             file = LogFile(options.file, lambda text: first.notice(f"Notice: {text}"))
             stack.callback(file.close)
+        if file is not None:
             channels.append(
                 _in_file(invocation, file, options, origin, report, directory=directory)
             )
         if report is not None and (options.file is None or options.format != "json"):
-            channels.append(report.channel())
-        yield channels
+            channels.append(report.channel(origin, directory=directory))
+        yield _Log(channels, file)
 
 
 def _on_stderr(
@@ -380,7 +483,7 @@ def _on_stderr(
     if debug or options.verbose or (at_terminal and not official):
         quiet_for = 0.0
     kind = DirectoryReporter if directory else Reporter
-    if not can_draw(stderr) or debug or options.quiet:
+    if not can_draw(stderr) or debug or options.quiet or origin.sources is not None:
         screen = PlainOutput(stderr)
         return TextChannel(kind(screen, debug=debug, quiet_for=quiet_for, style=style), style)
     bar = StatusBar(stderr)

@@ -11,7 +11,7 @@ from ocihaul.cli.objects.put_options import piped, reads_stdin
 from ocihaul.cli.output import checksum_verdict, put_answer
 from ocihaul.cli.process import DONE, FAILED
 from ocihaul.cli.prompts import yes_or_no
-from ocihaul.cli.run_result import KEPT_DIFFERENT
+from ocihaul.cli.run_result import KEPT, KEPT_DIFFERENT
 from ocihaul.cli.signals import Stopper
 from ocihaul.cli.transfer_run import TransferRun, run_transfer
 from ocihaul.clock import read_date
@@ -21,7 +21,7 @@ from ocihaul.quantities import time_text
 from ocihaul.storage.values import ObjectSummary
 from ocihaul.transfer.upload.request import IfExists, UploadRequest, UploadResult
 
-KEPT = "The object already exists and was not overwritten"
+SAID_KEPT = "The object already exists and was not overwritten"
 QUESTION = "WARNING: This object already exists. Are you sure you want to overwrite it? [y/N]:"
 
 
@@ -130,8 +130,8 @@ def _exists(
     word: str | None,
 ) -> int:
     if request.existing is IfExists.KEEP:
-        run.state = "kept" if error.same is not False else KEPT_DIFFERENT
-        run.notice(KEPT)
+        run.state = KEPT if error.same is not False else KEPT_DIFFERENT
+        run.notice(SAID_KEPT)
         if error.same:
             run.notice("It is this file: size and checksum are the same.", routine=True)
         else:
