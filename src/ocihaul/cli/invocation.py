@@ -58,8 +58,8 @@ def from_json_option(command: Command) -> Command:
 class Invocation:
     """What was asked for. `options` go by parameter names: command line, document, rc file.
 
-    `settings` finds profile, endpoint and the rest; it raises ConfigError and UsageError. `whole` is
-    the run of the command where this is one of several transfers of it.
+    `settings` finds profile, endpoint and the rest; it raises ConfigError and UsageError.
+    `whole` is the run of the command where this is one of several transfers of it.
     """
 
     options: Mapping[str, Any] = field(repr=False)

@@ -159,7 +159,8 @@ class TransferRun:
         self._origin = origin
         self._whole = whole
         self._results: list[RunResult] = []
-        self._said: BaseException | None = None
+        #: The error that one of its transfers has said.
+        self.said: BaseException | None = None
         self._began = time.monotonic()
         self._announced: int | None = None
         self.notifier: TransferNotifier | None = None
@@ -208,10 +209,10 @@ class TransferRun:
 
     def failed(self, error: BaseException) -> None:
         """Say which error ends it, once."""
-        if error is self._said:
+        if error is self.said:
             return
         if self._whole is not None:
-            self._whole._said = error
+            self._whole.said = error
         for channel in self._channels:
             channel.failed(error)
 

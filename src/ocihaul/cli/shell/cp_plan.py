@@ -40,8 +40,9 @@ def plan(paths: Sequence[str], *, recursive: bool) -> Iterator[Copy | Refused]:
             f"cp {into}: there is no target",
             hint="Name what to copy, and where to: cp SOURCE TARGET",
         )
-    if not into:  # a variable without a value
-        raise UsageError("cp: the target is an empty text", hint="Name a file or directory.")
+    for end, path in (*(("source", each) for each in sources), ("target", into)):
+        if not path:  # a variable without a value, which Path takes for the directory we are in
+            raise UsageError(f"cp: the {end} is an empty text", hint="Name a file or directory.")
     target = ObjectUri.parse(into) if is_uri(into) else into
     if len(sources) > 1 and not _is_directory(target):
         raise UsageError(
@@ -91,9 +92,7 @@ def _copy(source: str | ObjectUri, target: str | ObjectUri, *, recursive: bool) 
 
 
 def _check_path(source: str | ObjectUri) -> None:
-    """Raise UsageError for a path that is none, and a source that is not there."""
-    if not source:  # which Path takes for the directory we are in
-        raise UsageError("cp: the source is an empty text", hint="Name a file or directory.")
+    """Raise UsageError for a source that is not there."""
     if not isinstance(source, str) or source == STREAM:
         return
     try:
