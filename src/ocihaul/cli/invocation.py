@@ -84,9 +84,9 @@ class Invocation:
 
     def answer(self, data: object) -> None:
         """Print the answer on stdout as the person wants to see it."""
-        from ocihaul.cli.output import EMPTY_RESULT, print_view
+        from ocihaul.cli.output import EMPTY_RESULT, columns_of, print_view
 
-        text = self.view.render(data)
+        text = self.view.render(data, columns=columns_of(self.stdout))
         if text is None:
             self.tell(EMPTY_RESULT)
         else:

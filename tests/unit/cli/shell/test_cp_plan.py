@@ -42,7 +42,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def planned(words: str) -> list[str]:
     copies = plan([word for word in words.split() if word != "-r"], recursive="-r" in words.split())
     return [
-        f"{each.source} {each.target if isinstance(each, Copy) else each.error.message}" for each in copies
+        f"{each.source} {each.target if isinstance(each, Copy) else each.error.message}"
+        for each in copies
     ]
 
 
