@@ -1,6 +1,7 @@
 """`ocihaul cp`, `rm`, `ls` and `du` of several names: one that fails does not stop the others."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -225,3 +226,62 @@ def test_a_folder_that_is_an_object_is_removed_where_it_is_empty(w: World) -> No
     missing = ocihaul(w, "rm", "-f", "oci://backups/folder/")
     assert (missing.code, "there is no such object" in missing.err) == (1, True), missing.err
     assert len(w.oci.object_names("backups")) == 3
+
+
+def test_hints_speak_of_addresses_and_name_what_failed_once(w: World) -> None:
+    files(w, f=3)
+    for words in (
+        ("ls", "oci://none/x"),
+        ("du", "oci://backups@wrong"),
+        ("rm", "-f", "oci://none/x"),
+        ("cp", "f", "oci://none/"),
+        ("cp", "oci://backups/none", "x"),
+        ("cp", "f", "f2", "oci://none/", "--log-file", "f.log"),
+    ):
+        done = ocihaul(w, *words)
+        assert done.code == 1, words
+        assert not re.search(r"--(bucket-)?name|--namespace", done.err), done.err
+        assert "namespace" in done.err
+    assert "--bucket-name" not in (w.home / "f.log").read_text()
+    lists = ocihaul(w, "ls", "oci://backups/none", "oci://backups")
+    assert lists.err.count("oci://backups/none") == 1
+    other = ocihaul(w, "os", "object", "list", "-bn", "none", "-ns", "ns1")
+    assert "--bucket-name" in other.err
+
+
+@pytest.mark.parametrize("name", ["a b", "new\nline", "../up", "/lead", "esc\x1b[31m", "{x}", "-"])
+def test_names_of_any_kind_go_there_and_back(w: World, name: str) -> None:
+    source = w.file(9, "source")
+    into = w.home / "into"
+    into.mkdir()
+    up = ocihaul(w, "cp", "source", f"oci://backups/{name}")
+    assert (up.code, w.oci.object_names("backups")) == (0, [name]), up.err
+    for command in ("ls", "du"):
+        listed = ocihaul(w, command, f"oci://backups/{name}")
+        assert (listed.code, listed.out.count("\n"), "\x1b" in listed.out) == (0, 1, False)
+    down = ocihaul(w, "cp", f"oci://backups/{name}", "into/")
+    assert down.code == 0, down.err
+    assert [each.name for each in into.iterdir()] == [name.rpartition("/")[2]]
+    assert (into / name.rpartition("/")[2]).read_bytes() == source.read_bytes()
+    assert ocihaul(w, "rm", "-f", f"oci://backups/{name}").code == 0
+    assert w.oci.object_names("backups") == []
+
+
+def test_a_local_name_that_is_not_utf8_is_said_and_can_be_named(w: World) -> None:
+    name = "n\udcff\udcfe"
+    (w.home / name).write_text("x")
+    files(w, f=3)
+    done = ocihaul(w, "cp", name, "f", "oci://backups/")
+    assert (done.code, "is not valid UTF-8" in done.err) == (1, True), done.err
+    assert w.oci.object_names("backups") == ["f"]
+    assert "--name" not in done.err
+    assert ocihaul(w, "cp", name, "oci://backups/named").code == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_cannot_be_read_is_said(w: World) -> None:
+    files(w, f=3, secret=3)
+    (w.home / "secret").chmod(0)
+    done = ocihaul(w, "cp", "secret", "f", "oci://backups/")
+    assert (done.code, w.oci.object_names("backups")) == (1, ["f"]), done.err
+    assert "failed: secret: " in done.err

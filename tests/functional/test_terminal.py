@@ -170,7 +170,9 @@ def test_finding_d12_a_table_fits_the_terminal(tmp_path: Path, columns: int, wha
         w.upload(source, name=name)
         words = ("os", what, "list", "-ns", w.oci.namespace, "--output", "table")
         more = (
-            ("--compartment-id", "ocid1.tenancy.oc1..x") if what == "bucket" else ("-bn", "backups")
+            ("--compartment-id", "ocid1.tenancy.oc1..emulated")
+            if what == "bucket"
+            else ("-bn", "backups")
         )
         argv = (*words, *more, "--auth", "security_token")
         with at_terminal(w, columns, *argv) as terminal:

@@ -59,7 +59,8 @@ class Invocation:
     """What was asked for. `options` go by parameter names: command line, document, rc file.
 
     `settings` finds profile, endpoint and the rest; it raises ConfigError and UsageError.
-    `whole` is the run of the command where this is one of several transfers of it.
+    `whole` is the run of the command where this is one of several transfers of it. `reword` puts
+    the hints of an error into the command's own words, where it has others than flags.
     """
 
     options: Mapping[str, Any] = field(repr=False)
@@ -71,6 +72,7 @@ class Invocation:
     stdout: TextIO
     stderr: TextIO
     whole: "TransferRun | None" = field(default=None, repr=False)
+    reword: Callable[[BaseException], None] = field(default=lambda _: None, repr=False)
 
     def notices(self, settings: "Settings") -> list[str]:
         """What has to be said before the work begins."""

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ocihaul.cli import compat
 from ocihaul.cli.directories.progress import DirectoryReporter
-from ocihaul.cli.error_text import error_fields, summary
+from ocihaul.cli.error_text import error_fields, failure_lines, summary
 from ocihaul.cli.event_text import LineStyle
 from ocihaul.cli.invocation import Invocation, is_terminal
-from ocihaul.cli.process import UNREAD, environment_and_home, exit_code, worst
+from ocihaul.cli.process import UNREAD, code_of_one, environment_and_home, exit_code, worst
 from ocihaul.cli.progress import (
     SHORT,
     PlainOutput,
@@ -226,8 +226,7 @@ class TransferRun:
         """Say on stderr why one transfer failed; where stderr is JSON its log has said it."""
         channel = self._channels[0]
         if isinstance(channel, TextChannel):
-            reason, hints = summary(error)
-            for line in (f"failed: {what}: {reason}", *hints):
+            for line in failure_lines(what, error):
                 channel.notice(line)
 
     def announce(self, code: int) -> None:
@@ -302,6 +301,7 @@ def run_transfer(
                 code = work(run)
         except BaseException as raised:
             error, code = raised, _code_of(raised)
+            invocation.reword(raised)
             run.failed(raised)
             raise
         finally:
@@ -353,7 +353,7 @@ def run_several(
                 if not is_of_one(error):
                     raise
                 run.say_failed(name, error)
-                codes.append(_code_of(error))
+                codes.append(code_of_one(_code_of(error)))
         failed = sum(map(bool, codes))
         if failed:
             run.notice(f"{failed} of {len(codes)} failed; the others are done.")

@@ -15,7 +15,7 @@ from ocihaul.cli.invocation import Invocation, client_at_work, settle
 from ocihaul.cli.options import ParallelCount, PartSize
 from ocihaul.cli.process import DONE, FAILED, worst
 from ocihaul.cli.shell.cp_plan import STREAM, Copy, Refused, plan
-from ocihaul.cli.shell.several import is_of_one
+from ocihaul.cli.shell.several import is_of_one, run_command
 from ocihaul.cli.shell.uri import SCHEME, ObjectUri, is_uri
 from ocihaul.errors import OcihaulError, ServiceError, TransferCancelled, UsageError
 
@@ -42,7 +42,7 @@ def cp(context: click.Context, /, **options: Any) -> None:
     service copies, and it is waited for.
     """
 
-    raise click.exceptions.Exit(run(settle(context, options, command=("cp",))))
+    raise click.exceptions.Exit(run_command(settle(context, options, command=("cp",)), run))
 
 
 _Item = TypeVar("_Item")

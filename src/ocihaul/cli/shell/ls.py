@@ -9,7 +9,7 @@ import click
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, client_at_work, is_terminal, settle
 from ocihaul.cli.process import DONE, FAILED, worst
-from ocihaul.cli.shell.several import for_each, is_of_one
+from ocihaul.cli.shell.several import for_each, is_of_one, run_command
 from ocihaul.cli.shell.uri import ObjectUri, entries_in, look, look_at_folder, objects_below
 from ocihaul.errors import OcihaulError, ServiceError, TransferCancelled, UsageError
 from ocihaul.quantities import size_text, time_text
@@ -38,7 +38,7 @@ def ls(context: click.Context, /, **options: Any) -> None:
     What has a "/" behind the prefix is shown once, as a directory. Times are local.
     """
     invocation = settle(context, options, command=("ls",))
-    raise click.exceptions.Exit(_run_ls(invocation, _listed))
+    raise click.exceptions.Exit(run_command(invocation, lambda it: _run_ls(it, _listed)))
 
 
 @click.command("du", context_settings=_HELP)
@@ -53,7 +53,7 @@ def du(context: click.Context, /, **options: Any) -> None:
     Only objects count: not older versions, and not the parts of unfinished uploads (see uploads).
     """
     invocation = settle(context, options, command=("du",))
-    raise click.exceptions.Exit(_run_ls(invocation, _used))
+    raise click.exceptions.Exit(run_command(invocation, lambda it: _run_ls(it, _used)))
 
 
 _Lines = Callable[["Client", ObjectUri, Invocation], Iterator[str]]
@@ -144,7 +144,7 @@ def rm(context: click.Context, /, **options: Any) -> None:
     It asks before it deletes. Where the bucket keeps versions, they stay.
     """
     invocation = settle(context, options, command=("rm",))
-    raise click.exceptions.Exit(_run_rm(invocation))
+    raise click.exceptions.Exit(run_command(invocation, _run_rm))
 
 
 def _run_rm(invocation: Invocation) -> int:

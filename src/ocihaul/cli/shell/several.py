@@ -2,10 +2,11 @@
 
 import errno
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
-from ocihaul.cli.error_text import summary
+from ocihaul.cli.error_text import failure_lines
 from ocihaul.cli.invocation import Invocation
-from ocihaul.cli.process import exit_code, worst
+from ocihaul.cli.process import chain, code_of_one, exit_code, worst
 from ocihaul.cli.shell.uri import ObjectUri
 from ocihaul.errors import (
     ConfigError,
@@ -50,6 +51,38 @@ def is_of_one(error: OcihaulError, *, one_bucket: bool = True) -> bool:
     return not isinstance(error, _OF_ALL)
 
 
+#: Parameters, as hints name them, by what an address has for them.
+_IN_ADDRESS = {
+    "`bucket`": "the bucket",
+    "`namespace`": "the namespace",
+    "another `name`": "a name at the end of the target",
+    "`name`": "the object's name",
+}
+_NOT_FOUND = "Check the bucket and the namespace in the address, and `region`."
+
+
+def in_address_words(error: BaseException) -> None:
+    """Let the hints of an error speak of addresses: these commands have no flags for names."""
+    for link in chain(error):
+        if not isinstance(link, OcihaulError):
+            continue
+        hint = link.hint or ""
+        if not hint and isinstance(link, ServiceError) and link.status == 404:
+            hint = _NOT_FOUND
+        for parameter, words in _IN_ADDRESS.items():
+            hint = hint.replace(parameter, words)
+        link.hint = hint.split("\n") if hint else None
+
+
+def run_command(invocation: Invocation, run: Callable[[Invocation], int]) -> int:
+    """Run one of these commands; its errors are in the words of addresses."""
+    try:
+        return run(replace(invocation, reword=in_address_words))
+    except OcihaulError as error:
+        in_address_words(error)
+        raise
+
+
 def for_each(
     invocation: Invocation, uris: Iterable[ObjectUri], work: Callable[[ObjectUri], int]
 ) -> int:
@@ -68,7 +101,7 @@ def for_each(
         except OcihaulError as error:
             if not is_of_one(error, one_bucket=len({(u.namespace, u.bucket) for u in every}) == 1):
                 raise
-            reason, hints = summary(error)
-            invocation.tell(f"failed: {uri}: {reason}", *hints)
-            codes.append(exit_code(error))
+            in_address_words(error)
+            invocation.tell(*failure_lines(str(uri), error))
+            codes.append(code_of_one(exit_code(error)))
     return worst(codes)

@@ -38,7 +38,7 @@ class ObjectUri:
         if not is_uri(text) or not bucket or (at and not namespace):
             hint = (
                 None
-                if is_uri(text)
+                if is_uri(text) or not text
                 else f"Write it as {SCHEME}{text.removeprefix('oci:').lstrip('/')}"
             )
             raise UsageError(f"{text!r} is no address of an object ({_FORM})", hint=hint)
