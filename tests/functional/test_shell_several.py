@@ -139,6 +139,15 @@ def test_the_text_log_ends_with_the_result_of_the_command(w: World) -> None:
     assert sum("there is no such file" in line for line in text) == 1
 
 
+def test_the_token_is_said_once_and_the_devices_hint_is_cps(w: World) -> None:
+    names = files(w, a=1000, b=2000)
+    done = ocihaul(w, "cp", "missing", *names, "/dev/null", "oci://backups/", "--verbose")
+    assert done.code == 1
+    assert done.err.count("session token 1") == 1
+    assert "cat /dev/null | ocihaul cp - " in done.err
+    assert "--file" not in done.err
+
+
 def test_what_cannot_begin_is_told_too(w: World) -> None:
     for number, words in enumerate(
         [("missing", "oci://backups/"), ("-r", "oci://backups/none/", "here")], 1

@@ -120,7 +120,7 @@ def combined(
         state = KEPT_DIFFERENT
     elif code == DONE and states == {KEPT}:
         state = KEPT
-    reasons = [f"{each.object}: {each.reason or each.state}" for each in failed]
+    reasons = [_reason(each) for each in failed]
     if error is not None and not any(each.reason == error for each in failed):
         reasons.append(error)
     return RunResult(
@@ -138,6 +138,11 @@ def combined(
         files=files,
         reason="; ".join(reasons) or None,
     )
+
+
+def _reason(result: RunResult) -> str:
+    reason = result.reason or result.state
+    return reason if reason.startswith(f"{result.object}:") else f"{result.object}: {reason}"
 
 
 def _added(results: Sequence[RunResult]) -> FileCounts:

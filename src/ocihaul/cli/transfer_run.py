@@ -43,7 +43,7 @@ from ocihaul.cli.run_result import (
 from ocihaul.cli.signals import Stopper, stopping
 from ocihaul.cli.transfer_log import LogOptions, log_options
 from ocihaul.errors import OcihaulError, TransferCancelled, UsageError
-from ocihaul.events import AnyEvent
+from ocihaul.events import AnyEvent, TokenChanged
 from ocihaul.printing import write_lines
 
 if TYPE_CHECKING:
@@ -159,7 +159,8 @@ class TransferRun:
         self._origin = origin
         self._whole = whole
         self._results: list[RunResult] = []
-        #: The error that one of its transfers has said.
+        #: What one of its transfers has said: with which token it begins, and its error.
+        self.token_said = False
         self.said: BaseException | None = None
         self._began = time.monotonic()
         self._announced: int | None = None
@@ -197,6 +198,8 @@ class TransferRun:
     def __call__(self, event: AnyEvent) -> None:
         """Take one event, from any thread."""
         self.counter(event)
+        if self._whole is not None and isinstance(event, TokenChanged):
+            self._whole.token_said = True
         if self.notifier is not None:
             self.notifier(event)
         for channel in self._channels:
@@ -476,8 +479,12 @@ def _on_stderr(
     if options.stderr_is_json:
         return _json(lambda line: write_lines(stderr, [line]), origin, directory=directory)
     official = compat.is_official()
+    whole = invocation.whole
     style = LineStyle(
-        object="" if official else origin.object, verbose=options.verbose, quiet=options.quiet
+        object="" if official else origin.object,
+        verbose=options.verbose,
+        quiet=options.quiet,
+        again=whole is not None and whole.token_said,
     )
     at_terminal = is_terminal(stderr)
     quiet_for = math.inf if official else SHORT

@@ -58,11 +58,14 @@ _IN_ADDRESS = {
     "another `name`": "a name at the end of the target",
     "`name`": "the object's name",
 }
+#: The same in the texts of `os object put` and `get`.
+_FLAG = "--file: "
+_PIPE, _OWN_PIPE = "ocihaul os object put --file - …", "ocihaul cp - …"
 _NOT_FOUND = "Check the bucket and the namespace in the address, and `region`."
 
 
 def in_address_words(error: BaseException) -> None:
-    """Let the hints of an error speak of addresses: these commands have no flags for names."""
+    """Let an error speak of addresses and paths: these commands have no flags for names."""
     for link in chain(error):
         if not isinstance(link, OcihaulError):
             continue
@@ -71,6 +74,8 @@ def in_address_words(error: BaseException) -> None:
             hint = _NOT_FOUND
         for parameter, words in _IN_ADDRESS.items():
             hint = hint.replace(parameter, words)
+        hint = hint.replace(_PIPE, _OWN_PIPE)
+        link.message = link.message.removeprefix(_FLAG)
         link.hint = hint.split("\n") if hint else None
 
 

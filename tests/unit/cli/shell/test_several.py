@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from ocihaul.cli.shell.several import is_of_one
+from ocihaul.cli.error_text import error_text, failure_lines
+from ocihaul.cli.shell.several import in_address_words, is_of_one
 from ocihaul.errors import (
     ConfigError,
     LocalFileError,
@@ -16,6 +17,7 @@ from ocihaul.errors import (
     SourceError,
     SpoolError,
     TransferCancelled,
+    UsageError,
 )
 
 
@@ -69,3 +71,24 @@ def test_what_is_about_all(error: OcihaulError) -> None:
 
 def test_a_bucket_that_is_missing_is_about_one_where_there_are_several() -> None:
     assert is_of_one(answered(404, "BucketNotFound"), one_bucket=False)
+
+
+def test_errors_speak_of_addresses_and_paths() -> None:
+    inner = UsageError("--file: f cannot be read", hint=["Check `bucket`, `namespace`.", "Second."])
+    error = OcihaulError("outer", hint="check `name` and `region`")
+    error.__cause__ = inner
+    in_address_words(error)
+    assert (inner.message, inner.hint) == (
+        "f cannot be read",
+        "Check the bucket, the namespace.\nSecond.",
+    )
+    assert error.hint == "check the object's name and `region`"
+    missing = answered(404, "")
+    in_address_words(missing)
+    assert "the bucket and the namespace in the address, and --region" in error_text(missing)
+
+
+def test_what_has_failed_is_named_once() -> None:
+    assert failure_lines("a", OcihaulError("a: no", hint="h")) == ["failed: a: no", "h"]
+    assert failure_lines("a", OcihaulError("a is no")) == ["failed: a is no"]
+    assert failure_lines("a", OcihaulError("about: no")) == ["failed: a: about: no"]
