@@ -161,3 +161,31 @@ def test_in_the_background_no_bar_is_drawn_over_what_is_typed(tmp_path: Path) ->
             terminal.type(f"clear; {words}\r")
             terminal.wait_for(lambda: bars.most == 1)
             terminal.wait_for(lambda: "RESULT done" in terminal.text())
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+@pytest.mark.parametrize("what", ["bucket", "object"])
+def test_finding_d12_a_table_fits_the_terminal(tmp_path: Path, columns: int, what: str) -> None:
+    with make_world(tmp_path) as w:
+        source = w.file(1000)
+        name = "2026/11/" + "a-long-name-" * 5 + "日本語.tar"
+        w.upload(source, name=name)
+        words = ("os", what, "list", "-ns", w.oci.namespace, "--output", "table")
+        more = (
+            ("--compartment-id", "ocid1.tenancy.oc1..emulated")
+            if what == "bucket"
+            else ("-bn", "backups")
+        )
+        argv = (*words, *more, "--auth", "security_token")
+        with at_terminal(w, columns, *argv) as terminal:
+            assert terminal.wait() == 0, terminal.text()
+            lines = [row for row in terminal.text().splitlines() if row[:1] in {"+", "|"}]
+        piped = w.run(*argv)
+    # A line that is broken by the terminal has its border within the next one.
+    assert lines
+    assert all(row[0] == row[-1] for row in lines), terminal.text()
+    text = "".join(row.split("|")[-2].strip() for row in lines if row[0] == "|")
+    wanted = name if what == "object" else "backups"
+    assert wanted in text.replace(" ", "")
+    assert max(map(len, piped.out.splitlines())) > 90
+    assert wanted in piped.out

@@ -69,6 +69,13 @@ def summary(error: BaseException) -> tuple[str, list[str]]:
     return "; ".join(reasons), list(dict.fromkeys(hints))
 
 
+def failure_lines(what: str, error: BaseException) -> list[str]:
+    """What is said of one of several that has failed: why, and the hints."""
+    reason, hints = summary(error)
+    named = reason.startswith((f"{what}:", f"{what} "))
+    return [f"failed: {reason}" if named else f"failed: {what}: {reason}", *hints]
+
+
 def error_fields(error: BaseException, *, now: datetime | None = None) -> dict[str, object]:
     """The same for a JSON log: `service` has the official CLI's keys where the service answered."""
     reason, hints = summary(error)

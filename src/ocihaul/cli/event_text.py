@@ -60,12 +60,14 @@ class LineStyle:
     """How lines are written: `object` stands behind the time of each, such as `bucket/name`.
 
     Without one, what is quoted from the official CLI has no time either. `verbose` says each
-    retry, part and file; `quiet` only what needs a person.
+    retry, part and file; `quiet` only what needs a person. `again`: another transfer of the same
+    command has said with which token it begins.
     """
 
     object: str = ""
     verbose: bool = False
     quiet: bool = False
+    again: bool = False
 
     @property
     def label(self) -> str:
@@ -82,6 +84,8 @@ class EventFormatter:
     label: str = ""
     #: Say each part, file and retry, however many there are.
     verbose: bool = False
+    #: Leave out with which token it begins.
+    again: bool = False
     _said: dict[str, float] = field(default_factory=dict)
     _held_back: dict[str, int] = field(default_factory=dict)
     _rejected: int = -1
@@ -123,7 +127,7 @@ class EventFormatter:
             if event.generation <= self._rejected:
                 return False
             self._rejected = event.generation
-        return True
+        return not (self.again and isinstance(event, TokenChanged) and event.source == "start")
 
     def stamped(self, text: str, now: float) -> str:
         """`text` with the local time before it."""

@@ -22,6 +22,7 @@ from ocihaul.events import AnyEvent, TokenChanged
 if TYPE_CHECKING:
     # They cost time at start-up, which `--help` and other commands need not spend.
     from ocihaul.cli.output import View
+    from ocihaul.cli.transfer_run import TransferRun
     from ocihaul.client import Client
     from ocihaul.config import Settings
     from ocihaul.storage.client import StorageClient
@@ -58,6 +59,8 @@ class Invocation:
     """What was asked for. `options` go by parameter names: command line, document, rc file.
 
     `settings` finds profile, endpoint and the rest; it raises ConfigError and UsageError.
+    `whole` is the run of the command where this is one of several transfers of it. `reword` puts
+    the hints of an error into the command's own words, where it has others than flags.
     """
 
     options: Mapping[str, Any] = field(repr=False)
@@ -68,6 +71,8 @@ class Invocation:
     stdin: TextIO
     stdout: TextIO
     stderr: TextIO
+    whole: "TransferRun | None" = field(default=None, repr=False)
+    reword: Callable[[BaseException], None] = field(default=lambda _: None, repr=False)
 
     def notices(self, settings: "Settings") -> list[str]:
         """What has to be said before the work begins."""
@@ -81,9 +86,9 @@ class Invocation:
 
     def answer(self, data: object) -> None:
         """Print the answer on stdout as the person wants to see it."""
-        from ocihaul.cli.output import EMPTY_RESULT, print_view
+        from ocihaul.cli.output import EMPTY_RESULT, columns_of, print_view
 
-        text = self.view.render(data)
+        text = self.view.render(data, columns=columns_of(self.stdout))
         if text is None:
             self.tell(EMPTY_RESULT)
         else:

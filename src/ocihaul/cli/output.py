@@ -3,20 +3,25 @@
 What belongs here: choosing and shaping the data. Exit codes do not. A table is drawn of plain
 characters, as the official CLI draws it: a list of objects gets a column for each key that occurs
 in any of them, in alphabetical order; what has no keys gets columns called Column1, Column2 …
+At a terminal that is too narrow for it cells are folded, or each row becomes a table of its own;
+no character is lost, and what is no terminal gets the table as it is.
 """
 
 import json
+import os
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any, TextIO
 
+from ocihaul.cli.process import mimics_official_cli
 from ocihaul.errors import UsageError
 from ocihaul.printable import one_line
 from ocihaul.printing import write_answer, write_raw
 from ocihaul.quantities import time_text
+from ocihaul.redaction import mask_held
 
 #: The headers that the official CLI shows after `object put`.
 PUT_HEADERS = frozenset(
@@ -53,8 +58,11 @@ class View:
         """Whether the text is the data's JSON and nothing else."""
         return self.output == "json" and self.query is None
 
-    def render(self, data: object) -> str | None:
-        """The text for `data`; None when a query left nothing of it."""
+    def render(self, data: object, *, columns: int | None = None) -> str | None:
+        """The text for `data`; None when a query left nothing of it.
+
+        A table has at most so many `columns`, where it can be done at all.
+        """
         if self.query is not None:
             data = _searched(self.query, data)
             if data is None:
@@ -62,7 +70,7 @@ class View:
         elif self.output == "table" and isinstance(data, Mapping) and "data" in data:
             data = data["data"]
         if self.output == "table":
-            return table_text(data)
+            return table_text(data, columns=columns)
         if self.raw and isinstance(data, str):
             return data  # as it is: see `print_view`
         return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False)
@@ -104,6 +112,16 @@ def print_view(stream: TextIO, view: View, text: str) -> None:
         write_raw(stream, text)
     else:
         write_answer(stream, [text, "\n"])
+
+
+def columns_of(stream: TextIO) -> int | None:
+    """The columns of a terminal for which a table is made to fit; None where that is not wanted."""
+    try:
+        if mimics_official_cli() or not stream.isatty():
+            return None
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):  # closed, or no file at all
+        return None
 
 
 def put_answer(headers: Mapping[str, str]) -> dict[str, str]:
@@ -167,49 +185,122 @@ def _compiled(query: str) -> Any:
         ) from None
 
 
-def table_text(data: object) -> str:
-    """The table for `data`, or the sentence that the official CLI says where there is none."""
+def table_text(data: object, *, columns: int | None = None) -> str:
+    """The table for `data`, or the sentence that the official CLI says where there is none.
+
+    With `columns` it is made to fit.
+    """
     if isinstance(data, str):
-        return _draw([["Column1"], [data]])
+        return _draw([["Column1"], [data]], columns)
     if isinstance(data, Mapping):
         keys = sorted(data)
-        return _draw([keys, [data[key] for key in keys]])
+        return _draw([keys, [data[key] for key in keys]], columns)
     if isinstance(data, list):
-        return _list(data)
+        return _list(data, columns)
     return f"Table format not supported for operation return type: {data}"
 
 
-def _list(data: list[object]) -> str:
+def _list(data: list[object], columns: int | None) -> str:
     if not data:
         return "Command returned empty list, no table to display."
     rows = [item for item in data if isinstance(item, Mapping)]
     if len(rows) == len(data):
         keys = sorted({key for row in rows for key in row})
-        return _draw([keys, *([row.get(key, "") for key in keys] for row in rows)])
+        return _draw([keys, *([row.get(key, "") for key in keys] for row in rows)], columns)
     lists = [item for item in data if isinstance(item, list)]
     if len(lists) == len(data):
         width = max(len(item) for item in lists)
-        return _draw([[f"Column{number}" for number in range(1, width + 1)], *lists])
-    return _draw([["Column1"], *([item] for item in data)])
+        return _draw([[f"Column{number}" for number in range(1, width + 1)], *lists], columns)
+    return _draw([["Column1"], *([item] for item in data)], columns)
 
 
-def _draw(rows: Sequence[Sequence[object]]) -> str:
-    columns = max(len(row) for row in rows)
+_Rows = Sequence[Sequence[str]]
+
+#: Columns that a folded cell has at least, and lines at most; else each row is a table of its own.
+_NARROWEST, _MOST_LINES = 12, 3
+
+
+def _draw(rows: Sequence[Sequence[object]], columns: int | None) -> str:
+    count = max(len(row) for row in rows)
     # A cell is one line, whatever its text: a name with a line break must not look like a row.
-    cells = [[one_line(str(cell)) for cell in row] + [""] * (columns - len(row)) for row in rows]
-    widths = [max(_width(row[i]) for row in cells) for i in range(columns)]
+    cells = [[one_line(str(cell)) for cell in row] + [""] * (count - len(row)) for row in rows]
+    widths = [max(_width(row[i]) for row in cells) for i in range(count)]
+    room = None if columns is None else columns - _borders(count)
+    if room is None or sum(widths) <= room:
+        return _table([cells[:1], cells[1:]], widths)
+    # A secret would not be found any more once it is in two lines.
+    cells = [[mask_held(cell, answer=True) for cell in row] for row in cells]
+    folded = _folded_widths(widths, room)
+    if folded is None:
+        return _records(cells, _borders(2), columns or 0)
+    return _table([[row] for row in cells], folded)
+
+
+def _borders(count: int) -> int:
+    """Columns of a table that are no cell's."""
+    return 3 * count + 1
+
+
+def _folded_widths(widths: Sequence[int], room: int) -> list[int] | None:
+    """Widths that fit, the widest columns narrowed; None where too little of them is left."""
+    fitting = (c for c in range(room, 0, -1) if sum(min(width, c) for width in widths) <= room)
+    most = next(fitting, 0)
+    if most < min(_NARROWEST, max(widths)) or max(widths) > most * _MOST_LINES:
+        return None
+    left = room - sum(min(width, most) for width in widths)
+    found = []
+    for width in widths:
+        more = min(left, max(0, width - most))
+        found.append(min(width, most) + more)
+        left -= more
+    return found
+
+
+def _records(cells: _Rows, borders: int, columns: int) -> str:
+    """Each row as lines of key and value."""
+    keys, *body = cells
+    of_key = min(max(map(_width, keys)), max(2, (columns - borders) // 2))
+    values = max((_width(cell) for row in body for cell in row), default=0)
+    widths = [of_key, max(2, min(values, columns - borders - of_key))]
+    return _table([list(zip(keys, row, strict=True)) for row in body], widths)
+
+
+def _table(groups: Sequence[_Rows], widths: Sequence[int]) -> str:
+    """Groups of rows with a rule between them."""
     rule = "+" + "+".join("-" * (width + 2) for width in widths) + "+"
-    if not columns:
+    if not widths:
         rule = "++"
-    head, *body = (_row(row, widths) for row in cells)
-    return "\n".join([rule, head, rule, *body, rule])
+    lines = [rule]
+    for group in groups:
+        lines += [line for row in group for line in _row_lines(row, widths)]
+        lines.append(rule)
+    return "\n".join(lines)
 
 
-def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = [
-        f" {text}{' ' * (width - _width(text))} " for text, width in zip(cells, widths, strict=True)
-    ]
-    return "|" + "|".join(padded) + "|"
+def _row_lines(cells: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
+    folded = [_folded(text, width) for text, width in zip(cells, widths, strict=True)]
+    for number in range(max(map(len, folded), default=1)):
+        texts = [lines[number] if number < len(lines) else "" for lines in folded]
+        padded = [
+            f" {text}{' ' * (width - _width(text))} "
+            for text, width in zip(texts, widths, strict=True)
+        ]
+        yield "|" + "|".join(padded) + "|"
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """A text as lines of at most `width` columns; no character is lost."""
+    if _width(text) <= width:
+        return [text]
+    lines, taken = [""], 0
+    for character in text:
+        wide = _width(character)
+        if taken + wide > width:
+            lines.append("")
+            taken = 0
+        lines[-1] += character
+        taken += wide
+    return lines
 
 
 def _width(text: str) -> int:

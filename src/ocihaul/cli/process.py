@@ -135,6 +135,11 @@ def worst(codes: "Iterable[int]") -> int:
     return next((code for code in (FAILED, RESUMABLE) if code in rest), max(rest, default=DONE))
 
 
+def code_of_one(code: int) -> int:
+    """The status of one of several that has failed: the command line was good for the others."""
+    return FAILED if code == USAGE else code
+
+
 def exit_code(error: BaseException) -> int:
     """The status for `error`; what chained it counts where it was a request to stop."""
     from ocihaul.errors import OcihaulError, TransferCancelled, UsageError

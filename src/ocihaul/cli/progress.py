@@ -104,7 +104,7 @@ class Reporter:
         self._debug = debug
         self._monotonic = monotonic
         self._now = now
-        self._speaker = EventFormatter(label=style.label, verbose=style.verbose)
+        self._speaker = EventFormatter(label=style.label, verbose=style.verbose, again=style.again)
         self._lock = threading.Lock()  # guards all below, and the speaker's memory
         self._token = TokenLife()
         self._progress: TransferProgress | None = None

@@ -317,12 +317,14 @@ class TransferReport:
         self._reader = LogReader(since=local_time(time.time()) - timedelta(days=_DAYS))
         self._lines = JsonLog(self._add, origin, directory=directory)
 
-    def channel(self) -> "JsonChannel":
-        """Where there is no JSON log: lines of its own."""
+    def channel(self, origin: "LogOrigin", *, directory: bool) -> "JsonChannel":
+        """Where there is no JSON log: lines of its own, for each transfer."""
+        from ocihaul.cli.transfer_log import JsonLog
         from ocihaul.cli.transfer_run import JsonChannel
 
-        self._lines.begin()
-        return JsonChannel(self._lines)
+        lines = JsonLog(self._add, origin, directory=directory)
+        lines.begin()
+        return JsonChannel(lines)
 
     def beside(self, write: Callable[[str], None]) -> Callable[[str], None]:
         """Write lines of a JSON log, and hear them: to make them twice would cost twice."""

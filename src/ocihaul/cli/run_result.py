@@ -4,7 +4,7 @@ import contextlib
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,19 +22,24 @@ from ocihaul.events import (
 )
 from ocihaul.quantities import duration_text, size_text
 
-#: An object existed and stays as it is; it is not the file.
+#: An object existed and stays as it is; it is this file or may be it, or is not.
+KEPT = "kept"
 KEPT_DIFFERENT = "kept-different"
-#: The states there are. `kept`: the object existed and stays as it is; `partial`: files failed.
-STATES = ("done", "kept", KEPT_DIFFERENT, "partial", "failed", "resumable", "interrupted")
+#: The states there are; `partial`: files failed.
+STATES = ("done", KEPT, KEPT_DIFFERENT, "partial", "failed", "resumable", "interrupted")
 
 
 @dataclass(frozen=True, slots=True)
 class LogOrigin:
-    """What each line of one transfer says of it; `run` tells it from all other runs."""
+    """What each line of one transfer says of it; `run` tells it from all other runs.
+
+    `sources` is how many transfers a command has that makes several; each of them has its own.
+    """
 
     command: str
     object: str
     run: str = field(default_factory=lambda: os.urandom(8).hex())
+    sources: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +101,69 @@ def state_of(code: int, *, files: FileCounts | None = None) -> str:
     if code == RESUMABLE:
         return "resumable"
     return "partial" if files is not None and files.failed else "failed"
+
+
+def combined(
+    origin: LogOrigin,
+    results: Sequence[RunResult],
+    code: int,
+    *,
+    seconds: float,
+    error: str | None,
+) -> RunResult:
+    """The result of a command that has made several transfers; `error` is what ended it."""
+    failed = [each for each in results if each.exit]
+    files = _added(results)
+    states = {each.state for each in results}
+    state = state_of(code, files=files)
+    if code == DONE and KEPT_DIFFERENT in states:
+        state = KEPT_DIFFERENT
+    elif code == DONE and states == {KEPT}:
+        state = KEPT
+    reasons = [_reason(each) for each in failed]
+    if error is not None and not any(each.reason == error for each in failed):
+        reasons.append(error)
+    return RunResult(
+        command=origin.command,
+        object=origin.object,
+        state=state,
+        exit=code,
+        bytes=sum(each.bytes for each in results),
+        moved=sum(each.moved for each in results),
+        seconds=seconds,
+        renewals=sum(each.renewals for each in results),
+        rejections=sum(each.rejections for each in results),
+        retries=sum(each.retries for each in results),
+        resent_bytes=sum(each.resent_bytes for each in results),
+        files=files,
+        reason="; ".join(reasons) or None,
+    )
+
+
+def _reason(result: RunResult) -> str:
+    reason = result.reason or result.state
+    return reason if reason.startswith(f"{result.object}:") else f"{result.object}: {reason}"
+
+
+def _added(results: Sequence[RunResult]) -> FileCounts:
+    """What became of all files; a transfer of one object is one of them."""
+    counts = [each.files or _of_one(each) for each in results]
+    return FileCounts(
+        transferred=sum(each.transferred for each in counts),
+        unchanged=sum(each.unchanged for each in counts),
+        deleted=sum(each.deleted for each in counts),
+        # A directory may have failed before its first file.
+        failed=sum(
+            max(count.failed, int(each.exit != DONE))
+            for each, count in zip(results, counts, strict=True)
+        ),
+    )
+
+
+def _of_one(result: RunResult) -> FileCounts:
+    kept = result.state in {KEPT, KEPT_DIFFERENT}
+    good = result.exit == DONE and not kept
+    return FileCounts(transferred=int(good), unchanged=int(kept), deleted=0, failed=0)
 
 
 def result_text(result: RunResult) -> str:

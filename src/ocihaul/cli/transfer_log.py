@@ -251,6 +251,7 @@ def line_of(
         "elapsed": round(elapsed, 6),
         "command": origin.command,
         "object": shown(origin.object),
+        **({} if origin.sources is None else {"sources": origin.sources}),
         **{key: _safe(value) for key, value in fields.items()},
     }
     return json.dumps(record, ensure_ascii=False)

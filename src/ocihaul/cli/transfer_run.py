@@ -1,5 +1,8 @@
 """One transfer from its first line to its last: the log's channels, the result, what follows it.
 
+A command may make several, one after the other (`run_several`): each has lines and a result of its
+own; metrics, hooks, notifications and the report's page follow once, of all of them.
+
 Events go to every channel: stderr (a bar, lines or JSON) and the log file. When the work has ended,
 well or not, the result is the last line of each; then come the metrics and the hooks. An error's
 text follows on stderr (see `app.run`), where scripts expect it to be the last thing.
@@ -10,18 +13,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ocihaul.cli.directories.progress import DirectoryReporter
-from ocihaul.cli.error_text import error_fields, summary
+from ocihaul.cli.error_text import error_fields, failure_lines, summary
 from ocihaul.cli.event_text import LineStyle
 from ocihaul.cli.invocation import Invocation, is_terminal
 from ocihaul.cli.process import (
     UNREAD,
+    code_of_one,
     environment_and_home,
     exit_code,
     mimics_official_cli,
     official_code,
+    worst,
 )
 from ocihaul.cli.progress import (
     SHORT,
@@ -37,13 +43,14 @@ from ocihaul.cli.run_result import (
     LogOrigin,
     RunCounter,
     RunResult,
+    combined,
     result_text,
     state_of,
 )
 from ocihaul.cli.signals import Stopper, stopping
 from ocihaul.cli.transfer_log import LogOptions, log_options
-from ocihaul.errors import UsageError
-from ocihaul.events import AnyEvent
+from ocihaul.errors import OcihaulError, TransferCancelled, UsageError
+from ocihaul.events import AnyEvent, TokenChanged
 from ocihaul.printing import write_lines
 
 if TYPE_CHECKING:
@@ -145,9 +152,23 @@ class JsonChannel:
 class TransferRun:
     """A transfer that is under way: its listener, and what is known of its result."""
 
-    def __init__(self, channels: Sequence[LogChannel], stopper: Stopper, origin: LogOrigin) -> None:
-        self._channels = channels
+    def __init__(
+        self,
+        log: "_Log",
+        stopper: Stopper,
+        origin: LogOrigin,
+        *,
+        whole: "TransferRun | None" = None,
+    ) -> None:
+        """`whole` is the run of the command where this is one of several transfers of it."""
+        self._channels = log.channels
+        self.file = log.file
         self._origin = origin
+        self._whole = whole
+        self._results: list[RunResult] = []
+        #: What one of its transfers has said: with which token it begins, and its error.
+        self.token_said = False
+        self.said: BaseException | None = None
         self._began = time.monotonic()
         self._announced: int | None = None
         self.notifier: TransferNotifier | None = None
@@ -184,6 +205,8 @@ class TransferRun:
     def __call__(self, event: AnyEvent) -> None:
         """Take one event, from any thread."""
         self.counter(event)
+        if self._whole is not None and isinstance(event, TokenChanged):
+            self._whole.token_said = True
         if self.notifier is not None:
             self.notifier(event)
         for channel in self._channels:
@@ -195,9 +218,26 @@ class TransferRun:
             channel.notice(text, routine=routine)
 
     def failed(self, error: BaseException) -> None:
-        """Say which error ends it."""
+        """Say which error ends it, once."""
+        if error is self.said:
+            return
+        if self._whole is not None:
+            self._whole.said = error
         for channel in self._channels:
             channel.failed(error)
+
+    def add(self, result: RunResult, *, stopped: bool) -> None:
+        """Take the result of one of its transfers; `stopped`: a signal asked that one to stop."""
+        self._results.append(result)
+        if stopped:
+            self.stop.set()
+
+    def say_failed(self, what: str, error: BaseException) -> None:
+        """Say on stderr why one transfer failed; where stderr is JSON its log has said it."""
+        channel = self._channels[0]
+        if isinstance(channel, TextChannel):
+            for line in failure_lines(what, error):
+                channel.notice(line)
 
     def announce(self, code: int) -> None:
         """Say the result on stderr before the answer is printed on stdout.
@@ -211,6 +251,9 @@ class TransferRun:
         """How it ended, as far as it is known now."""
         counter = self.counter
         seconds = time.monotonic() - self._began
+        reason = summary(error)[0] if error is not None else None
+        if self._origin.sources is not None:
+            return combined(self._origin, self._results, code, seconds=seconds, error=reason)
         return RunResult(
             command=self._origin.command,
             object=self._origin.object,
@@ -226,7 +269,7 @@ class TransferRun:
             compared=self.compared,
             files=self.files,
             receipt=self.receipt,
-            reason=summary(error)[0] if error is not None else None,
+            reason=reason,
         )
 
     def result(self, result: RunResult) -> None:
@@ -243,34 +286,90 @@ def run_transfer(
     work: Callable[[TransferRun], int],
     *,
     directory: bool = False,
+    sources: int | None = None,
 ) -> int:
     """Do `work` and say how it ended; returns its exit status, and raises what it raises.
 
-    `target` is the object (`bucket/name`) or the directory that stands in each line.
+    `target` is the object (`bucket/name`) or the directory that stands in each line. With
+    `sources`, `work` makes so many transfers (see `run_several`).
     """
     environ, _ = environment_and_home()
     options = log_options(invocation.given.values, environ)
     invocation.given.errors_as_json = options.stderr_is_json
-    origin = LogOrigin(command, target)
-    report = _report(options, origin, directory=directory)
+    origin, whole = LogOrigin(command, target, sources=sources), invocation.whole
+    report = _report(options, origin, directory=directory) if whole is None else whole.report
     with (
         stopping() as stopper,
-        _channels(invocation, options, origin, report, directory=directory) as channels,
+        _opened(invocation, options, origin, report, directory=directory) as log,
     ):
-        run = TransferRun(channels, stopper, origin)
+        run = TransferRun(log, stopper, origin, whole=whole)
         run.report = report
         error: BaseException | None = None
         try:
-            run.notifier = _notifier(run, options, origin)
-            with _heartbeats(channels, options.interval):
+            run.notifier = whole.notifier if whole else _notifier(run, options, origin)
+            with _heartbeats(log.channels if sources is None else (), options.interval):
                 code = work(run)
         except BaseException as raised:
             error, code = raised, _code_of(raised)
+            invocation.reword(raised)
             run.failed(raised)
             raise
         finally:
-            _after(run, run.outcome(code, error), options)
+            result = run.outcome(code, error)
+            if whole is None:
+                _after(run, result, options)
+            else:
+                run.result(result)
+                whole.add(result, stopped=stopper.stop.is_set())
     return code
+
+
+def fail(invocation: Invocation, command: str, target: str, error: Exception) -> int:
+    """Raise `error`, which comes before the transfer, with all that follows a transfer."""
+
+    def work(_: TransferRun) -> int:
+        raise error
+
+    return run_transfer(invocation, command, target, work)
+
+
+_Item = TypeVar("_Item")
+
+
+def run_several(
+    invocation: Invocation,
+    command: str,
+    target: str,
+    items: Sequence[tuple[str, _Item]],
+    transfer: Callable[[Invocation, _Item], int],
+    *,
+    is_of_one: Callable[[OcihaulError], bool],
+) -> int:
+    """Make a transfer of each item (behind what it is called), one after the other.
+
+    Returns the worst exit status. What fails from something of its own (`is_of_one`) does not stop
+    the others; all else is raised.
+    """
+
+    def work(run: TransferRun) -> int:
+        part = replace(invocation, whole=run)
+        codes = []
+        for name, item in items:
+            if run.stop.is_set():
+                raise TransferCancelled(f"stopped before {name}")
+            try:
+                codes.append(transfer(part, item))
+            except OcihaulError as error:
+                if not is_of_one(error):
+                    raise
+                run.say_failed(name, error)
+                codes.append(code_of_one(_code_of(error)))
+        failed = sum(map(bool, codes))
+        if failed:
+            run.notice(f"{failed} of {len(codes)} failed; the others are done.")
+        return worst(codes)
+
+    return run_transfer(invocation, command, target, work, sources=len(items))
 
 
 @contextmanager
@@ -340,29 +439,39 @@ def _notifier(
     return notifier
 
 
+@dataclass(frozen=True, slots=True)
+class _Log:
+    """Where a run's lines go; `file` is what its transfers write to, too."""
+
+    channels: Sequence[LogChannel]
+    file: "LogFile | None"
+
+
 @contextmanager
-def _channels(
+def _opened(
     invocation: Invocation,
     options: LogOptions,
     origin: LogOrigin,
     report: "TransferReport | None",
     *,
     directory: bool,
-) -> Iterator[list[LogChannel]]:
+) -> Iterator[_Log]:
     with ExitStack() as stack:
-        channels = [_on_stderr(invocation, options, origin, stack, directory=directory)]
-        if options.file is not None:
+        first = _on_stderr(invocation, options, origin, stack, directory=directory)
+        channels = [first]
+        file = None if invocation.whole is None else invocation.whole.file
+        if file is None and options.file is not None:
             from ocihaul.cli.transfer_log import LogFile
 
-            first = channels[0]
             file = LogFile(options.file, lambda text: first.notice(f"Notice: {text}"))
             stack.callback(file.close)
+        if file is not None:
             channels.append(
                 _in_file(invocation, file, options, origin, report, directory=directory)
             )
         if report is not None and (options.file is None or options.format != "json"):
-            channels.append(report.channel())
-        yield channels
+            channels.append(report.channel(origin, directory=directory))
+        yield _Log(channels, file)
 
 
 def _on_stderr(
@@ -377,15 +486,19 @@ def _on_stderr(
     if options.stderr_is_json:
         return _json(lambda line: write_lines(stderr, [line]), origin, directory=directory)
     official = mimics_official_cli()
+    whole = invocation.whole
     style = LineStyle(
-        object="" if official else origin.object, verbose=options.verbose, quiet=options.quiet
+        object="" if official else origin.object,
+        verbose=options.verbose,
+        quiet=options.quiet,
+        again=whole is not None and whole.token_said,
     )
     at_terminal = is_terminal(stderr)
     quiet_for = math.inf if official else SHORT
     if debug or options.verbose or (at_terminal and not official):
         quiet_for = 0.0
     kind = DirectoryReporter if directory else Reporter
-    if not can_draw(stderr) or debug or options.quiet:
+    if not can_draw(stderr) or debug or options.quiet or origin.sources is not None:
         screen = PlainOutput(stderr)
         return TextChannel(kind(screen, debug=debug, quiet_for=quiet_for, style=style), style)
     bar = StatusBar(stderr)

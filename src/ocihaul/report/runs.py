@@ -423,6 +423,8 @@ class LogReader:
             self.later += 1
         elif isinstance(record, LogRecord):
             self.lines += 1
+            if record.number("sources") is not None:
+                return  # of a command with several transfers: each has a run of its own
             if without is None or record.run != without:
                 self._take(record)
 

@@ -32,7 +32,7 @@ def sent(part: int) -> AttemptFinished:
 def test_it_makes_its_own_lines_where_there_is_no_json_log(tmp_path: Path) -> None:
     target = tmp_path / "page.html"
     report = TransferReport(target, ORIGIN, directory=False, log=None)
-    channel = report.channel()
+    channel = report.channel(ORIGIN, directory=False)
     for part in (1, 2, 3):
         channel(sent(part))
     channel(RetryScheduled("UploadPart", 1, 2.0, "503"))
@@ -80,7 +80,7 @@ def test_whatever_goes_wrong_is_said_and_heard(
 
     monkeypatch.setattr(report_module, "write_report", fails)
     report = TransferReport(tmp_path / "page.html", ORIGIN, directory=False, log=None)
-    channel = report.channel()
+    channel = report.channel(ORIGIN, directory=False)
     said: list[str] = []
 
     def say(text: str) -> None:

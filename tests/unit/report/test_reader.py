@@ -267,3 +267,12 @@ def test_no_value_of_a_field_breaks_the_reading(changes: list[tuple[int, str, ob
     reader = LogReader()
     reader.read([json.dumps(each) for each in records])
     assert reader.lines + reader.broken + reader.later == len(records)
+
+
+def test_a_command_with_several_transfers_is_no_run_of_its_own() -> None:
+    run = a_night(run="a" * 16)
+    whole = a_night(run="b" * 16)
+    reader = LogReader()
+    reader.read(run.lines + [json.dumps(json.loads(line) | {"sources": 2}) for line in whole.lines])
+    assert [each.id for each in reader.runs] == ["a" * 16]
+    assert (reader.broken, reader.lines) == (0, len(run.lines) + len(whole.lines))

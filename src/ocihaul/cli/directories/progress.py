@@ -75,7 +75,7 @@ class DirectoryReporter:
         self._screen = screen
         self._debug = debug
         self._style = style
-        self._speaker = EventFormatter(label=style.label, verbose=style.verbose)
+        self._speaker = EventFormatter(label=style.label, verbose=style.verbose, again=style.again)
         self._lock = threading.Lock()  # guards all below
         self._progress: DirectoryProgress | None = None
         self._moved_at = 0.0  # monotonic

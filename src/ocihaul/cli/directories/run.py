@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from ocihaul.cli.client import client_for, cluster_of, estimator_for
 from ocihaul.cli.error_text import in_flags
 from ocihaul.cli.invocation import Invocation, is_terminal
-from ocihaul.cli.output import EMPTY_RESULT, View, print_view
+from ocihaul.cli.output import EMPTY_RESULT, View, columns_of, print_view
 from ocihaul.cli.process import DONE, FAILED
 from ocihaul.cli.run_result import FileCounts
 from ocihaul.cli.signals import next_line
@@ -78,7 +78,7 @@ def print_summary(results: Results, layout: Layout, view: View, stream: TextIO) 
         write_answer(stream, json_pieces(results, layout))
     else:
         whole = rows(results, layout) if view.output == "table" else document(results, layout)
-        text = view.render(whole)
+        text = view.render(whole, columns=columns_of(stream))
         if text is None:
             return False
         print_view(stream, view, text)

@@ -31,7 +31,7 @@ from ocihaul.cli.options import (
 )
 from ocihaul.cli.output import checksum_verdict, put_answer
 from ocihaul.cli.process import DONE, FAILED, mimics_official_cli
-from ocihaul.cli.run_result import KEPT_DIFFERENT
+from ocihaul.cli.run_result import KEPT, KEPT_DIFFERENT
 from ocihaul.cli.signals import Stopper, yes_or_no
 from ocihaul.cli.transfer_run import TransferRun, run_transfer
 from ocihaul.clock import read_date
@@ -49,6 +49,9 @@ from ocihaul.transfer.monitor import MOST
 from ocihaul.transfer.upload.request import IfExists, UploadRequest, UploadResult
 
 _PUT = ("os", "object", "put")
+
+SAID_KEPT = "The object already exists and was not overwritten"
+QUESTION = "WARNING: This object already exists. Are you sure you want to overwrite it? [y/N]:"
 
 _TIERS = click.Choice(["Standard", "InfrequentAccess", "Archive"], case_sensitive=False)
 _ALGORITHMS = click.Choice(["CRC32C", "SHA256", "SHA384"], case_sensitive=False)
@@ -241,10 +244,6 @@ def resume_request(options: Mapping[str, Any], *, home: Path) -> UploadRequest:
     )
 
 
-KEPT = "The object already exists and was not overwritten"
-QUESTION = "WARNING: This object already exists. Are you sure you want to overwrite it? [y/N]:"
-
-
 def run_put(
     invocation: Invocation,
     build: Callable[[], UploadRequest],
@@ -350,8 +349,8 @@ def _exists(
     word: str | None,
 ) -> int:
     if request.existing is IfExists.KEEP:
-        run.state = "kept" if error.same is not False else KEPT_DIFFERENT
-        run.notice(KEPT)
+        run.state = KEPT if error.same is not False else KEPT_DIFFERENT
+        run.notice(SAID_KEPT)
         if error.same:
             run.notice("It is this file: size and checksum are the same.", routine=True)
         else:

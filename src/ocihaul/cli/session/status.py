@@ -281,7 +281,7 @@ def _report(given: Given, profile: str, *, online: bool) -> "Report":
 
 
 def _print_json(given: Given, documents: list[dict[str, Any]]) -> None:
-    from ocihaul.cli.output import EMPTY_RESULT, make_view, print_view
+    from ocihaul.cli.output import EMPTY_RESULT, columns_of, make_view, print_view
     from ocihaul.cli.process import environment_and_home
     from ocihaul.config import load_rc
     from ocihaul.printing import say
@@ -293,7 +293,7 @@ def _print_json(given: Given, documents: list[dict[str, Any]]) -> None:
         raw=bool(given.values.get("raw_output")),
         queries=load_rc(given.flags(), environ, home).queries,
     )
-    text = view.render({"data": documents})
+    text = view.render({"data": documents}, columns=columns_of(sys.stdout))
     if text is None:
         say(sys.stderr, EMPTY_RESULT)
     else:

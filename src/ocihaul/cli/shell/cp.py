@@ -2,30 +2,22 @@
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, client_at_work, settle
 from ocihaul.cli.options import ParallelCount, PartSize
-from ocihaul.cli.process import DONE, FAILED, exit_code, worst
-from ocihaul.cli.shell.cp_plan import STREAM, Copy, plan
-from ocihaul.cli.shell.uri import ObjectUri
-from ocihaul.errors import (
-    ConfigError,
-    JournalError,
-    NetworkError,
-    OcihaulError,
-    ServiceError,
-    SessionError,
-    TransferCancelled,
-    UsageError,
-)
+from ocihaul.cli.process import DONE, FAILED, worst
+from ocihaul.cli.shell.cp_plan import STREAM, Copy, Refused, plan
+from ocihaul.cli.shell.several import is_of_one, run_command
+from ocihaul.cli.shell.uri import SCHEME, ObjectUri, is_uri
+from ocihaul.errors import OcihaulError, ServiceError, TransferCancelled, UsageError
 
 if TYPE_CHECKING:
     from ocihaul.cli.transfer_run import TransferRun
@@ -50,13 +42,13 @@ def cp(context: click.Context, /, **options: Any) -> None:
     service copies, and it is waited for.
     """
 
-    raise click.exceptions.Exit(run(settle(context, options, command=("cp",))))
+    raise click.exceptions.Exit(run_command(settle(context, options, command=("cp",)), run))
 
+
+_Item = TypeVar("_Item")
 
 #: Copies of the service that are under way at a time.
 _COPIES = 10
-#: Errors that the next copy would meet, too.
-_OF_ALL = (SessionError, TransferCancelled, ConfigError, NetworkError, JournalError)
 #: Seconds between two looks at a copy: the first, and the longest.
 _LOOKS = (0.2, 5.0)
 
@@ -64,21 +56,45 @@ _LOOKS = (0.2, 5.0)
 def run(invocation: Invocation) -> int:
     """Make all copies; returns the worst exit status. What is wrong is found before the first."""
     options = invocation.options
-    copies = list(plan(options["paths"], recursive=bool(options["recursive"])))
-    codes = []
-    for each in copies:
-        try:
-            codes.append(_one(invocation, each))
-        except OcihaulError as error:
-            if len(copies) == 1 or not _is_of_one(error):
-                raise
-            if not invocation.given.errors_as_json:  # the log has it
-                invocation.tell(f"failed: {each.source}: {error}")
-            codes.append(exit_code(error))
-    return worst(codes)
+    into = str(options["paths"][-1])
+    try:
+        copies = list(plan(options["paths"], recursive=bool(options["recursive"])))
+    except UsageError as error:
+        from ocihaul.cli.transfer_run import fail
+
+        return fail(invocation, "cp", _without_scheme(into), error)
+    if len(copies) == 1:
+        return _one(invocation, copies[0])
+    return _several(invocation, into, [(str(each.source), each) for each in copies], _one)
 
 
-def _one(invocation: Invocation, copy: Copy) -> int:
+def _several(
+    invocation: Invocation,
+    into: str,
+    items: Sequence[tuple[str, _Item]],
+    transfer: Callable[[Invocation, _Item], int],
+) -> int:
+    from ocihaul.cli.transfer_run import run_several
+
+    buckets = {name.partition("/")[0] for name in map(_without_scheme, dict(items))}
+    # From several buckets to files, one that is missing is about its own objects.
+    apart = len(buckets) > 1 and not is_uri(into)
+
+    def goes_on(error: OcihaulError) -> bool:
+        return is_of_one(error, one_bucket=not apart)
+
+    return run_several(invocation, "cp", _without_scheme(into), items, transfer, is_of_one=goes_on)
+
+
+def _without_scheme(address: str) -> str:
+    return address.removeprefix(SCHEME)
+
+
+def _one(invocation: Invocation, copy: Copy | Refused) -> int:
+    if isinstance(copy, Refused):
+        from ocihaul.cli.transfer_run import fail
+
+        return fail(invocation, "cp", _without_scheme(str(copy.source)), copy.error)
     match copy.source, copy.target:
         case ObjectUri() as source, ObjectUri() as target:
             return _between_buckets(invocation, source, target, recursive=copy.recursive)
@@ -159,22 +175,35 @@ def _down(invocation: Invocation, source: ObjectUri, path: str, *, recursive: bo
         return _download(invocation, source, path)
     from ocihaul.cli.shell.uri import look
 
-    with client_at_work(invocation) as (client, _):
-        found = look(client, source)
-    codes = []
-    if found.is_object:
-        codes.append(_download(invocation, source, path))
-    if found.is_directory:
-        codes.append(_download_directory(invocation, source, path))
-    return worst(codes)
+    try:
+        with client_at_work(invocation) as (client, _):
+            found = look(client, source)
+    except OcihaulError as error:
+        from ocihaul.cli.transfer_run import fail
+
+        return fail(invocation, "cp", f"{source.bucket}/{source.name}", error)
+    if not found.is_directory:
+        return _download(invocation, source, path)
+    if not found.is_object:
+        return _download_directory(invocation, source, path)
+
+    def both(part: Invocation, download: _Download) -> int:
+        return download(part, source, path)
+
+    if invocation.whole is not None:
+        return worst([both(invocation, _download), both(invocation, _download_directory)])
+    items = [(str(source), _download), (f"{source}/", _download_directory)]
+    return _several(invocation, path, items, both)
+
+
+_Download = Callable[[Invocation, ObjectUri, str], int]
 
 
 def _download(invocation: Invocation, source: ObjectUri, path: str) -> int:
     from ocihaul.cli.objects.get import build_request, run_get
 
     if invocation.options["no_clobber"] and path != STREAM and os.path.lexists(path):
-        invocation.tell(f"{path} is there, and is kept")
-        return DONE
+        return _keep(invocation, source, path)
     given = _with_options(
         invocation,
         bucket_name=source.bucket,
@@ -188,6 +217,18 @@ def _download(invocation: Invocation, source: ObjectUri, path: str) -> int:
         lambda: build_request(given.options, stdout=given.stdout, home=given.home),
         command="cp",
     )
+
+
+def _keep(invocation: Invocation, source: ObjectUri, path: str) -> int:
+    from ocihaul.cli.run_result import KEPT
+    from ocihaul.cli.transfer_run import run_transfer
+
+    def work(run: "TransferRun") -> int:
+        run.state = KEPT
+        run.notice(f"{path} is there, and is kept")
+        return DONE
+
+    return run_transfer(invocation, "cp", f"{source.bucket}/{source.name}", work)
 
 
 def _download_directory(invocation: Invocation, source: ObjectUri, path: str) -> int:
@@ -317,16 +358,6 @@ def _pairs(
                 yield replace(source, name=each.name), copy
 
 
-def _is_of_one(error: OcihaulError) -> bool:
-    """Whether it is about one object or file, so that the others can be copied."""
-    if isinstance(error, ServiceError):
-        of_bucket = error.code in {"BucketNotFound", "NamespaceNotFound"}
-        return 400 <= error.status < 500 and error.status not in {401, 429} and not of_bucket
-    if isinstance(error.__cause__, OcihaulError) and not _is_of_one(error.__cause__):
-        return False
-    return not isinstance(error, _OF_ALL)
-
-
 class _CopyFailedError(OcihaulError):
     """The service has accepted a copy, and not made it."""
 
@@ -357,7 +388,7 @@ class _Copier:
                 self.kept += not copied
         except OcihaulError as error:
             with self._lock:
-                if _is_of_one(error):
+                if is_of_one(error):
                     self.failed.append((pair[0], error))
                 else:
                     self.ended_by.append(error)

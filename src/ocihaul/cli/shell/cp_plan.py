@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ocihaul.cli.shell.uri import ObjectUri, is_uri
-from ocihaul.errors import UsageError
+from ocihaul.errors import OcihaulError, UsageError
 
 STREAM = "-"
 #: As the last segment of a path they are no name.
@@ -24,14 +24,25 @@ class Copy:
     recursive: bool = False
 
 
-def plan(paths: Sequence[str], *, recursive: bool) -> Iterator[Copy]:
-    """One copy for each source. Raises UsageError."""
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A source that cannot be copied, one of several; `error` says why."""
+
+    source: str | ObjectUri
+    error: OcihaulError
+
+
+def plan(paths: Sequence[str], *, recursive: bool) -> Iterator[Copy | Refused]:
+    """One copy for each source. Raises UsageError; for what is wrong with one of several, not."""
     *sources, into = paths
     if not sources:
         raise UsageError(
             f"cp {into}: there is no target",
             hint="Name what to copy, and where to: cp SOURCE TARGET",
         )
+    for end, path in (*(("source", each) for each in sources), ("target", into)):
+        if not path:  # a variable without a value, which Path takes for the directory we are in
+            raise UsageError(f"cp: the {end} is an empty text", hint="Name a file or directory.")
     target = ObjectUri.parse(into) if is_uri(into) else into
     if len(sources) > 1 and not _is_directory(target):
         raise UsageError(
@@ -47,7 +58,13 @@ def plan(paths: Sequence[str], *, recursive: bool) -> Iterator[Copy]:
                 f"cp {text} {into}: neither is an address of an object",
                 hint="One of them has the form oci://BUCKET[@NAMESPACE]/NAME.",
             )
-        copy = _copy(source, target, recursive=recursive)
+        try:
+            copy = _copy(source, target, recursive=recursive)
+        except UsageError as error:
+            if len(sources) == 1:
+                raise
+            yield Refused(source, OcihaulError(error.message, hint=error.hint))
+            continue
         if copy.target in taken and _own_name(source):
             raise UsageError(
                 f"{text}: {taken[copy.target]} has the same name, and goes to {copy.target}, too",
@@ -58,7 +75,7 @@ def plan(paths: Sequence[str], *, recursive: bool) -> Iterator[Copy]:
 
 
 def _copy(source: str | ObjectUri, target: str | ObjectUri, *, recursive: bool) -> Copy:
-    _check_paths(source, target)
+    _check_path(source)
     of_directory = _is_local_directory(source) or _is_prefix(source)
     if of_directory and not recursive:
         raise UsageError(f"{source} is a directory", hint="Copy all that is in it with -r.")
@@ -74,11 +91,8 @@ def _copy(source: str | ObjectUri, target: str | ObjectUri, *, recursive: bool) 
     return Copy(source, target, recursive=of_directory or recursive)
 
 
-def _check_paths(source: str | ObjectUri, target: str | ObjectUri) -> None:
-    """Raise UsageError for a path that is none, and a source that is not there."""
-    for end, path in (("source", source), ("target", target)):
-        if not path:  # a variable without a value, which Path takes for the directory we are in
-            raise UsageError(f"cp: the {end} is an empty text", hint="Name a file or directory.")
+def _check_path(source: str | ObjectUri) -> None:
+    """Raise UsageError for a source that is not there."""
     if not isinstance(source, str) or source == STREAM:
         return
     try:

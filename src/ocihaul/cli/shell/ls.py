@@ -1,6 +1,6 @@
 """`ocihaul ls`, `du` and `rm`: what is at an address, listed, counted or deleted."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -9,7 +9,9 @@ import click
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, client_at_work, is_terminal, settle
 from ocihaul.cli.process import DONE, FAILED, worst
-from ocihaul.cli.shell.uri import ObjectUri
+from ocihaul.cli.shell.several import for_each, is_of_one, run_command
+from ocihaul.cli.shell.uri import ObjectUri, entries_in, look, look_at_folder, objects_below
+from ocihaul.errors import OcihaulError, ServiceError, TransferCancelled, UsageError
 from ocihaul.quantities import size_text, time_text
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def ls(context: click.Context, /, **options: Any) -> None:
     What has a "/" behind the prefix is shown once, as a directory. Times are local.
     """
     invocation = settle(context, options, command=("ls",))
-    raise click.exceptions.Exit(_run_ls(invocation, _listed))
+    raise click.exceptions.Exit(run_command(invocation, lambda it: _run_ls(it, _listed)))
 
 
 @click.command("du", context_settings=_HELP)
@@ -51,7 +53,7 @@ def du(context: click.Context, /, **options: Any) -> None:
     Only objects count: not older versions, and not the parts of unfinished uploads (see uploads).
     """
     invocation = settle(context, options, command=("du",))
-    raise click.exceptions.Exit(_run_ls(invocation, _used))
+    raise click.exceptions.Exit(run_command(invocation, lambda it: _run_ls(it, _used)))
 
 
 _Lines = Callable[["Client", ObjectUri, Invocation], Iterator[str]]
@@ -63,14 +65,15 @@ def _run_ls(invocation: Invocation, lines: _Lines) -> int:
 
     uris = [ObjectUri.parse(text) for text in invocation.options["uris"]]
     with client_at_work(invocation) as (client, _):
-        for uri in uris:
+
+        def write(uri: ObjectUri) -> int:
             write_lines(invocation.stdout, lines(client, uri, invocation))
-    return DONE
+            return DONE
+
+        return for_each(invocation, uris, write)
 
 
 def _listed(client: "Client", uri: ObjectUri, invocation: Invocation) -> Iterator[str]:
-    from ocihaul.cli.shell.uri import entries_in, look, objects_below
-
     options = invocation.options
     found = look(client, uri)
     if len(options["uris"]) > 1:
@@ -98,8 +101,6 @@ def _row(each: "ListedObject", name: str, options: Any) -> str:
 
 
 def _used(client: "Client", uri: ObjectUri, invocation: Invocation) -> Iterator[str]:
-    from ocihaul.cli.shell.uri import look, objects_below
-
     options = invocation.options
     human, total = options["human_readable"], 0
     found = look(client, uri)
@@ -143,38 +144,60 @@ def rm(context: click.Context, /, **options: Any) -> None:
     It asks before it deletes. Where the bucket keeps versions, they stay.
     """
     invocation = settle(context, options, command=("rm",))
-    raise click.exceptions.Exit(_run_rm(invocation))
+    raise click.exceptions.Exit(run_command(invocation, _run_rm))
 
 
 def _run_rm(invocation: Invocation) -> int:
-    from ocihaul.cli.shell.uri import look
-    from ocihaul.errors import OcihaulError, UsageError
-
+    """Delete each; all addresses are read before anything is deleted."""
     options = invocation.options
     uris = [ObjectUri.parse(text) for text in options["uris"]]
     for uri in uris:
-        if uri.is_directory and not options["recursive"]:
-            raise UsageError(f"{uri} is a prefix", hint="Delete all that is below it with -r.")
-    codes: list[int] = []
+        if not uri.name and not options["recursive"]:
+            raise UsageError(f"{uri} is a bucket", hint="Delete all that is in it with -r.")
     below: list[ObjectUri] = []
-    with client_at_work(invocation) as (client, _):
-        for uri in uris:
+    with client_at_work(invocation) as (client, stop):
+
+        def delete(uri: ObjectUri) -> int:
+            if stop.is_set():
+                raise TransferCancelled(f"stopped before {uri}")
+            if not options["recursive"]:
+                _check_object(client, uri)
+                return _delete_one(client, uri, invocation)
             found = look(client, uri)
-            if found.is_object:
-                codes.append(_delete_one(client, uri, invocation))
-            elif not options["recursive"]:
-                raise OcihaulError(
-                    f"{uri}: there is no such object", hint=f"It is a prefix: ocihaul rm -r {uri}/"
-                )
-            if found.is_directory and options["recursive"]:
+            if found.is_directory:
                 below.append(uri)
-    codes += [_delete_below(invocation, uri) for uri in below]
-    return worst(codes)
+            return _delete_one(client, uri, invocation) if found.is_object else DONE
+
+        code = for_each(invocation, uris, delete)
+    return worst([code, _delete_all_below(invocation, below)])
+
+
+def _check_object(client: "Client", uri: ObjectUri) -> None:
+    """Raise OcihaulError for what is no object, or stands for a directory that is not empty."""
+    found = look(client, uri) if not uri.is_directory else look_at_folder(client, uri)
+    if uri.is_directory and found.is_directory:
+        what = "is not empty" if found.is_object else "is a prefix, and no object"
+        raise UsageError(f"{uri} {what}", hint=f"Delete all that is below it: ocihaul rm -r {uri}")
+    if not found.is_object:
+        raise OcihaulError(
+            f"{uri}: there is no such object", hint=f"It is a prefix: ocihaul rm -r {uri}/"
+        )
+
+
+def _delete_all_below(invocation: Invocation, uris: Sequence[ObjectUri]) -> int:
+    if len(uris) == 1:
+        return _delete_below(invocation, uris[0])
+    if not uris:
+        return DONE
+    from ocihaul.cli.transfer_run import run_several
+
+    items = [(str(uri), uri) for uri in uris]
+    target = " ".join(f"{uri.bucket}/{uri.prefix}" for uri in uris)
+    return run_several(invocation, "rm", target, items, _delete_below, is_of_one=is_of_one)
 
 
 def _delete_one(client: "Client", uri: ObjectUri, invocation: Invocation) -> int:
     from ocihaul.cli.objects.query_command import agreed
-    from ocihaul.errors import ServiceError
 
     if not agreed(invocation, f"Delete {uri}? [y/N]:"):
         return FAILED
@@ -189,7 +212,6 @@ def _delete_one(client: "Client", uri: ObjectUri, invocation: Invocation) -> int
 def _delete_below(invocation: Invocation, uri: ObjectUri) -> int:
     from ocihaul.cli.directories.run import DELETE, ask, run_directory
     from ocihaul.directories.request import DirectoryDelete
-    from ocihaul.errors import OcihaulError
 
     options = invocation.options
     below = ObjectUri(uri.bucket, uri.namespace, uri.prefix)

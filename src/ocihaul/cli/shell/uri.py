@@ -38,7 +38,7 @@ class ObjectUri:
         if not is_uri(text) or not bucket or (at and not namespace):
             hint = (
                 None
-                if is_uri(text)
+                if is_uri(text) or not text
                 else f"Write it as {SCHEME}{text.removeprefix('oci:').lstrip('/')}"
             )
             raise UsageError(f"{text!r} is no address of an object ({_FORM})", hint=hint)
@@ -106,12 +106,26 @@ def look(client: "Client", uri: ObjectUri) -> Found:
     return Found(found, is_directory)
 
 
-def _first(client: "Client", uri: ObjectUri, prefix: str) -> "tuple[ListedObject, ...]":
+def look_at_folder(client: "Client", uri: ObjectUri) -> Found:
+    """The same for a name with "/" at its end, which web consoles make as an object of no bytes.
+
+    It is a directory where anything else is below it. Raises OcihaulError for nothing.
+    """
+    listed = _first(client, uri, uri.name, count=2)
+    if not listed:
+        return look(client, uri)
+    found = next((each for each in listed if each.name == uri.name), None)
+    return Found(found, is_directory=any(each.name != uri.name for each in listed))
+
+
+def _first(
+    client: "Client", uri: ObjectUri, prefix: str, *, count: int = 1
+) -> "tuple[ListedObject, ...]":
     from ocihaul.storage.values import Selection
 
     where = (uri.namespace or client.namespace, uri.bucket)
     selection = Selection(prefix=prefix or None, fields=_FIELDS)
-    return next(iter(client.storage.list_objects(*where, selection, page_size=1))).objects
+    return next(iter(client.storage.list_objects(*where, selection, page_size=count))).objects
 
 
 def objects_below(client: "Client", uri: ObjectUri) -> "Iterator[ListedObject]":

@@ -41,7 +41,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def planned(words: str) -> list[str]:
     copies = plan([word for word in words.split() if word != "-r"], recursive="-r" in words.split())
-    return [f"{each.source} {each.target}" for each in copies]
+    return [
+        f"{each.source} {each.target if isinstance(each, Copy) else each.error.message}"
+        for each in copies
+    ]
 
 
 @pytest.mark.usefixtures("here")
@@ -58,6 +61,9 @@ def planned(words: str) -> list[str]:
         ("oci://b/x/y new", ["oci://b/x/y new"]),
         ("oci://b/x/y new/", ["oci://b/x/y new/y"]),
         ("oci://b/x oci://c/", ["oci://b/x oci://c/x"]),
+        ("f no oci://b/x/", ["f oci://b/x/f", "no no: there is no such file"]),
+        ("d f oci://b/x/", ["d d is a directory", "f oci://b/x/f"]),
+        ("oci://b/p/ oci://b/q d", ["oci://b/p/ oci://b/p/ is a directory", "oci://b/q d/q"]),
         ("-r d oci://b", ["d oci://b/d"]),
         ("-r d/ oci://b", ["d/ oci://b/"]),
         ("-r d oci://b/x", ["d oci://b/x"]),
