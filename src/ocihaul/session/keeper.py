@@ -27,6 +27,7 @@ from ocihaul.printable import cut, one_line
 from ocihaul.session.lockfile import KeeperLock
 from ocihaul.session.session import Session
 from ocihaul.session.store import replaceable
+from ocihaul.threads import started
 
 #: Characters of a status; datagrams have a limit.
 _LONGEST_STATUS = 1024
@@ -271,12 +272,11 @@ class ProfileSupervisor:
         self._stop = threading.Event()
         try:
             settings = self._settings = self._load()
-            session = self._open(settings, self._stop)
+            self._session = self._open(settings, self._stop).start()
         except OcihaulError as error:
             hint = f" ({error.hint})" if error.hint else ""
             self._report(f"there is no session to keep: {error.message}{hint}; waiting for one")
             return
-        self._session = session.start()
         self._keeper_lock = None if settings.token_file is None else KeeperLock(settings.token_file)
 
     def _open(self, settings: Settings, stop: threading.Event) -> Session:
@@ -351,7 +351,10 @@ def close_gently(session: Session, stop: threading.Event, *, grace: float) -> No
     perhaps the session with it: so the connection is closed only when the time is up.
     """
     closing = threading.Thread(target=session.close, name="ocihaul-closing", daemon=True)
-    closing.start()
+    if not started(closing):  # there may be no more threads: what is under way is cut
+        stop.set()
+        session.close()
+        return
     closing.join(grace)
     stop.set()
     closing.join(0.1)
@@ -435,11 +438,14 @@ class Keeper:
 
     def _close(self) -> None:
         self.publish(keeper_up=False)
-        closing = [
-            threading.Thread(target=supervisor.close, kwargs={"grace": _GRACE}, daemon=True)
-            for supervisor in self._supervisors
-        ]
-        for thread in closing:
-            thread.start()
+        closing = []
+        for supervisor in self._supervisors:
+            thread = threading.Thread(
+                target=supervisor.close, kwargs={"grace": _GRACE}, daemon=True
+            )
+            if started(thread):
+                closing.append(thread)
+            else:
+                supervisor.close(grace=_GRACE)
         for thread in closing:
             thread.join(_GRACE + 0.2)

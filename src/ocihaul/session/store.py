@@ -39,7 +39,12 @@ from ocihaul.errors import CredentialError
 from ocihaul.filesystem import sync_directory, sync_file
 from ocihaul.redaction import hold, hold_key
 from ocihaul.session.credential import SessionToken
-from ocihaul.session.lockfile import give_to_owner_of, lock_file_for, make_for_owner
+from ocihaul.session.lockfile import (
+    check_locks,
+    give_to_owner_of,
+    lock_file_for,
+    make_for_owner,
+)
 
 _END = re.compile(rb"-----END [A-Z ]*PRIVATE KEY-----")
 
@@ -280,6 +285,7 @@ class CredentialStore:
         """
         path = self.lock_file()
         make_for_owner(path, self.token_file)
+        check_locks(path)
         lock = FileLock(path, poll_interval=0.05, mode=0o600)
         deadline = time.monotonic() + timeout
         while not lock.is_locked:

@@ -22,9 +22,11 @@ from ocihaul.errors import (
     CredentialError,
     LoginError,
     OcihaulError,
+    TooManyThreadsError,
     TransferCancelled,
 )
 from ocihaul.events import Event, Listener, LoginOffered, Notice, SessionPaused, SessionResumed
+from ocihaul.threads import started
 
 if TYPE_CHECKING:
     from ocihaul.config.resolve import LoginPage
@@ -68,7 +70,10 @@ class LoginOffer:
             work = threading.Thread(
                 target=self._run, args=[event.until, pause], name="login", daemon=True
             )
-            work.start()
+            if not started(work):
+                with self._lock:
+                    self._pause = None
+                self._tell(TooManyThreadsError("no thread can be started for a login"))
         elif isinstance(event, SessionResumed):
             with self._lock:
                 if self._pause is not None:
@@ -148,7 +153,6 @@ class LoginOffer:
             )
 
     def _show(self, url: str, port: int) -> None:
-
         offered = offer(url, port, self._environ)
         self._say(offered)
         if offered.opened:
@@ -201,7 +205,8 @@ def open_page(url: str) -> None:
     """Open `url` without waiting: a text browser would not come back before it is closed."""
     import webbrowser
 
-    threading.Thread(target=webbrowser.open_new, args=[url], name="browser", daemon=True).start()
+    # Where there may be no more threads the person opens the page: its address is shown.
+    started(threading.Thread(target=webbrowser.open_new, args=[url], name="browser", daemon=True))
 
 
 def tunnel_line(port: int, environ: Mapping[str, str]) -> str:

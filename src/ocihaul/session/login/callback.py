@@ -23,7 +23,8 @@ from importlib.resources import files
 from typing import Any, Self
 from urllib.parse import parse_qsl
 
-from ocihaul.errors import OcihaulError, TransferCancelled
+from ocihaul.errors import OcihaulError, TooManyThreadsError, TransferCancelled
+from ocihaul.threads import start_as_many
 from ocihaul.transport.message import StopSign
 
 
@@ -63,7 +64,10 @@ class Callback:
     """Waits for the browser; listening begins with the object. Close it, or use it as a context."""
 
     def __init__(self, port: int, judge: Judge) -> None:
-        """Raises OcihaulError when the port is taken. Port 0 takes any that is free."""
+        """Raises OcihaulError when the port is taken, TooManyThreadsError when no thread can start.
+
+        Port 0 takes any that is free.
+        """
         self._judge = judge
         self._lock = threading.Lock()  # guards _reply; one answer is judged at a time
         self._reply: CallbackReply | None = None
@@ -77,7 +81,11 @@ class Callback:
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), name="ocihaul-login", daemon=True
         )
-        self._thread.start()
+        try:
+            start_as_many([self._thread])
+        except TooManyThreadsError:
+            self._server.server_close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -182,6 +190,8 @@ class _Bounded(io.RawIOBase):
         left = self._end - time.monotonic()
         if left <= 0:
             raise TimeoutError
+        if not self._left:  # to receive 0 bytes means to receive what there is room for
+            return 0
         self._connection.settimeout(left)
         count = self._connection.recv_into(buffer, min(len(buffer), self._left))
         self._left -= count

@@ -401,3 +401,16 @@ def test_doctor_tells_of_an_rc_file_that_is_not_there(oci: World) -> None:
     ran = oci.run("doctor", "--offline", "--cli-rc-file", str(oci.home / "gone"))
     assert ran.code == 1
     assert f"the rc file {oci.home}/gone does not exist" in ran.out
+
+
+def test_a_metrics_file_that_cannot_be_written_is_said_and_the_session_is_renewed(
+    oci: World,
+) -> None:
+    now = int(time.time())
+    oci.token_file.write_text(oci.oci.issue_token(oci.logins[0], iat=now - 2400, exp=now + 1200))
+    old = oci.token_file.read_text()
+    metrics = oci.home / "missing" / "o.prom"
+    ran = oci.run("session", "keep", "--once", "--metrics-file", str(metrics))
+    assert ran.code == 0, ran.err
+    assert f"the metrics file {metrics} cannot be written: No such file or directory" in ran.err
+    assert oci.token_file.read_text() != old
