@@ -1,9 +1,9 @@
 """The lock files of a session: where they are, and which processes hold them right now.
 
-A lock file goes only with its session: it counts only while a process holds it. `KeeperLock` shows that
-`session keep` is running, by a shared lock next to the token file; the kernel releases it when its
-process ends, however that ends, so it is never stale. The holders are for people to read (`status`,
-`doctor`); no decision depends on them.
+A lock file counts only while a process holds it, and is removed with its session only.
+`KeeperLock` shows that `session keep` is running, by a shared lock next to the token file; the
+kernel releases it when its process ends, however that ends, so it is never stale. The holders are
+for people to read (`status`, `doctor`); no decision depends on them.
 """
 
 import contextlib

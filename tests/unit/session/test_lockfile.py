@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.session.login.profile_files import _locked_config
 from ocihaul.session.lockfile import Holder, KeeperLock, find_keepers, lock_file_for
+from ocihaul.session.login.profile_files import _locked_config
 from ocihaul.session.store import CredentialStore
 
 #: Takes the lock, prints a line, and sleeps.
