@@ -3,7 +3,6 @@
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -16,18 +15,11 @@ from ocihaul.cli.options import ParallelCount, PartSize
 from ocihaul.cli.process import DONE, FAILED, exit_code, worst
 from ocihaul.cli.shell.cp_plan import STREAM, Copy, plan
 from ocihaul.cli.shell.uri import ObjectUri
-from ocihaul.errors import (
-    ConfigError,
-    JournalError,
-    NetworkError,
-    OcihaulError,
-    ServiceError,
-    SessionError,
-    TransferCancelled,
-    UsageError,
-)
+from ocihaul.errors import OcihaulError, ServiceError, TransferCancelled, UsageError
+from ocihaul.threads import call_for_each
 
 if TYPE_CHECKING:
+    from ocihaul.cli.shell.uri import OnOdd
     from ocihaul.cli.transfer_run import TransferRun
     from ocihaul.client import Client
     from ocihaul.directories.results import Results
@@ -55,14 +47,14 @@ def cp(context: click.Context, /, **options: Any) -> None:
 
 #: Copies of the service that are under way at a time.
 _COPIES = 10
-#: Errors that the next copy would meet, too.
-_OF_ALL = (SessionError, TransferCancelled, ConfigError, NetworkError, JournalError)
 #: Seconds between two looks at a copy: the first, and the longest.
 _LOOKS = (0.2, 5.0)
 
 
 def run(invocation: Invocation) -> int:
     """Make all copies; returns the worst exit status. What is wrong is found before the first."""
+    from ocihaul.cli.objects.query_command import is_of_one
+
     options = invocation.options
     copies = list(plan(options["paths"], recursive=bool(options["recursive"])))
     codes = []
@@ -70,7 +62,7 @@ def run(invocation: Invocation) -> int:
         try:
             codes.append(_one(invocation, each))
         except OcihaulError as error:
-            if len(copies) == 1 or not _is_of_one(error):
+            if len(copies) == 1 or not is_of_one(error):
                 raise
             if not invocation.given.errors_as_json:  # the log has it
                 invocation.tell(f"failed: {each.source}: {error}")
@@ -240,7 +232,10 @@ def _between_buckets(
 ) -> int:
     region = invocation.settings().region
     if region is None:
-        raise UsageError("cp: the service copies to a region, and none is known", hint="--region")
+        raise UsageError(
+            "cp: the service copies to a region, and none is known",
+            hint="Say --region us-ashburn-1 (or yours), or set OCI_CLI_REGION.",
+        )
     from ocihaul.cli.transfer_run import run_transfer
 
     def work(run: "TransferRun") -> int:
@@ -264,25 +259,30 @@ def _copy_all(
     settings = invocation.settings()
     for text in invocation.notices(settings):
         run.notice(f"Notice: {text}")
+    left_out: list[str] = []
     with client_for(settings, listener=run, stop=run.stop) as client:
         _check_distinct(client, source, target, recursive=recursive)
-        pairs = list(_pairs(client, source, target, recursive=recursive))
+        # Listed as a whole first: the target may be below the source.
+        pairs = list(_pairs(client, source, target, left_out.append, recursive=recursive))
         copier = _Copier(client, region, run.stop, keep=bool(invocation.options["no_clobber"]))
-        with ThreadPoolExecutor(_COPIES, "ocihaul-copy") as pool:
-            list(pool.map(copier.copy, pairs))
+        call_for_each(pairs, copier.copy, parallel=min(_COPIES, len(pairs)), name="ocihaul-copy")
+    failed = len(copier.failed) + len(left_out)
     run.files = FileCounts(
-        transferred=copier.copied, unchanged=copier.kept, deleted=0, failed=len(copier.failed)
+        transferred=copier.copied, unchanged=copier.kept, deleted=0, failed=failed
     )
+    for reason in left_out:
+        run.notice(f"failed: an entry of the list cannot be copied: {reason}")
     if copier.kept:
         run.notice(f"{copier.kept} of {len(pairs)} are there, and are kept")
-    if len(pairs) == 1 and copier.failed:
+    if len(pairs) == 1 and copier.failed and not left_out:
         raise copier.failed[0][1]
     for each, error in copier.failed:
         run.notice(f"failed: {each}: {error}")
     if copier.ended_by:
         raise copier.ended_by[0]
-    if copier.failed:
-        run.notice(f"{len(copier.failed)} of {len(pairs)} failed; the others are done.")
+    if failed:
+        total = len(pairs) + len(left_out)
+        run.notice(f"{failed} of {total} failed; the others are done.")
         return FAILED
     return DONE
 
@@ -300,7 +300,12 @@ def _check_distinct(
 
 
 def _pairs(
-    client: "Client", source: ObjectUri, target: ObjectUri, *, recursive: bool
+    client: "Client",
+    source: ObjectUri,
+    target: ObjectUri,
+    on_odd: "OnOdd",
+    *,
+    recursive: bool,
 ) -> Iterator[tuple[ObjectUri, ObjectUri]]:
     from ocihaul.cli.shell.uri import look, objects_below
 
@@ -310,21 +315,11 @@ def _pairs(
     elif not recursive:
         raise OcihaulError(f"{source}: there is no such object", hint="Copy a prefix with -r.")
     if found.is_directory and recursive:
-        for each in objects_below(client, source):
+        for each in objects_below(client, source, on_odd):
             copy = target.below(each.name[len(source.prefix) :])
             # What stands for the directory itself has no name in a bucket.
             if copy.name:
                 yield replace(source, name=each.name), copy
-
-
-def _is_of_one(error: OcihaulError) -> bool:
-    """Whether it is about one object or file, so that the others can be copied."""
-    if isinstance(error, ServiceError):
-        of_bucket = error.code in {"BucketNotFound", "NamespaceNotFound"}
-        return 400 <= error.status < 500 and error.status not in {401, 429} and not of_bucket
-    if isinstance(error.__cause__, OcihaulError) and not _is_of_one(error.__cause__):
-        return False
-    return not isinstance(error, _OF_ALL)
 
 
 class _CopyFailedError(OcihaulError):
@@ -348,6 +343,8 @@ class _Copier:
 
     def copy(self, pair: tuple[ObjectUri, ObjectUri]) -> None:
         """Copy and wait, unless something is wrong for all."""
+        from ocihaul.cli.objects.query_command import is_of_one
+
         if self.ended_by:
             return
         try:
@@ -357,7 +354,7 @@ class _Copier:
                 self.kept += not copied
         except OcihaulError as error:
             with self._lock:
-                if _is_of_one(error):
+                if is_of_one(error):
                     self.failed.append((pair[0], error))
                 else:
                     self.ended_by.append(error)

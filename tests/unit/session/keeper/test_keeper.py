@@ -86,13 +86,13 @@ def test_a_session_whose_thread_cannot_start_is_waited_for(
         supervisor = ProfileSupervisor("DEFAULT", w.settings, w.heard, monotonic=lambda: clock[0])
         supervisor.poll()
         assert limit.refused == 1
-        assert not supervisor.is_usable
+        assert not supervisor.sample().up
         (said,) = [event.text for event in w.heard.of(Notice) if "no session" in event.text]
         assert "no thread can be started" in said
         monkeypatch.undo()
         clock[0] += 2.0
         supervisor.poll()
-        assert supervisor.is_usable
+        assert supervisor.sample().up
         supervisor.close(grace=1.0)
 
 
@@ -111,6 +111,6 @@ def test_a_keeper_without_a_thread_to_close_with_closes_by_itself(
 
         keeper.run(wait)
         assert limits[0].refused == 2  # of the keeper, and of the session
-        assert not supervisor.is_usable
+        assert not supervisor.sample().up
         monkeypatch.undo()
         assert not any(each.name == "ocihaul-session" for each in threading.enumerate())
