@@ -1,10 +1,12 @@
-"""Read what the files tell of a profile's session, without the network.
+"""Read what the files tell of a profile's session, without the network, and how long it lasts.
 
 `take_snapshot` reads the files and returns a value; everything else here is pure and judges such a
-value at a given time. A broken file is no error: it is in the snapshot.
+value at a given time. A broken file is no error: it is in the snapshot. `estimate` says whether a
+transfer fits into what is left of a session.
 """
 
 import contextlib
+import glob
 import os
 import stat
 import time
@@ -267,6 +269,6 @@ def _leftovers(paths: Iterable[Path | None], now: float) -> Iterable[Path]:
             continue
         real = path.resolve()
         with contextlib.suppress(OSError):
-            for each in sorted(real.parent.glob(f".{real.name}.*")):
+            for each in sorted(real.parent.glob(f".{glob.escape(real.name)}.*")):
                 if now - each.lstat().st_mtime > _ABANDONED_AFTER:
                     yield each
