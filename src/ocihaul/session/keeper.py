@@ -396,6 +396,7 @@ class Keeper:
                 self._notifier.reloading()
                 for supervisor in self._supervisors:
                     supervisor.reload()
+                    self._notifier.alive()
                 self._notifier.ready()
             woken = self._round(wait) or wait(_ROUND)
         self._notifier.stopping()
@@ -405,6 +406,7 @@ class Keeper:
         """Poll every supervisor, and check for signals after each; return the signal that came."""
         for supervisor in self._supervisors:
             supervisor.poll()
+            self._notifier.alive()  # a session that cannot be opened takes seconds
             woken = wait(0)
             if woken is not None:
                 return woken
@@ -414,7 +416,6 @@ class Keeper:
         parts = [f"alive: {', '.join(up)}"] if up else []
         parts += [f"without a usable token: {', '.join(down)}"] if down else []
         self._notifier.status("; ".join(parts))
-        self._notifier.alive()
         return None
 
     def publish(self, *, keeper_up: bool) -> None:

@@ -168,7 +168,8 @@ def pack(archive: SessionArchive) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as zipped:
         for name, content in members.items():
-            info = zipfile.ZipInfo(name, time.localtime()[:6])
+            # A machine without a clock begins in 1970, and a ZIP's calendar in 1980.
+            info = zipfile.ZipInfo(name, max(time.localtime()[:6], (1980, 1, 1, 0, 0, 0)))
             info.create_system = 3  # Unix: the modes count
             info.external_attr = (stat.S_IFREG | 0o600) << 16
             info.compress_type = zipfile.ZIP_DEFLATED

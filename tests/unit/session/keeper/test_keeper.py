@@ -114,3 +114,27 @@ def test_a_keeper_without_a_thread_to_close_with_closes_by_itself(
         assert not supervisor.sample().up
         monkeypatch.undo()
         assert not any(each.name == "ocihaul-session" for each in threading.enumerate())
+
+
+def test_the_watchdog_is_fed_between_sessions_that_take_their_time(tmp_path: Path) -> None:
+    """Each session that cannot be opened is read for two seconds; there may be many."""
+    happened: list[str] = []
+
+    class Manager(Notifier):
+        def alive(self) -> None:
+            happened.append("fed")
+
+        def ready(self) -> None:
+            happened.append("ready")
+
+    class Slow(ProfileSupervisor):
+        def poll(self) -> None:
+            happened.append(self.profile)
+
+    with world(tmp_path) as w:
+        slow = [Slow(name, w.settings, w.heard) for name in ("A", "B")]
+        signals = iter([None, None, "reload", None, None, "stop"])
+        keeper = Keeper(slow, notifier=Manager(None), listener=w.heard)
+        keeper.run(lambda _: next(signals))
+    assert happened[:5] == ["A", "fed", "B", "fed", "ready"]
+    assert happened[5:12] == ["A", "fed", *happened[:5]], "the same for a reload"
