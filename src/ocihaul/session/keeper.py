@@ -146,13 +146,13 @@ def _lines(samples: list[Sample], *, keeper_up: bool) -> Iterator[str]:
 
 
 def head(name: str, kind: str, text: str) -> Iterator[str]:
-    """The two lines before the samples of one metric, whose name begins with ocihaul_."""
+    """Yield the two lines before the samples of one metric, whose name begins with ocihaul_."""
     yield f"# HELP ocihaul_{name} {text}"
     yield f"# TYPE ocihaul_{name} {kind}"
 
 
 def labels(**texts: str) -> str:
-    """Labels by their names, in braces."""
+    """Return labels by their names, in braces."""
     return "{" + ",".join(f'{name}="{_escaped(text)}"' for name, text in texts.items()) + "}"
 
 
@@ -161,7 +161,7 @@ def _escaped(text: str) -> str:
 
 
 def number(value: float) -> str:
-    """A value: whole numbers without a point."""
+    """Return a value as text: whole numbers without a point."""
     return str(int(value)) if value == int(value) else repr(float(value))
 
 

@@ -36,7 +36,7 @@ class Lock:
 
     @property
     def holder(self) -> Holder:
-        """Its holder, if it is held."""
+        """The process that holds it, as far as it is known."""
         return Holder(self.pid, self.program)
 
 

@@ -46,6 +46,7 @@ from ocihaul.session.lockfile import (
     make_for_owner,
 )
 
+#: The last line of a private key in PEM; the official CLI writes a mark after it.
 _END = re.compile(rb"-----END [A-Z ]*PRIVATE KEY-----")
 
 
@@ -310,10 +311,12 @@ class CredentialStore:
             if self._key_file is None:
                 raise CredentialError("the profile names no key_file")
             pem = _read(self._key_file, "key", self.profile)
-        if self._opened is None or self._opened[0] != pem:
+        opened = self._opened  # another thread may open another login's key meanwhile
+        if opened is None or opened[0] != pem:
             where = f"the key file {self._key_file}" if self._key_file else "OCI_CLI_KEY_CONTENT"
-            self._opened = (pem, load_key(pem, where=where, passphrase=self._passphrase))
-        return self._opened[1]
+            opened = (pem, load_key(pem, where=where, passphrase=self._passphrase))
+            self._opened = opened
+        return opened[1]
 
     def _signature(self) -> object:
         return tuple(_stat(path) for path in (self.token_file, self._key_file) if path)

@@ -1,4 +1,4 @@
-"""What is done to buckets and namespaces; their rules, PARs and work requests.
+"""What is done to buckets and namespaces: their rules, PARs, keys and tiers, and work requests.
 
 As in the API reference (https://docs.oracle.com/iaas/api/#/en/objectstorage/). What the service
 tells is handed on as its document and the headers beside it.

@@ -24,11 +24,11 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-#: `is_held` takes the lock for a moment: wait for that at least, seconds.
+#: `is_held` takes the lock for a moment: `hold` waits for that at least, seconds.
 _PROBE = 0.4
-#: Between two tries, seconds.
+#: Seconds between two tries.
 _POLL_INTERVAL = 0.02
-#: How long one wait is, seconds: a stop is noticed after that.
+#: How long `alone` waits before it checks for a stop, seconds.
 _WAIT = 1.0
 
 

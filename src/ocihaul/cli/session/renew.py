@@ -43,7 +43,7 @@ _REFRESH = ("session", "refresh")
 @global_options(hidden=True, without=("profile",))
 @click.pass_context
 def refresh(context: click.Context, /, *, profiles: tuple[str, ...]) -> None:
-    """Refresh the tokens of sessions, for everybody who reads their files.
+    """Refresh the tokens of sessions, for every program that reads their files.
 
     The exit status is 1 when a session has expired or a token's end did not move, and 75 when the
     auth service gave no usable answer: then the same command may work later.

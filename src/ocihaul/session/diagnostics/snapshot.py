@@ -21,8 +21,9 @@ from ocihaul.session.credential import SessionToken
 from ocihaul.session.lockfile import Holder, Lock, find_keepers, lock_at, lock_file_for
 from ocihaul.session.store import load_key, read_key_file, replaceable
 
-#: A session that ends with its token cannot be refreshed: their claims differ by rounding at most.
-_SAME_END = 2.0
+#: A session that ends with its token cannot be refreshed. `exp` and `sess_exp` have whole seconds
+#: and are rounded apart from each other: they differ by so many seconds at most.
+_ROUNDING = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class SessionLifetime:
         """Whether a refresh can bring more life than the present token has."""
         if self.session_ends_at is None:
             return True
-        return self.session_ends_at > self.token_ends_at + _SAME_END
+        return self.session_ends_at > self.token_ends_at + _ROUNDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,6 @@ _LOOKS = 5
 _PAUSE = 0.05
 #: A temporary file older than this, seconds, belongs to a writer that was killed.
 _ABANDONED_AFTER = 60.0
-#: `exp` and `sess_exp` have whole seconds and are rounded apart from each other.
-_ROUNDING = 2.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ def page(*, nonce: str, secret: str) -> bytes:
     return text.replace("@NONCE@", nonce).replace("@SECRET@", secret).encode()
 
 
+#: Bytes of an answer of the login page.
 _LONGEST_BODY = 64 * 1024
 _LENGTH = re.compile(r"[0-9]{1,9}")
 #: Bytes of a request in all, and seconds from its connection to its last byte.
@@ -44,7 +45,8 @@ _MOST_CONNECTIONS = 32
 #: Fields of an answer; the login page sends about six.
 _MOST_FIELDS = 50
 _SECRET_HEADER = "x-ocihaul-secret"  # noqa: S105  a header's name
-_LOOK_EVERY = 0.2
+#: How often `wait` checks for a stop, seconds.
+_STOP_POLL_INTERVAL = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class Callback:
         Raises TransferCancelled when `stop` is set.
         """
         end = time.monotonic() + timeout
-        while not self._done.wait(max(0.0, min(_LOOK_EVERY, end - time.monotonic()))):
+        while not self._done.wait(max(0.0, min(_STOP_POLL_INTERVAL, end - time.monotonic()))):
             if stop.is_set():
                 raise TransferCancelled("the login was stopped")
             if time.monotonic() >= end:

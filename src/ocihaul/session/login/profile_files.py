@@ -44,6 +44,7 @@ NO_KEY_PATH = "Update_private_key_path"
 
 #: Beginnings of the names in a session's directory that only key, token and locks have.
 _RESERVED = (KEY_NAME, PUBLIC_KEY_NAME, TOKEN_NAME)
+#: How long the lock of the session, or of the config file, is waited for, seconds.
 _LOCK_TIMEOUT = 15.0
 #: Settings of an API key, which a session removes; `pass_phrase` stays if there is a new one.
 _STALE = ("user", "key_content", "pass_phrase")
