@@ -6,6 +6,7 @@ pair are read again for two seconds before they count as broken. Keys are read a
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -109,12 +110,29 @@ def _numbers_belong_together(key: RSAPrivateNumbers) -> bool:
     )
 
 
+#: Bytes of a file with a key or a token, at most: they have a few thousand.
+_LARGEST_FILE = 2**20
+
+
+def read_small(path: Path) -> bytes:
+    """Return the content of a file with a key or a token.
+
+    Raises OSError, also for a file that is larger than either can be: a path may lead to a device
+    that never ends.
+    """
+    with path.open("rb") as file:
+        data = file.read(_LARGEST_FILE + 1)
+    if len(data) > _LARGEST_FILE:
+        raise OSError(errno.EFBIG, f"it has more than {_LARGEST_FILE} bytes", os.fspath(path))
+    return data
+
+
 def read_key_file(
     path: Path, *, passphrase: str | None = None, test_primes: bool = False
 ) -> RSAPrivateKey:
     """Read the RSA private key in a file with `load_key`. Errors name the file."""
     try:
-        pem = path.read_bytes()
+        pem = read_small(path)
     except OSError as error:
         raise CredentialError(f"the key file {path} cannot be read: {error.strerror}") from error
     where = f"the key file {path}"
@@ -124,7 +142,7 @@ def read_key_file(
 def read_public_key_file(path: Path) -> RSAPublicKey:
     """Read the RSA public key in a file. Raises CredentialError, which names the file."""
     try:
-        key = load_pem_public_key(path.read_bytes())
+        key = load_pem_public_key(read_small(path))
     except OSError as error:
         raise CredentialError(
             f"the public key file {path} cannot be read: {error.strerror}"
@@ -263,7 +281,7 @@ class CredentialStore:
 
     def _token_there(self) -> SessionToken | None:
         try:
-            text = self.token_file.read_bytes().decode("ascii", "replace")
+            text = read_small(self.token_file).decode("ascii", "replace")
             return SessionToken.parse(text)
         except (OSError, CredentialError):
             return None
@@ -418,7 +436,7 @@ def _write_in_place(path: Path, data: bytes) -> bool:
 
 def _read(path: Path, what: str, profile: str | None) -> bytes:
     try:
-        return path.read_bytes()
+        return read_small(path)
     except OSError as error:
         raise CredentialError(
             f"the {what} file {path} cannot be read: {error.strerror}",

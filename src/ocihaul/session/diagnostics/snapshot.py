@@ -19,7 +19,7 @@ from ocihaul.config import Settings
 from ocihaul.errors import ConfigError, CredentialError
 from ocihaul.session.credential import SessionToken
 from ocihaul.session.lockfile import Holder, Lock, find_keepers, lock_at, lock_file_for
-from ocihaul.session.store import load_key, read_key_file, replaceable
+from ocihaul.session.store import load_key, read_key_file, read_small, replaceable
 
 #: A session that ends with its token cannot be refreshed. `exp` and `sess_exp` have whole seconds
 #: and are rounded apart from each other: they differ by so many seconds at most.
@@ -228,7 +228,7 @@ def _pair(
 ) -> tuple[SessionToken | None, bool | None, tuple[str, ...]]:
     token, key, problems = None, None, []
     try:
-        token = SessionToken.parse(token_file.read_bytes().decode("ascii", "replace"))
+        token = SessionToken.parse(read_small(token_file).decode("ascii", "replace"))
     except OSError as error:
         problems.append(f"the token file {token_file} cannot be read: {error.strerror}")
     except CredentialError as error:

@@ -25,7 +25,7 @@ from ocihaul.errors import ConfigError, CredentialError, UsageError
 from ocihaul.redaction import hold
 from ocihaul.session.credential import SessionToken
 from ocihaul.session.login.profile_paths import check_profile_name
-from ocihaul.session.store import load_key
+from ocihaul.session.store import load_key, read_small
 
 CONFIG = "config"
 KEY_OPTION = "key_file"
@@ -147,7 +147,7 @@ def _with_files(
         if name in files or name in {"", CONFIG}:
             name = option  # two files of one name: the config says which is which
         try:
-            files[name] = path.read_bytes()
+            files[name] = read_small(path)
         except OSError as error:
             raise CredentialError(
                 f"profile {profile}: {option} {path} cannot be read: {error.strerror}"
