@@ -362,7 +362,7 @@ def close_gently(session: Session, stop: threading.Event, *, grace: float) -> No
 
 #: Seconds between two rounds.
 _ROUND = 0.5
-#: How long renewals under way may take when the keeper is told to stop, seconds.
+#: How long renewals under way may take when the keeper stops, seconds.
 _GRACE = 0.5
 
 #: Waits the given seconds, or less; returns what ended the wait: "stop", "reload", or None.
@@ -370,7 +370,7 @@ Wait = Callable[[float], str | None]
 
 
 class Keeper:
-    """Polls supervisors until it is told to stop."""
+    """Polls supervisors until its `wait` says "stop"."""
 
     def __init__(
         self,

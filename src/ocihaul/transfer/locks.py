@@ -94,7 +94,7 @@ def alone(
     """Be the only process that downloads to `what`, by the lock file `path`.
 
     While there is another: wait, or raise TransferInProgressError, which names it. Where no lock
-    file can be made there is no lock, and the listener is told.
+    file can be made there is no lock, and the listener hears a Notice.
     """
     with contextlib.ExitStack() as held:
         told = False
