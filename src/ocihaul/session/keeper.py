@@ -252,9 +252,12 @@ class ProfileSupervisor:
             close_gently(session, self._stop, grace=grace)
 
     def renew_once(self, stop: threading.Event) -> None:
-        """Renew if that is due. Raises OcihaulError when a renewal was due and did not succeed."""
+        """Renew if that is due. Raises OcihaulError when a renewal was due and did not succeed.
+
+        The session stays open for `sample`; nothing renews it any more.
+        """
         settings = self._load()
-        session = self._open(settings, stop)
+        session = self._session = self._open(settings, stop)
         failures = self._failures
         token = session.credential().token
         expired = token is None or token.expires_at <= self._clock.now()
