@@ -29,154 +29,96 @@ from ocihaul.session.session import Session
 from ocihaul.session.store import replaceable
 from ocihaul.threads import started
 
-#: Characters of a status; datagrams have a limit.
-_LONGEST_STATUS = 1024
+#: Seconds between two rounds.
+_ROUND = 0.5
+#: How long renewals under way may take when the keeper stops, seconds.
+_GRACE = 0.5
+
+#: Waits the given seconds, or less; returns what ended the wait: "stop", "reload", or None.
+Wait = Callable[[float], str | None]
 
 
-class Notifier:
-    """Sends messages where NOTIFY_SOCKET says; without it, nowhere."""
+class Keeper:
+    """Polls supervisors until its `wait` says "stop"."""
 
-    def __init__(self, address: str | None, *, watchdog: float | None = None) -> None:
-        self._address = address
-        self._status: str | None = None
-        self._watchdog = watchdog
-        self._fed_at = 0.0
+    def __init__(
+        self,
+        supervisors: "Sequence[ProfileSupervisor]",
+        *,
+        notifier: "Notifier",
+        listener: Listener,
+        metrics_file: Path | None = None,
+    ) -> None:
+        self._supervisors = supervisors
+        self._notifier = notifier
+        self._listener = listener
+        self._metrics_file = metrics_file
+        self._written: str | None = None
+        self._failed: str | None = None
 
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str]) -> "Notifier":
-        """Read the variables that the service manager has set for this process."""
-        watchdog = None
-        if environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid()):
-            with contextlib.suppress(ValueError, OverflowError):
-                watchdog = int(environ.get("WATCHDOG_USEC", "")) / 1e6
-        return cls(environ.get("NOTIFY_SOCKET"), watchdog=watchdog)
+    def run(self, wait: Wait) -> None:
+        """Keep all sessions until `wait` says "stop"."""
+        woken = self._round(wait)
+        self._notifier.ready()
+        while woken != "stop":
+            if woken == "reload":
+                self._notifier.reloading()
+                for supervisor in self._supervisors:
+                    supervisor.reload()
+                    self._notifier.alive()
+                self._notifier.ready()
+            woken = self._round(wait) or wait(_ROUND)
+        self._notifier.stopping()
+        self._close()
 
-    def ready(self) -> None:
-        """Report that the service is up, or up again after a reload."""
-        self._send("READY=1")
+    def _round(self, wait: Wait) -> str | None:
+        """Poll every supervisor, and check for signals after each; return the signal that came."""
+        for supervisor in self._supervisors:
+            supervisor.poll()
+            self._notifier.alive()  # a session that cannot be opened takes seconds
+            woken = wait(0)
+            if woken is not None:
+                return woken
+        self.publish(keeper_up=True)
+        up = [supervisor.profile for supervisor in self._supervisors if supervisor.is_usable]
+        down = [supervisor.profile for supervisor in self._supervisors if not supervisor.is_usable]
+        parts = [f"alive: {', '.join(up)}"] if up else []
+        parts += [f"without a usable token: {', '.join(down)}"] if down else []
+        self._notifier.status("; ".join(parts))
+        return None
 
-    def reloading(self) -> None:
-        """Report that the configuration is being read again; `ready` ends it."""
-        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
-
-    def stopping(self) -> None:
-        """Report that the service is stopping."""
-        self._send("STOPPING=1")
-
-    def status(self, text: str) -> None:
-        """Set the line that `systemctl status` shows, if it has changed."""
-        if text != self._status:
-            self._status = text
-            # A line break in it would be another message to the manager.
-            self._send(f"STATUS={cut(one_line(text), _LONGEST_STATUS)}")
-
-    def alive(self) -> None:
-        """Feed the watchdog twice per period."""
-        if self._watchdog and time.monotonic() - self._fed_at >= self._watchdog / 2 - 0.5:
-            self._fed_at = time.monotonic()
-            self._send("WATCHDOG=1")
-
-    def _send(self, message: str) -> None:
-        family = getattr(socket, "AF_UNIX", None)
-        if not self._address or family is None:
+    def publish(self, *, keeper_up: bool) -> None:
+        """Write the metrics file, if anything has changed."""
+        if self._metrics_file is None:
             return
-        address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
-        with (
-            contextlib.suppress(OSError, ValueError),
-            socket.socket(family, socket.SOCK_DGRAM) as sock,
-        ):
-            sock.sendto(message.encode(), address)
+        text = exposition(
+            (supervisor.sample() for supervisor in self._supervisors), keeper_up=keeper_up
+        )
+        if text == self._written:
+            return
+        try:
+            write_metrics(self._metrics_file, text)
+        except OSError as error:
+            reason = f"the metrics file {self._metrics_file} cannot be written: {error.strerror}"
+            if reason != self._failed:
+                self._listener(Notice(reason))
+            self._failed = reason
+        else:
+            self._written, self._failed = text, None
 
-
-#: Sources present from the start, so that the first renewal of each shows as an increase.
-_SOURCES = ("file", "login", "mint", "refresh")
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One profile's figures; times are epoch seconds, None where there is no value."""
-
-    profile: str
-    up: bool
-    renewable: bool
-    issued_at: float | None = None
-    expires_at: float | None = None
-    session_ends_at: float | None = None
-    generation: int | None = None
-    last_renewal: float | None = None
-    failures: int = 0
-    renewals: Mapping[str, int] = field(default_factory=dict)
-
-
-#: Name, type, help and the value of a sample.
-_GAUGES = (
-    ("session_up", "1 when requests can be signed.", lambda s: float(s.up)),
-    ("session_renewable", "1 until no renewal provider is left.", lambda s: float(s.renewable)),
-    ("session_token_issued_timestamp_seconds", "Issue of the token.", lambda s: s.issued_at),
-    ("session_token_expiry_timestamp_seconds", "End of the token.", lambda s: s.expires_at),
-    ("session_end_timestamp_seconds", "End of the session.", lambda s: s.session_ends_at),
-    ("session_generation", "Tokens held so far.", lambda s: s.generation),
-    ("session_last_renewal_timestamp_seconds", "Last renewal.", lambda s: s.last_renewal),
-)
-
-
-def exposition(samples: Iterable[Sample], *, keeper_up: bool) -> str:
-    """Return the whole metrics file."""
-    return "".join(f"{line}\n" for line in _lines(list(samples), keeper_up=keeper_up))
-
-
-def _lines(samples: list[Sample], *, keeper_up: bool) -> Iterator[str]:
-    yield from head("keeper_up", "gauge", "1 while the keeper runs.")
-    yield f"ocihaul_keeper_up {int(keeper_up)}"
-    for name, text, value in _GAUGES:
-        yield from head(name, "gauge", text)
-        for sample in samples:
-            found = value(sample)
-            if found is not None:
-                yield f"ocihaul_{name}{labels(profile=sample.profile)} {number(found)}"
-    yield from head("session_renewals_total", "counter", "Tokens adopted, by source.")
-    for sample in samples:
-        for source in sorted({*_SOURCES, *sample.renewals}):
-            of = labels(profile=sample.profile, source=source)
-            yield f"ocihaul_session_renewals_total{of} {sample.renewals.get(source, 0)}"
-    yield from head("session_renewal_failures_total", "counter", "Renewals that failed.")
-    for sample in samples:
-        of = labels(profile=sample.profile)
-        yield f"ocihaul_session_renewal_failures_total{of} {sample.failures}"
-
-
-def head(name: str, kind: str, text: str) -> Iterator[str]:
-    """Yield the two lines before the samples of one metric, whose name begins with ocihaul_."""
-    yield f"# HELP ocihaul_{name} {text}"
-    yield f"# TYPE ocihaul_{name} {kind}"
-
-
-def labels(**texts: str) -> str:
-    """Return labels by their names, in braces."""
-    return "{" + ",".join(f'{name}="{_escaped(text)}"' for name, text in texts.items()) + "}"
-
-
-def _escaped(text: str) -> str:
-    return one_line(text).replace("\\", r"\\").replace('"', r"\"")
-
-
-def number(value: float) -> str:
-    """Return a value as text: whole numbers without a point."""
-    return str(int(value)) if value == int(value) else repr(float(value))
-
-
-def write_metrics(path: Path, text: str) -> None:
-    """Replace the file atomically, with mode 0644: it contains no secret. Raises OSError."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    def _close(self) -> None:
+        self.publish(keeper_up=False)
+        closing = []
+        for supervisor in self._supervisors:
+            thread = threading.Thread(
+                target=supervisor.close, kwargs={"grace": _GRACE}, daemon=True
+            )
+            if started(thread):
+                closing.append(thread)
+            else:
+                supervisor.close(grace=_GRACE)
+        for thread in closing:
+            thread.join(_GRACE + 0.2)
 
 
 #: Seconds between two tries to open a session.
@@ -328,7 +270,7 @@ class ProfileSupervisor:
         """Whether requests can be signed right now."""
         return self._session is not None and self._session.token.expires_at > self._clock.now()
 
-    def sample(self) -> Sample:
+    def sample(self) -> "Sample":
         """Return the current figures for the metrics."""
         session = self._session
         token = session.token if session else None
@@ -363,93 +305,151 @@ def close_gently(session: Session, stop: threading.Event, *, grace: float) -> No
     closing.join(0.1)
 
 
-#: Seconds between two rounds.
-_ROUND = 0.5
-#: How long renewals under way may take when the keeper stops, seconds.
-_GRACE = 0.5
-
-#: Waits the given seconds, or less; returns what ended the wait: "stop", "reload", or None.
-Wait = Callable[[float], str | None]
+#: Characters of a status; datagrams have a limit.
+_LONGEST_STATUS = 1024
 
 
-class Keeper:
-    """Polls supervisors until its `wait` says "stop"."""
+class Notifier:
+    """Sends messages where NOTIFY_SOCKET says; without it, nowhere."""
 
-    def __init__(
-        self,
-        supervisors: Sequence[ProfileSupervisor],
-        *,
-        notifier: Notifier,
-        listener: Listener,
-        metrics_file: Path | None = None,
-    ) -> None:
-        self._supervisors = supervisors
-        self._notifier = notifier
-        self._listener = listener
-        self._metrics_file = metrics_file
-        self._written: str | None = None
-        self._failed: str | None = None
+    def __init__(self, address: str | None, *, watchdog: float | None = None) -> None:
+        self._address = address
+        self._status: str | None = None
+        self._watchdog = watchdog
+        self._fed_at = 0.0
 
-    def run(self, wait: Wait) -> None:
-        """Keep all sessions until `wait` says "stop"."""
-        woken = self._round(wait)
-        self._notifier.ready()
-        while woken != "stop":
-            if woken == "reload":
-                self._notifier.reloading()
-                for supervisor in self._supervisors:
-                    supervisor.reload()
-                    self._notifier.alive()
-                self._notifier.ready()
-            woken = self._round(wait) or wait(_ROUND)
-        self._notifier.stopping()
-        self._close()
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "Notifier":
+        """Read the variables that the service manager has set for this process."""
+        watchdog = None
+        if environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid()):
+            with contextlib.suppress(ValueError, OverflowError):
+                watchdog = int(environ.get("WATCHDOG_USEC", "")) / 1e6
+        return cls(environ.get("NOTIFY_SOCKET"), watchdog=watchdog)
 
-    def _round(self, wait: Wait) -> str | None:
-        """Poll every supervisor, and check for signals after each; return the signal that came."""
-        for supervisor in self._supervisors:
-            supervisor.poll()
-            self._notifier.alive()  # a session that cannot be opened takes seconds
-            woken = wait(0)
-            if woken is not None:
-                return woken
-        self.publish(keeper_up=True)
-        up = [supervisor.profile for supervisor in self._supervisors if supervisor.is_usable]
-        down = [supervisor.profile for supervisor in self._supervisors if not supervisor.is_usable]
-        parts = [f"alive: {', '.join(up)}"] if up else []
-        parts += [f"without a usable token: {', '.join(down)}"] if down else []
-        self._notifier.status("; ".join(parts))
-        return None
+    def ready(self) -> None:
+        """Report that the service is up, or up again after a reload."""
+        self._send("READY=1")
 
-    def publish(self, *, keeper_up: bool) -> None:
-        """Write the metrics file, if anything has changed."""
-        if self._metrics_file is None:
+    def reloading(self) -> None:
+        """Report that the configuration is being read again; `ready` ends it."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def stopping(self) -> None:
+        """Report that the service is stopping."""
+        self._send("STOPPING=1")
+
+    def status(self, text: str) -> None:
+        """Set the line that `systemctl status` shows, if it has changed."""
+        if text != self._status:
+            self._status = text
+            # A line break in it would be another message to the manager.
+            self._send(f"STATUS={cut(one_line(text), _LONGEST_STATUS)}")
+
+    def alive(self) -> None:
+        """Feed the watchdog twice per period."""
+        if self._watchdog and time.monotonic() - self._fed_at >= self._watchdog / 2 - 0.5:
+            self._fed_at = time.monotonic()
+            self._send("WATCHDOG=1")
+
+    def _send(self, message: str) -> None:
+        family = getattr(socket, "AF_UNIX", None)
+        if not self._address or family is None:
             return
-        text = exposition(
-            (supervisor.sample() for supervisor in self._supervisors), keeper_up=keeper_up
-        )
-        if text == self._written:
-            return
-        try:
-            write_metrics(self._metrics_file, text)
-        except OSError as error:
-            reason = f"the metrics file {self._metrics_file} cannot be written: {error.strerror}"
-            if reason != self._failed:
-                self._listener(Notice(reason))
-            self._failed = reason
-        else:
-            self._written, self._failed = text, None
+        address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
+        with (
+            contextlib.suppress(OSError, ValueError),
+            socket.socket(family, socket.SOCK_DGRAM) as sock,
+        ):
+            sock.sendto(message.encode(), address)
 
-    def _close(self) -> None:
-        self.publish(keeper_up=False)
-        closing = []
-        for supervisor in self._supervisors:
-            thread = threading.Thread(
-                target=supervisor.close, kwargs={"grace": _GRACE}, daemon=True
-            )
-            if started(thread):
-                closing.append(thread)
-            else:
-                supervisor.close(grace=_GRACE)
-        for thread in closing:
-            thread.join(_GRACE + 0.2)
+
+#: Sources present from the start, so that the first renewal of each shows as an increase.
+_SOURCES = ("file", "login", "mint", "refresh")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One profile's figures; times are epoch seconds, None where there is no value."""
+
+    profile: str
+    up: bool
+    renewable: bool
+    issued_at: float | None = None
+    expires_at: float | None = None
+    session_ends_at: float | None = None
+    generation: int | None = None
+    last_renewal: float | None = None
+    failures: int = 0
+    renewals: Mapping[str, int] = field(default_factory=dict)
+
+
+#: Name, type, help and the value of a sample.
+_GAUGES = (
+    ("session_up", "1 when requests can be signed.", lambda s: float(s.up)),
+    ("session_renewable", "1 until no renewal provider is left.", lambda s: float(s.renewable)),
+    ("session_token_issued_timestamp_seconds", "Issue of the token.", lambda s: s.issued_at),
+    ("session_token_expiry_timestamp_seconds", "End of the token.", lambda s: s.expires_at),
+    ("session_end_timestamp_seconds", "End of the session.", lambda s: s.session_ends_at),
+    ("session_generation", "Tokens held so far.", lambda s: s.generation),
+    ("session_last_renewal_timestamp_seconds", "Last renewal.", lambda s: s.last_renewal),
+)
+
+
+def exposition(samples: Iterable[Sample], *, keeper_up: bool) -> str:
+    """Return the whole metrics file."""
+    return "".join(f"{line}\n" for line in _lines(list(samples), keeper_up=keeper_up))
+
+
+def _lines(samples: list[Sample], *, keeper_up: bool) -> Iterator[str]:
+    yield from head("keeper_up", "gauge", "1 while the keeper runs.")
+    yield f"ocihaul_keeper_up {int(keeper_up)}"
+    for name, text, value in _GAUGES:
+        yield from head(name, "gauge", text)
+        for sample in samples:
+            found = value(sample)
+            if found is not None:
+                yield f"ocihaul_{name}{labels(profile=sample.profile)} {number(found)}"
+    yield from head("session_renewals_total", "counter", "Tokens adopted, by source.")
+    for sample in samples:
+        for source in sorted({*_SOURCES, *sample.renewals}):
+            of = labels(profile=sample.profile, source=source)
+            yield f"ocihaul_session_renewals_total{of} {sample.renewals.get(source, 0)}"
+    yield from head("session_renewal_failures_total", "counter", "Renewals that failed.")
+    for sample in samples:
+        of = labels(profile=sample.profile)
+        yield f"ocihaul_session_renewal_failures_total{of} {sample.failures}"
+
+
+def head(name: str, kind: str, text: str) -> Iterator[str]:
+    """Yield the two lines before the samples of one metric, whose name begins with ocihaul_."""
+    yield f"# HELP ocihaul_{name} {text}"
+    yield f"# TYPE ocihaul_{name} {kind}"
+
+
+def labels(**texts: str) -> str:
+    """Return labels by their names, in braces."""
+    return "{" + ",".join(f'{name}="{_escaped(text)}"' for name, text in texts.items()) + "}"
+
+
+def _escaped(text: str) -> str:
+    return one_line(text).replace("\\", r"\\").replace('"', r"\"")
+
+
+def number(value: float) -> str:
+    """Return a value as text: whole numbers without a point."""
+    return str(int(value)) if value == int(value) else repr(float(value))
+
+
+def write_metrics(path: Path, text: str) -> None:
+    """Replace the file atomically, with mode 0644: it contains no secret. Raises OSError."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
