@@ -339,9 +339,10 @@ def _objects(storage: "StorageClient", namespace: str, bucket: str) -> Iterator[
 def _policies(storage: "StorageClient", namespace: str, bucket: str) -> Iterator[Doomed]:
     # Listed as a whole first: what is deleted meanwhile would move the pages.
     for each in list(storage.list_replication_policies(namespace, bucket)):
-        policy = str(each.get("id", ""))
+        policy = str(each.get("id") or "")
         delete = partial(storage.delete_replication_policy, namespace, bucket, policy)
-        yield Doomed(str(each.get("name", policy)), delete)
+        trouble = None if policy else _UNUSABLE.format("id is missing")
+        yield Doomed(str(each.get("name", policy)), delete, trouble)
 
 
 def _pars(storage: "StorageClient", namespace: str, bucket: str) -> Iterator[Doomed]:

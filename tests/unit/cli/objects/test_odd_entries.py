@@ -19,7 +19,7 @@ from tests.unit.cli.conftest import Outcome
 
 Run = Callable[..., Outcome]
 Shell = Callable[..., Outcome]
-Change = Callable[[str, Callable[[dict[str, Any]], object]], list[dict[str, Any]]]
+Change = Callable[[str, Callable[[Any], object]], list[Any]]
 BUCKET = "plans"
 COMPARTMENT = "ocid1.compartment.oc1..first"
 
@@ -52,8 +52,8 @@ def shell(service: Emulator, home: Path, capsys: pytest.CaptureFixture[str]) -> 
 def change(monkeypatch: pytest.MonkeyPatch) -> Change:
     """Have the documents of one operation changed; returns those that were."""
 
-    def begin(operation: str, edit: Callable[[dict[str, Any]], object]) -> list[dict[str, Any]]:
-        met: list[dict[str, Any]] = []
+    def begin(operation: str, edit: Callable[[Any], object]) -> list[Any]:
+        met: list[Any] = []
         call = HttpClient.call
 
         def calling(self: HttpClient, origin: Origin, asked: ServiceCall) -> Answer:
@@ -126,6 +126,19 @@ def test_a_bucket_with_an_entry_without_a_name_is_not_called_empty(
     assert ran.code == 1
     assert "(entry without a usable name: 1)" in ran.out
     assert service.log.count(operation="DeleteBucket") == 0
+
+
+def test_a_policy_without_an_id_is_not_deleted_by_none(
+    service: Emulator, official_forms: Run, change: Change
+) -> None:
+    official_forms("bucket", "create", "--name", BUCKET, "-c", COMPARTMENT)
+    met = change("ListReplicationPolicies", lambda listed: listed.append({"name": "p", "id": None}))
+    ran = official_forms("bucket", "delete", "-bn", BUCKET, "--empty", "--force")
+    assert met
+    assert ran.code == 1, ran.err
+    failures = json.loads(ran.out)["replication-policy"]["delete-failures"]
+    assert failures == {"p": "its entry in the list cannot be used: id is missing"}
+    assert service.log.count(operation="DeleteReplicationPolicy") == 0
 
 
 def test_a_version_of_which_only_the_name_can_be_read_is_told(
