@@ -7,7 +7,7 @@ and memory ends, too.
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -110,6 +110,46 @@ def start_as_many(threads: Sequence[threading.Thread]) -> list[threading.Thread]
             "memory, then run the same command again.",
         )
     return running
+
+
+def call_for_each(
+    items: Iterable[T], call: Callable[[T], object], *, parallel: int, name: str
+) -> None:
+    """Call it for each item, `parallel` at a time, or as many as there may be threads.
+
+    Where no thread can be started, the calling one does it all. Raises the first error; nothing is
+    begun after it, and what is under way ends first.
+    """
+    waiting, taking = iter(items), threading.Lock()
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            while not errors:
+                with taking:
+                    following = tuple(islice(waiting, 1))
+                if not following:
+                    return
+                call(following[0])
+        except BaseException as error:  # noqa: BLE001  raised again by the thread that waits
+            errors.append(error)
+
+    threads = [
+        threading.Thread(target=work, name=f"{name}-{number}", daemon=True)
+        for number in range(parallel)
+    ]
+    try:
+        running = start_as_many(threads)
+    except TooManyThreadsError:
+        running = []
+        work()
+    try:
+        all_ended(running, lambda: False)
+    except BaseException as error:
+        errors.append(error)
+        raise
+    if errors:
+        raise errors[0]
 
 
 def all_ended(threads: Sequence[threading.Thread], hurry: Callable[[], bool]) -> bool:

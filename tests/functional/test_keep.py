@@ -1,4 +1,4 @@
-"""`session keep`: sessions kept alive for everybody who reads their files."""
+"""`session keep`: sessions kept alive for every program that reads their files."""
 
 import json
 import os

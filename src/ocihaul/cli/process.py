@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
+    from ocihaul.errors import OcihaulError
+
 
 DONE = 0
 FAILED = 1
@@ -151,6 +153,36 @@ def exit_code(error: BaseException) -> int:
     if isinstance(error, OcihaulError) and error.resumable:
         return RESUMABLE
     return FAILED
+
+
+def is_of_one(error: "OcihaulError", *, one_bucket: bool = True) -> bool:
+    """Whether it is about one object or file of several, so that the others can be done.
+
+    `one_bucket`: all are in the same bucket, and one that is missing is about all of them.
+    """
+    import errno
+
+    from ocihaul import errors
+
+    if isinstance(error, errors.ServiceError):
+        of_bucket = one_bucket and error.code in {"BucketNotFound", "NamespaceNotFound"}
+        return 400 <= error.status < 500 and error.status not in {401, 429} and not of_bucket
+    cause = error.__cause__
+    if isinstance(cause, errors.OcihaulError) and not is_of_one(cause, one_bucket=one_bucket):
+        return False
+    disk = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+    if isinstance(cause, OSError) and cause.errno in disk:
+        return False
+    met_by_all = (
+        errors.SessionError,
+        errors.TransferCancelled,
+        errors.ConfigError,
+        errors.NetworkError,
+        errors.JournalError,
+        errors.SpoolError,
+        errors.TooManyThreadsError,
+    )
+    return not isinstance(error, met_by_all)
 
 
 def chain(error: BaseException) -> list[BaseException]:

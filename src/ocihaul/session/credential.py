@@ -165,7 +165,7 @@ def sign(
     date: str,
     json_body: bytes | None = None,
 ) -> dict[str, str]:
-    """The headers that authenticate one attempt of one request, lower-case.
+    """Return the headers that authenticate one attempt of one request, by lower-case names.
 
     `target` is path and query exactly as they go on the wire, `host` the Host header as sent,
     `date` an RFC 1123 date in GMT. With `json_body` the body's length, type and SHA-256 are

@@ -1,9 +1,9 @@
 """The lock files of a session: where they are, and which processes hold them right now.
 
-A lock file is never removed: it counts only while a process holds it. `KeeperLock` shows that
-`session keep` is running, by a shared lock next to the token file; the kernel releases it when its
-process ends, however that ends, so it is never stale. The holders are for people to read (`status`,
-`doctor`); no decision depends on them.
+A lock file counts only while a process holds it, and is removed with its session only.
+`KeeperLock` shows that `session keep` is running, by a shared lock next to the token file; the
+kernel releases it when its process ends, however that ends, so it is never stale. The holders are
+for people to read (`status`, `doctor`); no decision depends on them.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ class Lock:
 
     @property
     def holder(self) -> Holder:
-        """Its holder, if it is held."""
+        """The process that holds it, as far as it is known."""
         return Holder(self.pid, self.program)
 
 
@@ -77,6 +77,23 @@ def give_to_owner_of(path: Path, descriptor: int) -> None:
         with contextlib.suppress(OSError):
             status = path.stat()
             os.fchown(descriptor, status.st_uid, status.st_gid)
+
+
+def check_locks(path: Path) -> None:
+    """Raise OSError where the file system of a lock file has no locks; the file may be made.
+
+    Lustre answers ENOSYS to flock(2), unless it is mounted with `flock`. filelock would take the
+    file's existence for a lock then, and lock files stay. Nothing is locked by the probe.
+    """
+    try:
+        import fcntl  # noqa: PLC0415  POSIX only
+    except ImportError:
+        return
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    finally:
+        os.close(descriptor)
 
 
 def lock_at(path: Path) -> Lock:

@@ -225,11 +225,11 @@ def reason_of(outcome: Outcome) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RenewalResult:
-    """How far one renewal got; `provider` is the last one that was asked.
+    """How far one renewal got; `provider` is the last one that was asked, or that has failed.
 
     `token` came from the provider `source` and is to be adopted; `note` is what a person should
     know about it. `exhausted` are the providers that will not renew this session and why.
-    `failure` is why the last provider gave no answer: a later renewal may succeed.
+    `failure` is why `provider` gave no answer: a later renewal may succeed.
     """
 
     provider: str
@@ -255,7 +255,7 @@ def run_chain(
     """
     exhausted = dict(exhausted)
     spare: SessionToken | None = None
-    source, last, failure = None, "", None
+    source, last, failed, failure = None, "", None, None
     for name, provider in providers.items():
         if name in exhausted:
             continue
@@ -271,7 +271,7 @@ def run_chain(
             if isinstance(outcome, NotExtended):
                 spare, source = outcome.token, name
         else:
-            failure = reason_of(outcome)
+            failed, failure = name, reason_of(outcome)
         if step is NextStep.RETRY:
             break
-    return RenewalResult(last, exhausted, spare, source, failure)
+    return RenewalResult(failed or last, exhausted, spare, source, failure)

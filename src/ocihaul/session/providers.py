@@ -10,7 +10,7 @@ token and cannot be refreshed beyond that, so it is minted anew, for the same ke
 that hold a copy of the key only need the new token.
 
 The refresh that a person or a cron job asks for is here, too (`refresh_once`): once, on demand,
-under the lock, written atomically. A session that is in use renews itself (`session`).
+under the lock, written atomically. A session that is in use renews itself (`renewer`).
 """
 
 import contextlib
@@ -43,7 +43,6 @@ from ocihaul.transport.message import Answer, Request, Stopped, WireError, excer
 
 #: Sends one request to the auth service; the float is the seconds it may take in all.
 Send = Callable[[Origin, Request, float], Answer]
-
 
 #: How long a renewal in flight may go on once it is asked to stop, seconds. A person who pressed
 #: Ctrl-C waits for it.

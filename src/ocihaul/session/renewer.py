@@ -256,6 +256,8 @@ class TokenWaiter:
 
     def _wait_for_rescue(self, current: TokenState, expired_for: float, *, may_try: bool) -> None:
         """Wait a moment for another process's token, then allow the last attempt, then pause."""
+        if self._state.closed:
+            raise self._expired(current)
         if expired_for < _RESCUE_TIMEOUT and not current.history.last_try:
             self._state.wait(_RESCUE_POLL_INTERVAL)
         elif not (may_try and self._state.allow_final_attempt(current)):
@@ -264,7 +266,7 @@ class TokenWaiter:
     def _pause(self, current: TokenState, expired_for: float) -> None:
         """Wait a moment for a login, and report it; raise when `session_wait` is over."""
         error = self._expired(current)
-        if self._state.closed or expired_for >= self._session_wait:
+        if expired_for >= self._session_wait:
             raise error
         until = self._state.clock.now() + self._session_wait - expired_for
         until_reported = self._state.pause(until, report_every=_REPORT_EVERY)

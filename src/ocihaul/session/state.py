@@ -24,6 +24,8 @@ FILE = "file"
 LOOK_EVERY = 1.0
 #: How often a request that waits for another thread's renewal checks for a stop, seconds.
 _STOP_POLL_INTERVAL = 0.25
+#: A pause that no thread has asked for in so many seconds is over: each asks once in `LOOK_EVERY`.
+_PAUSE_GAP = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,8 @@ class SessionState:
         self._renewing = False
         self._closed = False
         self._paused_until: float | None = None
-        self._pause_reported_at = 0.0
+        self._pause_reported_at = 0.0  # monotonic
+        self._pause_asked_at = 0.0  # monotonic
         self._noticed: set[str] = set()
         self._look_again_at = 0.0
         self._dead: set[str] = set()
@@ -284,12 +287,15 @@ class SessionState:
     def pause(self, until: float, *, report_every: float) -> float | None:
         """Note that requests wait for a login `until` then, unless a pause is under way.
 
-        Returns the end of the pause when it is time to report it, else None.
+        Returns the end of the pause when it is time to report it, else None. A pause without a
+        login ends where its threads have given up; one of them may wait longer than the first.
         """
         now = self.clock.monotonic()
         with self._changed:
-            begins = self._paused_until is None
-            self._paused_until = self._paused_until or until
+            begins = self._paused_until is None or now - self._pause_asked_at > _PAUSE_GAP
+            self._pause_asked_at = now
+            if begins or (self._paused_until or 0.0) <= self.clock.now():
+                self._paused_until = until
             if not begins and now - self._pause_reported_at < report_every:
                 return None
             self._pause_reported_at = now

@@ -6,6 +6,7 @@ pair are read again for two seconds before they count as broken. Keys are read a
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -39,8 +40,14 @@ from ocihaul.errors import CredentialError
 from ocihaul.filesystem import sync_directory, sync_file
 from ocihaul.redaction import hold, hold_key
 from ocihaul.session.credential import SessionToken
-from ocihaul.session.lockfile import give_to_owner_of, lock_file_for, make_for_owner
+from ocihaul.session.lockfile import (
+    check_locks,
+    give_to_owner_of,
+    lock_file_for,
+    make_for_owner,
+)
 
+#: The last line of a private key in PEM; the official CLI writes a mark after it.
 _END = re.compile(rb"-----END [A-Z ]*PRIVATE KEY-----")
 
 
@@ -103,12 +110,29 @@ def _numbers_belong_together(key: RSAPrivateNumbers) -> bool:
     )
 
 
+#: Bytes of a file with a key or a token, at most: they have a few thousand.
+_LARGEST_FILE = 2**20
+
+
+def read_small(path: Path) -> bytes:
+    """Return the content of a file with a key or a token.
+
+    Raises OSError, also for a file that is larger than either can be: a path may lead to a device
+    that never ends.
+    """
+    with path.open("rb") as file:
+        data = file.read(_LARGEST_FILE + 1)
+    if len(data) > _LARGEST_FILE:
+        raise OSError(errno.EFBIG, f"it has more than {_LARGEST_FILE} bytes", os.fspath(path))
+    return data
+
+
 def read_key_file(
     path: Path, *, passphrase: str | None = None, test_primes: bool = False
 ) -> RSAPrivateKey:
     """Read the RSA private key in a file with `load_key`. Errors name the file."""
     try:
-        pem = path.read_bytes()
+        pem = read_small(path)
     except OSError as error:
         raise CredentialError(f"the key file {path} cannot be read: {error.strerror}") from error
     where = f"the key file {path}"
@@ -118,7 +142,7 @@ def read_key_file(
 def read_public_key_file(path: Path) -> RSAPublicKey:
     """Read the RSA public key in a file. Raises CredentialError, which names the file."""
     try:
-        key = load_pem_public_key(path.read_bytes())
+        key = load_pem_public_key(read_small(path))
     except OSError as error:
         raise CredentialError(
             f"the public key file {path} cannot be read: {error.strerror}"
@@ -257,7 +281,7 @@ class CredentialStore:
 
     def _token_there(self) -> SessionToken | None:
         try:
-            text = self.token_file.read_bytes().decode("ascii", "replace")
+            text = read_small(self.token_file).decode("ascii", "replace")
             return SessionToken.parse(text)
         except (OSError, CredentialError):
             return None
@@ -280,6 +304,7 @@ class CredentialStore:
         """
         path = self.lock_file()
         make_for_owner(path, self.token_file)
+        check_locks(path)
         lock = FileLock(path, poll_interval=0.05, mode=0o600)
         deadline = time.monotonic() + timeout
         while not lock.is_locked:
@@ -304,10 +329,12 @@ class CredentialStore:
             if self._key_file is None:
                 raise CredentialError("the profile names no key_file")
             pem = _read(self._key_file, "key", self.profile)
-        if self._opened is None or self._opened[0] != pem:
+        opened = self._opened  # another thread may open another login's key meanwhile
+        if opened is None or opened[0] != pem:
             where = f"the key file {self._key_file}" if self._key_file else "OCI_CLI_KEY_CONTENT"
-            self._opened = (pem, load_key(pem, where=where, passphrase=self._passphrase))
-        return self._opened[1]
+            opened = (pem, load_key(pem, where=where, passphrase=self._passphrase))
+            self._opened = opened
+        return opened[1]
 
     def _signature(self) -> object:
         return tuple(_stat(path) for path in (self.token_file, self._key_file) if path)
@@ -409,7 +436,7 @@ def _write_in_place(path: Path, data: bytes) -> bool:
 
 def _read(path: Path, what: str, profile: str | None) -> bytes:
     try:
-        return path.read_bytes()
+        return read_small(path)
     except OSError as error:
         raise CredentialError(
             f"the {what} file {path} cannot be read: {error.strerror}",

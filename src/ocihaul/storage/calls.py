@@ -189,10 +189,7 @@ class Caller:
             more = {"limit": None if size is None else str(size), "page": page}
             query = {**call.query, **{name: text for name, text in more.items() if text}}
             answer = self._call(namespace, replace(call, query=query, answer_limit=PAGE_LIMIT))
-            items, odd = read(answer, lambda listed: entries(listed, reader), call.operation)
-            for reason in odd:
-                text = f"{call.operation}: an entry of the list is left out: {reason}."
-                self._listener(Notice(text))
+            items = read(answer, lambda listed: self._sound(listed, reader, call), call.operation)
             return items, answer.headers.get("opc-next-page") or None
 
         return Listing(ask, call.operation, extent)
@@ -203,16 +200,22 @@ class Caller:
         def ask(page: str | None, _size: int | None) -> tuple[list[Document], str | None]:
             query = dict(call.query) if page is None else {**call.query, "page": page}
             answer = self._call(namespace, replace(call, query=query, answer_limit=PAGE_LIMIT))
-            given = read(answer, whole_object, call.operation)
-            items: list[Document] = []
-            found, odd = entries(given.get("items") or [], whole_object)
-            items += found
-            for reason in odd:
-                text = f"{call.operation}: an entry of the list is left out: {reason}."
-                self._listener(Notice(text))
+            items = read(answer, lambda given: self._items(given, call), call.operation)
             return items, answer.headers.get("opc-next-page") or None
 
         return Listing(ask, call.operation, extent)
+
+    def _items(self, given: object, call: ServiceCall) -> list[Document]:
+        document = whole_object(given)
+        return self._sound(document.get("items") or [], whole_object, call)
+
+    def _sound(self, listed: object, reader: Callable[[Any], T], call: ServiceCall) -> list[T]:
+        """What `reader` makes of the entries of a list; the listener hears of the odd ones."""
+        sound, odd = entries(listed, reader)
+        for reason in odd:
+            text = f"{call.operation}: an entry of the list is left out: {reason}."
+            self._listener(Notice(text))
+        return sound
 
     def _act(
         self,

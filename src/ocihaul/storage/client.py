@@ -4,7 +4,8 @@ Paths, headers and documents are those of the Object Storage API reference
 (https://docs.oracle.com/iaas/api/#/en/objectstorage/). Sizes are bytes. Every method raises what
 `HttpClient.call` raises, and UsageError for names and values that cannot be sent.
 
-What moves bytes is here; lists and what needs no bytes are in the modules beside.
+What moves bytes is here, multipart uploads with all their calls, and uploads through the URL of a
+pre-authenticated request. What needs no bytes is in `object_operations` and `bucket_operations`.
 """
 
 import contextlib
@@ -137,7 +138,7 @@ class StorageClient(ObjectOperations, BucketOperations, Administration):
 
     @contextlib.contextmanager
     def bounded(self, seconds: float) -> Iterator["StorageClient"]:
-        """The same service for a last word: it does not hear the stop, but has only `seconds`."""
+        """Yield the same service for a last word, which no stop ends; it has only `seconds`."""
         with contextlib.ExitStack() as stack:
             client = stack.enter_context(self._client.bounded(seconds))
             unsigned = self._unsigned and stack.enter_context(self._unsigned.bounded(seconds))
@@ -249,7 +250,7 @@ class StorageClient(ObjectOperations, BucketOperations, Administration):
             body=body,
             abandoned=abandoned,
         )
-        return stored(self._client.call(self._checked(namespace, call), call), call.operation)
+        return stored(self._call(namespace, call), call.operation)
 
     def commit_multipart_upload(
         self,

@@ -98,7 +98,7 @@ def check_headers(headers: Mapping[str, str]) -> None:
             )
 
 
-@lru_cache(maxsize=8)  # all files of a tree go to the same one
+@lru_cache(maxsize=8)  # all files of a directory go to the same one
 def bucket_path(namespace: str, bucket: str) -> str:
     """Of one bucket."""
     check_bucket_name(bucket)

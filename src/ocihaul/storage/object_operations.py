@@ -1,4 +1,8 @@
-"""Lists of objects, and what is done to objects without reading or writing their bytes."""
+"""Objects: lists of them, what is done to them without their bytes, and ranges of their bytes.
+
+`ObjectOperations` has the calls. `PinnedObject` and `ObjectRange` are what HTTP says of a range
+that is fetched: the headers that ask for what is missing of one object, and a check of the answer.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,1 +1,1 @@
-"""Moving bytes: plans, checksums, sources, and the engines that use them."""
+"""Moving bytes: plan, source, checksums, workers, monitor, receipts; uploads and downloads."""

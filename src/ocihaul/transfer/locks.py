@@ -24,11 +24,11 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-#: `is_held` takes the lock for a moment: wait for that at least, seconds.
+#: `is_held` takes the lock for a moment: `hold` waits for that at least, seconds.
 _PROBE = 0.4
-#: Between two tries, seconds.
+#: Seconds between two tries.
 _POLL_INTERVAL = 0.02
-#: How long one wait is, seconds: a stop is noticed after that.
+#: How long `alone` waits before it checks for a stop, seconds.
 _WAIT = 1.0
 
 
@@ -94,7 +94,7 @@ def alone(
     """Be the only process that downloads to `what`, by the lock file `path`.
 
     While there is another: wait, or raise TransferInProgressError, which names it. Where no lock
-    file can be made there is no lock, and the listener is told.
+    file can be made there is no lock, and the listener hears a Notice.
     """
     with contextlib.ExitStack() as held:
         told = False

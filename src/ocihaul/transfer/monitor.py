@@ -1,9 +1,12 @@
-"""What watches a transfer: counts for its receipt, and how many parts or files go at a time.
+"""What watches a transfer: how many parts or files go at a time, counts for its receipt, progress.
 
-Where the caller gave no number it is found by measuring. It begins with some and doubles while
-that pays: each step has to bring a tenth more bytes per second, or it is taken back. So a line that
-others use, too, is not crowded with connections that bring nothing. A 429 or 503 halves the number,
-and for a while nothing is tried.
+Where the caller gave no number `AdaptiveConcurrency` finds it by measuring. It begins with some and
+doubles while that pays: each step has to bring a tenth more bytes per second, or it is taken back.
+So a line that others use, too, is not crowded with connections that bring nothing. A 429 or 503
+halves the number, and for a while nothing is tried.
+
+`TransferStats` counts, `TransferMonitor` is both for one transfer, and `TransferMeter` makes
+progress events of what moves: how much is done, the rate, and how long the rest takes.
 """
 
 import threading

@@ -26,7 +26,7 @@ from ocihaul.documents import (
 )
 from ocihaul.errors import ReceiptError, UsageError
 from ocihaul.filesystem import sync_directory, sync_file
-from ocihaul.transfer.checksum import CRC32C, MD5, SHA256, SHA384, SentPart, encoded
+from ocihaul.transfer.checksum import CRC32C, MD5, SIZES, SentPart, encoded
 from ocihaul.transfer.journal.journal import Target
 from ocihaul.transfer.monitor import Counts
 from ocihaul.transfer.source import Identity
@@ -34,9 +34,6 @@ from ocihaul.transfer.source import Identity
 SCHEMA = "ocihaul-receipt"
 VERSION = 1
 
-#: The algorithms of a receipt, and the bytes of their digests.
-_BYTES = {CRC32C: 4, MD5: 16, SHA256: 32, SHA384: 48}
-_ALGORITHMS = tuple(_BYTES)
 #: The service's headers that say something about the object's bytes or its time.
 _SERVICE = ("opc-content-", "opc-multipart-", "content-md5", "last-modified")
 
@@ -133,7 +130,7 @@ def receipt_parts(parts: Sequence[SentPart]) -> list[ReceiptPart]:
             part.size,
             part.etag,
             part.request_id,
-            {name: encoded(part.digests[name]) for name in _ALGORITHMS if name in part.digests},
+            {name: encoded(part.digests[name]) for name in SIZES if name in part.digests},
         )
         for number, part in enumerate(parts, 1)
     ]
@@ -206,7 +203,7 @@ def _part(part: Mapping[str, Any]) -> ReceiptPart:
         whole_number(part, "size"),
         text(part, "etag"),
         _nullable(part, "opc-request-id"),
-        {name: text(part, name.lower()) for name in _ALGORITHMS if name.lower() in part},
+        {name: text(part, name.lower()) for name in SIZES if name.lower() in part},
     )
 
 
@@ -237,7 +234,7 @@ def _no_checksum(receipt: Receipt) -> str | None:
 
 def _is_digest(algorithm: str, text: str) -> bool:
     try:
-        return len(base64.b64decode(text, validate=True)) == _BYTES[algorithm]
+        return len(base64.b64decode(text, validate=True)) == SIZES[algorithm]
     except ValueError:
         return False
 
@@ -304,6 +301,8 @@ _MODE = 0o644
 
 def check_place(path: Path, source: Path | None) -> None:
     """Raise UsageError when a receipt cannot be written there, or must not be."""
+    if "\0" in str(path):
+        raise UsageError(f"`receipt`: {path} is no path: it has a NUL in it")
     path = _behind_links(path)
     try:
         status = path.stat()

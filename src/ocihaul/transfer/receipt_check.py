@@ -219,8 +219,11 @@ def _key_headers(receipt: Receipt, key: SseCustomerKey | None) -> dict[str, str]
         return {}
     hint = "Pass the `sse_customer_key` that it was stored with."
     if key is None:
-        raise UsageError("the object is encrypted with a key of yours", hint=hint)
+        name = receipt.target.object
+        raise UsageError(f"the object {name!r} is encrypted with a key of yours", hint=hint)
     headers = key.headers()
     if headers["opc-sse-customer-key-sha256"] != digest:
-        raise UsageError("this is not the key that the receipt names", hint=hint)
+        raise UsageError(
+            "`sse_customer_key`: this is not the key that the receipt names", hint=hint
+        )
     return headers

@@ -117,6 +117,8 @@ class FileSource:
                 f"{path} cannot be read: {error.strerror}",
                 hint="Check the path, and that the user running this may read it.",
             ) from error
+        except ValueError:
+            raise SourceError(f"{path} is no path: it has a NUL in it") from None
         status = os.fstat(self._file.fileno())
         if not stat.S_ISREG(status.st_mode):
             self._file.close()

@@ -97,7 +97,7 @@ class WorkerPool(Generic[T]):
         if self._error is not None:
             raise self._error
         if self._stop.is_set():
-            raise TransferCancelled("stopped between two of them")
+            raise TransferCancelled("stopped before everything was done")
 
     def _wait(self) -> None:
         """Wait for the threads; only a while where their work is of no use any more.

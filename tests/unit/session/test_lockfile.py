@@ -1,5 +1,7 @@
 """The lock of a keeper: seen while it is given, gone with its process, never in anybody's way."""
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -9,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from ocihaul.session.lockfile import Holder, KeeperLock, find_keepers, lock_file_for
+from ocihaul.session.login.profile_files import _locked_config
+from ocihaul.session.store import CredentialStore
 
 #: Takes the lock, prints a line, and sleeps.
 KEEPER = """
@@ -74,3 +78,58 @@ def test_where_no_lock_can_be_taken_nothing_happens(tmp_path: Path) -> None:
 
 def test_a_holder_that_cannot_be_seen_is_a_process() -> None:
     assert (str(Holder()), str(Holder(7, "ocihaul"))) == ("a process", "process 7 (ocihaul)")
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A file system without flock, such as Lustre; returns the operations that were refused."""
+    met: list[int] = []
+
+    def flock(_descriptor: int, operation: int) -> None:
+        met.append(operation)
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    return met
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_a_file_system_without_flock_is_no_neighbour_with_the_lock(
+    tmp_path: Path, refused: list[int], left: bool
+) -> None:
+    """The lock file of an earlier run, or of another machine's, stays: it holds nothing."""
+    token = tmp_path / "token"
+    token.write_text("t")
+    if left:
+        lock_file_for(token).touch()
+    with (
+        pytest.raises(OSError, match="not implemented") as caught,
+        CredentialStore(token, None).lock(10.0),
+    ):
+        pass
+    assert caught.value.errno == errno.ENOSYS
+    assert len(refused) == 1
+
+
+def test_a_config_file_on_such_a_file_system_is_written_without_its_lock(
+    tmp_path: Path, refused: list[int]
+) -> None:
+    config = tmp_path / "config"
+    (tmp_path / "config.lock").touch()
+    with _locked_config(config):
+        config.write_text("[NIGHT]")
+    assert len(refused) == 1
+    assert (tmp_path / "config.lock").exists()
+
+
+def test_the_probe_for_locks_disturbs_nobody_who_has_one(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("t")
+    with CredentialStore(token, None).lock(1.0):
+        held = os.open(lock_file_for(token), os.O_RDWR)
+        try:
+            fcntl.flock(held, fcntl.LOCK_UN)  # as the probe does
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(held)

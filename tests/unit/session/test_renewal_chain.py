@@ -524,3 +524,17 @@ def test_a_token_without_more_life_is_the_last_resort(sockets: dict[str, int]) -
     assert result.token.raw == json.loads(same_end.body)["token"]
     assert (result.source, result.provider) == (REFRESH, MINT)
     assert result.exhausted.keys() == {REFRESH, MINT}
+
+
+def test_a_provider_that_gave_no_answer_is_named_although_the_next_one_refused(
+    sockets: dict[str, int],
+) -> None:
+    providers = {
+        REFRESH: real_provider(REFRESH, no(503), sockets),
+        MINT: real_provider(MINT, no(401), sockets),
+    }
+    result = run_chain(providers, {}, ask=ask, is_usable=lambda: False, has_moved_on=lambda: False)
+    assert result is not None
+    assert result.exhausted.keys() == {MINT}
+    assert "answered 503" in (result.failure or "")
+    assert result.provider == REFRESH, "the log says which one to look at"

@@ -601,6 +601,63 @@ def test_a_pause_ends_at_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert rig.hand.time == pytest.approx(NOW + 2 * HOUR, abs=10)
 
 
+def test_a_pause_after_one_that_brought_no_login_is_a_pause_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that tries again later waits again: it is told, and until when."""
+    rig = Rig(tmp_path, Auth(Refused("ended")), session_wait=700.0)
+    seen: list[SessionStatus] = []
+
+    def time_passes(seconds: float) -> None:
+        seen.append(rig.session.status())
+        rig.hand.forward(seconds)
+
+    monkeypatch.setattr(rig.session.state, "wait", time_passes)
+    rig.hand.forward(HOUR)
+    with pytest.raises(SessionExpiredError):
+        rig.last_try()
+    rig.hand.forward(33.0)
+    began, before = rig.hand.time, len(rig.heard.of(SessionPaused))
+    seen.clear()
+    with pytest.raises(SessionExpiredError):
+        rig.session.credential()
+    said = rig.heard.of(SessionPaused)[before:]
+    assert [round(event.until - began) for event in said] == [700] * len(said)
+    assert len(said) == 12
+    assert all(each.paused for each in seen[1:])
+
+
+def test_a_thread_that_waits_longer_than_the_first_is_still_paused(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, Auth(Refused("ended")))
+    state = rig.session.state
+    until = rig.hand.time + 2.0
+    assert state.pause(until, report_every=60.0) == until
+    for _ in range(3):
+        rig.hand.forward(1.0)
+        assert state.pause(until + 4.5, report_every=60.0) is None, "it is reported as one"
+    assert rig.session.status().paused_until == until + 4.5
+
+
+def test_a_closed_session_that_has_expired_is_an_error_at_once(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, Auth(Refused("ended")), session_wait=HOUR)
+    looks = 0
+    look = rig.session.state.reload_if_changed
+
+    def counted(*, now: bool = False) -> None:
+        nonlocal looks
+        looks += 1
+        assert looks < 100, "it does not wait, it spins"
+        look(now=now)
+
+    rig.session.state.reload_if_changed = counted  # type: ignore[method-assign]
+    rig.hand.forward(HOUR / 2)
+    rig.session.credential()  # refused: nothing can renew it any more
+    rig.hand.forward(HOUR)
+    rig.session.close()
+    with pytest.raises(SessionExpiredError):
+        rig.session.credential()
+
+
 def test_an_unusable_pair_at_the_start_is_a_credential_error(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("cut")
     (tmp_path / "key.pem").write_bytes(pem(rsa_key()))

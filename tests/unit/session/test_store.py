@@ -8,9 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from ocihaul.config import Flags, resolve
 from ocihaul.errors import CredentialError
 from ocihaul.session.credential import SessionToken
-from ocihaul.session.store import CredentialStore, StoreBusy, write_private
+from ocihaul.session.diagnostics.snapshot import take_snapshot
+from ocihaul.session.login.archive import collect_session
+from ocihaul.session.store import (
+    CredentialStore,
+    StoreBusy,
+    read_key_file,
+    read_public_key_file,
+    write_private,
+)
 from tests.support import NOW, make_token, pem, rsa_key
 
 
@@ -302,3 +311,37 @@ def test_a_lock_elsewhere_is_named_after_user_device_and_inode(
     with store_in(tmp_path).lock(1.0):
         (lock,) = tmp_path.glob("*.lock")
     assert lock.name == f"ocihaul-{os.getuid()}-{status.st_dev:x}-{status.st_ino:x}.lock"
+
+
+def test_a_file_that_can_be_neither_key_nor_token_is_not_read_to_its_end(tmp_path: Path) -> None:
+    """A profile may name a log, a disk, or a device that never ends."""
+    store = store_in(tmp_path)
+    huge = tmp_path / "huge"
+    with huge.open("wb") as file:
+        file.truncate(2**40)  # more than there is memory
+    too_large = "cannot be read: it has more than 1048576 bytes"
+    for token_file, key_file in ((huge, tmp_path / "key.pem"), (tmp_path / "token", huge)):
+        with pytest.raises(CredentialError, match=too_large):
+            CredentialStore(token_file, key_file).read_once()
+    for read in (read_key_file, read_public_key_file):
+        with pytest.raises(CredentialError, match=too_large):
+            read(huge)
+    token = store.read().token
+    assert CredentialStore(huge, tmp_path / "key.pem").replace(token, instead_of=token) is None
+    assert huge.read_text() == token.raw
+
+
+def test_neither_status_nor_export_reads_such_a_file(tmp_path: Path) -> None:
+    store_in(tmp_path)
+    huge, config = tmp_path / "huge", tmp_path / "config"
+    with huge.open("wb") as file:
+        file.truncate(2**40)
+    config.write_text(
+        f"[N]\nregion=eu-frankfurt-1\nkey_file={tmp_path}/key.pem\nsecurity_token_file={huge}\n"
+    )
+    flags = Flags(config_file=str(config), profile="N", auth="security_token")
+    seen = take_snapshot(resolve(flags, {}, tmp_path), sleep=lambda _: None)
+    too_large = "cannot be read: it has more than 1048576 bytes"
+    assert seen.problems == (f"the token file {huge} {too_large}",)
+    with pytest.raises(CredentialError, match=too_large):
+        collect_session(config, "N", home=tmp_path, passphrase=None, sleep=lambda _: None)

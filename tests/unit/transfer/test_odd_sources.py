@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.errors import SourceError
+from ocihaul.errors import SourceError, UsageError
+from ocihaul.transfer.receipt import check_place
 from ocihaul.transfer.source import FileSource
 
 
@@ -30,3 +31,10 @@ def test_a_named_pipe_is_refused_without_waiting_for_a_writer(tmp_path: Path) ->
     thread.start()
     thread.join(5)
     assert said
+
+
+def test_a_path_with_a_nul_is_told_in_our_own_words() -> None:
+    with pytest.raises(SourceError, match="it has a NUL in it"):
+        FileSource(Path("a\0b"))
+    with pytest.raises(UsageError, match="it has a NUL in it"):
+        check_place(Path("a\0b"), None)

@@ -140,7 +140,7 @@ _OBJECTS = {
     "freeform_tags": "freeformTags",
     "defined_tags": "definedTags",
 }
-_LIKE_STOCK = "The official CLI's forms are taken: JSON, or file://path."
+_OFFICIAL_FORMS = "The official CLI's forms are taken: JSON, or file://path."
 _compartment = ("-c", "--compartment-id")
 _named_bucket = click.option(
     "-bn", "--bucket-name", "--name", "bucket_name", help="The bucket. [required]"
@@ -151,7 +151,7 @@ def _details_options(decorated: Any) -> Any:
     for add in reversed(
         (
             click.option(
-                "--metadata", type=JsonObject(), help=f"Metadata of your own. {_LIKE_STOCK}"
+                "--metadata", type=JsonObject(), help=f"Metadata of your own. {_OFFICIAL_FORMS}"
             ),
             click.option(
                 "--public-access-type", type=_ACCESS, help="Who may read without a credential."

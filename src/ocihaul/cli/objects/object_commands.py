@@ -1,5 +1,6 @@
 """`os object head`, `delete`, `rename` and others: commands of one request for an object."""
 
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -140,7 +141,7 @@ def restore(invocation: Invocation, storage: "StorageClient", namespace: str) ->
     answer = storage.restore_objects(
         namespace, bucket, name, hours=options["hours"], version_id=options["version_id"]
     )
-    place = f"-ns {namespace} -bn {bucket} --name {name}"
+    place = _place(namespace, bucket, name)
     if answer.status == 200:
         text = (
             "This object will be available for download in about 1 hour. Use 'ocihaul os object "
@@ -160,7 +161,7 @@ def restore_status(invocation: Invocation, storage: "StorageClient", namespace: 
     options = invocation.options
     bucket, name = options["bucket_name"], options["name"]
     headers = storage.head_object(namespace, bucket, name).headers
-    place = f"-ns {namespace} -bn {bucket} --name {name}"
+    place = _place(namespace, bucket, name)
     texts = {
         "": "Available, this object is available for download.",
         "archived": "Archived, this object is not available for download. Use 'ocihaul os object "
@@ -172,6 +173,11 @@ def restore_status(invocation: Invocation, storage: "StorageClient", namespace: 
     state = headers.get("archival-state", "").lower()
     invocation.tell(texts.get(state, "Unknown"))
     return None
+
+
+def _place(namespace: str, bucket: str, name: str) -> str:
+    """An object as the options of a command that a person copies into a shell."""
+    return shlex.join(["-ns", namespace, "-bn", bucket, "--name", name])
 
 
 def restored_text(again: str | None, now: datetime) -> str:

@@ -128,7 +128,7 @@ def work_request(work: "WorkRequest") -> dict[str, Any]:
 def work_request_summary(document: Mapping[str, Any]) -> dict[str, Any]:
     """One entry of `work-request list`."""
     shaped = _shaped(document, _WORK_REQUEST)
-    shaped["resources"] = [_shaped(each, _RESOURCE) for each in shaped["resources"] or ()]
+    shaped["resources"] = [_shaped(each, _RESOURCE) for each in _documents(shaped["resources"])]
     return shaped
 
 

@@ -25,7 +25,7 @@ from ocihaul.cli.invocation import (
     settle,
 )
 from ocihaul.cli.process import FAILED
-from ocihaul.errors import UsageError
+from ocihaul.errors import OcihaulError, UsageError
 
 if TYPE_CHECKING:
     from ocihaul.storage.calls import Extent, Listing
@@ -90,12 +90,11 @@ def command(
 
 
 def agreed(invocation: Invocation, text: str) -> bool:
-    """Whether the person said yes; with `--force` nobody is asked.
+    """Whether the person said yes; with `--force` there is no question.
 
     What is piped in is an answer. Raises OcihaulError where there is neither that nor a terminal.
     """
     from ocihaul.cli.signals import yes_or_no
-    from ocihaul.errors import OcihaulError
 
     if invocation.options.get("force"):
         return True
@@ -173,7 +172,7 @@ def shown(
 
 
 #: The official CLI's default for `--limit`, and the page it asks for.
-_STOCK_PAGE = 100
+OFFICIAL_PAGE = 100
 
 
 @bucket_options
@@ -203,7 +202,7 @@ def run(invocation: Invocation) -> int:
     streams = options["stream_output"] and invocation.view.is_plain_json
     document: dict[str, Any] | None = None
     with at_work(invocation) as (storage, _):
-        pages = _told(_pages(invocation, storage), invocation)
+        pages = told(_pages(invocation, storage), invocation)
         if streams:
             write_answer(invocation.stdout, streamed(pages))
         else:
@@ -232,23 +231,23 @@ def _pages(invocation: Invocation, storage: "StorageClient") -> Iterator["Object
         namespace,
         options["bucket_name"],
         selection,
-        limit=None if everything else options["limit"] or _STOCK_PAGE,
-        page_size=min(options["page_size"] or (PAGE if everything else _STOCK_PAGE), PAGE),
+        limit=None if everything else options["limit"] or OFFICIAL_PAGE,
+        page_size=min(options["page_size"] or (PAGE if everything else OFFICIAL_PAGE), PAGE),
     )
 
 
-def _told(pages: Iterator["ObjectPage"], invocation: Invocation) -> Iterator["ObjectPage"]:
+def told(pages: Iterator["ObjectPage"], invocation: Invocation) -> Iterator["ObjectPage"]:
     """The same; entries that cannot be used, or not as a whole, are told on stderr."""
     from ocihaul.printable import one_line
 
     for page in pages:
-        told = [f"an entry of the list is left out: {reason}" for reason in page.odd]
-        told += [
+        texts = [f"an entry of the list is left out: {reason}" for reason in page.odd]
+        texts += [
             f"{one_line(each.name)} is listed by its name only: {each.fault}"
             for each in page.objects
             if each.fault is not None
         ]
-        invocation.tell(*(f"Notice: {text}" for text in told))
+        invocation.tell(*(f"Notice: {text}" for text in texts))
         yield page
 
 
@@ -272,7 +271,7 @@ def gathered(pages: Iterator["ObjectPage"]) -> dict[str, Any]:
 
 
 def streamed(pages: Iterator["ObjectPage"]) -> Iterator[str]:
-    """The same text as for the document of `gathered`, with no more than a page in memory."""
+    """The same text as for the document of `gathered`; in memory are one page and the prefixes."""
     from ocihaul.cli.objects.official_json import listed_object
 
     prefixes: list[str] = []

@@ -7,32 +7,32 @@ rest.
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from functools import partial
+from itertools import chain, count, islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ocihaul.cli.directories import options as tree
+from ocihaul.cli.directories import options as shared
 from ocihaul.cli.invocation import Invocation, at_work, bucket_options, namespace_option
 from ocihaul.cli.objects.query_command import (
+    OFFICIAL_PAGE,
     agreed,
     all_option,
     check_all,
     command,
     force_option,
     question,
+    told,
 )
-from ocihaul.cli.process import DONE, FAILED
+from ocihaul.cli.process import DONE, FAILED, is_of_one
 from ocihaul.errors import OcihaulError, TransferCancelled, UsageError
+from ocihaul.threads import call_for_each
 
 if TYPE_CHECKING:
     from ocihaul.storage.client import StorageClient
-
-
-#: The official CLI's default for `--limit`, and the page it asks for.
-_PAGE = 100
+    from ocihaul.storage.values import ListedObject, ObjectPage
 
 
 @question("os", "object", "list-object-versions", required=("bucket_name",))
@@ -65,19 +65,19 @@ def list_object_versions(
         fields=ALL_FIELDS if fields is None else fields,
     )
     everything = options["all_pages"]
-    page_size = options["page_size"] or (PAGE if everything else _PAGE)
+    page_size = options["page_size"] or (PAGE if everything else OFFICIAL_PAGE)
     found: list[dict[str, Any]] = []
     prefixes: dict[str, None] = {}
     following = None
-    for page in storage.list_object_versions(
+    pages = storage.list_object_versions(
         namespace,
         options["bucket_name"],
         selection,
         page=options["page"],
-        limit=None if everything else options["limit"] or _PAGE,
+        limit=None if everything else options["limit"] or OFFICIAL_PAGE,
         page_size=min(page_size, PAGE),
-    ):
-        invocation.tell(*(f"Notice: an entry of the list is left out: {why}" for why in page.odd))
+    )
+    for page in told(pages, invocation):
         found += map(object_version, page.objects)
         prefixes |= dict.fromkeys(page.prefixes)
         following = page.following
@@ -93,14 +93,14 @@ def list_object_versions(
 @click.option("--prefix", help="Only objects whose names begin with this. [all in the bucket]")
 @click.option("--object-name", help="Only the versions of this object.")
 @click.option("--delimiter", help='Only objects without "/" behind the prefix. The only one is /.')
-@tree.options(tree.DRY_RUN)
+@shared.options(shared.DRY_RUN)
 @force_option
 @click.option(
     "--parallel-operations-count",
     type=click.IntRange(1, 1000),
     help="Operations at the same time. [10]",
 )
-@tree.options(tree.FILTERS)
+@shared.options(shared.FILTERS)
 def _bulk_delete_versions() -> None:
     """Delete all versions of the objects that match, for good.
 
@@ -115,7 +115,7 @@ def _run(invocation: Invocation) -> int:
 
     options = invocation.options
     bucket, name, prefix = options["bucket_name"], options["object_name"], options["prefix"]
-    include, exclude = tree.patterns(options["include"]), tree.patterns(options["exclude"])
+    include, exclude = shared.patterns(options["include"]), shared.patterns(options["exclude"])
     if name and (prefix or include or exclude):
         raise UsageError(
             "The --object-name parameter cannot be combined with either --prefix or --include or "
@@ -151,7 +151,7 @@ def _run(invocation: Invocation) -> int:
             "object",
             doomed,
             dry_run=dry_run,
-            parallel=options["parallel_operations_count"] or tree.DEFAULT_PARALLEL,
+            parallel=options["parallel_operations_count"] or shared.DEFAULT_PARALLEL,
             stop=stop,
         )
     table = invocation.view.is_table
@@ -166,9 +166,16 @@ bulk_delete_versions = command(
 
 #: How many are deleted before more are listed.
 _BATCH = 1000
+_UNUSABLE = "its entry in the list cannot be used: {}"
 
-#: What is shown of a thing, and how it is deleted.
-Doomed = tuple[str, Callable[[], object]]
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """What is shown of a thing, and how it is deleted; or the `trouble`: why it cannot be."""
+
+    name: str
+    delete: Callable[[], object]
+    trouble: str | None = None
 
 
 @dataclass(slots=True)
@@ -236,33 +243,41 @@ def delete_all(
     parallel: int,
     stop: threading.Event,
 ) -> Deletions:
-    """Delete them, `parallel` at a time. Raises TransferCancelled once `stop` is set."""
+    """Delete them, `parallel` at a time; what cannot be deleted does not stop the rest.
+
+    Raises TransferCancelled once `stop` is set, and the error that the next one would meet, too.
+    """
     outcome = Deletions(kind)
-    if dry_run:
-        outcome.deleted += [name for name, _ in doomed]
-        return outcome
     waiting = iter(doomed)
     while batch := list(islice(waiting, _BATCH)):
-        with ThreadPoolExecutor(parallel) as pool:
-            for (name, _), reason in zip(batch, pool.map(_tried, batch), strict=True):
-                if reason is None:
-                    outcome.deleted.append(name)
-                else:
-                    outcome.failures[name] = reason
+        reasons = [each.trouble for each in batch]
+        if not dry_run:
+            reasons = _tried(batch, parallel)
+        for each, reason in zip(batch, reasons, strict=True):
+            if reason is None:
+                outcome.deleted.append(each.name)
+            else:
+                outcome.failures[each.name] = reason
         if stop.is_set():
             raise TransferCancelled("stopped before everything was deleted")
     return outcome
 
 
-def _tried(doomed: Doomed) -> str | None:
-    """Delete one; the reason where that was not possible."""
-    try:
-        doomed[1]()
-    except TransferCancelled as error:
-        return error.message
-    except OcihaulError as error:
-        return error.message
-    return None
+def _tried(batch: Sequence[Doomed], parallel: int) -> list[str | None]:
+    """Delete them; for each the reason where that was not possible."""
+    reasons = [each.trouble for each in batch]
+
+    def delete(number: int) -> None:
+        try:
+            batch[number].delete()
+        except OcihaulError as error:
+            if not is_of_one(error):
+                raise
+            reasons[number] = error.message
+
+    sound = [number for number, reason in enumerate(reasons) if reason is None]
+    call_for_each(sound, delete, parallel=parallel, name="ocihaul-delete")
+    return reasons
 
 
 def versions(
@@ -279,65 +294,63 @@ def versions(
     from ocihaul.storage.values import Selection
 
     selection = Selection(prefix=name or prefix, start=name, delimiter=delimiter, fields="name")
+    numbers = count(1)
     for page in storage.list_object_versions(namespace, bucket, selection):
+        yield from _nameless(page, numbers)
         for each in page.objects:
             if name not in {None, each.name} or (accept is not None and not accept(each.name)):
                 continue
-            yield f"{each.name},{each.version_id}", _version(storage, namespace, bucket, each)
+            delete = partial(
+                storage.delete_object, namespace, bucket, each.name, version_id=each.version_id
+            )
+            yield Doomed(f"{each.name},{each.version_id}", delete, _trouble_of(each))
 
 
-def _version(
-    storage: "StorageClient", namespace: str, bucket: str, each: Any
-) -> Callable[[], object]:
-    return lambda: storage.delete_object(namespace, bucket, each.name, version_id=each.version_id)
+def _trouble_of(each: "ListedObject") -> str | None:
+    """Why a version cannot be deleted: without its id a delete marker would be made instead."""
+    fault = each.fault
+    if fault is None and each.version_id is None:
+        fault = "versionId is missing"
+    return None if fault is None else _UNUSABLE.format(fault)
+
+
+def _nameless(page: "ObjectPage", numbers: Iterator[int]) -> Iterator[Doomed]:
+    """The entries of a page without a usable name: each is a failure of its own."""
+    for reason in page.odd:
+        name = f"(entry without a usable name: {next(numbers)})"
+        yield Doomed(name, _nothing, _UNUSABLE.format(reason))
+
+
+def _nothing() -> None:
+    """What cannot be named cannot be deleted."""
 
 
 def _objects(storage: "StorageClient", namespace: str, bucket: str) -> Iterator[Doomed]:
     from ocihaul.storage.values import Selection
 
+    numbers = count(1)
     for page in storage.list_objects(namespace, bucket, Selection(fields="name")):
+        yield from _nameless(page, numbers)
         for each in page.objects:
-            yield each.name, _object(storage, namespace, bucket, each.name)
-
-
-def _object(
-    storage: "StorageClient", namespace: str, bucket: str, name: str
-) -> Callable[[], object]:
-    return lambda: storage.delete_object(namespace, bucket, name)
+            yield Doomed(each.name, partial(storage.delete_object, namespace, bucket, each.name))
 
 
 def _policies(storage: "StorageClient", namespace: str, bucket: str) -> Iterator[Doomed]:
     # Listed as a whole first: what is deleted meanwhile would move the pages.
     for each in list(storage.list_replication_policies(namespace, bucket)):
-        policy = str(each.get("id", ""))
-        yield str(each.get("name", policy)), _policy(storage, namespace, bucket, policy)
-
-
-def _policy(
-    storage: "StorageClient", namespace: str, bucket: str, policy: str
-) -> Callable[[], object]:
-    return lambda: storage.delete_replication_policy(namespace, bucket, policy)
+        policy = str(each.get("id") or "")
+        delete = partial(storage.delete_replication_policy, namespace, bucket, policy)
+        trouble = None if policy else _UNUSABLE.format("id is missing")
+        yield Doomed(str(each.get("name", policy)), delete, trouble)
 
 
 def _pars(storage: "StorageClient", namespace: str, bucket: str) -> Iterator[Doomed]:
     for each in list(storage.list_preauthenticated_requests(namespace, bucket)):
-        yield each.name, _par(storage, namespace, bucket, each.par_id)
-
-
-def _par(
-    storage: "StorageClient", namespace: str, bucket: str, par_id: str
-) -> Callable[[], object]:
-    return lambda: storage.delete_preauthenticated_request(namespace, bucket, par_id)
+        delete = partial(storage.delete_preauthenticated_request, namespace, bucket, each.par_id)
+        yield Doomed(each.name, delete)
 
 
 def _uploads(storage: "StorageClient", namespace: str, bucket: str) -> Iterator[Doomed]:
     for each in list(storage.list_multipart_uploads(namespace, bucket)):
-        yield each.name, _upload(storage, namespace, bucket, each)
-
-
-def _upload(
-    storage: "StorageClient", namespace: str, bucket: str, each: Any
-) -> Callable[[], object]:
-    return lambda: storage.abort_multipart_upload(
-        namespace, bucket, each.name, upload_id=each.upload_id
-    )
+        abort = partial(storage.abort_multipart_upload, upload_id=each.upload_id)
+        yield Doomed(each.name, partial(abort, namespace, bucket, each.name))

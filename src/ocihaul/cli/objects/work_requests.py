@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 #: What the official CLI ends with when the wait was too short.
 TIMED_OUT = 2
 
-#: A year is longer than any copy takes.
+#: How long, in seconds: a year is longer than any copy takes.
 SECONDS = click.IntRange(0, 365 * 86400)
 STATES = ("ACCEPTED", "IN_PROGRESS", "FAILED", "COMPLETED", "CANCELING", "CANCELED")
 _TIERS = ("Standard", "InfrequentAccess", "Archive")
@@ -41,6 +41,25 @@ _DETAILS = {
     "destination_object_if_none_match_e_tag": "destinationObjectIfNoneMatchETag",
     "destination_object_storage_tier": "destinationObjectStorageTier",
 }
+
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def wait_options(decorated: Decorated) -> Decorated:
+    """The options that say for which state to wait, and how long."""
+    for add in (
+        click.option("--wait-interval-seconds", type=SECONDS, help="How often to look. [30]"),
+        click.option("--max-wait-seconds", type=SECONDS, help="How long to wait at most. [1200]"),
+        click.option(
+            "--wait-for-state",
+            multiple=True,
+            type=click.Choice(STATES, case_sensitive=False),
+            help="Wait until the work request is in (one of) these states.",
+        ),
+    ):
+        decorated = add(decorated)
+    return decorated
 
 
 @bucket_options
@@ -66,38 +85,16 @@ _DETAILS = {
 @click.option("--opc-sse-kms-key-id", help="OCID of the master encryption key for the copy.")
 @click.option("--encryption-key-file", help="A file with the base64 AES-256 key for the copy.")
 @click.option("--source-encryption-key-file", help="The same for the source.")
-@click.option(
-    "--wait-for-state",
-    multiple=True,
-    type=click.Choice(STATES, case_sensitive=False),
-    help="Wait until the copying is in (one of) these states.",
-)
-@click.option("--max-wait-seconds", type=SECONDS, help="How long to wait at most. [1200]")
-@click.option("--wait-interval-seconds", type=SECONDS, help="How often to look. [30]")
+@wait_options
 def _copy() -> None:
     """Have the service copy an object; shows the id of its work request."""
 
 
 def _run_copy(invocation: Invocation) -> int:
     """Copy, wait if that is wanted, and print; returns the exit status."""
-    from ocihaul.cli.objects.official_json import work_request
-
-    options = invocation.options
-    wanted = options["wait_for_state"] or ()
-    wanted = [wanted] if isinstance(wanted, str) else [each.upper() for each in wanted]
-    code = DONE
     with at_work(invocation) as (storage, stop):
-        work_id = _begin(invocation, storage)
-        answer: dict[str, Any] = {"opc-work-request-id": work_id}
-        if wanted:
-            text = f"Waiting until the work request has entered state: {', '.join(wanted)}"
-            invocation.tell(f"Action completed. {text}")
-            work = wait_for_work(storage, work_id, wanted, options, stop)
-            answer = {"data": work_request(work)}
-            code = outcome(work, wanted)
-            if code == TIMED_OUT:
-                text = "Failed to wait until the work request entered the specified state."
-                invocation.tell(f"{text} Outputting last known resource state")
+        begun = {"opc-work-request-id": _begin(invocation, storage)}
+        answer, code = waited(invocation, storage, begun, stop)
     invocation.answer(answer)
     return code
 
@@ -163,25 +160,6 @@ copy = command(
     required=("bucket_name", "source_object_name", "destination_bucket"),
     like=_copy,
 )(_run_copy)
-
-
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-
-
-def wait_options(decorated: Decorated) -> Decorated:
-    """The options that say for which state to wait, and how long."""
-    for add in (
-        click.option("--wait-interval-seconds", type=SECONDS, help="How often to look. [30]"),
-        click.option("--max-wait-seconds", type=SECONDS, help="How long to wait at most. [1200]"),
-        click.option(
-            "--wait-for-state",
-            multiple=True,
-            type=click.Choice(STATES, case_sensitive=False),
-            help="Wait until the work request is in (one of) these states.",
-        ),
-    ):
-        decorated = add(decorated)
-    return decorated
 
 
 def waited(

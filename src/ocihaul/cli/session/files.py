@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ocihaul.session.login.profile_paths import ProfilePaths
 
 
+#: What every archive's name ends with, as the official CLI has it.
 _SUFFIX = ".zip"
 
 
@@ -98,7 +99,10 @@ def _export(given: Given, output_file: str, *, force: bool) -> int:
     try:
         write_private(target, pack(archive))
     except OSError as error:
-        raise CredentialError(f"{target} cannot be written: {error.strerror}") from error
+        raise CredentialError(
+            f"the session archive {target} cannot be written: {error.strerror}",
+            hint="Name a file in a directory that you may write in, with --output-file.",
+        ) from error
     _say(f"Session archive written to: {target.absolute()}")
     _warn_of_end(token)
     _notice(
@@ -198,16 +202,13 @@ def terminate(context: click.Context, /, **_: object) -> None:
 
 
 def _terminate(given: Given) -> int:
-    from ocihaul.cli.session import say_notice
-    from ocihaul.printing import say
     from ocihaul.session.lockfile import find_keepers
     from ocihaul.session.login.profile_files import remove_session, session_section
-    from ocihaul.session.login.profile_paths import session_directory
+    from ocihaul.session.login.profile_paths import TOKEN_NAME, session_directory
 
     environ, home = environment_and_home()
     flags = given.flags()
-    for text in given.notices():
-        say_notice(text)
+    _notice(*given.notices())
     profile = profile_name(flags, environ, load_rc(flags, environ, home))
     config_file = config_file_path(flags, environ, home)
     if profile == "DEFAULT":
@@ -216,16 +217,16 @@ def _terminate(given: Given) -> int:
             hint="Choose a session with --profile.",
         )
     directory = session_directory(session_section(config_file, profile), home)
-    keepers = () if directory is None else find_keepers(directory / "token")
+    keepers = () if directory is None else find_keepers(directory / TOKEN_NAME)
     removed = remove_session(config_file, profile, home=home)
     for path in removed.files:
-        say(sys.stderr, f"Removed: {path}")
-    say(sys.stderr, f"Profile {profile} removed from {config_file}")
+        _say(f"Removed: {path}")
+    _say(f"Profile {profile} removed from {config_file}")
     for holder in keepers:
-        say_notice(f"{holder} keeps this session alive: stop it, too")
+        _notice(f"{holder} keeps this session alive: stop it, too")
     for path in removed.left:
-        say_notice(f"{path} was left: it may belong to something else")
-    say_notice(
+        _notice(f"{path} was left: it may belong to something else")
+    _notice(
         "A copy of key and token stays usable until the session ends: the service has no call "
         "that ends it"
     )

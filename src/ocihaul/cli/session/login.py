@@ -19,20 +19,18 @@ from ocihaul.config.ini import path_exists
 from ocihaul.errors import UsageError
 
 if TYPE_CHECKING:
-    from ocihaul.config.settings import Found
-    from ocihaul.events import Listener
-    from ocihaul.session.credential import SessionToken
-    from ocihaul.session.login.profile_files import NewSession
-    from ocihaul.session.login.profile_paths import ProfilePaths
-
-    #: Opens the session; stops early when the event is set.
-    Opener = Callable[[threading.Event], NewSession]
     # They import cryptography and more, which only some commands need.
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-    from ocihaul.session.credential import CredentialProvider
+    from ocihaul.config.settings import Found
+    from ocihaul.events import Listener
+    from ocihaul.session.credential import CredentialProvider, SessionToken
     from ocihaul.session.login.profile_files import NewSession
+    from ocihaul.session.login.profile_paths import ProfilePaths
     from ocihaul.transport.message import StopSign
+
+    #: Opens the session; stops early when the event is set.
+    Opener = Callable[[threading.Event], NewSession]
 
 
 _AUTHENTICATE = ("session", "authenticate")

@@ -22,9 +22,11 @@ from ocihaul.errors import (
     CredentialError,
     LoginError,
     OcihaulError,
+    TooManyThreadsError,
     TransferCancelled,
 )
 from ocihaul.events import Event, Listener, LoginOffered, Notice, SessionPaused, SessionResumed
+from ocihaul.threads import Either, started
 
 if TYPE_CHECKING:
     from ocihaul.config.resolve import LoginPage
@@ -55,7 +57,7 @@ class LoginOffer:
         self._home = home
         self._lock = threading.Lock()  # guards the fields below
         self._said: str | None = None
-        self._pause: _PauseStop | None = None
+        self._pause: threading.Event | None = None  # set when the pause has ended
         self._refused_until: float | None = None
 
     def __call__(self, event: Event) -> None:
@@ -64,21 +66,24 @@ class LoginOffer:
             with self._lock:
                 if self._pause is not None or event.until == self._refused_until:
                     return
-                self._pause = pause = _PauseStop(self._stop)
+                self._pause = pause = threading.Event()
             work = threading.Thread(
                 target=self._run, args=[event.until, pause], name="login", daemon=True
             )
-            work.start()
+            if not started(work):
+                with self._lock:
+                    self._pause = None
+                self._tell(TooManyThreadsError("no thread can be started for a login"))
         elif isinstance(event, SessionResumed):
             with self._lock:
                 if self._pause is not None:
                     self._pause.set()
                 self._said = None
 
-    def _run(self, until: float, pause: "_PauseStop") -> None:
+    def _run(self, until: float, pause: threading.Event) -> None:
         again = False
         try:
-            self._log_in(until, pause)
+            self._log_in(until, Either(pause, self._stop))
         except TransferCancelled:
             again = True  # the pause has ended; there may be another one
         except (ConfigError, CredentialError, LoginError) as error:
@@ -91,7 +96,7 @@ class LoginOffer:
                 self._pause = None
                 self._refused_until = None if again else until
 
-    def _log_in(self, until: float, pause: "_PauseStop") -> None:
+    def _log_in(self, until: float, stop: threading.Event) -> None:
         from ocihaul.cli.session.login import run_browser_login
         from ocihaul.config.resolve import callback_port
         from ocihaul.session.login.browser_login import PORT
@@ -108,7 +113,7 @@ class LoginOffer:
             timeout=max(until - time.time(), 1.0),
             show=self._show,
             warn=lambda text: self._say(Notice(text)),
-            stop=pause,
+            stop=stop,
         )
         self._check_tenancy(session)
         replace_session(place, session, passphrase=self._settings.passphrase)
@@ -148,7 +153,6 @@ class LoginOffer:
             )
 
     def _show(self, url: str, port: int) -> None:
-
         offered = offer(url, port, self._environ)
         self._say(offered)
         if offered.opened:
@@ -161,22 +165,6 @@ class LoginOffer:
             said, self._said = self._said, text
         if text != said:
             self._say(Notice(text))
-
-
-class _PauseStop:
-    """Says stop when the pause has ended, or when the command is told to stop."""
-
-    def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
-        self._pause = threading.Event()
-
-    def set(self) -> None:
-        """Note that the pause has ended."""
-        self._pause.set()
-
-    def is_set(self) -> bool:
-        """Return whether to give up."""
-        return self._pause.is_set() or self._stop.is_set()
 
 
 def has_browser(environ: Mapping[str, str], platform: str = sys.platform) -> bool:
@@ -201,7 +189,8 @@ def open_page(url: str) -> None:
     """Open `url` without waiting: a text browser would not come back before it is closed."""
     import webbrowser
 
-    threading.Thread(target=webbrowser.open_new, args=[url], name="browser", daemon=True).start()
+    # Where there may be no more threads the person opens the page: its address is shown.
+    started(threading.Thread(target=webbrowser.open_new, args=[url], name="browser", daemon=True))
 
 
 def tunnel_line(port: int, environ: Mapping[str, str]) -> str:

@@ -32,7 +32,7 @@ from ocihaul.errors import UsageError
 if TYPE_CHECKING:
     from ocihaul.config import Settings
     from ocihaul.events import Event, Listener
-    from ocihaul.session.keeper import ProfileSupervisor
+    from ocihaul.session.keeper import Keeper, ProfileSupervisor
 
 
 _REFRESH = ("session", "refresh")
@@ -43,7 +43,7 @@ _REFRESH = ("session", "refresh")
 @global_options(hidden=True, without=("profile",))
 @click.pass_context
 def refresh(context: click.Context, /, *, profiles: tuple[str, ...]) -> None:
-    """Refresh the tokens of sessions, for everybody who reads their files.
+    """Refresh the tokens of sessions, for every program that reads their files.
 
     The exit status is 1 when a session has expired or a token's end did not move, and 75 when the
     auth service gave no usable answer: then the same command may work later.
@@ -194,15 +194,7 @@ def _keep(
     metrics_file: Path | None,
 ) -> int:
     with signals() as wait:
-        from ocihaul.session.keeper import Keeper, Notifier
-
-        keeper = Keeper(
-            _supervisors(names, load, log),
-            notifier=Notifier.from_environment(os.environ),
-            listener=log.listener(""),
-            metrics_file=metrics_file,
-        )
-        keeper.run(wait)
+        _keeper(_supervisors(names, load, log), log, metrics_file).run(wait)
     return DONE
 
 
@@ -230,11 +222,7 @@ def _once(
                 log.say(str(error).replace("\n", " "), profile=supervisor.profile)
                 codes.add(FAILED if isinstance(error, SessionExpiredError) else exit_code(error))
         timeout.cancel()
-    if metrics_file is not None:
-        from ocihaul.session.keeper import exposition, write_metrics
-
-        text = exposition((supervisor.sample() for supervisor in supervisors), keeper_up=False)
-        write_metrics(metrics_file, text)
+    _keeper(supervisors, log, metrics_file).publish(keeper_up=False)
     return worst(codes)
 
 
@@ -244,6 +232,19 @@ def _supervisors(
     from ocihaul.session.keeper import ProfileSupervisor
 
     return [ProfileSupervisor(name, partial(load, name), log.listener(name)) for name in names]
+
+
+def _keeper(
+    supervisors: "Sequence[ProfileSupervisor]", log: "KeeperLog", metrics_file: Path | None
+) -> "Keeper":
+    from ocihaul.session.keeper import Keeper, Notifier
+
+    return Keeper(
+        supervisors,
+        notifier=Notifier.from_environment(os.environ),
+        listener=log.listener(""),
+        metrics_file=metrics_file,
+    )
 
 
 class KeeperLog:

@@ -360,7 +360,7 @@ def _validate(given: Given, profile: str, say: Say, *, local: bool) -> int:
         if reply.status == 401:
             say("Session was deemed invalid by service")
             return FAILED
-        # 403 and 404 are said to somebody whom the service has recognised.
+        # With 403 and 404 the service has recognised who asks.
         if reply.status not in {200, 403, 404}:
             why = reply.error or f"it answered {reply.status} {reply.code or ''}".rstrip()
             raise NetworkError(f"{reply.url} could not be asked: {why}", hint=reply.cure)

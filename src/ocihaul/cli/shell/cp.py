@@ -3,7 +3,6 @@
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -13,13 +12,15 @@ import click
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, client_at_work, settle
 from ocihaul.cli.options import ParallelCount, PartSize
-from ocihaul.cli.process import DONE, FAILED, worst
+from ocihaul.cli.process import DONE, FAILED, is_of_one, worst
 from ocihaul.cli.shell.cp_plan import STREAM, Copy, Refused, plan
-from ocihaul.cli.shell.several import is_of_one, run_command
+from ocihaul.cli.shell.several import run_command
 from ocihaul.cli.shell.uri import SCHEME, ObjectUri, is_uri
 from ocihaul.errors import OcihaulError, ServiceError, TransferCancelled, UsageError
+from ocihaul.threads import call_for_each
 
 if TYPE_CHECKING:
+    from ocihaul.cli.shell.uri import OnOdd
     from ocihaul.cli.transfer_run import TransferRun
     from ocihaul.client import Client
     from ocihaul.directories.results import Results
@@ -281,7 +282,10 @@ def _between_buckets(
 ) -> int:
     region = invocation.settings().region
     if region is None:
-        raise UsageError("cp: the service copies to a region, and none is known", hint="--region")
+        raise UsageError(
+            "cp: the service copies to a region, and none is known",
+            hint="Say --region us-ashburn-1 (or yours), or set OCI_CLI_REGION.",
+        )
     from ocihaul.cli.transfer_run import run_transfer
 
     def work(run: "TransferRun") -> int:
@@ -305,25 +309,30 @@ def _copy_all(
     settings = invocation.settings()
     for text in invocation.notices(settings):
         run.notice(f"Notice: {text}")
+    left_out: list[str] = []
     with client_for(settings, listener=run, stop=run.stop) as client:
         _check_distinct(client, source, target, recursive=recursive)
-        pairs = list(_pairs(client, source, target, recursive=recursive))
+        # Listed as a whole first: the target may be below the source.
+        pairs = list(_pairs(client, source, target, left_out.append, recursive=recursive))
         copier = _Copier(client, region, run.stop, keep=bool(invocation.options["no_clobber"]))
-        with ThreadPoolExecutor(_COPIES, "ocihaul-copy") as pool:
-            list(pool.map(copier.copy, pairs))
+        call_for_each(pairs, copier.copy, parallel=min(_COPIES, len(pairs)), name="ocihaul-copy")
+    failed = len(copier.failed) + len(left_out)
     run.files = FileCounts(
-        transferred=copier.copied, unchanged=copier.kept, deleted=0, failed=len(copier.failed)
+        transferred=copier.copied, unchanged=copier.kept, deleted=0, failed=failed
     )
+    for reason in left_out:
+        run.notice(f"failed: an entry of the list cannot be copied: {reason}")
     if copier.kept:
         run.notice(f"{copier.kept} of {len(pairs)} are there, and are kept")
-    if len(pairs) == 1 and copier.failed:
+    if len(pairs) == 1 and copier.failed and not left_out:
         raise copier.failed[0][1]
     for each, error in copier.failed:
         run.notice(f"failed: {each}: {error}")
     if copier.ended_by:
         raise copier.ended_by[0]
-    if copier.failed:
-        run.notice(f"{len(copier.failed)} of {len(pairs)} failed; the others are done.")
+    if failed:
+        total = len(pairs) + len(left_out)
+        run.notice(f"{failed} of {total} failed; the others are done.")
         return FAILED
     return DONE
 
@@ -341,7 +350,12 @@ def _check_distinct(
 
 
 def _pairs(
-    client: "Client", source: ObjectUri, target: ObjectUri, *, recursive: bool
+    client: "Client",
+    source: ObjectUri,
+    target: ObjectUri,
+    on_odd: "OnOdd",
+    *,
+    recursive: bool,
 ) -> Iterator[tuple[ObjectUri, ObjectUri]]:
     from ocihaul.cli.shell.uri import look, objects_below
 
@@ -351,7 +365,7 @@ def _pairs(
     elif not recursive:
         raise OcihaulError(f"{source}: there is no such object", hint="Copy a prefix with -r.")
     if found.is_directory and recursive:
-        for each in objects_below(client, source):
+        for each in objects_below(client, source, on_odd):
             copy = target.below(each.name[len(source.prefix) :])
             # What stands for the directory itself has no name in a bucket.
             if copy.name:

@@ -8,10 +8,11 @@ import click
 
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, client_at_work, is_terminal, settle
-from ocihaul.cli.process import DONE, FAILED, worst
-from ocihaul.cli.shell.several import for_each, is_of_one, run_command
+from ocihaul.cli.process import DONE, FAILED, is_of_one, worst
+from ocihaul.cli.shell.several import for_each, run_command
 from ocihaul.cli.shell.uri import ObjectUri, entries_in, look, look_at_folder, objects_below
 from ocihaul.errors import OcihaulError, ServiceError, TransferCancelled, UsageError
+from ocihaul.printable import one_line
 from ocihaul.quantities import size_text, time_text
 
 if TYPE_CHECKING:
@@ -82,10 +83,15 @@ def _listed(client: "Client", uri: ObjectUri, invocation: Invocation) -> Iterato
         yield _row(found.object, uri.last, options)
     if found.is_directory:
         every = objects_below if options["recursive"] else entries_in
-        for each in every(client, uri):
+        for each in every(client, uri, _left_out(invocation)):
             # What stands for the directory itself has no name in it.
             if name := each.name[len(uri.prefix) :]:
                 yield _row(each, name, options)
+
+
+def _left_out(invocation: Invocation) -> Callable[[str], None]:
+    """What tells a person of an entry that is not shown."""
+    return lambda why: invocation.tell(f"Notice: an entry of the list is left out: {why}")
 
 
 def _row(each: "ListedObject", name: str, options: Any) -> str:
@@ -109,7 +115,10 @@ def _used(client: "Client", uri: ObjectUri, invocation: Invocation) -> Iterator[
     # The name of a directory may be empty, too: there are names such as "/x".
     directory: str | None = None
     size = 0
-    for each in objects_below(client, uri) if found.is_directory else ():
+    below = objects_below(client, uri, _left_out(invocation)) if found.is_directory else ()
+    for each in below:
+        if each.size is None:
+            invocation.tell(f"Notice: {one_line(each.name)} is not counted: its size is not told")
         first, slash, _ = each.name[len(uri.prefix) :].partition("/")
         if directory is not None and (first != directory or not slash):
             if not options["summarize"]:

@@ -1,55 +1,13 @@
 """Several arguments of one command: what goes wrong with one of them does not stop the others."""
 
-import errno
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from ocihaul.cli.error_text import failure_lines
 from ocihaul.cli.invocation import Invocation
-from ocihaul.cli.process import chain, code_of_one, exit_code, worst
+from ocihaul.cli.process import chain, code_of_one, exit_code, is_of_one, worst
 from ocihaul.cli.shell.uri import ObjectUri
-from ocihaul.errors import (
-    ConfigError,
-    JournalError,
-    NetworkError,
-    OcihaulError,
-    ServiceError,
-    SessionError,
-    SpoolError,
-    TooManyThreadsError,
-    TransferCancelled,
-)
-
-#: Errors that the next one would meet, too.
-_OF_ALL = (
-    SessionError,
-    TransferCancelled,
-    ConfigError,
-    NetworkError,
-    JournalError,
-    SpoolError,
-    TooManyThreadsError,
-)
-#: The same, of a disk.
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
-_OF_BUCKET = {"BucketNotFound", "NamespaceNotFound"}
-
-
-def is_of_one(error: OcihaulError, *, one_bucket: bool = True) -> bool:
-    """Whether it is about one object or file, so that the work can go on with the others.
-
-    `one_bucket`: all are in the same bucket, and one that is missing is about all of them.
-    """
-    if isinstance(error, ServiceError):
-        of_bucket = one_bucket and error.code in _OF_BUCKET
-        return 400 <= error.status < 500 and error.status not in {401, 429} and not of_bucket
-    cause = error.__cause__
-    if isinstance(cause, OcihaulError) and not is_of_one(cause, one_bucket=one_bucket):
-        return False
-    if isinstance(cause, OSError) and cause.errno in _DISK:
-        return False
-    return not isinstance(error, _OF_ALL)
-
+from ocihaul.errors import OcihaulError, ServiceError
 
 #: Parameters, as hints name them, by what an address has for them.
 _IN_ADDRESS = {

@@ -3,7 +3,7 @@
 What is at an address, too: the object, what is below a prefix, or nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -125,25 +125,34 @@ def _first(
 
     where = (uri.namespace or client.namespace, uri.bucket)
     selection = Selection(prefix=prefix or None, fields=_FIELDS)
-    return next(iter(client.storage.list_objects(*where, selection, page_size=count))).objects
+    pages = client.storage.list_objects(*where, selection, page_size=count)
+    return next((page.objects for page in pages if page.objects), ())  # a page may be empty
 
 
-def objects_below(client: "Client", uri: ObjectUri) -> "Iterator[ListedObject]":
+#: Gets what is wrong with an entry of a list that has no usable name.
+OnOdd = Callable[[str], object]
+
+
+def objects_below(client: "Client", uri: ObjectUri, on_odd: OnOdd) -> "Iterator[ListedObject]":
     """All objects whose names begin with the address's prefix, in the order of their names."""
     from ocihaul.storage.values import Selection
 
     where = (uri.namespace or client.namespace, uri.bucket)
     selection = Selection(prefix=uri.prefix or None, fields=_FIELDS)
     for page in client.storage.list_objects(*where, selection):
+        for reason in page.odd:
+            on_odd(reason)
         yield from page.objects
 
 
-def entries_in(client: "Client", uri: ObjectUri) -> "Iterator[ListedObject]":
+def entries_in(client: "Client", uri: ObjectUri, on_odd: OnOdd) -> "Iterator[ListedObject]":
     """What is directly in a directory; prefixes have names that end with "/", and no size."""
     from ocihaul.storage.values import ListedObject, Selection
 
     where = (uri.namespace or client.namespace, uri.bucket)
     selection = Selection(prefix=uri.prefix or None, delimiter="/", fields=_FIELDS)
     for page in client.storage.list_objects(*where, selection):
+        for reason in page.odd:
+            on_odd(reason)
         prefixes = (ListedObject(name) for name in page.prefixes)
         yield from sorted(chain(page.objects, prefixes), key=lambda each: each.name.encode())

@@ -4,6 +4,7 @@ A finding names what was found, why it matters, and the command that mends it. T
 `snapshot` (files) and `probe` (network).
 """
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -127,7 +128,7 @@ def _permissions(seen: Snapshot) -> Iterator[Finding]:
             CheckStatus.PROBLEM,
             f"the {each.what} {each.path} is open to others (mode {each.mode or 0:03o})",
             "Any user who can read key and token can act in your name.",
-            f"chmod {mode} {each.path}",
+            f"chmod {mode} {_quoted(each.path)}",
         )
     if not open_files:
         yield Finding("permissions", CheckStatus.OK, "the files are closed to others")
@@ -140,8 +141,13 @@ def _permissions(seen: Snapshot) -> Iterator[Finding]:
             f"{path} cannot be written by this user",
             "A renewed token would stay in the process that renewed it; others would go on with "
             "the old one, which may be invalid by then.",
-            f"chown $(id -u) {path}; in a container, mount the directory read-write",
+            f"chown $(id -u) {_quoted(path)}; in a container, mount the directory read-write",
         )
+
+
+def _quoted(path: object) -> str:
+    """A path as a person copies it into a shell."""
+    return shlex.quote(str(path))
 
 
 def _pair(seen: Snapshot) -> Iterator[Finding]:
@@ -336,7 +342,7 @@ def _neighbours(seen: Snapshot) -> Iterator[Finding]:
             CheckStatus.PROBLEM,
             f"{path} was left by a writer that was killed",
             "It may hold a token or a key.",
-            f"rm {path}",
+            f"rm {_quoted(path)}",
         )
     if not seen.leftovers and not (seen.lock and seen.lock.held):
         yield Finding(

@@ -48,7 +48,7 @@ class ProbeResult:
 def proxies_of(
     urls: Mapping[str, str], *, explicit: str | None, environ: Mapping[str, str]
 ) -> dict[str, str]:
-    """The proxy to each of these, by the same names, where there is one.
+    """Return the proxy to each of these, by the same names, where there is one.
 
     One whose address is malformed is left out: the probe says what is wrong with it.
     """
@@ -165,7 +165,7 @@ class PresentCredential:
 
 
 def present_credential(settings: Settings) -> PresentCredential | None:
-    """What the profile's files sign with; None where their token has expired.
+    """Return what the profile's files sign with; None where their token has expired.
 
     Raises CredentialError when they are missing or broken.
     """

@@ -5,6 +5,7 @@ value at a given time. A broken file is no error: it is in the snapshot.
 """
 
 import contextlib
+import glob
 import os
 import stat
 import time
@@ -16,15 +17,15 @@ from ocihaul.config import Settings
 from ocihaul.errors import ConfigError, CredentialError
 from ocihaul.session.credential import SessionToken
 from ocihaul.session.lockfile import Holder, Lock, find_keepers, lock_at, lock_file_for
-from ocihaul.session.store import load_key, read_key_file, replaceable
+from ocihaul.session.store import load_key, read_key_file, read_small, replaceable
 
+#: `exp` and `sess_exp` have whole seconds and are rounded apart from each other.
+_ROUNDING = 2.0
 #: How often a torn pair is read again, and the seconds in between.
 _LOOKS = 5
 _PAUSE = 0.05
 #: A temporary file older than this, seconds, belongs to a writer that was killed.
 _ABANDONED_AFTER = 60.0
-#: `exp` and `sess_exp` have whole seconds and are rounded apart from each other.
-_ROUNDING = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ def _pair(
 ) -> tuple[SessionToken | None, bool | None, tuple[str, ...]]:
     token, key, problems = None, None, []
     try:
-        token = SessionToken.parse(token_file.read_bytes().decode("ascii", "replace"))
+        token = SessionToken.parse(read_small(token_file).decode("ascii", "replace"))
     except OSError as error:
         problems.append(f"the token file {token_file} cannot be read: {error.strerror}")
     except CredentialError as error:
@@ -209,6 +210,6 @@ def _leftovers(paths: Iterable[Path | None], now: float) -> Iterable[Path]:
             continue
         real = path.resolve()
         with contextlib.suppress(OSError):
-            for each in sorted(real.parent.glob(f".{real.name}.*")):
+            for each in sorted(real.parent.glob(f".{glob.escape(real.name)}.*")):
                 if now - each.lstat().st_mtime > _ABANDONED_AFTER:
                     yield each

@@ -25,7 +25,7 @@ from ocihaul.errors import ConfigError, CredentialError, UsageError
 from ocihaul.redaction import hold
 from ocihaul.session.credential import SessionToken
 from ocihaul.session.login.profile_paths import check_profile_name
-from ocihaul.session.store import load_key
+from ocihaul.session.store import load_key, read_small
 
 CONFIG = "config"
 KEY_OPTION = "key_file"
@@ -147,7 +147,7 @@ def _with_files(
         if name in files or name in {"", CONFIG}:
             name = option  # two files of one name: the config says which is which
         try:
-            files[name] = path.read_bytes()
+            files[name] = read_small(path)
         except OSError as error:
             raise CredentialError(
                 f"profile {profile}: {option} {path} cannot be read: {error.strerror}"
@@ -168,7 +168,8 @@ def pack(archive: SessionArchive) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as zipped:
         for name, content in members.items():
-            info = zipfile.ZipInfo(name, time.localtime()[:6])
+            # A machine without a clock begins in 1970, and a ZIP's calendar in 1980.
+            info = zipfile.ZipInfo(name, max(time.localtime()[:6], (1980, 1, 1, 0, 0, 0)))
             info.create_system = 3  # Unix: the modes count
             info.external_attr = (stat.S_IFREG | 0o600) << 16
             info.compress_type = zipfile.ZIP_DEFLATED

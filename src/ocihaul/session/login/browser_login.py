@@ -32,6 +32,7 @@ from ocihaul.transport.message import StopSign
 
 #: The one port that the service leads back to.
 PORT = 8181
+#: How long a person has for the login, seconds.
 TIMEOUT = 300.0
 
 #: The error codes of a refused login: RFC 6749, 4.1.2.1, and OpenID Connect Core, 3.1.2.6.

@@ -23,7 +23,8 @@ from importlib.resources import files
 from typing import Any, Self
 from urllib.parse import parse_qsl
 
-from ocihaul.errors import OcihaulError, TransferCancelled
+from ocihaul.errors import OcihaulError, TooManyThreadsError, TransferCancelled
+from ocihaul.threads import start_as_many
 from ocihaul.transport.message import StopSign
 
 
@@ -33,6 +34,7 @@ def page(*, nonce: str, secret: str) -> bytes:
     return text.replace("@NONCE@", nonce).replace("@SECRET@", secret).encode()
 
 
+#: Bytes of an answer of the login page.
 _LONGEST_BODY = 64 * 1024
 _LENGTH = re.compile(r"[0-9]{1,9}")
 #: Bytes of a request in all, and seconds from its connection to its last byte.
@@ -43,7 +45,8 @@ _MOST_CONNECTIONS = 32
 #: Fields of an answer; the login page sends about six.
 _MOST_FIELDS = 50
 _SECRET_HEADER = "x-ocihaul-secret"  # noqa: S105  a header's name
-_LOOK_EVERY = 0.2
+#: How often `wait` checks for a stop, seconds.
+_STOP_POLL_INTERVAL = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,10 @@ class Callback:
     """Waits for the browser; listening begins with the object. Close it, or use it as a context."""
 
     def __init__(self, port: int, judge: Judge) -> None:
-        """Raises OcihaulError when the port is taken. Port 0 takes any that is free."""
+        """Raises OcihaulError when the port is taken, TooManyThreadsError when no thread can start.
+
+        Port 0 takes any that is free.
+        """
         self._judge = judge
         self._lock = threading.Lock()  # guards _reply; one answer is judged at a time
         self._reply: CallbackReply | None = None
@@ -77,7 +83,11 @@ class Callback:
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), name="ocihaul-login", daemon=True
         )
-        self._thread.start()
+        try:
+            start_as_many([self._thread])
+        except TooManyThreadsError:
+            self._server.server_close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -102,7 +112,7 @@ class Callback:
         Raises TransferCancelled when `stop` is set.
         """
         end = time.monotonic() + timeout
-        while not self._done.wait(max(0.0, min(_LOOK_EVERY, end - time.monotonic()))):
+        while not self._done.wait(max(0.0, min(_STOP_POLL_INTERVAL, end - time.monotonic()))):
             if stop.is_set():
                 raise TransferCancelled("the login was stopped")
             if time.monotonic() >= end:
@@ -182,6 +192,8 @@ class _Bounded(io.RawIOBase):
         left = self._end - time.monotonic()
         if left <= 0:
             raise TimeoutError
+        if not self._left:  # to receive 0 bytes means to receive what there is room for
+            return 0
         self._connection.settimeout(left)
         count = self._connection.recv_into(buffer, min(len(buffer), self._left))
         self._left -= count

@@ -18,6 +18,7 @@ from ocihaul.config.ini import path_exists, read_ini, with_section, without_sect
 from ocihaul.config.sources import expand_home
 from ocihaul.errors import ConfigError, CredentialError
 from ocihaul.session.credential import SessionToken
+from ocihaul.session.lockfile import check_locks
 from ocihaul.session.login.archive import KEY_OPTION, TOKEN_OPTION, SessionArchive, is_file_option
 from ocihaul.session.login.profile_paths import (
     KEY_NAME,
@@ -43,6 +44,7 @@ NO_KEY_PATH = "Update_private_key_path"
 
 #: Beginnings of the names in a session's directory that only key, token and locks have.
 _RESERVED = (KEY_NAME, PUBLIC_KEY_NAME, TOKEN_NAME)
+#: How long the lock of the session, or of the config file, is waited for, seconds.
 _LOCK_TIMEOUT = 15.0
 #: Settings of an API key, which a session removes; `pass_phrase` stays if there is a new one.
 _STALE = ("user", "key_content", "pass_phrase")
@@ -289,9 +291,11 @@ def _edit_config(path: Path, profile: str, edit: Callable[[str], str], *, hint: 
 @contextlib.contextmanager
 def _locked_config(path: Path) -> Iterator[None]:
     """Hold the config file's lock: no login may lose another's section. Raises Timeout."""
-    lock = FileLock(path.with_name(path.name + ".lock"), timeout=_LOCK_TIMEOUT, mode=0o600)
+    lock_file = path.with_name(path.name + ".lock")
+    lock = FileLock(lock_file, timeout=_LOCK_TIMEOUT, mode=0o600)
     with contextlib.ExitStack() as stack:
         try:
+            check_locks(lock_file)
             stack.enter_context(lock)
         except Timeout:
             raise

@@ -1,1 +1,1 @@
-"""What is done, on disk."""
+"""What is done, on disk: incomplete uploads, and the receipts of finished ones."""

@@ -337,7 +337,7 @@ def _drop_old(database: sqlite3.Connection, target: Target) -> None:
 
 
 def open_journal(listener: Listener) -> AbstractContextManager[Journal | None]:
-    """Open the user's journal, as a context. Where it cannot be opened, the listener is told.
+    """Open the user's journal, as a context; None with a Notice where it cannot be opened.
 
     An upload works without it, but is not resumed.
     """

@@ -41,8 +41,9 @@ class Entry:
     """An upload that was begun and not finished. Sizes are bytes, `created_at` epoch seconds.
 
     `encryption` says how its parts are encrypted, without the key. `attributes` are what the object
-    will have (`headers.attributes_of`), None where another has begun the upload. `ctime_ns` is
-    the source's, None where it is not known. `counts` are those of the runs before this one.
+    will have (`attributes_of` in `upload/request.py`), None where another has begun the upload.
+    `ctime_ns` is the source's, None where it is not known. `counts` are those of the runs before
+    this one.
     """
 
     row: int

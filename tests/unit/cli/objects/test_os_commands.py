@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -232,6 +233,17 @@ def test_a_restore_is_followed_on_stderr(emulator: Emulator, run: Run) -> None:
         "2026-01-01T00:00:59Z", datetime(2026, 1, 1, tzinfo=UTC)
     )
     assert restored_text("soon", datetime.now(UTC)).endswith("re-archived at soon.")
+
+
+def test_the_command_that_a_restore_names_can_be_copied_into_a_shell(
+    emulator: Emulator, run: Run
+) -> None:
+    name = "2026 night; $(ls) it's.tar"
+    emulator.put_object("backups", name, b"x", storage_tier="Archive")
+    for command in ("restore-status", "restore"):
+        said = run("object", command, *PLACE, "--name", name).err
+        quoted = said.partition("'ocihaul ")[2].partition("' command")[0]
+        assert shlex.split(quoted)[-6:] == ["-ns", "ns1", "-bn", "backups", "--name", name]
 
 
 def test_a_copy_is_waited_for_until_it_is_over(emulator: Emulator, run: Run) -> None:

@@ -210,3 +210,27 @@ def test_it_is_wished_for_by_flag_variable_or_rc_file_and_by_nothing_else(tmp_pa
     assert resolve(flags, {}, tmp_path).session_options.login
     with pytest.raises(UsageError, match="OCIHAUL_LOGIN: 'yes'"):
         resolve(flags, {"OCIHAUL_LOGIN": "yes"}, tmp_path)
+
+
+def test_without_a_thread_for_it_the_pause_goes_on_and_the_next_report_offers_it(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really, refused = threading.Thread.start, []
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name == "login":
+            refused.append(thread)
+            raise RuntimeError("can't start new thread")
+        really(thread)
+
+    with monkeypatch.context() as few:
+        few.setattr(threading.Thread, "start", start)
+        rig.paused()
+        rig.paused()
+    assert len(refused) == 2
+    (said,) = rig.notices()
+    assert "no thread can be started" in said
+    rig.paused()
+    rig.login.answer = session()
+    rig.settles()
+    assert len(rig.login.asked) == 1

@@ -12,6 +12,7 @@ import pytest
 
 from ocihaul.emulator.faults import Fault
 from ocihaul.session.lockfile import lock_file_for
+from tests.unit.session.keeper.test_metrics import parsed
 from tests.world import Ran, World, world
 
 
@@ -401,3 +402,36 @@ def test_doctor_tells_of_an_rc_file_that_is_not_there(oci: World) -> None:
     ran = oci.run("doctor", "--offline", "--cli-rc-file", str(oci.home / "gone"))
     assert ran.code == 1
     assert f"the rc file {oci.home}/gone does not exist" in ran.out
+
+
+def test_a_metrics_file_that_cannot_be_written_is_said_and_the_session_is_renewed(
+    oci: World,
+) -> None:
+    now = int(time.time())
+    oci.token_file.write_text(oci.oci.issue_token(oci.logins[0], iat=now - 2400, exp=now + 1200))
+    old = oci.token_file.read_text()
+    metrics = oci.home / "missing" / "o.prom"
+    ran = oci.run("session", "keep", "--once", "--metrics-file", str(metrics))
+    assert ran.code == 0, ran.err
+    assert f"the metrics file {metrics} cannot be written: No such file or directory" in ran.err
+    assert oci.token_file.read_text() != old
+
+
+def test_the_metrics_of_one_renewal_say_that_the_session_is_up(oci: World) -> None:
+    now = int(time.time())
+    oci.token_file.write_text(oci.oci.issue_token(oci.logins[0], iat=now - 2400, exp=now + 1200))
+    metrics = oci.home / "o.prom"
+    once = ("session", "keep", "--once", "--metrics-file", str(metrics))
+    assert oci.run(*once).code == 0
+    figures = parsed(metrics.read_text())
+    of = '{profile="DEFAULT"}'
+    assert figures["ocihaul_keeper_up"] == 0
+    assert figures[f"ocihaul_session_up{of}"] == 1
+    assert figures[f"ocihaul_session_renewable{of}"] == 1
+    assert figures[f"ocihaul_session_token_expiry_timestamp_seconds{of}"] > now + 3000
+    assert figures['ocihaul_session_renewals_total{profile="DEFAULT",source="refresh"}'] == 1
+    oci.oci.revoke_all(refreshable=False)
+    oci.token_file.write_text(oci.oci.issue_token(oci.logins[0], iat=now - 7200, exp=now - 10))
+    assert oci.run(*once).code == 1
+    figures = parsed(metrics.read_text())
+    assert (figures[f"ocihaul_session_up{of}"], figures[f"ocihaul_session_renewable{of}"]) == (0, 0)

@@ -6,7 +6,8 @@ import os
 import pytest
 
 from ocihaul.cli.error_text import error_text, failure_lines
-from ocihaul.cli.shell.several import in_address_words, is_of_one
+from ocihaul.cli.process import is_of_one
+from ocihaul.cli.shell.several import in_address_words
 from ocihaul.errors import (
     ConfigError,
     LocalFileError,

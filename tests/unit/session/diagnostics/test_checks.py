@@ -142,6 +142,14 @@ def test_a_sound_session_has_only_good_findings() -> None:
             "session refresh `profile='NIGHT'`",
         ),
         (seen(leftovers=(HOME / ".token.x",)), "neighbours", "killed", f"rm {HOME}/.token.x"),
+        # A cure is copied into a shell.
+        (seen(leftovers=(HOME / "my oci; ls",)), "neighbours", "killed", f"rm '{HOME}/my oci; ls'"),
+        (
+            seen(files=(FileFact("key", HOME / "a b.pem", 0o644, NOW),)),
+            "permissions",
+            "open to others",
+            f"chmod 600 '{HOME}/a b.pem'",
+        ),
         (
             replace(WELL, region=Region("xx-new-1", "oc1", "x.example", notice="assumed")),
             "region",

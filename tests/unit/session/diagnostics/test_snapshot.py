@@ -117,3 +117,12 @@ def test_the_holder_of_the_lock_is_named(tmp_path: Path) -> None:
     assert lock.held
     assert lock.pid in {os.getpid(), None}
     assert lock_at(path).held is False
+
+
+def test_what_was_left_of_a_token_with_an_odd_name_is_seen(tmp_path: Path) -> None:
+    settings = replace(settings_in(tmp_path), token_file=tmp_path / "token[1]*")
+    old = tmp_path / ".token[1]*.abc"
+    for path in (old, tmp_path / ".token1x.abc"):
+        path.touch()
+        os.utime(path, (1, 1))
+    assert look(settings).leftovers == (old,)

@@ -4,9 +4,12 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from ocihaul.emulator.faults import Fault
+from ocihaul.events import Notice
 from ocihaul.session.credential import SessionToken
-from ocihaul.session.keeper import ProfileSupervisor
+from ocihaul.session.keeper import Keeper, Notifier, ProfileSupervisor
 from tests.world import World, world
 
 
@@ -56,3 +59,82 @@ def test_one_that_hangs_is_cut_when_the_time_is_up_and_the_old_token_stays(tmp_p
             assert time.monotonic() < until, "the renewal goes on"
             time.sleep(0.05)
         assert SessionToken.parse(w.token_file.read_text()).raw == old
+
+
+class NoThreads:
+    """Refuses every thread of these names, and counts."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+        self.refused = 0
+        really = threading.Thread.start
+
+        def start(thread: threading.Thread) -> None:
+            if not names or thread.name in names:
+                self.refused += 1
+                raise RuntimeError("can't start new thread")
+            really(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", start)
+
+
+def test_a_session_whose_thread_cannot_start_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with world(tmp_path) as w:
+        limit = NoThreads(monkeypatch, "ocihaul-session")
+        clock = [100.0]
+        supervisor = ProfileSupervisor("DEFAULT", w.settings, w.heard, monotonic=lambda: clock[0])
+        supervisor.poll()
+        assert limit.refused == 1
+        assert not supervisor.sample().up
+        (said,) = [event.text for event in w.heard.of(Notice) if "no session" in event.text]
+        assert "no thread can be started" in said
+        monkeypatch.undo()
+        clock[0] += 2.0
+        supervisor.poll()
+        assert supervisor.sample().up
+        supervisor.close(grace=1.0)
+
+
+def test_a_keeper_without_a_thread_to_close_with_closes_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with world(tmp_path) as w:
+        supervisor = ProfileSupervisor("DEFAULT", w.settings, w.heard)
+        keeper = Keeper([supervisor], notifier=Notifier(None), listener=w.heard)
+        limits: list[NoThreads] = []
+
+        def wait(seconds: float) -> str | None:
+            if seconds and not limits:
+                limits.append(NoThreads(monkeypatch))
+            return "stop" if limits else None
+
+        keeper.run(wait)
+        assert limits[0].refused == 2  # of the keeper, and of the session
+        assert not supervisor.sample().up
+        monkeypatch.undo()
+        assert not any(each.name == "ocihaul-session" for each in threading.enumerate())
+
+
+def test_the_watchdog_is_fed_between_sessions_that_take_their_time(tmp_path: Path) -> None:
+    """Each session that cannot be opened is read for two seconds; there may be many."""
+    happened: list[str] = []
+
+    class Manager(Notifier):
+        def alive(self) -> None:
+            happened.append("fed")
+
+        def ready(self) -> None:
+            happened.append("ready")
+
+    class Slow(ProfileSupervisor):
+        def poll(self) -> None:
+            happened.append(self.profile)
+
+    with world(tmp_path) as w:
+        slow = [Slow(name, w.settings, w.heard) for name in ("A", "B")]
+        signals = iter([None, None, "reload", None, None, "stop"])
+        keeper = Keeper(slow, notifier=Manager(None), listener=w.heard)
+        keeper.run(lambda _: next(signals))
+    assert happened[:5] == ["A", "fed", "B", "fed", "ready"]
+    assert happened[5:12] == ["A", "fed", *happened[:5]], "the same for a reload"

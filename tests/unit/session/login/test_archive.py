@@ -3,6 +3,7 @@
 import io
 import os
 import stat
+import time
 import warnings
 import zipfile
 from pathlib import Path
@@ -406,3 +407,14 @@ def test_an_import_names_its_files_in_full_unless_it_is_told_otherwise(tmp_path:
     paths = find_paths("NIGHT", config_file=config, token_location=None, home=home)
     write_imported(paths, archive, archive.public_key(None))
     assert f"security_token_file={home}/.oci/sessions/NIGHT/token\n" in config.read_text()
+
+
+def test_an_archive_is_made_where_the_clock_begins_in_1970(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = write_home(tmp_path)
+    archive, _ = collect_session(config, "NIGHT", home=tmp_path, passphrase=None)
+    monkeypatch.setattr(time, "localtime", lambda: time.gmtime(60.0))
+    (tmp_path / "a.zip").write_bytes(pack(archive))
+    monkeypatch.undo()
+    assert read_archive(tmp_path / "a.zip").profile == "NIGHT"

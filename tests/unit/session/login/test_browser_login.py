@@ -15,7 +15,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from ocihaul.errors import LoginError, OcihaulError, TransferCancelled
+from ocihaul.errors import LoginError, OcihaulError, TooManyThreadsError, TransferCancelled
 from ocihaul.session.login import callback
 from ocihaul.session.login.browser_login import BrowserLogin
 from tests.support import make_token, rsa_key
@@ -367,3 +367,36 @@ def test_it_can_be_stopped(visitor: Visitor) -> None:
 def test_nothing_secret_is_in_a_repr(visitor: Visitor) -> None:
     visitor.post({"security_token": visitor.token()})
     assert "eyJ" not in repr(visitor.login.wait(5))
+
+
+def test_a_connection_gets_no_byte_more_than_a_request_may_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(callback, "_LONGEST_REQUEST", 1000)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"x" * 5000)
+        bounded, buffer, counts = callback._Bounded(ours), bytearray(600), []
+        while count := bounded.readinto(buffer):
+            counts.append(count)
+    assert counts == [600, 400]
+
+
+def test_a_login_without_a_thread_leaves_its_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    really, refused = threading.Thread.start, []
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name == "ocihaul-login":
+            refused.append(thread)
+            raise RuntimeError("can't start new thread")
+        really(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(TooManyThreadsError):
+        BrowserLogin("https://login.example", port=port)
+    assert len(refused) == 1
+    monkeypatch.undo()
+    with BrowserLogin("https://login.example", port=port) as login:
+        assert login.port == port
