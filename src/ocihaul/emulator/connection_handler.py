@@ -268,7 +268,9 @@ class ConnectionHandler:
         if operation.name == "RefreshToken":
             outage(service, self._record, self._drain)
         admit(service, operation, self._call, self._record, self._now())
-        self._fault = self._take_fault(operation.name, before_authentication=False) or self._draw_fault()
+        self._fault = (
+            self._take_fault(operation.name, before_authentication=False) or self._draw_fault()
+        )
         self._body.fault = self._fault
         if self._fault is not None:
             before_operation(service, self._fault, self._record, self._drain)
