@@ -13,11 +13,12 @@ from itertools import islice
 
 from ocihaul.directories.destination import Destination, is_link
 from ocihaul.directories.listing import BucketIndex
-from ocihaul.directories.names import sort_key
+from ocihaul.directories.names import printable, sort_key
 from ocihaul.directories.request import DirectoryDelete, DirectoryDownload
 from ocihaul.directories.results import AWAITED, DELETED, EXTRA, FILE, NOT_DELETED
 from ocihaul.directories.run import DirectoryContext
 from ocihaul.errors import LocalFileError, OcihaulError, ServiceError
+from ocihaul.events import Notice
 from ocihaul.filesystem import from_disk, on_disk
 from ocihaul.storage.names import check_text
 from ocihaul.storage.values import PAGE
@@ -101,6 +102,8 @@ class _Deleter:
                 sound[name] = etag
             except OcihaulError as error:
                 self._work.failed(name, error, kind=NOT_DELETED)
+        if not sound:
+            return
         if self._batches is None:
             self._batches = self._tried(sound)
             if self._batches:
@@ -192,7 +195,7 @@ class _Job:
 
 def _hint(status: int) -> str | None:
     if status == 412:
-        return "Somebody has replaced it meanwhile: look at it, then run the same command again."
+        return "Another writer has replaced it: look at it, then run the same command again."
     return None
 
 
@@ -203,14 +206,15 @@ def delete_files(
 
     Symbolic links to directories are left alone, and what they lead to: it is not ours. So are
     downloads that have begun, and files that an object has under the name of a link. Files of
-    other shards are theirs to delete. Raises LocalFileError when the directory cannot be read.
+    other shards are theirs to delete, and what is in a directory below that cannot be read stays:
+    a notice names it. Raises LocalFileError when the directory itself cannot be read.
     """
     if destination.descriptor is None:
         return
     tidying = _Tidying(request, work, destination)
     try:
         for path, below, names, descriptor in os.fwalk(
-            b".", topdown=False, dir_fd=destination.descriptor
+            b".", topdown=False, onerror=tidying.is_closed, dir_fd=destination.descriptor
         ):
             work.trouble.check()
             tidying.visit(
@@ -220,14 +224,27 @@ def delete_files(
                 descriptor,
             )
     except OSError as error:
-        raise LocalFileError(f"{destination.root} cannot be read: {error.strerror}") from error
+        raise _unreadable(destination.root, error) from error
+
+
+def _unreadable(path: str, error: OSError) -> LocalFileError:
+    return LocalFileError(
+        f"{path} cannot be read: {error.strerror}",
+        hint="Nothing in it was deleted. Check the rights on it, and run the same command again.",
+    )
 
 
 def holds_files(root: str) -> bool:
-    """Whether there is anything in the directory that a download has not made for itself."""
-    if not os.path.isdir(root):  # noqa: PTH112
+    """Whether there is anything in the directory that a download has not made for itself.
+
+    Raises LocalFileError when it cannot be read.
+    """
+    try:
+        return not all(_ours(name) for name in os.listdir(root))  # noqa: PTH208
+    except FileNotFoundError:
         return False
-    return not all(_ours(name) for name in os.listdir(root))  # noqa: PTH208
+    except OSError as error:
+        raise _unreadable(root, error) from error
 
 
 class _Tidying:
@@ -272,6 +289,18 @@ class _Tidying:
                 remains |= not self._is_gone(name, descriptor)
         if not (remains or self._is_wanted(directory)):
             self._empty.add(directory)
+
+    def is_closed(self, error: OSError) -> None:
+        """Say that a directory cannot be read; `error` has only its name."""
+        if isinstance(error, FileNotFoundError):
+            return  # another shard was faster
+        name = from_disk(os.fsencode(error.filename or ""))
+        self._work.listener(
+            Notice(
+                f"Nothing was deleted in the directory {printable(name)} below "
+                f"{self._destination.root}: it cannot be read: {error.strerror}."
+            )
+        )
 
     def _is_orphan(self, name: str, there: set[str]) -> bool:
         """Whether it lists the ranges of a file that is not there; other shards make such files."""
