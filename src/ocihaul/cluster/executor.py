@@ -209,7 +209,7 @@ def _proof(source: Path) -> FileProof:
 
 
 def _nothing(payload: object, answer: object) -> None:
-    """Nobody is asked."""
+    """There are no tasks to hear of."""
 
 
 def check_request(request: UploadRequest | DownloadRequest | DirectoryRequest) -> None:
