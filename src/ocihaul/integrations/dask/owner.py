@@ -1,12 +1,13 @@
 """The owner's side: a small server beside the Dask client, which answers what workers ask.
 
-It listens with the cluster's own TLS, where both sides need a certificate of the cluster: who may
-ask is who may be a worker.
+It listens with the cluster's own TLS, where both sides need a certificate of the cluster: what may
+be a worker may ask.
 """
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -65,21 +66,17 @@ def share(
     scheduler = cluster.scheduler.address
     scheme = scheduler.partition("://")[0]
     listens = check_address(scheduler, allow_plain_tcp=allow_plain_tcp)
-    shared_close: list[Callable[[], None]] = []
-    provide(name, session)
-    shared_close.append(lambda: withdraw(name, session))
-    try:
+    with ExitStack() as stack:  # each step of the end is taken, also where another one fails
+        provide(name, session)
+        stack.callback(withdraw, name, session)
         if scheme != _INPROC:  # where all workers are in this process, there is nothing to send
             owner = _Owner(cluster, session)
-            shared_close.append(owner.close)
+            stack.callback(owner.close)
             where = host or (listens or get_ip(get_address_host(scheduler)))
             plugin = SharePlugin(name, owner.start(f"{scheme}://{where}:0"))
             cluster.register_plugin(plugin, name=plugin.name)
-            shared_close.append(lambda: _unregister(cluster, plugin.name))
-    except BaseException:
-        _call_all(shared_close)
-        raise
-    return SharedSession(name, region=session.region, close=lambda: _call_all(shared_close))
+            stack.callback(_unregister, cluster, plugin.name)
+        return SharedSession(name, region=session.region, close=stack.pop_all().close)
 
 
 def check_address(scheduler: str, *, allow_plain_tcp: bool) -> str | None:
@@ -132,9 +129,11 @@ class _Owner:
     def close(self) -> None:
         """End it; a question that waits gets no answer."""
         server, self._server = self._server, None
-        if server is not None and self._cluster.loop is not None:
-            self._cluster.sync(server.close)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        try:
+            if server is not None and self._cluster.loop is not None:
+                self._cluster.sync(server.close)
+        finally:
+            self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _credential(
         self, *, protocol: int, version: str, worker: str, known: int | None
@@ -183,8 +182,3 @@ class _Owner:
 def _unregister(cluster: "distributed.Client", plugin: str) -> None:
     if cluster.status == "running":  # else it has taken its plugins along, or lost them
         cluster.unregister_worker_plugin(plugin)
-
-
-def _call_all(calls: list[Callable[[], None]]) -> None:
-    while calls:
-        calls.pop()()
