@@ -229,7 +229,7 @@ class Emulator:
         self.store.create_bucket(name, storage_tier, versioning)
 
     def par_secrets(self) -> list[str]:
-        """What the URLs of the PARs there are have that nobody else may know."""
+        """What is secret in the URLs of the PARs that there are."""
         store = self.store
         with store.lock:
             return [par.secret for bucket in store.buckets() for par in bucket.pars.values()]

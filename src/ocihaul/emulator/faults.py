@@ -17,9 +17,9 @@ class Fault:
     """One thing that goes wrong.
 
     It applies to requests that match `operation`, `part_number`, `object_name` and `token`
-    (None: any) and that are authenticated (`clock_offset` and `revoke`: to all of them); the first `after` of them are let through, the next
-    `times` (None: all) are hit. `fired` counts the hits whose effect really happened: a cut at a
-    byte that the body never reaches does not count.
+    (None: any) and that are authenticated (`clock_offset` and `revoke`: to all of them); the first
+    `after` of them are let through, the next `times` (None: all) are hit. `fired` counts the hits
+    whose effect really happened: a cut at a byte that the body never reaches does not count.
 
     On GetObject the byte marks and `corrupt` count in the bytes of the answer; everywhere else
     in the bytes of the request's body. `rot_at_byte` counts in the bytes of the whole object.

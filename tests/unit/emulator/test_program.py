@@ -113,3 +113,34 @@ def test_where_it_cannot_begin_it_says_why(
     with pytest.raises(SystemExit, match="2"):
         main(["--tls"])
     assert "pip install trustme" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--port", "70000"),
+        ("--port", "-1"),
+        ("--bandwidth", "0"),
+        ("--bandwidth", "-5M"),
+        ("--bandwidth", "nan"),
+        ("--bandwidth", "inf"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(
+    capfd: pytest.CaptureFixture[str], option: tuple[str, str]
+) -> None:
+    name, value = option
+    with pytest.raises(SystemExit, match="2"):
+        main([f"{name}={value}", "--like", "/no/such/answers"])
+    error = capfd.readouterr().err
+    assert f"argument {name}: invalid" in error
+    assert value in error
+
+
+def test_a_session_shows_no_secret(oci: Emulator) -> None:
+    session = oci.login()
+    token = oci.auth.find(session.token)
+    for shown in (repr(session), repr(token)):
+        assert session.token not in shown
+        assert "PRIVATE KEY" not in shown
+    assert session.fingerprint in repr(session)

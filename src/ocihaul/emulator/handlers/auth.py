@@ -210,7 +210,7 @@ def authorize(_service: Service, call: Call) -> Answer:
 
 
 def log_in(service: Service, call: Call) -> Answer:
-    """The form, filled in. Everybody is let in who has a name and a password.
+    """The form, filled in. Any name with any password is let in.
 
     The answer leads back to the program that waits, with the token in the fragment.
     """
