@@ -30,6 +30,8 @@ _UNKNOWN = frozenset({400, 404, 405, 501})
 #: Object names with the etag that they must have, None for any.
 Batch = dict[str, str | None]
 _UNASKED = "\0"  # no etag is like this
+#: Names of one file, through symbolic links, that are looked for among the objects.
+_MOST_NAMES = 1000
 Names = Iterator[tuple[str, str | None]]
 
 
@@ -333,7 +335,9 @@ class _Tidying:
             return True
         if not request.filter(path) or results.has(FILE, self._destination.key(path)):
             return True
-        others = self._links.names(path)
+        others = list(islice(self._links.names(path), _MOST_NAMES + 1))
+        if len(others) > _MOST_NAMES:
+            return True  # not all of its names are known: an object may have one of the others
         return any(results.has(FILE, self._destination.key(each)) for each in others)
 
     def _drop(self, name: str, descriptor: int) -> None:
@@ -389,14 +393,17 @@ class _Links:
     def _add(self, root: bytes, path: bytes) -> None:
         real = os.path.realpath(path)
         if os.path.commonpath([root, real]) == root:
-            leads, own = os.path.relpath(real, root), os.path.relpath(path, root)
-            self._links.append((from_disk(leads), from_disk(own)))
+            leads = b"" if real == root else os.path.relpath(real, root)
+            self._links.append((from_disk(leads), from_disk(os.path.relpath(path, root))))
 
     def names(self, path: str, *, most: int = 8) -> Iterator[str]:
-        """The other names of a file, through `most` links at most."""
+        """The other names of a file, through `most` links at most.
+
+        Links to a directory above them give names without end.
+        """
         for real, link in self._links if most else ():
-            if path == real or path.startswith(real + "/"):
-                other = link + path[len(real) :]
+            if not real or path == real or path.startswith(real + "/"):
+                other = link + path[len(real) :] if real else f"{link}/{path}"
                 yield other
                 yield from self.names(other, most=most - 1)
 
