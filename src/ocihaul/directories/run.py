@@ -53,7 +53,7 @@ class DirectoryContext:
     `directory` is for lock files. `pace`, which has to hear the events, says how many work at a
     time; `small_only`: how many small files and objects do.
     `executor` are the machines that send and fetch (None: this one).
-    Without `confirm` there is nobody to ask. `odd_names` counts the entries of lists that have no
+    Without `confirm` no question is asked. `odd_names` counts the entries of lists that have no
     usable name.
     """
 

@@ -279,9 +279,9 @@ T = TypeVar("T")
 
 
 class Backlog(Generic[T]):
-    """A queue of at most about `3 * many` things, for one who brings and many who take.
+    """A queue of at most about `3 * many` things, for one thread that brings and many that take.
 
-    Who brings sleeps while it is full, and until there is room for `many`. To be woken for each
+    The first sleeps while it is full, and until there is room for `many`. To be woken for each
     thing that is taken would cost two switches between threads each time: 6 to 8 % of the CPU
     that a small file costs.
     """
