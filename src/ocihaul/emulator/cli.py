@@ -169,7 +169,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
             log_file.write(as_json(entry) + "\n")
 
     try:
-        with Emulator(settings, on_request=write) as emulator:
+        with Emulator(settings, on_request=write, keep_log=False) as emulator:
             config = _profile(emulator, options)
             _announce(emulator, options, config)
             stop.wait()

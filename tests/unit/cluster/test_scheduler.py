@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from ocihaul.cluster.executor import ClusterExecutor
 from ocihaul.cluster.tasks import Scheduler, SchedulerLost
 from ocihaul.errors import TransferCancelled, UsageError
 
@@ -72,3 +73,18 @@ def test_a_question_with_a_limit_has_no_answer_after_it() -> None:
     never = threading.Event()
     assert asked.ask_within(never.wait, 0.3) is None
     never.set()
+
+
+def test_how_many_may_be_under_way_is_asked_of_a_scheduler_that_may_go() -> None:
+    _, cluster = scheduler()
+    call: Any = SimpleNamespace(stop=threading.Event())
+    executor = ClusterExecutor(cluster, cast("Any", None), call)
+    cluster.scheduler_info = lambda **_: {"workers": {"a": {"nthreads": 3}}}
+    assert executor.slots == 6
+
+    def gone(n_workers: int) -> None:
+        raise OSError(f"asked for {n_workers}, connection closed")
+
+    cluster.scheduler_info = gone
+    with pytest.raises(SchedulerLost):
+        _ = executor.slots

@@ -10,6 +10,7 @@ import pytest
 
 from ocihaul.errors import (
     CredentialError,
+    NetworkError,
     RenewalUnavailable,
     ServiceError,
     SessionError,
@@ -342,3 +343,28 @@ def test_what_fails_at_the_end_of_sharing_does_not_keep_the_rest(
     assert steps == ["ocihaul-ending", "closed"]
     with pytest.raises(SessionError, match="no session 'ending'"):
         provider_of("ending")
+
+
+def test_where_no_question_can_be_heard_nothing_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
+
+    class Owner:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def start(self, address: str) -> str:
+            raise OSError(99, f"Cannot assign requested address {address}")
+
+        def close(self) -> None:
+            closed.append("closed")
+
+    monkeypatch.setattr(owner, "_Owner", Owner)
+    cluster: Any = SimpleNamespace(
+        asynchronous=False, scheduler=SimpleNamespace(address="tls://192.0.2.1:8786")
+    )
+    with pytest.raises(NetworkError, match=r"heard at 192\.0\.2\.9") as caught:
+        owner.share(cluster, cast("Any", object()), name="deaf", host="192.0.2.9")
+    assert "Pass `host`" in str(caught.value.hint)
+    assert closed == ["closed"]
+    with pytest.raises(SessionError, match="no session 'deaf'"):
+        provider_of("deaf")

@@ -16,7 +16,7 @@ from distributed.core import Server
 from distributed.utils import get_ip
 
 from ocihaul import __version__
-from ocihaul.errors import OcihaulError, UsageError
+from ocihaul.errors import NetworkError, OcihaulError, UsageError
 from ocihaul.hosts import is_exposed
 from ocihaul.integrations.dask.messages import (
     CREDENTIAL,
@@ -56,7 +56,8 @@ def share(
     the answer, or use it as a context, to end it; `session` stays open and is the caller's.
 
     Key and token travel over TLS, or within this machine. Over plain tcp to another machine
-    UsageError is raised, unless `allow_plain_tcp`: then everyone on the way can act as you.
+    UsageError is raised, unless `allow_plain_tcp`: then everyone on the way can act as you. Raises
+    NetworkError when `host` cannot be listened at.
     """
     if cluster.asynchronous:
         raise UsageError(
@@ -73,10 +74,20 @@ def share(
             owner = _Owner(cluster, session)
             stack.callback(owner.close)
             where = host or (listens or get_ip(get_address_host(scheduler)))
-            plugin = SharePlugin(name, owner.start(f"{scheme}://{where}:0"))
+            plugin = SharePlugin(name, _listening(owner, scheme, where))
             cluster.register_plugin(plugin, name=plugin.name)
             stack.callback(_unregister, cluster, plugin.name)
         return SharedSession(name, region=session.region, close=stack.pop_all().close)
+
+
+def _listening(owner: "_Owner", scheme: str, where: str) -> str:
+    try:
+        return owner.start(f"{scheme}://{where}:0")
+    except OSError as error:
+        raise NetworkError(
+            f"the questions of workers cannot be heard at {where}: {error}",
+            hint="Pass `host`: an address of this machine that workers reach.",
+        ) from error
 
 
 def check_address(scheduler: str, *, allow_plain_tcp: bool) -> str | None:
