@@ -28,7 +28,7 @@ _PARAMETER = re.compile(r'([A-Za-z]+)="([^"]*)"')
 _HEADER = re.compile(r'Signature [A-Za-z]+="[^"]*"(?:, ?[A-Za-z]+="[^"]*")*')
 _ALWAYS = frozenset({"(request-target)", "host"})
 _WITH_BODY = frozenset({"content-length", "content-type", "x-content-sha256"})
-#: What everybody may do in a bucket with this `publicAccessType`.
+#: What an unsigned request may do in a bucket with this `publicAccessType`.
 _PUBLIC = {
     "NoPublicAccess": frozenset[str](),
     "ObjectReadWithoutList": frozenset({"GetObject", "HeadObject"}),
