@@ -280,12 +280,13 @@ class Workers:
         if self.threads:
             self._alone_since = None
             return
+        none = "no worker in the cluster" + (" that can do it" if self._threads else "")
         if self._alone_since is None:
             self._alone_since = now
-            self._listener(Notice("There is no worker in the cluster: waiting for one."))
+            self._listener(Notice(f"There is {none}: waiting for one."))
         elif now - self._alone_since > self._patience:
             raise NetworkError(
-                f"there was no worker in the cluster for {self._patience:.0f} s",
+                f"there was {none} for {self._patience:.0f} s",
                 hint="What is finished is kept. Start workers and run it again, or run it without "
                 "Dask.",
             )
