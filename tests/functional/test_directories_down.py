@@ -470,3 +470,28 @@ def test_an_interruption_says_so_and_prints_no_half_answer(tmp_path: Path) -> No
         w.oci.faults.clear()
         ran = w.finish(w.start(*command("bulk-download", "--dest-dir", str(tmp_path / "dest"))))
         assert len(json.loads(ran.out)["downloaded-objects"]) == 30, "those of the first run, too"
+
+
+def test_a_link_to_the_directory_itself_keeps_its_files(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        put(w, "self/a", "b")
+        dest = make(tmp_path / "dest", "extra")
+        (dest / "self").symlink_to(dest)
+        ran = run(w, "sync", "--dest-dir", str(dest), "--delete")
+        assert ran.code == 0, ran.err
+        assert sorted(path.name for path in dest.iterdir()) == ["a", "b", "self"]
+        assert (dest / "a").read_text() == "self/a"
+        ran = run(w, "sync", "--dest-dir", str(dest), "--delete")
+        assert ran.json["skipped-objects"] == ["b", "self/a"]
+        assert (dest / "a").exists()
+
+
+def test_a_file_with_too_many_names_through_links_is_left(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        put(w, "b")
+        dest = make(tmp_path / "dest", "extra")
+        for number in range(30):  # 30 ** 8 names for each file
+            (dest / f"self{number}").symlink_to(dest)
+        ran = run(w, "sync", "--dest-dir", str(dest), "--delete")
+        assert ran.code == 0, ran.err
+        assert {"b", "extra", "self0"} <= {path.name for path in dest.iterdir()}

@@ -33,6 +33,21 @@ def test_a_directory_goes_up(tmp_path: Path) -> None:
         assert operations(w) == {"GetBucket": 1, "ListObjects": 1, "PutObject": 3}
 
 
+def test_a_service_without_md5_is_not_said_to_match(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        w.oci.configure(fast=True)
+        src = make(tmp_path / "src", "small")
+        (src / "large").write_bytes(bytes(3 * MIB))
+        ran = run(
+            w,
+            *["bulk-upload", "--src-dir", str(src), "--verify-checksum", "--part-size", "1"],
+        )
+        assert ran.code == 0, ran.err
+        for name in ("small", "large"):
+            told = ran.json["uploaded-objects"][name]["verify-md5-checksum"]
+            assert told.startswith("md5 checksum could not be verified")
+
+
 def test_every_header_goes_along(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         src = make(tmp_path / "src", "page.html", "none")

@@ -1,11 +1,9 @@
-"""A connection to a Dask cluster, for those who have its address and no client of it."""
+"""A connection to a Dask cluster by its address, where the caller has no client of it."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import dask
 
@@ -15,12 +13,15 @@ dask.config.set({"logging": _QUIET})
 
 import distributed  # noqa: E402
 
+from ocihaul.documents import DocumentError, read_object, read_text, text  # noqa: E402
 from ocihaul.errors import NetworkError, UsageError  # noqa: E402
 from ocihaul.integrations.dask.owner import check_address  # noqa: E402
 
-#: How long the scheduler may take to answer, seconds.
+#: How long the scheduler may take to answer, and how long the client may take to close, seconds.
 _CONNECT = 20.0
 _CLOSE = 2.0
+#: A scheduler file has some hundred bytes, and with many workers some megabytes.
+_LARGEST_FILE = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +62,25 @@ def connected(where: ClusterAddress) -> Iterator[distributed.Client]:
             client.close(timeout=_CLOSE)
 
 
-def _address(text: str) -> str:
+def _address(given: str) -> str:
     """The address itself; a scheduler file has it in it."""
-    if "://" in text:
-        return text
-    file = Path(text).expanduser()
-    if not file.exists():
-        raise UsageError(
-            f"`dask`: {text} (allowed: tls://HOST:PORT, or the path of a scheduler file)",
-            hint="dask scheduler --scheduler-file writes such a file.",
-        )
+    if "://" in given:
+        return given
+    hint = "dask scheduler --scheduler-file writes such a file."
     try:
-        document: Any = json.loads(file.read_text(encoding="utf-8"))
-        return str(document["address"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UsageError(f"`dask`: {text} is no scheduler file of Dask") from None
+        document = read_text(Path(given).expanduser(), most=_LARGEST_FILE)
+        return text(read_object(document), "address")
+    except (FileNotFoundError, RuntimeError):  # RuntimeError: "~" where there is no home
+        raise UsageError(
+            f"`dask`: {given} (allowed: tls://HOST:PORT, or the path of a scheduler file)",
+            hint=hint,
+        ) from None
+    except OSError as error:
+        raise UsageError(f"`dask`: {given} cannot be read: {error.strerror}", hint=hint) from None
+    except DocumentError as error:
+        raise UsageError(
+            f"`dask`: {given} is no scheduler file of Dask ({error})", hint=hint
+        ) from None
 
 
 def _security(where: ClusterAddress, address: str) -> distributed.Security | None:

@@ -10,7 +10,7 @@ from ocihaul import __version__
 from ocihaul.cluster.files import Batches, FetchFilesJob, SendFilesJob
 from ocihaul.cluster.jobs import Job, ServiceAccess
 from ocihaul.cluster.parts import FetchRanges, FetchRangesJob, SeesFile, SendParts, SendPartsJob
-from ocihaul.cluster.tasks import Tasks, new_id
+from ocihaul.cluster.tasks import Scheduler, Tasks, new_id
 from ocihaul.cluster.workers import FileProof, proved
 from ocihaul.config import Settings
 from ocihaul.directories.request import (
@@ -58,8 +58,12 @@ class ClusterExecutor:
 
     @property
     def slots(self) -> int:
-        """How many parts of large files may be under way: two for each thread of the workers."""
-        there = self.cluster.scheduler_info(n_workers=-1)["workers"]
+        """How many parts of large files may be under way: two for each thread of the workers.
+
+        Raises SchedulerLost, TransferCancelled.
+        """
+        scheduler = Scheduler(self.cluster, self.call.stop)
+        there = scheduler.ask(lambda: self.cluster.scheduler_info(n_workers=-1))["workers"]
         return min(max(2 * sum(int(each["nthreads"]) for each in there.values()), 1), 1000)
 
     @contextmanager
@@ -209,7 +213,7 @@ def _proof(source: Path) -> FileProof:
 
 
 def _nothing(payload: object, answer: object) -> None:
-    """Nobody is asked."""
+    """There are no tasks to hear of."""
 
 
 def check_request(request: UploadRequest | DownloadRequest | DirectoryRequest) -> None:

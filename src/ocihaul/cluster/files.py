@@ -84,13 +84,14 @@ class SendFilesJob:
 class _OpenSending:
     def __init__(self, job: SendFilesJob, stop: threading.Event) -> None:
         self._root = job.request.root
-        self._stack = ExitStack()
-        resources = self._stack.enter_context(job.service.opened(stop))
-        self._call: CallScope = self._stack.enter_context(resources.call(stop, ignore))
-        self._sender = FileSender(
-            self._call.storage, job.request, self._upload, listener=ignore, stop=stop
-        )
-        self._threads = _Threads(job.request.each.parallel, stop)
+        with ExitStack() as stack:
+            resources = stack.enter_context(job.service.opened(stop))
+            self._call: CallScope = stack.enter_context(resources.call(stop, ignore))
+            self._sender = FileSender(
+                self._call.storage, job.request, self._upload, listener=ignore, stop=stop
+            )
+            self._threads = _Threads(job.request.each.parallel, stop)
+            self._stack = stack.pop_all()
 
     def run(self, payload: Sequence[SendFile]) -> list[Outcome | Unseen]:
         """One batch."""
@@ -152,14 +153,15 @@ class FetchFilesJob:
 
 class _OpenFetching:
     def __init__(self, job: FetchFilesJob, stop: threading.Event) -> None:
-        self._stack = ExitStack()
-        resources = self._stack.enter_context(job.service.opened(stop))
-        self._call: CallScope = self._stack.enter_context(resources.call(stop, ignore))
-        destination = self._stack.enter_context(Destination(job.request.root))
-        self._fetcher = FileFetcher(
-            self._call.storage, job.request, destination, self._download, stop=stop
-        )
-        self._threads = _Threads(job.request.parallel, stop)
+        with ExitStack() as stack:
+            resources = stack.enter_context(job.service.opened(stop))
+            self._call: CallScope = stack.enter_context(resources.call(stop, ignore))
+            destination = stack.enter_context(Destination(job.request.root))
+            self._fetcher = FileFetcher(
+                self._call.storage, job.request, destination, self._download, stop=stop
+            )
+            self._threads = _Threads(job.request.parallel, stop)
+            self._stack = stack.pop_all()
 
     def run(self, payload: Sequence[FetchObject]) -> list[Outcome]:
         """One batch."""

@@ -28,8 +28,7 @@ from ocihaul.transfer.workers import AbandonedError
 if TYPE_CHECKING:
     from distributed import Worker
 
-#: What a job that nobody has asked for keeps open is closed after so many seconds: its driver is
-#: gone.
+#: What a job keeps open that has had no task for so many seconds is closed: its driver is gone.
 _FORGOTTEN = 3600.0
 
 
@@ -73,7 +72,7 @@ class ServiceAccess:
 
 
 class WorkerFault(OcihaulError):
-    """A worker has failed in a way that nobody has foreseen: it lacks memory, perhaps."""
+    """A worker has failed in a way that was not foreseen: it lacks memory, perhaps."""
 
     code = "worker"
 
@@ -122,16 +121,24 @@ class TaskResult:
 
 @dataclass(slots=True)
 class _OpenJob:
-    """One job in this process; `opened` is made by the first task."""
+    """One job in this process; `opened` is made by the first task, `running` are under way."""
 
     stop: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)  # guards the two below
     opened: Opened | None = None
     refused: str | None = None
     used: float = 0.0
+    running: int = 0
+
+    def end(self) -> None:
+        """Stop what is under way, and close what is open, or is being opened."""
+        self.stop.set()
+        with self.lock:
+            if self.opened is not None:
+                self.opened.close()
 
 
-_lock = threading.Lock()  # guards _jobs
+_lock = threading.Lock()  # guards _jobs, and `used` and `running` of each
 #: By worker and job: one process may have several workers.
 _jobs: dict[tuple[str, str], _OpenJob] = {}
 
@@ -141,22 +148,20 @@ def run_task(job: Job, payload: Any) -> TaskResult:
     address, name = _me()
     if job.version != __version__:
         return TaskResult(address, name, refused=other_version(__version__, job.version))
-    here = _entry(address, job.id)
+    here = _entered(address, job.id)
     try:
-        with here.lock:
-            if here.refused is None and here.opened is None:
-                here.refused = job.unfit()
-                if here.refused is None:
-                    here.opened = job.open(here.stop)
-        if here.opened is None:
+        opened = _opened(job, here)
+        if opened is None:
             return TaskResult(address, name, refused=here.refused)
-        return TaskResult(address, name, value=here.opened.run(payload))
+        return TaskResult(address, name, value=opened.run(payload))
     except OcihaulError as error:
         return TaskResult(address, name, error=error)
     except AbandonedError:
         return TaskResult(address, name, error=TransferCancelled("stopped in the midst of a task"))
     except Exception as error:  # noqa: BLE001  Dask cannot bring every exception to the driver
         return TaskResult(address, name, error=WorkerFault(f"{type(error).__name__}: {error}"))
+    finally:
+        _left(here)
 
 
 async def check_worker(job: Job) -> str | None:
@@ -176,8 +181,7 @@ async def stop_job(job_id: str, dask_worker: "Worker") -> None:
         here = _jobs.pop((str(dask_worker.address), job_id), None)
     if here is not None:
         here.stop.set()
-        if here.opened is not None:
-            await asyncio.to_thread(here.opened.close)
+        await asyncio.to_thread(here.end)
 
 
 def other_version(theirs: str, ours: str) -> str:
@@ -190,15 +194,34 @@ def _me() -> tuple[str, str]:
     return str(worker.address), str(worker.name)
 
 
-def _entry(address: str, job_id: str) -> _OpenJob:
+def _opened(job: Job, here: _OpenJob) -> Opened | None:
+    """What is open for the job; None where this process cannot do it. Raises TransferCancelled."""
+    with here.lock:
+        if here.stop.is_set():
+            raise TransferCancelled("stopped before a task")
+        if here.refused is None and here.opened is None:
+            here.refused = job.unfit()
+            if here.refused is None:
+                here.opened = job.open(here.stop)
+        return here.opened
+
+
+def _entered(address: str, job_id: str) -> _OpenJob:
+    """The job, with one more task under way; closes those whose driver is gone."""
     now = time.monotonic()
     with _lock:
-        forgotten = [key for key, each in _jobs.items() if now - each.used > _FORGOTTEN]
-        closing = [_jobs.pop(key) for key in forgotten if key != (address, job_id)]
         here = _jobs.setdefault((address, job_id), _OpenJob())
-        here.used = now
+        here.running += 1
+        gone = [
+            key for key, each in _jobs.items() if not each.running and now - each.used > _FORGOTTEN
+        ]
+        closing = [_jobs.pop(key) for key in gone]
     for each in closing:
-        each.stop.set()
-        if each.opened is not None:
-            each.opened.close()
+        each.end()
     return here
+
+
+def _left(here: _OpenJob) -> None:
+    with _lock:
+        here.running -= 1
+        here.used = time.monotonic()

@@ -79,10 +79,11 @@ class SendPartsJob:
 class _OpenParts:
     def __init__(self, job: SendPartsJob, stop: threading.Event) -> None:
         self._upload = job.upload
-        self._stack = ExitStack()
-        self._source = self._stack.enter_context(FileSource(Path(job.proof.path)))
-        resources = self._stack.enter_context(job.service.opened(stop))
-        self._call: CallScope = self._stack.enter_context(resources.call(stop, ignore))
+        with ExitStack() as stack:
+            self._source = stack.enter_context(FileSource(Path(job.proof.path)))
+            resources = stack.enter_context(job.service.opened(stop))
+            self._call: CallScope = stack.enter_context(resources.call(stop, ignore))
+            self._stack = stack.pop_all()
 
     def run(self, payload: SendPart) -> PartSent:
         """Send one part; its MD5 is computed, too: the service's list has that of each part."""
@@ -186,13 +187,17 @@ class _OpenRanges:
     def __init__(self, job: FetchRangesJob, stop: threading.Event) -> None:
         remote = job.remote
         self._plan = remote.plan
-        self._stack = ExitStack()
-        resources = self._stack.enter_context(job.service.opened(stop))
-        call: CallScope = self._stack.enter_context(resources.call(stop, ignore))
-        place = self._stack.enter_context(Place.at(remote.target, FileSystem(ignore)))
-        if place.status(remote.temporary) is None:
-            raise LocalFileError(f"{remote.target.parent / remote.temporary} is not there")
-        self._file = self._stack.enter_context(LocalFile(place, remote.temporary))
+        with ExitStack() as stack:
+            resources = stack.enter_context(job.service.opened(stop))
+            call: CallScope = stack.enter_context(resources.call(stop, ignore))
+            place = stack.enter_context(Place.at(remote.target, FileSystem(ignore)))
+            if place.status(remote.temporary) is None:
+                raise LocalFileError(
+                    f"{remote.target.parent / remote.temporary} is not there",
+                    hint="The driver makes it: all workers need the same file system there.",
+                )
+            self._file = stack.enter_context(LocalFile(place, remote.temporary))
+            self._stack = stack.pop_all()
         context = DownloadContext(
             call.storage, remote.request, remote.there, ignore, call.stop, abandoned=call.stop
         )

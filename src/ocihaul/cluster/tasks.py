@@ -2,7 +2,8 @@
 
 One thread brings tasks and hears of their ends; so the memory for them is bounded by what is under
 way, and nothing needs a lock. What Dask does not mend (a task that several workers died with, a
-worker that is unfit or whose network is broken) is brought again, elsewhere.
+worker that is unfit or whose network is broken) is brought again, elsewhere. All that is asked of
+the scheduler goes through `Scheduler`, so that no question outlives it.
 """
 
 import concurrent.futures
@@ -37,8 +38,10 @@ if TYPE_CHECKING:
 
 #: Tasks under way for each thread of the workers: one at work, and one that waits.
 _FOR_EACH_THREAD = 2
-#: Seconds between two looks at a stop, at the scheduler and at who is there.
+#: Seconds between two looks at a stop, at the scheduler and at the workers that are there.
 _GLANCE = 0.2
+#: How long Dask may take to see that the scheduler has gone, seconds.
+_NOTICE = 2.0
 #: How long workers may take to end what they are at: put it on their disks, or stop. Seconds.
 _PATIENCE, _HURRY = 120.0, 5.0
 #: How often a task is brought again that Dask has given up, as workers died with it. Dask itself
@@ -46,6 +49,9 @@ _PATIENCE, _HURRY = 120.0, 5.0
 _MOST_DEATHS = 25
 #: How often one is brought again after a failure that may be its worker's.
 _MOST_FAILURES = 5
+
+#: What Dask raises when the scheduler has gone; its streams have other errors, too, at that moment.
+_GONE = (OSError, CommClosedError, concurrent.futures.CancelledError)
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -284,7 +290,7 @@ class Tasks(Generic[P]):
             if unstopped.ask_within(lambda: stop(workers=at_it), within) is None:
                 self._listener(Notice("Not all workers have told that they have ended."))
         except SchedulerLost:
-            return  # there is nobody left to be told
+            return  # no worker can be told any more
 
 
 def _outcome(future: Any) -> Any:
@@ -363,14 +369,8 @@ class Scheduler:
         while not isinstance(error, _GONE) and self.is_there:
             if time.monotonic() > until:
                 return False
-            time.sleep(_GLANCE)  # Dask tells nobody when its connection ends
+            time.sleep(_GLANCE)  # Dask does not tell when its connection ends
         return True
-
-
-#: How long Dask may take to see that the scheduler has gone, seconds.
-_NOTICE = 2.0
-#: What Dask raises when the scheduler has gone; its streams have other errors, too, at that moment.
-_GONE = (OSError, CommClosedError, concurrent.futures.CancelledError)
 
 
 def new_id() -> str:

@@ -73,7 +73,7 @@ class FileProof:
 
 @dataclass(frozen=True, slots=True)
 class DirectoryProof:
-    """A directory that gets files: a file in it with a text that nobody can guess.
+    """A directory that gets files: a file in it with a text that cannot be guessed.
 
     Its name is one of those that unfinished downloads have, so that nothing else takes note of it.
     """
@@ -104,10 +104,13 @@ def proved(directory: str) -> Iterator[DirectoryProof]:
     proof = DirectoryProof(directory, name, _MARK + secrets.token_hex(16))
     path = Path(directory, name)
     try:
-        path.write_text(proof.text, encoding="ascii")
-    except OSError as error:
-        raise LocalFileError(f"{directory} cannot be written: {error.strerror}") from error
-    try:
+        try:
+            path.write_text(proof.text, encoding="ascii")
+        except OSError as error:
+            raise LocalFileError(
+                f"{directory} cannot be written: {error.strerror}",
+                hint="Check the space and the rights there.",
+            ) from error
         yield proof
     finally:
         with suppress(OSError):
@@ -136,7 +139,7 @@ def sees_directory(path: str) -> str | None:
         return f"{path} cannot be read: {error.strerror}"
 
 
-#: Seconds between two looks at who is there.
+#: Seconds between two looks at which are there.
 _EVERY = 1.0
 _SCHEDULER = "scheduler"
 _INSTALL = "Install the same version of ocihaul on the driver, the scheduler and the workers."
@@ -152,7 +155,7 @@ class Workers:
     """The workers that may do `job`. Used by one thread; `ask` makes its calls of the cluster.
 
     `patience`: how long there may be no worker at all, seconds; then NetworkError. Unless it is
-    `eager`, nobody is asked beforehand what it sees: each tells with its first task. Those in
+    `eager`, no worker is asked beforehand what it sees: each tells with its first task. Those in
     `same_version` are known to have ours; others are added.
     """
 
@@ -200,7 +203,7 @@ class Workers:
             )
 
     def look(self) -> None:
-        """See who is there, now and then. Raises NetworkError when nobody is, for too long."""
+        """See which are there, now and then. Raises NetworkError when none is, for too long."""
         now = time.monotonic()
         if now - self._looked < _EVERY:
             return
@@ -277,12 +280,13 @@ class Workers:
         if self.threads:
             self._alone_since = None
             return
+        none = "no worker in the cluster" + (" that can do it" if self._threads else "")
         if self._alone_since is None:
             self._alone_since = now
-            self._listener(Notice("There is no worker in the cluster: waiting for one."))
+            self._listener(Notice(f"There is {none}: waiting for one."))
         elif now - self._alone_since > self._patience:
             raise NetworkError(
-                f"there was no worker in the cluster for {self._patience:.0f} s",
+                f"there was {none} for {self._patience:.0f} s",
                 hint="What is finished is kept. Start workers and run it again, or run it without "
                 "Dask.",
             )

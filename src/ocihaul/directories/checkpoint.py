@@ -41,7 +41,7 @@ _DELAY = 0.25
 _LASTING = 5.0
 #: A file of more bytes is committed at once: to move it again would cost more than that.
 _SMALL = 2**20
-#: Runs that nobody has come back to are forgotten after so many seconds: 30 days.
+#: Runs that were not resumed for so many seconds are forgotten: 30 days.
 _KEPT = 30 * 86400.0
 
 
@@ -100,8 +100,12 @@ class DirectoryCheckpoint:
         database.executescript(_SCHEMA)
         now = time.time()
         with database:
+            database.execute(
+                "INSERT INTO runs (key, begun_at) VALUES (?, ?) "
+                "ON CONFLICT (key) DO UPDATE SET begun_at = excluded.begun_at",
+                (key, now),
+            )
             database.execute("DELETE FROM runs WHERE begun_at < ?", (now - _KEPT,))
-            database.execute("INSERT OR IGNORE INTO runs (key, begun_at) VALUES (?, ?)", (key, now))
             row = database.execute("SELECT id FROM runs WHERE key = ?", (key,)).fetchone()
         found = database.execute("SELECT 1 FROM files WHERE run = ? LIMIT 1", row).fetchone()
         self.earlier = found is not None

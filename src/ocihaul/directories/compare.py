@@ -32,7 +32,7 @@ class SyncMode(Enum):
 
     REPLACE = "replace"
     KEEP = "keep"
-    #: Where there is nobody to ask, what is there is a failure.
+    #: Where no answer can be had, what is there is a failure.
     ASK = "ask"
     #: Replace what has another size or time and another content, keep the rest.
     SYNC = "sync"
@@ -153,18 +153,18 @@ class FileContents:
         self._stop = stop
         self._local = threading.local()
 
-    def equal(self, source: FileSource, promise: ObjectChecksums) -> bool:
+    def equal(self, source: FileSource, expected: ObjectChecksums) -> bool:
         """Whether the file is proved to have these checksums; raises TransferCancelled."""
         size = source.size
-        if promise.crc32c is not None:
-            return self._whole(source, CRC32C) == promise.crc32c
-        if promise.md5 is not None:
-            return self._whole(source, MD5) == promise.md5
-        if promise.md5_of_parts is None:
+        if expected.crc32c is not None:
+            return self._whole(source, CRC32C) == expected.crc32c
+        if expected.md5 is not None:
+            return self._whole(source, MD5) == expected.md5
+        if expected.md5_of_parts is None:
             return False
-        sizes = part_sizes(size, promise.parts, self._part_size)
+        sizes = part_sizes(size, expected.parts, self._part_size)
         return any(
-            of_parts(self._md5_values(source, part_size)) == promise.md5_of_parts
+            of_parts(self._md5_values(source, part_size)) == expected.md5_of_parts
             for part_size in islice(sizes, _MOST_PART_SIZES)
         )
 
@@ -217,24 +217,24 @@ class Contents:
     def same(self, path: Path, there: ListedObject) -> bool:
         """Whether the file is proved to have the bytes of the object that was listed.
 
-        What cannot be proved is not the same: a service without checksums, parts of an odd size,
+        What is not proved is not the same: a service without checksums, parts of an odd size,
         a file or an object that changes meanwhile. Raises SourceError when the file cannot be
         read, TransferCancelled, and what HeadObject raises.
         """
         with FileSource(path) as source:
             if source.size != there.size:
                 return False
-            promise = self._promise(there)
-            if promise is None:
+            expected = self._expected(there)
+            if expected is None:
                 return False
             try:
-                equal = self._files.equal(source, promise)
+                equal = self._files.equal(source, expected)
                 source.check_unchanged()
             except SourceChangedError:
                 return False
             return equal
 
-    def _promise(self, there: ListedObject) -> ObjectChecksums | None:
+    def _expected(self, there: ListedObject) -> ObjectChecksums | None:
         """The object's checksums; None when it is not there any more, as it was."""
         if there.md5 is not None and "-" not in there.md5:
             return ObjectChecksums(md5=there.md5)
@@ -257,11 +257,11 @@ def compare_file(
     with FileSource(path) as source:
         if source.size != size:
             return False
-        promise = ObjectChecksums.of(headers)
+        expected = ObjectChecksums.of(headers)
         try:
-            equal = FileContents(part_size=part_size, stop=stop).equal(source, promise)
+            equal = FileContents(part_size=part_size, stop=stop).equal(source, expected)
             source.check_unchanged()
         except SourceChangedError:
             return None
     # Parts of other sizes than those that were tried prove nothing.
-    return equal or (False if promise.crc32c or promise.md5 else None)
+    return equal or (False if expected.crc32c or expected.md5 else None)

@@ -13,11 +13,12 @@ from itertools import islice
 
 from ocihaul.directories.destination import Destination, is_link
 from ocihaul.directories.listing import BucketIndex
-from ocihaul.directories.names import sort_key
+from ocihaul.directories.names import printable, sort_key
 from ocihaul.directories.request import DirectoryDelete, DirectoryDownload
 from ocihaul.directories.results import AWAITED, DELETED, EXTRA, FILE, NOT_DELETED
 from ocihaul.directories.run import DirectoryContext
 from ocihaul.errors import LocalFileError, OcihaulError, ServiceError
+from ocihaul.events import Notice
 from ocihaul.filesystem import from_disk, on_disk
 from ocihaul.storage.names import check_text
 from ocihaul.storage.values import PAGE
@@ -29,6 +30,8 @@ _UNKNOWN = frozenset({400, 404, 405, 501})
 #: Object names with the etag that they must have, None for any.
 Batch = dict[str, str | None]
 _UNASKED = "\0"  # no etag is like this
+#: Names of one file, through symbolic links, that are looked for among the objects.
+_MOST_NAMES = 1000
 Names = Iterator[tuple[str, str | None]]
 
 
@@ -101,6 +104,8 @@ class _Deleter:
                 sound[name] = etag
             except OcihaulError as error:
                 self._work.failed(name, error, kind=NOT_DELETED)
+        if not sound:
+            return
         if self._batches is None:
             self._batches = self._tried(sound)
             if self._batches:
@@ -192,7 +197,7 @@ class _Job:
 
 def _hint(status: int) -> str | None:
     if status == 412:
-        return "Somebody has replaced it meanwhile: look at it, then run the same command again."
+        return "Another writer has replaced it: look at it, then run the same command again."
     return None
 
 
@@ -203,14 +208,15 @@ def delete_files(
 
     Symbolic links to directories are left alone, and what they lead to: it is not ours. So are
     downloads that have begun, and files that an object has under the name of a link. Files of
-    other shards are theirs to delete. Raises LocalFileError when the directory cannot be read.
+    other shards are theirs to delete, and what is in a directory below that cannot be read stays:
+    a notice names it. Raises LocalFileError when the directory itself cannot be read.
     """
     if destination.descriptor is None:
         return
     tidying = _Tidying(request, work, destination)
     try:
         for path, below, names, descriptor in os.fwalk(
-            b".", topdown=False, dir_fd=destination.descriptor
+            b".", topdown=False, onerror=tidying.is_closed, dir_fd=destination.descriptor
         ):
             work.trouble.check()
             tidying.visit(
@@ -220,14 +226,27 @@ def delete_files(
                 descriptor,
             )
     except OSError as error:
-        raise LocalFileError(f"{destination.root} cannot be read: {error.strerror}") from error
+        raise _unreadable(destination.root, error) from error
+
+
+def _unreadable(path: str, error: OSError) -> LocalFileError:
+    return LocalFileError(
+        f"{path} cannot be read: {error.strerror}",
+        hint="Nothing in it was deleted. Check the rights on it, and run the same command again.",
+    )
 
 
 def holds_files(root: str) -> bool:
-    """Whether there is anything in the directory that a download has not made for itself."""
-    if not os.path.isdir(root):  # noqa: PTH112
+    """Whether there is anything in the directory that a download has not made for itself.
+
+    Raises LocalFileError when it cannot be read.
+    """
+    try:
+        return not all(_ours(name) for name in os.listdir(root))  # noqa: PTH208
+    except FileNotFoundError:
         return False
-    return not all(_ours(name) for name in os.listdir(root))  # noqa: PTH208
+    except OSError as error:
+        raise _unreadable(root, error) from error
 
 
 class _Tidying:
@@ -273,6 +292,18 @@ class _Tidying:
         if not (remains or self._is_wanted(directory)):
             self._empty.add(directory)
 
+    def is_closed(self, error: OSError) -> None:
+        """Say that a directory cannot be read; `error` has only its name."""
+        if isinstance(error, FileNotFoundError):
+            return  # another shard was faster
+        name = from_disk(os.fsencode(error.filename or ""))
+        self._work.listener(
+            Notice(
+                f"Nothing was deleted in the directory {printable(name)} below "
+                f"{self._destination.root}: it cannot be read: {error.strerror}."
+            )
+        )
+
     def _is_orphan(self, name: str, there: set[str]) -> bool:
         """Whether it lists the ranges of a file that is not there; other shards make such files."""
         orphan = name.endswith(RANGES) and name.removesuffix(RANGES) not in there
@@ -304,7 +335,9 @@ class _Tidying:
             return True
         if not request.filter(path) or results.has(FILE, self._destination.key(path)):
             return True
-        others = self._links.names(path)
+        others = list(islice(self._links.names(path), _MOST_NAMES + 1))
+        if len(others) > _MOST_NAMES:
+            return True  # not all of its names are known: an object may have one of the others
         return any(results.has(FILE, self._destination.key(each)) for each in others)
 
     def _drop(self, name: str, descriptor: int) -> None:
@@ -360,14 +393,17 @@ class _Links:
     def _add(self, root: bytes, path: bytes) -> None:
         real = os.path.realpath(path)
         if os.path.commonpath([root, real]) == root:
-            leads, own = os.path.relpath(real, root), os.path.relpath(path, root)
-            self._links.append((from_disk(leads), from_disk(own)))
+            leads = b"" if real == root else os.path.relpath(real, root)
+            self._links.append((from_disk(leads), from_disk(os.path.relpath(path, root))))
 
     def names(self, path: str, *, most: int = 8) -> Iterator[str]:
-        """The other names of a file, through `most` links at most."""
+        """The other names of a file, through `most` links at most.
+
+        Links to a directory above them give names without end.
+        """
         for real, link in self._links if most else ():
-            if path == real or path.startswith(real + "/"):
-                other = link + path[len(real) :]
+            if not real or path == real or path.startswith(real + "/"):
+                other = link + path[len(real) :] if real else f"{link}/{path}"
                 yield other
                 yield from self.names(other, most=most - 1)
 

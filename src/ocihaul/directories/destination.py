@@ -59,7 +59,10 @@ class Destination:
             if make or os.path.isdir(root):  # noqa: PTH112
                 self.descriptor = open_directory(self._real, follow=True)
         except OSError as error:
-            raise LocalFileError(f"{root} cannot be made or written: {error.strerror}") from error
+            raise LocalFileError(
+                f"{root} cannot be made or written: {error.strerror}",
+                hint="Check the path, the space and the rights there.",
+            ) from error
 
     def __enter__(self) -> Self:
         return self

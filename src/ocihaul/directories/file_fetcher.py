@@ -82,7 +82,10 @@ class FileFetcher:
                     self._download(self.request_for(there, place), place)
                 status = os.stat(place.path.name, dir_fd=place.directory)
         except OSError as error:
-            failure = LocalFileError(f"{path} cannot be looked at: {error.strerror}")
+            failure = LocalFileError(
+                f"{path} cannot be looked at: {error.strerror}",
+                hint="It was moved or removed meanwhile: run the same command again.",
+            )
             return Outcome(FAILED, error=failure)
         except OcihaulError as error:
             return Outcome(FAILED, error=error)
@@ -215,7 +218,7 @@ def write(place: Place, data: bytes | bytearray) -> None:
 
 
 def _alone(file: int, temporary: str, place: Place) -> None:
-    """Be the only one who writes this temporary file; one that a dead process left is ours.
+    """Be the only process that writes this temporary file; one that a dead process left is ours.
 
     A file system may have no locks (Lustre, network file systems): the run as a whole has one.
     """

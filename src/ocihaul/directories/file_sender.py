@@ -35,6 +35,11 @@ from ocihaul.transfer.upload.request import (
 )
 from ocihaul.transfer.upload.single_put import Content, VerifiedPut
 
+#: A file of at most so many bytes is small. It is held in memory once for each worker.
+SMALL = 2**20
+
+_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+
 #: Uploads what is not small; returns the answer's headers.
 UploadLarge = Callable[[UploadRequest], Headers]
 
@@ -104,12 +109,6 @@ class FileSender:
             return self._upload(replace(wish, restart=True))
 
 
-#: A file of at most so many bytes is small. It is held in memory once for each worker.
-SMALL = 2**20
-
-_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
-
-
 class SmallFiles:
     """Uploads small files with the same headers. Thread-safe: it keeps no state.
 
@@ -155,7 +154,7 @@ class SmallFiles:
             os.close(file)
         raise SourceChangedError(
             f"{path} has changed each time it was read",
-            hint="What was stored is older than the file. Upload it when nobody writes to it.",
+            hint="What was stored is older than the file. Upload it when no program writes to it.",
         )
 
     def empty(self, name: str, preconditions: Headers) -> Headers:
@@ -192,7 +191,7 @@ def _read(file: int, path: str) -> tuple[bytes, os.stat_result]:
             raise _unreadable(path, error) from error
     raise SourceChangedError(
         f"{path} changes while it is read",
-        hint="Nothing was stored. Upload it when nobody writes to it.",
+        hint="Nothing was stored. Upload it when no program writes to it.",
     )
 
 

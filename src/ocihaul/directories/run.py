@@ -39,19 +39,21 @@ from ocihaul.errors import JournalError, OcihaulError
 from ocihaul.events import FileFailed, FileFinished, Listener, Notice, audience, ignore
 from ocihaul.redaction import redact
 from ocihaul.storage.client import StorageClient
+from ocihaul.threads import Either
 from ocihaul.transfer.journal.journal import Journal, state_directory
 from ocihaul.transfer.monitor import AdaptiveConcurrency
 
 
 @dataclass(slots=True)
 class DirectoryContext:
-    """One run over a directory. `stop` is the event that the storage client was made with.
+    """One run over a directory. `stop` is the event that the storage client was made with, and
+    hears of `interrupted`, which a KeyboardInterrupt sets.
 
     `checkpoint` remembers what is finished, `journal` the parts of large files; both may be None.
     `directory` is for lock files. `pace`, which has to hear the events, says how many work at a
     time; `small_only`: how many small files and objects do.
     `executor` are the machines that send and fetch (None: this one).
-    Without `confirm` there is nobody to ask. `odd_names` counts the entries of lists that have no
+    Without `confirm` no question is asked. `odd_names` counts the entries of lists that have no
     usable name.
     """
 
@@ -59,6 +61,7 @@ class DirectoryContext:
     results: Results
     listener: Listener = ignore
     stop: threading.Event = field(default_factory=threading.Event)
+    interrupted: threading.Event = field(default_factory=threading.Event)
     journal: Journal | None = None
     checkpoint: DirectoryCheckpoint | None = None
     confirm: ConfirmReplacement | None = None
@@ -74,7 +77,7 @@ class DirectoryContext:
     def crew(self, workers: int) -> Crew:
         """So many workers, or fewer with a pace, whose troubles are this run's."""
         at_first = workers if self.pace is None else min(workers, self.pace.target)
-        self.trouble = FailurePolicy(max(at_first, 2), self.stop)
+        self.trouble = FailurePolicy(max(at_first, 2), self.stop, self.interrupted)
         return Crew(workers, self.trouble, self.pace, small_only=self.small_only)
 
     def at_a_time(self, parallel: int) -> int:
@@ -209,6 +212,10 @@ def run(
     made; NothingToDelete.
     """
     meter = DirectoryMeter(listener)
+    # The caller's event is not ours to set: a client goes on after an interrupt.
+    interrupted = threading.Event()
+    stop = Either(stop, interrupted)
+    storage = storage.scoped(listener, stop)
     if not request.shard.is_whole:
         listener(Notice(request.shard.description()))
     if hooks.before is not None and not request.dry_run:
@@ -221,6 +228,7 @@ def run(
             results,
             audience(listener, meter),
             stop,
+            interrupted,
             journal=journal,
             checkpoint=opened.enter_context(open_checkpoint(key, listener)),
             confirm=hooks.confirm,

@@ -74,7 +74,7 @@ class Shard:
         return {} if self.is_whole else {"shard": str(self)}
 
     def description(self) -> str:
-        """One sentence for the person who reads the output."""
+        """One sentence for the output."""
         last = self.count - 1
         return (
             f"Shard {self}{self._by}: only its names are done here. All of them are done when the "

@@ -317,8 +317,7 @@ class _Uploader:
         work, is_file = self._work, not task.path.endswith("/")
         shown = {name: headers[name] for name in SHOWN if name in headers}
         if self._request.each.verify_checksum and is_file:
-            md5 = headers.get("opc-content-md5") or headers.get("opc-multipart-md5")
-            shown["verify-md5-checksum"] = f"md5 checksum matches [Local: {md5}]"
+            shown["verify-md5-checksum"] = _md5_verdict(headers)
         work.finished(UPLOADED, task.name, task.size, shown)
         work.remember(task.name, Finished(task.size, task.mtime_ns, shown))
 
@@ -369,6 +368,14 @@ class _Sending:
 
     def __call__(self) -> None:
         self._uploader.send(self._task)
+
+
+def _md5_verdict(headers: Mapping[str, str]) -> str:
+    """What the summary says of an upload whose MD5, where the service has one, was compared."""
+    md5 = headers.get("opc-content-md5") or headers.get("opc-multipart-md5")
+    if md5 is None:
+        return "md5 checksum could not be verified: the service's value is not known"
+    return f"md5 checksum matches [Local: {md5}]"
 
 
 def _has_object(found: WalkEntry) -> bool:

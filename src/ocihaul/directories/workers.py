@@ -70,14 +70,18 @@ def is_outage(error: BaseException) -> bool:
 class FailurePolicy:
     """The first error that concerns all, and the outages in a row. Thread-safe.
 
-    `most` outages without a success in between are one that concerns all.
+    `most` outages without a success in between are one that concerns all. `interrupted` is an
+    event of this run alone, which `stop` hears of; without one an interrupt stops nothing.
     """
 
-    def __init__(self, most: int, stop: threading.Event) -> None:
+    def __init__(
+        self, most: int, stop: threading.Event, interrupted: threading.Event | None = None
+    ) -> None:
         self._lock = threading.Lock()  # guards all below
         self._most = most
         self._row = 0
         self._stop = stop
+        self._interrupted = interrupted or threading.Event()
         self.error: BaseException | None = None
 
     def judge(self, error: BaseException) -> bool:
@@ -94,10 +98,16 @@ class FailurePolicy:
         """The service is there."""
         self._row = 0
 
+    def interrupt(self, error: BaseException) -> None:
+        """End what is under way, too: a KeyboardInterrupt leaves no thread that goes on."""
+        with self._lock:
+            self.error = self.error or error
+        self._interrupted.set()
+
     @property
     def stopped(self) -> bool:
-        """Whether we were asked to stop."""
-        return self._stop.is_set()
+        """Whether we were asked to stop, or interrupted."""
+        return self._stop.is_set() or self._interrupted.is_set()
 
     @property
     def over(self) -> bool:
@@ -108,7 +118,7 @@ class FailurePolicy:
         """Raise the error that concerns all, or TransferCancelled."""
         if self.error is not None:
             raise self.error
-        if self._stop.is_set():
+        if self.stopped:
             raise TransferCancelled("stopped between two files")
 
 
@@ -149,15 +159,26 @@ class Crew:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: object) -> None:
-        if isinstance(value, BaseException) and self._trouble.error is None:
+        if isinstance(value, Exception) and self._trouble.error is None:
             self._trouble.error = value
-        self._small.end(len(self._threads))
-        if self._dispatcher is not None:
-            self._large.put(None)
-            self._threads.append(self._dispatcher)
-        all_ended(self._threads, lambda: self._trouble.stopped)
+        elif isinstance(value, BaseException):
+            self._trouble.interrupt(value)
+        try:
+            self._end()
+        except BaseException as error:  # a KeyboardInterrupt in the midst of the wait
+            self._trouble.interrupt(error)
+            all_ended(self._threads, lambda: True)
+            raise
         if kind is None:
             self._trouble.check()
+
+    def _end(self) -> None:
+        """Bring nothing more, and wait for what is under way."""
+        self._small.end(len(self._threads))
+        if self._dispatcher is not None:
+            self._threads.append(self._dispatcher)
+            self._large.put(None)
+        all_ended(self._threads, lambda: self._trouble.stopped)
 
     def do(self, job: Job) -> None:
         """Have a small job done; waits while there are enough. Raises what concerns all."""
@@ -258,9 +279,9 @@ T = TypeVar("T")
 
 
 class Backlog(Generic[T]):
-    """A queue of at most about `3 * many` things, for one who brings and many who take.
+    """A queue of at most about `3 * many` things, for one thread that brings and many that take.
 
-    Who brings sleeps while it is full, and until there is room for `many`. To be woken for each
+    The first sleeps while it is full, and until there is room for `many`. To be woken for each
     thing that is taken would cost two switches between threads each time: 6 to 8 % of the CPU
     that a small file costs.
     """

@@ -1,4 +1,4 @@
-"""Sessions, tokens and API keys: who may sign, with which key, and until when.
+"""Sessions, tokens and API keys: what may sign, with which key, and until when.
 
 Tokens are JWTs signed by a key of the emulator's own. A token is looked up as it was issued
 and judged by its claims, as the real service does; the table adds what a claim cannot say
@@ -17,7 +17,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from configparser import ConfigParser
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -40,10 +40,10 @@ class EmulatorSession:
     """A login as its owner holds it: the key pair and the first token."""
 
     session_id: str
-    private_key_pem: bytes
+    private_key_pem: bytes = field(repr=False)
     public_key_pem: bytes
     fingerprint: str
-    token: str
+    token: str = field(repr=False)
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class Login:
 class Token:
     """An issued token; `issued_at` is the unrounded service time."""
 
-    text: str
+    text: str = field(repr=False)
     jti: str
     login: Login
     issued_at: float
@@ -74,7 +74,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Signatory:
-    """Whom a keyId names: a public key, and the token if it was one."""
+    """What a keyId names: a public key, and the token if it was one."""
 
     public_key: rsa.RSAPublicKey
     token: Token | None
@@ -114,7 +114,7 @@ class Authority:
         )
 
     def admit(self, public_key: rsa.RSAPublicKey) -> Token:
-        """A session for a key that somebody else holds, as the login page opens it."""
+        """A session for a key that the caller does not have, as the login page opens it."""
         login = self._open(public_key, self._clock() + self._settings().session_ttl)
         with self._lock:
             self.logins += 1
@@ -223,7 +223,7 @@ class Authority:
     # --- judging
 
     def resolve(self, key_id: str) -> Signatory:
-        """Whom `key_id` names; 401 if nobody we know."""
+        """What `key_id` names; 401 for what is not known here."""
         with self._lock:
             if key_id.startswith("ST$"):
                 token = self.find(key_id.removeprefix("ST$"))
@@ -253,7 +253,7 @@ class Authority:
 
 @cache
 def _signing_key() -> rsa.RSAPrivateKey:
-    # One per process: making it takes a tenth of a second, and nobody attacks a test double.
+    # One per process: making it takes a tenth of a second, and a test double is not attacked.
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 

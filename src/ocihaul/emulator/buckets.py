@@ -1,7 +1,8 @@
 """Buckets with what is set on them, and the store of all. No HTTP here.
 
 One lock for all of it: handlers hold it for look-ups and for the switch that makes an object
-visible, never while a body is on its way."""
+visible, never while a body is on its way.
+"""
 
 import dataclasses
 import math

@@ -1,6 +1,7 @@
 """A call of the emulator: the request as a handler sees it, its operation, and both on the wire.
 
-h11 parses and writes every head; a body of known length is read from the socket itself."""
+h11 parses and writes every head; a body of known length is read from the socket itself.
+"""
 
 import contextlib
 import http
@@ -94,7 +95,7 @@ class Call:
         """Receive the body as a JSON object; 400 if it is none."""
         try:
             value = json.loads(self._small_body())
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
             raise ApiError(400, "InvalidParameter", "The body is not a JSON object")
@@ -121,7 +122,7 @@ class Operation:
     handler: Handler
     #: The body need not be covered by the signature (PutObject, UploadPart).
     bare_body: bool = False
-    #: Anybody may ask, unsigned.
+    #: No signature is asked for.
     public: bool = False
     #: Only for requests in which this header is "true".
     header: str | None = None

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import math
 import signal
 import sys
 import threading
@@ -14,14 +15,26 @@ from ocihaul.emulator.emulator import Emulator
 from ocihaul.emulator.log import LogEntry, as_json
 from ocihaul.emulator.settings import GIB, MIB, AnswersError, Settings, read_answers
 
+_LAST_PORT = 65_535
 _UNITS = {"": 1, "K": 1024, "M": MIB, "G": GIB}
 
 
 def size(text: str) -> float:
-    """`5M` → bytes."""
+    """`5M` → bytes. Raises ValueError for what is no size above 0."""
     number = text.upper().removesuffix("B").removesuffix("I")
     unit = number[-1:] if number[-1:] in _UNITS else ""
-    return float(number.removesuffix(unit)) * _UNITS[unit]
+    found = float(number.removesuffix(unit)) * _UNITS[unit]
+    if not 0 < found < math.inf:
+        raise ValueError(f"{text} is no size above 0")
+    return found
+
+
+def port(text: str) -> int:
+    """A TCP port, 0 for one that the system chooses. Raises ValueError."""
+    number = int(text)
+    if not 0 <= number <= _LAST_PORT:
+        raise ValueError(f"{text} is no port (0 to {_LAST_PORT})")
+    return number
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -30,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1)")
-    add("--port", type=int, default=0, help="default: the system chooses")
+    add("--port", type=port, default=0, help="default: the system chooses")
     add("--tls", action="store_true", help="HTTPS with a throw-away CA (needs ocihaul[emulator])")
     add(
         "--token-ttl",
@@ -156,7 +169,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
             log_file.write(as_json(entry) + "\n")
 
     try:
-        with Emulator(settings, on_request=write) as emulator:
+        with Emulator(settings, on_request=write, keep_log=False) as emulator:
             config = _profile(emulator, options)
             _announce(emulator, options, config)
             stop.wait()
@@ -182,7 +195,7 @@ def _announce(emulator: Emulator, options: argparse.Namespace, config: Path | No
         "bucket": options.bucket,
     }
     if options.ready_file is not None:
-        # By rename: who waits for the file must never see half of it.
+        # By rename: what waits for the file must never see half of it.
         partial = options.ready_file.with_name(options.ready_file.name + ".part")
         partial.write_text(json.dumps(ready), encoding="utf-8")
         partial.replace(options.ready_file)

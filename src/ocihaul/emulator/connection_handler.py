@@ -260,13 +260,11 @@ class ConnectionHandler:
             raise ApiError(411, "MissingContentLength", "The content-length header is missing")
         if operation is None:
             raise ApiError(404, "NotFound", "There is no such operation")
-        self._meet_early_fault(operation.name)
+        self._begin_with_fault(operation.name)
         if operation.name == "RefreshToken":
             outage(service, self._record, self._drain)
         admit(service, operation, self._call, self._record, self._now())
-        self._fault = (
-            self._take_fault(operation.name, before_authentication=False) or self._draw_fault()
-        )
+        self._fault = self._take_fault(operation.name) or self._draw_fault()
         self._body.fault = self._fault
         if self._fault is not None:
             before_operation(service, self._fault, self._record, self._drain)
@@ -282,18 +280,17 @@ class ConnectionHandler:
             after_operation(service, self._call, self._fault, self._record, answer)
         return answer
 
+    def _begin_with_fault(self, operation: str) -> None:
+        """What goes wrong before the signature is looked at."""
+        fault = self._early_fault = self._take_fault(operation, before_authentication=True)
+        if fault is not None:
+            fault.fire(self._record)
+            if fault.revoke:
+                self._service.auth.revoke_all(refreshable=True)
+
     @property
     def _body_is_here(self) -> bool:
         return self._record.body_received == self._record.body_expected
-
-    def _meet_early_fault(self, operation: str) -> None:
-        fault = self._take_fault(operation, before_authentication=True)
-        if fault is None:
-            return
-        fault.fire(self._record)
-        if fault.revoke:
-            self._service.auth.revoke_all(refreshable=True)
-        self._early_fault = fault
 
     def _take_fault(self, operation: str, *, before_authentication: bool = False) -> Fault | None:
         signatory = self._call.signatory
@@ -332,7 +329,7 @@ class ConnectionHandler:
         unread = record.body_expected - record.body_received
         forced = fault is not None and fault.close and record.fault == fault.label
         patient = not forced and (not settings.early_close or (fault is not None and fault.drain))
-        # Nobody knows whether a client that waits for 100 will send the body after an error.
+        # It is not known whether a client that waits for 100 will send the body after an error.
         lingering = patient and unread > 0 and record.expected_100 and not record.sent_100
         drains = patient and unread > 0 and not lingering
         keep = self._keep_alive and not forced and not self._chunked and (unread == 0 or drains)

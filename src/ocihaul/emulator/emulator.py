@@ -77,7 +77,11 @@ class Emulator:
         settings: Settings | None = None,
         *,
         on_request: Callable[[LogEntry], None] | None = None,
+        keep_log: bool = True,
     ) -> None:
+        """Start it. `on_request` is called with each request that is over; `keep_log`: `log` has
+        all of them, which takes memory for each.
+        """
         settings = settings or Settings()
         self._home = Path(tempfile.mkdtemp(prefix="ocihaul-emulator-"))
         try:
@@ -86,7 +90,7 @@ class Emulator:
             self._service = Service(
                 settings=settings,
                 store=Store(data, settings.namespace, TENANCY),
-                log=Log(on_request),
+                log=Log(on_request, keep=keep_log),
                 faults=Faults(),
                 closing=threading.Event(),
             )
@@ -229,7 +233,7 @@ class Emulator:
         self.store.create_bucket(name, storage_tier, versioning)
 
     def par_secrets(self) -> list[str]:
-        """What the URLs of the PARs there are have that nobody else may know."""
+        """What is secret in the URLs of the PARs that there are."""
         store = self.store
         with store.lock:
             return [par.secret for bucket in store.buckets() for par in bucket.pars.values()]

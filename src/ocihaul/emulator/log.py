@@ -101,15 +101,19 @@ class Log:
     """All requests so far.
 
     A request is listed from the moment before its answer leaves, so that a client that has
-    an answer always finds its entry; `finished_at` is set when the exchange is over.
+    an answer always finds its entry; `finished_at` is set when the exchange is over. Unless it is
+    to `keep` them, entries are given to `on_finish` then, and forgotten.
     """
 
-    def __init__(self, on_finish: Callable[[LogEntry], None] | None = None) -> None:
+    def __init__(
+        self, on_finish: Callable[[LogEntry], None] | None = None, *, keep: bool = True
+    ) -> None:
         self._changed = threading.Condition()  # guards everything below
         self._visible: dict[int, Record | LogEntry] = {}
         self._sequence = 0
         self._version = 0
         self._on_finish = on_finish
+        self._keep = keep
 
     def next_sequence(self) -> int:
         """Number a request whose headers have arrived."""
@@ -133,6 +137,8 @@ class Log:
         with self._changed:
             entry = record.freeze()
             self._visible[record.sequence] = entry
+            if not self._keep:
+                del self._visible[record.sequence]
             if self._on_finish is not None:
                 self._on_finish(entry)
             self._notify()

@@ -17,6 +17,8 @@ from ocihaul.emulator.settings import MIB
 from ocihaul.emulator.state import Service
 
 _HANDSHAKE_SECONDS = 10.0
+#: Between two tries to accept where that fails, seconds: descriptors or threads may be short.
+_SHORT_OF = 0.05
 #: What a paced connection may hold in the kernel: else a client is done long before we are.
 _PACED_BUFFER = 64 * 1024
 
@@ -64,15 +66,20 @@ class Server:
         while not self._service.closing.is_set():
             try:
                 sock, _ = self._listener.accept()
-            except OSError:
-                return
+            except OSError:  # closing, a client that has gone, or too many open files
+                self._service.closing.wait(_SHORT_OF)
+                continue
             number = next(self._numbers)
             thread = threading.Thread(
                 target=self._serve, args=(number, sock), name=f"emulator-{number}", daemon=True
             )
             with self._lock:
                 self._open[number] = (sock, thread)
-            thread.start()
+                try:
+                    thread.start()
+                except RuntimeError:  # too many threads: this client is turned away
+                    del self._open[number]
+                    sock.close()
 
     def _serve(self, number: int, sock: socket.socket) -> None:
         try:
@@ -139,7 +146,7 @@ class Server:
 
 def server_context(host: str, ca_file: Path) -> ssl.SSLContext:
     """A server context for `host`; its CA certificate is written to `ca_file`."""
-    # An extra: who never asks for TLS need not have it.
+    # An extra, which only TLS needs.
     import trustme  # noqa: PLC0415
 
     authority = trustme.CA()

@@ -134,7 +134,7 @@ class Settings:
     rate_limit: float | None = None
 
     # --- pre-authenticated requests (PARs): what is not documented can be either
-    #: False: who made the PARs has lost the right to the objects.
+    #: False: the owner of the PARs has lost the right to the objects.
     par_rights: bool = True
     #: What a PAR that is unknown, expired or without the right is answered with.
     par_refusal: ParRefusal = 404

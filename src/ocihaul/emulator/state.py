@@ -106,6 +106,7 @@ class WorkRequests:
                 except ApiError as error:
                     work.error = error
                 work.done = True
+                self._on_cancel.pop(work.work_id, None)
 
     def get(self, work_id: str) -> Work:
         """404 if there is none."""

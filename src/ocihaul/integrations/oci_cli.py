@@ -2,10 +2,10 @@
 
 `run(["os", "object", "put", …])` is `oci os object put …`: same arguments, same stdout, same exit
 status. What differs is the session. Its token is renewed while the command runs, a 401 is mended
-inside the call that met it, and nobody is ever asked to log in: an expired session ends the
-command with status 75 and says so on stderr.
+inside the call that met it, and no login is ever asked for: an expired session ends the command
+with status 75 and says so on stderr.
 
-As a program of its own, for those who want it in a child process (`ocihaul exec -- oci …`):
+As a program of its own, which `ocihaul exec -- oci …` runs as a child process:
 
     python -m ocihaul.integrations.oci_cli os object put …
 """
@@ -34,6 +34,7 @@ from ocihaul.session.credential import Credential
 from ocihaul.session.session import Session, home_directory
 from ocihaul.transport.message import StopSign
 
+#: Exit statuses.
 FAILED = 1
 USAGE = 2
 RESUMABLE = 75  # EX_TEMPFAIL of sysexits.h

@@ -34,7 +34,7 @@ def given(argv: Sequence[str], *names: str) -> str | None:
 
 
 def is_session_by_default(argv: Sequence[str], environ: Mapping[str, str], home: Path) -> bool:
-    """Whether nobody says how to authenticate and the profile is one of a session.
+    """Whether it is not said how to authenticate, and the profile is one of a session.
 
     The official CLI would try its key as an API key, and fail.
     """
@@ -131,7 +131,7 @@ _SIGNS = (
 def redacted_debug() -> Iterator[None]:
     """While it lasts, HTTP debug lines and log records of this process carry no secret."""
     module: Any = http.client
-    factory = logging.getLogRecordFactory()
+    factory, traceback = logging.getLogRecordFactory(), logging.Formatter()
 
     def printing(*values: object, sep: str | None = " ", end: str | None = "\n") -> None:
         # It is what http.client would have done.
@@ -146,6 +146,8 @@ def redacted_debug() -> Iterator[None]:
         cleaned = clean(text)
         if cleaned != text:
             made.msg, made.args = cleaned, ()
+        if made.exc_info and not made.exc_text:  # formatters take this text before they make one
+            made.exc_text = clean(traceback.formatException(made.exc_info))
         return made
 
     # http.client calls print as a builtin; a name of its own comes first.

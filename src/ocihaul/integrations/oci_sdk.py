@@ -1,17 +1,17 @@
 """A signer for the official Python SDK that stands on a Session.
 
     >>> import ocihaul, oci  # doctest: +SKIP
-    >>> from ocihaul.integrations import sdk  # doctest: +SKIP
+    >>> from ocihaul.integrations import oci_sdk  # doctest: +SKIP
     >>> with ocihaul.Session.from_profile() as session:  # doctest: +SKIP
-    ...     client = oci.object_storage.ObjectStorageClient({}, signer=sdk.signer(session))
+    ...     client = oci.object_storage.ObjectStorageClient({}, signer=oci_sdk.signer(session))
     ...     client.get_namespace().data
     'ns1'
 
 Every request is signed at the moment it is sent, with the credential that the session holds then.
 A 401 is reported to the session and the request sent again with the renewed credential, its body
-rewound, before the client hears of it. The signer does that alone (`mending`): there is nothing
+rewound, before the client hears of it. The signer does that alone (`auth_retry`): there is nothing
 to attach to a client, no retry strategy to pass, and nothing in the SDK is replaced. So it also
-works where somebody else makes the clients: UploadManager, ocifs, raw `requests`.
+works where other code makes the clients: UploadManager, ocifs, raw `requests`.
 """
 
 import uuid
@@ -64,7 +64,7 @@ class SessionSigner(SecurityTokenSigner):  # type: ignore[misc]  # the SDK has n
             self.region = region
 
     def do_request_sign(self, request: Any, enforce_content_headers: bool = True) -> Any:
-        """Sign a prepared request now; whoever sends it sees a 401 himself.
+        """Sign a prepared request now; a 401 to it is not mended, but seen by its sender.
 
         So it is never signed with a token that looks dead, in the hope that the clock is wrong:
         `ce cluster generate-token` hands the signature on to kubectl, which could not try again.

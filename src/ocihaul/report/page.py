@@ -1,8 +1,8 @@
 """The page: the answer, the nights as a table, and each run with its picture; pure.
 
 One file that asks for nothing: style and script stand in it, its policy allows no other script and
-no request. Where it would become too large, it is drawn more coarsely, then with fewer pictures, at
-last with fewer rows, and says so.
+no request. Where it would become too large, it is drawn more coarsely, then with fewer pictures and
+failed files, at last with fewer rows, and says so.
 """
 
 import base64
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.resources import files
+from typing import NamedTuple
 
 from ocihaul.printing import shown
 from ocihaul.quantities import duration_text, size_text
@@ -20,17 +21,29 @@ from ocihaul.report.verdict import ReportVerdict, Trouble, night_of, verdict_of
 
 #: Bytes of a page, at most.
 LARGEST = 480_000
-#: Columns of a picture, pictures, rows: the first that fits is taken.
+
+
+class _Extent(NamedTuple):
+    """How much is shown: columns of a picture, pictures, rows, failed files of a run."""
+
+    columns: int
+    pictures: int
+    rows: int
+    failed: int
+
+
+#: The first that fits is taken.
 _ATTEMPTS = (
-    (480, 100, 1000),
-    (240, 100, 1000),
-    (120, 100, 1000),
-    (60, 100, 1000),
-    (24, 100, 1000),
-    (12, 60, 700),
-    (12, 30, 500),
-    (12, 10, 300),
-    (12, 0, 100),
+    _Extent(480, 100, 1000, 20),
+    _Extent(240, 100, 1000, 20),
+    _Extent(120, 100, 1000, 20),
+    _Extent(60, 100, 1000, 20),
+    _Extent(24, 100, 1000, 20),
+    _Extent(12, 60, 700, 10),
+    _Extent(12, 30, 500, 5),
+    _Extent(12, 10, 300, 2),
+    _Extent(12, 0, 100, 1),
+    _Extent(12, 0, 30, 0),
 )
 #: What every page begins with.
 DOCTYPE = "<!DOCTYPE html>"
@@ -70,8 +83,8 @@ def page(contents: ReportContents) -> str:
     text.cache_clear()  # secrets may have become known since
     verdict = verdict_of(contents.runs, contents.now)
     document = ""
-    for columns, pictures, rows in _ATTEMPTS:
-        document = _Page(contents, verdict, columns, pictures, rows).document()
+    for extent in _ATTEMPTS:
+        document = _Page(contents, verdict, extent).document()
         if len(document.encode()) <= LARGEST:
             break
     return document
@@ -80,22 +93,15 @@ def page(contents: ReportContents) -> str:
 class _Page:
     """One attempt to make it."""
 
-    def __init__(
-        self,
-        contents: ReportContents,
-        verdict: ReportVerdict,
-        columns: int,
-        pictures: int,
-        rows: int,
-    ) -> None:
+    def __init__(self, contents: ReportContents, verdict: ReportVerdict, extent: _Extent) -> None:
         self._contents = contents
         self._verdict = verdict
-        self._columns = columns
+        self._extent = extent
         all_runs = [run for night in verdict.nights for run in night.runs]
-        self._runs = all_runs[:rows]
+        self._runs = all_runs[: extent.rows]
         self._numbers = {run.id: index + 1 for index, run in enumerate(self._runs)}
-        with_picture = [run for run in self._runs if run.timeline is not None][:pictures]
-        self._pictures = {run.id for run in with_picture}
+        with_picture = [run for run in self._runs if run.timeline is not None]
+        self._pictures = {run.id for run in with_picture[: extent.pictures]}
         self._cut = len(all_runs) - len(self._runs)
         self._receipts = _receipts_of(self._runs, contents.receipts)
 
@@ -247,8 +253,8 @@ class _Page:
         with_picture = run.id in self._pictures
         picture = ""
         if with_picture and run.timeline is not None:
-            picture = chart(run, run.timeline, number_of_run=number, columns=self._columns)
-        elif not run.failed_files:
+            picture = chart(run, run.timeline, number_of_run=number, columns=self._extent.columns)
+        elif not (run.failed_files and self._extent.failed):
             return f'<div id="run-{number}"></div>'
         return (
             f'<section class="run" id="run-{number}" aria-labelledby="h-{number}">'
@@ -303,16 +309,17 @@ class _Page:
         return f'<p class="reason">{text(reason)}{hints}</p>'
 
     def _failed_files(self, run: Run) -> str:
-        if not run.failed_files:
+        those = run.failed_files[: self._extent.failed]
+        if not those:
             return ""
-        rows = joined(f"<li>{name(file)}: {text(reason)}</li>" for file, reason in run.failed_files)
-        return f"<p>Files that failed (the first {len(run.failed_files)}):</p><ul>{rows}</ul>"
+        rows = joined(f"<li>{name(file)}: {text(reason)}</li>" for file, reason in those)
+        return f"<p>Files that failed (the first {len(those)}):</p><ul>{rows}</ul>"
 
     def _list(self, run: Run) -> str:
         found = happenings(run)
         if not found:
             return ""
-        most = max(_FEWEST_LINES, min(_MOST_LINES, self._columns // 6))
+        most = max(_FEWEST_LINES, min(_MOST_LINES, self._extent.columns // 6))
         rows = joined(_happening(run, each) for each in found[:most])
         rest = len(found) - most
         more = f"<tr><td colspan='3'>and {rest} more</td></tr>" if rest > 0 else ""

@@ -1,15 +1,15 @@
-"""What one run went through, gathered from its records; pure, and in bounded memory.
+"""The runs that logs tell of: what each went through, by its records; pure, in bounded memory.
 
-Read from lines of logs, in bounded memory. A line belongs to the run that it names. In logs of
-before lines named one, it belongs to the latest run of its command and object in that file. The
-same log may be given twice, or a copy of it as it was yesterday: of a run that another file has
-told of, only what is later counts.
+A line belongs to the run that it names. In logs of before lines named one, it belongs to the latest
+run of its command and object in that file. The same log may be given twice, or a copy of it as it
+was yesterday: of a run that another file has told of, only what is later counts.
 """
 
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from ocihaul.quantities import duration_text, size_text
 from ocihaul.report.records import (
@@ -382,6 +382,8 @@ _TAKERS: dict[str, Callable[[Run, LogRecord], None]] = {
 #: Runs that are kept, and those of them that keep their timeline: the latest ones.
 MOST_RUNS = 1000
 MOST_TIMELINES = 100
+#: Runs that are known to be left out, and objects whose latest run is known: of logs without end.
+_MOST_KNOWN = 10_000
 
 
 @dataclass(slots=True)
@@ -396,7 +398,7 @@ class LogReader:
     #: Runs that were left out, as there are too many.
     left_out: int = 0
     _runs: dict[str, Run] = field(default_factory=dict)
-    _ignored: set[str] = field(default_factory=set)
+    _ignored: dict[str, None] = field(default_factory=dict)
     #: In this file, by command and object, for lines that name no run.
     _current: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -436,7 +438,7 @@ class LogReader:
         if run is None:
             run = first_of(record, run_id)
             if self.since is not None and run.began < self.since:
-                self._ignored.add(run_id)
+                self._ignore(run_id)
                 return
             self._keep(run)
         if run.known < 0 or _moment(run, record) > run.known:
@@ -447,7 +449,9 @@ class LogReader:
             return record.run
         of = (record.command, record.object)
         if record.event == "begin" or of not in self._current:
+            self._current.pop(of, None)
             self._current[of] = "\n".join([*of, record.at.isoformat()])
+            _drop_oldest(self._current)
         return self._current[of]
 
     def _keep(self, run: Run) -> None:
@@ -459,8 +463,18 @@ class LogReader:
             each.timeline = None
         for each in by_time[MOST_RUNS:]:
             del self._runs[each.id]
-            self._ignored.add(each.id)
+            self._ignore(each.id)
             self.left_out += 1
+
+    def _ignore(self, run_id: str) -> None:
+        self._ignored[run_id] = None
+        _drop_oldest(self._ignored)
+
+
+def _drop_oldest(known: dict[Any, Any]) -> None:
+    """Forget what was noted first; its lines are long past, as those of a run stand together."""
+    if len(known) > _MOST_KNOWN:
+        del known[next(iter(known))]
 
 
 def _moment(run: Run, record: LogRecord) -> float:

@@ -79,3 +79,17 @@ def test_what_a_killed_driver_has_left_is_removed_and_nothing_else(tmp_path: Pat
 def test_a_directory_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     assert sees_directory(str(tmp_path)) is None
     assert "cannot be read" in str(sees_directory(str(tmp_path / "nowhere")))
+
+
+def test_a_proof_that_cannot_be_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(path: Path, text: str, encoding: str) -> int:
+        path.write_bytes(text[:5].encode(encoding))
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", half)
+    with pytest.raises(LocalFileError, match="No space left") as caught, proved(str(tmp_path)):
+        pass
+    assert "Check the space" in str(caught.value.hint)
+    assert list(tmp_path.iterdir()) == []

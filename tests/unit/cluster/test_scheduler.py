@@ -6,8 +6,12 @@ from typing import Any, cast
 
 import pytest
 
+from ocihaul.cluster.executor import ClusterExecutor
 from ocihaul.cluster.tasks import Scheduler, SchedulerLost
-from ocihaul.errors import TransferCancelled, UsageError
+from ocihaul.cluster.workers import Workers
+from ocihaul.errors import NetworkError, TransferCancelled, UsageError
+from ocihaul.events import Notice
+from tests.support import Recorder
 
 
 def scheduler(stop: threading.Event | None = None) -> tuple[Scheduler, Any]:
@@ -72,3 +76,49 @@ def test_a_question_with_a_limit_has_no_answer_after_it() -> None:
     never = threading.Event()
     assert asked.ask_within(never.wait, 0.3) is None
     never.set()
+
+
+def test_how_many_may_be_under_way_is_asked_of_a_scheduler_that_may_go() -> None:
+    _, cluster = scheduler()
+    call: Any = SimpleNamespace(stop=threading.Event())
+    executor = ClusterExecutor(cluster, cast("Any", None), call)
+    cluster.scheduler_info = lambda **_: {"workers": {"a": {"nthreads": 3}}}
+    assert executor.slots == 6
+
+    def gone(n_workers: int) -> None:
+        raise OSError(f"asked for {n_workers}, connection closed")
+
+    cluster.scheduler_info = gone
+    with pytest.raises(SchedulerLost):
+        _ = executor.slots
+
+
+@pytest.mark.parametrize(
+    ("there", "text"),
+    [({}, "no worker in the cluster:"), ({"tls://w:1": None}, "no worker in the cluster that can")],
+)
+def test_workers_that_are_left_out_are_not_said_to_be_missing(
+    monkeypatch: pytest.MonkeyPatch, there: dict[str, None], text: str
+) -> None:
+    now, heard = 100.0, Recorder()
+    monkeypatch.setattr("ocihaul.cluster.workers.time.monotonic", lambda: now)
+    info = {"workers": {address: {"nthreads": 1, "name": "w"} for address in there}}
+    cluster: Any = SimpleNamespace(scheduler_info=lambda **_: info)
+    found = Workers(
+        cluster,
+        cast("Any", None),
+        lambda question: question(),
+        listener=heard,
+        patience=10.0,
+        eager=False,
+        same_version=set(there),
+    )
+    for address in there:
+        found.leave_out(address, "it has another disk")
+    now += 2
+    found.look()
+    assert text in heard.of(Notice)[-1].text
+    now += 11
+    with pytest.raises(NetworkError, match="for 10 s") as caught:
+        found.look()
+    assert text.removesuffix(":") in caught.value.message

@@ -1,6 +1,7 @@
 """What an interrupted run had finished."""
 
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,21 @@ def test_a_time_may_be_after_the_end_of_the_databases_integers(tmp_path: Path) -
         checkpoint.add("a", late)
     with DirectoryCheckpoint(tmp_path, "k") as checkpoint:
         assert checkpoint.finished("a") == late
+
+
+def test_a_run_is_forgotten_a_month_after_it_was_last_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = 86400.0
+    with DirectoryCheckpoint(tmp_path, "k") as checkpoint:
+        checkpoint.add("a", DONE)
+    began = time.time()
+    for days in (20, 40, 69):  # each time within 30 days of the one before
+        monkeypatch.setattr(time, "time", lambda days=days: began + days * day)
+        with DirectoryCheckpoint(tmp_path, "k") as checkpoint:
+            assert checkpoint.finished("a") == DONE
+    monkeypatch.setattr(time, "time", lambda: began + 100 * day)
+    with DirectoryCheckpoint(tmp_path, "other"):
+        pass
+    with DirectoryCheckpoint(tmp_path, "k") as checkpoint:
+        assert not checkpoint.earlier

@@ -2,10 +2,11 @@
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 
+from ocihaul.directories import workers
 from ocihaul.directories.workers import Crew, FailurePolicy, Job, concerns_all, is_outage
 from ocihaul.errors import (
     LocalFileError,
@@ -280,3 +281,56 @@ def test_workers_without_a_turn_are_let_go_at_the_end(ends: str) -> None:
     while any(each.name == "tree" for each in threading.enumerate()):
         assert time.monotonic() < until, "some wait for ever"
         time.sleep(0.01)  # nobody tells of the end of a thread that is not ours
+
+
+def test_an_interrupt_ends_what_is_under_way() -> None:
+    interrupted, begun, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def large() -> None:
+        begun.set()
+        interrupted.wait(60)
+        ended.set()
+
+    def interrupt() -> None:
+        with Crew(2, trouble) as crew:
+            crew.do_large(2, large)
+            assert begun.wait(30)
+            raise KeyboardInterrupt
+
+    trouble = FailurePolicy(2, interrupted, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+    assert ended.wait(30)
+    assert isinstance(trouble.error, KeyboardInterrupt)
+
+
+def test_so_does_one_that_comes_while_the_end_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    interrupted, begun, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def large() -> None:
+        begun.set()
+        interrupted.wait(60)
+        ended.set()
+
+    calls = 0
+
+    def all_ended(threads: list[threading.Thread], hurry: Callable[[], bool]) -> bool:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            assert begun.wait(30)
+            raise KeyboardInterrupt
+        for thread in threads:
+            thread.join(30)
+        return hurry()
+
+    monkeypatch.setattr(workers, "all_ended", all_ended)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        Crew(2, FailurePolicy(2, interrupted, interrupted)) as crew,
+    ):
+        crew.do_large(2, large)
+    assert ended.is_set()
+    assert calls == 2

@@ -1,10 +1,12 @@
 """Restore, batches of deletions and copies, as dialogues."""
 
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from ocihaul.emulator import Emulator
+from ocihaul.emulator import Emulator, Settings
 
 from .client import Client
 
@@ -121,3 +123,44 @@ def test_a_copy_over_what_came_meanwhile_fails(oci: Emulator, client: Client) ->
     (error,) = client.call("GET", f"/workRequests/{work}/errors").json()
     assert error["code"] == "IfNoneMatchFailed"
     assert oci.read_object("backups", "copy") == b"mine"
+
+
+def bodies(directory: Path) -> int:
+    return len(list(directory.iterdir()))
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[tuple[Emulator, Path]]:
+    """An emulator, and where it keeps the bytes of objects."""
+    with Emulator(Settings(data_dir=tmp_path)) as emulator:
+        yield emulator, tmp_path
+
+
+def test_a_copy_that_fails_keeps_no_bytes(kept: tuple[Emulator, Path]) -> None:
+    oci, directory = kept
+    client = Client(oci, oci.login())
+    oci.create_bucket("gone")
+    oci.put_object("backups", "it", b"data")
+    oci.configure(copy_seconds=60.0)
+    asked = copy(client, destinationBucket="gone")
+    work = client.post(client.path("actions/copyObject"), asked).headers["opc-work-request-id"]
+    assert client.call("DELETE", "/n/ns1/b/gone").status == 204
+    assert client.call("DELETE", client.path("o", "it")).status == 204
+    assert bodies(directory) == 1, "the copy needs them"
+    oci.configure(clock_offset=61.0)
+    assert finished(client, work)["status"] == "FAILED"
+    assert bodies(directory) == 0
+
+
+@pytest.mark.parametrize(
+    "more", [{"destinationObjectName": "\0"}, {"destinationObjectMetadata": ["a"]}]
+)
+def test_a_copy_that_is_refused_keeps_no_bytes(
+    kept: tuple[Emulator, Path], more: dict[str, object]
+) -> None:
+    oci, directory = kept
+    client = Client(oci, oci.login())
+    oci.put_object("backups", "it", b"data")
+    assert client.post(client.path("actions/copyObject"), copy(client, **more)).status == 400
+    assert client.call("DELETE", client.path("o", "it")).status == 204
+    assert bodies(directory) == 0

@@ -1,10 +1,15 @@
 """100 Continue, early answers, keep-alive, pacing, closing."""
 
 import contextlib
+import errno
+import http.client
+import socket
 import ssl
+import threading
 import time
 import urllib.error
 import urllib.request
+from urllib.parse import quote
 
 import pytest
 
@@ -175,3 +180,66 @@ def test_tls_with_a_ca_of_our_own() -> None:
         assert caught.value.code == 401
         (entry,) = oci.log.entries()
         assert entry.error_detail == "there is no authorization header"
+
+
+def test_it_goes_on_when_a_connection_cannot_be_accepted(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, refusals = socket.socket.accept, [OSError(errno.EMFILE, "Too many open files")] * 3
+
+    def accept(self: socket.socket) -> tuple[socket.socket, object]:
+        if refusals:
+            raise refusals.pop()
+        return real(self)
+
+    monkeypatch.setattr(socket.socket, "accept", accept)
+    for _ in range(3):  # the first one is accepted by the call that waits already
+        assert client.call("GET", "/n").status == 200
+    assert not refusals
+
+
+def test_a_client_for_which_there_is_no_thread_is_turned_away(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = threading.Thread.start
+    refused: list[str] = []
+
+    def start(self: threading.Thread) -> None:
+        if self.name.startswith("emulator-") and not refused:
+            refused.append(self.name)
+            raise RuntimeError("can't start new thread")
+        real(self)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises((OSError, http.client.HTTPException)):
+        client.call("GET", "/n")
+    assert client.call("GET", "/n").status == 200
+    assert refused
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "body", "code"),
+    [
+        ("POST", "/n/ns1/b/backups/actions/batchDeleteObjects", b'{"objects": [7]}', "Parameter"),
+        ("POST", "/n/ns1/b/backups/u", b'{"object": "\\ud800"}', "ObjectName"),
+        ("POST", "/n/ns1/b/backups/u", b"[" * 100_000, "Parameter"),
+        ("POST", "/n/ns1/b/backups/u", b'{"object": ' * 50_000, "Parameter"),
+    ],
+)
+def test_odd_bodies_are_answered_400(
+    client: Client, method: str, target: str, body: bytes, code: str
+) -> None:
+    reply = client.call(method, target, body)
+    assert reply.status == 400
+    assert reply.code is not None
+    assert reply.code == f"Invalid{code}"
+
+
+def test_a_page_of_another_list_is_answered_400(oci: Emulator, client: Client) -> None:
+    oci.configure(page_limit=1)
+    for name in ("a", "b"):
+        oci.put_object("backups", name, b"")
+    listed = client.call("GET", "/n/ns1/b/backups/objectversions")
+    token = quote(listed.headers["opc-next-page"], safe="")
+    for path in ("/n/ns1/b/backups/u", "/n/ns1/b/backups/retentionRules"):
+        assert client.call("GET", f"{path}?page={token}").code == "InvalidPage"

@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from configparser import ConfigParser
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from ocihaul.emulator import Emulator
+from ocihaul.emulator import Emulator, LogEntry
 from ocihaul.emulator.cli import main, size
 
 from .client import Client
@@ -113,3 +114,51 @@ def test_where_it_cannot_begin_it_says_why(
     with pytest.raises(SystemExit, match="2"):
         main(["--tls"])
     assert "pip install trustme" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--port", "70000"),
+        ("--port", "-1"),
+        ("--bandwidth", "0"),
+        ("--bandwidth", "-5M"),
+        ("--bandwidth", "nan"),
+        ("--bandwidth", "inf"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(
+    capfd: pytest.CaptureFixture[str], option: tuple[str, str]
+) -> None:
+    name, value = option
+    with pytest.raises(SystemExit, match="2"):
+        main([f"{name}={value}", "--like", "/no/such/answers"])
+    error = capfd.readouterr().err
+    assert f"argument {name}: invalid" in error
+    assert value in error
+
+
+def test_a_session_shows_no_secret(oci: Emulator) -> None:
+    session = oci.login()
+    token = oci.auth.find(session.token)
+    for shown in (repr(session), repr(token)):
+        assert session.token not in shown
+        assert "PRIVATE KEY" not in shown
+    assert session.fingerprint in repr(session)
+
+
+def test_a_log_that_is_not_kept_is_given_out_and_forgotten() -> None:
+    heard: list[LogEntry] = []
+    ended = threading.Semaphore(0)
+
+    def hear(entry: LogEntry) -> None:
+        heard.append(entry)
+        ended.release()
+
+    with Emulator(on_request=hear, keep_log=False) as oci:
+        client = Client(oci, oci.login())
+        for _ in range(5):
+            assert client.call("GET", "/n").status == 200
+            assert ended.acquire(timeout=30)
+    assert [entry.operation for entry in heard] == ["GetNamespace"] * 5
+    assert oci.log.entries() == []

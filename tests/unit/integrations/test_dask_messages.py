@@ -3,19 +3,21 @@
 import pickle
 import threading
 from dataclasses import dataclass, field
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from ocihaul.errors import (
     CredentialError,
+    NetworkError,
     RenewalUnavailable,
     ServiceError,
     SessionError,
     SessionExpiredError,
     UsageError,
 )
-from ocihaul.integrations.dask import SharedSession
+from ocihaul.integrations.dask import SharedSession, owner
 from ocihaul.integrations.dask.messages import (
     CREDENTIAL,
     PROTOCOL,
@@ -304,3 +306,65 @@ def test_of_several_workers_in_one_process_any_will_do() -> None:
     withdraw("two", first)
     with pytest.raises(SessionError):
         provider_of("two")
+
+
+def test_what_fails_at_the_end_of_sharing_does_not_keep_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steps: list[str] = []
+
+    class Owner:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def start(self, address: str) -> str:
+            return address
+
+        def close(self) -> None:
+            steps.append("closed")
+
+    class Cluster:
+        asynchronous = False
+        status = "running"
+        scheduler = SimpleNamespace(address="tls://192.0.2.1:8786")
+
+        def register_plugin(self, plugin: SharePlugin, name: str) -> None:
+            steps.append(name)
+
+        def unregister_worker_plugin(self, name: str) -> None:
+            raise OSError(f"the scheduler has gone with {name}")
+
+    monkeypatch.setattr(owner, "_Owner", Owner)
+    session: Any = SimpleNamespace(region="us-ashburn-1")
+    shared = owner.share(cast("Any", Cluster()), session, name="ending", host="192.0.2.2")
+    assert provider_of("ending") is session
+    with pytest.raises(OSError, match="has gone with ocihaul-ending"):
+        shared.close()
+    assert steps == ["ocihaul-ending", "closed"]
+    with pytest.raises(SessionError, match="no session 'ending'"):
+        provider_of("ending")
+
+
+def test_where_no_question_can_be_heard_nothing_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
+
+    class Owner:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def start(self, address: str) -> str:
+            raise OSError(99, f"Cannot assign requested address {address}")
+
+        def close(self) -> None:
+            closed.append("closed")
+
+    monkeypatch.setattr(owner, "_Owner", Owner)
+    cluster: Any = SimpleNamespace(
+        asynchronous=False, scheduler=SimpleNamespace(address="tls://192.0.2.1:8786")
+    )
+    with pytest.raises(NetworkError, match=r"heard at 192\.0\.2\.9") as caught:
+        owner.share(cluster, cast("Any", object()), name="deaf", host="192.0.2.9")
+    assert "Pass `host`" in str(caught.value.hint)
+    assert closed == ["closed"]
+    with pytest.raises(SessionError, match="no session 'deaf'"):
+        provider_of("deaf")

@@ -138,6 +138,17 @@ def test_debug_lines_and_logs_carry_no_token(
     assert not hasattr(http.client, "print")
 
 
+def test_a_logged_exception_has_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    with redacted_debug():
+        try:
+            raise ValueError(f"refused: keyId=ST${TOKEN}")
+        except ValueError:
+            logging.getLogger("oci").exception("it could not be sent")
+    assert TOKEN not in caplog.text
+    assert "Traceback (most recent call last):\n" in caplog.text
+    assert "ValueError: refused: keyId=" in caplog.text
+
+
 def test_text_without_a_secret_is_left_as_it_is() -> None:
     text = "reply: 'HTTP/1.1 200 OK\\r\\n'"
     assert clean(text) is text

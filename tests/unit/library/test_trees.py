@@ -1,5 +1,6 @@
 """`ocihaul.upload_directory`, `download_directory`: what they return, raise, send, leave."""
 
+import _thread
 import os
 import threading
 from collections.abc import Callable
@@ -13,7 +14,15 @@ import ocihaul
 from ocihaul.directories import run
 from ocihaul.emulator import Fault
 from ocihaul.errors import OcihaulError, ServiceError, SessionError, TransferCancelled, UsageError
-from ocihaul.events import Event, FileFailed, FileFinished, Listener, Notice, PartFinished
+from ocihaul.events import (
+    BytesSent,
+    Event,
+    FileFailed,
+    FileFinished,
+    Listener,
+    Notice,
+    PartFinished,
+)
 from ocihaul.transfer import monitor, plan
 from ocihaul.transfer.monitor import FIRST
 from tests.functional.directories import content, make, operations
@@ -377,3 +386,30 @@ def test_a_directory_that_is_none_is_told(here: World, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not a directory"):
         ocihaul.download_directory("backups", file)
     assert operations(here) == {}
+
+
+def test_an_interrupt_leaves_no_thread_that_goes_on(here: World, tmp_path: Path) -> None:
+    (source := tmp_path / "source").mkdir()
+    (source / "large").write_bytes(os.urandom(12 * MIB))
+    fault = Fault(operation="UploadPart", stall_at_byte=MIB, stall_seconds=60.0, times=None)
+    here.oci.faults.add(fault)
+
+    once = threading.Lock()
+
+    def listen(event: Event) -> None:
+        if isinstance(event, BytesSent) and once.acquire(blocking=False):
+            _thread.interrupt_main()
+
+    before = set(threading.enumerate())
+    with ocihaul.Client.from_profile() as client:
+        with pytest.raises(KeyboardInterrupt):
+            client.upload_directory(source, "backups", listener=listen, part_size=6 * MIB)
+        ours = [each for each in threading.enumerate() if each.name in {"tree", "ocihaul-0"}]
+        for thread in set(ours) - before:
+            thread.join(30)
+            assert not thread.is_alive()
+        assert "large" not in here.oci.object_names("backups")
+        here.oci.faults.clear()
+        client.upload_directory(source, "backups", part_size=6 * MIB)  # the client goes on
+    assert here.oci.object_info("backups", "large").size == 12 * MIB
+    assert fault.fired

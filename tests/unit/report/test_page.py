@@ -222,3 +222,22 @@ def test_whatever_a_log_says_the_page_is_whole(texts: list[tuple[int, str]]) -> 
         made.say(float(number), "file_failed", name=each, reason=each)
     found = read(page_of(made))
     assert len(found.named("script")) == 1
+
+
+def test_many_failed_files_are_fewer_and_the_page_stays_as_small() -> None:
+    reader = LogReader()
+    for number in range(300):
+        began = BEGAN - timedelta(hours=number)
+        made = LoggedRun(name=f"b/{'x' * 300}{number}", began=began, run=f"{number:016}")
+        for at in range(20):
+            made.say(at, "file_failed", name=f"{at}{'<' * 390}", reason="&" * 390)
+        made.result(300.0, "partial", 1)
+        reader.read(made.lines)
+    document = page(ReportContents(runs=reader.runs, now=NOW, version="1.0"))
+    assert len(document.encode()) <= LARGEST
+    found = read(document)
+    assert "older runs are left out" in found.text
+    few = LogReader()
+    few.read(made.lines)
+    shown = read(page(ReportContents(runs=few.runs, now=NOW, version="1.0")))
+    assert "Files that failed (the first 20)" in shown.text

@@ -276,3 +276,27 @@ def test_a_command_with_several_transfers_is_no_run_of_its_own() -> None:
     reader.read(run.lines + [json.dumps(json.loads(line) | {"sources": 2}) for line in whole.lines])
     assert [each.id for each in reader.runs] == ["a" * 16]
     assert (reader.broken, reader.lines) == (0, len(run.lines) + len(whole.lines))
+
+
+def test_what_is_left_out_costs_no_memory_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "_MOST_KNOWN", 50)
+    monkeypatch.setattr(runs, "MOST_RUNS", 20)
+    monkeypatch.setattr(runs, "MOST_TIMELINES", 10)
+    reader = LogReader(since=BEGAN)
+    for number in range(400):
+        began = BEGAN + timedelta(hours=number - 200)
+        made = LoggedRun(name=f"b/{number}", began=began, run=f"{number:016}")
+        made.result(5.0)
+        reader.read(made.lines)
+    assert [run.object for run in reader.runs] == [f"b/{399 - number}" for number in range(20)]
+    assert reader.left_out == 180
+    assert len(reader._ignored) <= 50
+    unnamed = LogReader()
+    unnamed.read(
+        json.dumps(
+            {"schema": 1, "time": BEGAN.isoformat(), "event": "begin", "object": f"b/{number}"}
+        )
+        for number in range(200)
+    )
+    assert len(unnamed._current) <= 50
+    assert unnamed.runs[0].object.startswith("b/")

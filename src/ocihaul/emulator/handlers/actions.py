@@ -74,6 +74,8 @@ def batch_delete_objects(service: Service, call: Call) -> Answer:
     wanted = body.get("objects")
     if not isinstance(wanted, list) or not 1 <= len(wanted) <= _MAX_BATCH:
         raise ApiError(400, "InvalidParameter", f"objects is not a list of 1 to {_MAX_BATCH}")
+    if not all(isinstance(each, dict) for each in wanted):
+        raise ApiError(400, "InvalidParameter", "objects has an item that is not an object")
     deleted: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
     with service.store.lock:
@@ -109,6 +111,9 @@ def copy_object(service: Service, call: Call) -> Answer:
     missing = [name for name in needed if not isinstance(body.get(name), str) or not body[name]]
     if missing:
         raise ApiError(400, "MissingParameter", f"The {missing[0]} is missing")
+    check_object_name(body["destinationObjectName"])
+    if not isinstance(body.get("destinationObjectMetadata") or {}, dict):
+        raise ApiError(400, "InvalidParameter", "destinationObjectMetadata is not an object")
     tier = body.get("destinationObjectStorageTier")
     if tier is not None and tier not in TIERS:
         raise ApiError(400, "InvalidParameter", f"'{tier}' is no storage tier")
@@ -131,13 +136,13 @@ def copy_object(service: Service, call: Call) -> Answer:
     now = service.now()
 
     def finish() -> None:
-        target = service.store.bucket(body["destinationNamespace"], body["destinationBucket"])
         name = body["destinationObjectName"]
         conditions = {
             "if-match": body.get("destinationObjectIfMatchETag"),
             "if-none-match": body.get("destinationObjectIfNoneMatchETag"),
         }
         try:
+            target = service.store.bucket(body["destinationNamespace"], body["destinationBucket"])
             _check(target.etag_of(name), conditions)
             target.check_retention(target.objects.get(name), service.now())
         except ApiError:
@@ -154,7 +159,6 @@ def copy_object(service: Service, call: Call) -> Answer:
             )
         )
 
-    check_object_name(body["destinationObjectName"])
     resources = [
         _resource("READ", call.namespace, call.bucket, body["sourceObjectName"], "source"),
         _resource(

@@ -28,7 +28,7 @@ _PARAMETER = re.compile(r'([A-Za-z]+)="([^"]*)"')
 _HEADER = re.compile(r'Signature [A-Za-z]+="[^"]*"(?:, ?[A-Za-z]+="[^"]*")*')
 _ALWAYS = frozenset({"(request-target)", "host"})
 _WITH_BODY = frozenset({"content-length", "content-type", "x-content-sha256"})
-#: What everybody may do in a bucket with this `publicAccessType`.
+#: What an unsigned request may do in a bucket with this `publicAccessType`.
 _PUBLIC = {
     "NoPublicAccess": frozenset[str](),
     "ObjectReadWithoutList": frozenset({"GetObject", "HeadObject"}),
@@ -210,7 +210,7 @@ def authorize(_service: Service, call: Call) -> Answer:
 
 
 def log_in(service: Service, call: Call) -> Answer:
-    """The form, filled in. Everybody is let in who has a name and a password.
+    """The form, filled in. Any name with any password is let in.
 
     The answer leads back to the program that waits, with the token in the fragment.
     """

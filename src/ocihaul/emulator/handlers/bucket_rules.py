@@ -11,7 +11,7 @@ from typing import Any
 
 from ocihaul.emulator.buckets import Bucket, LifecyclePolicy, ReplicationPolicy, RetentionRule
 from ocihaul.emulator.call import Call
-from ocihaul.emulator.handlers.common import SHORT_PAGE, numbered_page, page_token, read_page_token
+from ocihaul.emulator.handlers.common import SHORT_PAGE, numbered_page, page_number, page_token
 from ocihaul.emulator.objects import check_delete, check_match, check_write
 from ocihaul.emulator.responses import Answer, ApiError, json_answer, read_timestamp, timestamp
 from ocihaul.emulator.state import Service
@@ -125,7 +125,7 @@ def create_retention_rule(service: Service, call: Call) -> Answer:
 
 def list_retention_rules(service: Service, call: Call) -> Answer:
     """The newest first."""
-    start = int(read_page_token(call.query.get("page")) or "0")
+    start = page_number(call)
     with service.store.lock:
         bucket = service.store.bucket(call.namespace, call.bucket)
         rules = list(reversed(bucket.retention.values()))

@@ -82,10 +82,12 @@ CONTENT_HEADERS = {
 
 def check_object_name(name: object) -> str:
     """400 unless an object can have this name: 1 to 1,024 bytes, without NUL."""
-    if not isinstance(name, str) or not 1 <= len(name.encode()) <= MAX_NAME:
+    if not isinstance(name, str) or not 1 <= len(name.encode(errors="replace")) <= MAX_NAME:
         raise ApiError(400, "InvalidObjectName", f"An object's name has 1 to {MAX_NAME} bytes")
     if "\0" in name:
         raise ApiError(400, "InvalidObjectName", "An object's name has no NUL")
+    if any("\ud800" <= each <= "\udfff" for each in name):
+        raise ApiError(400, "InvalidObjectName", "An object's name is UTF-8")
     return name
 
 
@@ -219,10 +221,18 @@ def numbered_page(
     service: Service, call: Call, values: Sequence[Any], *, usual: int = MAX_PAGE
 ) -> Answer:
     """The page of `values` that the query asks for; pages are named by where they begin."""
-    start = int(read_page_token(call.query.get("page")) or "0")
+    start = page_number(call)
     end = start + page_size(service, call, usual)
     more = {"opc-next-page": page_token(str(end))} if end < len(values) else {}
     return json_answer(values[start:end], headers=more)
+
+
+def page_number(call: Call) -> int:
+    """Where a numbered page begins; 400 for the page of a list that has names instead."""
+    position = read_page_token(call.query.get("page")) or "0"
+    if not (position.isascii() and position.isdecimal() and len(position) < 10):
+        raise ApiError(400, "InvalidPage", "The page is not one that this list has named")
+    return int(position)
 
 
 def page_token(position: str) -> str:

@@ -206,7 +206,7 @@ def _right(service: Service, call: Call) -> Par:
     if pars[0].expires <= service.now():
         raise _refused(service, "the PAR is expired")
     if not settings.par_rights:
-        raise _refused(service, "who made the PAR has no right any more")
+        raise _refused(service, "the owner of the PAR has no right any more")
     for name in settings.par_ignores:
         call.headers.pop(name, None)
     return pars[0]

@@ -13,9 +13,9 @@ from ocihaul.emulator.handlers.common import (
     checksum_answer,
     declared_algorithm,
     numbered_page,
+    page_number,
     page_size,
     page_token,
-    read_page_token,
     wanted_algorithms,
     written_headers,
 )
@@ -143,7 +143,7 @@ def list_parts(service: Service, call: Call) -> Answer:
     with service.store.lock:
         bucket = service.store.bucket(call.namespace, call.bucket)
         upload = bucket.upload(call.name, call.query.get("uploadId"))
-        after = int(read_page_token(call.query.get("page")) or "0")
+        after = page_number(call)
         numbers = sorted(number for number in upload.parts if number > after)
         page = numbers[: page_size(service, call)]
         parts = [upload.parts[number] for number in page]

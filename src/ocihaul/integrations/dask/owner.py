@@ -1,12 +1,13 @@
 """The owner's side: a small server beside the Dask client, which answers what workers ask.
 
-It listens with the cluster's own TLS, where both sides need a certificate of the cluster: who may
-ask is who may be a worker.
+It listens with the cluster's own TLS, where both sides need a certificate of the cluster: what may
+be a worker may ask.
 """
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from distributed.core import Server
 from distributed.utils import get_ip
 
 from ocihaul import __version__
-from ocihaul.errors import OcihaulError, UsageError
+from ocihaul.errors import NetworkError, OcihaulError, UsageError
 from ocihaul.hosts import is_exposed
 from ocihaul.integrations.dask.messages import (
     CREDENTIAL,
@@ -55,7 +56,8 @@ def share(
     the answer, or use it as a context, to end it; `session` stays open and is the caller's.
 
     Key and token travel over TLS, or within this machine. Over plain tcp to another machine
-    UsageError is raised, unless `allow_plain_tcp`: then everyone on the way can act as you.
+    UsageError is raised, unless `allow_plain_tcp`: then everyone on the way can act as you. Raises
+    NetworkError when `host` cannot be listened at.
     """
     if cluster.asynchronous:
         raise UsageError(
@@ -65,21 +67,27 @@ def share(
     scheduler = cluster.scheduler.address
     scheme = scheduler.partition("://")[0]
     listens = check_address(scheduler, allow_plain_tcp=allow_plain_tcp)
-    shared_close: list[Callable[[], None]] = []
-    provide(name, session)
-    shared_close.append(lambda: withdraw(name, session))
-    try:
+    with ExitStack() as stack:  # each step of the end is taken, also where another one fails
+        provide(name, session)
+        stack.callback(withdraw, name, session)
         if scheme != _INPROC:  # where all workers are in this process, there is nothing to send
             owner = _Owner(cluster, session)
-            shared_close.append(owner.close)
+            stack.callback(owner.close)
             where = host or (listens or get_ip(get_address_host(scheduler)))
-            plugin = SharePlugin(name, owner.start(f"{scheme}://{where}:0"))
+            plugin = SharePlugin(name, _listening(owner, scheme, where))
             cluster.register_plugin(plugin, name=plugin.name)
-            shared_close.append(lambda: _unregister(cluster, plugin.name))
-    except BaseException:
-        _call_all(shared_close)
-        raise
-    return SharedSession(name, region=session.region, close=lambda: _call_all(shared_close))
+            stack.callback(_unregister, cluster, plugin.name)
+        return SharedSession(name, region=session.region, close=stack.pop_all().close)
+
+
+def _listening(owner: "_Owner", scheme: str, where: str) -> str:
+    try:
+        return owner.start(f"{scheme}://{where}:0")
+    except OSError as error:
+        raise NetworkError(
+            f"the questions of workers cannot be heard at {where}: {error}",
+            hint="Pass `host`: an address of this machine that workers reach.",
+        ) from error
 
 
 def check_address(scheduler: str, *, allow_plain_tcp: bool) -> str | None:
@@ -132,9 +140,11 @@ class _Owner:
     def close(self) -> None:
         """End it; a question that waits gets no answer."""
         server, self._server = self._server, None
-        if server is not None and self._cluster.loop is not None:
-            self._cluster.sync(server.close)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        try:
+            if server is not None and self._cluster.loop is not None:
+                self._cluster.sync(server.close)
+        finally:
+            self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _credential(
         self, *, protocol: int, version: str, worker: str, known: int | None
@@ -183,8 +193,3 @@ class _Owner:
 def _unregister(cluster: "distributed.Client", plugin: str) -> None:
     if cluster.status == "running":  # else it has taken its plugins along, or lost them
         cluster.unregister_worker_plugin(plugin)
-
-
-def _call_all(calls: list[Callable[[], None]]) -> None:
-    while calls:
-        calls.pop()()

@@ -22,6 +22,7 @@ from ocihaul.errors import LocalFileError, UsageError
 from ocihaul.events import Listener, Notice
 from ocihaul.filesystem import FileSystem, open_existing, open_own, preallocate, sync_directory
 from ocihaul.transfer.download.request import RangePlan
+from ocihaul.transfer.plan import MOST_PARALLEL
 
 #: Only names are looked up in it, which needs no right to read it.
 _DIRECTORY = os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
@@ -120,7 +121,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def resolved(path: Path) -> Path:
-    """The file that `path` means, through symbolic links. Raises UsageError if it cannot be one.
+    """The file that `path` means, through symbolic links. Raises UsageError for what is no file.
 
     The links themselves stay: what they point to is replaced.
     """
@@ -136,7 +137,10 @@ def resolved(path: Path) -> Path:
                 f"{real.parent} is no directory", hint="Make it, or name another file."
             )
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before 3.13
-        raise UsageError(f"{path} cannot be looked at: {error}") from error
+        raise UsageError(
+            f"{path} cannot be looked at: {error}",
+            hint="Check the rights on the directories above it, and its symbolic links.",
+        ) from error
     return real
 
 
@@ -220,11 +224,21 @@ class LocalFile:
         except OSError as error:
             if not keep:
                 self.drop()
-            raise LocalFileError(
-                f"{self._target.parent} has no room for {size} bytes: {error.strerror}",
-                hint="Nothing was fetched. Make room, or name a file on another disk.",
-                resumable=keep,
-            ) from error
+            raise self._no_room(size, error, keep=keep) from error
+
+    def _no_room(self, size: int, error: OSError, *, keep: bool) -> LocalFileError:
+        full = error.errno in _FULL
+        what = f"has no room for {size} bytes" if full else "cannot be written"
+        cure = "Make room" if full else "Check the disk"
+        hint = f"Nothing was fetched. {cure}, or name a file on another disk."
+        if keep:
+            hint = (
+                f"Nothing more was fetched. {cure}, then run the same command again: it goes on "
+                "with what is there."
+            )
+        return LocalFileError(
+            f"{self._target.parent} {what}: {error.strerror}", hint=hint, resumable=keep
+        )
 
     def write(self, data: memoryview, offset: int) -> None:
         """Raises LocalFileError."""
@@ -343,6 +357,9 @@ class DownloadCheckpoint:
             ]
             sound = all(type(each) is int for each in numbers) and plan.block != 0
             sound = sound and 0 <= plan.start <= plan.end <= size and min(numbers[2:]) > 0
+            # Before the ranges are cut, as that may take as much memory as there are.
+            sound = sound and plan.workers <= MOST_PARALLEL
+            sound = sound and plan.size <= plan.part_size * _MOST_RANGES
             if not (sound and plan.part_count <= _MOST_RANGES):
                 raise ValueError("the plan is not sound")
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -417,7 +434,9 @@ class DownloadCheckpoint:
             if self._descriptor is None or self._broken:
                 return
             try:
-                os.write(self._descriptor, text.encode("ascii"))
+                line = text.encode("ascii")
+                while line:
+                    line = line[os.write(self._descriptor, line) :]
             except OSError as error:
                 self._give_up(error)
 

@@ -117,15 +117,17 @@ class StreamDownload:
             digests.update(left)
         try:
             while left:
-                # None: the other end of a non-blocking pipe takes nothing at the moment.
-                count: int | None = self._out.write(left)
-                left = left[count or 0 :]
+                count = _written(self._out, left)
+                left = left[count:]
                 if not count and self._context.stop.wait(_FULL_PIPE):
                     raise TransferCancelled("stopped while the output was waited for")
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise LocalFileError(f"the output cannot be written: {error.strerror}") from error
+            raise LocalFileError(
+                f"the output cannot be written: {error.strerror}",
+                hint="What was written is not the whole object. Check where the output goes.",
+            ) from error
         with self._changed:
             self._free.append(buffer)
             self._written = number
@@ -133,7 +135,7 @@ class StreamDownload:
         self._context.listener(PartFinished(number, length, self._context.request.name))
 
     def _blocks(self) -> list[int | None]:
-        """What MD5 values cover: of all that is expectedd, or of parts of several sizes."""
+        """What MD5 values cover: of all that is expected, or of parts of several sizes."""
         expected, size = self._context.expected, self._context.there.size
         if expected.crc32c is not None or not size:
             return [None]
@@ -162,6 +164,15 @@ class StreamDownload:
             )
         except ChecksumError as error:
             raise ChecksumError(error.message, hint=_OUT) from error
+
+
+def _written(out: BinaryIO, data: memoryview) -> int:
+    """How many bytes the stream takes; 0 when the other end of a non-blocking pipe is full."""
+    try:
+        count: int | None = out.write(data)
+    except BlockingIOError as full:  # of a buffered stream, which has taken so many
+        return getattr(full, "characters_written", 0)
+    return count or 0
 
 
 def _leave(data: memoryview, offset: int) -> None:

@@ -1,5 +1,7 @@
 """What a download remembers, and what it makes of a file that was cut or meddled with."""
 
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -145,3 +147,37 @@ def test_a_file_that_cannot_be_written_is_told_once(tmp_path: Path) -> None:
     finished.record(2, ONE)
     assert len(heard.of(Notice)) == 1
     finished.forget()
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"part_size": 1, "workers": 10**12},
+        {"part_size": 1, "workers": 0},
+        {"part_size": 2**20, "workers": 1001},
+    ],
+)
+def test_a_plan_of_more_ranges_than_memory_has_is_not_cut(
+    tmp_path: Path, plan: dict[str, int]
+) -> None:
+    size = 10 * 2**40
+    path = tmp_path / "f"
+    at(path).begin("e1", size, RangePlan(0, size, 2**20, None, 10))
+    assert at(path).load("e1", size)[0].part_count > 2**20
+    head = json.loads(path.read_text())
+    head["plan"] |= plan
+    path.write_text(json.dumps(head) + "\n")
+    with pytest.raises(LookupError):
+        at(path).load("e1", size)
+
+
+def test_a_line_that_is_written_in_pieces_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:7]))
+    finished = begun(tmp_path / "f")
+    finished.record(1, ONE)
+    finished.record(2, ONE)
+    finished.close()
+    assert at(tmp_path / "f").load("e1", 100) == (PLAN, {1: ONE, 2: ONE}, {})
