@@ -11,6 +11,9 @@ TOOLS_VENV ?= .venv-tools
 LINT_NODE ?= .venv-lint
 DOCS_VENV ?= .venv-docs
 BIN := $(VENV)/bin
+# What Python has compiled is kept, also where the environment says otherwise: the tests start
+# thousands of processes, and each would compile all of it anew.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 OFFICIAL_TESTS_ARGS ?=

@@ -364,7 +364,7 @@ def test_where_no_question_can_be_heard_nothing_is_shared(monkeypatch: pytest.Mo
     )
     with pytest.raises(NetworkError, match=r"heard at 192\.0\.2\.9") as caught:
         owner.share(cluster, cast("Any", object()), name="deaf", host="192.0.2.9")
-    assert "Pass `host`" in str(caught.value.hint)
+    assert "Pass host=…" in str(caught.value.hint)
     assert closed == ["closed"]
     with pytest.raises(SessionError, match="no session 'deaf'"):
         provider_of("deaf")

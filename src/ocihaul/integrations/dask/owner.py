@@ -86,7 +86,7 @@ def _listening(owner: "_Owner", scheme: str, where: str) -> str:
     except OSError as error:
         raise NetworkError(
             f"the questions of workers cannot be heard at {where}: {error}",
-            hint="Pass `host`: an address of this machine that workers reach.",
+            hint="Pass host=…: an address of this machine that workers reach.",
         ) from error
 
 
