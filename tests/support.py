@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
@@ -181,3 +181,11 @@ def upload_context(
         integrity,
         concurrency=concurrency,
     )
+
+
+def until(true: Callable[[], object], seconds: float = 10.0) -> None:
+    """Wait until something is true; fail when that takes too long."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)

@@ -31,6 +31,7 @@ def troubles(here: Ground, scenario: Scenario) -> dict[str, str | None]:
     return {s.peer: s.cost.trouble for s in run(here, scenario, 1, lambda _: None)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("verify", [False, True])
 def test_every_upload_arrives_whole(here: Ground, scheme: str, *, verify: bool) -> None:

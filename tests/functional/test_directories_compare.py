@@ -191,6 +191,7 @@ def test_finding_b05_a_trouble_while_comparing_is_that_files_own(tmp_path: Path)
         assert body_bytes(w) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's own figure")
 def test_finding_b05_comparing_costs_no_memory_by_size(tmp_path: Path) -> None:
     script = (

@@ -166,6 +166,7 @@ def test_damage_on_the_way_is_mended_or_told(tmp_path: Path) -> None:
         w.oci.faults.assert_all_fired()
 
 
+@pytest.mark.slow
 def test_large_objects_come_in_parts(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         data = os.urandom(MIB) * 130
@@ -456,6 +457,7 @@ def test_nothing_is_deleted_without_being_asked_for(tmp_path: Path) -> None:
         assert w.oci.object_names("backups") == ["d/c"]
 
 
+@pytest.mark.slow
 def test_an_interruption_says_so_and_prints_no_half_answer(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         put(w, *map(str, range(30)))

@@ -220,6 +220,7 @@ def test_what_is_no_number_of_files_is_told(tmp_path: Path, name: str, count: st
         assert operations(w) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 3])
 def test_so_many_files_go_at_a_time(tmp_path: Path, workers: int) -> None:
     with world(tmp_path) as w:

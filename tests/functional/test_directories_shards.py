@@ -184,6 +184,7 @@ def test_a_wrong_number_in_one_run_loses_and_deletes_nothing_that_has_a_source(
         )
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_shard_at_the_same_time_do_no_harm(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         src = make(tmp_path / "src", *NAMES)

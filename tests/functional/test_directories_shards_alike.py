@@ -212,6 +212,7 @@ def test_the_bucket_is_alike(there: tuple[World, Client], both: Both, how: How) 
         assert stored(w, "shards") == before
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120 + 5 * EXAMPLES)
 @ALIKE
 @given(both=both_sides(), how=HOWS)

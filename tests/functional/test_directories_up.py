@@ -295,6 +295,7 @@ def test_damage_that_stays_is_a_failure_and_nothing_wrong_is_stored(tmp_path: Pa
         assert w.oci.object_names("backups") == ["b"]
 
 
+@pytest.mark.slow
 def test_a_dead_session_ends_all_with_one_error(tmp_path: Path) -> None:
     with world(tmp_path, refresh_refuses=True) as w:
         src = make(tmp_path / "src", *map(str, range(50)))
@@ -448,6 +449,7 @@ def test_what_is_in_a_closed_directory_is_not_deleted(
         assert [name for name, _ in results.items(DELETED)] == ["mid.txt", "n.txt"]
 
 
+@pytest.mark.slow
 def test_delete_takes_no_object_that_was_written_since(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         src = make(tmp_path / "src", "a")

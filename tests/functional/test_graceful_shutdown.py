@@ -144,6 +144,7 @@ def moves(w: World) -> int:
     return w.oci.log.count(operation="PutObject") + w.oci.log.count(operation="GetObject")
 
 
+@pytest.mark.slow
 def test_a_second_interrupt_ends_a_sync_that_hangs_and_the_next_run_goes_on(
     tmp_path: Path,
 ) -> None:

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,16 +14,9 @@ from ocihaul.config import Flags, resolve
 from ocihaul.emulator import Fault
 from ocihaul.session.credential import SessionToken
 from ocihaul.session.session import store_for
+from tests.support import until
 from tests.unit.session.keeper.test_metrics import parsed
 from tests.world import World, world
-
-
-def until(true: Callable[[], object], seconds: float = 10.0) -> None:
-    """Wait until something is true; fail when that takes too long."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def metrics(path: Path) -> dict[str, float]:

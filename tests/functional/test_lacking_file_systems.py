@@ -38,6 +38,7 @@ def run(w: World, lacks: dict[str, int], *args: str) -> tuple[Ran, list[str]]:
     return ran, log.read_text().split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["utime", "fchmod"])
 @pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP])
 def test_finding_b03_a_mount_of_another_owner_gets_all_files_and_one_warning(

@@ -30,6 +30,7 @@ def stored(w: World) -> dict[str, bytes]:
     return {name: w.oci.read_object("backups", name) for name in w.oci.object_names("backups")}
 
 
+@pytest.mark.slow
 @everywhere
 def test_finding_b01_a_sync_up_with_delete_keeps_what_is_right(tmp_path: Path, name: str) -> None:
     with world(tmp_path) as w:

@@ -331,6 +331,7 @@ def test_a_moment_s_transfer_says_nothing_on_stderr(tmp_path: Path) -> None:
         assert (got.code, got.err) == (0, "")
 
 
+@pytest.mark.slow
 def test_finding_d01_an_object_that_is_not_this_file_is_kept_and_that_is_said(
     tmp_path: Path,
 ) -> None:

@@ -91,6 +91,7 @@ def test_finding_b02_what_is_about_the_journal_says_so(
         assert len(file_system.asked()) == 1
 
 
+@pytest.mark.slow
 def test_finding_b02_a_journal_that_is_there_is_left_alone(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         source = w.file(23 * MIB)

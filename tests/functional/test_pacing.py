@@ -104,6 +104,7 @@ def keeps_to(rate: float, w: World, operation: str, amount: int) -> bool:
     return rate / 10 < amount / seconds < 2 * rate
 
 
+@pytest.mark.slow
 def test_a_download_keeps_to_its_bandwidth(w: World, tmp_path: Path) -> None:
     data = w.file(24 * MIB).read_bytes()
     w.oci.put_object("backups", "x", data)

@@ -248,6 +248,7 @@ def test_the_next_run_ends_it_with_or_without_the_flag(w: World, flags: tuple[st
     nothing_is_left(w)
 
 
+@pytest.mark.slow
 def test_dropping_the_upload_ends_it(w: World) -> None:
     source = left_half_way(w)
     ran = w.run("uploads", "abort", source.name, "--force", "--auth", "security_token")
@@ -255,6 +256,7 @@ def test_dropping_the_upload_ends_it(w: World) -> None:
     nothing_is_left(w)
 
 
+@pytest.mark.slow
 def test_forgetting_the_upload_says_how_to_end_it(w: World) -> None:
     source = left_half_way(w)
     ran = w.run("uploads", "forget", source.name)
@@ -315,6 +317,7 @@ def test_a_kill_before_it_is_known_leaves_it_to_the_next_run(
         assert w.oci.par_secrets() == []
 
 
+@pytest.mark.slow
 def test_a_lost_reply_to_its_making_leaves_no_second_one(w: World) -> None:
     w.oci.faults.add(Fault(operation="CreatePreauthenticatedRequest", cut_before_answer=True))
     ran = start(w, w.file(3 * 10 * MIB))()
@@ -380,6 +383,7 @@ def test_its_url_is_nowhere_but_in_its_file(w: World) -> None:
         assert secret.encode() not in path.read_bytes(), path
 
 
+@pytest.mark.slow
 def test_a_part_that_is_refused_for_good_does_not_tell_it_either(w: World) -> None:
     w.oci.faults.add(Fault(operation="ParUploadPart", status=400, times=None))
     ran = start(w, w.file(PARTS * 10 * MIB))()

@@ -54,6 +54,7 @@ def test_finding_b14_a_wrong_password_of_a_proxy_is_named_and_not_shown(tmp_path
         assert "proxy-authorization: basic " in proxy.heads[0].lower()
 
 
+@pytest.mark.slow
 def test_finding_b14_a_proxy_with_a_bad_time_is_tried_again(tmp_path: Path) -> None:
     proxy = Proxy(b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n")
     with world(tmp_path, tls=True) as w, serving(proxy) as port:

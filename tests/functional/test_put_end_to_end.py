@@ -250,6 +250,7 @@ def test_a_session_that_ends_says_why_when_and_what_to_run_and_exits_75(tmp_path
         assert w.part_bytes_received() == sum(part.size for part in upload.parts)
 
 
+@pytest.mark.slow
 def test_a_session_that_is_over_before_the_start_sends_nothing_and_exits_75(
     tmp_path: Path,
 ) -> None:

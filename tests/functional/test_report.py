@@ -161,6 +161,7 @@ def test_a_page_that_cannot_be_written_costs_nothing_but_a_line(tmp_path: Path, 
     assert not list(tmp_path.glob(".ocihaul-report-*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("link", [False, True])
 def test_a_page_replaces_a_page_and_no_other_file(tmp_path: Path, link: bool) -> None:
     log, target = tmp_path / "night.jsonl", tmp_path / "there"
@@ -186,6 +187,7 @@ def test_a_page_replaces_a_page_and_no_other_file(tmp_path: Path, link: bool) ->
         assert target.is_symlink() == link
 
 
+@pytest.mark.slow
 def test_a_page_for_a_pipe_waits_for_no_reader(tmp_path: Path) -> None:
     log, fifo = tmp_path / "night.jsonl", tmp_path / "fifo"
     os.mkfifo(fifo)

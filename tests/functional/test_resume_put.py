@@ -132,6 +132,7 @@ def test_one_damaged_part_and_one_of_another_size_are_sent_again(tmp_path: Path)
         assert sorted(parts_stored(w)) == [1, 2, 2, 3, 3, 4, 5]
 
 
+@pytest.mark.slow
 def test_another_part_size_is_refused_and_the_upload_goes_on_without_it(tmp_path: Path) -> None:
     with world(tmp_path, enforce_min_part_size=False) as w:
         source = w.file(12 * MIB + 1)

@@ -63,6 +63,7 @@ def test_cp_reads_stdin_and_writes_stdout(w: World) -> None:
     assert (out.code, out.out) == (0, "from a pipe")
 
 
+@pytest.mark.slow
 def test_cp_replaces_unless_it_is_told_to_keep(w: World) -> None:
     (w.home / "f").write_text("old")
     assert ocihaul(w, "cp", "f", "oci://backups/f").code == 0
@@ -122,6 +123,7 @@ def test_ls_shows_one_level_or_all(w: World) -> None:
     assert two == ["oci://backups/2026/y:", "z", "oci://backups/a:", "a"]
 
 
+@pytest.mark.slow
 def test_finding_d12_ls_l_has_sizes_and_local_times(w: World) -> None:
     fill(w)
     lines = ocihaul(w, "ls", "-l", "oci://backups/2026/").out.splitlines()
@@ -202,6 +204,7 @@ def test_cp_has_the_engine_of_the_other_commands(w: World) -> None:
     assert w.arrived_whole(source)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
@@ -232,6 +235,7 @@ def put(w: World, *names: str) -> None:
         w.upload(w.file(len(name), "source"), name=name)
 
 
+@pytest.mark.slow
 def test_a_copy_over_itself_is_refused(w: World) -> None:
     put(w, "dir/a")
     for words in (
@@ -253,6 +257,7 @@ def test_an_object_that_stands_for_a_directory_does_not_stop_a_copy_to_a_bucket(
     assert sorted(w.oci.object_names("other")) == ["one", "sub/two"]
 
 
+@pytest.mark.slow
 def test_one_copy_that_fails_does_not_stop_the_others(w: World) -> None:
     names = [f"many/{number:02}" for number in range(25)]
     put(w, *names)

@@ -40,6 +40,7 @@ def make_older(w: World, seconds: float) -> None:
         database.close()
 
 
+@pytest.mark.slow
 def test_weakness_10_what_was_left_is_listed_with_age_size_and_cost(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         ours, theirs = w.file(6 * PART), w.file(3 * PART, "theirs")
@@ -73,6 +74,7 @@ def test_nothing_is_asked_for_the_journals_own_list(tmp_path: Path) -> None:
         assert asked <= {"UploadPart"}
 
 
+@pytest.mark.slow
 def test_one_that_the_service_has_forgotten_is_told(tmp_path: Path) -> None:
     with world(tmp_path) as w, w.storage() as storage:
         source = w.file(4 * PART)
@@ -112,6 +114,7 @@ def test_one_is_aborted_by_name_or_id_here_and_there(tmp_path: Path, by: str) ->
         assert listed(w, "--local") == []
 
 
+@pytest.mark.slow
 def test_two_of_one_name_have_to_be_told_apart(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         source = w.file(4 * PART)

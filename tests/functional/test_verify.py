@@ -87,6 +87,7 @@ def test_each_byte_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert sum(read) == 3 * PART + 7
 
 
+@pytest.mark.slow
 def test_another_place_of_the_file_is_given_by_name(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         source, receipt = uploaded(w, 1000)
@@ -101,6 +102,7 @@ def test_another_place_of_the_file_is_given_by_name(tmp_path: Path) -> None:
         assert (ran.code, document["file"]) == (0, None)
 
 
+@pytest.mark.slow
 def test_a_replaced_object_and_one_that_is_gone_are_told_apart(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         source, receipt = uploaded(w, 2 * PART)
@@ -137,6 +139,7 @@ def test_a_receipt_does_not_choose_where_the_credential_goes(tmp_path: Path) -> 
         assert other.oci.log.count() == 0
 
 
+@pytest.mark.slow
 def test_a_customers_key_is_needed_and_has_to_be_the_one(tmp_path: Path) -> None:
     (tmp_path / "key").write_text(KEY)
     (tmp_path / "other").write_text(KEY.replace("AAEC", "AQEC"))

@@ -127,6 +127,7 @@ def test_a_hook_that_leaves_something_running_has_ended() -> None:
     assert time.monotonic() - began < 15
 
 
+@pytest.mark.slow
 def test_finding_b15_a_hook_that_does_not_hear_is_killed(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     deaf = f"trap '' TERM; echo $$ > {pid}; while :; do sleep 0.1; done"

@@ -31,6 +31,7 @@ def test_an_error_of_a_stream_whose_connection_then_ends_is_the_end_of_the_sched
     assert isinstance(caught.value.__cause__, ValueError)
 
 
+@pytest.mark.slow
 def test_an_error_while_the_connection_stands_is_that_error() -> None:
     asked, _ = scheduler()
 

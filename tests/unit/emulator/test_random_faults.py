@@ -79,6 +79,7 @@ def test_damage_by_chance_both_ways(oci: Emulator, client: Client) -> None:
     assert oci.random_faults.fired() == {"damaged-upload": 1, "damaged-download": 2}
 
 
+@pytest.mark.slow
 def test_cuts_by_chance_leave_what_their_names_say(oci: Emulator, client: Client) -> None:
     oci.random_faults.set(FaultRates(cut=1.0), seed=1)
     outcomes: dict[str, set[bool]] = {}

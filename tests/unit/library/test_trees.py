@@ -54,6 +54,7 @@ def interrupted(
         call(*args, listener=stopping_after(after, of, stop), cancel=stop, parallel=1, **how)
 
 
+@pytest.mark.slow
 def test_the_service_says_how_many_go_at_a_time(
     here: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +155,7 @@ def test_only_so_many_failures_are_told(
     assert list(result.failures) == ["a", "b", "c"]
 
 
+@pytest.mark.slow
 def test_what_concerns_all_is_raised(here: World, tmp_path: Path) -> None:
     src = make(tmp_path / "src", *FILES)
     with pytest.raises(ServiceError, match="BucketNotFound"):

@@ -213,6 +213,7 @@ def test_a_run_of_a_moment_and_one_of_years_have_a_picture() -> None:
     assert len(found.named("figure")) == 2
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 60), st.sampled_from(HOSTILE) | st.text(max_size=20))))
 def test_whatever_a_log_says_the_page_is_whole(texts: list[tuple[int, str]]) -> None:
@@ -224,6 +225,7 @@ def test_whatever_a_log_says_the_page_is_whole(texts: list[tuple[int, str]]) -> 
     assert len(found.named("script")) == 1
 
 
+@pytest.mark.slow
 def test_many_failed_files_are_fewer_and_the_page_stays_as_small() -> None:
     reader = LogReader()
     for number in range(300):

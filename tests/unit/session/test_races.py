@@ -195,6 +195,7 @@ print("status", status)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize(
     "case", ["the parent renews", "the parent hangs", "another thread holds the lock"]

@@ -88,6 +88,7 @@ def test_a_late_100_is_waited_for_only_so_long(tmp_path: Path, tls: bool) -> Non
         assert [a.status for a in w.attempts("PutObject")] == [200]
 
 
+@pytest.mark.slow
 def test_a_server_that_ignores_expect_still_gets_the_body(tmp_path: Path) -> None:
     with world(tmp_path, ignore_expect=True) as w:
         source = w.file(2 * PART)

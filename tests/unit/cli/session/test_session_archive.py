@@ -99,6 +99,7 @@ def test_a_token_that_has_ended_is_exported_with_a_warning(oci: World) -> None:
     assert "The token ended at 1970-01-01 00:33:20 UTC" in ran.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stdin", "more", "code", "name"),
     [

@@ -62,6 +62,7 @@ def test_status_as_json_is_complete_and_can_be_queried(oci: World) -> None:
     assert oci.oci.log.count(operation="RefreshToken") == 0
 
 
+@pytest.mark.slow
 def test_status_tells_when_the_token_was_last_written(oci: World) -> None:
     written = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     os.utime(oci.token_file, (written.timestamp(),) * 2)
@@ -106,6 +107,7 @@ def test_finding_b18_status_says_of_a_token_from_the_future_that_the_clock_is_be
     assert "the token is from the future (--online asks" in out
 
 
+@pytest.mark.slow
 def test_status_of_a_mismatched_pair_and_of_an_expired_token_is_not_usable(oci: World) -> None:
     other = oci.oci.login()
     oci.key_file.write_bytes(other.private_key_pem)
@@ -186,6 +188,7 @@ def test_refresh_of_a_session_that_is_over_is_a_failure(oci: World) -> None:
     assert "oci session authenticate" in ran.err
 
 
+@pytest.mark.slow
 def test_refresh_survives_a_hiccup_and_gives_up_on_an_outage(oci: World) -> None:
     hiccup = oci.oci.faults.add(Fault(operation="RefreshToken", status=503))
     ran = oci.run("session", "refresh")
@@ -274,6 +277,7 @@ def test_refresh_and_validate_take_several_profiles_each_by_its_name(oci: World)
     assert all(path.read_text() != old for path, old in zip(tokens, before, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["refresh", "validate"])
 def test_of_several_profiles_the_worst_decides_and_none_keeps_the_others_from_their_turn(
     oci: World, command: str
@@ -417,6 +421,7 @@ def test_a_metrics_file_that_cannot_be_written_is_said_and_the_session_is_renewe
     assert oci.token_file.read_text() != old
 
 
+@pytest.mark.slow
 def test_the_metrics_of_one_renewal_say_that_the_session_is_up(oci: World) -> None:
     now = int(time.time())
     oci.token_file.write_text(oci.oci.issue_token(oci.logins[0], iat=now - 2400, exp=now + 1200))

@@ -137,6 +137,7 @@ def test_finding_a12_what_is_no_checksum_makes_no_receipt(change: Any, says: str
         read_receipt(changed(change), where="r")
 
 
+@pytest.mark.slow
 def test_finding_a12_the_command_says_so_of_file_and_object(tmp_path: Path) -> None:
     with world(tmp_path) as w:
         source, path = w.file(5000), w.home / "r.json"
