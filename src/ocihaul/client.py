@@ -600,10 +600,15 @@ class Client:
         listener: Listener = ignore,
         cancel: threading.Event | None = None,
     ) -> Iterator[ListedObject]:
-        """The objects under a prefix in the order of their names' bytes, page by page."""
+        """The objects under a prefix in the order of their names' bytes, page by page.
+
+        Entries that cannot be used are left out, and a Notice says which.
+        """
         with self._resources.call(cancel, listener) as call:
             where = (namespace or self._resources.namespace(call.storage), bucket)
             for page in call.storage.list_objects(*where, Selection(prefix=prefix)):
+                for reason in page.odd:
+                    call.listener(Notice(f"an entry of the list is left out: {reason}"))
                 yield from page.objects
 
     def head_object(

@@ -23,6 +23,7 @@ from ocihaul.errors import (
 )
 from ocihaul.events import BytesReceived, DownloadPlanned, Event, Notice, PartFinished
 from ocihaul.storage.values import SseCustomerKey
+from ocihaul.transfer.download import download as download_module
 from ocihaul.transfer.download import local_file
 from ocihaul.transfer.download.download import is_unfinished
 from tests.world import MIB, World, world
@@ -369,6 +370,18 @@ def test_an_archived_object_is_restored_and_waited_for(tmp_path: Path) -> None:
         target.unlink()
         w.fetch("x", target, restore=True)
         assert w.oci.log.count(operation="RestoreObjects") == 1, "it was restored already"
+
+
+def test_a_restore_that_never_begins_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download_module, "_BEGINS_WITHIN", 0.7)
+    with world(tmp_path) as w:
+        w.oci.put_object("backups", "x", noise(5), storage_tier="Archive")
+        monkeypatch.setattr(download_module, "_request_restore", lambda *_: None)
+        with pytest.raises(ObjectArchivedError, match="has not begun"):
+            w.fetch("x", tmp_path / "target", restore=True)
+        assert not (tmp_path / "target").exists()
 
 
 def test_an_object_that_is_being_restored_is_waited_for_without_asking_again(

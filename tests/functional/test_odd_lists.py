@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from ocihaul.client import Client
+from ocihaul.events import AnyEvent, Notice
 from ocihaul.hosts import Origin
 from ocihaul.http.client import HttpClient, ServiceCall
 from ocihaul.transport.message import Answer
@@ -154,6 +156,22 @@ def test_finding_a21_an_entry_without_a_name_is_left_out_of_a_plain_list(
         assert ran.code == 0
         assert [each["name"] for each in ran.json["data"]] == ["a", "c"]
         assert "Notice: an entry of the list is left out: " in ran.err
+
+
+@pytest.mark.parametrize("change", NAMELESS.values(), ids=NAMELESS)
+def test_the_library_tells_of_an_entry_without_a_name(
+    tmp_path: Path, listed: Callable[[str, Change], list[str]], change: Change
+) -> None:
+    with world(tmp_path) as w:
+        stored(w)
+        met = listed("b", change)
+        heard: list[AnyEvent] = []
+        with Client(w.settings()) as client:
+            names = [each.name for each in client.list_objects("backups", listener=heard.append)]
+        assert met
+        assert names == ["a", "c"]
+        (notice,) = [each.text for each in heard if isinstance(each, Notice)]
+        assert notice.startswith("an entry of the list is left out: ")
 
 
 def test_names_that_a_batch_does_not_speak_of_are_failures(

@@ -366,6 +366,7 @@ def _asked(settings: "Settings", ask: Callable[["Client"], Iterator[str]]) -> Se
     from ocihaul.client import Client
     from ocihaul.errors import OcihaulError
     from ocihaul.session.diagnostics.probe import present_credential
+    from ocihaul.threads import started
 
     credentials = None
     if settings.auth == "security_token":
@@ -385,7 +386,7 @@ def _asked(settings: "Settings", ask: Callable[["Client"], Iterator[str]]) -> Se
             found.extend(islice(ask(client), _MOST))
 
     thread = threading.Thread(target=work, name="completion", daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
+    if started(thread):
+        thread.join(PATIENCE)
     cancel.set()
     return list(found)

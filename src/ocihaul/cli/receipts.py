@@ -76,7 +76,10 @@ def show(row: int) -> None:
 @global_options(hidden=True)
 @click.pass_context
 def clean(context: click.Context, /, **options: Any) -> None:
-    """Drop those of uploads that finished longer ago; receipts in files are left alone."""
+    """Drop those of uploads that finished longer ago; receipts in files are left alone.
+
+    One that is owed stays until it is in its file: it could not be written there.
+    """
     from ocihaul.cli.client import journal_to_read
     from ocihaul.cli.options import age
 

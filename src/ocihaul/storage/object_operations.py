@@ -17,6 +17,7 @@ from ocihaul.storage.calls import (
     Headers,
     already_gone,
     endless,
+    odd_answer,
     pages,
     read,
     without_none,
@@ -221,10 +222,14 @@ class ObjectOperations(Caller):
 
         `details` is CopyObjectDetails: sourceObjectName, destinationRegion,
         destinationNamespace, destinationBucket, destinationObjectName and conditions. `headers`:
-        opc-sse-customer-* of the copy and opc-source-sse-customer-* of the source.
+        opc-sse-customer-* of the copy and opc-source-sse-customer-* of the source. Raises
+        ServiceError, also for an answer that names no work request.
         """
         answer = self._act(namespace, bucket, "copyObject", details, headers)
-        return answer.headers.get("opc-work-request-id", "")
+        work_id = answer.headers.get("opc-work-request-id")
+        if not work_id:
+            raise odd_answer(answer, "the answer names no work request", "CopyObject")
+        return work_id
 
     def get_work_request(self, work_request_id: str) -> WorkRequest:
         """How far the service is with a copy."""

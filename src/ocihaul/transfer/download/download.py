@@ -62,6 +62,8 @@ _HINTS = {
 #: The first and the longest pause between two looks, seconds. A restore takes about an hour.
 _FIRST_LOOK = 0.5
 _LONGEST_PAUSE = 60.0
+#: Seconds within which the service says that a restore has begun.
+_BEGINS_WITHIN = 900.0
 
 _STATE = "archival-state"
 
@@ -281,6 +283,12 @@ def readable(
             break
         if begun and state != "Restoring":
             raise _archived(request.name, state)
+        if not begun and state != "Restoring" and time.monotonic() - started > _BEGINS_WITHIN:
+            raise ObjectArchivedError(
+                f"the restore of {request.name!r} was asked for and has not begun after "
+                f"{_BEGINS_WITHIN / 60:.0f} minutes",
+                hint="Run the same command again: it asks for it anew.",
+            )
         begun = begun or state == "Restoring"  # the service may take a moment to say so
         pause = min(pause * 2, _LONGEST_PAUSE)
     minutes = (time.monotonic() - started) / 60

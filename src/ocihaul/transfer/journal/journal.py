@@ -296,10 +296,13 @@ class Journal:
         return None if found is None else str(found[0])
 
     def drop_receipts(self, before: float) -> int:
-        """Drop the receipts of uploads that finished before that moment (epoch seconds)."""
+        """Drop the receipts of uploads that finished before that moment (epoch seconds).
+
+        One that is owed stays. Returns how many were dropped.
+        """
         with self._database.writing() as database:
             count = database.execute(
-                "DELETE FROM receipts WHERE finished_at < ?", (before,)
+                "DELETE FROM receipts WHERE finished_at < ? AND NOT owed", (before,)
             ).rowcount
         with self._database.reading() as database:
             give_back(database)

@@ -253,3 +253,31 @@ def test_resources_that_are_none_cost_themselves() -> None:
     (one,) = work_request_summary({"id": "w", "resources": odd})["resources"]
     assert one["entity-type"] == "object"
     assert work_request_summary({"resources": "x"})["resources"] == []
+
+
+def test_a_copy_whose_answer_names_no_work_request_is_an_error(
+    service: Emulator, official_forms: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = official_forms("bucket", "create", "--name", BUCKET, "-c", COMPARTMENT)
+    assert made.code == 0, made.err
+    service.put_object(BUCKET, "a", b"1")
+    asked: list[str] = []
+    call = HttpClient.call
+
+    def calling(self: HttpClient, origin: Origin, given: ServiceCall) -> Answer:
+        answer = call(self, origin, given)
+        asked.append(given.operation)
+        if given.operation != "CopyObject":
+            return answer
+        headers = {k: v for k, v in answer.headers.items() if k != "opc-work-request-id"}
+        return replace(answer, headers=headers)
+
+    monkeypatch.setattr(HttpClient, "call", calling)
+    ran = official_forms(
+        *("object", "copy", "-bn", BUCKET, "--source-object-name", "a"),
+        *("--destination-bucket", BUCKET, "--destination-object-name", "b"),
+        *("--wait-for-state", "COMPLETED"),
+    )
+    assert (ran.code, "names no work request" in ran.err) == (1, True), ran.err
+    assert "CopyObject" in asked
+    assert "GetWorkRequest" not in asked

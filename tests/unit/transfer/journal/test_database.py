@@ -154,6 +154,16 @@ def test_only_the_newest_receipt_of_an_object_can_be_owed(tmp_path: Path) -> Non
         assert journal.receipt(first) is None
 
 
+def test_a_receipt_that_is_owed_is_not_dropped(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        owed = journal.finish(TARGET, None, etag="1", size=1, document="1", owed=True)
+        later = journal.receipts()[0].finished_at + 3600
+        assert journal.drop_receipts(before=later) == 0
+        assert journal.owed(TARGET) is not None
+        journal.handed_over(owed)
+        assert journal.drop_receipts(before=later) == 1
+
+
 @pytest.mark.parametrize("number", [2**63, 2**64 - 1, -(2**63) - 1])
 def test_numbers_of_a_file_system_may_be_larger_than_those_of_the_database(
     tmp_path: Path, number: int
