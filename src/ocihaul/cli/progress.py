@@ -138,7 +138,7 @@ class Reporter:
         """The lines to say now: those of an ordinary beginning wait."""
         ends = isinstance(event, _ENDS)
         if ends and self._start.is_on(at):
-            return self._start.official()
+            return []  # `finish` says what there is to say
         if ends and self._style.object:
             lines = []  # the result says how it ended, and more
         if isinstance(event, MultipartUploadCreated):
@@ -150,15 +150,17 @@ class Reporter:
     def notice(self, text: str) -> None:
         """Say something of the command's own."""
         with self._lock:
-            self._start.said()
-        self._screen.say(self._speaker.stamped(text, self._now()) if self._style.object else text)
+            lines = [] if self._start.is_forever else self._start.end()
+        lines.append(self._speaker.stamped(text, self._now()) if self._style.object else text)
+        for line in lines:
+            self._screen.say(line)
 
     def finish(self, text: str, *, routine: bool) -> None:
         """Say how it ended; what is `routine` only where the beginning is over."""
         at, now = self._monotonic(), self._now()
         with self._lock:
-            lines = self._start.official() if self._start.is_on(at) else self._start.end()
-            silent = self._start.is_silent(at)
+            silent = self._start.is_on(at)
+            lines = self._start.official() if silent and routine else self._start.end()
         if not (silent and routine):
             lines.append(self._speaker.stamped(text, now))
         for line in lines:
@@ -237,7 +239,6 @@ class QuietStart:
         self._until = until
         self._held: list[str] = []
         self._official: list[str] = []
-        self._said = False
 
     @property
     def is_forever(self) -> bool:
@@ -247,14 +248,6 @@ class QuietStart:
     def is_on(self, at: float) -> bool:
         """Whether what is routine still waits."""
         return at < self._until
-
-    def said(self) -> None:
-        """Note that something else was said: how it ended may not be missing then."""
-        self._said = True
-
-    def is_silent(self, at: float) -> bool:
-        """Whether it is over so soon, and with so little, that its end is not said either."""
-        return self.is_on(at) and not self._said
 
     def lines(self, lines: list[str], at: float, *, routine: bool) -> list[str]:
         """The lines to say now."""

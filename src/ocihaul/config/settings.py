@@ -7,9 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from ocihaul import regions
 from ocihaul.errors import ConfigError, UsageError
-from ocihaul.regions import Region
+from ocihaul.regions import Region, identity_endpoint, object_storage_endpoint
 
 
 class Found(NamedTuple):
@@ -239,7 +238,7 @@ class Settings:
         """Base URL of the Identity service; `endpoint` stands for it, as in the official CLI."""
         if self.endpoint or self.resolved_region is None:
             return self.endpoint
-        return regions.identity_endpoint(self.resolved_region)
+        return identity_endpoint(self.resolved_region)
 
     def object_storage_endpoint(self, namespace: str | None) -> str:
         """Base URL of Object Storage, without a trailing slash."""
@@ -247,7 +246,7 @@ class Settings:
             return self.endpoint
         if self.resolved_region is None:
             raise ConfigError("neither a region nor an endpoint is known")
-        return regions.object_storage_endpoint(
+        return object_storage_endpoint(
             self.resolved_region,
             namespace=namespace,
             realm_specific=self.realm_specific,

@@ -250,7 +250,7 @@ class StorageClient(ObjectOperations, BucketOperations, Administration):
             body=body,
             abandoned=abandoned,
         )
-        return stored(self._call(namespace, call), call.operation)
+        return stored(self._client.call(self._checked(namespace, call), call), call.operation)
 
     def commit_multipart_upload(
         self,

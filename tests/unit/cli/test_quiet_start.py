@@ -48,7 +48,10 @@ def said(*events: Event, seconds: float = 0.0, good: bool = True, until: float =
 def test_a_moment_has_the_official_lines_and_nothing_else() -> None:
     official = ["Upload ID: ID-1", "Split file into 2 parts for upload."]
     assert said(*BEGIN, FINISHED) == official
-    assert said(*BEGIN, good=False) == [*official, "RESULT"]
+    token, planned, *rest = said(*BEGIN, FINISHED, good=False)
+    assert token.startswith("session token 1")
+    assert planned.startswith("uploading 20 bytes")
+    assert rest == ["it lasts", *official, "RESULT"], "whatever is said beside them has the time"
     assert said(TokenChanged("start", 1, 4e9, None)) == []
 
 

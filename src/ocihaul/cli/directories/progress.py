@@ -132,13 +132,14 @@ class DirectoryReporter:
     def notice(self, text: str) -> None:
         """Say something of the command's own."""
         with self._lock:
-            self._start.said()
-        self._screen.say(self._of_ours(text))
+            held = [] if self._start.is_forever else self._start.end()
+        for line in [*held, self._of_ours(text)]:
+            self._screen.say(line)
 
     def finish(self, text: str, *, routine: bool) -> None:
         """Say how it ended; what is `routine` only where the beginning is over."""
         with self._lock:
-            silent = self._start.is_silent(time.monotonic())
+            silent = self._start.is_on(time.monotonic())
         if not (silent and routine):
             self.beat()
             self.notice(text)

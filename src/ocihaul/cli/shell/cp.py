@@ -13,9 +13,8 @@ from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, client_at_work, settle
 from ocihaul.cli.options import ParallelCount, PartSize
 from ocihaul.cli.process import DONE, FAILED, is_of_one, worst
-from ocihaul.cli.shell.cp_plan import STREAM, Copy, Refused, plan
-from ocihaul.cli.shell.several import run_command
-from ocihaul.cli.shell.uri import SCHEME, ObjectUri, is_uri
+from ocihaul.cli.shell.cp_plan import STREAM, Copy, RefusedCopy, plan
+from ocihaul.cli.shell.uri import SCHEME, ObjectUri, is_uri, run_command
 from ocihaul.errors import OcihaulError, ServiceError, TransferCancelled, UsageError
 from ocihaul.threads import call_for_each
 
@@ -91,8 +90,8 @@ def _without_scheme(address: str) -> str:
     return address.removeprefix(SCHEME)
 
 
-def _one(invocation: Invocation, copy: Copy | Refused) -> int:
-    if isinstance(copy, Refused):
+def _one(invocation: Invocation, copy: Copy | RefusedCopy) -> int:
+    if isinstance(copy, RefusedCopy):
         from ocihaul.cli.transfer_run import fail
 
         return fail(invocation, "cp", _without_scheme(str(copy.source)), copy.error)

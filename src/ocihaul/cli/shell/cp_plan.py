@@ -25,14 +25,14 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedCopy:
     """A source that cannot be copied, one of several; `error` says why."""
 
     source: str | ObjectUri
     error: OcihaulError
 
 
-def plan(paths: Sequence[str], *, recursive: bool) -> Iterator[Copy | Refused]:
+def plan(paths: Sequence[str], *, recursive: bool) -> Iterator[Copy | RefusedCopy]:
     """One copy for each source. Raises UsageError; for what is wrong with one of several, not."""
     *sources, into = paths
     if not sources:
@@ -63,7 +63,7 @@ def plan(paths: Sequence[str], *, recursive: bool) -> Iterator[Copy | Refused]:
         except UsageError as error:
             if len(sources) == 1:
                 raise
-            yield Refused(source, OcihaulError(error.message, hint=error.hint))
+            yield RefusedCopy(source, OcihaulError(error.message, hint=error.hint))
             continue
         if copy.target in taken and _own_name(source):
             raise UsageError(

@@ -9,8 +9,15 @@ import click
 from ocihaul.cli.global_options import global_options
 from ocihaul.cli.invocation import Invocation, client_at_work, is_terminal, settle
 from ocihaul.cli.process import DONE, FAILED, is_of_one, worst
-from ocihaul.cli.shell.several import for_each, run_command
-from ocihaul.cli.shell.uri import ObjectUri, entries_in, look, look_at_folder, objects_below
+from ocihaul.cli.shell.uri import (
+    ObjectUri,
+    entries_in,
+    for_each,
+    look,
+    look_at_folder,
+    objects_below,
+    run_command,
+)
 from ocihaul.errors import OcihaulError, ServiceError, TransferCancelled, UsageError
 from ocihaul.printable import one_line
 from ocihaul.quantities import size_text, time_text

@@ -7,7 +7,7 @@ import pytest
 
 from ocihaul.cli.error_text import error_text, failure_lines
 from ocihaul.cli.process import is_of_one
-from ocihaul.cli.shell.several import in_address_words
+from ocihaul.cli.shell.uri import in_address_words
 from ocihaul.errors import (
     ConfigError,
     LocalFileError,
