@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ocihaul import regions
 from ocihaul.config.ini import path_exists
 from ocihaul.config.settings import Flags, Found
 from ocihaul.config.sources import (
@@ -25,7 +24,7 @@ from ocihaul.config.sources import (
 from ocihaul.documents import DocumentError, read_text
 from ocihaul.errors import ConfigError, UsageError
 from ocihaul.hosts import host_of, is_exposed, refused, split_url
-from ocihaul.regions import Region
+from ocihaul.regions import METADATA_FILE, Region, resolve_region
 
 #: These sign with a signer of the official SDK: the extra ocihaul[sdk]. They need no profile.
 SDK_AUTH = (
@@ -214,10 +213,10 @@ def find_region(
             )
         return ResolvedRegion(None, _no_refresh("no region", auth, auth_endpoint))
     try:
-        region = regions.resolve_region(
+        region = resolve_region(
             found.value,
             environ=places.environ,
-            metadata_file=text_of(expand_home(regions.METADATA_FILE, home)),
+            metadata_file=text_of(expand_home(METADATA_FILE, home)),
             where=found.origin,
         )
     except ConfigError as error:

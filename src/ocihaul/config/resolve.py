@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ocihaul import regions
 from ocihaul.config.ini import path_exists, read_ini, with_inherited
 from ocihaul.config.profile import (
     ALLOW_PLAIN_HTTP,
@@ -56,6 +55,7 @@ from ocihaul.config.sources import (
     read_section,
 )
 from ocihaul.errors import ConfigError, UsageError
+from ocihaul.regions import METADATA_FILE, auth_endpoint, login_endpoint, resolve_region
 
 #: How long an expired session waits for a new login, unless told otherwise, seconds.
 SESSION_WAIT = 12 * 3600.0
@@ -171,7 +171,7 @@ def resolve(
         or places.default("endpoint"),
         plain_http=plain_http,
     )
-    auth_endpoint = check_endpoint(
+    given_endpoint = check_endpoint(
         places.parameter("auth_endpoint", flags.auth_endpoint)
         or places.env("OCIHAUL_AUTH_ENDPOINT")
         or places.default("auth-endpoint"),
@@ -181,7 +181,7 @@ def resolve(
         region,
         endpoint=endpoint,
         auth=auth,
-        auth_endpoint=auth_endpoint,
+        auth_endpoint=given_endpoint,
         places=places,
         home=home,
         needed=needs_region,
@@ -206,8 +206,8 @@ def resolve(
         token_file=token_file,
         delegation_token_file=delegation,
         endpoint=endpoint,
-        auth_endpoint=auth_endpoint
-        or (regions.auth_endpoint(resolved.region) if resolved.region else None),
+        auth_endpoint=given_endpoint
+        or (auth_endpoint(resolved.region) if resolved.region else None),
         cert_bundle=find_cert_bundle(flags, places, home),
         connection_timeout=seconds(
             "connection_timeout", flags.connection_timeout, CONNECTION_TIMEOUT
@@ -328,10 +328,10 @@ def find_login_page(
     plain_http = plain_http or environ.get(ALLOW_PLAIN_HTTP, "").strip().lower() in TRUE
     endpoint = check_endpoint(named, plain_http=plain_http)
     try:
-        resolved = regions.resolve_region(
+        resolved = resolve_region(
             region.value,
             environ=environ,
-            metadata_file=text_of(expand_home(regions.METADATA_FILE, home)),
+            metadata_file=text_of(expand_home(METADATA_FILE, home)),
             where=region.origin,
         )
     except ConfigError:
@@ -340,7 +340,7 @@ def find_login_page(
         return LoginPage(region.value, endpoint)  # a private realm, known by its page only
     if endpoint is not None:
         return LoginPage(resolved.name, endpoint)
-    page = regions.login_endpoint(resolved, dual_stack=dual_stack)
+    page = login_endpoint(resolved, dual_stack=dual_stack)
     return LoginPage(resolved.name, page, resolved.notice)
 
 
@@ -360,8 +360,7 @@ def resolve_signer(
     That is the API key of `--renew-with`, or, without it, whatever the profile in use signs with.
     `--endpoint` means the auth service here, as it does for the official command.
     """
-    auth_endpoint = flags.auth_endpoint or flags.endpoint
-    flags = replace(flags, auth_endpoint=auth_endpoint, endpoint=None)
+    flags = replace(flags, auth_endpoint=flags.auth_endpoint or flags.endpoint, endpoint=None)
     profile = flags.renew_with or environ.get("OCIHAUL_RENEW_WITH")
     environ = {name: value for name, value in environ.items() if name != "OCIHAUL_RENEW_WITH"}
     if profile:
