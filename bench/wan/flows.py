@@ -1,4 +1,4 @@
-"""Which connection a packet belongs to, and connections that are blackholed or trickle; pure."""
+"""Which connection a packet belongs to, when each begins to carry bytes, and trouble; pure."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -8,6 +8,10 @@ _SYN_ONLY = 0x02
 _SYN_ACK = 0x12
 #: Flows are compared by what they carried in the last one to two windows of so many seconds.
 _WINDOW = 1.0
+#: What a connection carries before a body does, bytes at most.
+_A_BODY = 16 * 1024
+#: How soon the first connections are opened, seconds.
+_AT_FIRST = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,35 @@ def segment(packet: bytes, *, from_client: bool) -> Segment | None:
     port = packet[place] << 8 | packet[place + 1]
     payload = len(packet) - at - (packet[at + 12] >> 4) * 4
     return Segment(port, payload, packet[at + 13] & _SYN_ACK == _SYN_ONLY)
+
+
+class Start:
+    """How long it takes until all connections that are opened at first carry bytes.
+
+    A handshake with its certificates and the heads of requests are less than `_A_BODY`.
+    """
+
+    def __init__(self) -> None:
+        self._opened: dict[int, float] = {}
+        self._carried: Counter[int] = Counter()
+        self._carries: dict[int, float] = {}
+
+    def count(self, now: float, found: Segment) -> None:
+        """Take note of a segment."""
+        if found.opens:
+            self._opened.setdefault(found.port, now)
+        self._carried[found.port] += found.payload
+        if self._carried[found.port] > _A_BODY:
+            self._carries.setdefault(found.port, now)
+
+    @property
+    def seconds(self) -> float | None:
+        """From the first SYN on; None where no connection has carried a body."""
+        if not self._carries:
+            return None
+        first = min(self._opened.values())
+        at_first = {port for port, at in self._opened.items() if at - first < _AT_FIRST}
+        return max(at for port, at in self._carries.items() if port in at_first) - first
 
 
 class Flows:

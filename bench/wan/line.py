@@ -19,7 +19,7 @@ import time
 from collections import deque
 from dataclasses import asdict
 
-from bench.wan.flows import Flows, segment
+from bench.wan.flows import Flows, Start, segment
 from bench.wan.weather import Counters, Shaper, Weather
 
 #: The device's name in either namespace.
@@ -42,6 +42,7 @@ class Line:
         self._shapers = (Shaper(Weather(), chance), Shaper(Weather(), chance))
         self._under_way: tuple[deque[tuple[float, bytes, int]], ...] = (deque(), deque())
         self._flows = Flows()
+        self._start = Start()
         self._down = False
 
     def turn(self) -> None:
@@ -73,6 +74,7 @@ class Line:
             if found is None:
                 continue
             shaper.counters.opened += found.opens
+            self._start.count(now, found)
             if self._down or not self._flows.passes(now, found, from_client=side == 0):
                 shaper.counters.blocked += 1
                 continue
@@ -103,8 +105,11 @@ class Line:
                 self._down = False
                 self._flows.heal()
             case {"do": "zero"}:
+                self._start = Start()
                 for shaper in self._shapers:
                     shaper.counters = Counters()
+            case {"do": "start"}:
+                return self._start.seconds
             case {"do": "counters"}:
                 return [asdict(shaper.counters) for shaper in self._shapers]
             case _:

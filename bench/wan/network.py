@@ -78,6 +78,11 @@ class Network:
             raise TypeError(f"the line answers with {counted!r}")
         return counted[0], counted[1]
 
+    def start(self) -> float | None:
+        """Seconds until all the first connections carried bytes; None where none has."""
+        found = self._order(do="start")
+        return found if isinstance(found, float) else None
+
     def _order(self, **order: object) -> object:
         return json.loads(_ask(self._line, json.dumps(order)))
 

@@ -29,7 +29,8 @@ class Passage:
     """One run of one program. Seconds, bytes, CPU seconds; `share` is of the line's rate.
 
     `cut`: it did not come to its end; its share is that of the bytes of TCP that had come by then.
-    `dropped` packets did not fit into the queue.
+    `dropped` packets did not fit into the queue. `start` is how many round trips it took from the
+    first SYN until all the first connections carried bytes.
     """
 
     cell: str
@@ -42,6 +43,7 @@ class Passage:
     dropped: int
     cut: bool = False
     trouble: str | None = None
+    start: float | None = None
 
 
 def run(
@@ -140,6 +142,7 @@ def _pass(here: Ground, net: Network, cell: Cell, command: Command, check: Check
     with _event(net, cell):
         cost = measure(here, command, timeout=cell.limit)
     up, down = net.counters()
+    start = net.start()
     counted = up if cell.what in _UPWARDS else down
     trouble = cost.trouble if cost.trouble is not None else check()
     cut = cost.trouble is not None and cost.wall >= cell.limit
@@ -155,6 +158,7 @@ def _pass(here: Ground, net: Network, cell: Cell, command: Command, check: Check
         dropped=counted["overflowed"],
         cut=cut,
         trouble=None if cut else trouble,
+        start=None if start is None else start / (2 * cell.weather.delay),
     )
 
 

@@ -23,6 +23,7 @@ class Figure:
     seconds: Spread
     ratio: float | None
     connections: int
+    start: float | None
     cut: int
     runs: int
     trouble: str | None = None
@@ -37,11 +38,13 @@ def figures(cell: Cell, passages: Sequence[Passage]) -> dict[str, Figure]:
         of = [passage for passage in mine if passage.peer == peer]
         trouble = next((passage.trouble for passage in of if passage.trouble is not None), None)
         ratios = [ours[p.round] / p.share for p in of if p.round in ours and p.share > 0]
+        starts = [passage.start for passage in of if passage.start is not None]
         made[peer] = Figure(
             share=Spread.of([passage.share for passage in of]),
             seconds=Spread.of([passage.seconds for passage in of]),
             ratio=median(ratios) if ratios and trouble is None else None,
             connections=max(passage.connections for passage in of),
+            start=median(starts) if starts else None,
             cut=sum(passage.cut for passage in of),
             runs=len(of),
             trouble=trouble,
@@ -51,20 +54,23 @@ def figures(cell: Cell, passages: Sequence[Passage]) -> dict[str, Figure]:
 
 def table(cells: Sequence[Cell], passages: Sequence[Passage]) -> str:
     """All cells in Markdown: a row for each program in each."""
-    head = ["", "", "share of the line", "wall s", "ours / its", "connections"]
+    head = ["", "", "share of the line", "wall s", "ours / its", "connections", "start"]
     lines = [_row(head), _row(["---", "---", *["---:"] * (len(head) - 2)])]
     for cell in cells:
         title = cell.title
         for peer, figure in figures(cell, passages).items():
             lines.append(_row([title, peer, *_cells(figure)]))
             title = ""
-    note = f"The largest share that headers leave is {LIMIT:.2f}. `*`: cut off in some rounds."
+    note = (
+        f"The largest share that headers leave is {LIMIT:.2f}. `*`: cut off in some rounds. *Start*: "
+        "round trips from the first SYN until all the first connections carried bytes."
+    )
     return "\n".join([*lines, "", note])
 
 
 def _cells(figure: Figure) -> list[str]:
     if figure.trouble is not None:
-        return [f"**failed**: {figure.trouble}", "", "", ""]
+        return [f"**failed**: {figure.trouble}", "", "", "", ""]
     star = "*" if figure.cut else ""
     ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
     share, seconds = figure.share, figure.seconds
@@ -73,6 +79,7 @@ def _cells(figure: Figure) -> list[str]:
         f"{seconds.median:.1f} ({seconds.least:.1f}-{seconds.most:.1f})",
         ratio,
         str(figure.connections),
+        "" if figure.start is None else f"{figure.start:.1f}",
     ]
 
 

@@ -23,7 +23,7 @@ from bench.probe import Cost, measure
 from bench.scenarios import downloaded, uploaded
 from bench.service import READABLE
 from bench.wan.cells import CELLS
-from bench.wan.flows import Flows, Segment, segment
+from bench.wan.flows import Flows, Segment, Start, segment
 from bench.wan.line import DEVICE
 from bench.wan.network import SERVER, Network, network, obstacle
 from bench.wan.runs import Passage
@@ -106,6 +106,21 @@ def test_trouble_is_for_one_connection_and_ends() -> None:
     assert passed == [True, False, True]
     flows.heal()
     assert flows.passes(1.7, Segment(4001, 9, opens=False), from_client=True)
+
+
+def test_the_start_is_over_when_all_the_first_connections_carry_a_body() -> None:
+    start = Start()
+    for port, at in ((4000, 10.0), (4001, 10.1), (4002, 19.0)):
+        start.count(at, Segment(port, 0, opens=True))
+    assert start.seconds is None
+    start.count(10.2, Segment(4000, 16 * 1024, opens=False))
+    assert start.seconds is None, "that may be a handshake"
+    start.count(10.3, Segment(4000, 1, opens=False))
+    assert start.seconds == pytest.approx(0.3)
+    for at in (10.5, 10.6, 10.7):
+        start.count(at, Segment(4001, 10_000, opens=False))
+    start.count(20.0, Segment(4002, 90_000, opens=False))
+    assert start.seconds == pytest.approx(0.6), "of the first ones, and the first time"
 
 
 def passage(peer: str, number: int, share: float, **more: object) -> Passage:
