@@ -62,8 +62,8 @@ def table(cells: Sequence[Cell], passages: Sequence[Passage]) -> str:
             lines.append(_row([title, peer, *_cells(figure)]))
             title = ""
     note = (
-        f"The largest share that headers leave is {LIMIT:.2f}. `*`: cut off in some rounds. *Start*: "
-        "round trips from the first SYN until all the first connections carried bytes."
+        f"The largest share that headers leave is {LIMIT:.2f}. `*`: cut off in some rounds. "
+        "*Start*: round trips from the first SYN until all the first connections carried bytes."
     )
     return "\n".join([*lines, "", note])
 
