@@ -6,7 +6,7 @@ token, a key or a signed URL. Sizes are bytes, durations seconds, times epoch se
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -346,14 +346,27 @@ def ignore(event: AnyEvent) -> None:
     """The default listener."""
 
 
-def audience(*listeners: Listener) -> Listener:
-    """A listener that tells all of them, in this order."""
+class _Audience:
+    """Some listeners; those of another audience are told directly."""
 
-    def listen(event: AnyEvent) -> None:
+    __slots__ = ("listeners",)
+
+    def __init__(self, listeners: Iterable[Listener]) -> None:
+        self.listeners: tuple[Listener, ...] = ()
         for each in listeners:
+            if isinstance(each, _Audience):
+                self.listeners += each.listeners
+            elif each is not ignore:
+                self.listeners += (each,)
+
+    def __call__(self, event: AnyEvent) -> None:
+        for each in self.listeners:
             each(event)
 
-    return listen
+
+def audience(*listeners: Listener) -> Listener:
+    """A listener that tells all of them, in this order."""
+    return _Audience(listeners)
 
 
 class Broadcast:

@@ -245,6 +245,11 @@ class QuietStart:
         """Whether nothing routine is ever said."""
         return self._until == math.inf
 
+    @property
+    def holds(self) -> bool:
+        """Whether lines wait."""
+        return bool(self._held)
+
     def is_on(self, at: float) -> bool:
         """Whether what is routine still waits."""
         return at < self._until

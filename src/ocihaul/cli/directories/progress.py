@@ -91,6 +91,8 @@ class DirectoryReporter:
             return
         if isinstance(event, FileFinished) and not self._style.verbose:
             return
+        if isinstance(event, AttemptFinished) and not (self._debug or self._start.holds):
+            return  # quick: there is one for each file
         if self._style.quiet and not is_essential(event):
             return
         lines, at = self._lines(event), time.monotonic()
