@@ -275,6 +275,10 @@ def estimate(
 MEASURED = 20.0
 
 
+#: What the estimator listens to; all else passes without its lock.
+_HEARD = (TokenChanged, ClockCorrected, UploadPlanned, DownloadPlanned, BytesSent, BytesReceived)
+
+
 class LifetimeEstimator:
     """A listener that says forecasts through `say`; `mints` names the profile that can mint."""
 
@@ -302,6 +306,8 @@ class LifetimeEstimator:
 
     def __call__(self, event: Event) -> None:
         """Take one event, from any thread."""
+        if not isinstance(event, _HEARD):
+            return
         text = None
         with self._lock:
             if isinstance(event, TokenChanged):

@@ -199,6 +199,8 @@ class RunCounter:
 
     def __call__(self, event: Event) -> None:
         """Count one event, from any thread."""
+        if isinstance(event, AttemptFinished) and event.status != 401:
+            return  # there is one for each file: without the lock
         with self._lock:
             match event:
                 case TokenChanged(source=source) if source != "start":

@@ -135,9 +135,10 @@ class DirectoryCheckpoint:
 
     def add(self, name: str, finished: Finished) -> None:
         """Note a file that is done; on disk a moment later, a large one at once."""
-        row = (self._run, printable(name), finished.size, cell(finished.mtime_ns))
+        headers = json.dumps(dict(finished.headers))
+        row = (self._run, printable(name), finished.size, cell(finished.mtime_ns), headers)
         with self._telling(), self._lock:
-            self._fresh.append((*row, json.dumps(dict(finished.headers))))
+            self._fresh.append(row)
             full = len(self._fresh) >= _BATCH or finished.size > _SMALL
             if full or time.monotonic() - self._committed >= _DELAY:
                 self._commit()

@@ -168,8 +168,9 @@ class Pool:
         if answer.status == PROXY_WANTS_USER:
             with self._settings_were_right(origin):
                 self._dialer.check(origin, answer)
-        with self._shared.lock:
-            self._shared.answered.add(origin)
+        if origin not in self._shared.answered:
+            with self._shared.lock:
+                self._shared.answered.add(origin)
         return answer
 
     def _open(self, origin: Origin) -> Connection:
