@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ocihaul.cli.error_text import in_flags
 from ocihaul.cli.process import environment_and_home
 from ocihaul.cli.run_result import RunResult
 from ocihaul.cli.session.login_offer import LoginOffer
@@ -83,7 +84,7 @@ class PauseHook:
     def _run(self, event: SessionPaused) -> None:
         environ = {
             **os.environ,
-            "OCIHAUL_PARK_REASON": environment_value(event.reason),
+            "OCIHAUL_PARK_REASON": environment_value(in_flags(event.reason)),
             "OCIHAUL_PARK_UNTIL": datetime.fromtimestamp(event.until, UTC).isoformat(),
         }
         try:

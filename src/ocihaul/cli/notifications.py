@@ -18,6 +18,7 @@ from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
+from ocihaul.cli.error_text import in_flags
 from ocihaul.cli.run_result import KEPT_DIFFERENT, LogOrigin, RunResult, result_text
 from ocihaul.errors import UsageError
 from ocihaul.events import AnyEvent, SessionPaused, SessionResumed
@@ -74,7 +75,7 @@ class TransferNotifier:
             if isinstance(event, (SessionPaused, SessionResumed)):
                 self._waits = isinstance(event, SessionPaused)
         if first and isinstance(event, SessionPaused):
-            body = "\n".join([event.reason, event.cure] if event.cure else [event.reason])
+            body = in_flags("\n".join([event.reason, *filter(None, [event.cure])]))
             self._in_thread(lambda: self._tell(f"{self._name} waits for a login", body, "warning"))
 
     @property

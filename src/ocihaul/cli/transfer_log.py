@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ocihaul import __version__
+from ocihaul.cli.error_text import in_flags
 from ocihaul.cli.progress_text import planned_progress
 from ocihaul.cli.run_result import LogOrigin, RunResult
 from ocihaul.clock import local_time
@@ -267,9 +268,17 @@ def _safe(value: Any) -> Any:
     return value
 
 
+#: Fields of events that are texts of ours.
+_TEXTS = frozenset({"cure", "reason", "text"})
+
+
 def event_fields(event: Event) -> dict[str, Any]:
-    """The fields of an event, by their names."""
-    return asdict(event)
+    """The fields of an event, by their names; our own texts in the command line's words."""
+    fields = asdict(event)
+    return {
+        key: in_flags(value) if key in _TEXTS and isinstance(value, str) else value
+        for key, value in fields.items()
+    }
 
 
 def level_of(event: Event) -> str:

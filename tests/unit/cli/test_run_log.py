@@ -36,6 +36,7 @@ from ocihaul.cli.transfer_log import (
     JsonLog,
     LogFile,
     LogOptions,
+    event_fields,
     event_name,
     is_summed,
     log_options,
@@ -503,3 +504,11 @@ def test_a_401_is_counted_as_an_answer_and_not_twice() -> None:
     counter(CredentialRejected(1, "PutObject"))
     counter(attempt(401))
     assert counter.rejections == 1
+
+
+def test_our_own_texts_are_in_the_command_lines_words_and_names_stay() -> None:
+    paused = event_fields(SessionPaused("pass `session_wait`", 4e9, "`ocihaul session login`"))
+    assert paused["reason"] == "pass --session-wait"
+    assert paused["cure"] == "ocihaul session login (or: oci session authenticate)"
+    failed = event_fields(events.FileFailed("`session_wait`", "pass `session_wait`"))
+    assert (failed["name"], failed["reason"]) == ("`session_wait`", "pass --session-wait")
