@@ -24,6 +24,8 @@ _OF_OTHERS = {
     "cluster/connect.py": {"--scheduler-file"},  # of `dask scheduler`, whose file is missing
     # Of `dask scheduler` and `dask worker`, which have to be started with encryption.
     "integrations/dask/owner.py": {"--tls-ca-file", "--tls-cert", "--tls-key"},
+    # Of the official CLI's own login, as it is what runs there.
+    "integrations/oci_cli.py": {"--profile-name"},
     # Of the official CLI, whose command line is read there.
     "integrations/oci_cli_hooks.py": {
         *("--auth", "--config-file", "--profile", "--cli-rc-file", "--defaults-file"),

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 
 from ocihaul import __version__
 from ocihaul.cli.process import chain
+from ocihaul.config.sources import with_logins
 from ocihaul.errors import OcihaulError, ServiceError, TransferCancelled, UsageError
 from ocihaul.printable import cut, json_text, one_line, without_braces
 
@@ -224,15 +225,9 @@ _COMMANDS = {
 _CALL = re.compile(rf"`(?={'|'.join(_COMMANDS)})([a-z_]+)\(")
 
 
-#: A new login, and the profile as Python writes a text.
-_LOGIN = re.compile(
-    r"""`ocihaul session login`(?: \(profile ('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\))?"""
-)
-
-
 def in_flags(text: str) -> str:
     """`text` with flags in place of the parameters in backticks, and commands in that of calls."""
-    text, done, at = _LOGIN.sub(_login, text), "", 0
+    text, done, at = with_logins(text, _login), "", 0
     while (found := _CALL.search(text, at)) is not None:
         command, end = _command(text, found)
         done += _PARAMETER.sub(_flag, text[at : found.start()]) + command
@@ -240,11 +235,8 @@ def in_flags(text: str) -> str:
     return done + _PARAMETER.sub(_flag, text[at:])
 
 
-def _login(found: re.Match[str]) -> str:
+def _login(profile: str | None) -> str:
     """Our own command, and the official one, which writes the same files."""
-    import ast
-
-    profile = ast.literal_eval(found[1]) if found[1] else None
     named = f" --profile-name {shlex.quote(profile)}" if profile else ""
     return f"ocihaul session login{named} (or: oci session authenticate{named})"
 

@@ -6,7 +6,7 @@ for an option of a command can stand. What does not: which settings there are (`
 
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -17,8 +17,21 @@ from ocihaul.errors import ConfigError
 
 
 def login_command(profile: str | None = None) -> str:
-    """The command that makes a new login, as texts name it; `cli/` gives it its flags."""
+    """The command that makes a new login, as texts name it; a command line gives it its flags."""
     return "`ocihaul session login`" + (f" (profile {profile!r})" if profile else "")
+
+
+#: What `login_command` returns, with the profile as Python writes a text.
+_LOGIN = re.compile(
+    r"""`ocihaul session login`(?: \(profile ('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\))?"""
+)
+
+
+def with_logins(text: str, command: Callable[[str | None], str]) -> str:
+    """`text` with what `command` returns for each `login_command`, by its profile."""
+    from ast import literal_eval  # noqa: PLC0415  dear, and seldom needed
+
+    return _LOGIN.sub(lambda found: command(literal_eval(found[1]) if found[1] else None), text)
 
 
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{([^}]*)\})")

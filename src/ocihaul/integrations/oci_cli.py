@@ -11,6 +11,7 @@ As a program of its own, which `ocihaul exec -- oci …` runs as a child process
 """
 
 import os
+import shlex
 import sys
 import threading
 import traceback
@@ -20,6 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
+from ocihaul.config.sources import with_logins
 from ocihaul.errors import OcihaulError, SessionError, UsageError
 from ocihaul.events import Event, Listener, Notice, RenewalFailed, SessionPaused, SessionResumed
 from ocihaul.integrations.extras import OCI_CLI, is_there, require
@@ -231,11 +233,17 @@ def speak(event: Event) -> None:
 
 
 def _say(text: str) -> None:
-    say(sys.stderr, f"ocihaul: {text}")
+    say(sys.stderr, f"ocihaul: {with_logins(text, _login)}")
 
 
 def _complain(error: OcihaulError) -> None:
-    say_text(sys.stderr, f"Error: {error}")
+    say_text(sys.stderr, with_logins(f"Error: {error}", _login))
+
+
+def _login(profile: str | None) -> str:
+    """The official command; ours writes the same files."""
+    named = f" --profile-name {shlex.quote(profile)}" if profile else ""
+    return f"oci session authenticate{named}"
 
 
 def _status_of(error: OcihaulError) -> int:
