@@ -9,7 +9,7 @@ _SYN_ACK = 0x12
 #: Flows are compared by what they carried in the last one to two windows of so many seconds.
 _WINDOW = 1.0
 #: What a connection carries before a body does, bytes at most.
-_A_BODY = 16 * 1024
+_A_BODY = 8 * 1024
 #: How soon the first connections are opened, seconds.
 _AT_FIRST = 2.0
 

@@ -113,7 +113,7 @@ def test_the_start_is_over_when_all_the_first_connections_carry_a_body() -> None
     for port, at in ((4000, 10.0), (4001, 10.1), (4002, 19.0)):
         start.count(at, Segment(port, 0, opens=True))
     assert start.seconds is None
-    start.count(10.2, Segment(4000, 16 * 1024, opens=False))
+    start.count(10.2, Segment(4000, 8 * 1024, opens=False))
     assert start.seconds is None, "that may be a handshake"
     start.count(10.3, Segment(4000, 1, opens=False))
     assert start.seconds == pytest.approx(0.3)
