@@ -118,7 +118,7 @@ def test_the_start_is_over_when_all_the_first_connections_carry_a_body() -> None
     start.count(10.3, Segment(4000, 1, opens=False))
     assert start.seconds == pytest.approx(0.3)
     for at in (10.5, 10.6, 10.7):
-        start.count(at, Segment(4001, 10_000, opens=False))
+        start.count(at, Segment(4001, 5_000, opens=False))
     start.count(20.0, Segment(4002, 90_000, opens=False))
     assert start.seconds == pytest.approx(0.6), "of the first ones, and the first time"
 
