@@ -25,10 +25,10 @@ from ocihaul.http.client import HttpClient
 from ocihaul.session.credential import Credential
 from ocihaul.session.store import CredentialStore
 from ocihaul.storage.client import StorageClient
+from ocihaul.threads import StopSign
 from ocihaul.transfer.upload.request import UploadRequest
 from ocihaul.transfer.upload.upload import upload
 from ocihaul.transport.dialer import Dialer
-from ocihaul.transport.message import StopSign
 from ocihaul.transport.pool import Pool
 
 MIB = 2**20

@@ -1,47 +1,14 @@
-"""Time: the local clocks, and the service's clock as its answers tell it."""
+"""The service's clock, as its answers tell it."""
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, tzinfo
-from email.utils import formatdate, parsedate_to_datetime
-from functools import lru_cache
 
 from ocihaul.events import ClockCorrected, Listener, ignore
+from ocihaul.quantities import http_date, read_date
 
 #: A Date header has whole seconds and was written somewhere during the exchange; a difference
 #: below this is not worth correcting (the service allows 300 s).
 _TOLERANCE = 5.0
-
-
-@lru_cache(maxsize=8)  # answers that come in the same second bear the same
-def read_date(text: str) -> float | None:
-    """Epoch seconds of a date as mails and HTTP write it; None when it is none.
-
-    Without a zone, or with -0000, it is UTC: the local zone has no part in it.
-    """
-    try:
-        date = parsedate_to_datetime(text)
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-
-
-def local_time(epoch: float, zone: tzinfo | None = None) -> datetime:
-    """A moment in the local zone, or in `zone`.
-
-    In UTC where Python cannot reckon with the zone (TZ=UTC+26), nor with the moment in it (the
-    last day of the year 9999): nothing is to fail for that.
-    """
-    moment = datetime.fromtimestamp(epoch, UTC)
-    try:
-        return moment.astimezone(zone)
-    except (ValueError, OverflowError):
-        return moment
-
-
-@lru_cache(maxsize=8)
-def _http_date(seconds: int) -> str:
-    return formatdate(seconds, usegmt=True)
 
 
 class ServerClock:
@@ -79,7 +46,7 @@ class ServerClock:
 
     def http_date(self) -> str:
         """The present moment as an HTTP date, by the service's clock."""
-        return _http_date(int(self.now()))
+        return http_date(int(self.now()))
 
     def observe(self, date: str | None, *, signed_with: float | None = None) -> bool:
         """Learn from the Date header of an answer that has just arrived.
@@ -103,17 +70,3 @@ class ServerClock:
             return
         self.offset = 0.0 if abs(offset) <= _TOLERANCE else offset
         self._listener(ClockCorrected(self.offset))
-
-
-def moment(epoch: float) -> str:
-    """Return an epoch time as `2026-11-07 10:53:27 UTC`."""
-    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def length(seconds: float) -> str:
-    """Return a duration as `38 s`, `60 min`, `6.5 h`."""
-    if seconds < 120:
-        return f"{max(seconds, 0):.0f} s"
-    if seconds < 2 * 3600:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

@@ -13,8 +13,10 @@ import secrets
 import stat
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ocihaul.events import Listener, Notice
+if TYPE_CHECKING:
+    from ocihaul.events import Listener
 
 #: How the bytes of a file's name that are no UTF-8 become text, and back; Windows has UTF-16.
 DISK_ERRORS = "surrogatepass" if os.sep == "\\" else "surrogateescape"
@@ -157,7 +159,7 @@ class FileSystem:
     Thread-safe. `new_mode` are the permissions of a file that was not there before.
     """
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: "Listener") -> None:
         self.new_mode = creation_mode()
         self._listener = listener
         self._lock = threading.Lock()  # guards the one below
@@ -197,6 +199,8 @@ class FileSystem:
             if text in self._told:
                 return
             self._told.add(text)
+        from ocihaul.events import Notice  # noqa: PLC0415  start-up time of what says nothing
+
         self._listener(Notice(text))
 
 

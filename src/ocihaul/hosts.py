@@ -9,7 +9,8 @@ from urllib.parse import SplitResult, urlsplit
 from ocihaul.errors import ConfigError, UsageError
 from ocihaul.redaction import redact
 
-_NAME = re.compile(r"[a-z0-9._-]{1,253}")
+#: Labels of 1 to 63 characters, 253 together (RFC 1035, 2.3.4); names have underscores, too.
+_NAME = re.compile(r"(?=.{1,253}\Z)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?")
 
 
 def split_url(url: str) -> SplitResult:
@@ -27,7 +28,9 @@ def split_url(url: str) -> SplitResult:
 
 def host_of(parts: SplitResult) -> str:
     """The host as resolvers and headers take it. Raises ValueError where none can be called so."""
-    host = (parts.hostname or "").encode("idna").decode()
+    host = parts.hostname or ""
+    if not _NAME.fullmatch(host):  # the codec takes a millisecond to load
+        host = host.encode("idna").decode()
     if "[" in parts.netloc.rpartition("@")[2]:
         return str(ipaddress.ip_address(host))
     if not _NAME.fullmatch(host):

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from ocihaul.errors import TooManyThreadsError
 
@@ -21,6 +21,14 @@ _STOP_PATIENCE = 1.0
 
 
 T = TypeVar("T")
+
+
+class StopSign(Protocol):
+    """Whether to stop; a `threading.Event` is one."""
+
+    def is_set(self) -> bool:
+        """True once what is under way is to end."""
+        ...
 
 
 class Either(threading.Event):

@@ -8,8 +8,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ocihaul.clock import ServerClock, length, local_time, moment, read_date
+from ocihaul.clock import ServerClock
 from ocihaul.errors import CredentialError
+from ocihaul.quantities import duration_text, local_time, read_date, utc_text
 from ocihaul.session.credential import Credential, SessionToken
 from ocihaul.session.diagnostics.probe import _offset, error_fields
 from ocihaul.session.login.browser_login import BrowserLogin
@@ -55,8 +56,8 @@ def _parsed(text: str) -> None:
     token = SessionToken.parse(text)
     for each in (token.issued_at, token.expires_at, token.session_ends_at):
         if each is not None:
-            moment(each)
-            length(each - 1_800_000_000)
+            utc_text(each)
+            duration_text(each - 1_800_000_000)
             local_time(each).isoformat()
     token.digest.encode()
     token.belongs_to(rsa_key().public_key())

@@ -15,7 +15,6 @@ import click
 
 from ocihaul.cli.invocation import Invocation
 from ocihaul.cli.process import environment_and_home
-from ocihaul.clock import length, moment
 from ocihaul.events import (
     BytesReceived,
     BytesSent,
@@ -28,6 +27,7 @@ from ocihaul.events import (
     UploadPlanned,
     audience,
 )
+from ocihaul.quantities import utc_text
 
 if TYPE_CHECKING:
     import distributed
@@ -252,12 +252,12 @@ def estimate(
 ) -> Estimate:
     """Return whether `size` bytes at `rate` bytes per second (None: not known) fit the session."""
     need = size / rate if rate and size is not None else None
-    begin = f"at {_rate(rate)} this needs {length(need)}; " if rate and need else ""
-    left = f"the token ends in {length(lifetime.token_ends_at - now)}"
+    begin = f"at {_rate(rate)} this needs {_roughly(need)}; " if rate and need else ""
+    left = f"the token ends in {_roughly(lifetime.token_ends_at - now)}"
     if lifetime.mints is not None:
         return Estimate(f"{begin}{left} and {lifetime.mints} mints new ones", fits=True)
     if not lifetime.refreshable:
-        end = moment(lifetime.token_ends_at)
+        end = utc_text(lifetime.token_ends_at)
         text = f"{begin}{left} and cannot be renewed (no-browser session)"
         if need is not None and now + need <= lifetime.token_ends_at:
             return Estimate(text, fits=True)
@@ -265,7 +265,7 @@ def estimate(
         return Estimate(text, fits=None if need is None else False)
     if lifetime.session_ends_at is None:
         return Estimate(f"{begin}{left} and can be renewed", fits=True)
-    text = f"{begin}{left} and can be renewed until {moment(lifetime.session_ends_at)}"
+    text = f"{begin}{left} and can be renewed until {utc_text(lifetime.session_ends_at)}"
     if need is None or now + need <= lifetime.session_ends_at:
         return Estimate(text, fits=True)
     return Estimate(f"{text}: it will pause then; log in before, or use --renew-with", fits=False)
@@ -362,3 +362,12 @@ class LifetimeEstimator:
         if self._outlook is None:
             return None  # an API key lasts
         return estimate(self._now() + self._offset, size, rate, self._outlook)
+
+
+def _roughly(seconds: float) -> str:
+    """A length of time as `38 s`, `60 min`, `6.5 h`."""
+    if seconds < 120:
+        return f"{max(seconds, 0):.0f} s"
+    if seconds < 2 * 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ocihaul.cli.global_options import Given
+from ocihaul.cli.global_options import Given, global_options
 from ocihaul.cli.options import OptionalHours
 from ocihaul.cli.process import USAGE, environment_and_home
 
@@ -65,19 +65,24 @@ class HelpCommand(click.Command):
 
 
 class LazyGroup(click.Group):
-    """A group whose commands may be known by their places alone."""
+    """A group whose commands may be known by their places alone, and groups by their names."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self._places: dict[str, str] = {}
+        self._groups: dict[str, tuple[str, Mapping[str, str]]] = {}
 
     def add_places(self, places: Mapping[str, str]) -> None:
         """Add commands by name; a place is `module:attribute`, the module one of this package."""
         self._places.update(places)
 
+    def add_groups(self, groups: Mapping[str, tuple[str, Mapping[str, str]]]) -> None:
+        """Add groups of commands by name: what each is about, and the places of its commands."""
+        self._groups.update(groups)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names."""
-        return sorted({*super().list_commands(ctx), *self._places})
+        return sorted({*super().list_commands(ctx), *self._places, *self._groups})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name, imported if need be."""
@@ -87,11 +92,21 @@ class LazyGroup(click.Group):
             command = getattr(import_module(f"ocihaul.cli.{module}"), attribute)
             if not isinstance(command, click.Command):
                 raise TypeError(f"{self._places[cmd_name]} is no command")
+        elif cmd_name in self._groups:
+            command = self._made_group(cmd_name)
         else:
             command = super().get_command(ctx, cmd_name)
         if type(command) is click.Command:
             return HelpCommand.of(command)
         return command
+
+    def _made_group(self, name: str) -> click.Command:
+        """A group that was asked for: each has all global options, so they take their time."""
+        text, places = self._groups.pop(name)
+        group = click.group(name, cls=type(self), help=text)(global_options(hidden=True)(_nothing))
+        group.add_places(places)
+        self.add_command(group)
+        return group
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Click's, in groups; the commands follow."""
@@ -112,6 +127,10 @@ class LazyGroup(click.Group):
         from ocihaul.cli.help import write_end
 
         write_end(ctx, formatter)
+
+
+def _nothing() -> None:
+    """A group does nothing of its own."""
 
 
 #: Our own options, which the official CLI does not know: (option, takes a value). They stay in

@@ -34,7 +34,7 @@ from ocihaul.integrations.oci_cli_hooks import (
 from ocihaul.printing import say, say_text
 from ocihaul.session.credential import Credential
 from ocihaul.session.session import Session, home_directory
-from ocihaul.transport.message import StopSign
+from ocihaul.threads import StopSign
 
 #: Exit statuses.
 FAILED = 1

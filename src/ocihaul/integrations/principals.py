@@ -21,7 +21,7 @@ from ocihaul.errors import ConfigError, OcihaulError, RenewalUnavailable
 from ocihaul.integrations.extras import SDK, require
 from ocihaul.redaction import redact
 from ocihaul.session.credential import Credential
-from ocihaul.transport.message import StopSign
+from ocihaul.threads import StopSign
 
 
 def open_principal(settings: Settings) -> "Principal":

@@ -21,11 +21,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
-from ocihaul.clock import read_date
 from ocihaul.documents import LAST_MOMENT, object_of, read_object, text
 from ocihaul.errors import CredentialError
+from ocihaul.quantities import read_date
 from ocihaul.redaction import hold
-from ocihaul.transport.message import StopSign
+from ocihaul.threads import StopSign
 
 #: Base64url and dots (RFC 7515). Decoders may skip other characters; a header that carries the
 #: token must not. (A library for this takes as long to import as all the rest of `session status`.)

@@ -18,12 +18,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ocihaul.clock import ServerClock, moment
+from ocihaul.clock import ServerClock
 from ocihaul.config import Settings
 from ocihaul.config.sources import login_command
 from ocihaul.errors import OcihaulError, RenewalUnavailable, SessionError
 from ocihaul.events import AnyEvent, Listener, Notice, RenewalFailed, TokenChanged
 from ocihaul.printable import cut, one_line
+from ocihaul.quantities import utc_text
 from ocihaul.session.lockfile import KeeperLock
 from ocihaul.session.session import Session
 from ocihaul.session.store import replaceable
@@ -243,7 +244,7 @@ class ProfileSupervisor:
             return f"the session has expired ({session.renewal_error}); {self._cure}"
         return (
             f"the session cannot be renewed any more ({session.renewal_error}); its token ends at "
-            f"{moment(end)}; before that, {self._cure}"
+            f"{utc_text(end)}; before that, {self._cure}"
         )
 
     def _report(self, text: str | None) -> None:

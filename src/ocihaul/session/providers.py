@@ -24,7 +24,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from ocihaul.clock import ServerClock, moment
+from ocihaul.clock import ServerClock
 from ocihaul.config.sources import login_command
 from ocihaul.documents import DocumentError, read_object
 from ocihaul.errors import (
@@ -36,6 +36,7 @@ from ocihaul.errors import (
     UsageError,
 )
 from ocihaul.hosts import Origin
+from ocihaul.quantities import utc_text
 from ocihaul.session.credential import Credential, CredentialProvider, SessionToken, sign
 from ocihaul.session.policy import Failed, NotExtended, Outcome, Provider, Refused, Renewed
 from ocihaul.session.store import CredentialStore, StoreBusy, public_pem, replaceable
@@ -394,7 +395,8 @@ def _settled(
         )
     if isinstance(outcome, NotExtended):
         raise SessionError(
-            f"the refresh did not move the token's end, {moment(new.expires_at)}: " + _why_not(new),
+            f"the refresh did not move the token's end, {utc_text(new.expires_at)}: "
+            + _why_not(new),
             hint=f"Log in again with: {login_command(store.profile)}",
         )
     return new
@@ -402,5 +404,5 @@ def _settled(
 
 def _why_not(token: SessionToken) -> str:
     if token.session_ends_at is not None:
-        return f"the session itself ends at {moment(token.session_ends_at)}"
+        return f"the session itself ends at {utc_text(token.session_ends_at)}"
     return "the session is at its end (a session made with `no_browser` cannot be extended)"

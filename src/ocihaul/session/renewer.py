@@ -11,10 +11,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ocihaul.clock import moment
 from ocihaul.config.sources import login_command
 from ocihaul.errors import RenewalUnavailable, SessionExpiredError
 from ocihaul.events import RenewalFailed, SessionPaused
+from ocihaul.quantities import utc_text
 from ocihaul.redaction import redact
 from ocihaul.session import policy
 from ocihaul.session.credential import SessionToken
@@ -30,8 +30,7 @@ from ocihaul.session.policy import (
 )
 from ocihaul.session.state import LOOK_EVERY, SessionState, TokenState
 from ocihaul.session.store import StoreBusy
-from ocihaul.threads import start_as_many
-from ocihaul.transport.message import StopSign
+from ocihaul.threads import StopSign, start_as_many
 
 #: How long one renewal waits for the lock, seconds.
 _LOCK_TIMEOUT = 15.0
@@ -288,4 +287,4 @@ class TokenWaiter:
         )
 
     def _end(self, at: float) -> str:
-        return f"{'ended' if at <= self._state.clock.now() else 'ends'} at {moment(at)}"
+        return f"{'ended' if at <= self._state.clock.now() else 'ends'} at {utc_text(at)}"

@@ -38,8 +38,9 @@ from ocihaul.session.providers import (
 from ocihaul.session.renewer import BackgroundRenewal, Renewer, TokenWaiter
 from ocihaul.session.state import SessionState, SessionStatus
 from ocihaul.session.store import CredentialStore, load_key, read_key_file
+from ocihaul.threads import StopSign
 from ocihaul.transport.dialer import Dialer
-from ocihaul.transport.message import Answer, Request, StopSign
+from ocihaul.transport.message import Answer, Request
 from ocihaul.transport.pool import exchange_once
 
 #: How long `close` waits for a renewal in flight, seconds.

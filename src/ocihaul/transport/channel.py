@@ -12,13 +12,13 @@ import ssl
 import time
 from dataclasses import dataclass
 
+from ocihaul.threads import StopSign
 from ocihaul.transport.congestion import CongestionWatch
 from ocihaul.transport.flows import Flow, Limiter
 from ocihaul.transport.message import (
     Acknowledged,
     Sink,
     Stopped,
-    StopSign,
     WireError,
     acknowledged,
     unacknowledged,

@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import Callable
 
+from ocihaul.threads import StopSign
 from ocihaul.transport.channel import READ, SLICE, WRITE, Channel, Inflow, Timeouts
 from ocihaul.transport.congestion import SYSTEM, Congestion, CongestionWatch
 from ocihaul.transport.flows import Flows, Limiter, unlimited
@@ -24,7 +25,6 @@ from ocihaul.transport.message import (
     Request,
     Sink,
     Stalled,
-    StopSign,
     WireError,
     request_head,
 )

@@ -20,16 +20,9 @@ from pathlib import Path
 
 from ocihaul.errors import ConfigError
 from ocihaul.hosts import Origin, host_and_port, refused
+from ocihaul.threads import StopSign
 from ocihaul.transport.channel import READ, SLICE, WRITE, Watch, wait_for
-from ocihaul.transport.message import (
-    Answer,
-    Request,
-    Stopped,
-    StopSign,
-    Unreachable,
-    WireError,
-    excerpt,
-)
+from ocihaul.transport.message import Answer, Request, Stopped, Unreachable, WireError, excerpt
 from ocihaul.transport.proxies import PROXY_WANTS_USER, Proxy, open_tunnel, proxy_for, refusal
 
 #: How long an address is waited for before the next one is tried as well, seconds (RFC 8305, 5).

@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from ocihaul.threads import StopSign
 from ocihaul.transport import stall
-from ocihaul.transport.message import Stalled, Stopped, StopSign
+from ocihaul.transport.message import Stalled, Stopped
 from ocihaul.transport.stall import Look, Verdict
 
 #: Portions per second that a limited flow is cut into, so that it flows evenly: a server gives up

@@ -130,14 +130,6 @@ def excerpt(text: object, most: int = 2048) -> str:
     return whole if len(whole) <= most else f"{whole[:most]}… ({len(whole)} characters)"
 
 
-class StopSign(Protocol):
-    """Whether to stop; a `threading.Event` is one."""
-
-    def is_set(self) -> bool:
-        """True once what is under way is to end."""
-        ...
-
-
 class Stopped(Exception):
     """The stop event was set while the exchange was under way."""
 

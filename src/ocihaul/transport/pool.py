@@ -11,13 +11,13 @@ from typing import Self
 
 from ocihaul.errors import ConfigError, OcihaulError
 from ocihaul.hosts import Origin
-from ocihaul.threads import started
+from ocihaul.threads import StopSign, started
 from ocihaul.transport.channel import SLICE, Timeouts
 from ocihaul.transport.congestion import Congestion
 from ocihaul.transport.connection import Connection
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.flows import Flows, Limiter, Turns
-from ocihaul.transport.message import Answer, Request, Stopped, StopSign, WireError
+from ocihaul.transport.message import Answer, Request, Stopped, WireError
 from ocihaul.transport.proxies import PROXY_WANTS_USER
 
 #: An idle connection older than this is not tried again, seconds. Load balancers close theirs

@@ -14,8 +14,9 @@ from urllib.parse import SplitResult, unquote, unquote_to_bytes
 from ocihaul.errors import ConfigError
 from ocihaul.hosts import Origin, host_and_port, host_of, shown, split_url
 from ocihaul.redaction import hold
+from ocihaul.threads import StopSign
 from ocihaul.transport.channel import READ, WRITE, Watch, wait_for
-from ocihaul.transport.message import StopSign, WireError
+from ocihaul.transport.message import WireError
 
 #: In capitals, which `redaction` knows as an example.
 _FORM = (

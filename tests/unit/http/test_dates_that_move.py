@@ -13,8 +13,9 @@ from ocihaul.http.client import HttpClient, ServiceCall
 from ocihaul.session.credential import ApiKey, Credential, SessionToken
 from ocihaul.session.policy import Failed, Renewed
 from ocihaul.session.providers import RefreshProvider
+from ocihaul.threads import StopSign
 from ocihaul.transport.dialer import Dialer
-from ocihaul.transport.message import Answer, Request, StopSign
+from ocihaul.transport.message import Answer, Request
 from ocihaul.transport.pool import Pool
 from tests.support import NOW, Hand, make_token, rsa_key
 

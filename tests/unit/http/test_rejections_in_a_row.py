@@ -11,8 +11,9 @@ from ocihaul.errors import ServiceError, TransferCancelled
 from ocihaul.hosts import Origin
 from ocihaul.http.client import HttpClient, ServiceCall
 from ocihaul.session.credential import ApiKey, Credential
+from ocihaul.threads import StopSign
 from ocihaul.transport.dialer import Dialer
-from ocihaul.transport.message import Answer, Request, StopSign
+from ocihaul.transport.message import Answer, Request
 from ocihaul.transport.pool import Pool
 from tests.support import rsa_key
 

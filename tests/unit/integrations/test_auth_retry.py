@@ -10,7 +10,7 @@ from ocihaul.clock import ServerClock
 from ocihaul.errors import SessionExpiredError
 from ocihaul.integrations.auth_retry import MAX_REJECTIONS, sign_and_watch
 from ocihaul.session.credential import Credential
-from ocihaul.transport.message import StopSign
+from ocihaul.threads import StopSign
 from tests.support import rsa_key
 
 OTHER_TIME = {"date": "Fri, 07 Nov 2036 10:53:27 GMT", "opc-request-id": "x"}

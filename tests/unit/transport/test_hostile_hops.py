@@ -11,10 +11,11 @@ import pytest
 from ocihaul.errors import ConfigError
 from ocihaul.hosts import Origin
 from ocihaul.http.client import exchange
+from ocihaul.threads import StopSign
 from ocihaul.transport.channel import Timeouts
 from ocihaul.transport.connection import Connection
 from ocihaul.transport.dialer import Dialer
-from ocihaul.transport.message import Request, StopSign, WireError
+from ocihaul.transport.message import Request, WireError
 from ocihaul.transport.pool import Pool
 from ocihaul.transport.proxies import Proxy
 

@@ -1,8 +1,5 @@
 """`ocihaul os …`, but for whole directories: which commands there are, and in which group."""
 
-import click
-
-from ocihaul.cli.global_options import global_options
 from ocihaul.cli.groups import Tree
 
 # Names, and where the commands are; see LazyGroup.
@@ -103,11 +100,4 @@ _GROUPS: dict[str, tuple[str, dict[str, str]]] = {
 def add_commands(object_storage: Tree, objects: Tree) -> None:
     """Hang them into `os` and `os object`."""
     objects.add_places(_OBJECT)
-    for name, (text, places) in _GROUPS.items():
-        group = click.group(name, cls=Tree, help=text)(global_options(hidden=True)(_nothing))
-        group.add_places(places)
-        object_storage.add_command(group)
-
-
-def _nothing() -> None:
-    """A group does nothing of its own."""
+    object_storage.add_groups(_GROUPS)

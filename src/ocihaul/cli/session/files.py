@@ -165,11 +165,11 @@ def _warn_of_end(token: "SessionToken") -> None:
     import time
 
     from ocihaul.cli.session.login import lasting
-    from ocihaul.clock import moment
+    from ocihaul.quantities import utc_text
 
     if token.expires_at <= time.time():
         _notice(
-            f"The token ended at {moment(token.expires_at)} and cannot be refreshed any more: "
+            f"The token ended at {utc_text(token.expires_at)} and cannot be refreshed any more: "
             "log in again, then export."
         )
     else:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ocihaul.session.credential import CredentialProvider, SessionToken
     from ocihaul.session.login.profile_files import NewSession
     from ocihaul.session.login.profile_paths import ProfilePaths
-    from ocihaul.transport.message import StopSign
+    from ocihaul.threads import StopSign
 
     #: Opens the session; stops early when the event is set.
     Opener = Callable[[threading.Event], NewSession]

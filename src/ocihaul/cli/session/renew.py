@@ -58,9 +58,10 @@ def refresh(context: click.Context, /, *, profiles: tuple[str, ...]) -> None:
 
 def _refresh(given: Given, profile: str, say: Say) -> int:
     from ocihaul.cli.signals import stopping
-    from ocihaul.clock import ServerClock, moment
+    from ocihaul.clock import ServerClock
     from ocihaul.errors import RenewalUnavailable, SessionExpiredError, TransferCancelled
     from ocihaul.filesystem import UNSYNCED
+    from ocihaul.quantities import utc_text
     from ocihaul.session.providers import ATTEMPTS, refresh_once
     from ocihaul.session.session import dialer_for, refresh_for, store_for
 
@@ -92,7 +93,7 @@ def _refresh(given: Given, profile: str, say: Say) -> int:
     if not store.durable:
         say(f"Notice: {UNSYNCED}")
     say("Successfully refreshed token")
-    say(f"It is valid until {moment(refreshed.token.expires_at)}")
+    say(f"It is valid until {utc_text(refreshed.token.expires_at)}")
     return DONE
 
 

@@ -23,7 +23,7 @@ from ocihaul.errors import (
 )
 from ocihaul.session.credential import Credential, CredentialProvider, SessionToken
 from ocihaul.session.store import load_key, private_pem
-from ocihaul.transport.message import StopSign
+from ocihaul.threads import StopSign
 
 if TYPE_CHECKING:
     from ocihaul.integrations.oci_sdk import SessionSigner

@@ -27,7 +27,7 @@ from ocihaul.integrations.dask.messages import (
     withdraw,
 )
 from ocihaul.session.credential import Credential
-from ocihaul.transport.message import StopSign
+from ocihaul.threads import StopSign
 
 if TYPE_CHECKING:
     from distributed import Worker

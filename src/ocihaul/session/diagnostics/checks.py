@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from ocihaul.clock import moment
 from ocihaul.config.sources import login_command
 from ocihaul.errors import OcihaulError
+from ocihaul.quantities import utc_text
 from ocihaul.regions import Region
 from ocihaul.session.diagnostics.probe import ProbeResult
 from ocihaul.session.diagnostics.snapshot import Snapshot, is_at_session_end, renewal_options
@@ -172,7 +172,7 @@ def _token(facts: Facts, seen: Snapshot) -> Iterator[Finding]:
         yield Finding(
             "token",
             CheckStatus.PROBLEM,
-            f"the token expired at {moment(token.expires_at)}",
+            f"the token expired at {utc_text(token.expires_at)}",
             "An expired token is a 401, and it cannot be refreshed any more.",
             login_command(seen.profile),
         )
@@ -187,7 +187,7 @@ def _token(facts: Facts, seen: Snapshot) -> Iterator[Finding]:
             "off with a 401.",
             "timedatectl set-ntp true",
         )
-    yield Finding("token", CheckStatus.OK, f"the token is valid until {moment(token.expires_at)}")
+    yield Finding("token", CheckStatus.OK, f"the token is valid until {utc_text(token.expires_at)}")
 
 
 def _session(facts: Facts, seen: Snapshot) -> Iterator[Finding]:
@@ -198,7 +198,9 @@ def _session(facts: Facts, seen: Snapshot) -> Iterator[Finding]:
     options = renewal_options(seen, facts.service_now)
     if options.refresh_error is None:
         until = (
-            f"until {moment(end)}" if end is not None else "to an end that the token does not tell"
+            f"until {utc_text(end)}"
+            if end is not None
+            else "to an end that the token does not tell"
         )
         yield Finding("session", CheckStatus.OK, f"the session can be refreshed, {until}")
     elif options.mint_with:
@@ -212,7 +214,7 @@ def _session(facts: Facts, seen: Snapshot) -> Iterator[Finding]:
             "session",
             CheckStatus.PROBLEM,
             f"the session cannot be renewed: {options.refresh_error}",
-            f"What runs longer than {moment(token.expires_at)}{soon} will meet a 401.",
+            f"What runs longer than {utc_text(token.expires_at)}{soon} will meet a 401.",
             f"{login_command(seen.profile)}, or `renew_with` an API-key profile"
             if is_at_session_end(token)
             else "`region`, or `auth_endpoint`",

@@ -13,15 +13,17 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from ocihaul.clock import ServerClock, read_date
+from ocihaul.clock import ServerClock
 from ocihaul.config import Settings
 from ocihaul.documents import DocumentError, read_object
 from ocihaul.errors import ConfigError, UsageError
 from ocihaul.hosts import Origin
+from ocihaul.quantities import read_date
 from ocihaul.session.credential import Credential, SessionToken, sign
 from ocihaul.session.session import store_for
+from ocihaul.threads import StopSign
 from ocihaul.transport.dialer import Dialer
-from ocihaul.transport.message import Answer, Request, Stopped, StopSign, WireError, excerpt
+from ocihaul.transport.message import Answer, Request, Stopped, WireError, excerpt
 from ocihaul.transport.pool import exchange_once
 from ocihaul.transport.proxies import proxy_for
 

@@ -5,7 +5,6 @@ value at a given time. A broken file is no error: it is in the snapshot.
 """
 
 import contextlib
-import glob
 import os
 import stat
 import time
@@ -210,6 +209,7 @@ def _leftovers(paths: Iterable[Path | None], now: float) -> Iterable[Path]:
             continue
         real = path.resolve()
         with contextlib.suppress(OSError):
-            for each in sorted(real.parent.glob(f".{glob.escape(real.name)}.*")):
-                if now - each.lstat().st_mtime > _ABANDONED_AFTER:
+            for each in sorted(real.parent.iterdir()):
+                ours = each.name.startswith(f".{real.name}.")
+                if ours and now - each.lstat().st_mtime > _ABANDONED_AFTER:
                     yield each

@@ -28,7 +28,7 @@ from ocihaul.printable import cut, one_line
 from ocihaul.session.credential import SessionToken, split_jwt
 from ocihaul.session.login.callback import Callback, CallbackReply
 from ocihaul.session.login.profile_files import NewSession
-from ocihaul.transport.message import StopSign
+from ocihaul.threads import StopSign
 
 #: The one port that the service leads back to.
 PORT = 8181

@@ -24,8 +24,7 @@ from typing import Any, Self
 from urllib.parse import parse_qsl
 
 from ocihaul.errors import OcihaulError, TooManyThreadsError, TransferCancelled
-from ocihaul.threads import start_as_many
-from ocihaul.transport.message import StopSign
+from ocihaul.threads import StopSign, start_as_many
 
 
 def page(*, nonce: str, secret: str) -> bytes:
