@@ -501,12 +501,15 @@ class Client:
 
         An empty namespace is the client's own. With `hooks` the caller has a say in what is
         replaced and deleted, and can read all results. `adaptive`: the line and the service say
-        how many go at a time (True), small files from 10 to 32 (None), nothing (False).
+        how many go at a time (True), of small files alone from 10 to 32 (None), or no more than
+        the request's number (False).
         """
         from ocihaul.directories.run import NO_HOOKS, in_namespace, run  # noqa: PLC0415
         from ocihaul.transfer.monitor import for_directory  # noqa: PLC0415
 
-        concurrency = for_directory(adaptive)
+        # Other machines are counted by themselves.
+        counted = executor is None or adaptive is not False
+        concurrency = for_directory(adaptive, request.parallel) if counted else None
         with (
             self._resources.call(cancel, listener, concurrency=concurrency) as call,
             self._workers(executor, call, request, allow_plain_tcp=allow_plain_tcp) as workers,

@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from urllib.parse import SplitResult, urlsplit
 
 from ocihaul.errors import ConfigError, UsageError
@@ -63,7 +63,7 @@ def _is_loopback(host: str) -> bool:
 _DEFAULT_PORT = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Origin:
     """Scheme, host and port; `host_header` is what Host says and the signature covers."""
 
@@ -92,7 +92,7 @@ class Origin:
         """Host and port, as CONNECT names them."""
         return host_and_port(self.host, self.port)
 
-    @property
+    @cached_property
     def host_header(self) -> str:
         """Host as it is sent; the port only where it is not the scheme's own."""
         if self.port == _DEFAULT_PORT[self.scheme]:

@@ -137,11 +137,12 @@ class DirectoryCheckpoint:
         """Note a file that is done; on disk a moment later, a large one at once."""
         headers = json.dumps(dict(finished.headers))
         row = (self._run, printable(name), finished.size, cell(finished.mtime_ns), headers)
-        with self._telling(), self._lock:
+        with self._lock:
             self._fresh.append(row)
             full = len(self._fresh) >= _BATCH or finished.size > _SMALL
             if full or time.monotonic() - self._committed >= _DELAY:
-                self._commit()
+                with self._telling():
+                    self._commit()
 
     def forget(self) -> None:
         """The run has ended well: nothing needs to be remembered."""

@@ -150,6 +150,7 @@ class SmallFiles:
                 if "etag" not in answer:
                     break  # nothing says that what is there is ours to replace
                 preconditions = {"if-match": answer["etag"]}
+                os.lseek(file, 0, os.SEEK_SET)
         finally:
             os.close(file)
         raise SourceChangedError(
@@ -178,7 +179,7 @@ class SmallFiles:
 
 
 def _read(file: int, path: str) -> tuple[bytes, os.stat_result]:
-    """All bytes of the file, and what it was while they were read."""
+    """All bytes of the file, which is at its start, and what it was while they were read."""
     for _ in range(MOST_SENDS):
         try:
             status = os.fstat(file)
@@ -187,6 +188,7 @@ def _read(file: int, path: str) -> tuple[bytes, os.stat_result]:
             data = _read_whole(file, status.st_size)
             if len(data) == status.st_size and _same(status, os.fstat(file)):
                 return data, status
+            os.lseek(file, 0, os.SEEK_SET)
         except OSError as error:
             raise _unreadable(path, error) from error
     raise SourceChangedError(
@@ -196,8 +198,7 @@ def _read(file: int, path: str) -> tuple[bytes, os.stat_result]:
 
 
 def _read_whole(file: int, size: int) -> bytes:
-    """From the start to the end, or to one byte more than `size`."""
-    os.lseek(file, 0, os.SEEK_SET)
+    """What is left of the file, or one byte more than `size`."""
     data = os.read(file, size + 1)
     while len(data) < size:
         more = os.read(file, size + 1 - len(data))

@@ -55,7 +55,7 @@ def ancestors(path: str) -> Iterator[str]:
 
 def printable(name: str) -> str:
     """The name as text that can be stored and printed: bytes that are no UTF-8 as \\udcNN."""
-    return name.encode(errors="backslashreplace").decode()
+    return name if name.isascii() else name.encode(errors="backslashreplace").decode()
 
 
 def disk_path(root: str, relative: str) -> str:
@@ -63,7 +63,8 @@ def disk_path(root: str, relative: str) -> str:
 
     Python encodes a path by the locale; what it makes of the result are the bytes of the name.
     """
-    return os.path.join(root, os.fsdecode(on_disk(relative)))  # noqa: PTH118  a million times
+    text = relative if relative.isascii() else os.fsdecode(on_disk(relative))
+    return os.path.join(root, text)  # noqa: PTH118  a million times
 
 
 def sort_key(name: str) -> bytes:

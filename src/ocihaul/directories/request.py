@@ -116,6 +116,11 @@ class DirectoryUpload:
     shard: Shard = WHOLE
 
     @property
+    def parallel(self) -> int:
+        """How many files, or parts of large ones, go at a time."""
+        return self.each.parallel
+
+    @property
     def wanted(self) -> Wanted | None:
         """What tells the paths of this shard's files; None where all are."""
         if self.shard.is_whole:

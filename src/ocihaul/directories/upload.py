@@ -70,7 +70,7 @@ def upload_all(request: DirectoryUpload, work: DirectoryContext) -> None:
     if request.delete and not request.dry_run:
         extra = work.results.items(EXTRA)
         where = (each.namespace, each.bucket)
-        delete_objects(extra, work, *where, parallel=each.parallel)
+        delete_objects(extra, work, *where, parallel=request.parallel)
     if not request.dry_run:
         work.ended()
 
@@ -93,7 +93,7 @@ class _Uploader:
 
     def run(self) -> None:
         """Walk and compare here, send in the workers."""
-        parallel = self._work.at_a_time(self._request.each.parallel)
+        parallel = self._work.at_a_time(self._request.parallel)
         with self._work.crew(parallel) as crew, self._takers(crew) as files:
             self._crew, self._tasks = crew, files
             for local, there in self._pairs():

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import random
 import threading
 import time
@@ -74,8 +73,9 @@ class ServiceCall:
     @property
     def target(self) -> str:
         """Path and query as they go on the wire and into the signature."""
-        query = urlencode(self.query, quote_via=quote)
-        return f"{self.path}?{query}" if query else self.path
+        if not self.query:
+            return self.path
+        return f"{self.path}?{urlencode(self.query, quote_via=quote)}"
 
 
 class _Deadline(threading.Event):
@@ -375,7 +375,8 @@ class HttpClient:
             ),
             "accept": "application/json",
             "user-agent": f"ocihaul/{__version__}",
-            "opc-request-id": os.urandom(16).hex().upper(),
+            # Names that need not be secret; the generator is seeded anew in each process.
+            "opc-request-id": f"{random.getrandbits(128):032X}",
             "opc-client-retries": "true",
         }
         if self._request_id is not None:

@@ -209,7 +209,7 @@ class Session:
         decision = self.state.decide(current)
         if decision is Decision.RENEW_SOON and not self._background.is_alive():
             self._renewer.renew(current.credential.generation)
-        elif decision in {Decision.RENEW_NOW, Decision.EXPIRED}:
+        elif decision is Decision.RENEW_NOW or decision is Decision.EXPIRED:
             self._waiter.wait(cancel=cancel)
         return self.state.current.credential
 

@@ -11,7 +11,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Protocol
 
 from ocihaul.errors import ChecksumError
@@ -24,6 +24,8 @@ SHA384 = "SHA384"
 
 #: How long the digests are, bytes.
 SIZES = {CRC32C: 4, MD5: 16, SHA256: 32, SHA384: 48}
+
+_CONTENT_HEADERS = {name: f"opc-content-{name.lower()}" for name in SIZES}
 
 #: What `opc-checksum-algorithm` may say.
 DECLARABLE = (CRC32C, SHA256, SHA384)
@@ -40,6 +42,7 @@ class Running(Protocol):
         ...
 
 
+@cache
 def _crc32c() -> Callable[..., int]:
     from crc32c import crc32c  # noqa: PLC0415  start-up time: a sixth of it
 
@@ -78,7 +81,7 @@ def digest(algorithm: str, data: bytes | bytearray) -> bytes:
 
 def content_header(algorithm: str) -> str:
     """The header with the checksum of the bytes of one request, or of a whole object."""
-    return f"opc-content-{algorithm.lower()}"
+    return _CONTENT_HEADERS[algorithm]
 
 
 def multipart_header(algorithm: str) -> str:

@@ -220,8 +220,11 @@ class AnswerHead:
             length = 0
         elif "transfer-encoding" not in headers and "content-length" in headers:
             length = int(headers["content-length"])
-        options = {wish.strip().lower() for wish in headers.get("connection", "").split(",")}
-        return cls(status, headers, length, version == b"1.1" and "close" not in options)
+        stays_open = version == b"1.1"
+        if "connection" in headers:
+            options = {wish.strip().lower() for wish in headers["connection"].split(",")}
+            stays_open = stays_open and "close" not in options
+        return cls(status, headers, length, stays_open)
 
 
 def request_head(request: Request) -> bytes:

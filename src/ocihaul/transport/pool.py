@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Self
@@ -25,10 +25,21 @@ from ocihaul.transport.proxies import PROXY_WANTS_USER
 _MAX_IDLE = 30.0
 
 
-class Shared:
-    """What pools share: idle connections and those that are being opened ahead, the origins that
-    ever answered, the bodies on the way.
+class _Line:
+    """What a pool has to one origin: idle connections, how many are being opened ahead of their
+    requests, how many requests wait for one of these, and whether it has ever answered.
     """
+
+    __slots__ = ("answered", "idle", "opening", "waiting")
+
+    def __init__(self) -> None:
+        self.idle: list[Connection] = []
+        self.opening = self.waiting = 0
+        self.answered = False
+
+
+class Shared:
+    """What pools share: their connections, by origin, and the bodies on the way."""
 
     def __init__(self, limiter: Limiter | None, congestion: Congestion | None) -> None:
         self.congestion = congestion or Congestion()
@@ -37,10 +48,7 @@ class Shared:
         self.numbers = itertools.count(1)  # of connections; next() is atomic
         self.lock = threading.Lock()  # guards all below
         self.opened = threading.Condition(self.lock)
-        self.opening: Counter[Origin] = Counter()  # ahead of their requests
-        self.waiting: Counter[Origin] = Counter()  # requests, for one of these
-        self.idle: dict[Origin, list[Connection]] = {}
-        self.answered: set[Origin] = set()
+        self.lines: defaultdict[Origin, _Line] = defaultdict(_Line)
         self.closed = False
 
 
@@ -96,8 +104,9 @@ class Pool:
     def drop_idle(self) -> None:
         """Close the connections that nobody is using."""
         with self._shared.lock:
-            idle = [connection for kept in self._shared.idle.values() for connection in kept]
-            self._shared.idle.clear()
+            idle = [each for line in self._shared.lines.values() for each in line.idle]
+            for line in self._shared.lines.values():
+                line.idle.clear()
         for connection in idle:
             connection.close()
 
@@ -111,7 +120,7 @@ class Pool:
             with self._shared.lock:
                 if self._shared.closed:
                     return
-                self._shared.opening[origin] += 1
+                self._shared.lines[origin].opening += 1
             opener = threading.Thread(target=self._open_one, args=[origin], daemon=True)
             if not started(opener):
                 self._opened(origin, None)
@@ -129,11 +138,11 @@ class Pool:
     def _opened(self, origin: Origin, connection: Connection | None) -> None:
         shared = self._shared
         with shared.opened:
-            shared.opening[origin] -= 1
-            closed = shared.closed
+            line, closed = shared.lines[origin], shared.closed
+            line.opening -= 1
             if connection is not None and not closed:
                 connection.idle_since = time.monotonic()
-                shared.idle.setdefault(origin, []).append(connection)
+                line.idle.append(connection)
             shared.opened.notify_all()
         if connection is not None and closed:
             connection.close()
@@ -168,9 +177,7 @@ class Pool:
         if answer.status == PROXY_WANTS_USER:
             with self._settings_were_right(origin):
                 self._dialer.check(origin, answer)
-        if origin not in self._shared.answered:
-            with self._shared.lock:
-                self._shared.answered.add(origin)
+        self._shared.lines[origin].answered = True
         return answer
 
     def _open(self, origin: Origin) -> Connection:
@@ -196,43 +203,42 @@ class Pool:
         try:
             yield
         except ConfigError as error:
-            if origin in self._shared.answered:
+            if self._shared.lines[origin].answered:
                 raise WireError(error.message) from error
             raise
 
     def _take_idle(self, origin: Origin) -> Connection | None:
         while True:
             with self._shared.lock:
-                self._await_opening(origin)
-                kept = self._shared.idle.get(origin)
-                if not kept:
+                line = self._shared.lines[origin]
+                self._await_opening(line)
+                if not line.idle:
                     return None
-                connection = kept.pop()
+                connection = line.idle.pop()
             connection.heed(self._stop)
             if time.monotonic() - connection.idle_since < _MAX_IDLE and connection.is_quiet():
                 return connection
             connection.close()
 
-    def _await_opening(self, origin: Origin) -> None:
+    def _await_opening(self, line: _Line) -> None:
         """Under the lock: wait for a connection that is opened ahead, one for each that waits."""
-        shared = self._shared
-        if shared.opening[origin] <= shared.waiting[origin]:
+        if line.opening <= line.waiting:
             return
-        shared.waiting[origin] += 1
+        line.waiting += 1
         try:
-            while not shared.idle.get(origin) and shared.opening[origin] > 0:
+            while not line.idle and line.opening > 0:
                 if self._stop.is_set():
                     raise Stopped
-                shared.opened.wait(SLICE)
+                self._shared.opened.wait(SLICE)
         finally:
-            shared.waiting[origin] -= 1
+            line.waiting -= 1
 
     def _give_back(self, origin: Origin, connection: Connection) -> None:
         if connection.reusable:
             connection.idle_since = time.monotonic()
             with self._shared.lock:
                 if not self._shared.closed:
-                    self._shared.idle.setdefault(origin, []).append(connection)
+                    self._shared.lines[origin].idle.append(connection)
                     self._shared.opened.notify()
                     return
         connection.close()

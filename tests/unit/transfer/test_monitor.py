@@ -13,9 +13,11 @@ from ocihaul.transfer.checksum import Integrity
 from ocihaul.transfer.monitor import (
     FIRST,
     MOST,
+    MOST_SMALL,
     WINDOW,
     AdaptiveConcurrency,
     ConcurrencyTarget,
+    for_directory,
 )
 from ocihaul.transfer.source import FileSource, Piece
 from ocihaul.transfer.upload.part_uploader import PartUploader
@@ -23,11 +25,18 @@ from ocihaul.transport.message import Answer, Body
 from tests.support import upload_context
 
 
-def drive(line: Callable[[int], float], windows: int) -> list[int]:
+def drive(
+    line: Callable[[int], float],
+    windows: int,
+    *,
+    busy: Callable[[int], bool] = lambda _: False,
+    state: ConcurrencyTarget = ConcurrencyTarget(),  # noqa: B008  a frozen value
+) -> list[int]:
     """The targets over time on a line that brings `line(connections)` bytes per second."""
-    state, targets = ConcurrencyTarget(), []
+    targets = []
     for _ in range(windows):
-        state = state.after(line(state.target), throttled=False)
+        target = state.target
+        state = state.after(line(target), throttled=False, busy=busy(target))
         targets.append(state.target)
     return targets
 
@@ -65,6 +74,31 @@ def test_it_never_falls_below_one() -> None:
     assert state.target == 1
 
 
+def test_a_full_processor_gets_fewer() -> None:
+    """Each thread more only takes turns: 15 bring less than 4."""
+    first = ConcurrencyTarget(15, 15, 15)
+    targets = drive(lambda n: 9e6 - 1e5 * n, 40, busy=lambda _: True, state=first)
+    assert targets == [7, 4] + [4] * 38
+
+
+def test_a_full_processor_keeps_what_each_of_them_brings() -> None:
+    """The bytes are hashed outside of Python, say: half as many would bring half."""
+    targets = drive(lambda n: 5e6 * n, 60, busy=lambda _: True)
+    assert targets.count(FIRST) > 50
+    assert min(targets) == FIRST // 2
+
+
+def test_once_the_line_is_slow_there_are_more_again() -> None:
+    state = ConcurrencyTarget(4, 4, 32, rate=9e6)
+    assert drive(lambda n: 1e5 * n, 3, state=state) == [8, 16, 32]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_fewer_than_a_few_are_left_alone(number: int) -> None:
+    state = ConcurrencyTarget(number, number, number)
+    assert drive(lambda _: 9e6, 5, busy=lambda _: True, state=state) == [number] * 5
+
+
 def answered(status: int) -> AttemptFinished:
     return AttemptFinished("UploadPart", "PUT", "/", status, None, None, 0.1, 1, 0)
 
@@ -90,6 +124,24 @@ def test_the_gate_opens_for_more_workers_as_bytes_flow(clock: list[float]) -> No
     pace(BytesSent(1, 10**6))
     assert admitted.wait(10)
     thread.join()
+
+
+@pytest.mark.parametrize(("share", "after"), [(0.85, 30), (0.95, 7)])
+def test_how_busy_the_process_is_is_measured(clock: list[float], share: float, after: int) -> None:
+    pace = AdaptiveConcurrency(
+        first=15, most=40, monotonic=lambda: clock[0], processor=lambda: share * clock[0]
+    )
+    pace(BytesSent(1, 10**6))
+    clock[0] += WINDOW
+    pace(BytesSent(1, 10**6))
+    assert pace.target == after
+
+
+@pytest.mark.parametrize("adaptive", [False, None, True])
+def test_a_directory_has_no_more_than_was_named(adaptive: bool | None) -> None:
+    pace = for_directory(adaptive, 15)
+    named = {False: (15, 15), None: (FIRST, MOST_SMALL), True: (FIRST, MOST)}
+    assert (pace.target, pace.most) == named[adaptive]
 
 
 @pytest.mark.parametrize("status", [429, 503])
