@@ -126,7 +126,7 @@ def test_the_gate_opens_for_more_workers_as_bytes_flow(clock: list[float]) -> No
     thread.join()
 
 
-@pytest.mark.parametrize(("share", "after"), [(0.85, 30), (0.95, 7)])
+@pytest.mark.parametrize(("share", "after"), [(0.75, 30), (0.85, 7)])
 def test_how_busy_the_process_is_is_measured(clock: list[float], share: float, after: int) -> None:
     pace = AdaptiveConcurrency(
         first=15, most=40, monotonic=lambda: clock[0], processor=lambda: share * clock[0]
