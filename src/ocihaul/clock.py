@@ -1,14 +1,49 @@
-"""The service's clock, as its answers tell it."""
+"""Time: dates as HTTP writes them, the local clocks, and the service's as its answers tell it."""
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, tzinfo
+from email.utils import formatdate, parsedate_to_datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from ocihaul.events import ClockCorrected, Listener, ignore
-from ocihaul.quantities import http_date, read_date
+if TYPE_CHECKING:
+    from ocihaul.events import Listener
 
 #: A Date header has whole seconds and was written somewhere during the exchange; a difference
 #: below this is not worth correcting (the service allows 300 s).
 _TOLERANCE = 5.0
+
+
+@lru_cache(maxsize=8)  # answers that come in the same second bear the same
+def read_date(text: str) -> float | None:
+    """Epoch seconds of a date as mails and HTTP write it; None when it is none.
+
+    Without a zone, or with -0000, it is UTC: the local zone has no part in it.
+    """
+    try:
+        date = parsedate_to_datetime(text)
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def local_time(epoch: float, zone: tzinfo | None = None) -> datetime:
+    """A moment in the local zone, or in `zone`.
+
+    In UTC where Python cannot reckon with the zone (TZ=UTC+26), nor with the moment in it (the
+    last day of the year 9999): nothing is to fail for that.
+    """
+    moment = datetime.fromtimestamp(epoch, UTC)
+    try:
+        return moment.astimezone(zone)
+    except (ValueError, OverflowError):
+        return moment
+
+
+@lru_cache(maxsize=8)
+def _http_date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
 
 
 class ServerClock:
@@ -26,7 +61,7 @@ class ServerClock:
         *,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
-        listener: Listener = ignore,
+        listener: "Listener | None" = None,
     ) -> None:
         self.monotonic = monotonic
         self.offset = 0.0
@@ -46,7 +81,7 @@ class ServerClock:
 
     def http_date(self) -> str:
         """The present moment as an HTTP date, by the service's clock."""
-        return http_date(int(self.now()))
+        return _http_date(int(self.now()))
 
     def observe(self, date: str | None, *, signed_with: float | None = None) -> bool:
         """Learn from the Date header of an answer that has just arrived.
@@ -69,4 +104,7 @@ class ServerClock:
         if abs(offset - self.offset) <= _TOLERANCE:
             return
         self.offset = 0.0 if abs(offset) <= _TOLERANCE else offset
-        self._listener(ClockCorrected(self.offset))
+        if self._listener is not None:
+            from ocihaul.events import ClockCorrected  # noqa: PLC0415  start-up time
+
+            self._listener(ClockCorrected(self.offset))

@@ -7,13 +7,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ocihaul.clock import ServerClock
+from ocihaul.clock import ServerClock, local_time
 from ocihaul.config import SDK_AUTH, Settings
 from ocihaul.errors import UsageError
 from ocihaul.events import AnyEvent, Broadcast, Listener, SessionPaused, audience
 from ocihaul.http.client import HttpClient
 from ocihaul.http.retry import RetryPolicy
-from ocihaul.quantities import local_time
 from ocihaul.session.credential import AnonymousAuth, CredentialProvider
 from ocihaul.session.session import Session, dialer_for, open_api_key
 from ocihaul.storage.client import PROBE, StorageClient

@@ -8,9 +8,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ocihaul.clock import ServerClock
+from ocihaul.clock import ServerClock, local_time, read_date
 from ocihaul.errors import CredentialError
-from ocihaul.quantities import duration_text, local_time, read_date, utc_text
+from ocihaul.quantities import duration_text, utc_text
 from ocihaul.session.credential import Credential, SessionToken
 from ocihaul.session.diagnostics.probe import _offset, error_fields
 from ocihaul.session.login.browser_login import BrowserLogin

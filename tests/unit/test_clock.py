@@ -3,9 +3,8 @@ from email.utils import formatdate
 
 import pytest
 
-from ocihaul.clock import ServerClock
+from ocihaul.clock import ServerClock, read_date
 from ocihaul.events import ClockCorrected
-from ocihaul.quantities import read_date
 from tests.support import NOW, Hand, Recorder
 
 

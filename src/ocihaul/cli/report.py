@@ -62,8 +62,8 @@ def _from_settings(invocation: Invocation) -> Sequence[str]:
 
 
 def _run(invocation: Invocation, logs: Sequence[str]) -> None:
+    from ocihaul.clock import local_time
     from ocihaul.errors import OutputError
-    from ocihaul.quantities import local_time
     from ocihaul.report.runs import LogReader
 
     target = str(invocation.options.get("output_file") or "report.html")
@@ -208,7 +208,7 @@ def _unreadable(name: str, error: Exception) -> UsageError:
 def receipts_since(since: datetime | None) -> "tuple[list[ReceiptRow], list[str]]":
     """The journal's receipts, and what is to be noted where it cannot be read."""
     from ocihaul.cli.client import journal_to_read
-    from ocihaul.quantities import local_time
+    from ocihaul.clock import local_time
     from ocihaul.report.page import ReceiptRow
 
     try:
@@ -307,7 +307,7 @@ class TransferReport:
     ) -> None:
         """`log` is the JSON log file with the runs before this one, if there is one."""
         from ocihaul.cli.transfer_log import JsonLog
-        from ocihaul.quantities import local_time
+        from ocihaul.clock import local_time
         from ocihaul.report.runs import LogReader
 
         self._path = path
@@ -349,7 +349,7 @@ class TransferReport:
 
     def _write(self) -> None:
 
-        from ocihaul.quantities import local_time
+        from ocihaul.clock import local_time
 
         notes: list[str] = []
         with self._lock:

@@ -21,6 +21,7 @@ from ocihaul import __version__
 from ocihaul.cli.error_text import in_flags
 from ocihaul.cli.progress_text import planned_progress
 from ocihaul.cli.run_result import LogOrigin, RunResult
+from ocihaul.clock import local_time
 from ocihaul.config.settings import Found, duration
 from ocihaul.errors import UsageError
 from ocihaul.events import (
@@ -42,7 +43,6 @@ from ocihaul.events import (
     UploadPlanned,
 )
 from ocihaul.printing import shown
-from ocihaul.quantities import local_time
 
 #: Seconds between two lines of progress, and the least there may be.
 INTERVAL = 30.0

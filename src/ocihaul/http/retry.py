@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from ocihaul.clock import read_date
 from ocihaul.config.sources import login_command
 from ocihaul.documents import DocumentError, read_object
 from ocihaul.errors import NetworkError, ServiceError
-from ocihaul.quantities import read_date
 from ocihaul.transport.message import ERROR_LIMIT, Answer, excerpt
 from ocihaul.transport.stall import MOST_REPLACEMENTS
 

@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
+from ocihaul.clock import read_date
 from ocihaul.documents import LAST_MOMENT, object_of, read_object, text
 from ocihaul.errors import CredentialError
-from ocihaul.quantities import read_date
 from ocihaul.redaction import hold
 from ocihaul.threads import StopSign
 

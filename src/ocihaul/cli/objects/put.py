@@ -34,6 +34,7 @@ from ocihaul.cli.process import DONE, FAILED, mimics_official_cli
 from ocihaul.cli.run_result import KEPT, KEPT_DIFFERENT
 from ocihaul.cli.signals import Stopper, yes_or_no
 from ocihaul.cli.transfer_run import TransferRun, run_transfer
+from ocihaul.clock import read_date
 from ocihaul.config import Settings
 from ocihaul.errors import (
     ObjectExistsError,
@@ -42,7 +43,7 @@ from ocihaul.errors import (
     TransferCancelled,
     UsageError,
 )
-from ocihaul.quantities import read_date, time_text
+from ocihaul.quantities import time_text
 from ocihaul.storage.values import ObjectSummary
 from ocihaul.transfer.monitor import MOST
 from ocihaul.transfer.upload.request import IfExists, UploadRequest, UploadResult

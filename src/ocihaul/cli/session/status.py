@@ -327,7 +327,7 @@ def validate(context: click.Context, /, *, profiles: tuple[str, ...], local: boo
 
 
 def _validate(given: Given, profile: str, say: Say, *, local: bool) -> int:
-    from ocihaul.quantities import local_time
+    from ocihaul.clock import local_time
     from ocihaul.session.session import store_for
 
     settings = session_settings(given, profile, command=_VALIDATE)

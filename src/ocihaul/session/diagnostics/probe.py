@@ -13,12 +13,11 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from ocihaul.clock import ServerClock
+from ocihaul.clock import ServerClock, read_date
 from ocihaul.config import Settings
 from ocihaul.documents import DocumentError, read_object
 from ocihaul.errors import ConfigError, UsageError
 from ocihaul.hosts import Origin
-from ocihaul.quantities import read_date
 from ocihaul.session.credential import Credential, SessionToken, sign
 from ocihaul.session.session import store_for
 from ocihaul.threads import StopSign

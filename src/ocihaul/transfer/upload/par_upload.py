@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from ocihaul.clock import local_time
 from ocihaul.errors import (
     JournalError,
     NetworkError,
@@ -22,7 +23,6 @@ from ocihaul.errors import (
     UsageError,
 )
 from ocihaul.events import Notice
-from ocihaul.quantities import local_time
 from ocihaul.storage.calls import Headers
 from ocihaul.storage.client import OpenUpload, PreauthenticatedUploads, StorageClient
 from ocihaul.storage.values import ObjectSummary
