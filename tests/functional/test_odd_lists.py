@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from ocihaul.client import Client
+from ocihaul.endpoints import Origin
 from ocihaul.events import AnyEvent, Notice
-from ocihaul.hosts import Origin
 from ocihaul.http.client import HttpClient, ServiceCall
 from ocihaul.transport.message import Answer
 from tests.functional.directories import content, make, run

@@ -13,9 +13,9 @@ import pytest
 
 from ocihaul.emulator import Fault
 from ocihaul.emulator.objects import Par
+from ocihaul.endpoints import Origin
 from ocihaul.errors import JournalError
 from ocihaul.events import Notice
-from ocihaul.hosts import Origin
 from ocihaul.http.client import HttpClient, ServiceCall
 from ocihaul.storage.client import PreauthenticatedUploads, StorageClient
 from ocihaul.transfer.journal.journal import Journal

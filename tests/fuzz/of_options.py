@@ -13,7 +13,7 @@ from typing import Any
 import click
 from hypothesis import strategies as st
 
-from ocihaul import regions
+from ocihaul import endpoints
 from ocihaul.cli.app import app
 from ocihaul.cli.objects import get as object_get
 from ocihaul.cli.objects import put as object_put
@@ -264,10 +264,10 @@ def _rc(text: str) -> None:
 
 def _region(given: tuple[str, bytes]) -> None:
     name, text = given
-    found = regions.resolve_region(
+    found = endpoints.resolve_region(
         name, environ={}, metadata_file=text.decode(errors="surrogateescape")
     )
-    regions.object_storage_endpoint(found, namespace="ns1")
+    endpoints.object_storage_endpoint(found, namespace="ns1")
 
 
 _REGION = {

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from ocihaul.cli.objects import official_json
 from ocihaul.directories.compare import SyncMode, in_order, judge_download, judge_upload
+from ocihaul.endpoints import Origin
 from ocihaul.errors import ServiceError
-from ocihaul.hosts import Origin
 from ocihaul.http.client import ServiceCall
 from ocihaul.http.retry import classify, foreign, retry_after, service_error
 from ocihaul.storage.client import PreauthenticatedUploads, StorageClient

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from ocihaul.config.profile import check_endpoint
 from ocihaul.config.settings import Found
+from ocihaul.endpoints import Origin
 from ocihaul.errors import ConfigError
-from ocihaul.hosts import Origin
 from ocihaul.transport.message import Reply, Request, WireError, request_head, usual_head
 from ocihaul.transport.proxies import Proxy, proxy_for
 from tests.fuzz.strategies import damaged, sentences, texts

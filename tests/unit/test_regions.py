@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocihaul import regions
+from ocihaul import endpoints
+from ocihaul.endpoints import resolve_region
 from ocihaul.errors import ConfigError
-from ocihaul.regions import resolve_region
 
 PRIVATE = {
     "realmKey": "OC99",
@@ -19,7 +19,7 @@ PRIVATE = {
 
 
 def test_every_realm_and_region_of_the_sdk_is_known() -> None:
-    known = regions.tables()
+    known = endpoints.tables()
     assert len(known.realm_of) == 85
     assert len(known.name_of_code) == 85
     assert len(known.domain_of) == 20
@@ -38,7 +38,7 @@ def test_every_realm_and_region_of_the_sdk_is_known() -> None:
     ],
 )
 def test_a_known_region_has_its_realm(text: str, name: str, realm: str, domain: str) -> None:
-    assert resolve_region(text, environ={}) == regions.Region(name, realm, domain)
+    assert resolve_region(text, environ={}) == endpoints.Region(name, realm, domain)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_object_storage_has_four_kinds_of_address(
 ) -> None:
     resolved = resolve_region(region, environ={})
     assert (
-        regions.object_storage_endpoint(
+        endpoints.object_storage_endpoint(
             resolved, namespace="ns", realm_specific=realm_specific, dual_stack=dual_stack
         )
         == url
@@ -67,24 +67,24 @@ def test_object_storage_has_four_kinds_of_address(
 def test_a_realm_specific_address_without_a_namespace_has_no_leading_dot() -> None:
     region = resolve_region("eu-paris-1", environ={})
     assert (
-        regions.object_storage_endpoint(region, realm_specific=True)
+        endpoints.object_storage_endpoint(region, realm_specific=True)
         == "https://objectstorage.eu-paris-1.oci.customer-oci.com"
     )
 
 
 def test_auth_and_login_live_beside_object_storage() -> None:
     region = resolve_region("fra", environ={})
-    assert regions.auth_endpoint(region) == "https://auth.eu-frankfurt-1.oraclecloud.com"
-    assert regions.login_endpoint(region) == "https://login.eu-frankfurt-1.oraclecloud.com"
+    assert endpoints.auth_endpoint(region) == "https://auth.eu-frankfurt-1.oraclecloud.com"
+    assert endpoints.login_endpoint(region) == "https://login.eu-frankfurt-1.oraclecloud.com"
     assert (
-        regions.login_endpoint(region, dual_stack=True)
+        endpoints.login_endpoint(region, dual_stack=True)
         == "https://login.eu-frankfurt-1.ds.oci.oraclecloud.com"
     )
 
 
 def test_a_dotted_region_is_the_whole_domain() -> None:
     region = resolve_region("lab.example:8443", environ={})
-    assert regions.auth_endpoint(region) == "https://auth.lab.example:8443"
+    assert endpoints.auth_endpoint(region) == "https://auth.lab.example:8443"
 
 
 def test_the_metadata_file_goes_before_the_variable() -> None:
@@ -94,7 +94,7 @@ def test_the_metadata_file_goes_before_the_variable() -> None:
         environ={"OCI_REGION_METADATA": json.dumps(other)},
         metadata_file=json.dumps([PRIVATE]),
     )
-    assert region == regions.Region("xx-private-1", "oc99", "private.example")
+    assert region == endpoints.Region("xx-private-1", "oc99", "private.example")
 
 
 def test_a_short_code_from_the_metadata_is_understood() -> None:
@@ -113,7 +113,7 @@ def test_metadata_never_redefines_what_is_published() -> None:
 
 def test_the_default_realm_is_the_domain_of_unknown_regions() -> None:
     region = resolve_region("anything", environ={"OCI_DEFAULT_REALM": "private.example"})
-    assert regions.auth_endpoint(region) == "https://auth.anything.private.example"
+    assert endpoints.auth_endpoint(region) == "https://auth.anything.private.example"
 
 
 def test_a_new_region_of_the_usual_form_is_assumed_in_oc1_and_says_so() -> None:
@@ -155,8 +155,8 @@ def test_broken_metadata_is_named_when_nothing_else_knows_the_region(broken: str
 
 
 def test_no_published_region_is_taken_for_a_typo_of_another() -> None:
-    names = sorted(regions.tables().realm_of)
-    assert not [(a, b) for a in names for b in names if a != b and regions._is_typo(a, b)]
+    names = sorted(endpoints.tables().realm_of)
+    assert not [(a, b) for a in names for b in names if a != b and endpoints._is_typo(a, b)]
 
 
 @given(st.text(max_size=30))

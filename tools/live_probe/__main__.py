@@ -18,8 +18,8 @@ from types import FrameType
 from ocihaul.client import Client
 from ocihaul.config import SDK_AUTH, Flags, Settings, resolve
 from ocihaul.emulator.settings import settings_like
+from ocihaul.endpoints import Origin
 from ocihaul.errors import OcihaulError, UsageError
-from ocihaul.hosts import Origin
 from ocihaul.printing import say, say_text
 from ocihaul.session.session import dialer_for, home_directory, open_api_key
 from ocihaul.transport.pool import Pool

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from ocihaul.clock import ServerClock
 from ocihaul.documents import DocumentError, read_object
-from ocihaul.hosts import Origin
+from ocihaul.endpoints import Origin
 from ocihaul.http.client import exchange
 from ocihaul.session.credential import AnonymousAuth, Credential, CredentialProvider
 from ocihaul.transport.dialer import Dialer

@@ -265,7 +265,7 @@ def _profiles(line: Line) -> Iterator[str]:
 
 
 def _regions(_line: Line) -> Iterator[str]:
-    from ocihaul.regions import tables
+    from ocihaul.endpoints import tables
 
     yield from sorted(tables().realm_of)
 

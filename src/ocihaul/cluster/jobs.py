@@ -23,7 +23,7 @@ from ocihaul.events import ignore
 from ocihaul.integrations.dask.messages import SharedSession
 from ocihaul.resources import Resources
 from ocihaul.session.session import home_directory
-from ocihaul.transfer.workers import AbandonedError
+from ocihaul.threads import AbandonedError
 
 if TYPE_CHECKING:
     from distributed import Worker

@@ -22,9 +22,16 @@ from ocihaul.config.sources import (
     login_command,
 )
 from ocihaul.documents import DocumentError, read_text
+from ocihaul.endpoints import (
+    METADATA_FILE,
+    Region,
+    host_of,
+    is_exposed,
+    refused,
+    resolve_region,
+    split_url,
+)
 from ocihaul.errors import ConfigError, UsageError
-from ocihaul.hosts import host_of, is_exposed, refused, split_url
-from ocihaul.regions import METADATA_FILE, Region, resolve_region
 
 #: These sign with a signer of the official SDK: the extra ocihaul[sdk]. They need no profile.
 SDK_AUTH = (

@@ -54,8 +54,8 @@ from ocihaul.config.sources import (
     profile_name,
     read_section,
 )
+from ocihaul.endpoints import METADATA_FILE, auth_endpoint, login_endpoint, resolve_region
 from ocihaul.errors import ConfigError, UsageError
-from ocihaul.regions import METADATA_FILE, auth_endpoint, login_endpoint, resolve_region
 
 #: How long an expired session waits for a new login, unless told otherwise, seconds.
 SESSION_WAIT = 12 * 3600.0

@@ -7,8 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from ocihaul.endpoints import Region, identity_endpoint, object_storage_endpoint
 from ocihaul.errors import ConfigError, UsageError
-from ocihaul.regions import Region, identity_endpoint, object_storage_endpoint
 
 
 class Found(NamedTuple):

@@ -11,9 +11,9 @@ from urllib.parse import quote, urlencode
 
 from ocihaul import __version__
 from ocihaul.clock import ServerClock
+from ocihaul.endpoints import Origin
 from ocihaul.errors import NetworkError, OcihaulError, TransferCancelled
 from ocihaul.events import AttemptFinished, Listener, Notice, RetryScheduled, ignore
-from ocihaul.hosts import Origin
 from ocihaul.http.retry import (
     Action,
     RetryPolicy,
@@ -36,6 +36,7 @@ from ocihaul.transport.message import (
     WireError,
 )
 from ocihaul.transport.pool import Pool
+from ocihaul.transport.stall import MOST_REPLACEMENTS
 
 #: Bodies above this announce themselves and wait for `100 Continue`, bytes: a refusal then costs
 #: a round trip and not the body.
@@ -132,6 +133,11 @@ class HttpClient:
         self._credentials = credentials
         self._clock = clock
         self._retry = retry or RetryPolicy()
+        attempts = self._retry.max_attempts
+        #: How many times a call whose body stalls may go on over another connection.
+        self._replacements = (
+            MOST_REPLACEMENTS if attempts is None else min(MOST_REPLACEMENTS, max(attempts, 1) - 1)
+        )
         self._listener = listener
         self._stop = stop or threading.Event()
         self._probe = probe
@@ -151,7 +157,7 @@ class HttpClient:
         tally = _Tally()
         try:
             while True:
-                may_replace = tally.replaced < self._retry.replacements
+                may_replace = tally.replaced < self._replacements
                 try:
                     with self._turn(call):
                         credential = self._credentials.credential(self._stop)
@@ -283,7 +289,7 @@ class HttpClient:
         tally.replaced += 1
         where = call.shown_as or call.target
         text = f"{call.operation} {where}: {error}; going on over another connection"
-        self._listener(Notice(f"{text} ({tally.replaced} of {self._retry.replacements} times)."))
+        self._listener(Notice(f"{text} ({tally.replaced} of {self._replacements} times)."))
 
     def _was_rejected(self, origin: Origin, credential: Credential) -> bool:
         """Ask with a call that costs nothing before a whole body is sent again."""

@@ -9,7 +9,6 @@ from ocihaul.config.sources import login_command
 from ocihaul.documents import DocumentError, read_object
 from ocihaul.errors import NetworkError, ServiceError
 from ocihaul.transport.message import ERROR_LIMIT, Answer, excerpt
-from ocihaul.transport.stall import MOST_REPLACEMENTS
 
 #: A server may ask for a longer pause than ours, but not for ever, seconds.
 _LONGEST_RETRY_AFTER = 300.0
@@ -39,12 +38,6 @@ class RetryPolicy:
     unreachable: float = 600.0
     first_backoff: float = 1.0
     longest_backoff: float = 30.0
-
-    @property
-    def replacements(self) -> int:
-        """How many times a call whose body stalls may go on over another connection."""
-        attempts = MOST_REPLACEMENTS + 1 if self.max_attempts is None else self.max_attempts
-        return min(MOST_REPLACEMENTS, max(attempts, 1) - 1)
 
     def gives_up(
         self, attempts: int, since_first_failure: float, *, unreachable: bool = False

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ocihaul import regions
+from ocihaul import endpoints
 from ocihaul.config import Settings
 from ocihaul.documents import DocumentError, read_text
 from ocihaul.errors import ConfigError, OcihaulError, RenewalUnavailable
@@ -39,7 +39,7 @@ def settled(settings: Settings, principal: "Principal") -> Settings:
     """The settings with the region that the principal runs in, unless another one was given."""
     if settings.resolved_region is not None or settings.endpoint or principal.region is None:
         return settings
-    region = regions.resolve_region(principal.region, environ=os.environ, where="the principal")
+    region = endpoints.resolve_region(principal.region, environ=os.environ, where="the principal")
     return replace(settings, region=region.name, resolved_region=region)
 
 

@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from ocihaul.clock import ServerClock
 from ocihaul.config.sources import login_command
 from ocihaul.documents import DocumentError, read_object
+from ocihaul.endpoints import Origin
 from ocihaul.errors import (
     ConfigError,
     CredentialError,
@@ -35,7 +36,6 @@ from ocihaul.errors import (
     SessionExpiredError,
     UsageError,
 )
-from ocihaul.hosts import Origin
 from ocihaul.quantities import utc_text
 from ocihaul.session.credential import Credential, CredentialProvider, SessionToken, sign
 from ocihaul.session.policy import Failed, NotExtended, Outcome, Provider, Refused, Renewed

@@ -22,9 +22,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 
 from ocihaul.clock import ServerClock
 from ocihaul.config import Flags, Settings, resolve
+from ocihaul.endpoints import Origin
 from ocihaul.errors import ConfigError
 from ocihaul.events import CredentialRejected, Listener, Notice, ignore
-from ocihaul.hosts import Origin
 from ocihaul.session.credential import ApiKey, Credential, CredentialProvider, SessionToken
 from ocihaul.session.policy import MINT, REFRESH, Decision, Outcome, Provider, Refused
 from ocihaul.session.providers import (

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from ocihaul.documents import DocumentError, read_json, whole_object
+from ocihaul.endpoints import Origin
 from ocihaul.errors import ServiceError
 from ocihaul.events import Listener, Notice, ignore
-from ocihaul.hosts import Origin
 from ocihaul.http.client import HttpClient, ServiceCall
 from ocihaul.storage.names import (
     Document,

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from ocihaul.documents import DocumentError, object_of, text
+from ocihaul.endpoints import Origin
 from ocihaul.errors import ServiceError
 from ocihaul.events import Listener
-from ocihaul.hosts import Origin
 from ocihaul.http.client import HttpClient, ServiceCall
 from ocihaul.redaction import hold_access_uri
 from ocihaul.storage.bucket_operations import Administration, BucketOperations

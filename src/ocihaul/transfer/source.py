@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from ocihaul.errors import SourceChangedError, SourceError, TransferCancelled
+from ocihaul.threads import AbandonedError, WorkerPool, supply_of
 from ocihaul.transfer import checksum
-from ocihaul.transfer.workers import AbandonedError, WorkerPool, supply_of
 
 #: Read, hash and send in steps of this many bytes. Larger steps cost memory per thread, smaller
 #: ones handovers of the interpreter's lock: half of it costs 5 % more CPU over plain HTTP, and the

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, zip_longest
 from pathlib import Path
 
+from ocihaul.endpoints import Origin, host_and_port, refused
 from ocihaul.errors import ConfigError
-from ocihaul.hosts import Origin, host_and_port, refused
 from ocihaul.threads import StopSign
 from ocihaul.transport.channel import READ, SLICE, WRITE, Watch, wait_for
 from ocihaul.transport.message import Answer, Request, Stopped, Unreachable, WireError, excerpt

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Self
 
+from ocihaul.endpoints import Origin
 from ocihaul.errors import ConfigError, OcihaulError
-from ocihaul.hosts import Origin
 from ocihaul.threads import StopSign, started
 from ocihaul.transport.channel import SLICE, Timeouts
 from ocihaul.transport.congestion import Congestion

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, unquote_to_bytes
 
+from ocihaul.endpoints import Origin, host_and_port, host_of, shown, split_url
 from ocihaul.errors import ConfigError
-from ocihaul.hosts import Origin, host_and_port, host_of, shown, split_url
 from ocihaul.redaction import hold
 from ocihaul.threads import StopSign
 from ocihaul.transport.channel import READ, WRITE, Watch, wait_for

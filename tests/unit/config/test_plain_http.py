@@ -10,8 +10,8 @@ import ocihaul
 from ocihaul.config import Flags, Settings, resolve
 from ocihaul.config.resolve import find_login_page
 from ocihaul.config.settings import Found
+from ocihaul.endpoints import Origin, is_exposed
 from ocihaul.errors import UsageError
-from ocihaul.hosts import Origin, is_exposed
 from ocihaul.http.client import exchange
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Request

@@ -18,8 +18,8 @@ from ocihaul.config.resolve import callback_port, find_session_options
 from ocihaul.config.settings import Found, duration, parse_bandwidth, size
 from ocihaul.config.sources import Places
 from ocihaul.directories.request import LONGEST_PATTERN, make_filter
+from ocihaul.endpoints import Origin
 from ocihaul.errors import ConfigError, UsageError
-from ocihaul.hosts import Origin
 from ocihaul.transfer.download.request import validate_options
 from ocihaul.transfer.plan import ServiceLimits, validate_parallel, validate_part_size
 from ocihaul.transport.proxies import Proxy

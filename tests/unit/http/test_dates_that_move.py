@@ -7,8 +7,8 @@ from email.utils import formatdate
 import pytest
 
 from ocihaul.clock import ServerClock
+from ocihaul.endpoints import Origin
 from ocihaul.errors import ServiceError
-from ocihaul.hosts import Origin
 from ocihaul.http.client import HttpClient, ServiceCall
 from ocihaul.session.credential import ApiKey, Credential, SessionToken
 from ocihaul.session.policy import Failed, Renewed

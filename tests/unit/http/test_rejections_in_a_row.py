@@ -7,8 +7,8 @@ from contextlib import nullcontext
 import pytest
 
 from ocihaul.clock import ServerClock
+from ocihaul.endpoints import Origin
 from ocihaul.errors import ServiceError, TransferCancelled
-from ocihaul.hosts import Origin
 from ocihaul.http.client import HttpClient, ServiceCall
 from ocihaul.session.credential import ApiKey, Credential
 from ocihaul.threads import StopSign

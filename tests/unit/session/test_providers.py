@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from ocihaul.clock import ServerClock
 from ocihaul.config import Flags, resolve
 from ocihaul.emulator import Emulator, Settings
+from ocihaul.endpoints import Origin
 from ocihaul.errors import ConfigError
-from ocihaul.hosts import Origin
 from ocihaul.session.credential import ApiKey, Credential, SessionToken
 from ocihaul.session.policy import Failed, Outcome, Refused, Renewed
 from ocihaul.session.providers import MINT_PATH, ApiKeyProvider, AuthService

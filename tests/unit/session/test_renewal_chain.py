@@ -18,9 +18,9 @@ import pytest
 from filelock import FileLock
 
 from ocihaul.clock import ServerClock
+from ocihaul.endpoints import Origin
 from ocihaul.errors import LoginError, SessionExpiredError
 from ocihaul.events import RenewalFailed, TokenChanged
-from ocihaul.hosts import Origin
 from ocihaul.session import renewer
 from ocihaul.session.credential import ApiKey, Credential, SessionToken
 from ocihaul.session.login.browser_login import BrowserLogin

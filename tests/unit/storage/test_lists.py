@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from ocihaul.endpoints import Origin
 from ocihaul.errors import ServiceError
-from ocihaul.hosts import Origin
 from ocihaul.http.client import ServiceCall
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.names import epoch

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from ocihaul.endpoints import Origin
 from ocihaul.errors import ServiceError
 from ocihaul.events import Notice
-from ocihaul.hosts import Origin
 from ocihaul.http.client import ServiceCall
 from ocihaul.storage.calls import MOST_EMPTY
 from ocihaul.storage.client import PreauthenticatedUploads, StorageClient

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ocihaul.hosts import Origin
+from ocihaul.endpoints import Origin
 from ocihaul.http.client import exchange
 from ocihaul.transport.dialer import STAGGER, Address, Dialer, Racer, in_order
 from ocihaul.transport.message import Request, Stopped, WireError

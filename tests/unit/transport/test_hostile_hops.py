@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from ocihaul.endpoints import Origin
 from ocihaul.errors import ConfigError
-from ocihaul.hosts import Origin
 from ocihaul.http.client import exchange
 from ocihaul.threads import StopSign
 from ocihaul.transport.channel import Timeouts

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ocihaul.hosts import Origin
+from ocihaul.endpoints import Origin
 from ocihaul.http.client import exchange
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Request, Stopped, WireError

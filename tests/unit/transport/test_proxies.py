@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import trustme
 
+from ocihaul.endpoints import Origin
 from ocihaul.errors import ConfigError
-from ocihaul.hosts import Origin
 from ocihaul.http.client import exchange
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Request, Stopped, WireError

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from ocihaul.hosts import Origin
+from ocihaul.endpoints import Origin
 from ocihaul.http.client import exchange
 from ocihaul.transport.channel import Timeouts
 from ocihaul.transport.connection import Connection

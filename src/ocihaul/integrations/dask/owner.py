@@ -16,8 +16,8 @@ from distributed.core import Server
 from distributed.utils import get_ip
 
 from ocihaul import __version__
+from ocihaul.endpoints import is_exposed
 from ocihaul.errors import NetworkError, OcihaulError, UsageError
-from ocihaul.hosts import is_exposed
 from ocihaul.integrations.dask.messages import (
     CREDENTIAL,
     REJECTED,

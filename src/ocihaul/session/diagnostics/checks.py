@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ocihaul.config.sources import login_command
+from ocihaul.endpoints import Region
 from ocihaul.errors import OcihaulError
 from ocihaul.quantities import utc_text
-from ocihaul.regions import Region
 from ocihaul.session.diagnostics.probe import ProbeResult
 from ocihaul.session.diagnostics.snapshot import Snapshot, is_at_session_end, renewal_options
 

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from ocihaul.clock import ServerClock, read_date
 from ocihaul.config import Settings
 from ocihaul.documents import DocumentError, read_object
+from ocihaul.endpoints import Origin
 from ocihaul.errors import ConfigError, UsageError
-from ocihaul.hosts import Origin
 from ocihaul.session.credential import Credential, SessionToken, sign
 from ocihaul.session.session import store_for
 from ocihaul.threads import StopSign

@@ -15,6 +15,7 @@ from ocihaul.events import BytesReceived, DownloadPlanned, Listener, ignore
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.object_operations import ObjectRange, PinnedObject
 from ocihaul.storage.values import ObjectSummary
+from ocihaul.threads import AbandonedError
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, MD5, Running
 from ocihaul.transfer.download.local_file import FinishedRange
@@ -26,7 +27,6 @@ from ocihaul.transfer.download.request import (
 )
 from ocihaul.transfer.download.verification import ObjectChecksums
 from ocihaul.transfer.monitor import AdaptiveConcurrency
-from ocihaul.transfer.workers import AbandonedError
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ocihaul.errors import ChecksumError, ObjectChangedError, OcihaulError
 from ocihaul.events import BytesFound, BytesReceived, Notice, PartFinished, PartResent
+from ocihaul.threads import WorkerPool, supply_of
 from ocihaul.transfer.download.context import (
     READ_BLOCK,
     Digests,
@@ -23,7 +24,6 @@ from ocihaul.transfer.download.request import RangePlan
 from ocihaul.transfer.download.verification import UnknownPartsError, compare
 from ocihaul.transfer.plan import MIB
 from ocihaul.transfer.source import buffer_for
-from ocihaul.transfer.workers import WorkerPool, supply_of
 
 #: The progress of a range is noted after so many bytes: a kill loses no more than that.
 _NOTE = 16 * MIB

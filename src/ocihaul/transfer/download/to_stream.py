@@ -7,11 +7,11 @@ from typing import BinaryIO
 
 from ocihaul.errors import ChecksumError, LocalFileError, TransferCancelled
 from ocihaul.events import PartFinished
+from ocihaul.threads import WorkerPool, supply_of
 from ocihaul.transfer.download.context import Digests, DownloadContext
 from ocihaul.transfer.download.request import RangePlan
 from ocihaul.transfer.download.verification import compare, of_parts, part_sizes, unknown_parts
 from ocihaul.transfer.plan import MIB
-from ocihaul.transfer.workers import WorkerPool, supply_of
 
 #: All bytes that wait to be written, at most.
 _WINDOW = 128 * MIB

@@ -26,6 +26,7 @@ from ocihaul.events import (
 )
 from ocihaul.storage.calls import Headers, is_unknown_upload
 from ocihaul.storage.values import ObjectSummary
+from ocihaul.threads import supply_of
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, DECLARABLE, MD5, SentPart, check_whole
 from ocihaul.transfer.journal.values import Entry, Intention
@@ -47,7 +48,6 @@ from ocihaul.transfer.upload.request import (
 )
 from ocihaul.transfer.upload.resume import intention_of, list_parts, resumable_parts
 from ocihaul.transfer.upload.state import UploadState
-from ocihaul.transfer.workers import supply_of
 
 
 class MultipartSession:

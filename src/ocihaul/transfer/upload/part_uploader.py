@@ -7,11 +7,11 @@ from typing import Protocol
 
 from ocihaul.errors import ChecksumError, SourceChangedError
 from ocihaul.events import BytesSent, Listener, PartFinished, PartResent
+from ocihaul.threads import AbandonedError, WorkerPool
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import SentPart
 from ocihaul.transfer.source import BLOCK, Piece, Source, buffer_for, digest_range
 from ocihaul.transfer.upload.context import UploadContext
-from ocihaul.transfer.workers import AbandonedError, WorkerPool
 from ocihaul.transport.message import Answer, Body
 
 #: How often a part is sent whose checksum comes back wrong.

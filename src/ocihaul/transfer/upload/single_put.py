@@ -22,6 +22,7 @@ from ocihaul.errors import (
 )
 from ocihaul.events import Notice, PartFinished
 from ocihaul.storage.calls import Headers
+from ocihaul.threads import AbandonedError
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, MD5, Integrity, SentPart
 from ocihaul.transfer.plan import DEFAULT_PART_SIZE
@@ -29,7 +30,6 @@ from ocihaul.transfer.source import BLOCK, Source, buffer_for, digest_range
 from ocihaul.transfer.upload.context import RemoteObject, UploadContext, compare_expected_checksums
 from ocihaul.transfer.upload.part_uploader import MOST_SENDS, RangeBody
 from ocihaul.transfer.upload.request import UploadResult, expected_checksums, put_headers
-from ocihaul.transfer.workers import AbandonedError
 from ocihaul.transport.message import Body
 
 #: What a 400 about a checksum says in its code or message, in lower case and without spaces and

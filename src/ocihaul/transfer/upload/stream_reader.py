@@ -22,11 +22,11 @@ from typing import Protocol, Self
 
 from ocihaul.errors import ChecksumError, SourceError, SpoolError, TransferCancelled
 from ocihaul.filesystem import preallocate
+from ocihaul.threads import AbandonedError
 from ocihaul.transfer import checksum
 from ocihaul.transfer.plan import StreamPlan
 from ocihaul.transfer.source import BLOCK, Piece, buffer_for
 from ocihaul.transfer.upload.request import Stream, UploadRequest, expected_checksums
-from ocihaul.transfer.workers import AbandonedError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 #: How often a wait for space checks whether the part is still wanted, seconds.

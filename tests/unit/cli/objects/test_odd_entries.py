@@ -12,7 +12,7 @@ import pytest
 from ocihaul.cli import app
 from ocihaul.cli.objects.official_json import work_request_summary
 from ocihaul.emulator import Emulator, Fault
-from ocihaul.hosts import Origin
+from ocihaul.endpoints import Origin
 from ocihaul.http.client import HttpClient, ServiceCall
 from ocihaul.transport.message import Answer
 from tests.unit.cli.conftest import Outcome

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ocihaul.endpoints import Region
 from ocihaul.errors import ConfigError
-from ocihaul.regions import Region
 from ocihaul.session.credential import SessionToken
 from ocihaul.session.diagnostics.checks import CheckStatus, Facts, findings, is_well
 from ocihaul.session.diagnostics.probe import ProbeResult

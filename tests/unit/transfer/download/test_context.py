@@ -8,8 +8,8 @@ import pytest
 from ocihaul.errors import NetworkError, ObjectChangedError
 from ocihaul.events import BytesReceived
 from ocihaul.storage.object_operations import ObjectRange, PinnedObject
+from ocihaul.threads import AbandonedError
 from ocihaul.transfer.download.context import Digests, RangeSink
-from ocihaul.transfer.workers import AbandonedError
 from ocihaul.transport.message import WireError
 from tests.support import Recorder
 

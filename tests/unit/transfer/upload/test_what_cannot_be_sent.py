@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ocihaul.endpoints import Origin
 from ocihaul.errors import UsageError
-from ocihaul.hosts import Origin
 from ocihaul.http.client import ServiceCall
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.values import SseCustomerKey

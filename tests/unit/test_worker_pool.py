@@ -7,16 +7,16 @@ from typing import Any, cast
 
 import pytest
 
+from ocihaul import threads
 from ocihaul.errors import NetworkError, ObjectChangedError
 from ocihaul.events import ignore
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.values import ObjectSummary
-from ocihaul.transfer import workers
+from ocihaul.threads import WorkerPool
 from ocihaul.transfer.download.context import DownloadContext
 from ocihaul.transfer.download.request import DownloadRequest
 from ocihaul.transfer.download.to_stream import StreamDownload
 from ocihaul.transfer.plan import MIB
-from ocihaul.transfer.workers import WorkerPool
 
 
 def test_whoever_is_interrupted_leaves_no_thread_that_goes_on(
@@ -33,7 +33,7 @@ def test_whoever_is_interrupted_leaves_no_thread_that_goes_on(
         begun.wait(10)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(workers, "all_ended", interrupted)
+    monkeypatch.setattr(threads, "all_ended", interrupted)
     numbers = itertools.count()
 
     def supply() -> int:
