@@ -2,11 +2,11 @@
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self, Unpack
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, Unpack
 
 from ocihaul.config import Flags, Settings, resolve
 from ocihaul.errors import ObjectExistsError
@@ -707,3 +707,52 @@ class Client:
 
         with self._resources.call(cancel, listener) as call, Journal(state_directory()) as journal:
             abort(upload, journal, call.storage, call.listener)
+
+
+def find_incomplete_uploads_here() -> "list[IncompleteUpload]":
+    """The uploads of the journal that were not finished, the oldest first; nothing is asked.
+
+    Raises JournalError. `Client.find_incomplete_uploads` has the service's, too.
+    """
+    from ocihaul.transfer.journal.journal import Journal, state_directory  # noqa: PLC0415
+    from ocihaul.transfer.upload.incomplete import list_in_journal  # noqa: PLC0415
+
+    with Journal(state_directory()) as journal:
+        return list_in_journal(journal)
+
+
+def forget_incomplete_upload(upload: "IncompleteUpload", *, listener: Listener = ignore) -> None:
+    """Drop one from the journal alone; `listener` hears of a pre-authenticated request it has.
+
+    Raises JournalError, and TransferInProgressError when a process on this machine is at it.
+    """
+    from ocihaul.transfer.journal.journal import Journal, state_directory  # noqa: PLC0415
+    from ocihaul.transfer.upload.incomplete import forget  # noqa: PLC0415
+
+    with Journal(state_directory()) as journal:
+        forget(upload, journal, listener)
+
+
+def client_for(options: Any, listener: Listener | None) -> tuple[Client, Any]:
+    """A client by those of the options of a call that are about it, and the rest of them."""
+    from ocihaul.options import ProfileOptions  # noqa: PLC0415
+
+    about = {name: options[name] for name in options if name in ProfileOptions.__annotations__}
+    rest = {name: options[name] for name in options if name not in about}
+    return Client.from_profile(**about, listener=listener or ignore), rest
+
+
+def verify_file(
+    receipt: str | Path,
+    file: str | Path | None,
+    options: Mapping[str, object],
+    cancel: threading.Event | None,
+) -> "Verification":
+    """Compare a file with a receipt; neither a profile nor a service is needed, so the options
+    are only checked.
+    """
+    from ocihaul.options import ProfileOptions, checked  # noqa: PLC0415
+    from ocihaul.transfer.receipt_check import verify_here  # noqa: PLC0415
+
+    checked(options, ProfileOptions)
+    return verify_here(Path(receipt), file, stop=cancel or threading.Event())

@@ -192,7 +192,7 @@ def supply_of(tasks: Iterable[T]) -> Callable[[], T | None]:
     return next_task
 
 
-class Turns(Protocol):
+class Gate(Protocol):
     """How many workers may be at work, from moment to moment."""
 
     def wait_turn(self, worker: int, over: Callable[[], bool]) -> bool:
@@ -218,7 +218,7 @@ class WorkerPool(Generic[T]):
         parallel: int,
         stop: threading.Event,
         abandoned: threading.Event,
-        concurrency: Turns | None = None,
+        concurrency: Gate | None = None,
         resumable: bool = True,
     ) -> None:
         self._next_task = next_task

@@ -14,7 +14,7 @@ from ocihaul.events import Event, Notice, PartFinished
 from ocihaul.storage.values import SseCustomerKey
 from ocihaul.transfer.journal.journal import Journal
 from ocihaul.transfer.monitor import TransferMonitor, TransferStats
-from ocihaul.transfer.upload import finalize
+from ocihaul.transfer.upload import state
 from ocihaul.transfer.upload.request import IfExists, UploadResult
 from ocihaul.transfer.upload.upload import upload
 from tests.functional.test_resume import interrupted_after, notices
@@ -232,7 +232,7 @@ def test_a_run_killed_after_its_commit_leaves_a_receipt_that_the_next_one_writes
             if moment == "before the journal":
                 dying.setattr(Journal, "finish", die)
             else:
-                dying.setattr(finalize, "write_receipt", die)
+                dying.setattr(state, "write_receipt", die)
             with pytest.raises(Killed):
                 put(w, source, receipt=receipt)
         before = bytes_sent(w)
@@ -254,7 +254,7 @@ def test_an_owed_receipt_is_not_given_for_another_file_or_object(
     with world(tmp_path) as w:
         source, receipt = w.file(3 * PART), tmp_path / "r.json"
         with monkeypatch.context() as dying:
-            dying.setattr(finalize, "write_receipt", die)
+            dying.setattr(state, "write_receipt", die)
             with pytest.raises(Killed):
                 put(w, source, receipt=receipt)
         first = w.oci.object_info("backups", source.name).etag
@@ -341,7 +341,7 @@ def test_with_no_journal_at_all_the_lost_receipt_is_said_to_be_lost(
     def fail(path: Path, _: str) -> None:
         raise ReceiptError(f"the receipt {path} cannot be written: No space left on device")
 
-    monkeypatch.setattr(finalize, "write_receipt", fail)
+    monkeypatch.setattr(state, "write_receipt", fail)
     with world(tmp_path) as w, pytest.raises(ReceiptError, match="not kept in the journal") as lost:
         w.upload(w.file(10), receipt=tmp_path / "r.json")
     result = lost.value.result

@@ -127,10 +127,10 @@ def verify(context: click.Context, /, receipt: str, **options: Any) -> None:
 
 
 def _verify(invocation: Invocation, path: Path) -> int:
+    from ocihaul import verify as compare
     from ocihaul.cli.client import reporting_on
     from ocihaul.cli.signals import stopping
     from ocihaul.errors import UsageError
-    from ocihaul.functions import verify as compare
 
     options = invocation.options
     if options["no_file"] and (options["no_object"] or options["file"]):
@@ -188,9 +188,9 @@ def _object_document(stored: "ObjectVerdict | None") -> dict[str, Any] | None:
 
 
 def _file(receipt: Path, path: Path, stop: threading.Event) -> dict[str, Any] | None:
+    from ocihaul import verify as compare
     from ocihaul.config.ini import path_exists
     from ocihaul.errors import SourceError
-    from ocihaul.functions import verify as compare
 
     try:
         if not path_exists(path):

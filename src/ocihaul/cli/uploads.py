@@ -147,7 +147,7 @@ def abort(context: click.Context, /, which: str, **options: Any) -> None:
 @global_options(hidden=True)
 def forget(which: str) -> None:
     """Drop one from the journal alone: what the service has is left as it is."""
-    from ocihaul.functions import find_incomplete_uploads_here, forget_incomplete_upload
+    from ocihaul.client import find_incomplete_uploads_here, forget_incomplete_upload
 
     chosen = _chosen(find_incomplete_uploads_here(), which)
     forget_incomplete_upload(chosen, listener=_told_on(sys.stderr))
@@ -188,7 +188,7 @@ uploads.add_command(rule)
 
 def _list(invocation: Invocation) -> None:
     if invocation.options["local"]:
-        from ocihaul.functions import find_incomplete_uploads_here
+        from ocihaul.client import find_incomplete_uploads_here
 
         _show(invocation, find_incomplete_uploads_here())
         return

@@ -19,7 +19,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -50,6 +50,7 @@ Send = Callable[[Origin, Request, float], Answer]
 STOP_GRACE = 1.5
 
 
+@dataclass(slots=True)
 class DelayedStop:
     """A stop that a renewal obeys `STOP_GRACE` seconds after everything else.
 
@@ -57,29 +58,26 @@ class DelayedStop:
     the way: hanging up at once would leave a dead session on disk.
     """
 
-    def __init__(
-        self, stop: threading.Event, *, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._stop = stop
-        self._monotonic = monotonic
-        self._seen_at: float | None = None
+    stop: threading.Event
+    monotonic: Callable[[], float] = time.monotonic
+    _seen_at: float | None = field(default=None, init=False)
 
     def is_set(self) -> bool:
         """Return whether the grace is over, counted from the first call that finds `stop` set."""
-        if not self._stop.is_set():
+        if not self.stop.is_set():
             return False
         if self._seen_at is None:
-            self._seen_at = self._monotonic()
-        return self._monotonic() - self._seen_at >= STOP_GRACE
+            self._seen_at = self.monotonic()
+        return self.monotonic() - self._seen_at >= STOP_GRACE
 
 
+@dataclass(frozen=True, slots=True)
 class AuthService:
-    """Signed calls to one auth service; `endpoint` is its base URL."""
+    """Signed calls to one auth service."""
 
-    def __init__(self, endpoint: str, send: Send, clock: ServerClock) -> None:
-        self.origin = Origin.parse(endpoint)
-        self.clock = clock
-        self._send = send
+    origin: Origin
+    send: Send
+    clock: ServerClock
 
     def ask(
         self, credential: Credential, target: str, document: Mapping[str, str], timeout: float
@@ -113,21 +111,21 @@ class AuthService:
             json_body=body,
         )
         headers["accept"] = "application/json"
-        return self._send(self.origin, Request("POST", target, headers, body), timeout)
+        return self.send(self.origin, Request("POST", target, headers, body), timeout)
 
 
+@dataclass(frozen=True, slots=True)
 class RefreshProvider:
-    """Refreshes a session at one auth service; `auth_endpoint` is its base URL."""
+    """Refreshes a session at one auth service."""
 
-    def __init__(self, auth_endpoint: str, send: Send, clock: ServerClock) -> None:
-        self._service = AuthService(auth_endpoint, send, clock)
+    service: AuthService
 
     def __call__(self, credential: Credential, timeout: float) -> Outcome:
         """Ask once."""
         if credential.token is None:
             return Refused("this credential has no session token")
         document = {"currentToken": credential.token.raw}
-        service = self._service
+        service = self.service
         answer = service.ask(credential, "/v1/authentication/refresh", document, timeout)
         if isinstance(answer, Failed):
             return answer

@@ -33,7 +33,6 @@ from ocihaul.session.providers import (
     AuthService,
     DelayedStop,
     RefreshProvider,
-    Send,
 )
 from ocihaul.session.renewer import BackgroundRenewal, Renewer, TokenWaiter
 from ocihaul.session.state import SessionState, SessionStatus
@@ -357,8 +356,12 @@ def open_api_key_provider(
             f"profile {settings.profile!r}: {_NO_AUTH_ENDPOINT}",
             hint="Give `region` or `auth_endpoint`.",
         )
-    send = _sender(dialer or dialer_for(settings), stop or threading.Event())
-    service = AuthService(settings.auth_endpoint, send, clock or ServerClock())
+    service = _auth_service(
+        settings.auth_endpoint,
+        dialer or dialer_for(settings),
+        clock or ServerClock(),
+        stop or threading.Event(),
+    )
     return ApiKeyProvider(service, signer or open_api_key(settings), minutes)
 
 
@@ -368,16 +371,18 @@ def refresh_for(
     """Return the *refresh* provider at the auth service of the settings."""
     if settings.auth_endpoint is None:
         return _no_auth_endpoint
-    return RefreshProvider(settings.auth_endpoint, _sender(dialer, stop), clock)
+    return RefreshProvider(_auth_service(settings.auth_endpoint, dialer, clock, stop))
 
 
-def _sender(dialer: Dialer, stop: threading.Event) -> Send:
+def _auth_service(
+    endpoint: str, dialer: Dialer, clock: ServerClock, stop: threading.Event
+) -> AuthService:
     delayed = DelayedStop(stop)
 
     def send(origin: Origin, request: Request, timeout: float) -> Answer:
         return exchange_once(dialer, origin, request, timeout=timeout, stop=delayed)
 
-    return send
+    return AuthService(Origin.parse(endpoint), send, clock)
 
 
 _NO_AUTH_ENDPOINT = "no region is known, so the auth service's address is not either"

@@ -12,7 +12,7 @@ from ocihaul.errors import ServiceError
 from ocihaul.http.client import HttpClient, ServiceCall
 from ocihaul.session.credential import ApiKey, Credential, SessionToken
 from ocihaul.session.policy import Failed, Renewed
-from ocihaul.session.providers import RefreshProvider
+from ocihaul.session.providers import AuthService, RefreshProvider
 from ocihaul.threads import StopSign
 from ocihaul.transport.dialer import Dialer
 from ocihaul.transport.message import Answer, Request
@@ -102,7 +102,7 @@ def test_a_refresh_whose_date_another_thread_has_mended_is_not_refused() -> None
     service = AheadByAnHour(ServerClock(wall=Hand(), monotonic=Hand()))
     token = SessionToken.parse(make_token(rsa_key(), exp=NOW + HOUR + 60))
     refresh = RefreshProvider(
-        str(ORIGIN), lambda _, request, __: service.exchange(request), service.clock
+        AuthService(ORIGIN, lambda _, request, __: service.exchange(request), service.clock)
     )
     outcome = refresh(Credential.of_token(rsa_key(), token, 1), 1.0)
     assert isinstance(outcome, Renewed)
@@ -129,7 +129,7 @@ def test_the_page_of_a_proxy_does_not_move_the_clock() -> None:
 def test_the_page_of_a_proxy_before_the_auth_service_does_not_move_the_clock() -> None:
     service = Page(ServerClock(wall=Hand(), monotonic=Hand()))
     refresh = RefreshProvider(
-        str(ORIGIN), lambda _, request, __: service.exchange(request), service.clock
+        AuthService(ORIGIN, lambda _, request, __: service.exchange(request), service.clock)
     )
     token = SessionToken.parse(make_token(rsa_key()))
     assert isinstance(refresh(Credential.of_token(rsa_key(), token, 1), 1.0), Failed)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import ocihaul
+from ocihaul.client import find_incomplete_uploads_here, forget_incomplete_upload
 from ocihaul.emulator import Fault
 from ocihaul.errors import (
     ObjectExistsError,
@@ -20,7 +21,6 @@ from ocihaul.errors import (
     UsageError,
 )
 from ocihaul.events import Event, Notice, PartFinished, SessionPaused, TokenChanged, UploadFinished
-from ocihaul.functions import find_incomplete_uploads_here, forget_incomplete_upload
 from tests.support import Recorder
 from tests.world import MIB, World
 

@@ -59,7 +59,7 @@ class Script:
 
 def ask(script: Script, *, minutes: int | None = 60) -> Outcome:
     clock = ServerClock(wall=Hand(), monotonic=Hand())
-    service = AuthService("http://auth.example", script, clock)
+    service = AuthService(Origin.parse("http://auth.example"), script, clock)
     return ApiKeyProvider(service, SIGNER, minutes)(MINE, 5.0)
 
 
@@ -137,7 +137,9 @@ def test_a_service_that_gives_the_same_token_again_is_not_asked_without_a_pause(
     clock = ServerClock(wall=hand, monotonic=hand)
     same = Answer(200, {}, granted().body, 0)
     script = Script([same] * 100)
-    provider = ApiKeyProvider(AuthService("http://auth.example", script, clock), SIGNER)
+    provider = ApiKeyProvider(
+        AuthService(Origin.parse("http://auth.example"), script, clock), SIGNER
+    )
     session = Session(
         CredentialStore(tmp_path / "token", tmp_path / "key.pem"),
         {"mint": provider},

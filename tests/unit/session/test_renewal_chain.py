@@ -325,9 +325,9 @@ def auth_that(did: Answer | str, ports: dict[str, int]) -> Send:
 def real_provider(name: str, did: Answer | str, ports: dict[str, int]) -> Provider:
     clock, send = ServerClock(wall=Hand(HALF), monotonic=Hand()), auth_that(did, ports)
     if name == REFRESH:
-        return RefreshProvider("http://auth.example", send, clock)
+        return RefreshProvider(AuthService(Origin.parse("http://auth.example"), send, clock))
     signer = ApiKey(rsa_key(1), tenancy="t", user="u", fingerprint="f")
-    return ApiKeyProvider(AuthService("http://auth.example", send, clock), signer)
+    return ApiKeyProvider(AuthService(Origin.parse("http://auth.example"), send, clock), signer)
 
 
 def ask(provider: Provider) -> Outcome:

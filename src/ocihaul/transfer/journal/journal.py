@@ -22,17 +22,21 @@ from platformdirs import user_state_path
 from ocihaul.errors import JournalError
 from ocihaul.events import Listener, Notice
 from ocihaul.transfer.checksum import SentPart
-from ocihaul.transfer.journal.database import THIS_TARGET, Database, cell, give_back, used_bytes
-from ocihaul.transfer.journal.values import (
+from ocihaul.transfer.journal.database import (
     ENTRY_COLUMNS,
+    THIS_TARGET,
+    Database,
     Entry,
     Intention,
     KeptReceipt,
     Target,
+    cell,
+    give_back,
     part_row,
     read_entry,
     read_parts,
     read_receipt_row,
+    used_bytes,
 )
 from ocihaul.transfer.locks import claimed, is_held
 from ocihaul.transfer.monitor import Counts

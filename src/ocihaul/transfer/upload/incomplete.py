@@ -26,9 +26,8 @@ from ocihaul.redaction import hold_access_uri
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.names import epoch, is_url_path
 from ocihaul.storage.values import UploadSummary
-from ocihaul.transfer.journal.database import narrow
+from ocihaul.transfer.journal.database import Intention, narrow
 from ocihaul.transfer.journal.journal import Entry, Journal, Target
-from ocihaul.transfer.journal.values import Intention
 from ocihaul.transfer.upload.request import UploadRequest
 
 #: How long a PAR is valid at least, seconds.

@@ -29,7 +29,7 @@ from ocihaul.storage.values import ObjectSummary
 from ocihaul.threads import supply_of
 from ocihaul.transfer import checksum
 from ocihaul.transfer.checksum import CRC32C, DECLARABLE, MD5, SentPart, check_whole
-from ocihaul.transfer.journal.values import Entry, Intention
+from ocihaul.transfer.journal.database import Entry, Intention
 from ocihaul.transfer.plan import Plan
 from ocihaul.transfer.source import FileSource, Piece, digest_ranges
 from ocihaul.transfer.upload.context import PartExecutor, RemoteUpload, UploadContext

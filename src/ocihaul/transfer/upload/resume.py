@@ -24,7 +24,7 @@ from ocihaul.storage.calls import is_unknown_upload
 from ocihaul.storage.client import StorageClient
 from ocihaul.storage.values import PartSummary, UploadSummary
 from ocihaul.transfer.checksum import CRC32C, MD5, SentPart, encoded
-from ocihaul.transfer.journal.values import STREAM, Entry, Intention
+from ocihaul.transfer.journal.database import STREAM, Entry, Intention
 from ocihaul.transfer.plan import MB, MIB, Plan, ServiceLimits, size_text
 from ocihaul.transfer.source import FileSource, Identity, digest_ranges
 from ocihaul.transfer.upload.context import UploadContext

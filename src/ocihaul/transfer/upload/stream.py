@@ -18,12 +18,11 @@ from ocihaul.errors import (
 from ocihaul.events import MultipartUploadCreated, Notice, UploadPlanned
 from ocihaul.storage.calls import Headers
 from ocihaul.transfer.checksum import SentPart
-from ocihaul.transfer.journal.values import STREAM
+from ocihaul.transfer.journal.database import STREAM
 from ocihaul.transfer.plan import StreamPlan, plan_stream
 from ocihaul.transfer.receipt import check_place
 from ocihaul.transfer.source import Piece
 from ocihaul.transfer.upload.context import RemoteObject, UploadContext, UploadParameters
-from ocihaul.transfer.upload.finalize import SourceInfo, finalize
 from ocihaul.transfer.upload.incomplete import head_call
 from ocihaul.transfer.upload.multipart import create_recorded, multipart_session
 from ocihaul.transfer.upload.part_uploader import PartUploader
@@ -41,7 +40,7 @@ from ocihaul.transfer.upload.resume import (
     is_orphaned_stream,
 )
 from ocihaul.transfer.upload.single_put import put_single
-from ocihaul.transfer.upload.state import UploadState, exclusive
+from ocihaul.transfer.upload.state import SourceInfo, UploadState, exclusive, finalize
 from ocihaul.transfer.upload.stream_reader import (
     Spool,
     StreamChecks,

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from ocihaul.errors import SourceError
 from ocihaul.events import Listener, Notice, UploadFinished, UploadPlanned, audience, ignore
 from ocihaul.storage.client import StorageClient
+from ocihaul.transfer.journal.database import Entry
 from ocihaul.transfer.journal.journal import Journal
-from ocihaul.transfer.journal.values import Entry
 from ocihaul.transfer.monitor import TransferMonitor
 from ocihaul.transfer.plan import Plan, plan_upload
 from ocihaul.transfer.receipt import check_place
@@ -19,7 +19,6 @@ from ocihaul.transfer.upload.context import (
     UploadParameters,
     verify_expected_checksums,
 )
-from ocihaul.transfer.upload.finalize import SourceInfo, already_finished, finalize
 from ocihaul.transfer.upload.incomplete import IncompleteUploadIndex
 from ocihaul.transfer.upload.multipart import MultipartUpload, multipart_session
 from ocihaul.transfer.upload.request import (
@@ -30,7 +29,13 @@ from ocihaul.transfer.upload.request import (
 )
 from ocihaul.transfer.upload.resume import find_resumable, import_upload
 from ocihaul.transfer.upload.single_put import put_single
-from ocihaul.transfer.upload.state import UploadState, exclusive
+from ocihaul.transfer.upload.state import (
+    SourceInfo,
+    UploadState,
+    already_finished,
+    exclusive,
+    finalize,
+)
 from ocihaul.transfer.upload.stream import upload_stream
 
 
