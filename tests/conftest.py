@@ -23,3 +23,15 @@ def short_path() -> Iterator[Path]:
     """A directory for sockets, whose paths have to be short."""
     with tempfile.TemporaryDirectory(dir="/tmp") as name:  # TMPDIR may be long
         yield Path(name)
+
+
+@pytest.fixture(autouse=True)
+def handlers_as_before() -> Iterator[None]:
+    """A handler that a test leaves behind would swallow the signals of the tests after it."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    left = [number.name for number in numbers if signal.getsignal(number) is not before[number]]
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    assert not left, f"{left} have other handlers than before"

@@ -1,13 +1,14 @@
 """The emulator as a program: prints where it is and what to paste, runs until interrupted."""
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import math
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -157,26 +158,37 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    log_file: TextIO | None = None
-    if options.log_file is not None:
-        log_file = options.log_file.open("a", encoding="utf-8", buffering=1)
+    with contextlib.ExitStack() as stack:
+        stop = stack.enter_context(_stopped_by_signals())
+        log_file: TextIO | None = None
+        if options.log_file is not None:
+            opened = options.log_file.open("a", encoding="utf-8", buffering=1)
+            log_file = stack.enter_context(opened)
 
-    def write(entry: LogEntry) -> None:
-        if log_file is not None:
-            log_file.write(as_json(entry) + "\n")
+        def write(entry: LogEntry) -> None:
+            if log_file is not None:
+                log_file.write(as_json(entry) + "\n")
 
-    try:
-        with Emulator(settings, on_request=write, keep_log=False) as emulator:
-            config = _profile(emulator, options)
-            _announce(emulator, options, config)
-            stop.wait()
-    finally:
-        if log_file is not None:
-            log_file.close()
+        emulator = stack.enter_context(Emulator(settings, on_request=write, keep_log=False))
+        config = _profile(emulator, options)
+        _announce(emulator, options, config)
+        stop.wait()
     return 0
+
+
+@contextlib.contextmanager
+def _stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set; afterwards they do what they did before."""
+    stop = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: stop.set())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _profile(emulator: Emulator, options: argparse.Namespace) -> Path | None:
