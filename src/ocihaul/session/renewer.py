@@ -5,6 +5,7 @@ it. `BackgroundRenewal` does it when it is due. `TokenWaiter` waits until the to
 a renewal, for a login, or for the time limit. What follows an outcome is decided in `policy`.
 """
 
+import codecs
 import contextlib
 import threading
 import time
@@ -29,7 +30,7 @@ from ocihaul.session.policy import (
     run_chain,
 )
 from ocihaul.session.state import LOOK_EVERY, SessionState, TokenState
-from ocihaul.session.store import StoreBusy
+from ocihaul.session.store import StoreBusy, load_locks
 from ocihaul.threads import StopSign, start_as_many
 
 #: How long one renewal waits for the lock, seconds.
@@ -171,9 +172,13 @@ class BackgroundRenewal:
             self._thread.join(timeout=max(deadline - time.monotonic(), 0.0))
 
     def _run(self) -> None:
+        began = False
         while not self._state.stopped:
             nap = LOOK_EVERY
             try:
+                if began:
+                    _load()
+                began = True
                 self._run_once()
                 nap = self._nap(self._state.current)
             except Exception as error:  # noqa: BLE001  one bad round must not end the renewal
@@ -195,6 +200,15 @@ class BackgroundRenewal:
         now = self._state.clock.now()
         due = policy.due_at(state.token, state.history) - now
         return min(max(due, policy.retry_in(now, state.history), 0.02), LOOK_EVERY)
+
+
+def _load() -> None:
+    """Load what a renewal needs and a start does not.
+
+    That is soon after the start: an installation may be replaced while a transfer runs.
+    """
+    codecs.lookup("idna")  # for names of hosts
+    load_locks()
 
 
 #: How long a session that seems expired is watched for another process's renewal, seconds.

@@ -1,0 +1,46 @@
+"""A package is replaced, or its disk goes, while a session is kept: the next renewal works."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.world import world
+
+_SCRIPT = """
+import builtins, sys, time
+import ocihaul
+
+session = ocihaul.Session.from_profile().__enter__()
+assert "filelock" not in sys.modules, "a start does without"
+until = time.monotonic() + 60
+while "filelock" not in sys.modules and time.monotonic() < until:
+    time.sleep(0.05)
+import filelock  # waits until all of it is there
+
+# From here on nothing can be loaded any more.
+imported = builtins.__import__
+refused = []
+
+def refusing(name, globals=None, locals=None, fromlist=(), level=0):
+    if level == 0 and name.partition(".")[0] not in ("ocihaul",) and name not in sys.modules:
+        refused.append(name)
+        raise ImportError(name)
+    return imported(name, globals, locals, fromlist, level)
+
+builtins.__import__ = refusing
+generation = session.status().generation
+while session.status().generation == generation and time.monotonic() < until:
+    time.sleep(0.05)
+builtins.__import__ = imported
+print(session.status().generation - generation, refused)
+session.close()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="flock")
+def test_a_session_is_renewed_although_nothing_can_be_loaded_any_more(tmp_path: Path) -> None:
+    with world(tmp_path, token_ttl=8.0) as w:
+        ran = w.finish(w.start_python("-c", _SCRIPT))
+        assert ran.out.strip() == "1 []", ran
+        assert w.refreshes() == 1
