@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import random
 import threading
 import time
@@ -381,8 +382,7 @@ class HttpClient:
             ),
             "accept": "application/json",
             "user-agent": f"ocihaul/{__version__}",
-            # Names that need not be secret; the generator is seeded anew in each process.
-            "opc-request-id": f"{random.getrandbits(128):032X}",
+            "opc-request-id": os.urandom(16).hex().upper(),
             "opc-client-retries": "true",
         }
         if self._request_id is not None:
