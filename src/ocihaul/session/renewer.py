@@ -30,7 +30,7 @@ from ocihaul.session.policy import (
     run_chain,
 )
 from ocihaul.session.state import LOOK_EVERY, SessionState, TokenState
-from ocihaul.session.store import StoreBusy, load_locks
+from ocihaul.session.store import StoreBusy
 from ocihaul.threads import StopSign, start_as_many
 
 #: How long one renewal waits for the lock, seconds.
@@ -172,13 +172,9 @@ class BackgroundRenewal:
             self._thread.join(timeout=max(deadline - time.monotonic(), 0.0))
 
     def _run(self) -> None:
-        began = False
         while not self._state.stopped:
             nap = LOOK_EVERY
             try:
-                if began:
-                    _load()
-                began = True
                 self._run_once()
                 nap = self._nap(self._state.current)
             except Exception as error:  # noqa: BLE001  one bad round must not end the renewal
@@ -188,6 +184,8 @@ class BackgroundRenewal:
             self._state.wait(nap)
 
     def _run_once(self) -> None:
+        # A connection loads it at the latest: but an installation may be replaced meanwhile.
+        codecs.lookup("idna")
         self._state.reload_if_changed()
         state = self._state.current
         if self._state.decide(state) in {Decision.RENEW_SOON, Decision.RENEW_NOW}:
@@ -200,15 +198,6 @@ class BackgroundRenewal:
         now = self._state.clock.now()
         due = policy.due_at(state.token, state.history) - now
         return min(max(due, policy.retry_in(now, state.history), 0.02), LOOK_EVERY)
-
-
-def _load() -> None:
-    """Load what a renewal needs and a start does not.
-
-    That is soon after the start: an installation may be replaced while a transfer runs.
-    """
-    codecs.lookup("idna")  # for names of hosts
-    load_locks()
 
 
 #: How long a session that seems expired is watched for another process's renewal, seconds.

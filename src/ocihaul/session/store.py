@@ -33,6 +33,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_pem_public_key,
 )
+from filelock import FileLock, Timeout
 
 from ocihaul.config.sources import login_command
 from ocihaul.errors import CredentialError
@@ -193,11 +194,6 @@ class TokenAndKey:
     key: RSAPrivateKey = field(repr=False)
 
 
-def load_locks() -> None:
-    """Load what `CredentialStore.lock` needs. A start does without: it takes a fifteenth of one."""
-    import filelock  # noqa: F401, PLC0415
-
-
 class StoreBusy(Exception):
     """Another process has held the lock for longer than the timeout."""
 
@@ -306,8 +302,6 @@ class CredentialStore:
         Raises StoreBusy after `timeout` seconds, or soon after `stopped` has become true; OSError
         where there can be no lock.
         """
-        from filelock import FileLock, Timeout  # noqa: PLC0415  see `load_locks`
-
         path = self.lock_file()
         make_for_owner(path, self.token_file)
         check_locks(path)

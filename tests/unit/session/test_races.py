@@ -264,9 +264,8 @@ import os, sys
 from pathlib import Path
 from ocihaul.session.lockfile import lock_file_for
 from ocihaul.session.lockfile import find_keepers
-from ocihaul.session.store import CredentialStore, StoreBusy, load_locks
+from ocihaul.session.store import CredentialStore, StoreBusy
 
-load_locks()
 os.setgroups([])
 os.setgid(int(sys.argv[2]))
 os.setuid(int(sys.argv[2]))
