@@ -275,10 +275,6 @@ def estimate(
 MEASURED = 20.0
 
 
-#: What the estimator listens to; all else passes without its lock.
-_HEARD = (TokenChanged, ClockCorrected, UploadPlanned, DownloadPlanned, BytesSent, BytesReceived)
-
-
 class LifetimeEstimator:
     """A listener that says forecasts through `say`; `mints` names the profile that can mint."""
 
@@ -306,21 +302,24 @@ class LifetimeEstimator:
 
     def __call__(self, event: Event) -> None:
         """Take one event, from any thread."""
-        if not isinstance(event, _HEARD):
-            return
         text = None
-        with self._lock:
-            if isinstance(event, TokenChanged):
+        if isinstance(event, (BytesSent, BytesReceived)):
+            if not self._measures:
+                return  # without the lock: there is one for each block
+            with self._lock:
+                text = self._measured(event)
+        elif isinstance(event, TokenChanged):
+            with self._lock:
                 self._outlook = SessionLifetime(
                     event.expires_at, event.session_ends_at, self._mints
                 )
-            elif isinstance(event, ClockCorrected):
+        elif isinstance(event, ClockCorrected):
+            with self._lock:
                 self._offset = event.offset
-            elif isinstance(event, (UploadPlanned, DownloadPlanned)):
+        elif isinstance(event, (UploadPlanned, DownloadPlanned)):
+            with self._lock:
                 self._size, self._measures = event.size, True
                 text = self._text(self._size, self._rate)
-            elif self._measures and isinstance(event, (BytesSent, BytesReceived)):
-                text = self._measured(event)
         if text is not None:
             self._say(Notice(text, routine=True))
 
@@ -341,6 +340,8 @@ class LifetimeEstimator:
         raise SessionError(f"the session will not last for this: {told.text}", hint=cure)
 
     def _measured(self, event: BytesSent | BytesReceived) -> str | None:
+        if not self._measures:
+            return None
         now = self._monotonic()
         if self._began is None:  # what was read for a checksum before is not the line's time
             self._began = now

@@ -201,6 +201,10 @@ class RunCounter:
         """Count one event, from any thread."""
         if isinstance(event, AttemptFinished) and event.status != 401:
             return  # there is one for each file: without the lock
+        if isinstance(event, (BytesSent, BytesReceived)):  # for each block: not long under it
+            with self._lock:
+                self.moved += event.count
+            return
         with self._lock:
             match event:
                 case TokenChanged(source=source) if source != "start":
@@ -211,8 +215,6 @@ class RunCounter:
                     self.retries += 1
                 case PartResent():
                     self.resent_bytes += event.wasted
-                case BytesSent() | BytesReceived():
-                    self.moved += event.count
                 case FileFinished():
                     self.files += 1
                     self.file_bytes += event.size
