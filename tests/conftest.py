@@ -33,5 +33,5 @@ def handlers_as_before() -> Iterator[None]:
     yield
     left = [number.name for number in numbers if signal.getsignal(number) is not before[number]]
     for number, handler in before.items():
-        signal.signal(number, handler)
+        signal.signal(number, handler or signal.SIG_DFL)
     assert not left, f"{left} have other handlers than before"

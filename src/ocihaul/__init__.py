@@ -213,12 +213,12 @@ def verify(
 
     Without `stored` neither a profile nor a service is needed.
     """
+    from ocihaul.client import client_for, verify_file
+    from ocihaul.options import ProfileOptions, checked
+
+    checked(options, ProfileOptions)
     if not stored:
-        from ocihaul.client import verify_file
-
-        return verify_file(receipt, file, options, cancel)
-    from ocihaul.client import client_for
-
+        return verify_file(receipt, file, cancel)
     client, _ = client_for(options, listener)
     with client:
         return client.verify(

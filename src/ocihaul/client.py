@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -501,8 +501,9 @@ class Client:
 
         An empty namespace is the client's own. With `hooks` the caller has a say in what is
         replaced and deleted, and can read all results. `adaptive`: the line and the service say
-        how many go at a time (True), of small files alone from 10 to 32 (None), or no more than
-        the request's number (False).
+        how many go at a time (True), of small files from 10 to 32 (None), or the request's number
+        does (False). Fewer go where the service asks for that or, of small files, the processor is
+        full.
         """
         from ocihaul.directories.run import NO_HOOKS, in_namespace, run  # noqa: PLC0415
         from ocihaul.transfer.monitor import for_directory  # noqa: PLC0415
@@ -743,16 +744,9 @@ def client_for(options: Any, listener: Listener | None) -> tuple[Client, Any]:
 
 
 def verify_file(
-    receipt: str | Path,
-    file: str | Path | None,
-    options: Mapping[str, object],
-    cancel: threading.Event | None,
+    receipt: str | Path, file: str | Path | None, cancel: threading.Event | None
 ) -> "Verification":
-    """Compare a file with a receipt; neither a profile nor a service is needed, so the options
-    are only checked.
-    """
-    from ocihaul.options import ProfileOptions, checked  # noqa: PLC0415
+    """Compare a file with a receipt; neither a profile nor a service is needed."""
     from ocihaul.transfer.receipt_check import verify_here  # noqa: PLC0415
 
-    checked(options, ProfileOptions)
     return verify_here(Path(receipt), file, stop=cancel or threading.Event())

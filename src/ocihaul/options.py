@@ -100,10 +100,10 @@ class DirectoryOptions(TypedDict, total=False):
     patterns for paths, of which "*" matches "/" too. `checksum` (False) compares the content of
     everything that has the same size, whatever its time. `delete` (False) deletes what the source
     does not have, and nothing where the source is empty. `dry_run` (False) only counts. `parallel`
-    (10) files or parts go at a time, or fewer where the service asks for that or the processor is
-    full; with `adaptive` (False) at most so many. `follow_links` (True) follows symbolic links.
-    `shard` (None: all names) is "I/N", counted from 0, or "auto" in an indexed Kubernetes Job or a
-    Slurm array: only the names of that shard are done.
+    (10) files or parts go at a time, or fewer where the service asks for that or, of small files,
+    the processor is full; with `adaptive` (False) at most so many. `follow_links` (True) follows
+    symbolic links. `shard` (None: all names) is "I/N", counted from 0, or "auto" in an indexed
+    Kubernetes Job or a Slurm array: only the names of that shard are done.
     """
 
     mode: SyncMode

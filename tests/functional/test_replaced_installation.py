@@ -22,7 +22,7 @@ imported = builtins.__import__
 refused = []
 
 def refusing(name, globals=None, locals=None, fromlist=(), level=0):
-    if level == 0 and name.partition(".")[0] not in ("ocihaul",) and name not in sys.modules:
+    if level == 0 and name not in sys.modules:
         refused.append(name)
         raise ImportError(name)
     return imported(name, globals, locals, fromlist, level)

@@ -76,7 +76,7 @@ class DirectoryContext:
 
     def crew(self, workers: int) -> Crew:
         """So many workers, or fewer with a pace, whose troubles are this run's."""
-        at_first = workers if self.pace is None else min(workers, self.pace.target)
+        at_first = workers if self.pace is None else min(workers, self.pace.first)
         self.trouble = FailurePolicy(max(at_first, 2), self.stop, self.interrupted)
         return Crew(workers, self.trouble, self.pace, small_only=self.small_only)
 

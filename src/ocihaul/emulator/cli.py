@@ -188,7 +188,7 @@ def _stopped_by_signals() -> Iterator[threading.Event]:
         yield stop
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 def _profile(emulator: Emulator, options: argparse.Namespace) -> Path | None:

@@ -2,9 +2,12 @@
 
 `AdaptiveConcurrency` finds the number by measuring. It begins with some and doubles while that
 pays: each step has to bring a tenth more bytes per second, or it is taken back. So a line that
-others use, too, is not crowded with connections that bring nothing. Where this process is busy all
-the time it is the processor that is full and not the line: then half as many are tried, and kept
-if they bring as much. A 429 or 503 halves the number, and for a while nothing is tried.
+others use, too, is not crowded with connections that bring nothing. A 429 or 503 halves the number,
+and for a while nothing is tried.
+
+Where nothing but small files moves and this process is busy all the time, it is the processor that
+is full and not the line: then half as many are tried, and kept if they bring as much. A part of a
+large file may last for many looks, so that none of them would tell what fewer bring.
 
 `TransferStats` counts, `TransferMonitor` is both for one transfer, and `TransferMeter` makes
 progress events of what moves: how much is done, the rate, and how long the rest takes.
@@ -44,8 +47,9 @@ MOST = 64
 #: The limit for small files where the caller has named no number: most of their time is a wait for
 #: the answer.
 MOST_SMALL = 32
-#: What a step up has to bring, and what a step down has to leave.
-_GAIN = 1.1
+#: What a step up has to bring: a tenth more, or of a small step half of its share.
+_GAIN, _SHARE = 1.1, 0.5
+#: What a step down has to leave.
 _LEFT = 0.95
 #: Processor seconds per second from which this process is busy: Python computes in one thread at a
 #: time, and many threads that could only take turns more often. With small files on loopback 15 use
@@ -56,6 +60,8 @@ _FEWEST = 4
 #: Windows to wait after a step that did not pay, and after the service asked for less.
 _REST = 10
 _REST_AFTER_THROTTLING = 20
+#: The same after a step down that did not pay: that one has cost something.
+_REST_AFTER_LESS = 60
 
 #: How long the rate is measured, seconds: long enough for the buffers on the way to even out.
 WINDOW = 3.0
@@ -78,12 +84,14 @@ class ConcurrencyTarget:
 
     While `target` is not `kept`, a step is being tried. `cautious`: the service has asked for
     less once, so steps are of one. `rest` counts windows in which nothing is tried. It never is
-    above `most`.
+    above `most`, and below `first` only where the service has asked for less, or while the
+    processor is full.
     """
 
     target: int = FIRST
     kept: int = FIRST
     most: int = MOST
+    first: int = FIRST
     rate: float = 0.0
     rest: int = 0
     cautious: bool = False
@@ -93,13 +101,15 @@ class ConcurrencyTarget:
         if throttled:
             fewer = max(1, self.target // 2)
             return ConcurrencyTarget(
-                fewer, fewer, self.most, rest=_REST_AFTER_THROTTLING, cautious=True
+                fewer, fewer, self.most, self.first, rest=_REST_AFTER_THROTTLING, cautious=True
             )
+        if not (busy or self.cautious) and min(self.target, self.kept) < self.first:
+            return ConcurrencyTarget(self.first, self.first, self.most, self.first)
         if self.rest:
             return replace(self, rate=rate, rest=self.rest - 1)
-        wanted = self.rate * (_GAIN if self.target > self.kept else _LEFT)
-        if self.target != self.kept and rate < wanted:
-            return replace(self, target=self.kept, rest=_REST)
+        step = self.target - self.kept
+        if step and rate < self.rate * self._wanted(step):
+            return replace(self, target=self.kept, rest=_REST if step > 0 else _REST_AFTER_LESS)
         # It paid, or this is the first window on this level.
         if busy:
             following = max(self.target // 2, min(self.target, _FEWEST))
@@ -107,13 +117,18 @@ class ConcurrencyTarget:
             following = min(self.most, self.target + (1 if self.cautious else self.target))
         return replace(self, kept=self.target, target=following, rate=rate)
 
+    def _wanted(self, step: int) -> float:
+        """How much this step has to bring, as a multiple of what there was before."""
+        return _LEFT if step < 0 else min(_GAIN, 1 + _SHARE * step / self.kept)
+
 
 class AdaptiveConcurrency:
     """A listener that measures, and a gate for workers 0, 1, 2, … Thread-safe.
 
     It hears the events of the transfer: bytes sent and received, and answers, some of which ask
     for less. It says `first` at first and never more than `most`, and measures for `window` seconds
-    at a time (None: WINDOW).
+    at a time (None: WINDOW). With a `processor`, which tells the seconds of it that this process
+    has used, fewer are at work where that is full.
     """
 
     def __init__(
@@ -123,18 +138,19 @@ class AdaptiveConcurrency:
         most: int = MOST,
         window: float | None = None,
         monotonic: Callable[[], float] = time.monotonic,
-        processor: Callable[[], float] = time.process_time,
+        processor: Callable[[], float] | None = None,
     ) -> None:
+        self.first = first
         self.most = most
         self._window = WINDOW if window is None else window
         self._monotonic = monotonic
-        self._processor = processor
+        self._processor = processor or (lambda: 0.0)
         self._changed = threading.Condition()  # guards all below
-        self._state = ConcurrencyTarget(first, first, most)
+        self._state = ConcurrencyTarget(first, first, most, first)
         self._began: float | None = None
         self._used = 0.0  # processor seconds when it began
         self._bytes = 0
-        self._throttled = False
+        self._throttled = self._in_parts = False
 
     @property
     def target(self) -> int:
@@ -144,7 +160,7 @@ class AdaptiveConcurrency:
     def __call__(self, event: Event) -> None:
         """Take one event, from any thread."""
         if isinstance(event, (BytesSent, BytesReceived)):
-            self._add(event.count)
+            self._add(event.count, in_parts=True)
         elif isinstance(event, AttemptFinished) and event.status is not None:
             good = event.status < 400
             self._add(_ANSWER if good else 0, throttled=event.status in _THROTTLED)
@@ -161,13 +177,14 @@ class AdaptiveConcurrency:
         with self._changed:
             self._changed.notify_all()
 
-    def _add(self, count: int, *, throttled: bool = False) -> None:
+    def _add(self, count: int, *, throttled: bool = False, in_parts: bool = False) -> None:
         now = self._monotonic()
         with self._changed:
             if self._began is None:
                 self._began, self._used = now, self._processor()
             self._bytes += count
             self._throttled = self._throttled or throttled
+            self._in_parts = self._in_parts or in_parts
             seconds = now - self._began
             if seconds < self._window:
                 return
@@ -177,21 +194,24 @@ class AdaptiveConcurrency:
                 self._state = self._state.after(
                     self._bytes / seconds,
                     throttled=self._throttled,
-                    busy=_ONE_AT_A_TIME and used - self._used >= _BUSY * seconds,
+                    busy=not self._in_parts and used - self._used >= _BUSY * seconds,
                 )
-            self._began, self._used, self._bytes, self._throttled = now, used, 0, False
+            self._began, self._used, self._bytes = now, used, 0
+            self._throttled = self._in_parts = False
             self._changed.notify_all()
 
 
 def for_directory(adaptive: bool | None, parallel: int) -> AdaptiveConcurrency:
     """What finds the number for a directory.
 
-    `adaptive` None: for its small files only, as the caller has named no number. False: the caller
-    has named `parallel`, and only what the service asks for and a full processor make it fewer.
+    `adaptive` None: the caller has named no number, and small files go by up to MOST_SMALL. False:
+    by `parallel`, and only a service that asks for less and a full processor make it fewer.
     """
+    processor = time.process_time if _ONE_AT_A_TIME else None
+    first, most = FIRST, MOST if adaptive else MOST_SMALL
     if adaptive is False:
-        return AdaptiveConcurrency(first=parallel, most=parallel, window=WINDOW_SMALL)
-    return AdaptiveConcurrency(most=MOST if adaptive else MOST_SMALL, window=WINDOW_SMALL)
+        first = most = parallel
+    return AdaptiveConcurrency(first=first, most=most, window=WINDOW_SMALL, processor=processor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +270,7 @@ class TransferStats:
 class TransferMonitor:
     """A listener for all events of one transfer: of the session, the storage client, and its own.
 
-    `concurrency` is None where the caller gave a fixed number. `stats` are complete only if the
+    `concurrency` is None where the number is fixed. `stats` are complete only if the
     session's events are heard as well.
     """
 

@@ -177,6 +177,7 @@ class Pool:
         if answer.status == PROXY_WANTS_USER:
             with self._settings_were_right(origin):
                 self._dialer.check(origin, answer)
+        # Without the lock: a connection was taken from this line, so it is there, and stays.
         self._shared.lines[origin].answered = True
         return answer
 

@@ -204,8 +204,11 @@ def test_a_file_is_verified_without_any_profile(
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "empty"))
     assert ocihaul.verify(receipt, file=file, stored=False).good
-    with pytest.raises(UsageError, match="'regoin'"):
-        ocihaul.verify(receipt, file=file, stored=False, regoin="x")  # type: ignore[call-arg]
+    for stored in (False, True):
+        with pytest.raises(UsageError, match="'regoin'"):
+            ocihaul.verify(receipt, file=file, stored=stored, regoin="x")  # type: ignore[call-arg]
+        with pytest.raises(UsageError, match="profile: 5"):
+            ocihaul.verify(receipt, file=file, stored=stored, profile=5)  # type: ignore[arg-type]
 
 
 def test_a_misspelt_option_is_told_the_one_that_is_near(here: World) -> None:

@@ -76,7 +76,7 @@ def test_it_never_falls_below_one() -> None:
 
 def test_a_full_processor_gets_fewer() -> None:
     """Each thread more only takes turns: 15 bring less than 4."""
-    first = ConcurrencyTarget(15, 15, 15)
+    first = ConcurrencyTarget(15, 15, 15, 15)
     targets = drive(lambda n: 9e6 - 1e5 * n, 40, busy=lambda _: True, state=first)
     assert targets == [7, 4] + [4] * 38
 
@@ -88,14 +88,27 @@ def test_a_full_processor_keeps_what_each_of_them_brings() -> None:
     assert min(targets) == FIRST // 2
 
 
-def test_once_the_line_is_slow_there_are_more_again() -> None:
+def test_once_the_line_is_slow_there_are_as_many_again() -> None:
     state = ConcurrencyTarget(4, 4, 32, rate=9e6)
-    assert drive(lambda n: 1e5 * n, 3, state=state) == [8, 16, 32]
+    assert drive(lambda n: 1e5 * n, 4, state=state) == [FIRST, 20, 32, 32]
+
+
+def test_a_step_down_that_does_not_pay_is_rare() -> None:
+    targets = drive(lambda n: 5e6 * n, 600, busy=lambda _: True)
+    assert targets.count(FIRST) >= 590
+
+
+@pytest.mark.parametrize("number", [15, 50, 64])
+def test_after_throttling_it_comes_back_to_what_was_named(number: int) -> None:
+    first = ConcurrencyTarget(number, number, number, number).after(1e8, throttled=True)
+    assert first.target == number // 2
+    targets = drive(lambda n: 5e6 * n, 20 + number, state=first)
+    assert targets[-1] == number
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_fewer_than_a_few_are_left_alone(number: int) -> None:
-    state = ConcurrencyTarget(number, number, number)
+    state = ConcurrencyTarget(number, number, number, number)
     assert drive(lambda _: 9e6, 5, busy=lambda _: True, state=state) == [number] * 5
 
 
@@ -131,10 +144,38 @@ def test_how_busy_the_process_is_is_measured(clock: list[float], share: float, a
     pace = AdaptiveConcurrency(
         first=15, most=40, monotonic=lambda: clock[0], processor=lambda: share * clock[0]
     )
+    pace(answered(200))
+    clock[0] += WINDOW
+    pace(answered(200))
+    assert pace.target == after
+
+
+def test_parts_of_large_files_are_not_fewer_for_a_full_processor(clock: list[float]) -> None:
+    """One may last for many windows: none of them tells what fewer would bring."""
+    pace = AdaptiveConcurrency(
+        first=15, most=15, monotonic=lambda: clock[0], processor=lambda: 2 * clock[0]
+    )
+    for _ in range(20):
+        pace(BytesSent(1, 10**6))
+        pace(answered(200))
+        clock[0] += WINDOW
+    assert pace.target == 15
+
+
+def test_of_small_files_alone_there_are_fewer_until_a_large_one_comes(clock: list[float]) -> None:
+    pace = AdaptiveConcurrency(
+        first=15, most=15, monotonic=lambda: clock[0], processor=lambda: clock[0]
+    )
+    for _ in range(5):
+        for _ in range(100):
+            pace(answered(200))
+        clock[0] += WINDOW
+    pace(answered(200))
+    assert pace.target == 4
     pace(BytesSent(1, 10**6))
     clock[0] += WINDOW
-    pace(BytesSent(1, 10**6))
-    assert pace.target == after
+    pace(answered(200))
+    assert pace.target == 15
 
 
 @pytest.mark.parametrize("adaptive", [False, None, True])

@@ -111,9 +111,8 @@ def parallel(value: int | str | None) -> int:
 
 
 def is_adaptive(given: Mapping[str, Any]) -> bool | None:
-    """Whether the line and the service say how many operations at a time.
-
-    None where nothing was said: then they do for small files.
+    """Whether the line and the service say how many operations at a time; see
+    `Client.run_directory`. None where nothing was said.
     """
     names = ("parallel_upload_count", "parallel_operations_count")
     counts = [given[name] for name in names if given.get(name) is not None]
